@@ -1,0 +1,61 @@
+"""Settings: every limit in one place, each set by an environment variable `HOTSLOT_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_home() -> Path:
+    """`/var/lib/hotslot` for root, otherwise the user's data folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/hotslot")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "hotslot"
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "hotslot"
+
+
+class Settings(BaseSettings):
+    """Read from the environment once, at the edge (CLI, API factory, worker); then passed along."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOTSLOT_", secrets_dir=os.environ.get("HOTSLOT_SECRETS_DIR"), extra="ignore"
+    )
+
+    home: Path = Field(default_factory=default_home)
+    database_url: SecretStr | None = None
+    """Any PostgreSQL >= 14; unset means hotslot's own embedded server in `home`."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    """Local worker processes that `hotslot serve` starts."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    database_pool_size: int = 8
+    database_timeout_s: float = 10.0
+    """Deadline of one statement, and of waiting for a connection."""
+
+    max_body_bytes: int = 1 << 30
+    """Decoded bytes of one upload."""
+    body_idle_timeout_s: float = 15.0
+    max_samples: int = 10_000
+    max_concurrent_requests: int = 64
+    max_field_chars: int = 4096
+    max_errors_echoed: int = 100
+    upload_chunk_rows: int = 50_000
+
+    model_cache_bytes: int = 256 << 20
+    job_heartbeat_s: float = 5.0
+    job_stalled_s: float = 40.0
+    """A running job without a heartbeat for this long is run again elsewhere."""
+    job_max_attempts: int = 3
+    training_memory_bytes: int = 8 << 30
+    training_threads: int = 0
+    """0: half of the machine's cores, at least one."""

@@ -1,0 +1,72 @@
+"""Everything that can go wrong in a way a caller can act on.
+
+HotslotError
+├── InvalidInput          the request or file is wrong            -> 422, exit 2
+│   └── LimitExceeded     legal, but larger than a stated limit   -> 422
+├── NotFound              no such region, version, run            -> 404
+├── Conflict              contradicts what is stored              -> 409
+├── NotReady              nothing trained yet, too little data    -> 409
+├── PermissionRefused     the key may not do this                 -> 403
+└── Unavailable           database away, disk full, overloaded    -> 503 with Retry-After
+"""
+
+from __future__ import annotations
+
+
+class HotslotError(Exception):
+    """Base of the errors that reach a caller as problem+json or as one line on the terminal."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        if code is not None:
+            self.code = code
+
+
+class InvalidInput(HotslotError):
+    """The request or the file is wrong."""
+
+    code = "invalid_input"
+
+
+class LimitExceeded(InvalidInput):
+    """The request is legal but larger than a stated limit."""
+
+    code = "limit_exceeded"
+
+
+class NotFound(HotslotError):
+    """No such region, model version, training run."""
+
+    code = "not_found"
+
+
+class Conflict(HotslotError):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+
+
+class NotReady(HotslotError):
+    """Nothing is trained yet, or there is too little data."""
+
+    code = "not_ready"
+
+
+class PermissionRefused(HotslotError):
+    """The key may not do this."""
+
+    code = "forbidden"
+
+
+class Unavailable(HotslotError):
+    """The database is away, the disk is full, or the service is overloaded."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, retry_after_s: int = 5, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s

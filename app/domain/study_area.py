@@ -1,0 +1,181 @@
+"""A region's study area: the polygon that holds all of a forecast's mass, in metres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from pyproj.aoi import AreaOfInterest
+from pyproj.database import query_utm_crs_info
+from shapely.geometry.base import BaseGeometry
+
+from app.domain.errors import InvalidInput
+
+MAX_BOUNDARY_VERTICES = 200_000
+MAX_EXTENT_DEG = 10.0
+HULL_CELL_M = 500.0
+HULL_REACH_M = 1_000.0
+HULL_MIN_INCIDENTS = 20
+M2_PER_KM2 = 1e6
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def to_metres(longitude: Any, latitude: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Longitude and latitude (WGS 84 degrees) as x_m, y_m in a projected CRS."""
+    x_m, y_m = _transformer("EPSG:4326", crs).transform(longitude, latitude)
+    return np.asarray(x_m), np.asarray(y_m)
+
+
+def to_degrees(x_m: Any, y_m: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """x_m, y_m in a projected CRS as longitude and latitude (WGS 84 degrees)."""
+    longitude, latitude = _transformer(crs, "EPSG:4326").transform(x_m, y_m)
+    return np.asarray(longitude), np.asarray(latitude)
+
+
+def choose_crs(longitude: float, latitude: float) -> str:
+    """The WGS 84 UTM zone (`EPSG:326xx`/`327xx`) that holds a point.
+
+    UTM keeps lengths within 0.1 % inside its zone, which is finer than any cell needs.
+
+    Raises:
+        InvalidInput: the point lies beyond 84 N or 80 S, where no UTM zone is defined.
+    """
+    area = AreaOfInterest(longitude, latitude, longitude, latitude)
+    found = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
+    if not found:
+        raise InvalidInput("no UTM zone covers the study area", field="boundary")
+    return f"EPSG:{found[0].code}"
+
+
+@dataclass(frozen=True)
+class StudyArea:
+    """A valid polygon or multipolygon in a projected CRS (`polygon_m`, metres, `crs` EPSG:...)."""
+
+    polygon_m: BaseGeometry
+    crs: str
+    derived: bool = False
+
+    @property
+    def area_km2(self) -> float:
+        """Area of the polygon."""
+        return float(self.polygon_m.area) / M2_PER_KM2
+
+    def contains(self, longitude: NDArray[Any], latitude: NDArray[Any]) -> NDArray[np.bool_]:
+        """(n,) whether each point lies inside."""
+        x_m, y_m = to_metres(longitude, latitude, self.crs)
+        shapely.prepare(self.polygon_m)
+        inside: NDArray[np.bool_] = shapely.contains_xy(self.polygon_m, x_m, y_m)
+        return inside
+
+    def to_geojson(self) -> dict[str, Any]:
+        """The boundary as a GeoJSON geometry in WGS 84."""
+        degrees = shapely.transform(
+            self.polygon_m,
+            lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs)),
+        )
+        geometry: dict[str, Any] = shapely.geometry.mapping(degrees)
+        return geometry
+
+
+def _geometries(geojson: Mapping[str, Any]) -> list[BaseGeometry]:
+    kind = geojson.get("type")
+    if kind == "FeatureCollection":
+        return [g for f in geojson.get("features") or [] for g in _geometries(f)]
+    if kind == "Feature":
+        return _geometries(geojson.get("geometry") or {})
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise InvalidInput(
+            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {kind!r}",
+            field="boundary",
+        )
+    try:
+        return [shapely.geometry.shape(dict(geojson))]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise InvalidInput(f"boundary is not valid GeoJSON: {error}", field="boundary") from error
+
+
+def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) -> StudyArea:
+    """The union of all polygons of a GeoJSON object (WGS 84), repaired and projected.
+
+    Raises:
+        InvalidInput: no polygon, empty, outside the globe, too many vertices, wider than a city.
+    """
+    parts = _geometries(geojson)
+    if not parts:
+        raise InvalidInput("boundary holds no polygon", field="boundary")
+    if sum(int(shapely.get_num_coordinates(p)) for p in parts) > MAX_BOUNDARY_VERTICES:
+        raise InvalidInput(f"boundary has over {MAX_BOUNDARY_VERTICES} vertices", field="boundary")
+    union = shapely.union_all([shapely.make_valid(shapely.force_2d(p)) for p in parts])
+    west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
+    if not all(map(math.isfinite, (west, south, east, north))):
+        raise InvalidInput("boundary is empty", field="boundary")
+    if west < -180 or east > 180 or south < -90 or north > 90:
+        raise InvalidInput("boundary must be in degrees (WGS 84)", field="boundary")
+    if max(east - west, north - south) > MAX_EXTENT_DEG:
+        raise InvalidInput(f"boundary spans over {MAX_EXTENT_DEG} degrees", field="boundary")
+    crs = crs or choose_crs((west + east) / 2, (south + north) / 2)
+    polygon_m = shapely.transform(
+        union, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], crs))
+    )
+    polygon_m = _polygonal(shapely.make_valid(polygon_m))
+    if polygon_m.area <= 0:
+        raise InvalidInput("boundary has no area", field="boundary")
+    return StudyArea(polygon_m, crs)
+
+
+def _polygonal(geometry: BaseGeometry) -> BaseGeometry:
+    """Only the areal parts of a geometry (make_valid may leave stray lines)."""
+    parts = [p for p in shapely.get_parts(geometry) if p.geom_type in ("Polygon", "MultiPolygon")]
+    return shapely.union_all(parts)
+
+
+def derive_study_area(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> StudyArea:
+    """A study area from incidents alone: where they are dense, with a margin.
+
+    Points farther than 1 degree from the median are set aside (default geocodes, typing errors);
+    the rest mark 500 m cells, cells with a single incident far from others are dropped, and the
+    remaining ones are grown by 1 km and closed.
+
+    Raises:
+        InvalidInput: fewer than 20 usable incidents.
+    """
+    finite = np.isfinite(longitude) & np.isfinite(latitude)
+    longitude, latitude = longitude[finite], latitude[finite]
+    if len(longitude) < HULL_MIN_INCIDENTS:
+        raise InvalidInput(
+            f"a study area cannot be derived from {len(longitude)} incidents "
+            f"(at least {HULL_MIN_INCIDENTS}); give a boundary",
+            field="boundary",
+        )
+    mid_lon, mid_lat = float(np.median(longitude)), float(np.median(latitude))
+    near = (np.abs(longitude - mid_lon) < 1.0) & (np.abs(latitude - mid_lat) < 1.0)
+    crs = choose_crs(mid_lon, mid_lat)
+    x_m, y_m = to_metres(longitude[near], latitude[near], crs)
+    cells, counts = np.unique(
+        np.floor(np.column_stack([x_m, y_m]) / HULL_CELL_M).astype(np.int64),
+        axis=0,
+        return_counts=True,
+    )
+    centres = (cells + 0.5) * HULL_CELL_M
+    keep = counts > 1 if (counts > 1).sum() >= HULL_MIN_INCIDENTS else np.ones(len(cells), bool)
+    discs = shapely.buffer(shapely.points(centres[keep]), HULL_REACH_M, quad_segs=4)
+    grown = shapely.union_all(discs)
+    closed = shapely.buffer(shapely.buffer(grown, 2 * HULL_REACH_M), -2 * HULL_REACH_M)
+    return StudyArea(_polygonal(shapely.simplify(closed, 50.0)), crs, derived=True)
+
+
+def is_projected_metres(crs: str) -> bool:
+    """Whether an `EPSG:...` string names a projected CRS in metres."""
+    known = CRS.from_user_input(crs)
+    return known.is_projected and all(axis.unit_name == "metre" for axis in known.axis_info)

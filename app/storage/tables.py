@@ -1,0 +1,270 @@
+"""The schema, as SQLAlchemy Core tables. Alembic's migrations create it; nothing else does.
+
+Spatial work that SQL must do uses the projected `x_m`, `y_m` columns with ordinary indexes, so plain
+PostgreSQL is enough. Times are `timestamptz` (UTC); windows are stored beside them, since the local
+hour of the week is what every fit and every slot query asks for.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _created() -> Column[object]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+regions = Table(
+    "regions",
+    metadata,
+    Column("key", Integer, Identity(), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    # Unknown until the boundary or the first incidents say where the region lies.
+    Column("crs", Text),
+    Column("cell_size_m", Double, nullable=False),
+    Column("boundary", JSONB),
+    Column("boundary_derived", Boolean, nullable=False, server_default=text("false")),
+    # Neighbourhoods of the boundary file, for reports and the map: a GeoJSON FeatureCollection.
+    Column("neighbourhoods", JSONB),
+    Column("settings", JSONB, nullable=False, server_default=text("'{}'")),
+    _created(),
+)
+
+categories = Table(
+    "categories",
+    metadata,
+    Column("key", Integer, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("region_key", "name"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("idempotency_key", Text),
+    Column("body_sha256", Text),
+    Column("source", Text),
+    # What the caller was told; replayed word for word to a retry with the same key.
+    Column("summary", JSONB, nullable=False),
+    Column("report", JSONB, nullable=False, server_default=text("'{}'")),
+    _created(),
+    UniqueConstraint("region_key", "idempotency_key"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("longitude", Double, nullable=False),
+    Column("latitude", Double, nullable=False),
+    Column("x_m", REAL, nullable=False),
+    Column("y_m", REAL, nullable=False),
+    Column("window", SmallInteger, nullable=False),
+    Column("category_key", ForeignKey("categories.key"), nullable=False),
+    Column("external_id", Text),
+    # reported (by the public) or discovered (by patrols); see docs/responsible-use.md.
+    Column("source", Text, nullable=False, server_default=text("'reported'")),
+    # 128-bit hash of the external id, or of the row's content where there is none; `occurrence`
+    # counts equal rows of one file, so that two true incidents at one place and minute stay two.
+    Column("dedup_key", Uuid, nullable=False),
+    Column("occurrence", SmallInteger, nullable=False),
+    Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
+    Column("inserted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("region_key", "dedup_key", "occurrence"),
+    CheckConstraint('"window" >= 0 AND "window" < 168', name="window"),
+    CheckConstraint("source IN ('reported', 'discovered')", name="source"),
+    Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),
+    Index("ix_incidents_region_time", "region_key", "occurred_at", "id"),
+)
+
+incident_history = Table(
+    "incident_history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("before", JSONB, nullable=False),
+    _created(),
+    CheckConstraint("action IN ('corrected', 'deleted')", name="action"),
+    Index("ix_incident_history_region_external_id", "region_key", "external_id"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    _created(),
+)
+
+grids = Table(
+    "grids",
+    metadata,
+    # Content-addressed: versions fitted on the same cells share one row.
+    Column("sha256", Text, primary_key=True),
+    Column("crs", Text, nullable=False),
+    Column("x0_m", Double, nullable=False),
+    Column("y0_m", Double, nullable=False),
+    Column("cell_size_m", Double, nullable=False),
+    Column("nx", Integer, nullable=False),
+    Column("ny", Integer, nullable=False),
+    # Little-endian int64 ids and float64 areas in km2.
+    Column("cell_id", LargeBinary, nullable=False),
+    Column("area_km2", LargeBinary, nullable=False),
+    Column("boundary", JSONB, nullable=False),
+)
+
+training_runs = Table(
+    "training_runs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("progress", Double, nullable=False, server_default=text("0")),
+    Column("message", Text, nullable=False, server_default=text("'queued'")),
+    Column("request", JSONB, nullable=False),
+    Column("model_version", Text),
+    Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
+    # Raised by each claim; a worker may write only while its own number is the newest (fencing).
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("job_id", BigInteger),
+    _created(),
+    Column("started_at", DateTime(timezone=True)),
+    Column("heartbeat_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
+    ),
+    Index("ix_training_runs_region_created", "region_key", "created_at"),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("artifact_sha256", ForeignKey("artifacts.sha256"), nullable=False),
+    Column("grid_sha256", ForeignKey("grids.sha256"), nullable=False),
+    Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
+    Column("data_hash", Text, nullable=False),
+    Column("n_incidents", Integer, nullable=False),
+    Column("cutoff", DateTime(timezone=True), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    # Category names, in the order of the grids' category codes.
+    Column("categories", JSONB, nullable=False),
+    Column("settings", JSONB, nullable=False),
+    Column("provenance", JSONB, nullable=False),
+    Column("report", JSONB, nullable=False),
+    Column("scores", JSONB, nullable=False),
+    # Parameters of the count model: small, needed by every reply.
+    Column("counts", JSONB, nullable=False),
+    Column("gate", JSONB, nullable=False, server_default=text("'{}'")),
+    _created(),
+    Index("ix_model_versions_region_created", "region_key", "created_at"),
+)
+
+forecast_grids = Table(
+    "forecast_grids",
+    metadata,
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    # -1: all categories; otherwise the position in model_versions.categories.
+    Column("category_code", SmallInteger, primary_key=True),
+    # -1: the same density in all windows.
+    Column("window", SmallInteger, primary_key=True),
+    # Little-endian float32 probabilities of the grid's cells, in the order of their ids.
+    Column("probability", LargeBinary, nullable=False),
+    ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+)
+
+champions = Table(
+    "champions",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    Column("version", Text, nullable=False),
+    # Compare-and-set: a promotion names the revision it replaces.
+    Column("revision", Integer, nullable=False),
+    Column("promoted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(
+        ["region_key", "version"], ["model_versions.region_key", "model_versions.version"]
+    ),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("previous_version", Text),
+    Column("reason", Text, nullable=False),
+    _created(),
+)
+
+backtests = Table(
+    "backtests",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("progress", Double, nullable=False, server_default=text("0")),
+    Column("message", Text, nullable=False, server_default=text("'queued'")),
+    Column("request", JSONB, nullable=False),
+    Column("result", JSONB),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("job_id", BigInteger),
+    _created(),
+    Column("finished_at", DateTime(timezone=True)),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
+    ),
+)

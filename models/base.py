@@ -1,0 +1,217 @@
+"""What every density model shares: the data it sees, the cells it covers, the verbs it answers.
+
+Nothing here knows a database, a file or a clock. Densities are held on the cells of a study area:
+inside one cell (clipped to the study area) a density is constant, outside all cells it is zero.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+N_WINDOWS = 168
+HOURS_PER_DAY = 24
+DAY_S = 86_400
+HORIZON_DAYS = 28
+"""How far past its cutoff a fitted density is meant to be used, and the length of a test period."""
+
+
+class FitCancelled(Exception):
+    """The caller asked a running fit to stop."""
+
+
+class TooFewIncidents(ValueError):
+    """The model cannot be fitted on so little data."""
+
+
+class Cells(Protocol):
+    """Square cells clipped to a study area (`app.domain.grid.Grid` is one).
+
+    `cell_id` (N,) ascending, `iy * nx + ix`; `area_km2` (N,) exact clipped areas;
+    `ix`, `iy` (N,) integer positions counted east and north from the lower-left corner;
+    coordinates are metres in the region's projected CRS.
+    """
+
+    x0_m: float
+    y0_m: float
+    cell_size_m: float
+    nx: int
+    ny: int
+
+    @property
+    def cell_id(self) -> IntArray: ...
+    @property
+    def ix(self) -> IntArray: ...
+    @property
+    def iy(self) -> IntArray: ...
+    @property
+    def area_km2(self) -> FloatArray: ...
+
+    def locate(self, x_m: NDArray[Any], y_m: NDArray[Any]) -> IntArray:
+        """Row (0..N-1) of the cell that holds each point, -1 where no cell does; shape (n,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Incidents:
+    """Columns of equal length n, sorted by time.
+
+    Args:
+        x_m, y_m: (n,) float32, metres in the projected CRS (0.5 m is lost at UTM northings).
+        time_s: (n,) int64, UTC seconds since 1970.
+        window: (n,) int16, hour of the local week, 0..167.
+        category: (n,) int16, code of the category.
+    """
+
+    x_m: Float32Array
+    y_m: Float32Array
+    time_s: IntArray
+    window: NDArray[np.int16]
+    category: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def take(self, rows: NDArray[Any] | slice) -> Incidents:
+        """The incidents at these rows (a mask, indices or a slice)."""
+        return Incidents(
+            self.x_m[rows], self.y_m[rows], self.time_s[rows], self.window[rows], self.category[rows]
+        )
+
+    def before(self, time_s: int) -> Incidents:
+        """The incidents strictly before this instant."""
+        return self.take(slice(0, int(np.searchsorted(self.time_s, time_s, side="left"))))
+
+    def since(self, time_s: int) -> Incidents:
+        """The incidents at or after this instant."""
+        return self.take(slice(int(np.searchsorted(self.time_s, time_s, side="left")), None))
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a fit may know besides its data.
+
+    Args:
+        cutoff_s: the origin, UTC seconds; every incident handed to `fit` lies before it.
+        seed: of every random draw; same data, seed and machine give the same bits.
+        device: torch device of models that use one, `cpu` or `cuda`.
+        n_threads: CPU threads the fit may use.
+        progress: called with (share done 0..1, what is being done).
+        cancelled: polled now and then; true makes the fit raise `FitCancelled`.
+    """
+
+    cutoff_s: int
+    seed: int = 0
+    device: str = "cpu"
+    n_threads: int = 1
+    progress: Callable[[float, str], None] = field(default=lambda _share, _message: None)
+    cancelled: Callable[[], bool] = field(default=lambda: False)
+
+    def report(self, share: float, message: str) -> None:
+        """Pass progress on, and stop here when the caller has cancelled.
+
+        Raises:
+            FitCancelled: the caller asked the fit to stop.
+        """
+        if self.cancelled():
+            raise FitCancelled(message)
+        self.progress(share, message)
+
+    def part(self, start: float, end: float, prefix: str = "") -> FitContext:
+        """The same context for a sub-task that covers [start, end] of this one's progress."""
+
+        def progress(share: float, message: str) -> None:
+            self.progress(start + (end - start) * share, f"{prefix}{message}")
+
+        return FitContext(
+            self.cutoff_s, self.seed, self.device, self.n_threads, progress, self.cancelled
+        )
+
+
+class DensityModel(ABC):
+    """A forecast of where incidents fall, per window, on the cells of a study area.
+
+    `__init__` only stores settings; `fit` returns self; fitted state ends in `_`:
+
+    * `probability_` (W, N) float64, W = 168, or 1 when all windows share one density; rows sum to
+      one: the probability of each cell given that an incident happens in the window.
+    * `category_probability_` {category code: (W, N)}: the same for single categories, where the
+      model tells them apart.
+    * `area_km2_` (N,) the cells' areas, kept from `fit`.
+    """
+
+    name: ClassVar[str]
+
+    probability_: FloatArray
+    area_km2_: FloatArray
+    category_probability_: dict[int, FloatArray]
+
+    @abstractmethod
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Learn from incidents before `context.cutoff_s`; those outside every cell are ignored."""
+
+    def report(self) -> Mapping[str, Any]:
+        """JSON-ready facts about the fit: chosen settings, weights, leaked mass, fallbacks."""
+        return {}
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """Fitted parameters worth keeping beside the probabilities (weights of a network, ...)."""
+        return {}
+
+    def cell_probability(self, window: int, category: int | None = None) -> FloatArray:
+        """(N,) probabilities of the cells in one window; sums to one."""
+        table = self.probability_
+        if category is not None:
+            table = self.category_probability_.get(category, table)
+        return table[window % len(table)] if len(table) > 1 else table[0]
+
+    def log_density(
+        self, rows: IntArray, window: NDArray[Any], category: NDArray[Any] | None = None
+    ) -> FloatArray:
+        """(n,) natural-log density per km2 at cells `rows` (>= 0) in the given windows.
+
+        With `category` each incident is scored by its own category's table where there is one.
+        """
+        table = self.probability_
+        window_row = window.astype(np.int64) if len(table) > 1 else np.zeros(len(rows), np.int64)
+        probability = table[window_row, rows]
+        if category is not None:
+            for code, own in self.category_probability_.items():
+                mine = category == code
+                own_row = window_row[mine] if len(own) > 1 else np.zeros(int(mine.sum()), np.int64)
+                probability[mine] = own[own_row, rows[mine]]
+        result: FloatArray = np.log(probability) - np.log(self.area_km2_[rows])
+        return result
+
+
+def normalised(weights: FloatArray, area_km2: FloatArray, floor: float = 1e-3) -> FloatArray:
+    """Rows of non-negative weights as probabilities, mixed with a uniform share of `floor`.
+
+    The defensive uniform component keeps every log density finite (Hesterberg 1995, "Weighted
+    average importance sampling and defensive mixture distributions"). A row without any mass
+    becomes uniform.
+
+    Args:
+        weights: (..., N); values that are not finite or negative are a programming error.
+        area_km2: (N,)
+        floor: share of the uniform component, 0..1.
+
+    Raises:
+        ValueError: a weight is negative or not finite.
+    """
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        raise ValueError("weights must be finite and non-negative")
+    uniform = area_km2 / area_km2.sum()
+    total = weights.sum(axis=-1, keepdims=True)
+    shares = np.where(total > 0, weights / np.where(total > 0, total, 1.0), uniform)
+    mixed: FloatArray = (1.0 - floor) * shares + floor * uniform
+    return mixed / mixed.sum(axis=-1, keepdims=True)
