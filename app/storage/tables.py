@@ -263,6 +263,8 @@ backtests = Table(
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),
     _created(),
+    Column("started_at", DateTime(timezone=True)),
+    Column("heartbeat_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
