@@ -84,7 +84,11 @@ class Incidents:
     def take(self, rows: NDArray[Any] | slice) -> Incidents:
         """The incidents at these rows (a mask, indices or a slice)."""
         return Incidents(
-            self.x_m[rows], self.y_m[rows], self.time_s[rows], self.window[rows], self.category[rows]
+            self.x_m[rows],
+            self.y_m[rows],
+            self.time_s[rows],
+            self.window[rows],
+            self.category[rows],
         )
 
     def before(self, time_s: int) -> Incidents:

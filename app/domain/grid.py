@@ -122,9 +122,7 @@ def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
         )
     area_m2 = _clipped_areas(area, x0_m, y0_m, cell_size_m, nx, ny)
     cell_id = np.flatnonzero(area_m2 > SLIVER_SHARE * cell_size_m**2)
-    return Grid(
-        area.crs, x0_m, y0_m, cell_size_m, nx, ny, cell_id, area_m2[cell_id] / M2_PER_KM2
-    )
+    return Grid(area.crs, x0_m, y0_m, cell_size_m, nx, ny, cell_id, area_m2[cell_id] / M2_PER_KM2)
 
 
 def _clipped_areas(

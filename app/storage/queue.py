@@ -1,0 +1,55 @@
+"""Putting jobs on the queue inside the caller's own transaction.
+
+procrastinate's versioned SQL function is called on the same connection that writes the row the job
+works on, so a run and its job exist together or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+TRAIN_TASK = "hotslot.train"
+BACKTEST_TASK = "hotslot.backtest"
+TASK_QUEUE = "hotslot"
+
+_DEFER = text(
+    """
+    SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[
+        ROW(:queue, :task, :priority, :lock, NULL, CAST(:args AS jsonb), NULL)
+    ]::procrastinate_job_to_defer_v1[]))
+    """
+)
+
+
+def defer_job(
+    connection: Connection,
+    task: str,
+    args: Mapping[str, Any],
+    *,
+    lock: str | None = None,
+    priority: int = 0,
+) -> int:
+    """Queue one job; returns its id. Jobs that share `lock` never run at the same time."""
+    row = connection.execute(
+        _DEFER,
+        {
+            "queue": TASK_QUEUE,
+            "task": task,
+            "priority": priority,
+            "lock": lock,
+            "args": json.dumps(dict(args)),
+        },
+    ).one()
+    return int(row[0])
+
+
+def queue_depth(connection: Connection) -> dict[str, int]:
+    """Jobs by status (todo, doing, failed, ...)."""
+    rows = connection.execute(
+        text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status")
+    )
+    return {str(status): int(count) for status, count in rows}

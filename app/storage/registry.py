@@ -1,0 +1,288 @@
+"""The model registry: immutable versions, their grids and probabilities, one champion per region."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.domain.errors import Conflict, NotFound, NotReady
+from app.domain.grid import Grid
+from app.storage.tables import champions, forecast_grids, grids, model_versions, promotions
+
+ALL_CATEGORIES = -1
+ANY_WINDOW = -1
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """What a finished training registers; a version id names one artifact for good."""
+
+    region_key: int
+    version: str
+    model: str
+    artifact_sha256: str
+    grid_sha256: str
+    run_id: UUID | None
+    data_hash: str
+    n_incidents: int
+    cutoff: datetime
+    seed: int
+    categories: list[str]
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    report: dict[str, Any]
+    scores: dict[str, Any]
+    counts: dict[str, Any]
+    gate: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VersionRecord(NewVersion):
+    """A registered version."""
+
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Champion:
+    """Which version a region serves; `revision` rises with every promotion."""
+
+    version: str
+    revision: int
+    promoted_at: datetime
+
+
+def _as_version(row: Row[Any]) -> VersionRecord:
+    return VersionRecord(**row._mapping)
+
+
+def store_grid(connection: Connection, grid: Grid, boundary: Mapping[str, Any]) -> str:
+    """Keep a grid and the boundary it was cut from (GeoJSON geometry); returns its sha256."""
+    shape = {
+        "crs": grid.crs,
+        "x0_m": grid.x0_m,
+        "y0_m": grid.y0_m,
+        "cell_size_m": grid.cell_size_m,
+        "nx": grid.nx,
+        "ny": grid.ny,
+    }
+    cell_id = grid.cell_id.astype("<i8").tobytes()
+    area_km2 = grid.area_km2.astype("<f8").tobytes()
+    header = json.dumps([shape, dict(boundary)], sort_keys=True).encode()
+    sha256 = hashlib.sha256(header + cell_id + area_km2).hexdigest()
+    values = {"sha256": sha256, **shape, "cell_id": cell_id, "area_km2": area_km2}
+    connection.execute(
+        upsert(grids).values(**values, boundary=dict(boundary)).on_conflict_do_nothing()
+    )
+    return sha256
+
+
+def load_grid(connection: Connection, sha256: str) -> tuple[Grid, dict[str, Any]]:
+    """A stored grid and its boundary (GeoJSON geometry, WGS 84).
+
+    Raises:
+        NotFound: no such grid.
+    """
+    row = connection.execute(select(grids).where(grids.c.sha256 == sha256)).one_or_none()
+    if row is None:
+        raise NotFound(f"no such grid: {sha256[:12]}")
+    grid = Grid(
+        row.crs,
+        row.x0_m,
+        row.y0_m,
+        row.cell_size_m,
+        row.nx,
+        row.ny,
+        np.frombuffer(row.cell_id, "<i8").astype(np.int64),
+        np.frombuffer(row.area_km2, "<f8").astype(np.float64),
+    )
+    return grid, row.boundary
+
+
+def register_version(
+    connection: Connection,
+    new: NewVersion,
+    tables: Mapping[int, NDArray[np.float64]],
+) -> VersionRecord:
+    """Write a version and its probability tables in the caller's transaction.
+
+    Args:
+        new: its artifact and grid are stored already, in the same transaction.
+        tables: category code (`ALL_CATEGORIES` for all) -> (W, N) probabilities, W = 1 or 168.
+
+    A version that exists already (same data, seed, settings: same artifact) is left as it is.
+    """
+    inserted = connection.execute(
+        upsert(model_versions)
+        .values(**asdict(new))
+        .on_conflict_do_nothing()
+        .returning(model_versions.c.version)
+    ).one_or_none()
+    if inserted is not None:
+        for code, table in tables.items():
+            _insert_table(connection, new, code, table)
+    return get_version(connection, new.region_key, new.version)
+
+
+def _insert_table(
+    connection: Connection, new: NewVersion, code: int, table: NDArray[np.float64]
+) -> None:
+    windows = range(len(table)) if len(table) > 1 else (ANY_WINDOW,)
+    rows = [
+        {
+            "region_key": new.region_key,
+            "version": new.version,
+            "category_code": code,
+            "window": window,
+            "probability": row.astype("<f4").tobytes(),
+        }
+        for window, row in zip(windows, table, strict=True)
+    ]
+    connection.execute(insert(forecast_grids), rows)
+
+
+def list_versions(connection: Connection, region_key: int, limit: int = 100) -> list[VersionRecord]:
+    """The newest versions of a region."""
+    query = (
+        select(model_versions)
+        .where(model_versions.c.region_key == region_key)
+        .order_by(model_versions.c.created_at.desc(), model_versions.c.version)
+        .limit(limit)
+    )
+    return [_as_version(row) for row in connection.execute(query)]
+
+
+def get_version(
+    connection: Connection, region_key: int, selector: str | None = None
+) -> VersionRecord:
+    """The champion (no selector), a version by its id, or the newest version of a model's name.
+
+    Raises:
+        NotReady: the region has no champion yet.
+        NotFound: no version answers to the selector.
+    """
+    query = select(model_versions).where(model_versions.c.region_key == region_key)
+    if selector is None:
+        current = champion(connection, region_key)
+        if current is None:
+            raise NotReady("no model has been trained for this region yet", code="no_model")
+        selector = current.version
+    row = connection.execute(query.where(model_versions.c.version == selector)).one_or_none()
+    if row is None:
+        newest = (
+            query.where(model_versions.c.model == selector)
+            .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
+            .limit(1)
+        )
+        row = connection.execute(newest).one_or_none()
+    if row is None:
+        raise NotFound(f"no model or version {selector!r} in this region", field="model")
+    return _as_version(row)
+
+
+def champion(connection: Connection, region_key: int) -> Champion | None:
+    """The region's champion, if it has one."""
+    row = connection.execute(
+        select(champions).where(champions.c.region_key == region_key)
+    ).one_or_none()
+    return None if row is None else Champion(row.version, row.revision, row.promoted_at)
+
+
+def promote(
+    connection: Connection,
+    region_key: int,
+    version: str,
+    reason: str,
+    expected_revision: int | None = None,
+) -> Champion:
+    """Make a version the champion by compare-and-set on the champion's revision.
+
+    Args:
+        expected_revision: the revision that the caller saw (0: no champion); None takes the
+            present one.
+
+    Raises:
+        NotFound: no such version.
+        Conflict: another promotion came first.
+    """
+    get_version(connection, region_key, version)
+    current = champion(connection, region_key)
+    revision = current.revision if current else 0
+    if expected_revision is not None and expected_revision != revision:
+        raise Conflict("the champion has changed meanwhile", code="champion_changed")
+    if current is None:
+        statement: Any = (
+            upsert(champions)
+            .values(region_key=region_key, version=version, revision=1)
+            .on_conflict_do_nothing()
+        )
+    else:
+        statement = (
+            update(champions)
+            .where(champions.c.region_key == region_key, champions.c.revision == revision)
+            .values(version=version, revision=revision + 1, promoted_at=func.now())
+        )
+    if connection.execute(statement).rowcount != 1:
+        raise Conflict("the champion has changed meanwhile", code="champion_changed")
+    connection.execute(
+        insert(promotions).values(
+            region_key=region_key,
+            version=version,
+            previous_version=current.version if current else None,
+            reason=reason,
+        )
+    )
+    promoted = champion(connection, region_key)
+    if promoted is None:
+        raise Conflict("the champion vanished during its promotion")
+    return promoted
+
+
+def read_probabilities(
+    connection: Connection,
+    region_key: int,
+    version: str,
+    category_code: int,
+    windows: Sequence[int],
+) -> NDArray[np.float32]:
+    """(len(windows), N) float32 probabilities of a version's cells.
+
+    Raises:
+        NotFound: the version keeps no table for that category.
+    """
+    wanted = sorted({*windows, ANY_WINDOW})
+    rows = connection.execute(
+        select(forecast_grids.c.window, forecast_grids.c.probability).where(
+            forecast_grids.c.region_key == region_key,
+            forecast_grids.c.version == version,
+            forecast_grids.c.category_code == category_code,
+            forecast_grids.c.window.in_(wanted),
+        )
+    )
+    found = {int(w): np.frombuffer(p, "<f4").astype(np.float32) for w, p in rows}
+    if ANY_WINDOW in found:
+        return np.tile(found[ANY_WINDOW], (len(windows), 1))
+    missing = [w for w in windows if w not in found]
+    if missing:
+        raise NotFound(f"version {version} holds no forecast for window {missing[0]}")
+    return np.stack([found[w] for w in windows])
+
+
+def read_probability(
+    connection: Connection, region_key: int, version: str, category_code: int, window: int
+) -> NDArray[np.float32]:
+    """(N,) float32 probabilities of one window; see `read_probabilities`."""
+    row: NDArray[np.float32] = read_probabilities(
+        connection, region_key, version, category_code, [window]
+    )[0]
+    return row
