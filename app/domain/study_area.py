@@ -140,7 +140,9 @@ def _polygonal(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.union_all(parts)
 
 
-def derive_study_area(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> StudyArea:
+def derive_study_area(
+    longitude: NDArray[np.float64], latitude: NDArray[np.float64], crs: str | None = None
+) -> StudyArea:
     """A study area from incidents alone: where they are dense, with a margin.
 
     Points farther than 1 degree from the median are set aside (default geocodes, typing errors);
@@ -160,7 +162,7 @@ def derive_study_area(longitude: NDArray[np.float64], latitude: NDArray[np.float
         )
     mid_lon, mid_lat = float(np.median(longitude)), float(np.median(latitude))
     near = (np.abs(longitude - mid_lon) < 1.0) & (np.abs(latitude - mid_lat) < 1.0)
-    crs = choose_crs(mid_lon, mid_lat)
+    crs = crs or choose_crs(mid_lon, mid_lat)
     x_m, y_m = to_metres(longitude[near], latitude[near], crs)
     cells, counts = np.unique(
         np.floor(np.column_stack([x_m, y_m]) / HULL_CELL_M).astype(np.int64),

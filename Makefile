@@ -1,0 +1,51 @@
+# `make demo` and `make test` do all the set-up themselves: the virtual environment is made on first use.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_ARGS ?=
+PART ?=
+TEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check bench drills lock clean
+
+help:
+	@echo "make demo    Toronto from nothing to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
+	@echo "make test    the tests, against a real PostgreSQL"
+	@echo "make check   ruff, mypy, import-linter, compose and Dockerfile lint"
+	@echo "make bench   benchmarks; PART=flows-speed for one"
+	@echo "make drills  the full table of faults and abuse"
+	@echo "make lock    rewrite the lock files from pyproject.toml"
+
+venv: $(STAMP)
+
+$(STAMP): requirements.lock requirements-cuda.lock pyproject.toml .ci/install
+	PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/install
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/hotslot demo $(DEMO_ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint Dockerfile
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(PART)
+
+drills: $(STAMP)
+	$(BIN)/python -m benchmarks.drills
+
+lock:
+	.ci/lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,121 @@
+"""Working on queued runs: claim, report progress, end with an outcome that a person can read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.domain.errors import HotslotError, Unavailable
+from app.services.backtest import execute_backtest
+from app.services.train import execute_training
+from app.storage.runs import Run, Superseded, beat, claim_run, finish_run, get_run
+from models.base import FitCancelled, TooFewIncidents
+
+BEAT_EVERY_S = 0.5
+_log = logging.getLogger("hotslot.jobs")
+
+
+class RunMonitor:
+    """Carries a fit's progress into the run's row, and the caller's wish to cancel back.
+
+    At most one write per half second; the share done never falls.
+    """
+
+    def __init__(self, engine: Engine, kind: str, run: Run) -> None:
+        self.engine = engine
+        self.kind = kind
+        self.run = run
+        self._last_beat = 0.0
+        self._share = 0.0
+        self._cancelled = False
+
+    def progress(self, share: float, message: str) -> None:
+        """Write progress when it is time to.
+
+        Raises:
+            Superseded: another worker has the run now.
+        """
+        now = time.monotonic()
+        if now - self._last_beat < BEAT_EVERY_S:
+            return
+        self._last_beat = now
+        self._share = max(self._share, min(share, 1.0))
+        with self.engine.begin() as connection:
+            self._cancelled = beat(connection, self.kind, self.run, self._share, message)
+
+    def cancelled(self) -> bool:
+        """Whether the caller asked to stop, as of the last beat."""
+        return self._cancelled
+
+
+def work_on(engine: Engine, settings: Settings, kind: str, run_id: UUID) -> None:
+    """Claim a run and work on it to its end; a run that is finished already is left alone.
+
+    Raises:
+        Superseded: another worker took over meanwhile.
+        Unavailable: the database went away; the run may be tried again.
+    """
+    with engine.begin() as connection:
+        run = claim_run(connection, kind, run_id)
+    if run is not None:
+        run_claimed(engine, settings, kind, run)
+
+
+def run_claimed(
+    engine: Engine,
+    settings: Settings,
+    kind: str,
+    run: Run,
+    watch: Callable[[float, str], None] | None = None,
+) -> Run:
+    """Work on a claimed run; `watch` sees its progress too (the terminal's bar)."""
+    monitor = RunMonitor(engine, kind, run)
+
+    def progress(share: float, message: str) -> None:
+        monitor.progress(share, message)
+        if watch is not None:
+            watch(share, message)
+
+    execute = execute_training if kind == "train" else execute_backtest
+    try:
+        execute(engine, settings, run, progress, monitor.cancelled)
+    except FitCancelled:
+        _end(engine, kind, run, "cancelled", "cancelled on request")
+    except (Superseded, Unavailable):
+        raise
+    except MemoryError as error:
+        _end(engine, kind, run, "failed", f"out of memory: {error}")
+    except TooFewIncidents as error:
+        _end(engine, kind, run, "failed", f"too few incidents: {error}")
+    except HotslotError as error:
+        _end(engine, kind, run, "failed", f"{error.code}: {error.message}")
+    except Exception as error:
+        _log.exception("run failed", extra={"run": str(run.id)})
+        _end(engine, kind, run, "failed", _reason(error))
+    with engine.begin() as connection:
+        return get_run(connection, kind, run.id)
+
+
+def _reason(error: Exception) -> str:
+    """torch tells of exhausted memory by a RuntimeError; other faults by their type."""
+    if isinstance(error, RuntimeError) and "allocate" in str(error).lower():
+        return "out of memory"
+    return f"internal error ({type(error).__name__}); the worker's log has the details"
+
+
+def _end(engine: Engine, kind: str, run: Run, status: str, message: str) -> None:
+    with engine.begin() as connection:
+        finish_run(connection, kind, run, status, message)
+
+
+def fail_run(engine: Engine, kind: str, run_id: UUID, reason: str) -> None:
+    """End a run whose last attempt died without an outcome."""
+    with engine.begin() as connection:
+        run = claim_run(connection, kind, run_id)
+        if run is not None:
+            finish_run(connection, kind, run, "failed", reason)

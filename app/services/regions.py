@@ -1,0 +1,83 @@
+"""Creating regions: a boundary file or request becomes a study area with a projected CRS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine
+
+from app.domain.errors import InvalidInput
+from app.domain.grid import build_grid
+from app.domain.study_area import study_area_from_geojson
+from app.domain.windows import zone
+from app.storage import regions as store
+from app.storage.regions import Region
+
+REGION_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+MAX_NAME_CHARS = 200
+DEFAULT_CELL_SIZE_M = 250.0
+NAME_PROPERTIES = ("name", "neighborhood", "neighbourhood", "district", "ward", "label")
+
+
+def add_region(
+    engine: Engine,
+    region_id: str,
+    *,
+    timezone: str,
+    name: str | None = None,
+    boundary: Mapping[str, Any] | None = None,
+    cell_size_m: float = DEFAULT_CELL_SIZE_M,
+) -> Region:
+    """Create a region; its boundary is dissolved, its parts kept as neighbourhoods.
+
+    Raises:
+        InvalidInput: id, zone, boundary or cell size is wrong.
+        LimitExceeded: more cells than hotslot serves.
+        Conflict: another region has that id.
+    """
+    if not REGION_ID.fullmatch(region_id):
+        raise InvalidInput(
+            "a region id is 1-63 of a-z, 0-9, '-' and '_', starting with a letter or digit",
+            field="id",
+        )
+    name = name or region_id.replace("-", " ").replace("_", " ").title()
+    if len(name) > MAX_NAME_CHARS or "\x00" in name:
+        raise InvalidInput(f"name must be at most {MAX_NAME_CHARS} characters", field="name")
+    zone(timezone)
+    crs = None
+    geometry = None
+    if boundary is not None:
+        area = study_area_from_geojson(boundary)
+        build_grid(area, cell_size_m)
+        crs, geometry = area.crs, area.to_geojson()
+    with engine.begin() as connection:
+        return store.create_region(
+            connection,
+            region_id=region_id,
+            name=name,
+            timezone=timezone,
+            crs=crs,
+            cell_size_m=cell_size_m,
+            boundary=geometry,
+            neighbourhoods=neighbourhoods_of(boundary),
+        )
+
+
+def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The named parts of a boundary FeatureCollection, or None when it has fewer than two."""
+    features = (boundary or {}).get("features") or []
+    named = []
+    for position, feature in enumerate(features):
+        properties = feature.get("properties") or {}
+        lowered = {str(k).lower(): v for k, v in properties.items()}
+        found = next((lowered[k] for k in NAME_PROPERTIES if lowered.get(k)), None)
+        named.append(
+            {
+                "type": "Feature",
+                "properties": {"name": str(found or f"part {position + 1}")[:MAX_NAME_CHARS]},
+                "geometry": feature.get("geometry"),
+            }
+        )
+    return {"type": "FeatureCollection", "features": named} if len(named) > 1 else None

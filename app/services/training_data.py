@@ -1,0 +1,96 @@
+"""What a fit sees of a region: its study area, its cells, its incidents as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+from app.domain.errors import NotReady
+from app.domain.grid import Grid, build_grid
+from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
+from app.storage.incidents import data_hash, read_columns
+from app.storage.regions import Region, get_region_by_key, set_boundary
+from models.base import Incidents
+
+HOUR_S = 3600
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Incidents inside the study area, before the cutoff, sorted by time."""
+
+    region: Region
+    area: StudyArea
+    grid: Grid
+    incidents: Incidents
+    rows: NDArray[np.int64]
+    """(n,) row of the grid that holds each incident."""
+    categories: list[str]
+    cutoff_s: int
+    data_hash: str
+    n_outside: int
+
+
+def load_training_data(
+    engine: Engine,
+    region_key: int,
+    categories: Sequence[str] | None = None,
+    until: datetime | None = None,
+) -> TrainingData:
+    """Read a region's incidents and cut its grid; a missing boundary is derived and kept.
+
+    The cutoff is `until` (or now), but no later than the hour after the last incident: what a feed
+    has not delivered yet must not look like quiet days.
+
+    Raises:
+        NotReady: the region has no incidents.
+        InvalidInput: no boundary can be derived; unknown category.
+    """
+    until_s = int((until or datetime.now(UTC)).timestamp())
+    with engine.begin() as connection:
+        region = get_region_by_key(connection, region_key)
+        columns = read_columns(
+            connection,
+            region,
+            until=datetime.fromtimestamp(until_s, UTC),
+            categories=categories,
+        )
+        if len(columns.time_s) == 0:
+            raise NotReady("the region has no incidents yet", code="no_incidents")
+        area = _study_area(connection, region, columns.x_m, columns.y_m)
+    grid = build_grid(area, region.cell_size_m)
+    rows = grid.locate(columns.x_m, columns.y_m)
+    inside = rows >= 0
+    last_s = int(columns.time_s[-1])
+    incidents = Incidents(
+        columns.x_m, columns.y_m, columns.time_s, columns.window, columns.category
+    ).take(inside)
+    return TrainingData(
+        region=region,
+        area=area,
+        grid=grid,
+        incidents=incidents,
+        rows=rows[inside],
+        categories=list(columns.category_names),
+        cutoff_s=min(until_s, (last_s // HOUR_S + 1) * HOUR_S),
+        data_hash=data_hash(columns),
+        n_outside=int((~inside).sum()),
+    )
+
+
+def _study_area(
+    connection: Connection, region: Region, x_m: NDArray[np.float32], y_m: NDArray[np.float32]
+) -> StudyArea:
+    if region.crs is None:
+        raise NotReady("the region has neither boundary nor incidents", code="no_incidents")
+    if region.boundary is not None:
+        return study_area_from_geojson(region.boundary, region.crs)
+    longitude, latitude = to_degrees(x_m.astype(np.float64), y_m.astype(np.float64), region.crs)
+    area = derive_study_area(longitude, latitude, region.crs)
+    set_boundary(connection, region.key, area.to_geojson(), derived=True)
+    return area

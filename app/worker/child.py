@@ -1,0 +1,71 @@
+"""The process that fits: started by a worker for one run, so that a fit can neither starve the
+worker's heartbeat nor take its memory along when it fails.
+
+`python -m app.worker.child KIND RUN_ID`; settings come from the environment. Exit status: 0 ended
+(whatever the outcome, it is written in the run's row), 3 worth another try (lost the database,
+killed from outside), 4 superseded by another worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+import threading
+from uuid import UUID
+
+from app.config import Settings
+from app.domain.errors import Unavailable
+from app.storage.runs import Superseded
+
+RETRY = 3
+SUPERSEDED = 4
+_log = logging.getLogger("hotslot.worker")
+
+
+def exit_with_parent() -> None:
+    """End this process when the worker that started it is gone: its end of our stdin closes."""
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os._exit(RETRY)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def cap_memory(limit_bytes: int, device: str) -> None:
+    """Let allocations beyond the limit fail here instead of waking the system's OOM killer.
+
+    Data segments are limited, not address space, which CUDA reserves by the terabyte.
+    """
+    if sys.platform == "linux" and device != "cuda":
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
+
+def main(kind: str, run_id: UUID) -> int:
+    """Work on one run to its end; returns the exit status."""
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s")
+    exit_with_parent()
+    cap_memory(settings.training_memory_bytes, settings.device)
+    # Imported after the cap and only here: the worker itself never loads torch.
+    from app.services.jobs import work_on
+    from app.storage.database import open_engine
+
+    engine = open_engine(settings)
+    try:
+        work_on(engine, settings, kind, run_id)
+    except Superseded as error:
+        _log.warning("run superseded", extra={"run": str(run_id), "reason": error.message})
+        return SUPERSEDED
+    except Unavailable as error:
+        _log.warning("run interrupted", extra={"run": str(run_id), "reason": error.message})
+        return RETRY
+    finally:
+        engine.dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], UUID(sys.argv[2])))

@@ -1,0 +1,69 @@
+"""A worker process: takes jobs from the queue, beats its heart, re-queues what others dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from procrastinate import App
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.storage.database import conninfo, open_engine
+from app.storage.queue import TASK_QUEUE
+from app.worker.tasks import build_app
+
+SWEEP_EVERY_S = 5.0
+GRACE_S = 1.0
+"""A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
+_log = logging.getLogger("hotslot.worker")
+
+
+async def requeue_stalled(app: App, stalled_s: float) -> int:
+    """Give jobs whose worker stopped beating back to the queue; returns how many."""
+    jobs = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_s)
+    count = 0
+    for job in jobs:
+        _log.warning("job re-queued: its worker is gone", extra={"job": job.id})
+        await app.job_manager.retry_job(job)
+        count += 1
+    return count
+
+
+async def _sweep(app: App, settings: Settings) -> None:
+    while True:
+        try:
+            await requeue_stalled(app, settings.job_stalled_s)
+        except Exception:
+            # The sweep must outlive a database that is away for a while; the next one tells.
+            _log.exception("looking for stalled jobs failed")
+        await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) -> None:
+    """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until the queue is empty."""
+    app = build_app(conninfo(engine), settings, engine)
+    async with app.open_async():
+        sweeper = asyncio.create_task(_sweep(app, settings))
+        try:
+            await app.run_worker_async(
+                queues=[TASK_QUEUE],
+                wait=wait,
+                concurrency=1,
+                update_heartbeat_interval=settings.job_heartbeat_s,
+                stalled_worker_timeout=settings.job_stalled_s,
+                shutdown_graceful_timeout=GRACE_S,
+                fetch_job_polling_interval=2.0,
+                delete_jobs="successful",
+            )
+        finally:
+            sweeper.cancel()
+
+
+def run_worker(settings: Settings, *, wait: bool = True) -> None:
+    """Blocking entry point of `hotslot worker`."""
+    engine = open_engine(settings)
+    try:
+        asyncio.run(serve_queue(settings, engine, wait=wait))
+    finally:
+        engine.dispose()

@@ -1,0 +1,124 @@
+"""The worker's procrastinate application: each job runs in a child process that it supervises."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Any
+from uuid import UUID
+
+from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
+from procrastinate.jobs import Job
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.services.jobs import fail_run
+from app.storage.queue import BACKTEST_TASK, TASK_QUEUE, TRAIN_TASK
+from app.worker.child import RETRY, SUPERSEDED
+
+RETRY_WAIT_S = 5
+RETRY_WAIT_MAX_S = 300
+KILLED_BY_SIGKILL = -9
+TERMINATE_GRACE_S = 2.0
+_log = logging.getLogger("hotslot.worker")
+
+
+class ChildFailed(Exception):
+    """A run's child process ended without an outcome."""
+
+
+class CappedBackoff(BaseRetryStrategy):
+    """Try again after 5, 10, 20, ... s, at most `max_attempts` times in all."""
+
+    def __init__(self, max_attempts: int) -> None:
+        self.max_attempts = max_attempts
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """At once when the worker was told to stop; after a pause when the child died."""
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision(retry_in={"seconds": 0})
+        if job.attempts + 1 >= self.max_attempts:
+            return None
+        pause_s = min(RETRY_WAIT_S * 2**job.attempts, RETRY_WAIT_MAX_S)
+        return RetryDecision(retry_in={"seconds": pause_s})
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a child: ours, and the settings that may have come from elsewhere."""
+    threads = settings.training_threads or max(1, (os.cpu_count() or 1) // 2)
+    environment = {
+        **os.environ,
+        "HOTSLOT_HOME": str(settings.home),
+        "HOTSLOT_DEVICE": settings.device,
+        "HOTSLOT_LOG_LEVEL": settings.log_level,
+        "HOTSLOT_TRAINING_THREADS": str(threads),
+        "HOTSLOT_TRAINING_MEMORY_BYTES": str(settings.training_memory_bytes),
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+    }
+    if settings.database_url is not None:
+        environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()
+    return environment
+
+
+async def run_child(settings: Settings, kind: str, run_id: str) -> int:
+    """Start the child, wait for its end; when this task is cancelled, end the child first."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app.worker.child",
+        kind,
+        run_id,
+        stdin=asyncio.subprocess.PIPE,
+        env=child_environment(settings),
+    )
+    try:
+        return await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), TERMINATE_GRACE_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        raise
+
+
+async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, job: Job) -> None:
+    """Run one attempt; after the last one without an outcome, say so in the run's row.
+
+    Raises:
+        ChildFailed: the attempt died and another one is due.
+    """
+    status = await run_child(settings, kind, run_id)
+    if status in (0, SUPERSEDED):
+        return
+    if status == KILLED_BY_SIGKILL:
+        reason = "the training process was killed, most likely out of memory"
+    elif status == RETRY:
+        reason = "the training process lost the database"
+    else:
+        reason = f"the training process ended with status {status}"
+    _log.warning("child failed", extra={"run": run_id, "status": status, "attempt": job.attempts})
+    if job.attempts + 1 >= settings.job_max_attempts:
+        await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), reason)
+        return
+    raise ChildFailed(reason)
+
+
+def build_app(conninfo: str, settings: Settings, engine: Engine) -> App:
+    """The procrastinate app with hotslot's tasks, bound to one database."""
+    app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=4))
+    retry = CappedBackoff(settings.job_max_attempts)
+
+    @app.task(name=TRAIN_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
+    async def train(context: Any, run_id: str) -> None:
+        await supervise(settings, engine, "train", run_id, context.job)
+
+    @app.task(name=BACKTEST_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
+    async def backtest(context: Any, run_id: str) -> None:
+        await supervise(settings, engine, "backtest", run_id, context.job)
+
+    return app
