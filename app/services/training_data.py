@@ -58,7 +58,7 @@ def load_training_data(
             connection,
             region,
             until=datetime.fromtimestamp(until_s, UTC),
-            categories=categories,
+            category_names=categories,
         )
         if len(columns.time_s) == 0:
             raise NotReady("the region has no incidents yet", code="no_incidents")

@@ -1,0 +1,57 @@
+"""`hotslot`: the command line. Bad input ends in one line on standard error and a non-zero status."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.commands import backtesting, data, demo, forecasting, service, training
+from app.commands.common import console
+from app.domain.errors import HotslotError, InvalidInput
+
+app = typer.Typer(
+    name="hotslot",
+    help="Forecasts where crime concentrates in which hour of the week.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+region_app = typer.Typer(help="Regions: study area, time zone, cell size.", no_args_is_help=True)
+app.add_typer(region_app, name="region")
+
+service.add_to(app)
+data.add_to(app, region_app)
+training.add_to(app)
+forecasting.add_to(app)
+backtesting.add_to(app)
+demo.add_to(app)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as package_version
+
+        typer.echo(package_version("hotslot"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `hotslot` command."""
+    try:
+        app()
+    except InvalidInput as error:
+        place = f"{error.field}: " if error.field else ""
+        console.print(f"[red]error[/red] {place}{error.message}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except HotslotError as error:
+        console.print(f"[red]error[/red] {error.message}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What all commands share: one console, one way to open the database, one way to show progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.domain.errors import InvalidInput, Unavailable
+from app.domain.windows import zone
+from app.storage.database import migrate, open_engine, schema_is_current
+
+console = Console(stderr=True)
+"""Progress and messages; results go to standard output."""
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Engine]:
+    """An engine on a current schema; the embedded server's schema is migrated by itself.
+
+    Raises:
+        Unavailable: an external database needs `hotslot migrate` first.
+    """
+    engine = open_engine(settings)
+    try:
+        with engine.connect() as connection:
+            current = schema_is_current(connection)
+        if not current:
+            if settings.database_url is not None:
+                raise Unavailable("the database's schema is not current: run `hotslot migrate`")
+            migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def progress_bar() -> Progress:
+    """The bar of every long command."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+@contextmanager
+def progress_of(title: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar that follows (share, message) callbacks."""
+    with progress_bar() as bar:
+        task = bar.add_task(title, total=1.0)
+
+        def update(share: float, message: str) -> None:
+            bar.update(task, completed=share, description=f"{title}: {message}"[:100])
+
+        yield update
+        bar.update(task, completed=1.0, description=title)
+
+
+def parse_time(value: str, timezone: str, field: str) -> datetime:
+    """An RFC 3339 time; without an offset it is the region's local time.
+
+    Raises:
+        InvalidInput: not such a time.
+    """
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{field} must be an RFC 3339 time, got {value!r}", field=field
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))

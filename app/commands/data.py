@@ -1,0 +1,125 @@
+"""`hotslot region create`, `region list`, `ingest`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import console, opened, progress_bar
+from app.config import Settings
+from app.domain.errors import InvalidInput
+from app.services.ingest import IngestSummary, ingest_file
+from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
+from app.storage.regions import list_regions, region_summary
+
+ERRORS_SHOWN = 10
+
+
+def add_to(app: typer.Typer, region_app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    region_app.command("create")(create)
+    region_app.command("list")(list_all)
+    app.command("ingest")(ingest)
+
+
+def create(
+    region: Annotated[str, typer.Argument(help="Id: a-z, 0-9, '-' and '_'.")],
+    timezone: Annotated[str, typer.Option(help="IANA time zone, such as America/Toronto.")],
+    name: Annotated[str | None, typer.Option(help="Name to show.")] = None,
+    boundary: Annotated[Path | None, typer.Option(help="GeoJSON file of the study area.")] = None,
+    cell_size_m: Annotated[float, typer.Option(help="Side of a cell.")] = DEFAULT_CELL_SIZE_M,
+) -> None:
+    """Create a region."""
+    with opened(Settings()) as engine:
+        made = add_region(
+            engine,
+            region,
+            timezone=timezone,
+            name=name,
+            boundary=read_geojson(boundary) if boundary else None,
+            cell_size_m=cell_size_m,
+        )
+    Console().print(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
+
+
+def read_geojson(path: Path) -> dict[str, object]:
+    """A GeoJSON file.
+
+    Raises:
+        InvalidInput: the file cannot be read or holds no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"cannot read {path}: {error}", field="boundary") from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path} holds no GeoJSON object", field="boundary")
+    return value
+
+
+def list_all() -> None:
+    """List the regions."""
+    table = Table("region", "name", "time zone", "incidents", "first", "last")
+    with opened(Settings()) as engine, engine.connect() as connection:
+        for region in list_regions(connection):
+            summary = region_summary(connection, region)
+            table.add_row(
+                region.id,
+                region.name,
+                region.timezone,
+                f"{summary.n_incidents:,}",
+                f"{summary.first_at:%Y-%m-%d}" if summary.first_at else "",
+                f"{summary.last_at:%Y-%m-%d}" if summary.last_at else "",
+            )
+    Console().print(table)
+
+
+def ingest(
+    region: str,
+    files: Annotated[list[Path], typer.Argument(help="CSV, JSON, ... files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
+) -> None:
+    """Read incidents from files; the same file twice adds nothing."""
+    settings = Settings()
+    summaries: dict[str, IngestSummary] = {}
+    with opened(settings) as engine, progress_bar() as bar:
+        for path in files:
+            if not path.is_file():
+                raise InvalidInput(f"no such file: {path}", field="files")
+            task = bar.add_task(path.name, total=path.stat().st_size)
+
+            def advance(n_bytes: int, task: object = task) -> None:
+                bar.update(task, completed=n_bytes)  # type: ignore[arg-type]
+
+            summaries[str(path)] = ingest_file(
+                engine, region, path, settings=settings, progress=advance
+            )
+    if as_json:
+        typer.echo(json.dumps({k: v.to_json() for k, v in summaries.items()}, indent=2))
+        return
+    for path_name, summary in summaries.items():
+        print_summary(path_name, summary)
+
+
+def print_summary(name: str, summary: IngestSummary) -> None:
+    """The counts of one file, its first errors and warnings."""
+    Console().print(
+        f"{name}: received {summary.received:,} = accepted {summary.accepted:,} + duplicates "
+        f"{summary.duplicates:,} + rejected {summary.rejected:,}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for error in summary.errors[:ERRORS_SHOWN]:
+        console.print(
+            f"  row {error['row']}: {error['field']}: {error['message']} ({error['code']})",
+            highlight=False,
+        )
+    if summary.rejected > ERRORS_SHOWN:
+        console.print(f"  ... {summary.rejected - ERRORS_SHOWN:,} more")
+    for warning in summary.warnings:
+        console.print(f"  [yellow]warning[/yellow] {warning}", highlight=False)

@@ -1,0 +1,122 @@
+"""`hotslot serve`, `worker`, `migrate`, `status`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from app.commands.common import console, opened
+from app.config import Settings
+from app.domain.errors import InvalidInput
+from app.storage.database import migrate, open_engine
+from app.storage.queue import queue_depth
+from app.worker.main import run_worker
+
+WORKER_STOP_S = 10.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("serve")(serve)
+    app.command("worker")(worker)
+    app.command("migrate")(migrate_command)
+    app.command("status")(status)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def local_workers(settings: Settings, count: int) -> Iterator[None]:
+    """Worker processes that live as long as the block."""
+    environment = {**os.environ, "HOTSLOT_HOME": str(settings.home)}
+    if settings.database_url is not None:
+        environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()
+    command = [sys.executable, "-m", "app.cli", "worker"]
+    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(WORKER_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def run_service(settings: Settings, workers: int, processes: int) -> None:
+    """Serve until stopped, with local workers beside."""
+    if not is_loopback(settings.host) and not settings.allow_open_access:
+        raise InvalidInput(
+            f"{settings.host} is not a loopback address and this version has no access control: "
+            "put a proxy that authenticates in front and set HOTSLOT_ALLOW_OPEN_ACCESS=1",
+            field="host",
+        )
+    with opened(settings), local_workers(settings, workers):
+        console.print(f"hotslot on http://{settings.host}:{settings.port}  (stop: Ctrl-C)")
+        os.environ["HOTSLOT_HOME"] = str(settings.home)
+        uvicorn.run(
+            "app.main:create_served_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=processes,
+            log_level=settings.log_level,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            server_header=False,
+        )
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Local worker processes.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="API processes.")] = 1,
+) -> None:
+    """Serve the HTTP API and the map, with a local worker for training."""
+    base = Settings()
+    settings = base.model_copy(update={"host": host or base.host, "port": port or base.port})
+    run_service(settings, base.workers if workers is None else workers, processes)
+
+
+def worker(
+    until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
+) -> None:
+    """Run training and backtest jobs from the queue."""
+    settings = Settings()
+    with opened(settings):
+        run_worker(settings, wait=not until_empty)
+
+
+def migrate_command() -> None:
+    """Bring the database's schema up to date."""
+    settings = Settings()
+    engine = open_engine(settings)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+    console.print("schema is current")
+
+
+def status() -> None:
+    """What is queued."""
+    with opened(Settings()) as engine, engine.connect() as connection:
+        depth = queue_depth(connection)
+    console.print("jobs: " + (", ".join(f"{k} {v}" for k, v in sorted(depth.items())) or "none"))

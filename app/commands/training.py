@@ -1,0 +1,62 @@
+"""`hotslot train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from app.commands.common import console, opened, parse_time, progress_of
+from app.config import Settings
+from app.services.train import TrainingRequest, train_now
+from app.storage.regions import get_region
+from app.storage.runs import Run
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("train")(train)
+
+
+def train(
+    region: str,
+    model: Annotated[str, typer.Option(help="Model to train.")] = "stack",
+    until: Annotated[str | None, typer.Option(help="Train only on incidents before it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    validate: Annotated[bool, typer.Option(help="Score on the last 28 days first.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
+) -> None:
+    """Train a model in this process and register it."""
+    settings = Settings()
+    with opened(settings) as engine:
+        with engine.connect() as connection:
+            timezone = get_region(connection, region).timezone
+        request = TrainingRequest(
+            model=model,
+            until=parse_time(until, timezone, "until") if until else None,
+            seed=seed,
+            validate=validate,
+        )
+        with progress_of(f"training {model}") as update:
+            run = train_now(engine, settings, region, request, update)
+    if as_json:
+        typer.echo(orjson.dumps(run_json(run), option=orjson.OPT_INDENT_2).decode())
+    elif run.status == "succeeded":
+        Console().print(f"{run.model_version}: {run.message}", highlight=False)
+    if run.status != "succeeded":
+        console.print(f"[red]error[/red] {run.message}", highlight=False)
+        raise typer.Exit(1)
+
+
+def run_json(run: Run) -> dict[str, object]:
+    """A run as the HTTP API shows it."""
+    return {
+        "id": str(run.id),
+        "status": run.status,
+        "progress": run.progress,
+        "message": run.message,
+        "model_version": run.model_version,
+        "metrics": run.metrics,
+    }

@@ -1,0 +1,166 @@
+"""Opening the database: one engine per process, deadlines on every statement, one schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.config import Settings
+from app.domain.errors import InvalidInput, Unavailable
+from app.storage.embedded import ensure_running
+
+MIN_SERVER_VERSION = 140000
+MIGRATION_LOCK = 0x686F74736C6F74
+CONNECT_TIMEOUT_S = 5
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def open_engine(settings: Settings) -> Engine:
+    """An engine on the configured database, or on the embedded server of `settings.home`.
+
+    Every statement has a deadline (`database_timeout_s`); see `long_statements` for work that may
+    take longer. Connections are tested before use, so a restarted server is noticed by itself.
+
+    Raises:
+        InvalidInput: the address is not PostgreSQL's, or the server is older than 14.
+        Unavailable: the server cannot be reached.
+    """
+    address = (
+        settings.database_url.get_secret_value()
+        if settings.database_url is not None
+        else ensure_running(settings.home)
+    )
+    if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
+        raise InvalidInput(
+            "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"
+        )
+    url = make_url("postgresql+psycopg://" + address.split("://", 1)[1])
+    timeout_ms = int(settings.database_timeout_s * 1000)
+    engine = create_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_size,
+        pool_timeout=settings.database_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": timeout_ms,
+            "application_name": "hotslot",
+            "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC -c lock_timeout={timeout_ms}"
+            f" -c idle_in_transaction_session_timeout={10 * timeout_ms}",
+        },
+    )
+    event.listen(engine, "handle_error", _translate)
+    _require_version(engine)
+    return engine
+
+
+def _require_version(engine: Engine) -> None:
+    with engine.connect() as connection:
+        version = int(connection.scalar(text("SHOW server_version_num")) or 0)
+    if version < MIN_SERVER_VERSION:
+        raise InvalidInput(
+            f"PostgreSQL 14 or newer is needed, the server is {version // 10000}",
+            field="database_url",
+        )
+
+
+def _translate(context: Any) -> None:
+    """Turn faults of the database, as against faults of a query, into `Unavailable`."""
+    error = context.original_exception
+    if isinstance(error, psycopg.errors.DiskFull):
+        raise Unavailable("the database's disk is full", retry_after_s=30, code="disk_full")
+    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+        raise Unavailable("the database did not answer in time", code="database_timeout")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        raise Unavailable("the database cannot be reached", code="database_unavailable")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The same translation for what does not pass through the engine: pool waits, raw COPY."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("all database connections are busy", code="database_busy") from error
+    except psycopg.errors.DiskFull as error:
+        raise Unavailable(
+            "the database's disk is full", retry_after_s=30, code="disk_full"
+        ) from error
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+        raise Unavailable("the database did not answer in time", code="database_timeout") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError, OperationalError) as error:
+        raise Unavailable("the database cannot be reached", code="database_unavailable") from error
+
+
+def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
+    """Let this transaction's statements take up to `timeout_s` (ingest, training, migrations)."""
+    connection.execute(
+        text("SELECT set_config('statement_timeout', :limit, true)"),
+        {"limit": str(int(timeout_s * 1000))},
+    )
+
+
+def conninfo(engine: Engine) -> str:
+    """The engine's address for libpq (procrastinate's own pool)."""
+    return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@lru_cache(maxsize=1)
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+@lru_cache(maxsize=1)
+def head_revision() -> str | None:
+    """The newest migration that this version of hotslot knows."""
+    return ScriptDirectory.from_config(_alembic_config()).get_current_head()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date: one transaction under a lock, so it is old or new, never between."""
+    with engine.begin() as connection:
+        long_statements(connection)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        config = _alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def schema_is_current(connection: Connection) -> bool:
+    """Whether every migration that this version knows has run."""
+    return MigrationContext.configure(connection).get_current_revision() == head_revision()
+
+
+def check_ready(engine: Engine) -> None:
+    """Nothing when requests can be served.
+
+    Raises:
+        Unavailable: the database is away or its schema is not current.
+    """
+    try:
+        with translated(), engine.connect() as connection:
+            current = schema_is_current(connection)
+    except DBAPIError as error:
+        raise Unavailable("the database cannot be reached") from error
+    if not current:
+        raise Unavailable("the database's schema is not current: run `hotslot migrate`")

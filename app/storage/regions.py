@@ -1,0 +1,179 @@
+"""Regions and their categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.domain.errors import Conflict, NotFound
+from app.storage.tables import categories, incidents, regions
+
+
+@dataclass(frozen=True)
+class Region:
+    """A study area with its time zone, CRS and default cell size."""
+
+    key: int
+    id: str
+    name: str
+    timezone: str
+    crs: str | None
+    cell_size_m: float
+    boundary: dict[str, Any] | None
+    boundary_derived: bool
+    neighbourhoods: dict[str, Any] | None
+    settings: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class RegionSummary:
+    """What a region holds."""
+
+    n_incidents: int
+    first_at: datetime | None
+    last_at: datetime | None
+    categories: dict[str, int]
+
+
+def _as_region(row: Row[Any]) -> Region:
+    return Region(**row._mapping)
+
+
+def create_region(
+    connection: Connection,
+    *,
+    region_id: str,
+    name: str,
+    timezone: str,
+    crs: str | None,
+    cell_size_m: float,
+    boundary: Mapping[str, Any] | None,
+    neighbourhoods: Mapping[str, Any] | None,
+) -> Region:
+    """A new region; creating an equal one again returns it, so that a retry is harmless.
+
+    Raises:
+        Conflict: another region has that id.
+    """
+    values = {
+        "id": region_id,
+        "name": name,
+        "timezone": timezone,
+        "crs": crs,
+        "cell_size_m": cell_size_m,
+        "boundary": boundary,
+        "neighbourhoods": neighbourhoods,
+    }
+    # JSON null and SQL NULL differ: an absent boundary must be the latter.
+    values = {name_: value for name_, value in values.items() if value is not None}
+    row = connection.execute(
+        insert(regions).values(**values).on_conflict_do_nothing().returning(*regions.c)
+    ).one_or_none()
+    if row is not None:
+        return _as_region(row)
+    existing = get_region(connection, region_id)
+    # A boundary derived meanwhile is not the caller's, who gave none.
+    given = None if existing.boundary_derived else existing.boundary
+    same = (existing.name, existing.timezone, existing.cell_size_m, given) == (
+        name,
+        timezone,
+        cell_size_m,
+        boundary,
+    )
+    if not same:
+        raise Conflict(f"region {region_id!r} exists with other settings", field="id")
+    return existing
+
+
+def get_region(connection: Connection, region_id: str) -> Region:
+    """The region of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = connection.execute(select(regions).where(regions.c.id == region_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no such region: {region_id}", field="region")
+    return _as_region(row)
+
+
+def get_region_by_key(connection: Connection, region_key: int) -> Region:
+    """The region of that key.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = connection.execute(select(regions).where(regions.c.key == region_key)).one_or_none()
+    if row is None:
+        raise NotFound("no such region", field="region")
+    return _as_region(row)
+
+
+def list_regions(connection: Connection) -> list[Region]:
+    """All regions, by id."""
+    return [_as_region(row) for row in connection.execute(select(regions).order_by(regions.c.id))]
+
+
+def set_crs(connection: Connection, region_key: int, crs: str) -> None:
+    """Keep the CRS chosen from the first incidents; one chosen earlier stays."""
+    connection.execute(
+        update(regions).where(regions.c.key == region_key, regions.c.crs.is_(None)).values(crs=crs)
+    )
+
+
+def set_boundary(
+    connection: Connection, region_key: int, boundary: Mapping[str, Any], *, derived: bool
+) -> None:
+    """Keep a boundary (GeoJSON geometry, WGS 84)."""
+    connection.execute(
+        update(regions)
+        .where(regions.c.key == region_key)
+        .values(boundary=dict(boundary), boundary_derived=derived)
+    )
+
+
+def region_summary(connection: Connection, region: Region) -> RegionSummary:
+    """Counts and time span; first and last come from the ends of the (region, time) index.
+
+    The counts read the region's rows once: about 0.1 s a million.
+    """
+    first_at, last_at = connection.execute(
+        select(func.min(incidents.c.occurred_at), func.max(incidents.c.occurred_at)).where(
+            incidents.c.region_key == region.key
+        )
+    ).one()
+    counts = connection.execute(
+        select(categories.c.name, func.count())
+        .join(incidents, incidents.c.category_key == categories.c.key)
+        .where(incidents.c.region_key == region.key)
+        .group_by(categories.c.name)
+        .order_by(categories.c.name)
+    )
+    by_name = {name: int(count) for name, count in counts}
+    return RegionSummary(sum(by_name.values()), first_at, last_at, by_name)
+
+
+def categories_of(connection: Connection, region_key: int) -> dict[int, str]:
+    """Category key -> name, by name."""
+    rows = connection.execute(
+        select(categories.c.key, categories.c.name)
+        .where(categories.c.region_key == region_key)
+        .order_by(categories.c.name)
+    )
+    return {int(key): str(name) for key, name in rows}
+
+
+def ensure_categories(
+    connection: Connection, region_key: int, names: Iterable[str]
+) -> dict[str, int]:
+    """Name -> key, adding the names that are new."""
+    rows = [{"region_key": region_key, "name": name} for name in sorted(set(names))]
+    if rows:
+        connection.execute(insert(categories).on_conflict_do_nothing(), rows)
+    return {name: key for key, name in categories_of(connection, region_key).items()}
