@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class StudyArea:
             self.polygon_m,
             lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs)),
         )
-        geometry: dict[str, Any] = shapely.geometry.mapping(degrees)
+        geometry: dict[str, Any] = json.loads(shapely.to_geojson(degrees))
         return geometry
 
 

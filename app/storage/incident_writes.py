@@ -1,0 +1,195 @@
+"""Writing incidents: COPY into a staging table, then one merge, all in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.storage.database import long_statements, translated
+from app.storage.tables import uploads
+
+INGEST_LOCK = 0x686F7469
+IDEMPOTENCY_LOCK = 0x686F746B
+STAGED_COLUMNS = (
+    "row",
+    "time_s",
+    "longitude",
+    "latitude",
+    "x_m",
+    "y_m",
+    "window",
+    "category_key",
+    "external_id",
+    "source",
+    "dedup_key",
+)
+_CREATE_STAGING = text(
+    """
+    CREATE TEMP TABLE staged_incidents (
+        "row" bigint, time_s bigint, longitude float8, latitude float8, x_m real, y_m real,
+        "window" smallint, category_key integer, external_id text, source text, dedup_key uuid
+    ) ON COMMIT DROP
+    """
+)
+# Equal rows of one upload are counted, so that two true incidents at one place and minute stay two;
+# rows that share an external id are one incident, whose last version counts.
+_NUMBER_ROWS = text(
+    """
+    CREATE TEMP TABLE merged_incidents ON COMMIT DROP AS
+    SELECT *, CASE WHEN external_id IS NULL THEN place ELSE 1 END AS occurrence
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY dedup_key ORDER BY "row") AS place,
+               count(*) OVER (PARTITION BY dedup_key) AS copies
+        FROM staged_incidents
+    ) AS numbered
+    WHERE external_id IS NULL OR place = copies
+    """
+)
+_CHANGED = """
+    FROM merged_incidents AS m
+    WHERE m.external_id IS NOT NULL AND i.region_key = :region AND i.dedup_key = m.dedup_key
+      AND i.occurrence = 1
+      AND (i.occurred_at, i.longitude, i.latitude, i.category_key, i.source)
+          IS DISTINCT FROM
+          (to_timestamp(m.time_s), m.longitude, m.latitude, m.category_key, m.source)
+"""
+_KEEP_HISTORY = text(
+    """
+    INSERT INTO incident_history (region_key, external_id, action, before)
+    SELECT i.region_key, i.external_id, 'corrected', to_jsonb(i)
+    """
+    + _CHANGED.replace("FROM merged_incidents AS m", "FROM merged_incidents AS m, incidents AS i")
+)
+_CORRECT = text(
+    """
+    UPDATE incidents AS i SET
+        occurred_at = to_timestamp(m.time_s), longitude = m.longitude, latitude = m.latitude,
+        x_m = m.x_m, y_m = m.y_m, "window" = m."window", category_key = m.category_key,
+        source = m.source, upload_id = :upload
+    """
+    + _CHANGED
+)
+_INSERT = text(
+    """
+    INSERT INTO incidents (region_key, occurred_at, longitude, latitude, x_m, y_m, "window",
+        category_key, external_id, source, dedup_key, occurrence, upload_id)
+    SELECT :region, to_timestamp(time_s), longitude, latitude, x_m, y_m, "window",
+        category_key, external_id, source, dedup_key, occurrence, :upload
+    FROM merged_incidents
+    ON CONFLICT (region_key, dedup_key, occurrence) DO NOTHING
+    """
+)
+_DELETE = text(
+    """
+    WITH gone AS (
+        DELETE FROM incidents WHERE region_key = :region AND external_id = :external
+        RETURNING *
+    )
+    INSERT INTO incident_history (region_key, external_id, action, before)
+    SELECT region_key, external_id, 'deleted', jsonb_build_object('id', id) FROM gone
+    """
+)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A finished upload as it was answered."""
+
+    id: int
+    body_sha256: str | None
+    summary: dict[str, Any]
+
+
+def lock_idempotency_key(connection: Connection, region_key: int, key: str) -> bool:
+    """Take the key for this transaction; false when another upload with it is under way."""
+    taken = connection.scalar(
+        text("SELECT pg_try_advisory_xact_lock(:lock, hashtext(:key))"),
+        {"lock": IDEMPOTENCY_LOCK, "key": f"{region_key}:{key}"},
+    )
+    return bool(taken)
+
+
+def find_upload(connection: Connection, region_key: int, idempotency_key: str) -> Upload | None:
+    """The upload that was made with this key, if any."""
+    row = connection.execute(
+        select(uploads.c.id, uploads.c.body_sha256, uploads.c.summary).where(
+            uploads.c.region_key == region_key, uploads.c.idempotency_key == idempotency_key
+        )
+    ).one_or_none()
+    return None if row is None else Upload(*row)
+
+
+def create_staging(connection: Connection) -> None:
+    """An empty staging table of this transaction."""
+    long_statements(connection)
+    connection.execute(_CREATE_STAGING)
+
+
+def stage(connection: Connection, table: pa.Table) -> None:
+    """COPY a block of rows (`STAGED_COLUMNS`) into the staging table."""
+    buffer = BytesIO()
+    options = pa_csv.WriteOptions(include_header=False)
+    pa_csv.write_csv(table.select(list(STAGED_COLUMNS)), buffer, options)
+    driver: Any = connection.connection.driver_connection
+    statement = "COPY staged_incidents FROM STDIN (FORMAT csv)"
+    with translated(), driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(buffer.getbuffer())
+
+
+def merge(connection: Connection, region_key: int, upload_id: int) -> tuple[int, int]:
+    """Move staged rows to the incidents; returns how many were (new, corrected).
+
+    One merge per region at a time: concurrent uploads of the same rows neither deadlock nor add twice.
+    """
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(:lock, :region)"),
+        {"lock": INGEST_LOCK, "region": region_key},
+    )
+    connection.execute(_NUMBER_ROWS)
+    values = {"region": region_key, "upload": upload_id}
+    connection.execute(_KEEP_HISTORY, {"region": region_key})
+    corrected = connection.execute(_CORRECT, values).rowcount
+    added = connection.execute(_INSERT, values).rowcount
+    return added, corrected
+
+
+def begin_upload(
+    connection: Connection, region_key: int, idempotency_key: str | None, source: str | None
+) -> int:
+    """A row for this upload; its summary follows at the end of the same transaction."""
+    return int(
+        connection.execute(
+            insert(uploads)
+            .values(
+                region_key=region_key, idempotency_key=idempotency_key, source=source, summary={}
+            )
+            .returning(uploads.c.id)
+        ).scalar_one()
+    )
+
+
+def end_upload(
+    connection: Connection, upload_id: int, body_sha256: str, summary: Mapping[str, Any]
+) -> None:
+    """Keep what the caller is told."""
+    connection.execute(
+        uploads.update()
+        .where(uploads.c.id == upload_id)
+        .values(body_sha256=body_sha256, summary=dict(summary))
+    )
+
+
+def delete_incident(connection: Connection, region_key: int, external_id: str) -> int:
+    """Erase an incident by its external id; its history keeps that it was, not what it was."""
+    connection.execute(
+        text("DELETE FROM incident_history WHERE region_key = :region AND external_id = :external"),
+        {"region": region_key, "external": external_id},
+    )
+    return connection.execute(_DELETE, {"region": region_key, "external": external_id}).rowcount
