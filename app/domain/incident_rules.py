@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 from numpy.typing import NDArray
 
 from app.domain.study_area import StudyArea
@@ -84,7 +83,7 @@ def parse_block(
     Args:
         columns: of equal length n_rows, by the contract's field names.
         now_s: later than a day after it is refused.
-        area: the study area, or None while it is unknown.
+        area: where incidents may lie (the study area with its margin), or None while unknown.
         errors: gets the refused rows.
     """
     time_s = _times(_texts(columns, "occurred_at", n_rows), timezone, now_s, errors)
@@ -203,12 +202,11 @@ def _check_places(
     )
     if area is None:
         return
-    near = StudyArea(shapely.buffer(area.polygon_m, MARGIN_M, quad_segs=4), area.crs)
     todo = np.flatnonzero(~errors.bad)
-    outside = todo[~near.contains(longitude[todo], latitude[todo])]
+    outside = todo[~area.contains(longitude[todo], latitude[todo])]
     swappable = outside[np.abs(longitude[outside]) <= 90]
     swapped = np.zeros(len(longitude), bool)
-    swapped[swappable] = near.contains(latitude[swappable], longitude[swappable])
+    swapped[swappable] = area.contains(latitude[swappable], longitude[swappable])
     errors.add(swapped, "latitude", "looks_swapped", "longitude and latitude look swapped")
     away = np.zeros(len(longitude), bool)
     away[outside] = True

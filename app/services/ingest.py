@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import Conflict, InvalidInput
-from app.domain.incident_rules import RowErrors, dedup_keys, parse_block
+from app.domain.incident_rules import MARGIN_M, RowErrors, dedup_keys, parse_block
 from app.domain.study_area import (
     StudyArea,
     choose_crs,
@@ -274,7 +274,7 @@ class _Upload:
 
 
 def _given_area(region: Region) -> StudyArea | None:
-    """The caller's boundary; one derived from incidents must not refuse later ones."""
+    """The caller's boundary with a margin; one derived from incidents must not refuse later ones."""
     if region.boundary is None or region.boundary_derived:
         return None
-    return study_area_from_geojson(region.boundary, region.crs)
+    return study_area_from_geojson(region.boundary, region.crs).grown(MARGIN_M)
