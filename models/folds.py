@@ -1,0 +1,91 @@
+"""Time-ordered inner validation: settings are chosen on the weeks before the origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.base import DAY_S, HORIZON_DAYS, FloatArray, Incidents
+
+MIN_TRAIN = 50
+MIN_TEST = 20
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows [0, split) are known at the fold's origin, rows [split, end) are the period after it."""
+
+    origin_s: int
+    split: int
+    end: int
+
+    @property
+    def train(self) -> slice:
+        """Rows before the fold's origin."""
+        return slice(0, self.split)
+
+    @property
+    def test(self) -> slice:
+        """Rows of the fold's test period."""
+        return slice(self.split, self.end)
+
+
+def inner_folds(incidents: Incidents, cutoff_s: int, n_folds: int = 3) -> list[Fold]:
+    """Back-to-back periods of `HORIZON_DAYS` up to the cutoff, latest first.
+
+    Periods with too few incidents in or before them are left out, so thin data gives no folds.
+    """
+    folds = []
+    for i in range(n_folds):
+        start_s = cutoff_s - (i + 1) * HORIZON_DAYS * DAY_S
+        split, end = np.searchsorted(incidents.time_s, [start_s, start_s + HORIZON_DAYS * DAY_S])
+        if split >= MIN_TRAIN and end - split >= MIN_TEST:
+            folds.append(Fold(start_s, int(split), int(end)))
+    return folds
+
+
+def mixture_weights(
+    densities: FloatArray, prior: FloatArray | None = None, n_iterations: int = 200
+) -> FloatArray:
+    """(K,) weights of a linear mixture that fits held-out points best, by EM.
+
+    Smyth & Wolpert (1999), "Linearly combining density estimators via stacking".
+
+    Args:
+        densities: (n, K) positive densities of the components at held-out points; any common
+            factor per point cancels.
+        prior: (K,) pseudo-counts of a Dirichlet prior; None: one point spread over all.
+        n_iterations: of EM.
+    """
+    n_components = densities.shape[1]
+    pseudo = np.full(n_components, 1.0 / n_components) if prior is None else prior
+    weights: FloatArray = pseudo / pseudo.sum()
+    if len(densities) == 0:
+        return weights
+    scaled = densities / densities.max(axis=1, keepdims=True)
+    for _ in range(n_iterations):
+        total = scaled @ weights
+        weights = weights * (scaled / total[:, None]).sum(axis=0) + pseudo
+        weights = weights / weights.sum()
+    return weights
+
+
+def best_of_grid(score: Callable[[float], float], grid: Sequence[float], start: float) -> float:
+    """The setting on an ascending grid where a unimodal score peaks, uphill from `start`."""
+    scores: dict[float, float] = {}
+
+    def at(i: int) -> float:
+        if not 0 <= i < len(grid):
+            return -np.inf
+        if grid[i] not in scores:
+            scores[grid[i]] = score(grid[i])
+        return scores[grid[i]]
+
+    here = min(range(len(grid)), key=lambda i: abs(grid[i] - start))
+    while True:
+        best = max((here, here - 1, here + 1), key=at)
+        if best == here:
+            return grid[here]
+        here = best

@@ -1,0 +1,217 @@
+"""Gaussian kernels integrated over cells, without mass outside the study area.
+
+Points are snapped to *sites* on a fine lattice (a tenth of a cell, 25 m at most), so that any
+number of weightings of the same incidents (by age, category or window) share one sparse operator
+per bandwidth. Each kernel is renormalised over the study area (Jones 1993, "Simple boundary
+correction for kernel density estimation"): what would leak goes back inside and is reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
+from scipy.special import ndtr
+
+from models.base import Cells, FloatArray, Incidents, IntArray
+
+SITES_PER_CELL = 10
+MAX_SITE_SPACING_M = 25.0
+COARSE_BANDWIDTH_CELLS = 1.5
+"""From this many cells on, a kernel no longer sees where in its cell an incident lies."""
+_TRUNCATE_SD = 4.0
+_NEGLIGIBLE = 1e-6
+_BATCH_ENTRIES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The distinct places of some incidents.
+
+    Args:
+        x_m, y_m: (S,) places, metres.
+        cell: (S,) row of the cell of each place.
+        of_incident: (n,) place of each incident.
+    """
+
+    x_m: FloatArray
+    y_m: FloatArray
+    cell: IntArray
+    of_incident: IntArray
+
+    def __len__(self) -> int:
+        return len(self.x_m)
+
+    def count(self, weight: NDArray[Any] | None = None, rows: Any = slice(None)) -> FloatArray:
+        """(S,) summed weights of the incidents (of some rows) at each place."""
+        chosen = self.of_incident[rows]
+        return np.bincount(chosen, weight, minlength=len(self)).astype(np.float64)
+
+
+def inside(incidents: Incidents, cells: Cells, cutoff_s: int) -> tuple[Incidents, IntArray]:
+    """Incidents before the cutoff that lie in some cell, and the row of each one's cell (n,)."""
+    earlier = incidents.before(cutoff_s)
+    rows = cells.locate(earlier.x_m, earlier.y_m)
+    keep = rows >= 0
+    return (earlier, rows) if keep.all() else (earlier.take(keep), rows[keep])
+
+
+def snap(incidents: Incidents, cells: Cells) -> Sites:
+    """Places of incidents on a lattice; every incident must lie in some cell.
+
+    The lattice divides cells exactly, so a snapped place keeps its cell.
+    """
+    per_cell = max(SITES_PER_CELL, int(np.ceil(cells.cell_size_m / MAX_SITE_SPACING_M)))
+    step_m = cells.cell_size_m / per_cell
+    rows = cells.locate(incidents.x_m, incidents.y_m)
+    # Positions within the known cell, clipped: a point on a border must not round out of its cell.
+    left_m = cells.x0_m + cells.ix[rows] * cells.cell_size_m
+    bottom_m = cells.y0_m + cells.iy[rows] * cells.cell_size_m
+    column = np.clip((incidents.x_m - left_m) / step_m, 0, per_cell - 1).astype(np.int64)
+    line = np.clip((incidents.y_m - bottom_m) / step_m, 0, per_cell - 1).astype(np.int64)
+    key = (rows * per_cell + line) * per_cell + column
+    unique, of_incident = np.unique(key, return_inverse=True)
+    cell = unique // per_cell**2
+    line, column = (unique // per_cell) % per_cell, unique % per_cell
+    return Sites(
+        cells.x0_m + cells.ix[cell] * cells.cell_size_m + (column + 0.5) * step_m,
+        cells.y0_m + cells.iy[cell] * cells.cell_size_m + (line + 0.5) * step_m,
+        cell,
+        of_incident.astype(np.int64),
+    )
+
+
+class Smoother:
+    """Kernel densities of weighted sites on the cells of a study area.
+
+    Args:
+        sites: the S places that carry weights.
+        cells: the N cells.
+    """
+
+    def __init__(self, sites: Sites, cells: Cells) -> None:
+        self.sites = sites
+        self.cells = cells
+        self._operators: dict[float, csr_array] = {}
+        self._inside: dict[float, FloatArray] = {}
+
+    @cached_property
+    def _fill(self) -> FloatArray:
+        """(N,) share of each square that lies in the study area."""
+        return self.cells.area_km2 / (self.cells.cell_size_m / 1000.0) ** 2
+
+    def smooth(self, weights: FloatArray, bandwidth_m: float) -> FloatArray:
+        """(..., N) mass per cell of kernels of this standard deviation at the sites.
+
+        Args:
+            weights: (..., S) non-negative; what a row sums to over sites, its masses sum to.
+            bandwidth_m: standard deviation of the kernel.
+        """
+        if bandwidth_m >= COARSE_BANDWIDTH_CELLS * self.cells.cell_size_m:
+            return self.smooth_cells(self.to_cells(weights), bandwidth_m)
+        flat = np.atleast_2d(weights)
+        result: FloatArray = (self._operator(bandwidth_m).T @ flat.T).T
+        return np.ascontiguousarray(result).reshape(*weights.shape[:-1], len(self._fill))
+
+    def to_cells(self, weights: FloatArray) -> FloatArray:
+        """(..., N) sums of the sites' weights (..., S) in each cell."""
+        flat = np.atleast_2d(weights)
+        n_cells = len(self._fill)
+        sums = np.stack([np.bincount(self.sites.cell, row, n_cells).astype(float) for row in flat])
+        return sums.reshape(*weights.shape[:-1], n_cells)
+
+    def smooth_cells(self, mass: FloatArray, bandwidth_m: float) -> FloatArray:
+        """(..., N) masses spread from whole cells; each source's mass stays in the study area."""
+        return self._blur(mass / self._kept(bandwidth_m), bandwidth_m) * self._fill
+
+    def leaked_share(self, weights: FloatArray, bandwidth_m: float) -> float:
+        """Share of the kernels' mass that lay outside the study area before the correction."""
+        total = float(weights.sum())
+        if total <= 0:
+            return 0.0
+        if bandwidth_m >= COARSE_BANDWIDTH_CELLS * self.cells.cell_size_m:
+            kept = self._kept(bandwidth_m)[self.sites.cell]
+        else:
+            self._operator(bandwidth_m)
+            kept = self._inside[bandwidth_m]
+        return float(np.clip(1.0 - (weights * kept).sum() / total, 0.0, 1.0))
+
+    def _kept(self, bandwidth_m: float) -> FloatArray:
+        """(N,) share of a kernel centred in each cell that stays inside."""
+        if bandwidth_m not in self._inside:
+            kept = self._blur(self._fill, bandwidth_m)
+            self._inside[bandwidth_m] = np.maximum(kept, 1e-6)
+        return self._inside[bandwidth_m]
+
+    def _blur(self, mass: FloatArray, bandwidth_m: float) -> FloatArray:
+        """(..., N) Gaussian filter on the squares; the spread within a square is allowed for."""
+        cells = self.cells
+        size_m = cells.cell_size_m
+        sd_cells = np.sqrt(max(bandwidth_m**2 - size_m**2 / 12.0, size_m**2 / 16.0)) / size_m
+        flat = mass.reshape(-1, mass.shape[-1])
+        grid = np.zeros((len(flat), cells.ny, cells.nx))
+        grid[:, cells.iy, cells.ix] = flat
+        sd = (0.0, sd_cells, sd_cells)
+        blurred = gaussian_filter(grid, sd, mode="constant", truncate=_TRUNCATE_SD)
+        return blurred[:, cells.iy, cells.ix].reshape(mass.shape)
+
+    def _operator(self, bandwidth_m: float) -> csr_array:
+        """(S, N) share of each site's kernel in each cell; rows sum to one."""
+        if bandwidth_m not in self._operators:
+            raw = self._raw_operator(bandwidth_m)
+            kept = np.asarray(raw.sum(axis=1)).ravel()
+            scale = np.repeat(1.0 / np.maximum(kept, 1e-12), np.diff(raw.indptr))
+            raw.data *= scale
+            self._operators[bandwidth_m] = raw
+            self._inside[bandwidth_m] = np.minimum(kept, 1.0)
+        return self._operators[bandwidth_m]
+
+    def _raw_operator(self, bandwidth_m: float) -> csr_array:
+        """(S, N) exact integrals of the kernels over the squares, times their share inside."""
+        cells, sites = self.cells, self.sites
+        reach = int(np.ceil(_TRUNCATE_SD * bandwidth_m / cells.cell_size_m))
+        x_share = self._axis_shares(sites.x_m, cells.x0_m, bandwidth_m, reach)
+        y_share = self._axis_shares(sites.y_m, cells.y0_m, bandwidth_m, reach)
+        row_of = np.full((cells.ny + 2 * reach, cells.nx + 2 * reach), -1, np.int64)
+        row_of[cells.iy + reach, cells.ix + reach] = np.arange(len(self._fill))
+        offset = np.arange(2 * reach + 1)
+        indptr, columns, values = [np.zeros(1, np.int64)], [], []
+        batch = max(1, _BATCH_ENTRIES // len(offset) ** 2)
+        for start in range(0, len(sites), batch):
+            part = slice(start, start + batch)
+            iy = cells.iy[sites.cell[part]][:, None, None] + offset[:, None]
+            ix = cells.ix[sites.cell[part]][:, None, None] + offset
+            target = row_of[iy, ix]
+            share = y_share[part][:, :, None] * x_share[part][:, None, :]
+            keep = (target >= 0) & (share > _NEGLIGIBLE)
+            # A site's own cell is known to be inside where the site is, however little of it is.
+            fill = self._fill[target]
+            fill[:, reach, reach] = 1.0
+            indptr.append(indptr[-1][-1] + np.cumsum(keep.sum(axis=(1, 2))))
+            columns.append(target[keep].astype(np.int32))
+            values.append((share * fill)[keep])
+        shape = (len(sites), len(self._fill))
+        none = np.zeros(0)
+        return csr_array(
+            (
+                np.concatenate([none, *values]),
+                np.concatenate([none.astype(np.int32), *columns]),
+                np.concatenate(indptr),
+            ),
+            shape=shape,
+        )
+
+    def _axis_shares(
+        self, place_m: FloatArray, origin_m: float, bandwidth_m: float, reach: int
+    ) -> FloatArray:
+        """(S, 2 reach + 1) mass of each kernel in the columns (rows) around its own."""
+        size_m = self.cells.cell_size_m
+        own = np.floor((place_m - origin_m) / size_m)
+        edges_m = origin_m + (own[:, None] + np.arange(-reach, reach + 2)) * size_m
+        shares: FloatArray = np.diff(ndtr((edges_m - place_m[:, None]) / bandwidth_m), axis=1)
+        return shares

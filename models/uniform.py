@@ -1,0 +1,21 @@
+"""The study area without any knowledge: what every other model must beat."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from models.base import Cells, DensityModel, FitContext, Incidents
+
+
+class Uniform(DensityModel):
+    """Equal density everywhere in the study area."""
+
+    name: ClassVar[str] = "uniform"
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Nothing is learned: the areas alone decide."""
+        context.report(1.0, "uniform")
+        self.area_km2_ = cells.area_km2
+        self.probability_ = (cells.area_km2 / cells.area_km2.sum())[None, :]
+        self.category_probability_ = {}
+        return self
