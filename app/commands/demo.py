@@ -18,10 +18,12 @@ from app.config import Settings
 from app.domain.errors import Unavailable
 from app.services.backtest import HoldoutRow, holdout_table
 from app.services.ingest import ingest_file
+from app.services.jobs import run_now
 from app.services.regions import add_region
-from app.services.train import TrainingRequest, train_now
+from app.services.train import TrainingRequest
 from app.storage.regions import get_region
 from app.services.training_data import load_training_data
+from models.catalog import MODEL_NAMES
 
 DEMO_MODELS = (
     "uniform",
@@ -57,7 +59,7 @@ def demo(
         _compare(engine, chosen)
         with progress_of("training stack on everything") as update:
             request = TrainingRequest(model="stack", seed=0, validate=False)
-            run = train_now(engine, settings, chosen.region, request, update)
+            run = run_now(engine, settings, chosen.region, request, update)
         Console().print(f"{run.model_version or 'stack'}: {run.message}", highlight=False)
     console.print(f"ready after {time.perf_counter() - started:.0f} s")
     if run.status != "succeeded":
@@ -97,11 +99,9 @@ def _ingest(engine: Engine, settings: Settings, chosen: DemoData) -> None:
 def _compare(engine: Engine, chosen: DemoData) -> None:
     with engine.connect() as connection:
         key = get_region(connection, chosen.region).key
-    held_out = load_training_data(engine, key)
     with progress_of("comparing models") as update:
-        rows = holdout_table(
-            held_out.incidents, held_out.grid, DEMO_MODELS, held_out.cutoff_s, progress=update
-        )
+        models = [m for m in DEMO_MODELS if m in MODEL_NAMES]
+        rows = holdout_table(load_training_data(engine, key), models, update)
     Console().print(scores_table(rows, chosen.name))
 
 

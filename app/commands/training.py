@@ -10,7 +10,8 @@ from rich.console import Console
 
 from app.commands.common import console, opened, parse_time, progress_of
 from app.config import Settings
-from app.services.train import TrainingRequest, train_now
+from app.services.jobs import run_now
+from app.services.train import TrainingRequest
 from app.storage.regions import get_region
 from app.storage.runs import Run
 
@@ -40,7 +41,7 @@ def train(
             validate=validate,
         )
         with progress_of(f"training {model}") as update:
-            run = train_now(engine, settings, region, request, update)
+            run = run_now(engine, settings, region, request, update)
     if as_json:
         typer.echo(orjson.dumps(run_json(run), option=orjson.OPT_INDENT_2).decode())
     elif run.status == "succeeded":

@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.domain.errors import HotslotError, Unavailable
-from app.services.backtest import execute_backtest
-from app.services.train import execute_training
-from app.storage.runs import Run, Superseded, beat, claim_run, finish_run, get_run
+from app.domain.errors import Conflict, HotslotError, Unavailable
+from app.services.backtest import BacktestRequest, execute_backtest
+from app.services.train import TrainingRequest, execute_training
+from app.storage.regions import get_region
+from app.storage.runs import Run, Superseded, beat, claim_run, create_run, finish_run, get_run
 from models.base import FitCancelled, TooFewIncidents
 
 BEAT_EVERY_S = 0.5
@@ -64,6 +65,30 @@ def work_on(engine: Engine, settings: Settings, kind: str, run_id: UUID) -> None
         run = claim_run(connection, kind, run_id)
     if run is not None:
         run_claimed(engine, settings, kind, run)
+
+
+def run_now(
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    request: TrainingRequest | BacktestRequest,
+    watch: Callable[[float, str], None],
+) -> Run:
+    """Train or backtest in this process (the command line): the same row, without the queue.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the request is wrong.
+    """
+    kind = "train" if isinstance(request, TrainingRequest) else "backtest"
+    request.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        queued = create_run(connection, kind, region.key, request.to_json())
+        run = claim_run(connection, kind, queued.id)
+    if run is None:
+        raise Conflict("the run was cancelled before it started")
+    return run_claimed(engine, settings, kind, run, watch)
 
 
 def run_claimed(

@@ -18,7 +18,6 @@ from sqlalchemy import Connection, Engine, text
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.services.device import choose_device, choose_threads
-from app.services.gate import decide_promotion
 from app.services.slots import fit_counts
 from app.services.training_data import TrainingData, load_training_data
 from app.services.validate import Validation, validate_model
@@ -143,7 +142,7 @@ def execute_training(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
     context.report(0.93, "fitting counts")
-    counts = fit_counts(data)
+    counts = fit_counts(data).state()
     context.report(0.96, "registering")
     _register(engine, run, request, data, model, counts, validation, context, started)
 
@@ -244,7 +243,7 @@ def _promote_if_due(
         return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
     if validation is None:
         return False, "not validated"
-    decision = decide_promotion(validation)
+    decision = validation.decision
     if decision.promote:
         registry.promote(
             connection, version.region_key, version.version, decision.reason, current.revision

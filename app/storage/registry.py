@@ -232,7 +232,7 @@ def promote(
             .where(champions.c.region_key == region_key, champions.c.revision == revision)
             .values(version=version, revision=revision + 1, promoted_at=func.now())
         )
-    if connection.execute(statement).rowcount != 1:
+    if connection.execute(statement.returning(champions.c.revision)).one_or_none() is None:
         raise Conflict("the champion has changed meanwhile", code="champion_changed")
     connection.execute(
         insert(promotions).values(

@@ -1,0 +1,278 @@
+"""Backtests of a region: request, run, and the result as JSON with everything needed to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.domain.errors import InvalidInput, NotReady
+from app.domain.grid import Grid, build_grid
+from app.services.backtest_run import Protocol, TaskResult, joined, run_protocol, test_rows
+from app.services.training_data import TrainingData, load_training_data
+from app.storage.queue import BACKTEST_TASK, defer_job
+from app.storage.regions import get_region
+from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
+from models.base import DAY_S, HORIZON_DAYS, Incidents
+from models.catalog import MODEL_NAMES
+from models.evaluation.metrics import cap_curve, summarise
+from models.evaluation.significance import compare_all
+
+MAX_ORIGINS = 52
+MAX_HORIZON_DAYS = 366
+REFERENCES = ("pooled-kde", "uniform")
+DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
+
+
+@dataclass(frozen=True)
+class BacktestRequest:
+    """What to compare; without `origins` the last `n_origins` back-to-back periods are taken."""
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    origins: tuple[datetime, ...] | None = None
+    n_origins: int = 4
+    horizon_days: int = HORIZON_DAYS
+    cell_size_m: float | None = None
+    seed: int = 0
+
+    def checked(self) -> BacktestRequest:
+        """Itself.
+
+        Raises:
+            InvalidInput: unknown model, naive origin, numbers out of range.
+        """
+        for model in self.models:
+            if model not in MODEL_NAMES:
+                raise InvalidInput(
+                    f"unknown model {model!r}; one of {', '.join(MODEL_NAMES)}", field="models"
+                )
+        if not self.models or len(set(self.models)) < len(self.models):
+            raise InvalidInput("models must name at least one, each once", field="models")
+        if not 1 <= self.n_origins <= MAX_ORIGINS:
+            raise InvalidInput(f"n_origins must lie within 1..{MAX_ORIGINS}", field="n_origins")
+        if not 1 <= self.horizon_days <= MAX_HORIZON_DAYS:
+            raise InvalidInput(
+                f"horizon_days must lie within 1..{MAX_HORIZON_DAYS}", field="horizon_days"
+            )
+        if self.origins is not None:
+            if not 1 <= len(self.origins) <= MAX_ORIGINS:
+                raise InvalidInput(f"1..{MAX_ORIGINS} origins", field="origins")
+            if any(origin.tzinfo is None for origin in self.origins):
+                raise InvalidInput("origins need a UTC offset", field="origins")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """As kept in the run's row."""
+        origins = None if self.origins is None else [o.isoformat() for o in self.origins]
+        return {**asdict(self), "models": list(self.models), "origins": origins}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> BacktestRequest:
+        """The inverse of `to_json`."""
+        origins = value.get("origins")
+        given = None if origins is None else tuple(datetime.fromisoformat(o) for o in origins)
+        return cls(**{**value, "models": tuple(value["models"]), "origins": given})
+
+
+def request_backtest(engine: Engine, region_id: str, request: BacktestRequest) -> Run:
+    """Queue a backtest: its row and its job in one transaction.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the request is wrong.
+    """
+    request.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        run = create_run(connection, "backtest", region.key, request.to_json())
+        job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=-1)
+        set_job(connection, "backtest", run.id, job_id)
+    return run
+
+
+def cancel_backtest(engine: Engine, region_id: str, run_id: UUID) -> Run:
+    """Cancel a backtest of that region.
+
+    Raises:
+        NotFound: no such region or backtest.
+        Conflict: it is already finished.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        run = get_run(connection, "backtest", run_id, region.key)
+        return request_cancel(connection, "backtest", run)
+
+
+def execute_backtest(
+    engine: Engine,
+    settings: Settings,
+    run: Run,
+    progress: Callable[[float, str], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Work on a claimed backtest and keep its result."""
+    request = BacktestRequest.from_json(run.request)
+    result = backtest_region(
+        engine, settings, run.region_key, request, progress=progress, cancelled=cancelled
+    )
+    with engine.begin() as connection:
+        finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+
+
+def backtest_region(
+    engine: Engine,
+    settings: Settings,
+    region_key: int,
+    request: BacktestRequest,
+    *,
+    progress: Callable[[float, str], None] = lambda _share, _message: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Run a backtest on a region's stored incidents; the contract's JSON (DESIGN.md section 7).
+
+    Raises:
+        NotReady: no incidents, or none before the first origin or after the last.
+        InvalidInput: the cell size is out of range.
+    """
+    request.checked()
+    data = load_training_data(engine, region_key)
+    grid = data.grid
+    incidents = data.incidents
+    if request.cell_size_m is not None and request.cell_size_m != grid.cell_size_m:
+        grid = build_grid(data.area, request.cell_size_m)
+        incidents = incidents.take(grid.locate(incidents.x_m, incidents.y_m) >= 0)
+    protocol = Protocol(
+        request.models, _origins(request, data, incidents), request.horizon_days, request.seed
+    )
+    results = run_protocol(
+        incidents,
+        grid,
+        protocol,
+        keep_in=settings.home / "backtests",
+        progress=progress,
+        cancelled=cancelled,
+    )
+    return {
+        **result_json(results, incidents, protocol),
+        "region": data.region.id,
+        "cell_size_m": grid.cell_size_m,
+        "provenance": _provenance(data, grid, request),
+    }
+
+
+def _origins(
+    request: BacktestRequest, data: TrainingData, incidents: Incidents
+) -> tuple[int, ...]:
+    step_s = request.horizon_days * DAY_S
+    if request.origins is not None:
+        origins = tuple(sorted(int(o.timestamp()) for o in request.origins))
+    else:
+        origins = tuple(
+            data.cutoff_s - (request.n_origins - i) * step_s for i in range(request.n_origins)
+        )
+    for origin in origins:
+        if len(incidents.before(origin)) == 0:
+            raise NotReady(f"no incidents before the origin {_iso(origin)}", code="no_incidents")
+        if len(test_rows(incidents, origin, request.horizon_days)) == 0:
+            raise NotReady(f"no incidents after the origin {_iso(origin)}", code="no_incidents")
+    return origins
+
+
+def _iso(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat()
+
+
+def result_json(
+    results: Sequence[TaskResult], incidents: Incidents, protocol: Protocol
+) -> dict[str, Any]:
+    """Scores by model, differences with intervals, CAP curves, per-origin scores."""
+    by_model = {m: [r for r in results if r.model == m] for m in protocol.models}
+    models: dict[str, Any] = {}
+    scores = {}
+    for name, tasks in by_model.items():
+        scored, shares = joined(tasks)
+        scores[name] = scored.log_density
+        models[name] = {
+            **summarise(scored, shares),
+            "cap_curve": [round(float(v), 5) for v in cap_curve(scored)],
+            "per_origin": [
+                {
+                    "origin": _iso(t.origin_s),
+                    **summarise(t.scored, t.area_shares),
+                    "seconds": round(t.seconds, 2),
+                    "report": t.report,
+                }
+                for t in tasks
+            ],
+            "seconds": round(sum(t.seconds for t in tasks), 2),
+        }
+    tests = [test_rows(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
+    time_s = np.concatenate([t.time_s for t in tests])
+    return {
+        "models": models,
+        "differences": compare_all(scores, time_s, REFERENCES, protocol.seed),
+        "origins": [_iso(o) for o in protocol.origins_s],
+        "horizon_days": protocol.horizon_days,
+        "n": len(time_s),
+    }
+
+
+def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dict[str, Any]:
+    libraries = ("hotslot", "torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "created_at": datetime.now(UTC).isoformat(),
+        "data_hash": data.data_hash,
+        "n_incidents": len(data.incidents),
+        "n_outside": data.n_outside,
+        "n_cells": len(grid),
+        "grid": hashlib.sha256(grid.cell_id.tobytes() + grid.area_km2.tobytes()).hexdigest(),
+        "request": request.to_json(),
+        "python": platform.python_version(),
+        "libraries": {name: package_version(name) for name in libraries},
+    }
+
+
+@dataclass(frozen=True)
+class HoldoutRow:
+    """One line of the demo's table."""
+
+    model: str
+    n: int
+    log_score: float
+    cap_auc: float
+    hit_rate: dict[str, float]
+    seconds: float
+
+
+def holdout_table(
+    data: TrainingData,
+    models: Sequence[str],
+    progress: Callable[[float, str], None] = lambda _share, _message: None,
+) -> list[HoldoutRow]:
+    """Compare models on the last 28 days before the data's cutoff, which none of them sees."""
+    origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
+    protocol = Protocol(tuple(models), (origin_s,))
+    results = run_protocol(data.incidents, data.grid, protocol, progress=progress)
+    rows = []
+    for result in results:
+        found = summarise(result.scored, result.area_shares)
+        rows.append(
+            HoldoutRow(
+                result.model,
+                found["n"],
+                found["log_score"],
+                found["cap_auc"],
+                found["hit_rate"],
+                result.seconds,
+            )
+        )
+    return rows
