@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     host: str = "127.0.0.1"
     port: int = 8000
+    allow_open_access: bool = False
+    """Listen on an address that others can reach, although this version asks no key."""
     workers: int = 1
     """Local worker processes that `hotslot serve` starts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

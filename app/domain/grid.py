@@ -56,6 +56,11 @@ class Grid:
         rows[self.cell_id] = np.arange(len(self.cell_id))
         return rows
 
+    def rows_of_ids(self, cell_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each cell id (0..nx * ny - 1), -1 where the study area has no such cell."""
+        rows: NDArray[np.int64] = self._row_of_id[cell_id]
+        return rows
+
     def locate(self, x_m: NDArray[Any], y_m: NDArray[Any]) -> NDArray[np.int64]:
         """Row (0..N-1) of the cell that holds each point, -1 where no cell does; shape (n,)."""
         x_m, y_m = np.asarray(x_m, np.float64), np.asarray(y_m, np.float64)

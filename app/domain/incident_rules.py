@@ -114,9 +114,7 @@ def _texts(columns: Mapping[str, Sequence[Any]], name: str, n_rows: int) -> pd.S
     return pd.Series(values if values is not None else [None] * n_rows, dtype=object)
 
 
-def _times(
-    raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors
-) -> NDArray[np.int64]:
+def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) -> NDArray[np.int64]:
     text = raw.where(raw.map(type) == str, None).str.strip()
     missing = (raw.isna() | (raw == "")).to_numpy()
     errors.add(missing, "occurred_at", "missing", "occurred_at is required")
@@ -133,9 +131,7 @@ def _times(
     base = pd.Series(pc.struct_field(matched, "base").to_numpy(zero_copy_only=False))
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
-    errors.add(
-        local.isna().to_numpy(), "occurred_at", "bad_time", "not an RFC 3339 date and time"
-    )
+    errors.add(local.isna().to_numpy(), "occurred_at", "bad_time", "not an RFC 3339 date and time")
     naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
     given = offset.notna() & (offset != "")
     time_s = naive_s - _offsets_s(offset.where(given, "Z"))
@@ -198,7 +194,10 @@ def _check_places(
     errors.add(turned, "latitude", "looks_swapped", "longitude and latitude look swapped")
     errors.add(beyond, "latitude", "out_of_range", "beyond the globe")
     errors.add(
-        (np.abs(longitude) < 1e-9) & (np.abs(latitude) < 1e-9), "longitude", "zero", "0/0 is no place"
+        (np.abs(longitude) < 1e-9) & (np.abs(latitude) < 1e-9),
+        "longitude",
+        "zero",
+        "0/0 is no place",
     )
     if area is None:
         return
@@ -243,7 +242,6 @@ def _refused(value: str) -> bool:
 def _encodable(value: str) -> bool:
     """Lone surrogates cannot be stored as UTF-8."""
     return value.encode("utf-8", "ignore").decode("utf-8") == value
-
 
 
 def _mixed(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -169,9 +169,7 @@ def backtest_region(
     }
 
 
-def _origins(
-    request: BacktestRequest, data: TrainingData, incidents: Incidents
-) -> tuple[int, ...]:
+def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents) -> tuple[int, ...]:
     step_s = request.horizon_days * DAY_S
     if request.origins is not None:
         origins = tuple(sorted(int(o.timestamp()) for o in request.origins))

@@ -50,9 +50,7 @@ class Block:
     broken: Mapping[int, str]
 
 
-def decoded(
-    chunks: Iterator[bytes], encoding: str | None, limit_bytes: int
-) -> Iterator[bytes]:
+def decoded(chunks: Iterator[bytes], encoding: str | None, limit_bytes: int) -> Iterator[bytes]:
     """The body without its Content-Encoding, capped.
 
     Raises:

@@ -73,8 +73,9 @@ def validate_model(
     rivals: dict[str, DensityModel] = {}
     for place, name in enumerate(names):
         part = context.part(place / len(names), (place + 1) / len(names), f"validating {name}: ")
-        part = FitContext(origin_s, part.seed, part.device, part.n_threads, part.progress,
-                          part.cancelled)
+        part = FitContext(
+            origin_s, part.seed, part.device, part.n_threads, part.progress, part.cancelled
+        )
         rivals[name] = create_model(name).fit(past, data.grid, part)
     champion = _champion(engine, data, origin_s)
     if champion is not None:

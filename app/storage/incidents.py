@@ -71,7 +71,7 @@ def read_columns(
     if until is not None:
         conditions.append(sql.SQL("occurred_at < {}").format(until))
     query = sql.SQL(
-        "COPY (SELECT extract(epoch FROM occurred_at)::bigint, \"window\", x_m, y_m, category_key"
+        'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, category_key'
         " FROM incidents WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
     ).format(sql.SQL(" AND ").join(conditions))
     long_statements(connection)

@@ -1,0 +1,107 @@
+"""`/v1/regions/{region}/backtests`: the evaluation protocol as a job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.state import State
+from app.api.training import read_run
+from app.domain.errors import NotReady
+from app.domain.windows import zone
+from app.services.backtest import (
+    DEFAULT_MODELS,
+    BacktestRequest,
+    cancel_backtest,
+    request_backtest,
+)
+from app.services.backtest_plots import cap_plot
+from app.storage.regions import get_region
+from app.storage.runs import Run, list_runs
+
+router = APIRouter(prefix="/v1/regions/{region}/backtests", tags=["backtests"])
+
+
+class NewBacktest(BaseModel):
+    """What to compare; without `origins` the last `n_origins` periods are taken."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"models": ["pooled-kde", "stack"], "n_origins": 2}]},
+    )
+
+    models: Annotated[list[str], Field(min_length=1, max_length=20)] = list(DEFAULT_MODELS)
+    origins: Annotated[list[datetime] | None, Field(max_length=52)] = None
+    n_origins: Annotated[int, Field(ge=1, le=52)] = 4
+    horizon_days: Annotated[int, Field(ge=1, le=366)] = 28
+    cell_size_m: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+def backtest_json(run: Run) -> dict[str, Any]:
+    """A backtest as the API shows it."""
+    return {
+        "id": str(run.id),
+        "status": run.status,
+        "progress": run.progress,
+        "message": run.message,
+        "request": run.request,
+        "created_at": run.created_at.isoformat(),
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "result": run.result,
+    }
+
+
+@router.post("", status_code=202)
+def start(state: State, region: str, new: NewBacktest, response: Response) -> dict[str, Any]:
+    """Queue a backtest; follow it at the URL in `Location`."""
+    origins = None
+    if new.origins is not None:
+        with state.engine.connect() as connection:
+            local = zone(get_region(connection, region).timezone)
+        origins = tuple(o if o.tzinfo else o.replace(tzinfo=local) for o in new.origins)
+    request = BacktestRequest(
+        tuple(new.models), origins, new.n_origins, new.horizon_days, new.cell_size_m, new.seed
+    )
+    run = request_backtest(state.engine, region, request)
+    response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
+    return backtest_json(run)
+
+
+@router.get("")
+def list_all(state: State, region: str) -> dict[str, Any]:
+    """The newest backtests, without their results."""
+    with state.engine.connect() as connection:
+        runs = list_runs(connection, "backtest", get_region(connection, region).key)
+    return {"backtests": [{**backtest_json(run), "result": None} for run in runs]}
+
+
+@router.get("/{run_id}")
+def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+    """One backtest with its result."""
+    return backtest_json(read_run(state, "backtest", region, run_id))
+
+
+@router.delete("/{run_id}")
+def cancel(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+    """Cancel a backtest."""
+    return backtest_json(cancel_backtest(state.engine, region, run_id))
+
+
+@router.get("/{run_id}/cap")
+def cap(
+    state: State,
+    region: str,
+    run_id: UUID,
+    f: Annotated[str, Query(pattern="^(png|svg)$")] = "svg",
+) -> Response:
+    """The CAP curves of a finished backtest as a picture."""
+    run = read_run(state, "backtest", region, run_id)
+    if run.result is None:
+        raise NotReady("the backtest has no result yet", code="no_result")
+    media_type = "image/svg+xml" if f == "svg" else "image/png"
+    return Response(cap_plot(run.result, f), media_type=media_type)

@@ -1,0 +1,211 @@
+"""`/v1/regions/{region}/incidents`: upload, list, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import csv
+import io
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import anyio.from_thread
+import orjson
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import Row
+
+from app.api.state import State
+from app.domain.errors import InvalidInput
+from app.domain.windows import zone
+from app.services.erase import erase_incident
+from app.services.ingest import UploadSource, ingest
+from app.services.ingest_readers import READERS
+from app.storage.incidents import PageQuery, page
+from app.storage.regions import Region, get_region
+
+router = APIRouter(prefix="/v1/regions/{region}/incidents", tags=["incidents"])
+MAX_PAGE = 10_000
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {name: {"schema": {"type": "string"}} for name in READERS},
+    }
+}
+
+
+class _BodyStream:
+    """The request's chunks for a thread that reads them one after another."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
+        self.chunks = chunks
+        self.idle_timeout_s = idle_timeout_s
+
+    async def _next(self) -> bytes | None:
+        try:
+            return await asyncio.wait_for(anext(self.chunks, None), self.idle_timeout_s)
+        except TimeoutError as error:
+            raise InvalidInput("the upload stood still for too long", code="timeout") from error
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (chunk := anyio.from_thread.run(self._next)) is not None:
+            if chunk:
+                yield chunk
+
+
+@router.post("", openapi_extra=_BODY)
+async def upload(
+    request: Request,
+    state: State,
+    region: str,
+    content_type: Annotated[str, Header()] = "",
+    content_encoding: Annotated[str | None, Header()] = None,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Store incidents: all accepted rows of a body, or nothing.
+
+    Rows that are not accepted are named with row, field, code and message. Sending the same body
+    again adds nothing; an `Idempotency-Key` makes a retry replay the first answer.
+    """
+    source = UploadSource(
+        content_type.split(";")[0].strip().lower(),
+        content_encoding.strip().lower() if content_encoding else None,
+        idempotency_key,
+    )
+    body = _BodyStream(request.stream(), state.settings.body_idle_timeout_s)
+    summary = await run_in_threadpool(
+        ingest, state.engine, region, body, source, settings=state.settings
+    )
+    return Response(orjson.dumps(summary.to_json()), media_type="application/json")
+
+
+def _bbox(text: str | None) -> tuple[float, float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox") from error
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox")
+    return west, south, east, north
+
+
+def _interval(text: str | None, timezone: str) -> tuple[datetime | None, datetime | None]:
+    if text is None:
+        return None, None
+    parts = text.split("/")
+    if len(parts) != 2:
+        raise InvalidInput("datetime is start/end, either may be '..'", field="datetime")
+
+    def moment(part: str) -> datetime | None:
+        if part in ("", ".."):
+            return None
+        try:
+            parsed = datetime.fromisoformat(part)
+        except ValueError as error:
+            raise InvalidInput(f"not an RFC 3339 time: {part!r}", field="datetime") from error
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=zone(timezone))
+
+    return moment(parts[0]), moment(parts[1])
+
+
+def _cursor(row: Row[Any]) -> str:
+    return base64.urlsafe_b64encode(f"{row.occurred_at.isoformat()}|{row.id}".encode()).decode()
+
+
+def _after(cursor: str | None) -> tuple[datetime, int] | None:
+    if cursor is None:
+        return None
+    try:
+        at, _, last_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        moment = datetime.fromisoformat(at)
+        number = int(last_id)
+    except ValueError as error:
+        raise InvalidInput("not a cursor that was given out", field="cursor") from error
+    if moment.tzinfo is None or not 0 <= number < 2**63:
+        raise InvalidInput("not a cursor that was given out", field="cursor")
+    return moment, number
+
+
+@router.get("")
+def list_page(
+    request: Request,
+    state: State,
+    region: str,
+    bbox: str | None = None,
+    when: Annotated[str | None, Query(alias="datetime")] = None,
+    category: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    cursor: str | None = None,
+    f: Annotated[str, Query(pattern="^(geojson|csv)$")] = "geojson",
+) -> Response:
+    """Incidents in order of time; `next` links to the following page."""
+    with state.engine.connect() as connection:
+        found = get_region(connection, region)
+        start, end = _interval(when, found.timezone)
+        query = PageQuery(_bbox(bbox), start, end, category, _after(cursor), limit)
+        rows = page(connection, found, query)
+    following = None
+    if len(rows) == limit:
+        following = str(request.url.include_query_params(cursor=_cursor(rows[-1])))
+    headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    if f == "csv":
+        return Response(_as_csv(rows, found), headers=headers, media_type="text/csv")
+    body = orjson.dumps(
+        {
+            "type": "FeatureCollection",
+            "features": [_feature(row, found) for row in rows],
+            "next": following,
+        }
+    )
+    return Response(body, headers=headers, media_type="application/geo+json")
+
+
+def _feature(row: Row[Any], region: Region) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "id": row.id,
+        "geometry": {"type": "Point", "coordinates": [row.longitude, row.latitude]},
+        "properties": {
+            "occurred_at": row.occurred_at.astimezone(zone(region.timezone)).isoformat(),
+            "category": row.category,
+            "external_id": row.external_id,
+            "source": row.source,
+        },
+    }
+
+
+def _harmless(text: str | None) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    if text is None:
+        return ""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _as_csv(rows: list[Row[Any]], region: Region) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["occurred_at", "longitude", "latitude", "category", "external_id", "source"])
+    for row in rows:
+        at = row.occurred_at.astimezone(zone(region.timezone)).isoformat()
+        writer.writerow(
+            [
+                at,
+                row.longitude,
+                row.latitude,
+                _harmless(row.category),
+                _harmless(row.external_id),
+                row.source,
+            ]
+        )
+    return text.getvalue().encode()
+
+
+@router.delete("/{external_id}", status_code=204)
+def delete(state: State, region: str, external_id: str) -> Response:
+    """Erase an incident by its external id."""
+    erase_incident(state.engine, region, external_id)
+    return Response(status_code=204)

@@ -1,0 +1,73 @@
+"""What surrounds every request: security headers, metrics, load shedding.
+
+Pure ASGI: a wrapper that buffers bodies would break streaming uploads and server-sent events.
+"""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.metrics import IN_FLIGHT, REQUESTS, SECONDS, SHED
+from app.api.problems import problem
+
+UNSHEDDABLE = ("/healthz", "/readyz", "/metrics")
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; "
+        b"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+)
+
+
+class Surround:
+    """Counts, times, sheds and dresses every HTTP request."""
+
+    def __init__(self, app: ASGIApp, max_concurrent: int) -> None:
+        self.app = app
+        self.max_concurrent = max_concurrent
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self.in_flight >= self.max_concurrent and scope["path"] not in UNSHEDDABLE:
+            SHED.inc()
+            shed = problem(
+                503, "too many requests at once", "overloaded", headers={"Retry-After": "1"}
+            )
+            await shed(scope, receive, send)
+            return
+        await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 500
+
+        async def dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+                route = getattr(scope.get("route"), "path", "none")
+                SECONDS.labels(route).observe(time.perf_counter() - started)
+            await send(message)
+
+        self.in_flight += 1
+        IN_FLIGHT.inc()
+        try:
+            await self.app(scope, receive, dressed)
+        finally:
+            self.in_flight -= 1
+            IN_FLIGHT.dec()
+            route = getattr(scope.get("route"), "path", "none")
+            REQUESTS.labels(scope["method"], route, str(status)).inc()

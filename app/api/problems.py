@@ -1,0 +1,143 @@
+"""Errors as RFC 9457 problem+json: one table from exception to status, no internals in replies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError
+from starlette.exceptions import HTTPException
+
+from app.domain.errors import (
+    Conflict,
+    HotslotError,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    PermissionRefused,
+    Unavailable,
+)
+
+CONTENT_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+STATUS_OF: tuple[tuple[type[HotslotError], int], ...] = (
+    (InvalidInput, 422),
+    (NotFound, 404),
+    (NotReady, 409),
+    (Conflict, 409),
+    (PermissionRefused, 403),
+    (Unavailable, 503),
+    (HotslotError, 500),
+)
+STATUS_OF_CODE = {
+    "unsupported_media_type": 415,
+    "too_large": 413,
+    "disk_full": 507,
+    "timeout": 408,
+}
+TITLES = {
+    400: "Bad request",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    408: "Request timeout",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid input",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Unavailable",
+    507: "Insufficient storage",
+}
+_log = logging.getLogger("hotslot.api")
+
+
+def problem(
+    status: int,
+    detail: str,
+    code: str,
+    *,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """A problem+json reply."""
+    body: dict[str, Any] = {
+        "type": f"urn:hotslot:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail.encode("utf-8", "replace").decode(),
+        "code": code,
+    }
+    if field is not None:
+        body["field"] = field
+    return Response(
+        orjson.dumps({**body, **more}), status, headers=headers, media_type=CONTENT_TYPE
+    )
+
+
+def _of_hotslot(error: HotslotError) -> Response:
+    status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
+    status = STATUS_OF_CODE.get(error.code, status)
+    headers = None
+    if isinstance(error, Unavailable):
+        headers = {"Retry-After": str(error.retry_after_s)}
+    detail = error.message if status != 500 else "internal error"
+    if status == 500:
+        _log.error("request failed: %s", error.message)
+    return problem(status, detail, error.code, field=error.field, headers=headers)
+
+
+def _of_validation(error: RequestValidationError) -> Response:
+    """What was wrong and where; never the value itself, which may not even be JSON."""
+    errors = [
+        {
+            "field": ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]),
+            "code": str(found["type"]),
+            "message": str(found["msg"]).encode("utf-8", "replace").decode(),
+        }
+        for found in error.errors()[:MAX_ERRORS]
+    ]
+    first = errors[0]
+    detail = f"{first['field']}: {first['message']}"
+    return problem(422, detail, "invalid_input", field=first["field"], errors=errors)
+
+
+def _of_http(error: HTTPException) -> Response:
+    code = TITLES.get(error.status_code, "error").lower().replace(" ", "_")
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, str(error.detail), code, headers=headers)
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def _handler(make: Callable[[Any], Response]) -> Handler:
+    async def handle(_request: Request, error: Exception) -> Response:
+        return make(error)
+
+    return handle
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Every error of every route leaves as problem+json."""
+    app.add_exception_handler(HotslotError, _handler(_of_hotslot))
+    app.add_exception_handler(RequestValidationError, _handler(_of_validation))
+    app.add_exception_handler(HTTPException, _handler(_of_http))
+    bad_text = _handler(
+        lambda _e: problem(422, "a value holds characters that cannot be stored", "bad_text")
+    )
+    app.add_exception_handler(DataError, bad_text)
+    app.add_exception_handler(UnicodeError, bad_text)
+
+
+async def internal_error(_request: Request, error: Exception) -> Response:
+    """The last resort; the log has the details."""
+    _log.exception("request failed", exc_info=error)
+    return problem(500, "internal error; the server's log has the details", "internal_error")

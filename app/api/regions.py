@@ -1,0 +1,103 @@
+"""`/v1/regions`: create, list, show."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.state import State
+from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
+from app.storage import registry
+from app.storage.regions import Region, get_region, list_regions, region_summary
+
+router = APIRouter(prefix="/v1/regions", tags=["regions"])
+
+
+class NewRegion(BaseModel):
+    """A study area with its time zone."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "bogota",
+                    "name": "Bogotá",
+                    "timezone": "America/Bogota",
+                    "boundary": None,
+                    "cell_size_m": 250,
+                }
+            ]
+        },
+    )
+
+    id: Annotated[str, Field(description="1-63 of a-z, 0-9, '-', '_'")]
+    name: Annotated[str | None, Field(max_length=200)] = None
+    timezone: Annotated[str, Field(max_length=64, description="IANA name")]
+    boundary: Annotated[
+        dict[str, Any] | None,
+        Field(description="GeoJSON Polygon, MultiPolygon or FeatureCollection, WGS 84"),
+    ] = None
+    cell_size_m: Annotated[float, Field(allow_inf_nan=False)] = DEFAULT_CELL_SIZE_M
+
+
+def region_json(region: Region) -> dict[str, Any]:
+    """A region as the API shows it."""
+    return {
+        "id": region.id,
+        "name": region.name,
+        "timezone": region.timezone,
+        "crs": region.crs,
+        "cell_size_m": region.cell_size_m,
+        "boundary_derived": region.boundary_derived,
+        "created_at": region.created_at.isoformat(),
+    }
+
+
+@router.post("", status_code=201)
+def create(state: State, new: NewRegion) -> dict[str, Any]:
+    """Create a region; without a boundary it is derived at the first training."""
+    region = add_region(
+        state.engine,
+        new.id,
+        timezone=new.timezone,
+        name=new.name,
+        boundary=new.boundary,
+        cell_size_m=new.cell_size_m,
+    )
+    return {**region_json(region), "boundary": region.boundary}
+
+
+@router.get("")
+def list_all(state: State) -> dict[str, Any]:
+    """All regions."""
+    with state.engine.connect() as connection:
+        regions = list_regions(connection)
+        champions = {r.key: registry.champion(connection, r.key) for r in regions}
+    return {
+        "regions": [
+            {**region_json(r), "champion": found.version if (found := champions[r.key]) else None}
+            for r in regions
+        ]
+    }
+
+
+@router.get("/{region}")
+def show(state: State, region: str) -> dict[str, Any]:
+    """One region: what it holds, its champion, its boundary and neighbourhoods."""
+    with state.engine.connect() as connection:
+        found = get_region(connection, region)
+        summary = region_summary(connection, found)
+        champion = registry.champion(connection, found.key)
+    return {
+        **region_json(found),
+        "incidents": summary.n_incidents,
+        "first_at": summary.first_at.isoformat() if summary.first_at else None,
+        "last_at": summary.last_at.isoformat() if summary.last_at else None,
+        "categories": summary.categories,
+        "champion": champion.version if champion else None,
+        "boundary": found.boundary,
+        "neighbourhoods": found.neighbourhoods,
+    }

@@ -1,0 +1,57 @@
+"""Health, metrics, docs and the map page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.api.metrics import refresh_queue_metrics
+from app.api.state import State
+from app.storage.database import check_ready
+
+WEB = Path(__file__).resolve().parents[1] / "web"
+router = APIRouter(tags=["system"])
+_DOCS = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>
+<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js"></script>
+<script src="/static/docs.js"></script></body></html>
+"""
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Whether the process answers; asks nothing of the database."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(state: State) -> dict[str, str]:
+    """Whether requests can be served: the database answers and its schema is current."""
+    await run_in_threadpool(check_ready, state.engine)
+    return {"status": "ready"}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(state: State) -> Response:
+    """Prometheus metrics."""
+    await run_in_threadpool(refresh_queue_metrics, state.engine)
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs() -> HTMLResponse:
+    """The API's documentation, wholly served from here."""
+    return HTMLResponse(_DOCS)
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> Any:
+    """The map page."""
+    return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,166 @@
+"""`/v1/regions/{region}/training-runs` and `/models`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.state import ApiState, State
+from app.domain.windows import zone
+from app.services.train import TrainingRequest, cancel_training, request_training
+from app.storage import registry
+from app.storage.regions import get_region
+from app.storage.runs import Run, get_run, list_runs
+
+router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
+EVENT_EVERY_S = 0.5
+
+
+class NewTrainingRun(BaseModel):
+    """What to train; `until` trains only on incidents before it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"model": "stack", "seed": 1}]}
+    )
+
+    model: Annotated[str, Field(max_length=64)] = "stack"
+    categories: Annotated[list[str] | None, Field(max_length=200)] = None
+    until: datetime | None = None
+    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    validate_first: Annotated[bool, Field(alias="validate")] = True
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """A run as the API shows it."""
+    return {
+        "id": str(run.id),
+        "status": run.status,
+        "progress": run.progress,
+        "message": run.message,
+        "model_version": run.model_version,
+        "metrics": run.metrics,
+        "request": run.request,
+        "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+@router.post("/training-runs", status_code=202)
+def start(state: State, region: str, new: NewTrainingRun, response: Response) -> dict[str, Any]:
+    """Queue a training run; follow it at the URL in `Location`."""
+    until = new.until
+    if until is not None and until.tzinfo is None:
+        with state.engine.connect() as connection:
+            until = until.replace(tzinfo=zone(get_region(connection, region).timezone))
+    request = TrainingRequest(new.model, new.categories, until, new.seed, new.validate_first)
+    run = request_training(state.engine, state.settings, region, request)
+    response.headers["Location"] = f"/v1/regions/{region}/training-runs/{run.id}"
+    return run_json(run)
+
+
+@router.get("/training-runs")
+def list_all(state: State, region: str) -> dict[str, Any]:
+    """The newest training runs."""
+    with state.engine.connect() as connection:
+        runs = list_runs(connection, "train", get_region(connection, region).key)
+    return {"training_runs": [run_json(run) for run in runs]}
+
+
+def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
+    """One run of a region."""
+    with state.engine.connect() as connection:
+        return get_run(connection, kind, run_id, get_region(connection, region).key)
+
+
+@router.get("/training-runs/{run_id}")
+def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+    """One training run."""
+    return run_json(read_run(state, "train", region, run_id))
+
+
+@router.delete("/training-runs/{run_id}")
+def cancel(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+    """Cancel a run; a running one stops at its next step."""
+    return run_json(cancel_training(state.engine, region, run_id))
+
+
+@router.get("/training-runs/{run_id}/events")
+async def events(state: State, region: str, run_id: UUID) -> StreamingResponse:
+    """The run's progress as server-sent events, until it is finished."""
+    first = await run_in_threadpool(read_run, state, "train", region, run_id)
+
+    async def stream() -> AsyncIterator[bytes]:
+        run, last = first, b""
+        while True:
+            data = orjson.dumps(run_json(run))
+            if data != last:
+                yield b"event: progress\ndata: " + data + b"\n\n"
+                last = data
+            if run.finished:
+                return
+            await asyncio.sleep(EVENT_EVERY_S)
+            run = await run_in_threadpool(read_run, state, "train", region, run_id)
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+
+
+def version_json(record: registry.VersionRecord, champion: str | None) -> dict[str, Any]:
+    """A model version as the API shows it."""
+    return {
+        "version": record.version,
+        "model": record.model,
+        "champion": record.version == champion,
+        "trained_until": record.cutoff.isoformat(),
+        "created_at": record.created_at.isoformat(),
+        "data_hash": record.data_hash,
+        "n_incidents": record.n_incidents,
+        "seed": record.seed,
+        "categories": record.categories,
+        "settings": record.settings,
+        "provenance": record.provenance,
+        "scores": record.scores,
+        "report": record.report,
+        "artifact_sha256": record.artifact_sha256,
+    }
+
+
+@router.get("/models")
+def models(state: State, region: str) -> dict[str, Any]:
+    """The region's model versions, newest first."""
+    with state.engine.connect() as connection:
+        key = get_region(connection, region).key
+        current = registry.champion(connection, key)
+        versions = registry.list_versions(connection, key)
+    champion = current.version if current else None
+    return {"champion": champion, "models": [version_json(v, champion) for v in versions]}
+
+
+@router.get("/models/{version}")
+def model(state: State, region: str, version: str) -> dict[str, Any]:
+    """One model version."""
+    with state.engine.connect() as connection:
+        key = get_region(connection, region).key
+        current = registry.champion(connection, key)
+        found = registry.get_version(connection, key, version)
+    return version_json(found, current.version if current else None)
+
+
+@router.post("/models/{version}/promote")
+def promote(state: State, region: str, version: str) -> dict[str, Any]:
+    """Make a version the champion."""
+    with state.engine.begin() as connection:
+        key = get_region(connection, region).key
+        champion = registry.promote(connection, key, version, "promoted by hand")
+    state.forecasts.forget_champion(region)
+    return {"champion": champion.version, "revision": champion.revision}

@@ -1,0 +1,76 @@
+"""From cells of one size to cells of another: exact, since densities are constant inside a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from app.domain.grid import Grid
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Share of each source cell's area inside the study area that lies in each target cell."""
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    share: FloatArray
+
+
+def overlap_of(area_m: BaseGeometry, source: Grid, target: Grid) -> Overlap:
+    """Exact overlaps of two grids of one study area; densities are constant inside source cells.
+
+    Pieces inside the study area need no clipping; only those at its edge are intersected.
+    """
+    rows, columns, boxes = _pieces(source, target)
+    inside = shapely.contains(area_m, boxes)
+    size = shapely.area(boxes)
+    edge = ~inside
+    size[edge] = shapely.area(shapely.intersection(boxes[edge], area_m))
+    keep = size > 0
+    rows, columns, size = rows[keep], columns[keep], size[keep]
+    total = np.bincount(rows, weights=size, minlength=len(source))
+    return Overlap(rows, columns, size / total[rows])
+
+
+def _pieces(
+    source: Grid, target: Grid
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Rectangles that lie in one source cell and one target cell, with the rows of both."""
+    x_cuts = _axis_pieces(
+        source.x0_m, source.cell_size_m, source.nx, target.x0_m, target.cell_size_m, target.nx
+    )
+    y_cuts = _axis_pieces(
+        source.y0_m, source.cell_size_m, source.ny, target.y0_m, target.cell_size_m, target.ny
+    )
+    xi, yi = (a.ravel() for a in np.meshgrid(np.arange(len(x_cuts[0])), np.arange(len(y_cuts[0]))))
+    left, right, source_x, target_x = (column[xi] for column in x_cuts)
+    low, high, source_y, target_y = (column[yi] for column in y_cuts)
+    rows = source.rows_of_ids(source_y * source.nx + source_x)
+    columns = target.rows_of_ids(target_y * target.nx + target_x)
+    keep = (rows >= 0) & (columns >= 0)
+    boxes = shapely.box(left[keep], low[keep], right[keep], high[keep])
+    return rows[keep], columns[keep], boxes
+
+
+def _axis_pieces(
+    start_m: float, size_m: float, n: int, other_start_m: float, other_size_m: float, other_n: int
+) -> tuple[FloatArray, FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Intervals between the cuts of both grids along one axis, with the index in each."""
+    cuts = np.concatenate(
+        [start_m + np.arange(n + 1) * size_m, other_start_m + np.arange(other_n + 1) * other_size_m]
+    )
+    cuts = np.unique(np.round(cuts, 6))
+    low, high = cuts[:-1], cuts[1:]
+    middle = (low + high) / 2
+    index = np.floor((middle - start_m) / size_m).astype(np.int64)
+    other = np.floor((middle - other_start_m) / other_size_m).astype(np.int64)
+    keep = (index >= 0) & (index < n) & (other >= 0) & (other < other_n)
+    return low[keep], high[keep], index[keep], other[keep]

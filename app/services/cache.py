@@ -1,0 +1,54 @@
+"""A cache bounded by bytes, safe between threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class BoundedCache:
+    """Keeps what was used last, up to a number of bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.used_bytes = 0
+        self._items: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, kind: type[T]) -> T | None:
+        """What is kept under a key, or None."""
+        with self._lock:
+            found = self._items.get(key)
+            if found is None:
+                return None
+            self._items.move_to_end(key)
+        value = found[0]
+        return value if isinstance(value, kind) else None
+
+    def put(self, key: Hashable, value: object, n_bytes: int) -> None:
+        """Keep a value; older ones make room. One larger than the whole cache is not kept."""
+        if n_bytes > self.limit_bytes:
+            return
+        with self._lock:
+            old = self._items.pop(key, None)
+            if old is not None:
+                self.used_bytes -= old[1]
+            self._items[key] = (value, n_bytes)
+            self.used_bytes += n_bytes
+            while self.used_bytes > self.limit_bytes:
+                _, (_, size) = self._items.popitem(last=False)
+                self.used_bytes -= size
+
+    def get_or_make(
+        self, key: Hashable, kind: type[T], make: Callable[[], T], size: Callable[[T], int]
+    ) -> T:
+        """The kept value, or a new one that is kept from now on."""
+        found = self.get(key, kind)
+        if found is None:
+            found = make()
+            self.put(key, found, size(found))
+        return found
