@@ -3,10 +3,13 @@
 mean(slot) = level(date) x profile(hour of week) x season(day of year) x holiday factor
 
 The profile shrinks each of the 168 windows towards its hour of day on that kind of day; the season
-(two annual harmonics) is fitted when a year and a half of data tells it from the trend; the level is
-an exponentially weighted mean of the recent weeks, corrected for the season. Given its mean, a count
-is negative-binomial with variance mean + dispersion x mean^2 (a gamma-mixed Poisson). The dispersion
-comes from forecasts of past 28-day periods, so that it holds the error of the level too.
+(two annual harmonics) is fitted when a year and a half of data tells it from the trend; the level
+is an exponentially weighted mean of the recent weeks, corrected for the season, and returns slowly
+to the last year's at long horizons. How fast the past fades is chosen by forecasting past 28-day
+periods, and so is the dispersion: it holds the error of the level too.
+
+A slot's rate errs for three reasons, and sums over slots must tell them apart: by itself (`slot`),
+with its whole day (`day`), and with everything after the cutoff (`level`).
 """
 
 from __future__ import annotations
@@ -19,114 +22,190 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FloatArray, IntArray
+from models.counts_fit import (
+    HOUR_S,
+    SHRINK_INCIDENTS,
+    SLOW_HALF_LIFE_WEEKS,
+    WEEK_S,
+    HalfLives,
+    Rates,
+    Slots,
+    clipped,
+    dispersion_of,
+    fit_rates,
+    fold_starts,
+    moment_dispersion,
+    season_terms,
+    usable_history,
+)
+from models.counts_negative_binomial import (
+    cumulative,
+    log_mass,
+    nearest_interval,
+    nominal_level,
+)
 
-WEEK_S = 7 * DAY_S
-YEAR_S = 365.2425 * DAY_S
-LEVEL_HALF_LIFE_WEEKS = 8.0
-PROFILE_HALF_LIFE_WEEKS = 52.0
-SHRINK_INCIDENTS = 25.0
-SEASON_MIN_WEEKS = 78
-SEASON_RIDGE = 20.0
-N_FOLDS = 6
-MIN_FOLD_WEEKS = 12
-MAX_DISPERSION = 2.0
+__all__ = ["CountModel", "Slots"]
+
 LEVEL = 0.9
-_MAX_COUNT_STEPS = 4_000
-
-
-@dataclass(frozen=True)
-class Slots:
-    """Hourly slots of a region's history or future; arrays of equal length n.
-
-    Args:
-        time_s: (n,) UTC start, seconds since 1970.
-        window: (n,) 0..167.
-        holiday: (n,) whether the local day is a public holiday.
-    """
-
-    time_s: IntArray
-    window: NDArray[Any]
-    holiday: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.time_s)
-
-    def take(self, rows: NDArray[Any] | slice) -> Slots:
-        """The slots at these rows."""
-        return Slots(self.time_s[rows], self.window[rows], self.holiday[rows])
+CLIP_ROUNDS = 2
+N_FOLDS = 8
+MIN_FOLD_WEEKS = 12
+RETURN_HALF_LIFE_WEEKS = 26.0
+LEVEL_HALF_LIVES_WEEKS = (2.0, 4.0, 8.0, 16.0)
+PROFILE_HALF_LIVES_WEEKS = (26.0, 52.0, 104.0)
+DAY_PARTS = 8
+MAX_CORRECTION = 0.02
+USUAL_DISPERSION = 0.05
 
 
 @dataclass(frozen=True)
 class CountModel:
     """Fitted parameters; JSON-ready by `state`.
 
-    `profile` (168,) sums to 168 over the week; `season` holds cos/sin coefficients of the log rate;
-    `level` is incidents per hour at the cutoff, season removed; `nominal_level` is the coverage to
-    ask of the model's own quantiles so that 90 % of past slots were covered.
+    `profile` (168,) has mean one; `season` holds cos/sin coefficients of the log rate; `level` and
+    `slow_level` are incidents per hour at the cutoff and over the last year, season removed.
+    `dispersion` is a single slot's, the sum of its parts `by_slot`, `by_day`, `by_level`.
+    `nominal_level` is the level to ask of the discrete distribution so that 90 % of the slots of
+    the 28 days after the cutoff are expected inside.
     """
 
     profile: tuple[float, ...]
     season: tuple[float, ...]
     level: float
+    slow_level: float
     holiday_factor: float
-    dispersion: float
+    cutoff_s: int = 0
+    by_slot: float = 0.0
+    by_day: float = 0.0
+    by_level: float = 0.0
     nominal_level: float = LEVEL
+    level_half_life_weeks: float = 8.0
+    profile_half_life_weeks: float = 52.0
     n_folds: int = 0
+    past_coverage: float | None = None
+    """Share of past slots inside the intervals forecast for them."""
     category_shares: tuple[tuple[float, ...], ...] = ()
     """(C, 8): each category's share of all incidents by three-hour part of the day."""
 
-    @classmethod
-    def fit(cls, slots: Slots, count: IntArray) -> Self:
-        """Fit to a history of hourly counts (n,), oldest first."""
-        model = cls._fit_mean(slots, count)
-        residuals = _past_forecasts(cls, slots, count)
-        if residuals is None:
-            return replace(model, dispersion=_dispersion(count, model.mean(slots)))
-        observed, mean, n_folds = residuals
-        fitted = replace(model, dispersion=_dispersion(observed, mean), n_folds=n_folds)
-        return replace(fitted, nominal_level=_calibrated_level(fitted, observed, mean))
+    @property
+    def dispersion(self) -> float:
+        """Of one slot: variance = mean + dispersion x mean^2."""
+        return self.by_slot + self.by_day + self.by_level
 
     @classmethod
-    def _fit_mean(cls, slots: Slots, count: IntArray) -> Self:
+    def fit(cls, slots: Slots, count: IntArray) -> Self:
+        """Fit to a history of hourly counts (n,): consecutive slots, oldest first."""
+        used = usable_history(slots, count) if len(slots) else slice(0, 0)
+        slots, count = slots.take(used), count[used]
         if len(slots) == 0 or count.sum() == 0:
-            return cls((1.0,) * N_WINDOWS, (), 0.0, 1.0, 0.0)
-        age_weeks = (slots.time_s[-1] - slots.time_s) / WEEK_S
-        season = _fit_season(slots, count)
-        seasonal = np.exp(_season_terms(slots.time_s, len(season)) @ np.array(season))
-        profile = _fit_profile(slots, count / seasonal, age_weeks)
-        factor = _fit_holiday(slots, count, profile[slots.window] * seasonal)
-        shape = profile[slots.window] * seasonal * np.where(slots.holiday, factor, 1.0)
-        weight = 0.5 ** (age_weeks / LEVEL_HALF_LIFE_WEEKS)
-        level = float((weight * count).sum() / (weight * shape).sum())
-        return cls(tuple(profile.tolist()), tuple(season), level, factor, 0.0)
+            return cls._of(fit_rates(slots, count.astype(np.float64), HalfLives()), slots)
+        cleaned = count.astype(np.float64)
+        for _ in range(CLIP_ROUNDS):
+            first = cls._of(fit_rates(slots, cleaned, HalfLives()), slots)
+            cleaned = clipped(count, first.mean(slots))
+        folds = _past_forecasts(slots, count, cleaned)
+        if folds is None:
+            model = cls._of(fit_rates(slots, cleaned, HalfLives()), slots)
+            model = replace(model, by_level=dispersion_of(count, model.mean(slots)))
+        else:
+            by_slot, by_day, by_level = folds.dispersions()
+            model = replace(
+                cls._of(fit_rates(slots, cleaned, folds.half), slots),
+                by_slot=by_slot,
+                by_day=by_day,
+                by_level=by_level,
+                level_half_life_weeks=folds.half.level_weeks,
+                profile_half_life_weeks=folds.half.profile_weeks,
+                n_folds=len(folds.observed),
+            )
+            model = replace(model, past_coverage=folds.coverage(model.dispersion))
+        mean = model.mean(_following(slots))
+        target = _target(model.past_coverage)
+        return replace(model, nominal_level=nominal_level(mean, model.dispersion, target))
+
+    @classmethod
+    def _of(cls, rates: Rates, slots: Slots) -> Self:
+        return cls(
+            tuple(rates.profile.tolist()),
+            tuple(rates.season.tolist()),
+            rates.level,
+            rates.slow_level,
+            rates.holiday_factor,
+            cutoff_s=int(slots.time_s[-1]) + HOUR_S if len(slots) else 0,
+        )
 
     def mean(self, slots: Slots) -> FloatArray:
         """(n,) expected incidents of each slot."""
-        seasonal = np.exp(_season_terms(slots.time_s, len(self.season)) @ np.array(self.season))
+        seasonal = np.exp(season_terms(slots.time_s, len(self.season)) @ np.array(self.season))
         profile = np.array(self.profile)[slots.window.astype(np.int64)]
-        result: FloatArray = (
-            self.level * profile * seasonal * np.where(slots.holiday, self.holiday_factor, 1.0)
-        )
+        holiday = np.where(slots.holiday, self.holiday_factor, 1.0)
+        result: FloatArray = self._level_at(slots.time_s) * profile * seasonal * holiday
+        return result
+
+    def _level_at(self, time_s: IntArray) -> FloatArray:
+        """The recent level, half-way back to the last year's after 26 weeks."""
+        if self.level <= 0 or self.slow_level <= 0:
+            return np.full(len(time_s), self.level)
+        ahead_weeks = np.maximum(np.asarray(time_s) - self.cutoff_s, 0) / WEEK_S
+        kept = 0.5 ** (ahead_weeks / RETURN_HALF_LIFE_WEEKS)
+        result: FloatArray = self.slow_level * (self.level / self.slow_level) ** kept
         return result
 
     def interval(self, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Bounds (inclusive) that hold a count of that mean with 90 % probability.
+        """Inclusive bounds that hold the count of a slot, or of a share of it (a cell), 90 %.
 
-        Of a whole slot, of a cell (its thinned share has the same dispersion), or of a sum of slots.
+        Cells expect so little that [0, 0] or [0, 1] usually holds far more than 90 %.
+
+        Args:
+            mean: any shape, expected incidents within a single slot.
         """
-        return count_interval(mean, self.dispersion, self.nominal_level)
+        return nearest_interval(mean, self.dispersion, self.nominal_level)
+
+    def interval_of_sum(self, mean: FloatArray, time_s: IntArray) -> tuple[float, float]:
+        """Inclusive bounds that hold the total of several slots (n,) with 90 % probability."""
+        low, high = nearest_interval(mean.sum(), self.sum_dispersion(mean, time_s), LEVEL)
+        return float(low), float(high)
+
+    def sum_dispersion(self, mean: FloatArray, time_s: IntArray) -> float:
+        """Dispersion of a total: slots' and days' errors average out, the level's does not."""
+        total = float(mean.sum())
+        if total <= 0:
+            return 0.0
+        _, day = np.unique(np.asarray(time_s) // DAY_S, return_inverse=True)
+        by_day = np.bincount(day, weights=mean)
+        variance = self.by_slot * (mean**2).sum() + self.by_day * (by_day**2).sum()
+        return float(variance / total**2 + self.by_level)
+
+    def cumulative(self, count: IntArray, mean: FloatArray) -> FloatArray:
+        """P(a slot's count <= count), (n,)."""
+        return cumulative(count, mean, self.dispersion)
 
     def category_share(self, category: int, window: int) -> float:
         """Share of a category in the incidents of a window."""
         if not 0 <= category < len(self.category_shares):
             return 1.0
-        return self.category_shares[category][window % 24 // 3]
+        return self.category_shares[category][window % 24 * DAY_PARTS // 24]
 
-    def with_categories(self, window: NDArray[Any], category: NDArray[Any], n: int) -> Self:
-        """The same model knowing the shares of n categories, from past incidents' columns."""
-        part = window.astype(np.int64) % 24 // 3
-        table = np.zeros((n, 8))
-        np.add.at(table, (category.astype(np.int64), part), 1.0)
+    def with_categories(
+        self,
+        window: NDArray[Any],
+        category: NDArray[Any],
+        n: int,
+        time_s: IntArray | None = None,
+    ) -> Self:
+        """The same model knowing the shares of n categories, from past incidents' columns.
+
+        With `time_s` old incidents fade with a half-life of a year. Each part of the day is shrunk
+        by 25 incidents towards the whole day.
+        """
+        part = window.astype(np.int64) % 24 * DAY_PARTS // 24
+        weight = np.ones(len(part))
+        if time_s is not None and len(time_s):
+            age_weeks = (time_s.max() - time_s) / WEEK_S
+            weight = 0.5 ** (age_weeks / SLOW_HALF_LIFE_WEEKS)
+        table = np.zeros((n, DAY_PARTS))
+        np.add.at(table, (category.astype(np.int64), part), weight)
         overall = (table.sum(axis=1) + 0.5) / (table.sum() + 0.5 * n)
         smoothed = table + SHRINK_INCIDENTS * overall[:, None]
         shares = smoothed / smoothed.sum(axis=0)
@@ -139,170 +218,78 @@ class CountModel:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The inverse of `state`, lists or tuples alike."""
-        shares = tuple(tuple(row) for row in state["category_shares"])
-        return cls(
-            **{
-                **state,
-                "profile": tuple(state["profile"]),
-                "season": tuple(state["season"]),
-                "category_shares": shares,
-            }
-        )
+        rows = tuple(tuple(row) for row in state["category_shares"])
+        vectors = {name: tuple(state[name]) for name in ("profile", "season")}
+        return cls(**{**state, **vectors, "category_shares": rows})
 
 
-def _season_terms(time_s: IntArray, n_terms: int) -> FloatArray:
-    """(n, n_terms) cos, sin of one and two cycles a year."""
-    phase = 2 * np.pi * np.asarray(time_s) / YEAR_S
-    terms = [f(k * phase) for k in range(1, n_terms // 2 + 1) for f in (np.cos, np.sin)]
-    return np.stack(terms, axis=1) if terms else np.zeros((len(phase), 0))
+@dataclass(frozen=True)
+class _Folds:
+    """Counts of past 28-day periods (latest first) and their forecasts from what came before."""
+
+    half: HalfLives
+    observed: list[IntArray]
+    means: list[FloatArray]
+
+    def score(self) -> float:
+        """Mean log probability of the counts at a usual dispersion."""
+        count, mean = np.concatenate(self.observed), np.concatenate(self.means)
+        return float(log_mass(count, mean, USUAL_DISPERSION).mean())
+
+    def dispersions(self) -> tuple[float, float, float]:
+        """A slot's dispersion in its parts by slot, day and level, by how sums vary."""
+        count, mean = np.concatenate(self.observed), np.concatenate(self.means)
+        total = dispersion_of(count, mean)
+        day_count, day_mean = count.reshape(-1, 24).sum(1), mean.reshape(-1, 24).sum(1)
+        week_count = count.reshape(-1, N_WINDOWS).sum(1)
+        week_mean = mean.reshape(-1, N_WINDOWS).sum(1)
+        by_level = min(moment_dispersion(week_count, week_mean), total)
+        by_day = min(max(moment_dispersion(day_count, day_mean) - by_level, 0.0), total - by_level)
+        return total - by_level - by_day, by_day, by_level
+
+    def coverage(self, dispersion: float) -> float:
+        """Share of the past counts inside the intervals that their means would have been given."""
+        inside = []
+        for count, mean in zip(self.observed, self.means, strict=True):
+            level = nominal_level(mean, dispersion, LEVEL)
+            low, high = nearest_interval(mean, dispersion, level)
+            inside.append(float(((count >= low) & (count <= high)).mean()))
+        return float(np.mean(inside))
 
 
-def _fit_season(slots: Slots, count: IntArray) -> list[float]:
-    """Harmonics of the weekly totals' logarithm, beside a smooth trend; ridge keeps them modest."""
-    week = (slots.time_s - slots.time_s[0]) // WEEK_S
-    n_weeks = int(week[-1])  # the last, partial week is left out
-    if n_weeks < SEASON_MIN_WEEKS:
-        return []
-    totals = np.bincount(week, weights=count)[:n_weeks]
-    middle_s = slots.time_s[0] + (np.arange(n_weeks) + 0.5) * WEEK_S
-    harmonics = _season_terms(middle_s.astype(np.int64), 4)
-    n_knots = max(2, n_weeks // 52 + 1)
-    knots = np.linspace(0, n_weeks - 1, n_knots)
-    trend = np.stack(
-        [np.interp(np.arange(n_weeks), knots, np.eye(n_knots)[k]) for k in range(n_knots)], axis=1
-    )
-    design = np.concatenate([trend, harmonics], axis=1)
-    weight = np.maximum(totals, 1.0)
-    target = np.log(np.maximum(totals, 0.5))
-    penalty = np.diag([1e-3] * n_knots + [SEASON_RIDGE] * 4)
-    normal = design.T @ (weight[:, None] * design) + penalty
-    solution = np.linalg.solve(normal, design.T @ (weight * target))
-    return [float(v) for v in solution[n_knots:]]
-
-
-def _fit_profile(slots: Slots, count: FloatArray, age_weeks: FloatArray) -> FloatArray:
-    """(168,) rates relative to their mean, shrunk towards hour of day by kind of day."""
-    weight = 0.5 ** (age_weeks / PROFILE_HALF_LIFE_WEEKS)
-    seen = np.bincount(slots.window, weights=weight * count, minlength=N_WINDOWS)
-    exposure = np.bincount(slots.window, weights=weight, minlength=N_WINDOWS)
-    kind = np.array([0, 0, 0, 0, 1, 2, 3])[np.arange(N_WINDOWS) // 24] * 24
-    group = kind + np.arange(N_WINDOWS) % 24
-    overall = seen.sum() / exposure.sum()
-    group_seen = np.bincount(group, weights=seen, minlength=96)
-    group_exposure = np.bincount(group, weights=exposure, minlength=96)
-    prior_hours = SHRINK_INCIDENTS / max(overall, 1e-12)
-    group_rate = (group_seen + prior_hours * overall * 0.1) / (group_exposure + prior_hours * 0.1)
-    rate = (seen + prior_hours * group_rate[group]) / (exposure + prior_hours)
-    result: FloatArray = rate / rate.mean()
-    return result
-
-
-def _fit_holiday(slots: Slots, count: IntArray, shape: FloatArray) -> float:
-    """How public holidays differ, shrunk towards not at all."""
-    if not slots.holiday.any():
-        return 1.0
-    base = count.sum() / shape.sum()
-    expected = base * shape[slots.holiday].sum()
-    return float((count[slots.holiday].sum() + 2 * SHRINK_INCIDENTS) / (
-        expected + 2 * SHRINK_INCIDENTS
-    ))
-
-
-def _past_forecasts(
-    cls: type[CountModel], slots: Slots, count: IntArray
-) -> tuple[IntArray, FloatArray, int] | None:
-    """Counts and forecast means of the last 28-day periods, each fitted on what came before it."""
-    observed, means = [], []
-    for fold in range(N_FOLDS):
-        end_s = slots.time_s[-1] + 3600 - fold * HORIZON_DAYS * DAY_S if len(slots) else 0
-        start = int(np.searchsorted(slots.time_s, end_s - HORIZON_DAYS * DAY_S)) if len(slots) else 0
-        if start * 3600 < MIN_FOLD_WEEKS * WEEK_S:
-            break
-        end = int(np.searchsorted(slots.time_s, end_s))
-        past = cls._fit_mean(slots.take(slice(0, start)), count[:start])
-        observed.append(count[start:end])
-        means.append(past.mean(slots.take(slice(start, end))))
-    if not observed:
+def _past_forecasts(slots: Slots, count: IntArray, cleaned: FloatArray) -> _Folds | None:
+    """Forecasts of the last periods with the half-lives that forecast them best."""
+    starts = fold_starts(slots, N_FOLDS, MIN_FOLD_WEEKS)
+    if not starts:
         return None
-    return np.concatenate(observed), np.concatenate(means), len(observed)
+    observed = [count[s : s + HORIZON_DAYS * 24] for s in starts]
+
+    def forecast(half: HalfLives) -> _Folds:
+        means = []
+        for start in starts:
+            past, future = slots.take(slice(0, start)), slice(start, start + HORIZON_DAYS * 24)
+            model = CountModel._of(fit_rates(past, cleaned[:start], half), past)
+            means.append(model.mean(slots.take(future)))
+        return _Folds(half, observed, means)
+
+    usual = HalfLives()
+    by_level = [forecast(replace(usual, level_weeks=w)) for w in LEVEL_HALF_LIVES_WEEKS]
+    best = max(by_level, key=_Folds.score)
+    others = [w for w in PROFILE_HALF_LIVES_WEEKS if w != usual.profile_weeks]
+    by_profile = [forecast(replace(best.half, profile_weeks=w)) for w in others]
+    return max([best, *by_profile], key=_Folds.score)
 
 
-def _dispersion(count: IntArray, mean: FloatArray) -> float:
-    """Moment estimate of alpha in variance = mean + alpha x mean^2 (Cameron & Trivedi 1998, 3.3)."""
-    if len(mean) == 0 or mean.sum() == 0:
-        return 0.0
-    excess = ((count - mean) ** 2 - mean).sum() / (mean**2).sum()
-    return float(np.clip(excess, 0.0, MAX_DISPERSION))
+def _following(slots: Slots) -> Slots:
+    """The 28 days after a history, holidays unknown."""
+    n = HORIZON_DAYS * 24
+    time_s = slots.time_s[-1] + HOUR_S * (1 + np.arange(n, dtype=np.int64))
+    window = (int(slots.window[-1]) + 1 + np.arange(n)) % N_WINDOWS
+    return Slots(time_s, window, np.zeros(n, bool))
 
 
-def _calibrated_level(model: CountModel, count: IntArray, mean: FloatArray) -> float:
-    """The nominal level whose intervals covered 90 % of past slots most exactly."""
-    candidates = np.linspace(0.80, 0.97, 18)
-    errors = []
-    for level in candidates:
-        low, high = count_interval(mean, model.dispersion, float(level))
-        errors.append(abs(float(((count >= low) & (count <= high)).mean()) - LEVEL))
-    best = np.flatnonzero(np.isclose(errors, min(errors)))
-    return float(candidates[best[np.argmin(np.abs(candidates[best] - LEVEL))]])
-
-
-def log_pmf_terms(mean: FloatArray, dispersion: float) -> tuple[FloatArray, FloatArray]:
-    """log P(0) and the success probability q of NB(mean, dispersion), Poisson when it is zero."""
-    if dispersion <= 1e-9:
-        return -mean, np.zeros_like(mean)
-    size = 1.0 / dispersion
-    return -size * np.log1p(dispersion * mean), dispersion * mean / (1 + dispersion * mean)
-
-
-def count_interval(
-    mean: FloatArray, dispersion: float, level: float
-) -> tuple[FloatArray, FloatArray]:
-    """Equal-tailed bounds whose probability comes nearest to `level`, (n,) each, whole numbers.
-
-    Counts are discrete, so bounds with *at least* that probability would cover far more; each tail is
-    cut where its mass is nearest to (1 - level) / 2.
-    """
-    tail = (1.0 - level) / 2
-    return (
-        _nearest_quantile(mean, dispersion, tail, lower=True),
-        _nearest_quantile(mean, dispersion, 1.0 - tail, lower=False),
-    )
-
-
-def _nearest_quantile(
-    mean: FloatArray, dispersion: float, share: float, *, lower: bool
-) -> FloatArray:
-    """The count whose cumulative mass (below it when `lower`, up to it otherwise) is nearest."""
-    mean = np.asarray(mean, np.float64)
-    distinct, inverse = np.unique(mean, return_inverse=True)
-    log_zero, ratio = log_pmf_terms(distinct, dispersion)
-    pmf = np.exp(log_zero)
-    below = np.zeros_like(pmf)
-    result = np.full(len(distinct), -1.0)
-    for k in range(_MAX_COUNT_STEPS):
-        upto = below + pmf
-        if lower:
-            nearest = np.abs(upto - share) > np.abs(below - share)
-        else:
-            following = pmf * _step(distinct, dispersion, ratio, k)
-            nearest = np.abs(upto + following - share) >= np.abs(upto - share)
-            nearest &= upto >= 0.5 * share
-        result = np.where((result < 0) & nearest, k, result)
-        if np.all(result >= 0):
-            break
-        pmf = pmf * _step(distinct, dispersion, ratio, k)
-        below = upto
-    # Beyond the table (means of thousands) the normal approximation is exact enough.
-    spread = np.sqrt(distinct + dispersion * distinct**2)
-    normal = distinct + (-1.6449 if lower else 1.6449) * spread
-    result = np.where(result < 0, np.maximum(np.round(normal), 0), result)
-    final: FloatArray = result[inverse].reshape(mean.shape)
-    return final
-
-
-def _step(mean: FloatArray, dispersion: float, ratio: FloatArray, k: int) -> FloatArray:
-    """P(k + 1) / P(k)."""
-    if dispersion <= 1e-9:
-        return mean / (k + 1)
-    result: FloatArray = (k + 1.0 / dispersion) / (k + 1) * ratio
-    return result
+def _target(past_coverage: float | None) -> float:
+    """The expected coverage to aim at, so that what past intervals missed is made good."""
+    if past_coverage is None:
+        return LEVEL
+    return LEVEL - float(np.clip(past_coverage - LEVEL, -MAX_CORRECTION, MAX_CORRECTION))

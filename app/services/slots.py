@@ -37,4 +37,6 @@ def fit_counts(data: TrainingData) -> CountModel:
     slots, counts = history_slots(data)
     model = CountModel.fit(slots, counts)
     incidents = data.incidents
-    return model.with_categories(incidents.window, incidents.category, len(data.categories))
+    return model.with_categories(
+        incidents.window, incidents.category, len(data.categories), incidents.time_s
+    )
