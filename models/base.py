@@ -41,12 +41,16 @@ class Cells(Protocol):
     coordinates are metres in the region's projected CRS.
     """
 
-    x0_m: float
-    y0_m: float
-    cell_size_m: float
-    nx: int
-    ny: int
-
+    @property
+    def x0_m(self) -> float: ...
+    @property
+    def y0_m(self) -> float: ...
+    @property
+    def cell_size_m(self) -> float: ...
+    @property
+    def nx(self) -> int: ...
+    @property
+    def ny(self) -> int: ...
     @property
     def cell_id(self) -> IntArray: ...
     @property

@@ -1,4 +1,4 @@
-"""Backtests of a region: request, run, and the result as JSON with everything needed to repeat it."""
+"""Backtests of a region: request, run, and what is needed to repeat one."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ from importlib.metadata import version as package_version
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.grid import Grid, build_grid
-from app.services.backtest_run import Protocol, TaskResult, joined, run_protocol, test_rows
+from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
+from app.services.backtest_run import Progress, Protocol, run_protocol, test_rows
+from app.services.backtest_store import models_digest
 from app.services.training_data import TrainingData, load_training_data
 from app.storage.queue import BACKTEST_TASK, defer_job
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
 from models.base import DAY_S, HORIZON_DAYS, Incidents
 from models.catalog import MODEL_NAMES
-from models.evaluation.metrics import cap_curve, summarise
-from models.evaluation.significance import compare_all
+from models.evaluation.metrics import summarise
 
 MAX_ORIGINS = 52
 MAX_HORIZON_DAYS = 366
-REFERENCES = ("pooled-kde", "uniform")
+MAX_SEEDS = 20
 DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
 
 
 @dataclass(frozen=True)
 class BacktestRequest:
-    """What to compare; without `origins` the last `n_origins` back-to-back periods are taken."""
+    """What to compare; without `origins` the last `n_origins` back-to-back periods are taken.
+
+    Each model is fitted with `n_seeds` seeds from `seed` on, to tell the spread that comes from a
+    fit's random numbers; scores and differences are those of the first.
+    """
 
     models: tuple[str, ...] = DEFAULT_MODELS
     origins: tuple[datetime, ...] | None = None
@@ -43,6 +47,7 @@ class BacktestRequest:
     horizon_days: int = HORIZON_DAYS
     cell_size_m: float | None = None
     seed: int = 0
+    n_seeds: int = 1
 
     def checked(self) -> BacktestRequest:
         """Itself.
@@ -63,12 +68,17 @@ class BacktestRequest:
             raise InvalidInput(
                 f"horizon_days must lie within 1..{MAX_HORIZON_DAYS}", field="horizon_days"
             )
+        if not 1 <= self.n_seeds <= MAX_SEEDS:
+            raise InvalidInput(f"n_seeds must lie within 1..{MAX_SEEDS}", field="n_seeds")
+        self._check_origins()
+        return self
+
+    def _check_origins(self) -> None:
         if self.origins is not None:
             if not 1 <= len(self.origins) <= MAX_ORIGINS:
                 raise InvalidInput(f"1..{MAX_ORIGINS} origins", field="origins")
             if any(origin.tzinfo is None for origin in self.origins):
                 raise InvalidInput("origins need a UTC offset", field="origins")
-        return self
 
     def to_json(self) -> dict[str, Any]:
         """As kept in the run's row."""
@@ -116,7 +126,7 @@ def execute_backtest(
     engine: Engine,
     settings: Settings,
     run: Run,
-    progress: Callable[[float, str], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
     """Work on a claimed backtest and keep its result."""
@@ -134,7 +144,7 @@ def backtest_region(
     region_key: int,
     request: BacktestRequest,
     *,
-    progress: Callable[[float, str], None] = lambda _share, _message: None,
+    progress: Progress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Run a backtest on a region's stored incidents; the contract's JSON (DESIGN.md section 7).
@@ -151,7 +161,11 @@ def backtest_region(
         grid = build_grid(data.area, request.cell_size_m)
         incidents = incidents.take(grid.locate(incidents.x_m, incidents.y_m) >= 0)
     protocol = Protocol(
-        request.models, _origins(request, data, incidents), request.horizon_days, request.seed
+        request.models,
+        _origins(request, data, incidents),
+        request.horizon_days,
+        request.seed,
+        request.n_seeds,
     )
     results = run_protocol(
         incidents,
@@ -161,8 +175,11 @@ def backtest_region(
         progress=progress,
         cancelled=cancelled,
     )
+    parts = data.region.neighbourhoods
     return {
-        **result_json(results, incidents, protocol),
+        **result_json(results, incidents, grid, protocol),
+        "counts": counts_json(incidents, data.region.timezone, protocol),
+        "neighbourhoods": parts and neighbourhoods_json(results, incidents, grid, protocol, parts),
         "region": data.region.id,
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),
@@ -179,49 +196,10 @@ def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents)
         )
     for origin in origins:
         if len(incidents.before(origin)) == 0:
-            raise NotReady(f"no incidents before the origin {_iso(origin)}", code="no_incidents")
+            raise NotReady(f"no incidents before the origin {iso(origin)}", code="no_incidents")
         if len(test_rows(incidents, origin, request.horizon_days)) == 0:
-            raise NotReady(f"no incidents after the origin {_iso(origin)}", code="no_incidents")
+            raise NotReady(f"no incidents after the origin {iso(origin)}", code="no_incidents")
     return origins
-
-
-def _iso(time_s: int) -> str:
-    return datetime.fromtimestamp(time_s, UTC).isoformat()
-
-
-def result_json(
-    results: Sequence[TaskResult], incidents: Incidents, protocol: Protocol
-) -> dict[str, Any]:
-    """Scores by model, differences with intervals, CAP curves, per-origin scores."""
-    by_model = {m: [r for r in results if r.model == m] for m in protocol.models}
-    models: dict[str, Any] = {}
-    scores = {}
-    for name, tasks in by_model.items():
-        scored, shares = joined(tasks)
-        scores[name] = scored.log_density
-        models[name] = {
-            **summarise(scored, shares),
-            "cap_curve": [round(float(v), 5) for v in cap_curve(scored)],
-            "per_origin": [
-                {
-                    "origin": _iso(t.origin_s),
-                    **summarise(t.scored, t.area_shares),
-                    "seconds": round(t.seconds, 2),
-                    "report": t.report,
-                }
-                for t in tasks
-            ],
-            "seconds": round(sum(t.seconds for t in tasks), 2),
-        }
-    tests = [test_rows(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
-    time_s = np.concatenate([t.time_s for t in tests])
-    return {
-        "models": models,
-        "differences": compare_all(scores, time_s, REFERENCES, protocol.seed),
-        "origins": [_iso(o) for o in protocol.origins_s],
-        "horizon_days": protocol.horizon_days,
-        "n": len(time_s),
-    }
 
 
 def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dict[str, Any]:
@@ -233,6 +211,7 @@ def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dic
         "n_outside": data.n_outside,
         "n_cells": len(grid),
         "grid": hashlib.sha256(grid.cell_id.tobytes() + grid.area_km2.tobytes()).hexdigest(),
+        "models_sha256": models_digest(),
         "request": request.to_json(),
         "python": platform.python_version(),
         "libraries": {name: package_version(name) for name in libraries},
@@ -254,7 +233,7 @@ class HoldoutRow:
 def holdout_table(
     data: TrainingData,
     models: Sequence[str],
-    progress: Callable[[float, str], None] = lambda _share, _message: None,
+    progress: Progress = lambda _share, _message: None,
 ) -> list[HoldoutRow]:
     """Compare models on the last 28 days before the data's cutoff, which none of them sees."""
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
@@ -265,7 +244,7 @@ def holdout_table(
         found = summarise(result.scored, result.area_shares)
         rows.append(
             HoldoutRow(
-                result.model,
+                result.task.model,
                 found["n"],
                 found["log_score"],
                 found["cap_auc"],

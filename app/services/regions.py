@@ -73,10 +73,14 @@ def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | No
         properties = feature.get("properties") or {}
         lowered = {str(k).lower(): v for k, v in properties.items()}
         found = next((lowered[k] for k in NAME_PROPERTIES if lowered.get(k)), None)
+        people = lowered.get("population")
         named.append(
             {
                 "type": "Feature",
-                "properties": {"name": str(found or f"part {position + 1}")[:MAX_NAME_CHARS]},
+                "properties": {
+                    "name": str(found or f"part {position + 1}")[:MAX_NAME_CHARS],
+                    **({"population": people} if isinstance(people, int | float) else {}),
+                },
                 "geometry": feature.get("geometry"),
             }
         )

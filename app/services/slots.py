@@ -16,27 +16,30 @@ def slots_of(time_s: NDArray[np.int64], timezone: str) -> Slots:
     return Slots(time_s, windows_of(time_s, timezone), holiday_flags(time_s, timezone))
 
 
-def history_slots(data: TrainingData) -> tuple[Slots, NDArray[np.int64]]:
-    """Every hour from the first incident to the cutoff, and how many incidents fell into it.
+def counted_slots(
+    time_s: NDArray[np.int64], timezone: str, start_s: int, end_s: int
+) -> tuple[Slots, NDArray[np.int64]]:
+    """Every hour that starts in [start, end), at least one, and its number of incidents.
 
-    Hours start where the local clock's do, also in zones that are half an hour off UTC.
+    Hours start where the local clock's do, also in zones that are half an hour off UTC; `start_s`
+    is taken down to one. Incidents (n,) outside these hours are not counted.
     """
-    timezone = data.region.timezone
-    time_s = data.incidents.time_s
-    shift_s = int(local_offset_s(time_s[-1:], timezone)[0]) % HOUR_S
-    first = (int(time_s[0]) + shift_s) // HOUR_S
-    last = (data.cutoff_s + shift_s) // HOUR_S
-    hours = np.arange(first, max(last, first + 1), dtype=np.int64)
-    place = np.clip((time_s + shift_s) // HOUR_S - first, 0, len(hours) - 1)
-    counts = np.bincount(place, minlength=len(hours)).astype(np.int64)
+    shift_s = int(local_offset_s(np.array([end_s]), timezone)[0]) % HOUR_S
+    first = (start_s + shift_s) // HOUR_S
+    last = max((end_s + shift_s) // HOUR_S, first + 1)
+    hours = np.arange(first, last, dtype=np.int64)
+    place = (time_s + shift_s) // HOUR_S - first
+    inside = (place >= 0) & (place < len(hours))
+    counts = np.bincount(place[inside], minlength=len(hours)).astype(np.int64)
     return slots_of(hours * HOUR_S - shift_s, timezone), counts
 
 
 def fit_counts(data: TrainingData) -> CountModel:
     """The region's count model, with the shares of its categories."""
-    slots, counts = history_slots(data)
-    model = CountModel.fit(slots, counts)
     incidents = data.incidents
-    return model.with_categories(
+    slots, counts = counted_slots(
+        incidents.time_s, data.region.timezone, int(incidents.time_s[0]), data.cutoff_s
+    )
+    return CountModel.fit(slots, counts).with_categories(
         incidents.window, incidents.category, len(data.categories), incidents.time_s
     )

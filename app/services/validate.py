@@ -59,8 +59,8 @@ def validate_model(
 ) -> Validation:
     """Fit the candidate's model and `pooled-kde` up to 28 days before the cutoff and score both.
 
-    The champion is scored by its own stored tables when it was trained before that day, otherwise its
-    tables have seen the answer and it is left out.
+    The champion is scored by its own stored tables when it was trained before that day, otherwise
+    its tables have seen the answer and it is left out.
     """
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     past = data.incidents.before(origin_s)
@@ -83,7 +83,7 @@ def validate_model(
     scored = {name: score_incidents(m, rows, test.window) for name, m in rivals.items()}
     against = {
         name: paired_difference(
-            scored[model].log_density, other.log_density, test.time_s, context.seed
+            scored[model].log_density, other.log_density, test.time_s, context.seed, block_s=DAY_S
         )
         for name, other in scored.items()
         if name != model

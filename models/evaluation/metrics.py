@@ -1,20 +1,21 @@
 """Scores of a density forecast on incidents it has not seen.
 
-All scores are taken on the same cells and the same incidents for every model. Cells are ranked within
-each incident's own window. An incident's *mid-rank fraction* is the share of cells ranked better than
-its own, plus half of those tied with it (itself included): 0 would be perfect, 1/2 is chance.
+All scores are taken on the same cells and the same incidents for every model. Cells are ranked
+within each incident's own window. An incident's *mid-rank fraction* is the share of cells ranked
+better than its own, plus half of those tied with it (itself included): 0 would be perfect, 1/2 is
+chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import DensityModel, FloatArray, IntArray
+from models.base import Cells, DensityModel, FloatArray, Incidents, IntArray
 
 HIT_PERCENTS = (1, 5, 10, 15, 20)
 CAP_POINTS = 101
@@ -24,13 +25,16 @@ CAP_POINTS = 101
 class ScoredIncidents:
     """One model's scores, an entry per test incident (n,).
 
-    `log_density` nats per km2; `mid_rank` 0..1; `place` 0-based rank of the incident's cell, ties by
-    cell id; `best_hits` {percent: hits that the best choice of as many cells per window would have}.
+    `log_density` nats per km2; `mid_rank` 0..1; `place` 0-based rank of the incident's cell, ties
+    by cell id; `promised` 0..1: probability of the places denser than the incident's, its own cell
+    entered at random, uniform when the densities are right; `best_hits` {percent: hits that the
+    best choice of as many cells per window would have}.
     """
 
     log_density: FloatArray
     mid_rank: FloatArray
     place: IntArray
+    promised: FloatArray
     n_cells: int
     best_hits: dict[int, int]
 
@@ -39,34 +43,64 @@ class ScoredIncidents:
 
 
 def n_top(n_cells: int, percent: float) -> int:
-    """floor(k x N / 100) cells, at least one."""
+    """Number of cells that are the top k%: floor(k x N / 100), at least one.
+
+    >>> n_top(250, 1), n_top(40, 1), n_top(200, 0.5)
+    (2, 1, 1)
+    """
     return max(1, int(np.floor(percent * n_cells / 100 + 1e-9)))
 
 
+def score_rows(model: DensityModel, cells: Cells, test: Incidents) -> ScoredIncidents:
+    """Score a fitted model on those test incidents that lie in a cell."""
+    rows = cells.locate(test.x_m, test.y_m)
+    inside = rows >= 0
+    return score_incidents(model, rows[inside], test.window[inside])
+
+
 def score_incidents(
-    model: DensityModel, rows: IntArray, window: NDArray[Any], category: NDArray[Any] | None = None
+    model: DensityModel,
+    rows: IntArray,
+    window: NDArray[Any],
+    category: NDArray[Any] | None = None,
+    seed: int = 0,
 ) -> ScoredIncidents:
     """Score a fitted model on incidents in cells `rows` (n,) and windows (n,).
 
     With `category` (n,) each incident meets its own category's table where the model has one; ranks
-    are always those of the table that gives the density.
+    are always those of the table that gives the density. `seed` enters cells in `promised`.
     """
     n_cells = model.probability_.shape[1]
-    log_density = model.log_density(rows, window, category)
-    mid_rank = np.empty(len(rows))
+    mid_rank, promised = np.empty(len(rows)), np.empty(len(rows))
     place = np.empty(len(rows), np.int64)
-    keys = window.astype(np.int64) if len(model.probability_) > 1 else np.zeros(len(rows), np.int64)
-    codes = np.full(len(rows), -1) if category is None else category.astype(np.int64)
-    if category is not None and not model.category_probability_:
-        codes[:] = -1
-    if category is not None and model.category_probability_:
-        keys = window.astype(np.int64)
-    for key, code in np.unique(np.stack([keys, codes], axis=1), axis=0).tolist():
-        mine = (keys == key) & (codes == code)
-        table = model.cell_probability(key, None if code < 0 else code)
+    entered = np.random.default_rng(seed).random(len(rows))
+    for table, mine in _tables(model, window, category):
         mid_rank[mine], place[mine] = _ranks(table, rows[mine])
-    best = {k: _best_hits(rows, window, n_top(n_cells, k)) for k in HIT_PERCENTS}
-    return ScoredIncidents(log_density, mid_rank, place, n_cells, best)
+        promised[mine] = _promised(table, model.area_km2_, rows[mine], entered[mine])
+    return ScoredIncidents(
+        model.log_density(rows, window, category),
+        mid_rank,
+        place,
+        promised,
+        n_cells,
+        {k: _best_hits(rows, window, n_top(n_cells, k)) for k in HIT_PERCENTS},
+    )
+
+
+def _tables(
+    model: DensityModel, window: NDArray[Any], category: NDArray[Any] | None
+) -> Iterator[tuple[FloatArray, IntArray]]:
+    """Each (N,) table that some incident meets, and those incidents."""
+    own = model.category_probability_ if category is not None else {}
+    known = np.isin(category, list(own)) if category is not None else False
+    code = np.where(known, category, -1) if category is not None else np.full(len(window), -1)
+    by_window = len(model.probability_) > 1 or any(len(t) > 1 for t in own.values())
+    key = window.astype(np.int64) if by_window else np.zeros(len(window), np.int64)
+    pairs, group = np.unique(np.stack([key, code], axis=1), axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(group.ravel(), minlength=len(pairs)))
+    for (one, kind), mine in zip(pairs.tolist(), np.split(order, ends[:-1]), strict=True):
+        yield model.cell_probability(one, None if kind < 0 else kind), mine
 
 
 def _ranks(probability: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
@@ -80,6 +114,17 @@ def _ranks(probability: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArra
     worse = np.searchsorted(ascending, value, side="left")
     tied = len(order) - better - worse
     return (better + 0.5 * tied) / len(order), places[rows]
+
+
+def _promised(
+    probability: FloatArray, area_km2: FloatArray, rows: IntArray, entered: FloatArray
+) -> FloatArray:
+    """Probability mass of cells ordered by density up to within the incident's own."""
+    order = np.argsort(-probability / area_km2, kind="stable")
+    mass = np.empty(len(order))
+    mass[order] = np.cumsum(probability[order])
+    result: FloatArray = mass[rows] - (1.0 - entered) * probability[rows]
+    return np.clip(result, 0.0, 1.0)
 
 
 def _best_hits(rows: IntArray, window: NDArray[Any], n_cells: int) -> int:
@@ -100,18 +145,12 @@ def summarise(scored: ScoredIncidents, share_of_area: Mapping[int, float]) -> di
 
     Returns:
         {"n", "log_score", "cap_auc", "hits", "hit_rate", "pai", "pei"}; the last four by percent.
+        Without incidents the scores are None and the tables empty.
     """
     n = len(scored)
     if n == 0:
-        return {
-            "n": 0,
-            "log_score": None,
-            "cap_auc": None,
-            "hits": {},
-            "hit_rate": {},
-            "pai": {},
-            "pei": {},
-        }
+        empty: dict[str, Any] = {"n": 0, "log_score": None, "cap_auc": None}
+        return {**empty, "hits": {}, "hit_rate": {}, "pai": {}, "pei": {}}
     hits = {k: int((scored.place < n_top(scored.n_cells, k)).sum()) for k in HIT_PERCENTS}
     return {
         "n": n,
@@ -120,10 +159,7 @@ def summarise(scored: ScoredIncidents, share_of_area: Mapping[int, float]) -> di
         "hits": {str(k): v for k, v in hits.items()},
         "hit_rate": {str(k): v / n for k, v in hits.items()},
         "pai": {str(k): hits[k] / n / share_of_area[k] for k in HIT_PERCENTS},
-        "pei": {
-            str(k): hits[k] / scored.best_hits[k] if scored.best_hits[k] else 0.0
-            for k in HIT_PERCENTS
-        },
+        "pei": {str(k): hits[k] / max(scored.best_hits[k], 1) for k in HIT_PERCENTS},
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import erfc, sqrt
+from math import comb, erfc, sqrt
 
 import numpy as np
 
 from models.base import DAY_S, FloatArray, IntArray
+from models.evaluation.metrics import ScoredIncidents
 
 WEEK_S = 7 * DAY_S
 N_RESAMPLES = 2_000
@@ -16,7 +17,10 @@ N_RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean difference of paired scores (model minus other), with its 95 % interval over weeks."""
+    """Mean difference of paired scores (model minus other), with its 95 % interval.
+
+    `n` incidents in `n_blocks` blocks of time (weeks unless asked otherwise).
+    """
 
     mean: float
     lo: float
@@ -24,23 +28,23 @@ class Difference:
     p_value: float
     p_diebold_mariano: float
     n: int
-    n_weeks: int
+    n_blocks: int
 
 
 def paired_difference(
-    score: FloatArray, other: FloatArray, time_s: IntArray, seed: int = 0
+    score: FloatArray, other: FloatArray, time_s: IntArray, seed: int = 0, block_s: int = WEEK_S
 ) -> Difference:
     """Compare two models on the same incidents (n,) each.
 
     Weeks are resampled whole (block bootstrap, Künsch 1989), since incidents of one week hang
     together; `p_value` is two-sided from the bootstrap; the Diebold-Mariano test (1995) on weekly
-    means with a HAC variance stands beside it as a check.
+    means with a HAC variance stands beside it as a check. A bootstrap over fewer than about eight
+    blocks is too sure of itself: a single 28-day period is better cut into days (`block_s`).
     """
     difference = score - other
     if len(difference) == 0:
         return Difference(0.0, 0.0, 0.0, 1.0, 1.0, 0, 0)
-    week = (time_s - time_s.min()) // WEEK_S
-    _, block = np.unique(week, return_inverse=True)
+    _, block = np.unique((time_s - time_s.min()) // block_s, return_inverse=True)
     sums = np.bincount(block, weights=difference)
     counts = np.bincount(block).astype(np.float64)
     mean = float(difference.mean())
@@ -93,31 +97,64 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(v) for v in adjusted]
 
 
+def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share, good for small n too (Wilson 1927).
+
+    >>> [round(v, 3) for v in wilson_interval(5, 21)]
+    [0.106, 0.451]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z = 1.959964
+    centre = (hits + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * sqrt(hits * (n - hits) / n + z * z / 4)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Two-sided exact p-value that two forecasts catch equally often.
+
+    Args:
+        only_first, only_second: incidents that one of them caught and the other missed.
+
+    >>> round(mcnemar_exact(1, 4), 4)
+    0.375
+    """
+    n = only_first + only_second
+    tail = sum(comb(n, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2.0 * float(tail) / 2.0**n)
+
+
 def compare_all(
-    scores: Mapping[str, FloatArray], time_s: IntArray, against: Sequence[str], seed: int = 0
+    scores: Mapping[str, ScoredIncidents], time_s: IntArray, against: Sequence[str], seed: int = 0
 ) -> list[dict[str, float | str | int]]:
-    """Every model against each reference: the contract's `differences`, with Holm's p-values."""
+    """Every model against each reference: the contract's `differences`, with Holm's p-values.
+
+    `log_score` (with `lo`, `hi`) and `cap_auc` (with `cap_auc_lo`, `cap_auc_hi`) are the model's
+    minus the reference's; `p_holm` corrects for all the rows returned.
+    """
+    pairs = [(m, r) for r in against if r in scores for m in scores if m != r]
     rows: list[dict[str, float | str | int]] = []
-    for reference in against:
-        if reference not in scores:
-            continue
-        for model in scores:
-            if model == reference:
-                continue
-            found = paired_difference(scores[model], scores[reference], time_s, seed)
-            rows.append(
-                {
-                    "model": model,
-                    "against": reference,
-                    "log_score": found.mean,
-                    "lo": found.lo,
-                    "hi": found.hi,
-                    "p": found.p_value,
-                    "p_diebold_mariano": found.p_diebold_mariano,
-                    "n": found.n,
-                    "n_weeks": found.n_weeks,
-                }
-            )
+    for model, reference in pairs:
+        one, other = scores[model], scores[reference]
+        found = paired_difference(one.log_density, other.log_density, time_s, seed)
+        area = paired_difference(-one.mid_rank, -other.mid_rank, time_s, seed)
+        rows.append(
+            {
+                "model": model,
+                "against": reference,
+                "log_score": found.mean,
+                "lo": found.lo,
+                "hi": found.hi,
+                "p": found.p_value,
+                "p_diebold_mariano": found.p_diebold_mariano,
+                "cap_auc": area.mean,
+                "cap_auc_lo": area.lo,
+                "cap_auc_hi": area.hi,
+                "n": found.n,
+                "n_weeks": found.n_blocks,
+            }
+        )
     for row, adjusted in zip(rows, holm([float(r["p"]) for r in rows]), strict=True):
         row["p_holm"] = adjusted
     return rows

@@ -1,0 +1,188 @@
+"""A backtest's result as JSON: scores, differences, calibration, whom the flagged area falls on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from app.domain.grid import Grid
+from app.domain.neighbourhoods import divide
+from app.services.backtest_run import Protocol, TaskResult, joined, test_rows
+from app.services.slots import counted_slots
+from models.base import DAY_S, Incidents
+from models.counts import CountModel
+from models.evaluation.calibration import histogram, judge_counts, worst_gap
+from models.evaluation.flagged import (
+    FLAGGED_PERCENT,
+    compactness,
+    disparity,
+    overlap,
+    shares_by_part,
+)
+from models.evaluation.metrics import cap_curve, summarise
+from models.evaluation.significance import compare_all
+
+REFERENCES = ("pooled-kde", "uniform")
+
+
+def iso(time_s: int) -> str:
+    """UTC seconds as RFC 3339."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat()
+
+
+def result_json(
+    results: Sequence[TaskResult], incidents: Incidents, grid: Grid, protocol: Protocol
+) -> dict[str, Any]:
+    """Scores by model (of the first seed), differences with intervals, per-origin scores."""
+    first = [r for r in results if r.task.seed == protocol.seed]
+    by_model = {m: [r for r in first if r.task.model == m] for m in protocol.models}
+    scored = {name: joined(tasks) for name, tasks in by_model.items()}
+    tests = [test_rows(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
+    tests = [t.take(grid.locate(t.x_m, t.y_m) >= 0) for t in tests]
+    time_s = np.concatenate([t.time_s for t in tests])
+    models = {}
+    for name, tasks in by_model.items():
+        found, shares = scored[name]
+        models[name] = {
+            **summarise(found, shares),
+            "cap_curve": [round(float(v), 5) for v in cap_curve(found)],
+            "calibration": {
+                "pit": histogram(found.promised),
+                "worst_gap": worst_gap(found.promised),
+            },
+            "flagged": _flagged(tasks, grid),
+            "seeds": seed_spread([r for r in results if r.task.model == name]),
+            "per_origin": [_one_origin(t) for t in tasks],
+            "seconds": round(sum(t.seconds for t in tasks), 2),
+        }
+    return {
+        "models": models,
+        "differences": compare_all(
+            {m: s for m, (s, _) in scored.items()}, time_s, REFERENCES, protocol.seed
+        ),
+        "origins": [iso(o) for o in protocol.origins_s],
+        "horizon_days": protocol.horizon_days,
+        "n": len(time_s),
+    }
+
+
+def _one_origin(result: TaskResult) -> dict[str, Any]:
+    return {
+        "origin": iso(result.task.origin_s),
+        **summarise(result.scored, result.area_shares),
+        "seconds": round(result.seconds, 2),
+        "report": result.report,
+    }
+
+
+def _flagged(tasks: Sequence[TaskResult], grid: Grid) -> dict[str, float | None]:
+    """Form of the top 5 % of cells, and how much of it stays from one origin to the next."""
+    stays = [overlap(a.flagged, b.flagged) for a, b in pairwise(tasks)]
+    return {
+        "percent": FLAGGED_PERCENT,
+        **compactness(tasks[-1].flagged, grid),
+        "overlap_with_next_origin": float(np.mean(stays)) if stays else None,
+    }
+
+
+def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
+    """Standard deviation of a model's scores over seeds, on the same incidents.
+
+    It tells how much the draw of a fit's random numbers matters; the intervals of `differences`
+    tell how much the sample of test weeks does.
+    """
+    seeds = sorted({t.task.seed for t in tasks})
+    scores = []
+    for seed in seeds:
+        found, _ = joined([t for t in tasks if t.task.seed == seed])
+        scores.append((found.log_density.mean(), 1.0 - found.mid_rank.mean()))
+    spread = np.std(scores, axis=0, ddof=1) if len(seeds) > 1 else None
+    return {
+        "n": len(seeds),
+        "log_score_sd": None if spread is None else float(spread[0]),
+        "cap_auc_sd": None if spread is None else float(spread[1]),
+    }
+
+
+def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict[str, Any]:
+    """The count model on the same origins: coverage of its 90 % intervals, PIT, totals.
+
+    Slots after the last incident are left out: what a feed has not delivered is not quiet.
+    """
+    end_s = int(incidents.time_s[-1]) + 1
+    per_origin = []
+    for origin_s in protocol.origins_s:
+        past = incidents.before(origin_s)
+        slots, count = counted_slots(past.time_s, timezone, int(past.time_s[0]), origin_s)
+        until_s = min(origin_s + protocol.horizon_days * DAY_S, end_s)
+        later = counted_slots(incidents.time_s, timezone, origin_s, until_s)
+        judged = judge_counts(CountModel.fit(slots, count), *later, seed=protocol.seed)
+        per_origin.append({"origin": iso(origin_s), **judged})
+    weight = np.array([o["n_slots"] for o in per_origin], np.float64)
+
+    def average(name: str) -> Any:
+        values = np.array([o[name] for o in per_origin])
+        return np.average(values, axis=0, weights=weight).tolist()
+
+    return {
+        "nominal": per_origin[0]["nominal"],
+        "n_slots": int(weight.sum()),
+        "coverage": average("coverage"),
+        "mean_width": average("mean_width"),
+        "pit": average("pit"),
+        "totals_covered": sum(o["total"]["covered"] for o in per_origin),
+        "per_origin": per_origin,
+    }
+
+
+def neighbourhoods_json(
+    results: Sequence[TaskResult],
+    incidents: Incidents,
+    grid: Grid,
+    protocol: Protocol,
+    collection: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Each neighbourhood's share of the flagged area beside its share of area and incidents.
+
+    Also of the population where the neighbourhoods give it. All hours of the week weigh the same.
+    """
+    parts = divide(grid, collection)
+    n_parts = len(parts.names)
+    rows = [
+        grid.locate(t.x_m, t.y_m)
+        for t in (test_rows(incidents, o, protocol.horizon_days) for o in protocol.origins_s)
+    ]
+    found = np.concatenate(rows)
+    by_incidents = np.bincount(parts.part[found[found >= 0]], minlength=n_parts)
+    incident_share = by_incidents / max(int(by_incidents.sum()), 1)
+    area_share = np.bincount(parts.part, weights=grid.area_km2, minlength=n_parts)
+    area_share = area_share / area_share.sum()
+    flagged = {
+        name: shares_by_part(
+            [r.flagged for r in results if r.task.model == name], parts.part, n_parts, grid.area_km2
+        )
+        for name in protocol.models
+    }
+    people = parts.population / np.nansum(parts.population) if _known(parts.population) else None
+    return {
+        "flagged_percent": FLAGGED_PERCENT,
+        "disparity": {m: dict(disparity(share, incident_share)) for m, share in flagged.items()},
+        "rows": [
+            {
+                "name": parts.names[i],
+                "area_share": float(area_share[i]),
+                "incident_share": float(incident_share[i]),
+                "population_share": None if people is None else float(people[i]),
+                "flagged_share": {m: float(share[i]) for m, share in flagged.items()},
+            }
+            for i in np.argsort(-incident_share, kind="stable")
+        ],
+    }
+
+
+def _known(population: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    return bool(np.all(np.isfinite(population)) and population.sum() > 0)
