@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.common import console, opened
+from app.commands.common import console, opened, parse_time
 from app.config import Settings
-from app.services.forecast import ForecastRequest, ForecastService
+from app.domain.errors import InvalidInput
+from app.services.forecast import Forecast, ForecastService, Selector
+from app.services.forecast_views import (
+    HotspotOptions,
+    density_csv,
+    density_geojson,
+    density_json,
+    hotspots_geojson,
+    samples_geojson,
+)
+from app.services.render import density_parquet, density_png, density_tif
+from app.storage.regions import get_region
+
+BY_SUFFIX: dict[str, Callable[[Forecast], bytes]] = {
+    ".json": density_json,
+    ".geojson": density_geojson,
+    ".csv": density_csv,
+    ".parquet": density_parquet,
+    ".tif": density_tif,
+    ".tiff": density_tif,
+    ".png": density_png,
+}
 
 
 class Kind(StrEnum):
@@ -21,17 +44,53 @@ class Kind(StrEnum):
     SAMPLES = "samples"
 
 
-SUFFIX_FORMATS = {
-    ".json": "json",
-    ".geojson": "geojson",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".tif": "tif",
-    ".tiff": "tif",
-    ".png": "png",
-}
-
-
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     app.command("forecast")(forecast)
+
+
+def forecast(
+    region: str,
+    kind: Kind,
+    at: Annotated[str, typer.Option(help="RFC 3339; without offset the region's local time.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File; - or none: stdout.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,
+    category: Annotated[str | None, typer.Option(help="One category only.")] = None,
+    cell_size_m: Annotated[float | None, typer.Option(help="Side of a cell.")] = None,
+    top: Annotated[float, typer.Option(help="Percent of cells to flag.")] = 5.0,
+    n: Annotated[int, typer.Option(help="Number of samples.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Seed of the samples.")] = None,
+) -> None:
+    """Forecast one slot; the output's suffix tells the format of a density."""
+    settings = Settings()
+    with opened(settings) as engine:
+        with engine.connect() as connection:
+            timezone = get_region(connection, region).timezone
+        selector = Selector(parse_time(at, timezone, "at"), None, category, model, cell_size_m)
+        found = ForecastService(engine, settings).forecast(region, selector)
+        if kind is Kind.HOTSPOTS:
+            content = hotspots_geojson(found, HotspotOptions(top))
+        elif kind is Kind.SAMPLES:
+            content = samples_geojson(found, n, seed, settings.max_samples)
+        else:
+            content = _writer_of(output)(found)
+    for warning in found.warnings:
+        console.print(f"[yellow]warning[/yellow] {warning}", highlight=False)
+    if output is None or str(output) == "-":
+        sys.stdout.buffer.write(content + b"\n")
+    else:
+        output.write_bytes(content)
+        console.print(f"{output}: {len(content):,} bytes, {found.version.record.version}")
+
+
+def _writer_of(output: Path | None) -> Callable[[Forecast], bytes]:
+    if output is None or str(output) == "-":
+        return density_json
+    suffix = output.suffix.lower()
+    if suffix not in BY_SUFFIX:
+        raise InvalidInput(
+            f"{output.name}: the suffix is one of {', '.join(BY_SUFFIX)}", field="output"
+        )
+    return BY_SUFFIX[suffix]
