@@ -1,0 +1,274 @@
+"""Masked autoregressive flows (Papamakarios et al. 2017), many members as one tensor program."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from models.flows.networks import Conditioner, MaskedConditioner, PairConditioner
+from models.flows.randomness import InitialDraws
+from models.flows.transforms import Affine, Mixture, Spline, Transform
+
+BATCHNORM_EPS = 1e-5
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """Architecture of a member.
+
+    Args:
+        n_dims: D >= 2.
+        n_context: context features.
+        conditional: map of each coordinate in a block.
+        last_conditional: map of the last block (nearest to the base); None: as the others. With
+            `mixture` after affine blocks this is MAF on a mixture base.
+        n_blocks: autoregressive blocks, with the order of the variables turned around in between.
+        hidden: widths of each network's hidden layers.
+        normalisation: between blocks.
+        n_bins, bound: of spline conditionals.
+        n_components: of mixture conditionals.
+        masked: use the masked path even for D = 2 (None: only when D > 2).
+        random_masks: members differ in their networks' connections (masked path only).
+    """
+
+    n_dims: int = 2
+    n_context: int = 0
+    conditional: Literal["affine", "mixture", "spline"] = "affine"
+    last_conditional: Literal["affine", "mixture", "spline"] | None = None
+    n_blocks: int = 5
+    hidden: tuple[int, ...] = (64, 64)
+    normalisation: Literal["none", "batchnorm", "actnorm"] = "none"
+    n_bins: int = 16
+    bound: float = 4.0
+    n_components: int = 16
+    masked: bool | None = None
+    random_masks: bool = False
+
+    def transform(self, place: int) -> Transform:
+        """The map of block `place`."""
+        kind = self.conditional
+        if place == self.n_blocks - 1 and self.last_conditional is not None:
+            kind = self.last_conditional
+        if kind == "affine":
+            return Affine()
+        if kind == "spline":
+            return Spline(self.n_bins, self.bound)
+        return Mixture(self.n_components)
+
+    def conditioner(self, draws: InitialDraws, n_params: int) -> Conditioner:
+        """The network of one block."""
+        if self.masked or self.n_dims > 2:
+            return MaskedConditioner(
+                draws,
+                self.n_dims,
+                self.n_context,
+                self.hidden,
+                n_params,
+                random_masks=self.random_masks,
+            )
+        return PairConditioner(draws, self.n_context, self.hidden, n_params)
+
+
+class Block(nn.Module):
+    """One autoregressive map; `order` (M, D) is each member's order of the variables."""
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(
+        self, draws: InitialDraws, settings: FlowSettings, place: int, order: Tensor
+    ) -> None:
+        super().__init__()
+        self.transform = settings.transform(place)
+        self.conditioner = settings.conditioner(draws, self.transform.n_params)
+        self.conditioner.set_output_bias(self.transform.initial().to(order.device))
+        self.register_buffer("order", order)
+        self.register_buffer("back", order.argsort(dim=1))
+
+    @staticmethod
+    def _arranged(x: Tensor, order: Tensor) -> Tensor:
+        return x.gather(2, order[:, None, :].expand_as(x))
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, B, D) -> z of that shape and the log-determinant (M, B)."""
+        u = self._arranged(x, self.order)
+        z, log_slope = self.transform.forward(u, self.conditioner(u, context))
+        return self._arranged(z, self.back), log_slope.sum(-1)
+
+    def inverse(self, z: Tensor, context: Tensor) -> Tensor:
+        """One coordinate after another: each needs those before it."""
+        target = self._arranged(z, self.order)
+        u = torch.zeros_like(target)
+        for d in range(target.shape[-1]):
+            raw = self.conditioner(u, context)[:, :, d]
+            u = u.clone()
+            u[..., d] = self.transform.inverse(target[..., d], raw)
+        return self._arranged(u, self.back)
+
+
+class Normalisation(nn.Module):
+    """Batch or activation normalisation as an invertible layer, per member.
+
+    `batchnorm` uses the batch's moments in training and the stored ones otherwise (Papamakarios et
+    al. 2017 recompute them on all data at the end: `Flow.restandardise`); `actnorm` uses the stored
+    ones throughout, taken from the first batch (Kingma & Dhariwal 2018).
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, n_members: int, n_dims: int, *, per_batch: bool) -> None:
+        super().__init__()
+        self.per_batch = per_batch
+        self.log_gain = nn.Parameter(torch.zeros(n_members, 1, n_dims))
+        self.shift = nn.Parameter(torch.zeros(n_members, 1, n_dims))
+        self.register_buffer("mean", torch.zeros(n_members, 1, n_dims))
+        self.register_buffer("variance", torch.ones(n_members, 1, n_dims))
+
+    def measure(self, x: Tensor) -> None:
+        """Take the stored moments from these points (M, B, D)."""
+        self.mean.copy_(x.mean(1, keepdim=True))
+        self.variance.copy_(x.var(1, keepdim=True, unbiased=False))
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.training and self.per_batch:
+            return x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
+        return self.mean, self.variance
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, B, D) -> normalised, log-determinant (M, 1)."""
+        mean, variance = self._moments(x)
+        log_sd = 0.5 * (variance + BATCHNORM_EPS).log()
+        z = (x - mean) * (self.log_gain - log_sd).exp() + self.shift
+        return z, (self.log_gain - log_sd).sum(-1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """With the stored moments."""
+        log_sd = 0.5 * (self.variance + BATCHNORM_EPS).log()
+        return (z - self.shift) * (log_sd - self.log_gain).exp() + self.mean
+
+
+class Flow(nn.Module):
+    """M flows from data to a standard normal base.
+
+    See Also:
+        `models.flows.training` fits them; `zuko.flows.MAF` is one such flow alone.
+
+    Args:
+        keys: (M,) int64, one a member (`randomness.member_keys`): its initial weights follow from
+            its key alone.
+        settings: the architecture.
+        orders: (M, D) order of the variables in each member's first block; None: 0, 1, ...
+
+    >>> from models.flows.randomness import member_keys
+    >>> flow = Flow(member_keys(0, torch.arange(3)), FlowSettings())
+    >>> tuple(flow.log_prob(torch.zeros(3, 10, 2)).shape)
+    (3, 10)
+    """
+
+    def __init__(self, keys: Tensor, settings: FlowSettings, orders: Tensor | None = None) -> None:
+        super().__init__()
+        self.settings = settings
+        draws = InitialDraws(keys)
+        if orders is None:
+            orders = torch.arange(settings.n_dims).expand(len(keys), -1)
+        orders = orders.to(keys.device)
+        self._blocks = nn.ModuleList()
+        self._norms = nn.ModuleList()
+        for place in range(settings.n_blocks):
+            order = orders if place % 2 == 0 else orders.flip(1)
+            self._blocks.append(Block(draws, settings, place, order.clone()))
+            if settings.normalisation != "none" and place < settings.n_blocks - 1:
+                per_batch = settings.normalisation == "batchnorm"
+                norm = Normalisation(len(keys), settings.n_dims, per_batch=per_batch)
+                self._norms.append(norm.to(keys.device))
+
+    @property
+    def blocks(self) -> list[Block]:
+        """First to last from the data."""
+        return [block for block in self._blocks if isinstance(block, Block)]
+
+    @property
+    def norms(self) -> list[Normalisation]:
+        """Each follows the block of the same place."""
+        return [norm for norm in self._norms if isinstance(norm, Normalisation)]
+
+    @property
+    def n_members(self) -> int:
+        """M, how many flows this is."""
+        return len(next(self.parameters()))
+
+    def select(self, members: Tensor) -> Flow:
+        """A copy with these members (m,) int64 only, in this order; repeats are allowed."""
+        part = copy.deepcopy(self)
+        n_members = self.n_members
+        for tensor in (*part.parameters(), *part.buffers()):
+            if len(tensor) == n_members:
+                tensor.data = tensor.data[members].clone()
+        return part
+
+    @torch.no_grad()
+    def assign(self, members: Tensor, source: Flow) -> None:
+        """Overwrite these members (m,) with the m members of `source`."""
+        own = (*self.parameters(), *self.buffers())
+        for mine, other in zip(own, (*source.parameters(), *source.buffers()), strict=True):
+            if len(mine) == self.n_members:
+                mine[members] = other
+
+    @torch.no_grad()
+    def assign_where(self, members: Tensor, source: Flow, wanted: Tensor) -> None:
+        """As `assign`, but only for those of the m members where `wanted` (m,) is true."""
+        own = (*self.parameters(), *self.buffers())
+        for mine, other in zip(own, (*source.parameters(), *source.buffers()), strict=True):
+            if len(mine) == self.n_members:
+                mask = wanted.reshape(-1, *[1] * (mine.dim() - 1))
+                mine[members] = torch.where(mask, other, mine[members])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(M, B, D), (M, B, C) -> base points (M, B, D) and log-determinants (M, B)."""
+        context = self._context(x, context)
+        total = x.new_zeros(x.shape[:2])
+        for place, block in enumerate(self.blocks):
+            x, log_slope = block(x, context)
+            total = total + log_slope
+            if place < len(self.norms):
+                x, log_slope = self.norms[place](x)
+                total = total + log_slope
+        return x, total
+
+    def _context(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return x.new_zeros((*x.shape[:2], 0)) if context is None else context
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(M, B) log density in nats of the data's own units."""
+        z, log_slope = self(x, context)
+        result: Tensor = log_slope - 0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * _LOG_2PI
+        return result
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(M, B, D) base points -> data points."""
+        context = self._context(z, context)
+        for place in reversed(range(len(self.blocks))):
+            if place < len(self.norms):
+                z = self.norms[place].inverse(z)
+            z = self.blocks[place].inverse(z, context)
+        return z
+
+    @torch.no_grad()
+    def restandardise(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Take every normalisation's moments from these points (M, B, D), first to last."""
+        context = self._context(x, context)
+        training = self.training
+        self.eval()
+        for place, block in enumerate(self.blocks):
+            x, _ = block(x, context)
+            if place < len(self.norms):
+                self.norms[place].measure(x)
+                x, _ = self.norms[place](x)
+        self.train(training)

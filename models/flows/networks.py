@@ -1,0 +1,175 @@
+"""Many small networks at once: weights of all members are stacked, one `baddbmm` a layer.
+
+Shapes: M members, B points each, D coordinates, C context features, P parameters a coordinate.
+Every parameter and every per-member buffer has the members first; what members share has a 1 there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from models.flows.randomness import InitialDraws
+
+
+class StackedLinear(nn.Module):
+    """M linear layers (M, B, n_in) -> (M, B, n_out), optionally with fixed zeros.
+
+    Args:
+        draws: of the initial weights, uniform within 1 / sqrt(n_in) as in `torch.nn.Linear`.
+        mask: (1 or M, n_in, n_out) of 0 and 1, or None.
+        zero: start at zero, so that what follows starts as the identity.
+    """
+
+    mask: Tensor | None
+
+    def __init__(
+        self,
+        draws: InitialDraws,
+        n_in: int,
+        n_out: int,
+        *,
+        mask: Tensor | None = None,
+        zero: bool = False,
+    ) -> None:
+        super().__init__()
+        bound = 0.0 if zero else 1 / math.sqrt(max(n_in, 1))
+        self.weight = nn.Parameter(draws.uniform(n_in, n_out) * bound)
+        self.bias = nn.Parameter(draws.uniform(1, n_out) * bound)
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, B, n_in) -> (M, B, n_out)."""
+        weight = self.weight if self.mask is None else self.weight * self.mask
+        return torch.baddbmm(self.bias, x, weight)
+
+
+class Perceptron(nn.Module):
+    """Stacked layers with ReLU between; the last one starts at zero.
+
+    Args:
+        sizes: widths, input and output included.
+        masks: of each layer.
+    """
+
+    def __init__(
+        self,
+        draws: InitialDraws,
+        sizes: Sequence[int],
+        masks: Sequence[Tensor | None] | None = None,
+    ) -> None:
+        super().__init__()
+        last = len(sizes) - 2
+        self.layers = nn.ModuleList(
+            StackedLinear(
+                draws, n_in, n_out, mask=masks[place] if masks else None, zero=place == last
+            )
+            for place, (n_in, n_out) in enumerate(pairwise(sizes))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, B, n_in) -> (M, B, n_out)."""
+        for place, layer in enumerate(self.layers):
+            x = layer(torch.relu(x) if place else x)
+        return x
+
+    def set_output_bias(self, initial: Tensor) -> None:
+        """Let the last layer start at `initial` (n_out,)."""
+        bias = list(self.parameters())[-1]
+        with torch.no_grad():
+            bias.copy_(initial.expand_as(bias))
+
+
+class Conditioner(nn.Module):
+    """Parameters of every coordinate from the coordinates before it and the context."""
+
+    def forward(self, u: Tensor, context: Tensor) -> Tensor:
+        """(M, B, D) in order, (M, B, C) -> (M, B, D, P)."""
+        raise NotImplementedError
+
+    def set_output_bias(self, initial: Tensor) -> None:
+        """Start every coordinate's parameters at `initial` (P,)."""
+        raise NotImplementedError
+
+
+class PairConditioner(Conditioner):
+    """The exact mask-free case D = 2: one network of the context, one of (u1, context)."""
+
+    def __init__(
+        self, draws: InitialDraws, n_context: int, hidden: Sequence[int], n_params: int
+    ) -> None:
+        super().__init__()
+        self.n_params = n_params
+        first_hidden = hidden if n_context else ()
+        self.first = Perceptron(draws, (n_context, *first_hidden, n_params))
+        self.second = Perceptron(draws, (1 + n_context, *hidden, n_params))
+
+    def forward(self, u: Tensor, context: Tensor) -> Tensor:
+        """See `Conditioner.forward`."""
+        first = self.first(context)
+        second = self.second(torch.cat([u[..., :1], context], dim=-1))
+        return torch.stack([first, second], dim=2)
+
+    def set_output_bias(self, initial: Tensor) -> None:
+        """See `Conditioner.set_output_bias`."""
+        for network in (self.first, self.second):
+            network.set_output_bias(initial)
+
+
+def hidden_degrees(
+    draws: InitialDraws, n_dims: int, hidden: Sequence[int], *, random_masks: bool
+) -> list[Tensor]:
+    """(1 or M, width) degrees 0..D-1 of hidden units, in turn or drawn per member."""
+    if not random_masks:
+        return [torch.arange(width)[None] % n_dims for width in hidden]
+    scale = n_dims / 2
+    return [
+        ((draws.uniform(width) + 1) * scale).long().clamp(0, n_dims - 1).cpu() for width in hidden
+    ]
+
+
+class MaskedConditioner(Conditioner):
+    """Any D: one network with MADE's masks (Germain et al. 2015).
+
+    A hidden unit of degree k sees the coordinates 1..k and the context; the parameters of
+    coordinate d see the hidden units of degree below d. With `random_masks` members differ in
+    connectivity (the paper's connectivity-agnostic training, here one mask for each member).
+    """
+
+    def __init__(
+        self,
+        draws: InitialDraws,
+        n_dims: int,
+        n_context: int,
+        hidden: Sequence[int],
+        n_params: int,
+        *,
+        random_masks: bool = False,
+    ) -> None:
+        super().__init__()
+        self.n_dims, self.n_params = n_dims, n_params
+        seen = torch.cat([torch.arange(1, n_dims + 1), torch.zeros(n_context, dtype=torch.long)])
+        degrees = [
+            seen[None],
+            *hidden_degrees(draws, n_dims, hidden, random_masks=random_masks),
+        ]
+        masks: list[Tensor | None] = [
+            (before[:, :, None] <= after[:, None, :]).float() for before, after in pairwise(degrees)
+        ]
+        output = torch.arange(1, n_dims + 1).repeat_interleave(n_params)
+        masks.append((degrees[-1][:, :, None] < output).float())
+        masks = [mask.to(draws.keys.device) for mask in masks if mask is not None]
+        self.network = Perceptron(draws, (n_dims + n_context, *hidden, n_dims * n_params), masks)
+
+    def forward(self, u: Tensor, context: Tensor) -> Tensor:
+        """See `Conditioner.forward`."""
+        raw: Tensor = self.network(torch.cat([u, context], dim=-1))
+        return raw.reshape(*raw.shape[:-1], self.n_dims, self.n_params)
+
+    def set_output_bias(self, initial: Tensor) -> None:
+        """See `Conditioner.set_output_bias`."""
+        self.network.set_output_bias(initial.repeat(self.n_dims))

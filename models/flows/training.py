@@ -1,0 +1,309 @@
+"""Maximum likelihood for many flows at once: one loop, each member with its own fate.
+
+Every member has its own minibatches, gradient norm, early stop and divergence guard. Nothing in
+the loop waits for the device; the host looks once every `check_every` steps, and on a CPU it then
+drops the members that are done.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.base import FitContext
+from models.flows.flow import Flow
+from models.flows.randomness import hashed_uniform, member_keys
+
+_VALIDATION_STEP = -1
+_CPU_CHUNK = 16
+_COMPACT_BELOW = 0.75
+_EMA_WARMUP_STEPS = 10
+
+
+class Source(Protocol):
+    """Where members' minibatches come from.
+
+    `n_uniforms` numbers in (0, 1) make one point; `log_defensive` (M,) is the log density of the
+    defensive component in the points' coordinates.
+    """
+
+    n_uniforms: int
+    log_defensive: Tensor
+
+    def draw(
+        self, members: Tensor, uniforms: Tensor, *, held_out: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Points of members (m,) from uniforms (m, B, U).
+
+        Args:
+            held_out: draw from the latest weeks instead of those before them.
+
+        Returns:
+            (m, B, D) points, (m, B, C) context or None.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How members are trained.
+
+    Args:
+        n_steps: of the cosine schedule.
+        batch_size: points of a member in one step.
+        learning_rate: of AdamW at its height.
+        warmup_steps: of linear growth.
+        clip_norm: bound of each member's gradient norm.
+        ema: decay of the averaged weights that are judged and kept; 0 takes the weights as they
+            are.
+        check_every: steps between looks at the held-out score.
+        patience: looks without improvement after which a member stops.
+        n_validation: held-out points of a look.
+        defensive: share of the defensive component (Hesterberg 1995), in training and use.
+        chunk: members trained together; None: 16 on a CPU (its caches), all on CUDA.
+        n_restarts: fresh starts of a member that diverged, each at a third of the learning rate.
+    """
+
+    n_steps: int = 600
+    batch_size: int = 256
+    learning_rate: float = 6e-3
+    warmup_steps: int = 40
+    weight_decay: float = 0.0
+    clip_norm: float = 5.0
+    ema: float = 0.98
+    check_every: int = 50
+    patience: int = 4
+    n_validation: int = 512
+    defensive: float = 0.02
+    chunk: int | None = None
+    n_restarts: int = 1
+
+    def rate(self, step: int) -> float:
+        """Learning rate: warm-up, then cosine."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
+
+
+@dataclass
+class TrainingResult:
+    """The members at their best looks.
+
+    `score` and `initial_score` (M,) mean held-out nats at the best look and before the first step;
+    `n_steps` (M,) steps to the best look; `n_diverged` (M,) starts that diverged. A member whose
+    last start diverged stands at its best look before that, at worst where it began.
+    """
+
+    flow: Flow
+    score: Tensor
+    initial_score: Tensor
+    n_steps: Tensor
+    n_diverged: Tensor
+
+
+def defended(log_p: Tensor, log_defensive: Tensor, share: float) -> Tensor:
+    """Log of (1 - share) p + share q, for log p (m, B) and log q (m,)."""
+    if share <= 0:
+        return log_p
+    other = (log_defensive + math.log(share))[:, None]
+    return torch.logaddexp(log_p + math.log1p(-share), other)
+
+
+def train(
+    flow: Flow,
+    source: Source,
+    settings: TrainingSettings,
+    context: FitContext,
+    keys: Tensor | None = None,
+) -> TrainingResult:
+    """Fit all members of `flow`, chunk by chunk, from where they stand.
+
+    Args:
+        flow: M members; left as it is.
+        keys: (M,) what each member's minibatches follow from; None: by its place and the seed.
+
+    Raises:
+        FitCancelled: the caller asked to stop.
+    """
+    n_members = flow.n_members
+    device = next(flow.parameters()).device
+    everyone = torch.arange(n_members, device=device)
+    keys = member_keys(context.seed, everyone) if keys is None else keys
+    chunk = settings.chunk or (_CPU_CHUNK if device.type == "cpu" else n_members)
+    parts = []
+    for start in range(0, n_members, chunk):
+        members = everyone[start : start + chunk]
+        end = min(n_members, start + chunk)
+        share = context.part(start / n_members, end / n_members)
+        run = _Run(flow.select(members), members, keys[members], source, settings)
+        parts.append(_with_restarts(run, flow.select(members), share))
+    best = flow.select(everyone)
+    for start, part in zip(range(0, n_members, chunk), parts, strict=True):
+        best.assign(everyone[start : start + chunk], part.flow)
+    return TrainingResult(
+        best,
+        torch.cat([part.score for part in parts]),
+        torch.cat([part.initial_score for part in parts]),
+        torch.cat([part.n_steps for part in parts]),
+        torch.cat([part.n_diverged for part in parts]),
+    )
+
+
+def _with_restarts(run: _Run, initial: Flow, context: FitContext) -> TrainingResult:
+    """Train a chunk, then once more those of its members that diverged."""
+    result = run.result(context)
+    settings = run.settings
+    again = run.diverged.nonzero()[:, 0]
+    if settings.n_restarts == 0 or len(again) == 0:
+        return result
+    calmer = replace(
+        settings, learning_rate=settings.learning_rate / 3, n_restarts=settings.n_restarts - 1
+    )
+    members, keys = run.members[again], run.keys[again] + 1
+    second_run = _Run(initial.select(again), members, keys, run.source, calmer)
+    second = _with_restarts(second_run, initial.select(again), context)
+    better = second.score > result.score[again]
+    rows = again[better]
+    result.flow.assign(rows, second.flow.select(better.nonzero()[:, 0]))
+    result.score[rows] = second.score[better]
+    result.n_steps[rows] = second.n_steps[better]
+    result.n_diverged[again] += second.n_diverged
+    return result
+
+
+class _Run:
+    """One chunk's training: the members still at work, and the best look of every member."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        members: Tensor,
+        keys: Tensor,
+        source: Source,
+        settings: TrainingSettings,
+    ) -> None:
+        self.members, self.keys = members, keys
+        self.source, self.settings = source, settings
+        self.rows = torch.arange(len(members), device=members.device)
+        self._take(flow)
+        self.diverged = torch.zeros(len(members), dtype=torch.bool, device=members.device)
+        self.stale = torch.zeros(len(members), dtype=torch.int64, device=members.device)
+        self.validation = self._draw(_VALIDATION_STEP, settings.n_validation, held_out=True)
+        self.best = flow.select(self.rows)
+        self.initial_score = self._score()
+        self.score = self.initial_score.clone()
+        self.n_steps = torch.zeros_like(self.stale)
+
+    def _take(self, flow: Flow) -> None:
+        """Go on with this flow and a fresh optimiser."""
+        self.flow = flow.train()
+        self.average = flow.select(torch.arange(flow.n_members, device=self.rows.device)).eval()
+        self.averaged = list(zip(self.average.parameters(), self.flow.parameters(), strict=True))
+        self.optimizer = torch.optim.AdamW(
+            self.flow.parameters(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            fused=True,
+        )
+
+    def _draw(self, step: int, n: int, *, held_out: bool) -> tuple[Tensor, Tensor | None]:
+        mine, n_uniforms = self.rows, self.source.n_uniforms
+        uniforms = hashed_uniform(self.keys[mine], step, n * n_uniforms)
+        return self.source.draw(
+            self.members[mine], uniforms.reshape(len(mine), n, n_uniforms), held_out=held_out
+        )
+
+    def _log_p(self, flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
+        log_q = self.source.log_defensive[self.members[self.rows]]
+        return defended(flow.log_prob(x, context), log_q, self.settings.defensive)
+
+    @torch.no_grad()
+    def _score(self) -> Tensor:
+        """(m,) mean held-out nats of the averaged weights."""
+        return self._log_p(self.average, *self.validation).mean(1)
+
+    def result(self, context: FitContext) -> TrainingResult:
+        """Run all steps."""
+        settings = self.settings
+        for step in range(settings.n_steps):
+            self._step(step)
+            if (step + 1) % settings.check_every == 0 or step + 1 == settings.n_steps:
+                context.report(step / settings.n_steps, f"flow step {step + 1}")
+                self._look(step + 1)
+                if len(self.rows) == 0:
+                    break
+        return TrainingResult(
+            self.best,
+            self.score,
+            self.initial_score,
+            self.n_steps,
+            self.diverged.to(torch.int64),
+        )
+
+    def _step(self, step: int) -> None:
+        x, context = self._draw(step, self.settings.batch_size, held_out=False)
+        loss = -self._log_p(self.flow, x, context).mean(1)
+        sound = loss.isfinite()
+        self.diverged[self.rows] |= ~sound
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(torch.where(sound, loss, torch.zeros_like(loss)).sum())
+        self._clip()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate(step)
+        self.optimizer.step()
+        decay = min(self.settings.ema, (step + 1) / (step + _EMA_WARMUP_STEPS))
+        with torch.no_grad():
+            for mean, now in self.averaged:
+                mean.lerp_(now, 1 - decay)
+
+    def _clip(self) -> None:
+        """Bound every member's gradient norm; what is not finite becomes zero."""
+        gradients = [p.grad for p in self.flow.parameters() if p.grad is not None]
+        for gradient in gradients:
+            gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+        factor = (self.settings.clip_norm / (squares.sqrt() + 1e-12)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factor[:, None, None])
+
+    def _look(self, step: int) -> None:
+        """Judge the averaged weights, keep them where they are the best so far."""
+        if self.flow.norms:
+            self._restandardise()
+        score = self._score()
+        rows = self.rows
+        self.diverged[rows] |= ~score.isfinite()
+        # A member that is done stays done, whether or not it still rides along in the batch.
+        going = (self.stale[rows] < self.settings.patience) & ~self.diverged[rows]
+        better = (score > self.score[rows]) & going
+        self.score[rows] = torch.where(better, score, self.score[rows])
+        self.n_steps[rows] = torch.where(better, step, self.n_steps[rows])
+        self.stale[rows] = torch.where(better, 0, self.stale[rows] + 1)
+        self.best.assign_where(rows, self.average, better)
+        going = (self.stale[rows] < self.settings.patience) & ~self.diverged[rows]
+        if rows.device.type == "cpu" and going.float().mean() < _COMPACT_BELOW:
+            self._compact(going.nonzero()[:, 0])
+
+    def _restandardise(self) -> None:
+        """Moments of the averaged weights' normalisations, from one large batch."""
+        n = max(self.settings.batch_size, self.settings.n_validation)
+        self.average.restandardise(*self._draw(_VALIDATION_STEP - 1, n, held_out=False))
+
+    def _compact(self, places: Tensor) -> None:
+        """Go on with the members at these places of the current ones only."""
+        average = self.average
+        state = [self.optimizer.state[p] for p in self.flow.parameters()]
+        x, context = self.validation
+        self.validation = (x[places], None if context is None else context[places])
+        self.rows = self.rows[places]
+        self._take(self.flow.select(places))
+        self.average.assign(torch.arange(len(places), device=places.device), average.select(places))
+        for parameter, before in zip(self.flow.parameters(), state, strict=True):
+            self.optimizer.state[parameter] = {
+                "step": before["step"],
+                "exp_avg": before["exp_avg"][places].clone(),
+                "exp_avg_sq": before["exp_avg_sq"][places].clone(),
+            }

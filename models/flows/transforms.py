@@ -1,0 +1,195 @@
+"""Monotone maps of one coordinate, element by element: affine, rational-quadratic spline, mixture.
+
+Every transform maps data to base space. `forward(u, raw)` returns (z, log |dz/du|) and
+`inverse(z, raw)` returns u; `u` and `z` have shape (...,), `raw` has shape (..., n_params) and
+holds unconstrained network outputs. With `raw` all zero all but the mixture are the identity.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOG_SCALE_BOUND = math.log(1000.0)
+MIN_BIN = 1e-3
+MIN_SLOPE = 1e-3
+CDF_EPS = 1e-6
+BISECTION_STEPS = 60
+_LOG_2PI = math.log(2 * math.pi)
+
+
+class Transform(ABC):
+    """A family of monotone maps with `n_params` parameters a coordinate."""
+
+    n_params: int
+
+    @abstractmethod
+    def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Base coordinates and the log-derivative, both of the shape of `u`."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
+        """Data coordinates: the `u` whose `forward` is `z`."""
+
+    def initial(self) -> Tensor:
+        """(n_params,) where the last layer's bias starts."""
+        return torch.zeros(self.n_params)
+
+
+class Affine(Transform):
+    """z = u exp(s) + t with s bounded smoothly by log 1000 (MAF, Papamakarios et al. 2017)."""
+
+    n_params = 2
+
+    @staticmethod
+    def _scale(raw: Tensor) -> Tensor:
+        a = raw[..., 0]
+        return a / (1 + (a / LOG_SCALE_BOUND).abs())
+
+    def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Transform.forward`."""
+        scale = self._scale(raw)
+        return u * scale.exp() + raw[..., 1], scale
+
+    def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
+        """See `Transform.inverse`."""
+        return (z - raw[..., 1]) * (-self._scale(raw)).exp()
+
+
+class Spline(Transform):
+    """Rational-quadratic spline on [-bound, bound], the identity outside (Durkan et al. 2019).
+
+    Args:
+        n_bins: pieces of the spline.
+        bound: half-width of the spline's interval.
+    """
+
+    def __init__(self, n_bins: int = 16, bound: float = 4.0) -> None:
+        self.n_bins = n_bins
+        self.bound = bound
+        self.n_params = 3 * n_bins - 1
+
+    def _knots(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Knot positions (..., n_bins + 1) in u and z, and slopes there."""
+        n = self.n_bins
+        shares = functional.softmax(torch.stack([raw[..., :n], raw[..., n : 2 * n]]), dim=-1)
+        shares = MIN_BIN + (1 - MIN_BIN * n) * shares
+        edges = functional.pad(shares.cumsum(-1), (1, 0)) * (2 * self.bound) - self.bound
+        # softplus(x + c) with c chosen so that zero gives slope one.
+        shift = math.log(math.expm1(1 - MIN_SLOPE))
+        inner = MIN_SLOPE + functional.softplus(raw[..., 2 * n :] + shift)
+        return edges[0], edges[1], functional.pad(inner, (1, 1), value=1.0)
+
+    @staticmethod
+    def _pick(table: Tensor, place: Tensor) -> Tensor:
+        return table.gather(-1, place).squeeze(-1)
+
+    def _piece(self, edges: Tensor, value: Tensor) -> Tensor:
+        """(..., 1) the bin that holds each value."""
+        return torch.searchsorted(edges[..., 1:-1].contiguous(), value.unsqueeze(-1))
+
+    def _bins(self, raw: Tensor, value: Tensor, *, inverse: bool) -> tuple[Tensor, ...]:
+        u_edges, z_edges, slopes = self._knots(raw)
+        place = self._piece(z_edges if inverse else u_edges, value)
+        left, low = self._pick(u_edges, place), self._pick(z_edges, place)
+        width = self._pick(u_edges, place + 1) - left
+        height = self._pick(z_edges, place + 1) - low
+        return (
+            left,
+            low,
+            width,
+            height,
+            height / width,
+            self._pick(slopes, place),
+            self._pick(slopes, place + 1),
+        )
+
+    def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Transform.forward`."""
+        inside = u.abs() < self.bound
+        clipped = u.clamp(-self.bound, self.bound)
+        left, low, width, height, slope, d0, d1 = self._bins(raw, clipped, inverse=False)
+        t = ((clipped - left) / width).clamp(0, 1)
+        cross = t * (1 - t)
+        bottom = slope + (d0 + d1 - 2 * slope) * cross
+        z = low + height * (slope * t.square() + d0 * cross) / bottom
+        top = slope.square() * (d1 * t.square() + 2 * slope * cross + d0 * (1 - t).square())
+        log_slope = top.log() - 2 * bottom.log()
+        return torch.where(inside, z, u), torch.where(inside, log_slope, torch.zeros_like(u))
+
+    def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
+        """See `Transform.inverse`."""
+        inside = z.abs() < self.bound
+        clipped = z.clamp(-self.bound, self.bound)
+        left, low, width, height, slope, d0, d1 = self._bins(raw, clipped, inverse=True)
+        y = clipped - low
+        bend = d0 + d1 - 2 * slope
+        a = height * (slope - d0) + y * bend
+        b = height * d0 - y * bend
+        c = -slope * y
+        root = (b.square() - 4 * a * c).clamp(min=0).sqrt()
+        t = (2 * c / (-b - root)).clamp(0, 1)
+        return torch.where(inside, left + t * width, z)
+
+
+class Mixture(Transform):
+    """z = quantile of N(0, 1) at the CDF of a Gaussian mixture (MADE-MoG, Germain et al. 2015).
+
+    As the last map before a standard normal base it makes the conditional density that mixture.
+    """
+
+    def __init__(self, n_components: int = 16, spread: float = 2.0) -> None:
+        self.n_components = n_components
+        self.spread = spread
+        self.n_params = 3 * n_components
+
+    def initial(self) -> Tensor:
+        """Components spread evenly over [-spread, spread]."""
+        n = self.n_components
+        scale = math.log(2 * self.spread / n)
+        return torch.cat(
+            [
+                torch.zeros(n),
+                torch.linspace(-self.spread, self.spread, n),
+                torch.full((n,), scale),
+            ]
+        )
+
+    def _parts(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        n = self.n_components
+        log_weight = functional.log_softmax(raw[..., :n], dim=-1)
+        a = raw[..., 2 * n :]
+        log_sd = a / (1 + (a / LOG_SCALE_BOUND).abs())
+        return log_weight, (u.unsqueeze(-1) - raw[..., n : 2 * n]) * (-log_sd).exp(), log_sd
+
+    def _cdf(self, u: Tensor, raw: Tensor) -> Tensor:
+        log_weight, standard, _ = self._parts(u, raw)
+        share: Tensor = (log_weight.exp() * torch.special.ndtr(standard)).sum(-1)
+        return share
+
+    def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Transform.forward`."""
+        log_weight, standard, log_sd = self._parts(u, raw)
+        log_density = torch.logsumexp(
+            log_weight - 0.5 * standard.square() - log_sd - 0.5 * _LOG_2PI, dim=-1
+        )
+        share = (log_weight.exp() * torch.special.ndtr(standard)).sum(-1)
+        z = torch.special.ndtri(share.clamp(CDF_EPS, 1 - CDF_EPS))
+        return z, log_density + 0.5 * z.square() + 0.5 * _LOG_2PI
+
+    def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
+        """By bisection: the CDF has no closed inverse."""
+        share = torch.special.ndtr(z)
+        n = self.n_components
+        mean = raw[..., n : 2 * n]
+        reach = 8 * (raw[..., 2 * n :].clamp(max=LOG_SCALE_BOUND)).exp().amax(-1)
+        low, high = mean.amin(-1) - reach, mean.amax(-1) + reach
+        for _ in range(BISECTION_STEPS):
+            middle = (low + high) / 2
+            above = self._cdf(middle, raw) > share
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return (low + high) / 2

@@ -1,0 +1,176 @@
+"""One flow per window and restart, all of them as one batch, read off on the cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, IntArray, normalised
+from models.flows.flow import Flow, FlowSettings
+from models.flows.pools import Ages, WindowedRows, split_by_age
+from models.flows.randomness import member_keys
+from models.flows.training import TrainingResult, TrainingSettings, train
+
+_BATCH_POINTS = 200_000
+_GAUSS = 0.5 / np.sqrt(3.0)
+
+
+class Frame:
+    """Study-area coordinates: centred, each axis in its own standard deviations.
+
+    Args:
+        cells: the N cells.
+        cell: (n,) row of each incident's cell.
+    """
+
+    def __init__(self, cells: Cells, cell: IntArray, device: str) -> None:
+        corner = np.stack([cells.ix[cell], cells.iy[cell]], axis=1).astype(np.float64)
+        self.mean = corner.mean(0) + 0.5
+        self.sd = np.maximum(corner.std(0), 1.0)
+        lattice = np.stack([cells.ix, cells.iy], axis=1) - self.mean
+        self.low = torch.as_tensor(lattice / self.sd, dtype=torch.float32, device=device)
+        self.step = torch.as_tensor(1 / self.sd, dtype=torch.float32, device=device)
+        squares = float(cells.area_km2.sum() / (cells.cell_size_m / 1000.0) ** 2)
+        self.log_uniform = -float(np.log(squares / self.sd.prod()))
+        self.cell_area = float(1 / self.sd.prod())
+
+    def place(self, cell: Tensor, within: Tensor) -> Tensor:
+        """(..., 2) standard coordinates of places (..., 2) in (0, 1) in cells (...)."""
+        return self.low[cell] + self.step * within
+
+
+class WindowDraws:
+    """Minibatches of window flows (see `models.flows.training.Source`).
+
+    Args:
+        rows: of the incidents that teach, and of those that judge.
+        windows: (M,) window of each member; -1: all windows alike.
+    """
+
+    n_uniforms = 4
+
+    def __init__(
+        self, frame: Frame, cell: Tensor, rows: list[WindowedRows], windows: Tensor
+    ) -> None:
+        self.frame, self.cell = frame, cell
+        self.rows = rows
+        self.windows = windows
+        self.log_defensive = torch.full((len(windows),), frame.log_uniform, device=cell.device)
+
+    def draw(
+        self, members: Tensor, uniforms: Tensor, *, held_out: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `models.flows.training.Source`."""
+        rows = self.rows[int(held_out)]
+        row = rows.draw(self.windows[members], uniforms[..., 0], uniforms[..., 1])
+        return self.frame.place(self.cell[row], uniforms[..., 2:]), None
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How flows of single windows are fitted.
+
+    Args:
+        flow: architecture.
+        training: of each window's flow.
+        kernel: (168, 168) from which hours a window's minibatches come.
+        n_restarts: members per window, differing in seed and, two by two, in variable order.
+        pooled: training of a city-wide flow that all windows of a restart start from; None: each
+            starts from nothing.
+        ages: which incidents teach, which judge.
+    """
+
+    flow: FlowSettings
+    training: TrainingSettings
+    kernel: FloatArray
+    n_restarts: int = 1
+    pooled: TrainingSettings | None = None
+    ages: Ages = field(default_factory=Ages)
+
+
+class WindowFlows:
+    """Flows of all windows; `probability_` (R, 168, N) per restart, `leaked_share_` (R, 168)."""
+
+    def __init__(self, settings: WindowSettings) -> None:
+        self.settings = settings
+
+    def fit(
+        self, known: Incidents, cell: IntArray, cells: Cells, context: FitContext
+    ) -> WindowFlows:
+        """Train on incidents that all lie in some cell; `cell` (n,) is the row of each."""
+        settings, device = self.settings, context.device
+        self._frame = Frame(cells, cell, device)
+        learn, judge = split_by_age(known, settings.ages, context.cutoff_s)
+        window = known.window.astype(np.int64)
+        cell_of = torch.as_tensor(cell, device=device)
+
+        def source(kernel: FloatArray, windows: Tensor) -> WindowDraws:
+            rows = [WindowedRows(window, w, kernel, device) for w in (learn, judge)]
+            return WindowDraws(self._frame, cell_of, rows, windows)
+
+        restart = torch.arange(settings.n_restarts, device=device)
+        member = torch.arange(settings.n_restarts * N_WINDOWS, device=device)
+        flow = self._new_flow(member_keys(context.seed, restart), restart)
+        if settings.pooled is not None:
+            alike = source(np.ones((N_WINDOWS, N_WINDOWS)), torch.zeros_like(restart))
+            keys = member_keys(context.seed, restart)
+            pooled = train(flow, alike, settings.pooled, context.part(0, 0.2), keys)
+            flow = pooled.flow.select(member // N_WINDOWS)
+        else:
+            flow = self._new_flow(member_keys(context.seed, member), member // N_WINDOWS)
+        self.result_: TrainingResult = train(
+            flow,
+            source(settings.kernel, member % N_WINDOWS),
+            settings.training,
+            context.part(0.2, 0.9),
+            member_keys(context.seed + 1, member),
+        )
+        self._tabulate(cells, context)
+        return self
+
+    def _new_flow(self, keys: Tensor, restart: Tensor) -> Flow:
+        """Half of the restarts take x first, half y first."""
+        first = (restart % 2)[:, None]
+        return Flow(keys, self.settings.flow, torch.cat([first, 1 - first], dim=1))
+
+    @torch.no_grad()
+    def _tabulate(self, cells: Cells, context: FitContext) -> None:
+        """Mean density over 2 x 2 Gauss points of each cell, times the cell's area."""
+        flow, n_cells = self.result_.flow, len(cells.area_km2)
+        offset = torch.tensor(
+            [[0.5 + a * _GAUSS, 0.5 + b * _GAUSS] for a in (-1, 1) for b in (-1, 1)],
+            dtype=torch.float32,
+            device=context.device,
+        )
+        everyone = torch.arange(n_cells, device=context.device)
+        x = self._frame.place(everyone[:, None].expand(-1, 4), offset.expand(n_cells, -1, -1))
+        x = x.reshape(1, -1, 2)
+        step = max(1, _BATCH_POINTS // x.shape[1])
+        parts = []
+        for start in range(0, flow.n_members, step):
+            context.report(0.9 + 0.1 * start / flow.n_members, "reading the cells")
+            members = torch.arange(start, min(start + step, flow.n_members), device=context.device)
+            log_p = flow.select(members).log_prob(x.expand(len(members), -1, -1))
+            mean = log_p.double().exp().reshape(len(members), n_cells, 4).mean(2)
+            parts.append(mean.cpu().numpy())
+        fill = cells.area_km2 / (cells.cell_size_m / 1000.0) ** 2
+        mass = np.nan_to_num(np.concatenate(parts) * self._frame.cell_area * fill, posinf=0.0)
+        shape = (self.settings.n_restarts, N_WINDOWS, n_cells)
+        self.leaked_share_ = np.clip(1 - mass.sum(1), 0, 1).reshape(shape[:2])
+        self.probability_ = normalised(
+            mass, cells.area_km2, max(self.settings.training.defensive, 1e-3)
+        ).reshape(shape)
+
+    def report(self) -> dict[str, Any]:
+        """Held-out score, steps and failures of the members."""
+        result = self.result_
+        return {
+            "held_out_nats": float(result.score.mean()),
+            "steps_mean": float(result.n_steps.double().mean()),
+            "diverged": int(result.n_diverged.sum()),
+            "leaked_share": float(self.leaked_share_.mean()),
+        }
