@@ -17,7 +17,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.grid import Grid, build_grid
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
-from app.services.backtest_run import Progress, Protocol, run_protocol, test_rows
+from app.services.backtest_run import Progress, Protocol, held_out, run_protocol
 from app.services.backtest_store import models_digest
 from app.services.training_data import TrainingData, load_training_data
 from app.storage.queue import BACKTEST_TASK, defer_job
@@ -197,7 +197,7 @@ def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents)
     for origin in origins:
         if len(incidents.before(origin)) == 0:
             raise NotReady(f"no incidents before the origin {iso(origin)}", code="no_incidents")
-        if len(test_rows(incidents, origin, request.horizon_days)) == 0:
+        if len(held_out(incidents, origin, request.horizon_days)) == 0:
             raise NotReady(f"no incidents after the origin {iso(origin)}", code="no_incidents")
     return origins
 

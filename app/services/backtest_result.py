@@ -11,7 +11,7 @@ import numpy as np
 
 from app.domain.grid import Grid
 from app.domain.neighbourhoods import divide
-from app.services.backtest_run import Protocol, TaskResult, joined, test_rows
+from app.services.backtest_run import Protocol, TaskResult, held_out, joined
 from app.services.slots import counted_slots
 from models.base import DAY_S, Incidents
 from models.counts import CountModel
@@ -41,7 +41,7 @@ def result_json(
     first = [r for r in results if r.task.seed == protocol.seed]
     by_model = {m: [r for r in first if r.task.model == m] for m in protocol.models}
     scored = {name: joined(tasks) for name, tasks in by_model.items()}
-    tests = [test_rows(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
+    tests = [held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
     tests = [t.take(grid.locate(t.x_m, t.y_m) >= 0) for t in tests]
     time_s = np.concatenate([t.time_s for t in tests])
     models = {}
@@ -154,7 +154,7 @@ def neighbourhoods_json(
     n_parts = len(parts.names)
     rows = [
         grid.locate(t.x_m, t.y_m)
-        for t in (test_rows(incidents, o, protocol.horizon_days) for o in protocol.origins_s)
+        for t in (held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s)
     ]
     found = np.concatenate(rows)
     by_incidents = np.bincount(parts.part[found[found >= 0]], minlength=n_parts)

@@ -26,7 +26,7 @@ from models.catalog import create_model
 from models.evaluation.flagged import flagged_cells
 from models.evaluation.metrics import HIT_PERCENTS, ScoredIncidents, area_shares, score_rows
 
-__all__ = ["Protocol", "Task", "TaskResult", "fit_and_score", "joined", "run_protocol", "test_rows"]
+__all__ = ["Protocol", "Task", "TaskResult", "fit_and_score", "held_out", "joined", "run_protocol"]
 
 POLL_S = 0.5
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -35,7 +35,7 @@ _shared: dict[str, Any] = {}
 Progress = Callable[[float, str], None]
 
 
-def test_rows(incidents: Incidents, origin_s: int, horizon_days: int) -> Incidents:
+def held_out(incidents: Incidents, origin_s: int, horizon_days: int) -> Incidents:
     """The incidents of the horizon after an origin."""
     return incidents.since(origin_s).before(origin_s + horizon_days * DAY_S)
 
@@ -52,7 +52,7 @@ def fit_and_score(
     context = FitContext(task.origin_s, seed=task.seed, n_threads=1, cancelled=cancelled)
     fitted = create_model(task.model).fit(incidents.before(task.origin_s), grid, context)
     seconds = time.perf_counter() - started
-    test = test_rows(incidents, task.origin_s, horizon_days)
+    test = held_out(incidents, task.origin_s, horizon_days)
     return TaskResult(
         task,
         score_rows(fitted, grid, test),

@@ -129,7 +129,7 @@ class TaskStore:
 
 
 def _read(path: Path, task: Task) -> TaskResult:
-    with np.load(path, allow_pickle=False) as kept:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
         header = json.loads(str(kept["header"]))
         scored = ScoredIncidents(
             **{name: kept[name] for name in _ARRAYS},

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.evaluation.significance import Difference
+
+MAX_DEFICIT = 0.05
+"""Nats per incident; so much worse is refused even where few incidents prove nothing."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,7 @@ class GateDecision:
     reason: str
 
 
-def decide(against: dict[str, Difference]) -> GateDecision:
+def decide(against: Mapping[str, Difference]) -> GateDecision:
     """Promote unless the candidate is significantly worse than any of its rivals.
 
     Args:
@@ -24,12 +29,15 @@ def decide(against: dict[str, Difference]) -> GateDecision:
     """
     if not against or all(d.n == 0 for d in against.values()):
         return GateDecision(False, "no held-out incidents to judge by")
-    for rival, difference in against.items():
-        if difference.hi < 0:
+    for rival, found in against.items():
+        if not all(map(math.isfinite, (found.mean, found.lo, found.hi))):
+            return GateDecision(False, f"its scores beside {rival}'s are not finite")
+        measured = f"by {-found.mean:.4f} nats [{-found.hi:.4f}, {-found.lo:.4f}]"
+        if found.hi < 0:
+            return GateDecision(False, f"worse than {rival} {measured} on the last 28 days")
+        if found.mean < -MAX_DEFICIT:
             return GateDecision(
-                False,
-                f"worse than {rival} by {-difference.mean:.4f} nats "
-                f"[{-difference.hi:.4f}, {-difference.lo:.4f}] on the last 28 days",
+                False, f"seems worse than {rival} {measured}, with only {found.n} incidents to tell"
             )
     words = ", ".join(f"{d.mean:+.4f} nats against {rival}" for rival, d in against.items())
     return GateDecision(True, f"not worse on the last 28 days: {words}")

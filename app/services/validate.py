@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from app.services.backtest_run import test_rows
+from app.services.backtest_run import held_out
 from app.services.gate import GateDecision, decide
 from app.services.training_data import TrainingData
 from app.storage import registry
@@ -64,7 +64,7 @@ def validate_model(
     """
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     past = data.incidents.before(origin_s)
-    test = test_rows(data.incidents, origin_s, HORIZON_DAYS)
+    test = held_out(data.incidents, origin_s, HORIZON_DAYS)
     rows = data.grid.locate(test.x_m, test.y_m)
     if len(past) == 0 or len(test) == 0:
         nothing: dict[str, Difference] = {}

@@ -26,9 +26,9 @@ class ScoredIncidents:
     """One model's scores, an entry per test incident (n,).
 
     `log_density` nats per km2; `mid_rank` 0..1; `place` 0-based rank of the incident's cell, ties
-    by cell id; `promised` 0..1: probability of the places denser than the incident's, its own cell
-    entered at random, uniform when the densities are right; `best_hits` {percent: hits that the
-    best choice of as many cells per window would have}.
+    by cell id; `promised` 0..1: probability of the places denser than the incident's, those as
+    dense entered at random, uniform when the densities are right; `best_hits` {percent: hits that
+    the best choice of as many cells per window would have}.
     """
 
     log_density: FloatArray
@@ -91,16 +91,20 @@ def _tables(
     model: DensityModel, window: NDArray[Any], category: NDArray[Any] | None
 ) -> Iterator[tuple[FloatArray, IntArray]]:
     """Each (N,) table that some incident meets, and those incidents."""
-    own = model.category_probability_ if category is not None else {}
-    known = np.isin(category, list(own)) if category is not None else False
-    code = np.where(known, category, -1) if category is not None else np.full(len(window), -1)
+    own: dict[int, FloatArray] = {}
+    code = np.full(len(window), -1, np.int64)
+    if category is not None:
+        own = model.category_probability_
+        code = np.where(np.isin(category, list(own)), category.astype(np.int64), -1)
     by_window = len(model.probability_) > 1 or any(len(t) > 1 for t in own.values())
     key = window.astype(np.int64) if by_window else np.zeros(len(window), np.int64)
     pairs, group = np.unique(np.stack([key, code], axis=1), axis=0, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(group.ravel(), minlength=len(pairs)))
-    for (one, kind), mine in zip(pairs.tolist(), np.split(order, ends[:-1]), strict=True):
-        yield model.cell_probability(one, None if kind < 0 else kind), mine
+    start = 0
+    for (one, kind), end in zip(pairs.tolist(), ends.tolist(), strict=True):
+        yield model.cell_probability(one, None if kind < 0 else kind), order[start:end]
+        start = end
 
 
 def _ranks(probability: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
@@ -119,11 +123,15 @@ def _ranks(probability: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArra
 def _promised(
     probability: FloatArray, area_km2: FloatArray, rows: IntArray, entered: FloatArray
 ) -> FloatArray:
-    """Probability mass of cells ordered by density up to within the incident's own."""
-    order = np.argsort(-probability / area_km2, kind="stable")
-    mass = np.empty(len(order))
-    mass[order] = np.cumsum(probability[order])
-    result: FloatArray = mass[rows] - (1.0 - entered) * probability[rows]
+    """Probability of all denser places, plus a random part of those as dense (the own cell among
+    them). Densities that agree to nine digits count as equal.
+    """
+    key = np.round(np.log(np.maximum(probability, 1e-300)) - np.log(area_km2), 9)
+    _, group = np.unique(-key, return_inverse=True)
+    mass = np.bincount(group, weights=probability)
+    upto = np.cumsum(mass)
+    own = group[rows]
+    result: FloatArray = upto[own] - (1.0 - entered) * mass[own]
     return np.clip(result, 0.0, 1.0)
 
 

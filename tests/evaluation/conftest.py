@@ -1,0 +1,61 @@
+"""A small city and hand-made models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.domain.grid import Grid, build_grid
+from app.domain.study_area import to_metres
+from app.domain.synthetic import CATEGORIES, CRS, TIMEZONE, SyntheticCity, synthetic_city
+from app.domain.windows import windows_of
+from models.base import DensityModel, Incidents
+
+
+class Fixed(DensityModel):
+    """A model whose tables are given."""
+
+    name = "fixed"
+
+    def __init__(self, probability, area_km2=None, category_probability=None):
+        self.probability_ = np.atleast_2d(np.asarray(probability, float))
+        n_cells = self.probability_.shape[1]
+        self.area_km2_ = np.ones(n_cells) if area_km2 is None else np.asarray(area_km2, float)
+        self.category_probability_ = category_probability or {}
+
+    def fit(self, incidents, cells, context):
+        return self
+
+
+@pytest.fixture(scope="session")
+def fixed_model() -> type[Fixed]:
+    return Fixed
+
+
+@pytest.fixture(scope="session")
+def city() -> SyntheticCity:
+    return synthetic_city(0)
+
+
+@pytest.fixture(scope="session")
+def grid(city) -> Grid:
+    return build_grid(city.area, 500.0)
+
+
+def as_incidents(frame, crs: str = CRS, timezone: str = TIMEZONE) -> Incidents:
+    x_m, y_m = to_metres(frame["longitude"].to_numpy(), frame["latitude"].to_numpy(), crs)
+    time_s = frame["occurred_at"].dt.as_unit("s").astype("int64").to_numpy()
+    code = {name: i for i, name in enumerate(CATEGORIES)}
+    return Incidents(
+        x_m.astype(np.float32),
+        y_m.astype(np.float32),
+        time_s,
+        windows_of(time_s, timezone),
+        frame["category"].map(code).to_numpy(np.int16),
+    )
+
+
+@pytest.fixture(scope="session")
+def incidents(city, grid) -> Incidents:
+    drawn = as_incidents(city.draw(n_days=200, per_day=40, seed=1))
+    return drawn.take(grid.locate(drawn.x_m, drawn.y_m) >= 0)
