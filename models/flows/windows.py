@@ -82,6 +82,7 @@ class WindowSettings:
         pooled: training of a city-wide flow that all windows of a restart start from; None: each
             starts from nothing.
         ages: which incidents teach, which judge.
+        windows: fit these alone, the same to the bit as among all; the others are uniform.
     """
 
     flow: FlowSettings
@@ -90,6 +91,7 @@ class WindowSettings:
     n_restarts: int = 1
     pooled: TrainingSettings | None = None
     ages: Ages = field(default_factory=Ages)
+    windows: tuple[int, ...] = tuple(range(N_WINDOWS))
 
 
 class WindowFlows:
@@ -113,7 +115,8 @@ class WindowFlows:
             return WindowDraws(self._frame, cell_of, rows, windows)
 
         restart = torch.arange(settings.n_restarts, device=device)
-        member = torch.arange(settings.n_restarts * N_WINDOWS, device=device)
+        chosen = torch.as_tensor(settings.windows, device=device)
+        member = (restart[:, None] * N_WINDOWS + chosen).flatten()
         flow = self._new_flow(member_keys(context.seed, restart), restart)
         if settings.pooled is not None:
             alike = source(np.ones((N_WINDOWS, N_WINDOWS)), torch.zeros_like(restart))
@@ -159,9 +162,13 @@ class WindowFlows:
             parts.append(mean.cpu().numpy())
         fill = cells.area_km2 / (cells.cell_size_m / 1000.0) ** 2
         mass = np.nan_to_num(np.concatenate(parts) * self._frame.cell_area * fill, posinf=0.0)
-        shape = (self.settings.n_restarts, N_WINDOWS, n_cells)
-        self.leaked_share_ = np.clip(1 - mass.sum(1), 0, 1).reshape(shape[:2])
-        self.probability_ = normalised(
+        n_restarts, chosen = self.settings.n_restarts, list(self.settings.windows)
+        shape = (n_restarts, len(chosen), n_cells)
+        self.leaked_share_ = np.zeros((n_restarts, N_WINDOWS))
+        self.leaked_share_[:, chosen] = np.clip(1 - mass.sum(1), 0, 1).reshape(shape[:2])
+        uniform = cells.area_km2 / cells.area_km2.sum()
+        self.probability_ = np.tile(uniform, (n_restarts, N_WINDOWS, 1))
+        self.probability_[:, chosen] = normalised(
             mass, cells.area_km2, max(self.settings.training.defensive, 1e-3)
         ).reshape(shape)
 
