@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import backtesting, data, demo, forecasting, service, training
+from app.commands import backtesting, data, demo, forecasting, paper, service, training
 from app.commands.common import console
 from app.domain.errors import HotslotError, InvalidInput
 
@@ -26,6 +26,7 @@ data.add_to(app, region_app)
 training.add_to(app)
 forecasting.add_to(app)
 backtesting.add_to(app)
+paper.add_to(app)
 demo.add_to(app)
 
 

@@ -13,6 +13,9 @@ _CLASSES = {
     "pooled-kde": ("models.kde", "PooledKde"),
     "multi-kde": ("models.kde", "MultiKde"),
     "gmm": ("models.gmm", "Gmm"),
+    "maf": ("models.maf", "Maf"),
+    "maf-window": ("models.maf", "MafWindow"),
+    "maf-paper": ("models.maf", "MafPaper"),
 }
 MODEL_NAMES: tuple[str, ...] = tuple(_CLASSES)
 

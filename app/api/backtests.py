@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.state import State
@@ -19,10 +20,12 @@ from app.services.backtest import (
     cancel_backtest,
     request_backtest,
 )
-from app.services.backtest_plots import cap_plot
+from app.services.backtest_plots import calibration_plot, cap_plot
+from app.services.backtest_report import html_report
 from app.storage.regions import get_region
 from app.storage.runs import Run, list_runs
 
+_PICTURE = {"png": "image/png", "svg": "image/svg+xml"}
 router = APIRouter(prefix="/v1/regions/{region}/backtests", tags=["backtests"])
 
 
@@ -39,7 +42,8 @@ class NewBacktest(BaseModel):
     n_origins: Annotated[int, Field(ge=1, le=52)] = 4
     horizon_days: Annotated[int, Field(ge=1, le=366)] = 28
     cell_size_m: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    n_seeds: Annotated[int, Field(ge=1, le=20)] = 1
 
 
 def backtest_json(run: Run) -> dict[str, Any]:
@@ -65,7 +69,13 @@ def start(state: State, region: str, new: NewBacktest, response: Response) -> di
             local = zone(get_region(connection, region).timezone)
         origins = tuple(o if o.tzinfo else o.replace(tzinfo=local) for o in new.origins)
     request = BacktestRequest(
-        tuple(new.models), origins, new.n_origins, new.horizon_days, new.cell_size_m, new.seed
+        tuple(new.models),
+        origins,
+        new.n_origins,
+        new.horizon_days,
+        new.cell_size_m,
+        new.seed,
+        new.n_seeds,
     )
     run = request_backtest(state.engine, region, request)
     response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
@@ -100,8 +110,28 @@ def cap(
     f: Annotated[str, Query(pattern="^(png|svg)$")] = "svg",
 ) -> Response:
     """The CAP curves of a finished backtest as a picture."""
+    return Response(cap_plot(_result(state, region, run_id), f), media_type=_PICTURE[f])
+
+
+@router.get("/{run_id}/calibration")
+def calibration(
+    state: State,
+    region: str,
+    run_id: UUID,
+    f: Annotated[str, Query(pattern="^(png|svg)$")] = "svg",
+) -> Response:
+    """Whether its forecasts kept what they promised, in space and in number, as a picture."""
+    return Response(calibration_plot(_result(state, region, run_id), f), media_type=_PICTURE[f])
+
+
+@router.get("/{run_id}/report")
+def report(state: State, region: str, run_id: UUID) -> HTMLResponse:
+    """A finished backtest as one HTML page."""
+    return HTMLResponse(html_report(_result(state, region, run_id)))
+
+
+def _result(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     run = read_run(state, "backtest", region, run_id)
     if run.result is None:
         raise NotReady("the backtest has no result yet", code="no_result")
-    media_type = "image/svg+xml" if f == "svg" else "image/png"
-    return Response(cap_plot(run.result, f), media_type=media_type)
+    return run.result

@@ -14,7 +14,8 @@ from app.commands.common import console, opened, parse_time, progress_of
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.services.backtest import DEFAULT_MODELS, BacktestRequest
-from app.services.backtest_plots import cap_plot
+from app.services.backtest_plots import calibration_plot, cap_plot
+from app.services.backtest_report import html_report
 from app.services.jobs import run_now
 from app.storage.regions import get_region
 
@@ -34,10 +35,16 @@ def backtest(
     seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="CAP plot, .png or .svg.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration plot, .png or .svg.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="All of it as one HTML page.")] = None,
+    n_seeds: Annotated[int, typer.Option(help="Fits of each model, for its spread.")] = 1,
 ) -> None:
     """Compare models: train before each origin, score the days after it."""
-    if plot is not None and plot.suffix not in (".png", ".svg"):
-        raise InvalidInput("the plot is a .png or .svg file", field="plot")
+    for picture in (plot, calibration):
+        if picture is not None and picture.suffix not in (".png", ".svg"):
+            raise InvalidInput("a plot is a .png or .svg file", field="plot")
     settings = Settings()
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -52,6 +59,7 @@ def backtest(
             horizon_days,
             cell_size_m,
             seed,
+            n_seeds,
         )
         with progress_of(f"backtest of {region}") as update:
             run = run_now(engine, settings, region, request, update)
@@ -62,6 +70,10 @@ def backtest(
         json_file.write_bytes(orjson.dumps(run.result, option=orjson.OPT_INDENT_2))
     if plot is not None:
         plot.write_bytes(cap_plot(run.result, plot.suffix[1:]))
+    if calibration is not None:
+        calibration.write_bytes(calibration_plot(run.result, calibration.suffix[1:]))
+    if report is not None:
+        report.write_text(html_report(run.result), encoding="utf-8")
     Console().print(result_table(run.result, region))
 
 

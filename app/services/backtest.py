@@ -19,6 +19,7 @@ from app.domain.grid import Grid, build_grid
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
 from app.services.backtest_run import Progress, Protocol, held_out, run_protocol
 from app.services.backtest_store import models_digest
+from app.services.device import choose_device
 from app.services.training_data import TrainingData, load_training_data
 from app.storage.queue import BACKTEST_TASK, defer_job
 from app.storage.regions import get_region
@@ -166,6 +167,7 @@ def backtest_region(
         request.horizon_days,
         request.seed,
         request.n_seeds,
+        choose_device(settings),
     )
     results = run_protocol(
         incidents,

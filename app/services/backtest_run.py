@@ -44,15 +44,15 @@ def fit_and_score(
     incidents: Incidents,
     grid: Grid,
     task: Task,
-    horizon_days: int,
+    protocol: Protocol,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> TaskResult:
     """One task. The fit is handed only what happened before the origin."""
     started = time.perf_counter()
-    context = FitContext(task.origin_s, seed=task.seed, n_threads=1, cancelled=cancelled)
+    context = FitContext(task.origin_s, task.seed, protocol.device, cancelled=cancelled)
     fitted = create_model(task.model).fit(incidents.before(task.origin_s), grid, context)
     seconds = time.perf_counter() - started
-    test = held_out(incidents, task.origin_s, horizon_days)
+    test = held_out(incidents, task.origin_s, protocol.horizon_days)
     return TaskResult(
         task,
         score_rows(fitted, grid, test),
@@ -63,21 +63,21 @@ def fit_and_score(
     )
 
 
-def _start_worker(incidents: Incidents, grid: Grid, horizon_days: int, stop: Event) -> None:
+def _start_worker(incidents: Incidents, grid: Grid, protocol: Protocol, stop: Event) -> None:
     import torch
 
     torch.set_num_threads(1)
-    _shared.update(work=(incidents, grid, horizon_days), stop=stop, parent=os.getppid())
+    _shared.update(work=(incidents, grid, protocol), stop=stop, parent=os.getppid())
 
 
 def _work(task: Task) -> TaskResult:
-    incidents, grid, horizon_days = _shared["work"]
+    incidents, grid, protocol = _shared["work"]
 
     def cancelled() -> bool:
         # An orphan has nobody left to tell its result to.
         return bool(_shared["stop"].is_set()) or os.getppid() != _shared["parent"]
 
-    return fit_and_score(incidents, grid, task, horizon_days, cancelled)
+    return fit_and_score(incidents, grid, task, protocol, cancelled)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def run_protocol(
     n_jobs = min(n_jobs or os.cpu_count() or 1, max(len(todo), 1))
     spawn = multiprocessing.get_context("spawn")
     stop = spawn.Event()
-    shared = (incidents, grid, protocol.horizon_days, stop)
+    shared = (incidents, grid, protocol, stop)
     with (
         _single_threaded_children(),
         ProcessPoolExecutor(n_jobs, spawn, _start_worker, shared) as pool,

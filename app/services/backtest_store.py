@@ -25,13 +25,17 @@ _log = logging.getLogger("hotslot.backtest")
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is compared: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ..."""
+    """What is compared: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ...
+
+    `device` is where torch models are fitted.
+    """
 
     models: tuple[str, ...]
     origins_s: tuple[int, ...]
     horizon_days: int = HORIZON_DAYS
     seed: int = 0
     n_seeds: int = 1
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, order=True)
@@ -79,7 +83,9 @@ class TaskStore:
         self.folder = folder
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            digest = hashlib.sha256(f"{protocol.horizon_days} {models_digest()}".encode())
+            digest = hashlib.sha256(
+                f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()
+            )
             columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
             for array in (*columns, incidents.category, grid.cell_id, grid.area_km2):
                 digest.update(np.ascontiguousarray(array).tobytes())

@@ -52,7 +52,7 @@ def protocol(origins):
 
 @pytest.fixture(scope="module")
 def results(incidents, grid, protocol):
-    return [fit_and_score(incidents, grid, t, HORIZON_DAYS) for t in tasks_of(protocol)]
+    return [fit_and_score(incidents, grid, t, protocol) for t in tasks_of(protocol)]
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,9 @@ def test_a_fit_does_not_see_the_future(incidents, grid, origins, seed, model):
     task = Task(model, origins[0], 0)
     # Only the first days after the origin are scored; all later days are changed.
     first_s = origins[0] + 5 * DAY_S
-    original = fit_and_score(incidents, grid, task, 5)
-    changed = fit_and_score(with_changed_future(incidents, first_s, seed), grid, task, 5)
+    protocol = Protocol((model,), (origins[0],), 5)
+    original = fit_and_score(incidents, grid, task, protocol)
+    changed = fit_and_score(with_changed_future(incidents, first_s, seed), grid, task, protocol)
     np.testing.assert_array_equal(original.scored.log_density, changed.scored.log_density)
     np.testing.assert_array_equal(original.scored.mid_rank, changed.scored.mid_rank)
     np.testing.assert_array_equal(original.flagged, changed.flagged)
