@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import console, opened, parse_time, progress_of
+from app.commands.common import console, opened, parse_time, progress_of, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.services.backtest import DEFAULT_MODELS, BacktestRequest
@@ -74,7 +73,7 @@ def backtest(
         calibration.write_bytes(calibration_plot(run.result, calibration.suffix[1:]))
     if report is not None:
         report.write_text(html_report(run.result), encoding="utf-8")
-    Console().print(result_table(run.result, region))
+    results().print(result_table(run.result, region))
 
 
 def result_table(result: dict[str, Any], region: str) -> Table:
@@ -82,7 +81,7 @@ def result_table(result: dict[str, Any], region: str) -> Table:
     against = {d["model"]: d for d in result["differences"] if d["against"] == "pooled-kde"}
     table = Table(
         title=f"{region}: {result['n']:,} incidents after {len(result['origins'])} origins",
-        caption="log score: mean ln density per km2; difference: nats per incident [95 % over weeks]",
+        caption="log score: mean ln density per km2; minus: nats per incident [95 % over weeks]",
     )
     table.add_column("model")
     for heading in (

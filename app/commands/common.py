@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,6 +25,12 @@ from app.storage.database import migrate, open_engine, schema_is_current
 
 console = Console(stderr=True)
 """Progress and messages; results go to standard output."""
+FILE_COLUMNS = 140
+
+
+def results() -> Console:
+    """Standard output for tables: as wide as the terminal, or wide enough for all in a file."""
+    return Console() if sys.stdout.isatty() else Console(width=FILE_COLUMNS)
 
 
 @contextmanager

@@ -6,11 +6,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
-from app.commands.common import console, opened, progress_bar, progress_of
+from app.commands.common import console, opened, progress_bar, progress_of, results
 from app.commands.data import print_summary
 from app.commands.demo_data import DemoData, prepare
 from app.commands.service import run_service
@@ -60,7 +59,7 @@ def demo(
         with progress_of("training stack on everything") as update:
             request = TrainingRequest(model="stack", seed=0, validate=False)
             run = run_now(engine, settings, chosen.region, request, update)
-        Console().print(f"{run.model_version or 'stack'}: {run.message}", highlight=False)
+        results().print(f"{run.model_version or 'stack'}: {run.message}", highlight=False)
     console.print(f"ready after {time.perf_counter() - started:.0f} s")
     if run.status != "succeeded":
         raise typer.Exit(1)
@@ -102,7 +101,7 @@ def _compare(engine: Engine, chosen: DemoData) -> None:
     with progress_of("comparing models") as update:
         models = [m for m in DEMO_MODELS if m in MODEL_NAMES]
         rows = holdout_table(load_training_data(engine, key), models, update)
-    Console().print(scores_table(rows, chosen.name))
+    results().print(scores_table(rows, chosen.name))
 
 
 def scores_table(rows: list[HoldoutRow], name: str) -> Table:

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import console, opened, progress_of
+from app.commands.common import console, opened, progress_of, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.services.paper_figure import FigureRequest, block_plot, losses_of_region
@@ -55,7 +54,7 @@ def paper_table(
             result["figure_4"] = {k: v for k, v in found.items() if k != "density"}
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
-    output = Console()
+    output = results()
     for part in result["sets"]:
         one, everywhere = part["one_window"], part["all_windows"]
         output.print(

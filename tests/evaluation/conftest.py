@@ -42,20 +42,26 @@ def grid(city) -> Grid:
     return build_grid(city.area, 500.0)
 
 
-def as_incidents(frame, crs: str = CRS, timezone: str = TIMEZONE) -> Incidents:
-    x_m, y_m = to_metres(frame["longitude"].to_numpy(), frame["latitude"].to_numpy(), crs)
+def _as_incidents(frame) -> Incidents:
+    x_m, y_m = to_metres(frame["longitude"].to_numpy(), frame["latitude"].to_numpy(), CRS)
     time_s = frame["occurred_at"].dt.as_unit("s").astype("int64").to_numpy()
     code = {name: i for i, name in enumerate(CATEGORIES)}
     return Incidents(
         x_m.astype(np.float32),
         y_m.astype(np.float32),
         time_s,
-        windows_of(time_s, timezone),
+        windows_of(time_s, TIMEZONE),
         frame["category"].map(code).to_numpy(np.int16),
     )
 
 
 @pytest.fixture(scope="session")
+def as_incidents():
+    """Turns a drawn frame into columns."""
+    return _as_incidents
+
+
+@pytest.fixture(scope="session")
 def incidents(city, grid) -> Incidents:
-    drawn = as_incidents(city.draw(n_days=200, per_day=40, seed=1))
+    drawn = _as_incidents(city.draw(n_days=200, per_day=40, seed=1))
     return drawn.take(grid.locate(drawn.x_m, drawn.y_m) >= 0)
