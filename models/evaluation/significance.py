@@ -13,6 +13,8 @@ from models.evaluation.metrics import ScoredIncidents
 
 WEEK_S = 7 * DAY_S
 N_RESAMPLES = 2_000
+MIN_WEEKS = 8
+"""A bootstrap over fewer blocks is too sure of itself."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,17 @@ def compare_all(
     """Every model against each reference: the contract's `differences`, with Holm's p-values.
 
     `log_score` (with `lo`, `hi`) and `cap_auc` (with `cap_auc_lo`, `cap_auc_hi`) are the model's
-    minus the reference's; `p_holm` corrects for all the rows returned.
+    minus the reference's; `p_holm` corrects for all the rows returned. Blocks are weeks, or days
+    (`block_days` 1) when there are fewer than `MIN_WEEKS` of them.
     """
+    n_weeks = len(np.unique((time_s - time_s.min()) // WEEK_S)) if len(time_s) else 0
+    block_s = WEEK_S if n_weeks >= MIN_WEEKS else DAY_S
     pairs = [(m, r) for r in against if r in scores for m in scores if m != r]
     rows: list[dict[str, float | str | int]] = []
     for model, reference in pairs:
         one, other = scores[model], scores[reference]
-        found = paired_difference(one.log_density, other.log_density, time_s, seed)
-        area = paired_difference(-one.mid_rank, -other.mid_rank, time_s, seed)
+        found = paired_difference(one.log_density, other.log_density, time_s, seed, block_s)
+        area = paired_difference(-one.mid_rank, -other.mid_rank, time_s, seed, block_s)
         rows.append(
             {
                 "model": model,
@@ -152,7 +157,8 @@ def compare_all(
                 "cap_auc_lo": area.lo,
                 "cap_auc_hi": area.hi,
                 "n": found.n,
-                "n_weeks": found.n_blocks,
+                "n_weeks": n_weeks,
+                "block_days": block_s // DAY_S,
             }
         )
     for row, adjusted in zip(rows, holm([float(r["p"]) for r in rows]), strict=True):

@@ -87,6 +87,9 @@ def test_compare_all_pairs_every_model_with_each_reference(fixed_model):
     found = compare_all(scored, time_s, ["uniform", "absent"])
     assert [(d["model"], d["against"]) for d in found] == [("good", "uniform")]
     assert found[0]["lo"] > 0
+    assert (found[0]["n_weeks"], found[0]["block_days"]) == (10, 7)
+    few = compare_all(scored, np.sort(time_s // 5), ["uniform"])
+    assert (few[0]["n_weeks"], few[0]["block_days"]) == (2, 1)
     assert found[0]["cap_auc_lo"] > 0
     assert found[0]["log_score"] == pytest.approx(
         scored["good"].log_density.mean() - scored["uniform"].log_density.mean()
