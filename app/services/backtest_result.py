@@ -10,19 +10,13 @@ from typing import Any
 import numpy as np
 
 from app.domain.grid import Grid
-from app.domain.neighbourhoods import divide
 from app.services.backtest_run import Protocol, TaskResult, held_out, joined
+from app.services.share_report import share_report
 from app.services.slots import counted_slots
 from models.base import DAY_S, Incidents
 from models.counts import CountModel
 from models.evaluation.calibration import histogram, judge_counts, worst_gap
-from models.evaluation.flagged import (
-    FLAGGED_PERCENT,
-    compactness,
-    disparity,
-    overlap,
-    shares_by_part,
-)
+from models.evaluation.flagged import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import cap_curve, summarise
 from models.evaluation.significance import compare_all
 
@@ -146,43 +140,10 @@ def neighbourhoods_json(
     protocol: Protocol,
     collection: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Each neighbourhood's share of the flagged area beside its share of area and incidents.
-
-    Also of the population where the neighbourhoods give it. All hours of the week weigh the same.
-    """
-    parts = divide(grid, collection)
-    n_parts = len(parts.names)
-    rows = [
-        grid.locate(t.x_m, t.y_m)
-        for t in (held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s)
-    ]
-    found = np.concatenate(rows)
-    by_incidents = np.bincount(parts.part[found[found >= 0]], minlength=n_parts)
-    incident_share = by_incidents / max(int(by_incidents.sum()), 1)
-    area_share = np.bincount(parts.part, weights=grid.area_km2, minlength=n_parts)
-    area_share = area_share / area_share.sum()
+    """`share_report` of all models over all origins."""
+    tests = [held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
+    found = np.concatenate([grid.locate(t.x_m, t.y_m) for t in tests])
     flagged = {
-        name: shares_by_part(
-            [r.flagged for r in results if r.task.model == name], parts.part, n_parts, grid.area_km2
-        )
-        for name in protocol.models
+        name: [r.flagged for r in results if r.task.model == name] for name in protocol.models
     }
-    people = parts.population / np.nansum(parts.population) if _known(parts.population) else None
-    return {
-        "flagged_percent": FLAGGED_PERCENT,
-        "disparity": {m: dict(disparity(share, incident_share)) for m, share in flagged.items()},
-        "rows": [
-            {
-                "name": parts.names[i],
-                "area_share": float(area_share[i]),
-                "incident_share": float(incident_share[i]),
-                "population_share": None if people is None else float(people[i]),
-                "flagged_share": {m: float(share[i]) for m, share in flagged.items()},
-            }
-            for i in np.argsort(-incident_share, kind="stable")
-        ],
-    }
-
-
-def _known(population: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
-    return bool(np.all(np.isfinite(population)) and population.sum() > 0)
+    return share_report(flagged, found[found >= 0], grid, collection)

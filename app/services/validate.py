@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sqlalchemy import Engine
 
 from app.services.backtest_run import held_out
 from app.services.gate import GateDecision, decide
+from app.services.share_report import share_report
 from app.services.training_data import TrainingData
 from app.storage import registry
 from models.base import (
@@ -23,6 +25,7 @@ from models.base import (
     normalised,
 )
 from models.catalog import create_model
+from models.evaluation.flagged import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import Difference, paired_difference
 
@@ -57,33 +60,55 @@ class StoredModel(DensityModel):
 def validate_model(
     engine: Engine, data: TrainingData, model: str, context: FitContext
 ) -> Validation:
-    """Fit the candidate's model and `pooled-kde` up to 28 days before the cutoff and score both.
+    """Fit the candidate's model and its rivals up to 28 days before the cutoff and score them.
 
-    The champion is scored by its own stored tables when it was trained before that day, otherwise
-    its tables have seen the answer and it is left out.
+    Rivals are `pooled-kde` and the champion: by its own stored tables when it was trained before
+    that day; otherwise those have seen the answer, and its model is fitted anew on the same past.
     """
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     past = data.incidents.before(origin_s)
     test = held_out(data.incidents, origin_s, HORIZON_DAYS)
-    rows = data.grid.locate(test.x_m, test.y_m)
     if len(past) == 0 or len(test) == 0:
         nothing: dict[str, Difference] = {}
         return Validation({}, nothing, decide(nothing))
-    names = dict.fromkeys((model, REFERENCE))
-    rivals: dict[str, DensityModel] = {}
-    for place, name in enumerate(names):
-        part = context.part(place / len(names), (place + 1) / len(names), f"validating {name}: ")
-        part = FitContext(
-            origin_s, part.seed, part.device, part.n_threads, part.progress, part.cancelled
+    current = _champion(engine, data, origin_s)
+    fitted = {model: model, REFERENCE: REFERENCE}
+    if current is not None and current.tables is None and current.model != model:
+        fitted[CHAMPION] = current.model
+    rivals = _fit(fitted, past, data.grid, origin_s, context)
+    if current is not None and current.tables is not None:
+        rivals[CHAMPION] = current.tables
+    return _compare(rivals, model, test, data, context.seed)
+
+
+def _fit(
+    names: Mapping[str, str],
+    past: Incidents,
+    cells: Cells,
+    origin_s: int,
+    context: FitContext,
+) -> dict[str, DensityModel]:
+    """Label -> a fitted model of that name; equal names are fitted once."""
+    distinct = list(dict.fromkeys(names.values()))
+    fitted: dict[str, DensityModel] = {}
+    for place, name in enumerate(distinct):
+        part = context.part(
+            place / len(distinct), (place + 1) / len(distinct), f"validating {name}: "
         )
-        rivals[name] = create_model(name).fit(past, data.grid, part)
-    champion = _champion(engine, data, origin_s)
-    if champion is not None:
-        rivals[CHAMPION] = champion
+        fitted[name] = create_model(name).fit(past, cells, replace(part, cutoff_s=origin_s))
+    return {label: fitted[name] for label, name in names.items()}
+
+
+def _compare(
+    rivals: Mapping[str, DensityModel], model: str, test: Incidents, data: TrainingData, seed: int
+) -> Validation:
+    """Scores on the same incidents, the candidate's differences, and what the gate makes of it."""
+    rows = data.grid.locate(test.x_m, test.y_m)
     scored = {name: score_incidents(m, rows, test.window) for name, m in rivals.items()}
+    # Four weeks are too few blocks for a bootstrap; days are enough.
     against = {
         name: paired_difference(
-            scored[model].log_density, other.log_density, test.time_s, context.seed, block_s=DAY_S
+            scored[model].log_density, other.log_density, test.time_s, seed, block_s=DAY_S
         )
         for name, other in scored.items()
         if name != model
@@ -91,28 +116,39 @@ def validate_model(
     scores = {
         name: summarise(scored[name], area_shares(m, test.window)) for name, m in rivals.items()
     }
-    differences = {name: asdict(d) for name, d in against.items()}
-    return Validation(
-        {"origin_s": origin_s, "models": scores, "differences": differences, **scores[model]},
-        against,
-        decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself"),
-    )
+    parts = data.region.neighbourhoods
+    flagged = {name: [flagged_cells(m)] for name, m in rivals.items()}
+    kept = {
+        "models": scores,
+        "differences": {name: asdict(d) for name, d in against.items()},
+        "neighbourhoods": parts and share_report(flagged, rows, data.grid, parts),
+    }
+    decision = decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself")
+    origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
+    return Validation({"origin_s": origin_s, **kept, **scores[model]}, against, decision)
 
 
-def _champion(engine: Engine, data: TrainingData, origin_s: int) -> StoredModel | None:
-    """The champion's tables, when they are on the same cells and knew only what came before."""
+@dataclass(frozen=True)
+class _Champion:
+    """The champion's model, and its tables where they may be scored on the last 28 days."""
+
+    model: str
+    tables: StoredModel | None
+
+
+def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | None:
+    """Its tables count when they are on the same cells and knew only what came before."""
     key = data.region.key
     with engine.connect() as connection:
         current = registry.champion(connection, key)
         if current is None:
             return None
         version = registry.get_version(connection, key, current.version)
-        if version.cutoff.timestamp() > origin_s:
-            return None
         grid, _ = registry.load_grid(connection, version.grid_sha256)
-        if not np.array_equal(grid.cell_id, data.grid.cell_id):
-            return None
+        same_cells = np.array_equal(grid.cell_id, data.grid.cell_id)
+        if version.cutoff.timestamp() > origin_s or not same_cells:
+            return _Champion(version.model, None)
         tables = registry.read_probabilities(
             connection, key, version.version, registry.ALL_CATEGORIES, range(168)
         )
-    return StoredModel(tables.astype(np.float64), data.grid.area_km2)
+    return _Champion(version.model, StoredModel(tables.astype(np.float64), data.grid.area_km2))
