@@ -1,0 +1,38 @@
+/** Requests to hotslot; problems (RFC 9457) become errors with their detail as message. */
+
+export class ApiError extends Error {
+  /** @param {{status: number, detail: string, code: string}} problem */
+  constructor(problem) {
+    super(problem.detail);
+    this.status = problem.status;
+    this.code = problem.code;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+export async function request(path, options) {
+  const reply = await fetch(path, options);
+  if (reply.ok) return reply;
+  const text = await reply.text();
+  let problem = { status: reply.status, detail: `${reply.status} ${reply.statusText}`, code: "error" };
+  if ((reply.headers.get("content-type") ?? "").includes("problem+json")) problem = JSON.parse(text);
+  throw new ApiError(problem);
+}
+
+/** @param {string} path */
+export const getJson = async (path) => (await request(path)).json();
+
+/**
+ * @param {string} region
+ * @param {string} kind density, hotspots, ...
+ * @param {Record<string, string | number | undefined | null>} parameters
+ */
+export function forecastPath(region, kind, parameters) {
+  const given = Object.entries(parameters).filter(([, v]) => v !== undefined && v !== null && v !== "");
+  const query = new URLSearchParams(given.map(([k, v]) => [k, String(v)]));
+  return `/v1/regions/${encodeURIComponent(region)}/forecasts/${kind}?${query}`;
+}

@@ -1,0 +1,41 @@
+/** Colour scales that stay apart for the colour-blind: light to dark, on a square-root scale. */
+
+const SEQUENTIAL = ["#ffffe5", "#e8f6c5", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"];
+
+/** @param {string} hex */
+const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+/** @param {string[]} stops @param {number} size */
+function ramp(stops, size = 256) {
+  const colours = stops.map(rgb);
+  return Array.from({ length: size }, (_, i) => {
+    const at = (i / (size - 1)) * (colours.length - 1);
+    const low = Math.min(Math.floor(at), colours.length - 2);
+    return colours[low].map((v, channel) => Math.round(v + (colours[low + 1][channel] - v) * (at - low)));
+  });
+}
+
+export const SEQUENTIAL_RAMP = ramp(SEQUENTIAL);
+
+/** The value that all but a thousandth of the cells stay below. @param {number[]} values */
+export function upperEnd(values) {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.floor(0.999 * (sorted.length - 1))] || sorted[sorted.length - 1] || 1;
+}
+
+/**
+ * Four bytes a cell. @param {number[]} values @param {number} top @param {number[][]} colours
+ */
+export function painted(values, top, colours = SEQUENTIAL_RAMP) {
+  const bytes = new Uint8Array(values.length * 4);
+  values.forEach((value, cell) => {
+    const at = Math.round(Math.sqrt(Math.min(Math.max(value / top, 0), 1)) * (colours.length - 1));
+    bytes.set(colours[at], cell * 4);
+    bytes[cell * 4 + 3] = 235;
+  });
+  return bytes;
+}
+
+/** CSS gradient of a ramp. @param {number[][]} colours */
+export const gradient = (colours) =>
+  `linear-gradient(to right, ${colours.filter((_, i) => i % 17 === 0).map((c) => `rgb(${c.join(",")})`).join(",")})`;
