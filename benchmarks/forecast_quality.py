@@ -14,7 +14,7 @@ from typing import Any
 
 from app.services.backtest import DEFAULT_MODELS
 from app.services.backtest_result import counts_json, result_json
-from app.services.backtest_run import Protocol, run_protocol
+from app.services.backtest_run import Execution, Protocol, run_protocol
 from benchmarks.cities import DATA, FILES, load_city, machine
 from models.base import HORIZON_DAYS
 from models.catalog import MODEL_NAMES
@@ -34,7 +34,7 @@ def backtest_city(name: str, models: tuple[str, ...], n_jobs: int = 0) -> dict[s
     city = load_city(name)
     started = time.perf_counter()
     protocol = Protocol(models, tuple(city.origins(N_ORIGINS)))
-    results = run_protocol(city.incidents, city.grid, protocol, n_jobs=n_jobs, progress=_progress)
+    results = run_protocol(city.incidents, city.grid, protocol, Execution(n_jobs), _progress)
     return {
         **result_json(results, city.incidents, city.grid, protocol),
         "counts": counts_json(city.incidents, city.timezone, protocol),

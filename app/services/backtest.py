@@ -17,7 +17,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.grid import Grid, build_grid
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
-from app.services.backtest_run import Progress, Protocol, held_out, run_protocol
+from app.services.backtest_run import Execution, Progress, Protocol, held_out, run_protocol
 from app.services.backtest_store import models_digest
 from app.services.device import choose_device
 from app.services.training_data import TrainingData, load_training_data
@@ -156,11 +156,7 @@ def backtest_region(
     """
     request.checked()
     data = load_training_data(engine, region_key)
-    grid = data.grid
-    incidents = data.incidents
-    if request.cell_size_m is not None and request.cell_size_m != grid.cell_size_m:
-        grid = build_grid(data.area, request.cell_size_m)
-        incidents = incidents.take(grid.locate(incidents.x_m, incidents.y_m) >= 0)
+    grid, incidents = _regridded(data, request.cell_size_m)
     protocol = Protocol(
         request.models,
         _origins(request, data, incidents),
@@ -169,14 +165,8 @@ def backtest_region(
         request.n_seeds,
         choose_device(settings),
     )
-    results = run_protocol(
-        incidents,
-        grid,
-        protocol,
-        keep_in=settings.home / "backtests",
-        progress=progress,
-        cancelled=cancelled,
-    )
+    kept = Execution(keep_in=settings.home / "backtests")
+    results = run_protocol(incidents, grid, protocol, kept, progress, cancelled)
     parts = data.region.neighbourhoods
     return {
         **result_json(results, incidents, grid, protocol),
@@ -186,6 +176,14 @@ def backtest_region(
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),
     }
+
+
+def _regridded(data: TrainingData, cell_size_m: float | None) -> tuple[Grid, Incidents]:
+    """The region's cells and incidents, or those of another cell size."""
+    if cell_size_m is None or cell_size_m == data.grid.cell_size_m:
+        return data.grid, data.incidents
+    grid = build_grid(data.area, cell_size_m)
+    return grid, data.incidents.take(grid.locate(data.incidents.x_m, data.incidents.y_m) >= 0)
 
 
 def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,16 @@ from models.catalog import create_model
 from models.evaluation.flagged import flagged_cells
 from models.evaluation.metrics import HIT_PERCENTS, ScoredIncidents, area_shares, score_rows
 
-__all__ = ["Protocol", "Task", "TaskResult", "fit_and_score", "held_out", "joined", "run_protocol"]
+__all__ = [
+    "Execution",
+    "Protocol",
+    "Task",
+    "TaskResult",
+    "fit_and_score",
+    "held_out",
+    "joined",
+    "run_protocol",
+]
 
 POLL_S = 0.5
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -101,39 +111,40 @@ def tasks_of(protocol: Protocol) -> list[Task]:
     return [Task(m, o, s) for m in protocol.models for o in protocol.origins_s for s in seeds]
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How a backtest is worked off.
+
+    Args:
+        n_jobs: parallel processes; 0 means one per core.
+        keep_in: folder for finished tasks until all are done; None keeps nothing.
+    """
+
+    n_jobs: int = 0
+    keep_in: Path | None = None
+
+
 def run_protocol(
     incidents: Incidents,
     grid: Grid,
     protocol: Protocol,
-    *,
-    n_jobs: int = 0,
-    keep_in: Path | None = None,
+    execution: Execution | None = None,
     progress: Progress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[TaskResult]:
-    """Every task's result, in the order of `tasks_of`.
-
-    Args:
-        incidents: inside the grid, sorted by time.
-        n_jobs: parallel processes; 0 means one per core.
-        keep_in: folder for finished tasks until all are done.
+    """Every task's result, in the order of `tasks_of`; `incidents` sorted by time.
 
     Raises:
         FitCancelled: the caller asked to stop; finished tasks are kept.
     """
+    execution = execution or Execution()
     tasks = tasks_of(protocol)
-    store = TaskStore(keep_in, incidents, grid, protocol)
+    store = TaskStore(execution.keep_in, incidents, grid, protocol)
     done = {task: found for task in tasks if (found := store.load(task)) is not None}
     # The catalog names the slowest models last; started first they leave no core idle at the end.
     todo = [task for task in reversed(tasks) if task not in done]
-    n_jobs = min(n_jobs or os.cpu_count() or 1, max(len(todo), 1))
-    spawn = multiprocessing.get_context("spawn")
-    stop = spawn.Event()
-    shared = (incidents, grid, protocol, stop)
-    with (
-        _single_threaded_children(),
-        ProcessPoolExecutor(n_jobs, spawn, _start_worker, shared) as pool,
-    ):
+    n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
+    with _pool(n_jobs, incidents, grid, protocol) as (pool, stop):
         running = {pool.submit(_work, task): task for task in todo}
         try:
             for result in _as_they_end(running, cancelled):
@@ -147,6 +158,21 @@ def run_protocol(
             raise
     store.clear(tasks)
     return [done[task] for task in tasks]
+
+
+@contextmanager
+def _pool(
+    n_jobs: int, incidents: Incidents, grid: Grid, protocol: Protocol
+) -> Iterator[tuple[ProcessPoolExecutor, Event]]:
+    """Processes that hold the data, and the event that tells them to stop."""
+    spawn = multiprocessing.get_context("spawn")
+    stop = spawn.Event()
+    shared = (incidents, grid, protocol, stop)
+    with (
+        _single_threaded_children(),
+        ProcessPoolExecutor(n_jobs, spawn, _start_worker, shared) as pool,
+    ):
+        yield pool, stop
 
 
 def _as_they_end(

@@ -22,7 +22,7 @@ from app.config import Settings
 from app.domain.errors import NotReady
 from app.domain.grid import Grid
 from app.services.backtest_result import iso
-from app.services.backtest_run import Protocol, TaskResult, held_out, run_protocol
+from app.services.backtest_run import Execution, Protocol, TaskResult, held_out, run_protocol
 from app.services.device import choose_device
 from app.services.training_data import load_training_data
 from app.storage.regions import get_region
@@ -67,32 +67,14 @@ def paper_table(
     """
     incidents = incidents.take(grid.locate(incidents.x_m, incidents.y_m) >= 0)
     origin_s = int(incidents.time_s[-1]) + 1 - HORIZON_DAYS * DAY_S
-    test = held_out(incidents, origin_s, HORIZON_DAYS)
     n_parts = len(request.sizes) + 1
     sets = []
     for i, size in enumerate(request.sizes):
-        chosen = latest_per_window(incidents, origin_s, size)
         part = _part(progress, i / n_parts, (i + 1) / n_parts, f"{size} per window: ")
-        results = _fit(chosen, grid, request.models, origin_s, request, part)
-        n_train = np.bincount(chosen.before(origin_s).window, minlength=N_WINDOWS)
-        window = typical_window(n_train, np.bincount(test.window, minlength=N_WINDOWS), size)
-        mine = test.window == window
-        sets.append(
-            {
-                "size": size,
-                "one_window": {
-                    "window": window,
-                    "n_train": int(n_train[window]),
-                    **table_of(results, test, mine),
-                },
-                "all_windows": {
-                    "n_train_mean": float(n_train.mean()),
-                    **table_of(results, test, np.ones(len(test), bool)),
-                },
-            }
-        )
+        sets.append(_set_of(size, incidents, grid, origin_s, request, part))
     part = _part(progress, 1 - 1 / n_parts, 1.0, "pooled: ")
     pooled = _fit(incidents, grid, request.pooled_models, origin_s, request, part)
+    test = held_out(incidents, origin_s, HORIZON_DAYS)
     return {
         "origin": iso(origin_s),
         "horizon_days": HORIZON_DAYS,
@@ -101,6 +83,29 @@ def paper_table(
         "cell_size_m": grid.cell_size_m,
         "sets": sets,
         "pooled": table_of(pooled, test, np.ones(len(test), bool)),
+    }
+
+
+def _set_of(
+    size: int,
+    incidents: Incidents,
+    grid: Grid,
+    origin_s: int,
+    request: PaperRequest,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The study's models on `size` earlier incidents per window: one window, and all of them."""
+    chosen = latest_per_window(incidents, origin_s, size)
+    results = _fit(chosen, grid, request.models, origin_s, request, progress)
+    test = held_out(incidents, origin_s, HORIZON_DAYS)
+    n_train = np.bincount(chosen.before(origin_s).window, minlength=N_WINDOWS)
+    window = typical_window(n_train, np.bincount(test.window, minlength=N_WINDOWS), size)
+    one = table_of(results, test, test.window == window)
+    everywhere = table_of(results, test, np.ones(len(test), bool))
+    return {
+        "size": size,
+        "one_window": {"window": window, "n_train": int(n_train[window]), **one},
+        "all_windows": {"n_train_mean": float(n_train.mean()), **everywhere},
     }
 
 
@@ -141,14 +146,8 @@ def _fit(
     for group, n_seeds in ((fixed, 1), (drawn, request.n_seeds)):
         if group:
             protocol = Protocol(group, (origin_s,), n_seeds=n_seeds, device=request.device)
-            results += run_protocol(
-                incidents,
-                grid,
-                protocol,
-                n_jobs=request.n_jobs,
-                keep_in=request.keep_in,
-                progress=progress,
-            )
+            execution = Execution(request.n_jobs, request.keep_in)
+            results += run_protocol(incidents, grid, protocol, execution, progress)
     return results
 
 

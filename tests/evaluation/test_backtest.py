@@ -23,6 +23,7 @@ from app.services.backtest_result import (
     seed_spread,
 )
 from app.services.backtest_run import (
+    Execution,
     Protocol,
     Task,
     fit_and_score,
@@ -210,7 +211,7 @@ def test_interrupted_backtest_goes_on_where_it_stopped(
         store.save(kept)
     marked = replace(results[0], report={"kept": True})
     store.save(marked)
-    done = run_protocol(incidents, grid, protocol, n_jobs=1, keep_in=tmp_path)
+    done = run_protocol(incidents, grid, protocol, Execution(1, tmp_path))
     assert done[0].report == {"kept": True}
     for one, expected in zip(done, results, strict=True):
         assert one.task == expected.task
@@ -244,15 +245,7 @@ def test_cancelling_stops_soon_and_keeps_what_is_done(tmp_path, incidents, grid,
             called.set()
 
     with pytest.raises(FitCancelled):
-        run_protocol(
-            incidents,
-            grid,
-            protocol,
-            n_jobs=1,
-            keep_in=tmp_path,
-            progress=progress,
-            cancelled=called.is_set,
-        )
+        run_protocol(incidents, grid, protocol, Execution(1, tmp_path), progress, called.is_set)
     assert 1 <= len(list(tmp_path.iterdir())) < len(tasks_of(protocol))
     assert time.monotonic() - started < 60
 
