@@ -180,7 +180,8 @@ class DensityModel(ABC):
         table = self.probability_
         if category is not None:
             table = self.category_probability_.get(category, table)
-        return table[window % len(table)] if len(table) > 1 else table[0]
+        row: FloatArray = table[window % len(table)] if len(table) > 1 else table[0]
+        return row
 
     def log_density(
         self, rows: IntArray, window: NDArray[Any], category: NDArray[Any] | None = None
@@ -222,4 +223,5 @@ def normalised(weights: FloatArray, area_km2: FloatArray, floor: float = 1e-3) -
     total = weights.sum(axis=-1, keepdims=True)
     shares = np.where(total > 0, weights / np.where(total > 0, total, 1.0), uniform)
     mixed: FloatArray = (1.0 - floor) * shares + floor * uniform
-    return mixed / mixed.sum(axis=-1, keepdims=True)
+    result: FloatArray = mixed / mixed.sum(axis=-1, keepdims=True)
+    return result

@@ -16,6 +16,7 @@ _CLASSES = {
     "maf": ("models.maf", "Maf"),
     "maf-window": ("models.maf", "MafWindow"),
     "maf-paper": ("models.maf", "MafPaper"),
+    "stack": ("models.stack", "Stack"),
 }
 MODEL_NAMES: tuple[str, ...] = tuple(_CLASSES)
 

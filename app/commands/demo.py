@@ -20,8 +20,8 @@ from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
 from app.services.train import TrainingRequest
-from app.storage.regions import get_region
 from app.services.training_data import load_training_data
+from app.storage.regions import get_region
 from models.catalog import MODEL_NAMES
 
 DEMO_MODELS = (

@@ -73,10 +73,9 @@ class Grid:
 
     def centres_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """x_m, y_m of the middle of each full square, (N,) each."""
-        return (
-            self.x0_m + (self.ix + 0.5) * self.cell_size_m,
-            self.y0_m + (self.iy + 0.5) * self.cell_size_m,
-        )
+        x_m = self.x0_m + (self.ix.astype(np.float64) + 0.5) * self.cell_size_m
+        y_m = self.y0_m + (self.iy.astype(np.float64) + 0.5) * self.cell_size_m
+        return x_m, y_m
 
     @cached_property
     def centres_degrees(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

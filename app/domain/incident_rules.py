@@ -29,6 +29,7 @@ FUTURE_SLACK_S = 86_400
 MAX_TEXT_CHARS = 200
 MARGIN_M = 1_000.0
 METRES_LIKELY = 1_000.0
+MAX_INTEGER = 2**62
 NO_CATEGORY = "unspecified"
 SOURCES = ("reported", "discovered")
 TIME_PATTERN = (
@@ -115,7 +116,7 @@ def _texts(columns: Mapping[str, Sequence[Any]], name: str, n_rows: int) -> pd.S
 
 
 def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) -> NDArray[np.int64]:
-    text = raw.where(raw.map(type) == str, None).str.strip()
+    text = raw.where(raw.map(lambda v: isinstance(v, str)), None).str.strip()
     missing = (raw.isna() | (raw == "")).to_numpy()
     errors.add(missing, "occurred_at", "missing", "occurred_at is required")
     numeric = raw.map(lambda v: isinstance(v, int | float) and not isinstance(v, bool)).to_numpy()
@@ -175,7 +176,9 @@ def _numbers(
     missing = (raw.isna() | (raw == "")).to_numpy()
     errors.add(missing, name, "missing", f"{name} is required")
     flags = raw.map(lambda v: isinstance(v, bool)).to_numpy()
-    values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    # JSON allows integers that no float holds; pandas would raise instead of giving NaN.
+    sized = raw.map(lambda v: None if isinstance(v, int) and abs(v) > MAX_INTEGER else v)
+    values = pd.to_numeric(sized, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     bad = ~np.isfinite(values) | flags
     errors.add(bad, name, "not_a_number", f"{name} is not a finite number")
     return np.where(bad, 0.0, values)
@@ -226,7 +229,7 @@ def _labels(
 
 
 def _as_text(value: Any) -> str | None:
-    if value is None or isinstance(value, float) and np.isnan(value):
+    if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
     return str(value) if isinstance(value, int | float) else "\x00"
 

@@ -53,8 +53,8 @@ def _pieces(
     xi, yi = (a.ravel() for a in np.meshgrid(np.arange(len(x_cuts[0])), np.arange(len(y_cuts[0]))))
     left, right, source_x, target_x = (column[xi] for column in x_cuts)
     low, high, source_y, target_y = (column[yi] for column in y_cuts)
-    rows = source.rows_of_ids(source_y * source.nx + source_x)
-    columns = target.rows_of_ids(target_y * target.nx + target_x)
+    rows = source.rows_of_ids((source_y * source.nx + source_x).astype(np.int64))
+    columns = target.rows_of_ids((target_y * target.nx + target_x).astype(np.int64))
     keep = (rows >= 0) & (columns >= 0)
     boxes = shapely.box(left[keep], low[keep], right[keep], high[keep])
     return rows[keep], columns[keep], boxes

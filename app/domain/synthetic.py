@@ -38,7 +38,8 @@ def _profiles() -> NDArray[np.float64]:
 
     def bump(centre_h: float, width_h: float) -> NDArray[np.float64]:
         away = np.abs((hour - centre_h + 12) % 24 - 12)
-        return np.exp(-0.5 * (away / width_h) ** 2)
+        height: NDArray[np.float64] = np.exp(-0.5 * (away / width_h) ** 2)
+        return height
 
     homes = 0.2 + bump(13, 3) * np.where(weekend, 0.6, 1.0)
     nightlife = 0.05 + bump(0, 2.5) * np.where(weekend, 2.0, 0.6)
@@ -71,12 +72,14 @@ class SyntheticCity:
     def _window_weights(self) -> NDArray[np.float64]:
         """(168, K) share of each component in each window's density."""
         shares = self.weight * _profiles()[self.kind].T
-        return shares / shares.sum(axis=1, keepdims=True)
+        result: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+        return result
 
     def window_rates(self) -> NDArray[np.float64]:
         """(168,) relative number of incidents per window; sums to one."""
         rates = (self.weight * _profiles()[self.kind].T).sum(axis=1)
-        return rates / rates.sum()
+        result: NDArray[np.float64] = rates / rates.sum()
+        return result
 
     def cell_probability(self, grid: Grid) -> NDArray[np.float64]:
         """(168, N) true probabilities of a grid's cells; rows sum to one."""
@@ -90,7 +93,8 @@ class SyntheticCity:
         mass = x_mass[grid.ix] * y_mass[grid.iy]
         mixed = self._window_weights @ (mass / mass.sum(axis=0)).T
         uniform = grid.area_km2 / grid.area_km2.sum()
-        return (1 - UNIFORM_SHARE) * mixed + UNIFORM_SHARE * uniform
+        result: NDArray[np.float64] = (1 - UNIFORM_SHARE) * mixed + UNIFORM_SHARE * uniform
+        return result
 
     def draw(self, n_days: int, per_day: float, seed: int = 0) -> pd.DataFrame:
         """Incidents of n_days from 2019-01-01 on: occurred_at (UTC), longitude, latitude, category.

@@ -127,7 +127,7 @@ def run_claimed(
 
 
 def _reason(error: Exception) -> str:
-    """torch tells of exhausted memory by a RuntimeError; other faults by their type."""
+    """PyTorch tells of exhausted memory by a RuntimeError; other faults by their type."""
     if isinstance(error, RuntimeError) and "allocate" in str(error).lower():
         return "out of memory"
     return f"internal error ({type(error).__name__}); the worker's log has the details"

@@ -1,0 +1,71 @@
+"""One real PostgreSQL for the whole run, a fresh database for every module that asks."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+
+from app.config import Settings
+from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.services.ingest import ingest_file
+from app.services.regions import add_region
+from app.storage.database import migrate, open_engine
+from app.storage.embedded import ensure_running, release
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory):
+    home = tmp_path_factory.mktemp("home")
+    yield ensure_running(home)
+    release(home)
+
+
+@pytest.fixture(scope="module")
+def settings(server_url: str, tmp_path_factory: pytest.TempPathFactory):
+    """Settings on a database of this module's own, migrated."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin = open_engine(Settings(database_url=SecretStr(server_url)))
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    made = Settings(
+        home=tmp_path_factory.mktemp("work"), database_url=SecretStr(url), training_threads=1
+    )
+    engine = open_engine(made)
+    migrate(engine)
+    engine.dispose()
+    yield made
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings):
+    opened = open_engine(settings)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def town_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A year of the synthetic city, 14 incidents a day."""
+    frame = synthetic_city().draw(365, 14, seed=3)
+    frame["occurred_at"] = frame["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = tmp_path_factory.mktemp("data") / "town.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def town(engine, settings: Settings, town_csv: Path) -> str:
+    """A region with the synthetic city's boundary and incidents."""
+    boundary = json.loads(json.dumps(synthetic_city().area.to_geojson()))
+    add_region(engine, "town", timezone=TIMEZONE, boundary=boundary, cell_size_m=500.0)
+    ingest_file(engine, "town", town_csv, settings=settings)
+    return "town"

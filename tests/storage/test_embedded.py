@@ -1,0 +1,91 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from app.storage.artifacts import ArtifactCorrupt, pack, unpack
+from app.storage.embedded import ensure_running, release
+from app.storage.tables import metadata
+
+
+def test_schema_of_migrations_is_the_schema_of_the_tables(engine):
+    def ours(_object, name, kind, _reflected, _compare_to):
+        return not (kind == "table" and name.startswith(("procrastinate_", "alembic_")))
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_object": ours})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_acknowledged_rows_survive_kill_and_others_are_refused(tmp_path: Path):
+    url = ensure_running(tmp_path)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+        connection.execute("INSERT INTO kept SELECT generate_series(1, 1000)")
+        data = connection.execute("SHOW data_directory").fetchone()
+    postmaster = int((Path(data[0]) / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    try:
+        with psycopg.connect(ensure_running(tmp_path)) as connection:
+            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
+        wrong = ensure_running(tmp_path).replace("hotslot:", "hotslot:x", 1)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(wrong, connect_timeout=5)
+    finally:
+        release(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_no_other_local_user_can_connect(tmp_path: Path):
+    url = ensure_running(tmp_path)
+    code = (
+        "import os, sys, socket\n"
+        "from urllib.parse import unquote\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "folder = unquote(sys.argv[1].split('host=')[1])\n"
+        "s = socket.socket(socket.AF_UNIX)\n"
+        "try:\n    s.connect(folder + '/.s.PGSQL.5432')\n"
+        "except PermissionError:\n    sys.exit(7)\n"
+    )
+    try:
+        done = subprocess.run([sys.executable, "-c", code, url], check=False)
+        assert done.returncode == 7
+    finally:
+        release(tmp_path)
+
+
+def test_two_processes_share_one_server_and_the_last_stops_it(tmp_path: Path):
+    url = ensure_running(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from app.storage.embedded import ensure_running\n"
+        "print(ensure_running(Path(sys.argv[1])))"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    assert other.stdout.strip() == url
+    psycopg.connect(url).close()
+    release(tmp_path)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url, connect_timeout=2)
+
+
+def test_every_flipped_bit_of_an_artifact_is_refused():
+    content, sha256 = pack({"model": "x"}, {"p": np.arange(6.0).reshape(2, 3)})
+    header, tensors = unpack(content, sha256)
+    assert header["model"] == "x"
+    assert tensors["p"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    for place in range(len(content)):
+        broken = bytearray(content)
+        broken[place] ^= 1
+        with pytest.raises(ArtifactCorrupt):
+            unpack(bytes(broken), sha256)
+    with pytest.raises(ValueError, match="finite"):
+        pack({}, {"p": np.array([np.nan])})
