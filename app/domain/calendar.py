@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from functools import lru_cache
+from importlib import resources
+from pathlib import Path
 
 import holidays
 import numpy as np
@@ -11,40 +14,33 @@ from numpy.typing import NDArray
 
 from app.domain.windows import zone
 
-_COUNTRY_OF_PREFIX = {
-    "America/Toronto": "CA",
-    "America/Vancouver": "CA",
-    "America/Edmonton": "CA",
-    "America/Winnipeg": "CA",
-    "America/Halifax": "CA",
-    "America/Montreal": "CA",
-    "America/Bogota": "CO",
-    "America/Mexico_City": "MX",
-    "America/Sao_Paulo": "BR",
-    "America/Argentina": "AR",
-    "America/Santiago": "CL",
-    "America/Lima": "PE",
-    "America/": "US",
-    "Pacific/Honolulu": "US",
-    "Europe/London": "GB",
-    "Europe/Berlin": "DE",
-    "Europe/Paris": "FR",
-    "Europe/Madrid": "ES",
-    "Europe/Rome": "IT",
-    "Europe/Amsterdam": "NL",
-    "Europe/Stockholm": "SE",
-    "Australia/": "AU",
-    "Pacific/Auckland": "NZ",
-    "Africa/Johannesburg": "ZA",
-}
+_OLD_NAMES = {"US/": "US", "Canada/": "CA", "America/Montreal": "CA"}
 
 
+@lru_cache(maxsize=1)
+def _countries() -> dict[str, str]:
+    """Zone -> ISO country, from the `zone.tab` beside the time zone database in use."""
+    places = [Path(folder) / "zone.tab" for folder in zoneinfo.TZPATH]
+    found = next((p.read_text() for p in places if p.is_file()), None)
+    if found is None:
+        try:
+            found = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text()
+        except (ModuleNotFoundError, FileNotFoundError):
+            return {}
+    lines = [line.split("\t") for line in found.splitlines() if not line.startswith("#")]
+    return {fields[2]: fields[0] for fields in lines if len(fields) >= 3}
+
+
+@lru_cache(maxsize=1024)
 def country_of(timezone: str) -> str | None:
-    """ISO code of the country whose holidays apply in a zone, where that is known."""
-    for prefix, country in _COUNTRY_OF_PREFIX.items():
-        if timezone.startswith(prefix):
-            return country
-    return None
+    """ISO code of the country whose holidays apply in a zone, where that is known.
+
+    >>> country_of("America/Toronto"), country_of("Europe/Berlin"), country_of("UTC")
+    ('CA', 'DE', None)
+    """
+    old = next((c for prefix, c in _OLD_NAMES.items() if timezone.startswith(prefix)), None)
+    country = _countries().get(timezone, old)
+    return country if country in holidays.list_supported_countries() else None
 
 
 @lru_cache(maxsize=64)
