@@ -8,10 +8,22 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
+from starlette.types import Scope
 
-from app.api import backtests, forecasts, incidents, regions, system, training
+from app.api import (
+    backtests,
+    forecast_series,
+    forecasts,
+    incidents,
+    regions,
+    system,
+    tiles,
+    training,
+)
+from app.api.compression import Compressed
+from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
-from app.api.problems import add_problem_handlers, internal_error
+from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.api.state import ApiState
 from app.config import Settings
 from app.services.forecast import ForecastService
@@ -36,14 +48,24 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses=DOCUMENTED,
     )
     add_problem_handlers(app)
     app.add_exception_handler(Exception, internal_error)
+    app.add_middleware(Compressed)
+    app.add_middleware(ForecastMemo, generation=promotions_seen)
     app.add_middleware(Surround, max_concurrent=settings.max_concurrent_requests)
-    for part in (system, regions, incidents, training, forecasts, backtests):
+    parts = (system, regions, incidents, training, forecasts, forecast_series, tiles, backtests)
+    for part in parts:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=system.WEB), name="static")
     return app
+
+
+def promotions_seen(scope: Scope) -> int:
+    """Rises with each promotion that this process makes, which ends what its memo keeps."""
+    state: ApiState = scope["app"].state.hotslot
+    return state.forecasts.promotions_seen
 
 
 def create_served_app() -> FastAPI:

@@ -13,6 +13,11 @@ from app.api.metrics import IN_FLIGHT, REQUESTS, SECONDS, SHED
 from app.api.problems import problem
 
 UNSHEDDABLE = ("/healthz", "/readyz", "/metrics")
+CONTENT_SECURITY_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; "
+    b"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),

@@ -55,7 +55,49 @@ TITLES = {
     503: "Unavailable",
     507: "Insufficient storage",
 }
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what a person can act on"},
+        "code": {"type": "string", "description": "what a program can act on"},
+        "field": {"type": "string", "description": "the parameter or member at fault"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_EXAMPLES: dict[int, tuple[str, str, str | None]] = {
+    404: ("no such region: atlantis", "not_found", "region"),
+    409: ("no model has been trained for this region yet", "no_model", None),
+    413: ("the body is larger than 1073741824 bytes", "too_large", None),
+    415: ("Content-Type 'text/plain' is not one of text/csv, ...", "unsupported_media_type", None),
+    422: ("n is 20000, the limit is 10000", "limit_exceeded", "n"),
+    500: ("internal error; the server's log has the details", "internal_error", None),
+    503: ("the database cannot be reached", "database_unavailable", None),
+}
 _log = logging.getLogger("hotslot.api")
+
+
+def _documented(status: int) -> dict[str, Any]:
+    detail, code, field = _EXAMPLES[status]
+    example = {
+        "type": f"urn:hotslot:{code}",
+        "title": TITLES[status],
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **({"field": field} if field else {}),
+    }
+    content = {CONTENT_TYPE: {"schema": _SCHEMA, "example": example}}
+    return {"description": TITLES[status], "content": content}
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: _documented(status) for status in (404, 409, 413, 415, 422, 503)
+}
+"""Replies that every call may give, for the OpenAPI document."""
 
 
 def problem(

@@ -14,14 +14,9 @@ from app.commands.common import console, opened, parse_time
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.services.forecast import Forecast, ForecastService, Selector
-from app.services.forecast_views import (
-    HotspotOptions,
-    density_csv,
-    density_geojson,
-    density_json,
-    hotspots_geojson,
-    samples_geojson,
-)
+from app.services.forecast_hotspots import HotspotOptions, hotspots_geojson
+from app.services.forecast_samples import samples_geojson
+from app.services.forecast_views import density_csv, density_geojson, density_json
 from app.services.render import density_parquet, density_png, density_tif
 from app.storage.regions import get_region
 

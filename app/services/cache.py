@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ class BoundedCache:
         self.used_bytes = 0
         self._items: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._making: dict[Hashable, tuple[threading.Lock, int]] = {}
 
     def get(self, key: Hashable, kind: type[T]) -> T | None:
         """What is kept under a key, or None."""
@@ -46,9 +48,33 @@ class BoundedCache:
     def get_or_make(
         self, key: Hashable, kind: type[T], make: Callable[[], T], size: Callable[[T], int]
     ) -> T:
-        """The kept value, or a new one that is kept from now on."""
+        """The kept value, or a new one that is kept from now on.
+
+        Many threads that want the same value at once wait for the one that makes it. What `make`
+        raises, its own caller gets; the next one tries again.
+        """
         found = self.get(key, kind)
-        if found is None:
-            found = make()
-            self.put(key, found, size(found))
-        return found
+        if found is not None:
+            return found
+        with self._sole_maker(key):
+            found = self.get(key, kind)
+            if found is None:
+                found = make()
+                self.put(key, found, size(found))
+            return found
+
+    @contextmanager
+    def _sole_maker(self, key: Hashable) -> Iterator[None]:
+        with self._lock:
+            lock, waiting = self._making.get(key, (threading.Lock(), 0))
+            self._making[key] = (lock, waiting + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, waiting = self._making[key]
+                if waiting == 1:
+                    del self._making[key]
+                else:
+                    self._making[key] = (lock, waiting - 1)

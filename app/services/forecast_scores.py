@@ -8,12 +8,18 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput
 from app.domain.study_area import to_metres
 from app.domain.windows import windows_of, zone
-from app.services.forecast import ForecastService, LoadedVersion
+from app.services.forecast import ForecastService
+from app.services.forecast_types import LoadedVersion
 from app.storage.registry import ALL_CATEGORIES
+from models.base import FloatArray, IntArray
+
+MAX_TIME_S = 2**34
+"""The year 2514; beyond the calendars' end the arithmetic of time zones fails."""
 
 
 @dataclass(frozen=True)
@@ -31,52 +37,73 @@ def score_incidents(
 ) -> list[dict[str, Any]]:
     """Per incident: log density per km2, percentile among the slot's cells (by mass), cell.
 
-    The percentile is the probability, under the slot's forecast, of a place no denser than this one.
+    The percentile is the probability, under the slot's forecast, of a place no denser than this.
     Places outside the study area have no density: null, percentile 0.
 
     Raises:
         InvalidInput: a time is out of range.
     """
-    timezone = zone(version.region.timezone)
-    try:
-        time_s = np.array(
-            [
-                int((i.occurred_at.replace(tzinfo=i.occurred_at.tzinfo or timezone)).timestamp())
-                for i in incidents
-            ],
-            np.int64,
-        )
-    except (OverflowError, ValueError) as error:
-        raise InvalidInput("occurred_at is out of range", field="incidents") from error
-    if np.any(np.abs(time_s) > 2**34):
-        raise InvalidInput("occurred_at is out of range", field="incidents")
-    window = windows_of(time_s, version.region.timezone)
+    window = windows_of(_seconds(incidents, version), version.region.timezone).astype(np.int64)
     longitude = np.array([i.longitude for i in incidents])
     latitude = np.array([i.latitude for i in incidents])
     rows = version.grid.locate(*to_metres(longitude, latitude, version.grid.crs))
-    codes = np.array(
-        [version.category_codes.get(i.category or "", ALL_CATEGORIES) for i in incidents]
+    known = version.category_codes
+    codes = np.array([known.get(i.category or "", ALL_CATEGORIES) for i in incidents])
+    log_density, percentile = _scored(service, version, rows, window, codes)
+    inside = rows >= 0
+    columns = zip(
+        _or_none(log_density, inside),
+        percentile.tolist(),
+        _or_none(version.grid.cell_id[rows], inside),
+        window.tolist(),
+        inside.tolist(),
+        strict=True,
     )
-    log_density = np.full(len(rows), np.nan)
-    percentile = np.zeros(len(rows))
-    keys = np.stack([codes, window.astype(np.int64)], axis=1)
-    for code, one in np.unique(keys[rows >= 0], axis=0).tolist():
-        mine = np.flatnonzero((codes == code) & (window == one) & (rows >= 0))
-        probability = service.table(version, code, one)
-        density = probability / version.grid.area_km2
-        order = np.argsort(density, kind="stable")
-        mass = np.cumsum(probability[order])
-        own = density[rows[mine]]
-        upto = np.searchsorted(density[order], own, side="right")
-        log_density[mine] = np.log(own)
-        percentile[mine] = 100 * mass[upto - 1].clip(max=1.0)
-    return [
-        {
-            "log_density_per_km2": float(log_density[i]) if rows[i] >= 0 else None,
-            "percentile": float(percentile[i]),
-            "cell": int(version.grid.cell_id[rows[i]]) if rows[i] >= 0 else None,
-            "window": int(window[i]),
-            "inside_study_area": bool(rows[i] >= 0),
-        }
-        for i in range(len(rows))
-    ]
+    names = ("log_density_per_km2", "percentile", "cell", "window", "inside_study_area")
+    return [dict(zip(names, values, strict=True)) for values in columns]
+
+
+def _or_none(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
+    """Values as a list, None where they are not known."""
+    found = values.astype(object)
+    found[~known] = None
+    return list(found)
+
+
+def _seconds(incidents: Sequence[PlacedIncident], version: LoadedVersion) -> NDArray[np.int64]:
+    """(n,) UTC seconds since 1970."""
+    local = zone(version.region.timezone)
+    try:
+        moments = [i.occurred_at for i in incidents]
+        seconds = [int((m if m.tzinfo else m.replace(tzinfo=local)).timestamp()) for m in moments]
+        time_s = np.array(seconds, np.int64)
+    except (OverflowError, ValueError) as error:
+        raise InvalidInput("occurred_at is out of range", field="incidents") from error
+    if np.any(np.abs(time_s) > MAX_TIME_S):
+        raise InvalidInput("occurred_at is out of range", field="incidents")
+    return time_s
+
+
+def _scored(
+    service: ForecastService,
+    version: LoadedVersion,
+    rows: IntArray,
+    window: IntArray,
+    codes: IntArray,
+) -> tuple[FloatArray, FloatArray]:
+    """(n,) log densities and percentiles; zero where `rows` is -1."""
+    log_density, percentile = np.zeros(len(rows)), np.zeros(len(rows))
+    inside = rows >= 0
+    for code in np.unique(codes[inside]).tolist():
+        chosen = inside & (codes == code)
+        tables = service.tables.tables(version, code, np.unique(window[chosen]).tolist())
+        for one, probability in tables.items():
+            mine = np.flatnonzero(chosen & (window == one))
+            density = probability / version.grid.area_km2
+            order = np.argsort(density, kind="stable")
+            mass = np.cumsum(probability[order])
+            own = density[rows[mine]]
+            upto = np.searchsorted(density[order], own, side="right")
+            log_density[mine] = np.log(own)
+            percentile[mine] = 100 * np.minimum(mass[upto - 1], 1.0)
+    return log_density, percentile

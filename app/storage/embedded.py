@@ -25,6 +25,7 @@ import os
 import pwd
 import secrets
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -42,6 +43,7 @@ USER = "hotslot"
 MAX_SOCKET_PATH = 100
 START_TIMEOUT_S = 30
 START_TRIES = 20
+LISTEN_TRIES = 100
 _CONFIG = """
 listen_addresses = ''
 unix_socket_directories = '{socket_dir}'
@@ -260,8 +262,21 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _is_running(cluster: Cluster) -> bool:
-    _drop_stale_pid_file(cluster)
-    return _run(cluster, "pg_ctl", "status", "-D", cluster.data, check=False).returncode == 0
+    """Whether the server is there and listens; one that is just being killed is waited for."""
+    for _ in range(LISTEN_TRIES):
+        _drop_stale_pid_file(cluster)
+        if _run(cluster, "pg_ctl", "status", "-D", cluster.data, check=False).returncode != 0:
+            return False
+        if _listens(cluster):
+            return True
+        time.sleep(0.1)
+    return True  # its process lives and does not listen: the caller's connection says what is wrong
+
+
+def _listens(cluster: Cluster) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(cluster.socket_dir / ".s.PGSQL.5432")) == 0
 
 
 def _start(cluster: Cluster) -> None:

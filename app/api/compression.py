@@ -1,0 +1,92 @@
+"""Content codings: brotli where the client takes it, else gzip.
+
+Forecasts keep their compressed bytes in the cache (`replies.py`); this middleware does the rest, and
+only for replies that come in one piece: streams must not be held back.
+"""
+
+from __future__ import annotations
+
+import gzip
+
+import brotli
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COMPRESS_FROM_BYTES = 1024
+BROTLI_QUALITY = 4
+GZIP_LEVEL = 5
+COMPRESSED_ALREADY = ("image/png", "image/tiff", "application/vnd.apache.parquet")
+
+
+def encoding_of(accept_encoding: str, media_type: str) -> str | None:
+    """`br`, `gzip` or None, the best that the client takes.
+
+    >>> encoding_of("gzip, deflate, br;q=0", "application/json")
+    'gzip'
+    """
+    if media_type.startswith(COMPRESSED_ALREADY):
+        return None
+    offered = {
+        name.strip().lower()
+        for name, _, weight in (part.partition(";") for part in accept_encoding.split(","))
+        if weight.replace(" ", "").rstrip("0") not in ("q=", "q=0.")
+    }
+    return next((name for name in ("br", "gzip") if name in offered), None)
+
+
+def compressed(body: bytes, encoding: str) -> bytes:
+    """A body in a content coding; equal bodies give equal bytes."""
+    if encoding == "br":
+        return bytes(brotli.compress(body, quality=BROTLI_QUALITY))
+    return gzip.compress(body, GZIP_LEVEL, mtime=0)
+
+
+class Compressed:
+    """Compresses replies of one piece that are not compressed yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        wanted = None
+        if scope["type"] == "http":
+            wanted = encoding_of(Headers(scope=scope).get("accept-encoding", ""), "")
+        if wanted is None:
+            await self.app(scope, receive, send)
+            return
+        coding, begun = wanted, False
+        held: Message | None = None
+
+        async def encoding(message: Message) -> None:
+            nonlocal held, begun
+            if message["type"] == "http.response.start":
+                held = message
+                return
+            if held is not None and not begun:
+                begun = True
+                message = _encoded(held, message, coding)
+                await send(held)
+            await send(message)
+
+        await self.app(scope, receive, encoding)
+
+
+def _encoded(start: Message, body: Message, wanted: str) -> Message:
+    """The body message to send; the start message's headers are set to match."""
+    content: bytes = body.get("body", b"")
+    headers = MutableHeaders(raw=list(start["headers"]))
+    kind = headers.get("content-type", "")
+    if (
+        body.get("more_body")
+        or len(content) < COMPRESS_FROM_BYTES
+        or "content-encoding" in headers
+        or kind.startswith(COMPRESSED_ALREADY)
+    ):
+        return body
+    small = compressed(content, wanted)
+    headers["Content-Encoding"] = wanted
+    headers["Content-Length"] = str(len(small))
+    headers.add_vary_header("Accept-Encoding")
+    start["headers"] = headers.raw
+    return {**body, "body": small}

@@ -1,0 +1,85 @@
+"""From square cells to any polygons: exact, since densities are constant inside a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from app.domain.grid import Grid
+from app.domain.study_area import M2_PER_KM2, StudyArea
+
+
+@dataclass(frozen=True)
+class PolygonOverlap:
+    """Pieces of cells in polygons: `source` cell, `target` polygon, area inside the study area."""
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    area_km2: NDArray[np.float64]
+
+
+class CellIndex:
+    """A grid's cells, found by place; `overlap` measures what of them lies in given polygons."""
+
+    def __init__(self, area: StudyArea, grid: Grid) -> None:
+        self.area = area
+        self.grid = grid
+
+    @cached_property
+    def _shapes_m(self) -> NDArray[Any]:
+        """(N,) each cell's square, clipped to the study area at its edge.
+
+        The outline is cut into rows of cells first: a city's has ten thousand corners, a row's few.
+        """
+        grid = self.grid
+        shapes = grid.squares_m(np.arange(len(grid)))
+        edge = np.flatnonzero(~self._whole)
+        west, _, east, _ = self.area.polygon_m.bounds
+        for iy in np.unique(grid.iy[edge]).tolist():
+            south_m = grid.y0_m + iy * grid.cell_size_m
+            row = shapely.clip_by_rect(
+                self.area.polygon_m, west - 1.0, south_m, east + 1.0, south_m + grid.cell_size_m
+            )
+            mine = edge[grid.iy[edge] == iy]
+            shapes[mine] = shapely.intersection(shapes[mine], shapely.make_valid(row))
+        return shapes
+
+    @cached_property
+    def _whole(self) -> NDArray[np.bool_]:
+        """(N,) whether a cell lies inside the study area with all its square."""
+        full_km2 = self.grid.cell_size_m**2 / M2_PER_KM2
+        whole: NDArray[np.bool_] = self.grid.area_km2 >= full_km2 * (1 - 1e-12)
+        return whole
+
+    @cached_property
+    def _tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self._shapes_m)
+
+    def overlap(self, polygons_m: NDArray[Any]) -> PolygonOverlap:
+        """Exact overlaps; `polygons_m` (P,) may overlap each other, each is measured by itself.
+
+        Polygons inside one whole square, and cells inside one polygon, need no intersection.
+        """
+        shapely.prepare(polygons_m)
+        target, source = self._tree.query(polygons_m, predicate="intersects")
+        size_m2 = np.zeros(len(source))
+        todo = np.ones(len(source), bool)
+        held = shapely.contains_properly(polygons_m[target], self._shapes_m[source])
+        size_m2[held] = self.grid.area_km2[source[held]] * M2_PER_KM2
+        todo[held] = False
+        bounds, squares = shapely.bounds(polygons_m)[target], shapely.bounds(self._shapes_m)[source]
+        within = (bounds[:, :2] >= squares[:, :2]).all(axis=1)
+        within &= (bounds[:, 2:] <= squares[:, 2:]).all(axis=1) & self._whole[source] & todo
+        size_m2[within] = shapely.area(polygons_m[target[within]])
+        todo[within] = False
+        pieces = shapely.intersection(self._shapes_m[source[todo]], polygons_m[target[todo]])
+        size_m2[todo] = shapely.area(pieces)
+        keep = size_m2 > 0
+        return PolygonOverlap(
+            source[keep].astype(np.int64), target[keep].astype(np.int64), size_m2[keep] / M2_PER_KM2
+        )

@@ -1,0 +1,102 @@
+"""Forecasts for areas of one's own: beats, districts, street segments, points with a radius."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import shapely
+from numpy.typing import NDArray
+
+from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.hexagons import projected
+from app.services.forecast import Forecast
+from app.services.forecast_views import collection
+
+MAX_AREAS = 5_000
+MAX_VERTICES = 200_000
+MAX_BUFFER_M = 5_000.0
+
+
+def areas_geojson(
+    forecast: Forecast, features: Sequence[Mapping[str, Any]], buffer_m: float
+) -> bytes:
+    """Each area's probability, density and expected count with interval.
+
+    The forecast must be on its version's own squares; shares are exact, since densities are
+    constant inside a cell. Areas may overlap: each is measured by itself.
+
+    Args:
+        features: GeoJSON features, WGS 84; lines and points are widened by `buffer_m` on each side.
+
+    Raises:
+        InvalidInput: not such features, or all outside the globe.
+        LimitExceeded: too many areas or vertices.
+    """
+    if not 0 < buffer_m <= MAX_BUFFER_M:
+        raise InvalidInput(f"buffer_m must lie within (0, {MAX_BUFFER_M:.0f}]", field="buffer_m")
+    polygons_m = _polygons_m(features, forecast.cells.crs, buffer_m)
+    found = forecast.version.index.overlap(polygons_m)
+    density = forecast.density_per_km2[found.source]
+    probability = np.bincount(found.target, density * found.area_km2, len(polygons_m))
+    area_km2 = np.bincount(found.target, found.area_km2, len(polygons_m))
+    count = probability * forecast.expected_total
+    low, high = forecast.interval_of(count)
+    inside = np.divide(
+        area_km2 * 1e6, shapely.area(polygons_m), out=np.zeros(len(area_km2)), where=area_km2 > 0
+    )
+    parts = []
+    for place, feature in enumerate(features):
+        given = feature.get("properties")
+        properties = {
+            **(given if isinstance(given, dict) else {}),
+            "area_km2": float(area_km2[place]),
+            "share_inside_study_area": min(float(inside[place]), 1.0),
+            "probability": min(float(probability[place]), 1.0),
+            "density_per_km2": (
+                float(probability[place] / area_km2[place]) if area_km2[place] > 0 else None
+            ),
+            "expected_count": float(count[place]),
+            "expected_count_lo": int(low[place]),
+            "expected_count_hi": int(high[place]),
+        }
+        one = {"type": "Feature", "properties": properties, "geometry": feature.get("geometry")}
+        if isinstance(feature.get("id"), str | int):
+            one["id"] = feature["id"]
+        parts.append(orjson.dumps(one))
+    return collection({**forecast.heading(), "n_areas": len(parts)}, b",".join(parts))
+
+
+def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float) -> NDArray[Any]:
+    if not features:
+        raise InvalidInput("areas hold no feature", field="areas")
+    if len(features) > MAX_AREAS:
+        raise LimitExceeded(f"{len(features)} areas, the limit is {MAX_AREAS}", field="areas")
+    geometries = [_geometry(feature, place) for place, feature in enumerate(features)]
+    shapes = np.array(geometries, dtype=object)
+    n_vertices = int(shapely.get_num_coordinates(shapes).sum())
+    if n_vertices > MAX_VERTICES:
+        raise LimitExceeded(f"{n_vertices} vertices, the limit is {MAX_VERTICES}", field="areas")
+    west, south, east, north = shapely.total_bounds(shapes)
+    if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
+        raise InvalidInput("areas must be in degrees (WGS 84)", field="areas")
+    shapes_m = projected(shapes, crs)
+    thin = shapely.get_dimensions(shapes_m) < 2
+    shapes_m[thin] = shapely.buffer(shapes_m[thin], buffer_m, quad_segs=8)
+    return np.asarray(shapely.make_valid(shapes_m))
+
+
+def _geometry(feature: Mapping[str, Any], place: int) -> Any:
+    field = f"areas.features.{place}.geometry"
+    geometry = feature.get("geometry") if isinstance(feature, Mapping) else None
+    if not isinstance(geometry, Mapping):
+        raise InvalidInput("an area needs a GeoJSON geometry", field=field)
+    try:
+        shape = shapely.from_geojson(orjson.dumps(geometry))
+    except (shapely.errors.GEOSException, TypeError, orjson.JSONEncodeError) as error:
+        raise InvalidInput("not a GeoJSON geometry", field=field) from error
+    if shape is None or shape.is_empty:
+        raise InvalidInput("the geometry is empty", field=field)
+    return shapely.force_2d(shape)

@@ -1,0 +1,76 @@
+"""Places drawn from a forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+import orjson
+
+from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.study_area import to_degrees
+from app.services.forecast_cells import DEGREE_DECIMALS, rows_in_bbox
+from app.services.forecast_types import Forecast
+from app.services.forecast_views import collection
+from models.base import FloatArray
+
+MAX_ROUNDS = 400
+_POINT = b'{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":['
+_JSON = orjson.OPT_SERIALIZE_NUMPY
+
+
+def samples_geojson(forecast: Forecast, n: int, seed: int | None, limit: int) -> bytes:
+    """Points drawn from the forecast.
+
+    Raises:
+        InvalidInput: n is below one, or the seed is negative.
+        LimitExceeded: n is above the limit.
+    """
+    if n < 1:
+        raise InvalidInput("n must be at least 1", field="n")
+    if n > limit:
+        raise LimitExceeded(f"n is {n}, the limit is {limit}", field="n")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
+    longitude, latitude = draw_samples(forecast, n, seed)
+    pairs = orjson.dumps(np.column_stack([longitude, latitude]), option=_JSON)
+    body = _POINT + pairs[2:-2].replace(b"],[", b"]}}," + _POINT) + b"]}}"
+    return collection({**forecast.heading(), "n": n, "seed": seed}, body)
+
+
+def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArray, FloatArray]:
+    """(n,) longitudes and latitudes: a cell by its probability, a place evenly inside it.
+
+    The forecast must be on its version's own squares. Places are rounded to six decimals first and
+    kept only inside the study area (and the box asked for), so that every point as sent lies there.
+    Cells of which little lies inside may exhaust the tries; those points are drawn anew from the
+    whole forecast.
+
+    Raises:
+        InvalidInput: hardly any place lies inside.
+    """
+    rng = np.random.default_rng(seed)
+    grid, area = forecast.version.grid, forecast.version.area
+    bbox = forecast.selector.bbox
+    among = np.arange(len(grid)) if bbox is None else rows_in_bbox(forecast.cells, bbox)
+    cumulative = np.cumsum(forecast.probability[among])
+    if len(among) == 0 or cumulative[-1] <= 0:
+        raise InvalidInput("no place of the forecast lies in the bbox", field="bbox")
+    longitude, latitude = np.empty(n), np.empty(n)
+    todo = np.arange(n)
+    rows = np.empty(n, np.int64)
+    for turn in range(MAX_ROUNDS):
+        if turn % 20 == 0:
+            draw = rng.random(len(todo)) * cumulative[-1]
+            place = np.searchsorted(cumulative, draw, side="right").clip(max=len(among) - 1)
+            rows[todo] = among[place]
+        cell = rows[todo]
+        x_m = grid.x0_m + (grid.ix[cell] + rng.random(len(todo))) * grid.cell_size_m
+        y_m = grid.y0_m + (grid.iy[cell] + rng.random(len(todo))) * grid.cell_size_m
+        lon, lat = (v.round(DEGREE_DECIMALS) for v in to_degrees(x_m, y_m, grid.crs))
+        inside = area.contains(lon, lat)
+        if bbox is not None:
+            inside &= (bbox[0] <= lon) & (lon <= bbox[2]) & (bbox[1] <= lat) & (lat <= bbox[3])
+        longitude[todo[inside]], latitude[todo[inside]] = lon[inside], lat[inside]
+        todo = todo[~inside]
+        if len(todo) == 0:
+            return longitude, latitude
+    raise InvalidInput("hardly any place of the forecast lies inside", field="bbox")

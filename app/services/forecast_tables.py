@@ -1,0 +1,74 @@
+"""A version's stored probability tables, read once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from app.domain.errors import NotFound
+from app.services.cache import BoundedCache
+from app.services.forecast_types import LoadedVersion
+from app.storage.registry import ALL_CATEGORIES, read_probabilities
+from models.base import FloatArray
+
+
+class TableReader:
+    """(N,) probabilities of one window that sum to one in double precision."""
+
+    def __init__(self, engine: Engine, cache: BoundedCache) -> None:
+        self.engine = engine
+        self.cache = cache
+
+    def table(self, version: LoadedVersion, code: int, window: int) -> FloatArray:
+        """One window's table; a category without a table of its own has the city's."""
+        return self.tables(version, code, [window])[window]
+
+    def tables(
+        self, version: LoadedVersion, code: int, windows: Iterable[int]
+    ) -> dict[int, FloatArray]:
+        """Several windows' tables, by one query for those not in the cache."""
+        record = version.record
+        wanted = list(dict.fromkeys(windows))
+        keys = {w: ("table", record.region_key, record.version, code, w) for w in wanted}
+        found = {w: self.cache.get(key, np.ndarray) for w, key in keys.items()}
+        missing = [w for w, table in found.items() if table is None]
+        if missing:
+            for window, table in zip(missing, self._read(version, code, missing), strict=True):
+                probability = table.astype(np.float64)
+                probability /= probability.sum()
+                found[window] = probability
+                self.cache.put(keys[window], probability, probability.nbytes)
+        return {w: table for w, table in found.items() if table is not None}
+
+    def _read(self, version: LoadedVersion, code: int, windows: list[int]) -> NDArray[np.float32]:
+        record = version.record
+        with self.engine.connect() as connection:
+            try:
+                return read_probabilities(
+                    connection, record.region_key, record.version, code, windows
+                )
+            except NotFound:
+                if code == ALL_CATEGORIES:
+                    raise
+                return read_probabilities(
+                    connection, record.region_key, record.version, ALL_CATEGORIES, windows
+                )
+
+    def mixed(
+        self, version: LoadedVersion, code: int, windows: NDArray[Any], mean: FloatArray
+    ) -> FloatArray:
+        """(N,) where an incident of several slots happens: tables (K,) weighted by their means."""
+        if len(windows) == 1:
+            return self.table(version, code, int(windows[0]))
+        tables = self.tables(version, code, windows.tolist())
+        weight = mean if mean.sum() > 0 else np.ones(len(mean))
+        by_window = np.bincount(windows.astype(np.int64), weights=weight, minlength=168)
+        total = np.zeros(len(version.grid))
+        for window, table in tables.items():
+            total += by_window[window] * table
+        result: FloatArray = total / total.sum()
+        return result

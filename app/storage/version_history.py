@@ -1,0 +1,77 @@
+"""Which version knew what when, and what has arrived since."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from app.domain.errors import NotFound, NotReady
+from app.storage import registry
+from app.storage.tables import incidents, model_versions
+
+
+def version_as_of(
+    connection: Connection, region_key: int, as_of: datetime, model: str | None = None
+) -> registry.VersionRecord:
+    """The newest version whose data ended at `as_of` or before.
+
+    Args:
+        model: a model's name; without one, the champion's.
+
+    Raises:
+        NotReady: no model is named and the region has no champion.
+        NotFound: every version of that model had seen later incidents.
+    """
+    if model is None:
+        model = registry.get_version(connection, region_key).model
+    version = connection.scalar(
+        select(model_versions.c.version)
+        .where(
+            model_versions.c.region_key == region_key,
+            (model_versions.c.model == model) | (model_versions.c.version == model),
+            model_versions.c.cutoff <= as_of,
+        )
+        .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
+        .limit(1)
+    )
+    if version is None:
+        raise NotFound(
+            f"no version of {model!r} knew only what came before {as_of.isoformat()}; "
+            "train one with `until`",
+            field="as_of",
+            code="no_version_as_of",
+        )
+    return registry.get_version(connection, region_key, version)
+
+
+def older_version(
+    connection: Connection, region_key: int, before: datetime, model: str
+) -> registry.VersionRecord | None:
+    """The newest version of a model whose data ended at `before` or earlier, if there is one."""
+    try:
+        return version_as_of(connection, region_key, before, model)
+    except (NotFound, NotReady):
+        return None
+
+
+def arrived_since(
+    connection: Connection, region_key: int, since: datetime
+) -> tuple[int, datetime | None]:
+    """How many reported incidents happened since an instant, and when the last one did."""
+    row = connection.execute(
+        select(func.count(), func.max(incidents.c.occurred_at)).where(
+            incidents.c.region_key == region_key,
+            incidents.c.occurred_at >= since,
+            incidents.c.source == "reported",
+        )
+    ).one()
+    return int(row[0]), row[1]
+
+
+def last_incident_at(connection: Connection, region_key: int) -> datetime | None:
+    """When the region's last known incident happened."""
+    found: datetime | None = connection.scalar(
+        select(func.max(incidents.c.occurred_at)).where(incidents.c.region_key == region_key)
+    )
+    return found
