@@ -152,8 +152,8 @@ class DensityModel(ABC):
 
     * `probability_` (W, N) float64, W = 168, or 1 when all windows share one density; rows sum to
       one: the probability of each cell given that an incident happens in the window.
-    * `category_probability_` {category code: (W, N)}: the same for single categories, where the
-      model tells them apart.
+    * `category_ratio_` {category code: (N,)}: what a category changes, where the model tells them
+      apart: its probabilities in a window are the window's times this, normalised.
     * `area_km2_` (N,) the cells' areas, kept from `fit`.
     """
 
@@ -161,7 +161,7 @@ class DensityModel(ABC):
 
     probability_: FloatArray
     area_km2_: FloatArray
-    category_probability_: dict[int, FloatArray]
+    category_ratio_: dict[int, FloatArray]
 
     @abstractmethod
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
@@ -178,9 +178,11 @@ class DensityModel(ABC):
     def cell_probability(self, window: int, category: int | None = None) -> FloatArray:
         """(N,) probabilities of the cells in one window; sums to one."""
         table = self.probability_
-        if category is not None:
-            table = self.category_probability_.get(category, table)
         row: FloatArray = table[window % len(table)] if len(table) > 1 else table[0]
+        ratio = None if category is None else self.category_ratio_.get(category)
+        if ratio is not None:
+            row = row * ratio
+            row = row / row.sum()
         return row
 
     def log_density(
@@ -188,17 +190,17 @@ class DensityModel(ABC):
     ) -> FloatArray:
         """(n,) natural-log density per km2 at cells `rows` (>= 0) in the given windows.
 
-        With `category` each incident is scored by its own category's table where there is one.
+        With `category` each incident is scored by its own category's density where there is one.
         """
         table = self.probability_
         window_row = window.astype(np.int64) if len(table) > 1 else np.zeros(len(rows), np.int64)
-        probability = table[window_row, rows]
+        log_probability = np.log(table[window_row, rows])
         if category is not None:
-            for code, own in self.category_probability_.items():
+            for code, ratio in self.category_ratio_.items():
                 mine = category == code
-                own_row = window_row[mine] if len(own) > 1 else np.zeros(int(mine.sum()), np.int64)
-                probability[mine] = own[own_row, rows[mine]]
-        result: FloatArray = np.log(probability) - np.log(self.area_km2_[rows])
+                total = (table @ ratio)[window_row[mine]]
+                log_probability[mine] += np.log(ratio[rows[mine]]) - np.log(total)
+        result: FloatArray = log_probability - np.log(self.area_km2_[rows])
         return result
 
 

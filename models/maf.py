@@ -16,6 +16,7 @@ from models.base import (
     normalised,
 )
 from models.flows.correction import FlowCorrection
+from models.flows.neural import NeuralCorrection
 from models.flows.presets import paper_preset, window_preset
 from models.flows.windows import WindowFlows, WindowSettings
 from models.kde import MultiKde
@@ -26,27 +27,30 @@ MIN_INCIDENTS = 100
 
 
 class Maf(DensityModel):
-    """A city-wide backbone and a conditional flow that learns what each window changes about it.
+    """A city-wide backbone and an autoregressive flow that learns what time changes about it.
 
     Args:
-        settings: of `FlowCorrection`.
+        network: None fits the flow's slopes on the cells themselves (`models.flows.correction`);
+            settings of `NeuralCorrection` have a network of the window give them.
     """
 
     name: ClassVar[str] = "maf"
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
+    def __init__(self, network: Mapping[str, Any] | None = None) -> None:
+        self.network = network
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Fit the backbone, then the correction."""
         self.backbone_ = MultiKde().fit(incidents, cells, context.part(0, 0.2, "backbone: "))
         backbone = self.backbone_.probability_[0]
-        self.correction_ = FlowCorrection(**self.settings).fit(
-            incidents, cells, backbone, context.part(0.2, 1)
-        )
+        correction = FlowCorrection() if self.network is None else NeuralCorrection(**self.network)
+        correction.fit(incidents, cells, backbone, context.part(0.2, 1))
+        self.correction_ = correction
+        self.drift_ratio_ = correction.drift_ratio_
+        self.hour_ratio_ = correction.ratio_ / correction.drift_ratio_
         self.area_km2_ = cells.area_km2
-        self.probability_ = normalised(self.correction_.ratio_ * backbone, self.area_km2_, 0.0)
-        self.category_probability_ = {}
+        self.probability_ = normalised(correction.ratio_ * backbone, self.area_km2_, 0.0)
+        self.category_ratio_ = {}
         return self
 
     def report(self) -> Mapping[str, Any]:
@@ -73,7 +77,7 @@ class MafWindow(DensityModel):
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Train all windows' flows; with fewer than `MIN_INCIDENTS` the backbone stands in."""
         self.area_km2_ = cells.area_km2
-        self.category_probability_ = {}
+        self.category_ratio_ = {}
         known, cell = inside(incidents, cells, context.cutoff_s)
         if len(known) < MIN_INCIDENTS:
             backbone = MultiKde().fit(incidents, cells, context)

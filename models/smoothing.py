@@ -98,7 +98,8 @@ class Smoother:
         self.sites = sites
         self.cells = cells
         self._operators: dict[float, csr_array] = {}
-        self._inside: dict[float, FloatArray] = {}
+        self._kept_sites: dict[float, FloatArray] = {}
+        self._kept_cells: dict[float, FloatArray] = {}
 
     @cached_property
     def _fill(self) -> FloatArray:
@@ -138,15 +139,15 @@ class Smoother:
             kept = self._kept(bandwidth_m)[self.sites.cell]
         else:
             self._operator(bandwidth_m)
-            kept = self._inside[bandwidth_m]
+            kept = self._kept_sites[bandwidth_m]
         return float(np.clip(1.0 - (weights * kept).sum() / total, 0.0, 1.0))
 
     def _kept(self, bandwidth_m: float) -> FloatArray:
         """(N,) share of a kernel centred in each cell that stays inside."""
-        if bandwidth_m not in self._inside:
+        if bandwidth_m not in self._kept_cells:
             kept = self._blur(self._fill, bandwidth_m)
-            self._inside[bandwidth_m] = np.maximum(kept, 1e-6)
-        return self._inside[bandwidth_m]
+            self._kept_cells[bandwidth_m] = np.maximum(kept, 1e-6)
+        return self._kept_cells[bandwidth_m]
 
     def _blur(self, mass: FloatArray, bandwidth_m: float) -> FloatArray:
         """(..., N) Gaussian filter on the squares; the spread within a square is allowed for."""
@@ -168,7 +169,7 @@ class Smoother:
             scale = np.repeat(1.0 / np.maximum(kept, 1e-12), np.diff(raw.indptr))
             raw.data *= scale
             self._operators[bandwidth_m] = raw
-            self._inside[bandwidth_m] = np.minimum(kept, 1.0)
+            self._kept_sites[bandwidth_m] = np.minimum(kept, 1.0)
         return self._operators[bandwidth_m]
 
     def _raw_operator(self, bandwidth_m: float) -> csr_array:

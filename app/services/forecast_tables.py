@@ -38,25 +38,29 @@ class TableReader:
         missing = [w for w, table in found.items() if table is None]
         if missing:
             for window, table in zip(missing, self._read(version, code, missing), strict=True):
-                probability = table.astype(np.float64)
-                probability /= probability.sum()
+                probability = table / table.sum()
                 found[window] = probability
                 self.cache.put(keys[window], probability, probability.nbytes)
         return {w: table for w, table in found.items() if table is not None}
 
-    def _read(self, version: LoadedVersion, code: int, windows: list[int]) -> NDArray[np.float32]:
+    def _read(self, version: LoadedVersion, code: int, windows: list[int]) -> FloatArray:
+        """(len(windows), N): the city's probabilities, times the category's ratio where it has one."""
         record = version.record
         with self.engine.connect() as connection:
+
+            def stored(category_code: int) -> FloatArray:
+                table = read_probabilities(
+                    connection, record.region_key, record.version, category_code, windows
+                )
+                return table.astype(np.float64)
+
+            city = stored(ALL_CATEGORIES)
+            if code == ALL_CATEGORIES:
+                return city
             try:
-                return read_probabilities(
-                    connection, record.region_key, record.version, code, windows
-                )
-            except NotFound:
-                if code == ALL_CATEGORIES:
-                    raise
-                return read_probabilities(
-                    connection, record.region_key, record.version, ALL_CATEGORIES, windows
-                )
+                return city * stored(code)
+            except NotFound:  # too rare for a ratio of its own: it goes by the city's density
+                return city
 
     def mixed(
         self, version: LoadedVersion, code: int, windows: NDArray[Any], mean: FloatArray

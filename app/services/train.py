@@ -252,8 +252,9 @@ def _promote_if_due(
 
 
 def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
-    """Category code -> (W, N) probabilities, with `ALL_CATEGORIES` for the model's main table."""
-    return {registry.ALL_CATEGORIES: model.probability_, **model.category_probability_}
+    """(W, N) probabilities under `ALL_CATEGORIES`, (1, N) ratios to them under categories' codes."""
+    ratios = {code: ratio[None, :] for code, ratio in model.category_ratio_.items()}
+    return {registry.ALL_CATEGORIES: model.probability_, **ratios}
 
 
 def provenance(context: FitContext, started: float) -> dict[str, Any]:

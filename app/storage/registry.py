@@ -118,7 +118,8 @@ def register_version(
 
     Args:
         new: its artifact and grid are stored already, in the same transaction.
-        tables: category code (`ALL_CATEGORIES` for all) -> (W, N) probabilities, W = 1 or 168.
+        tables: (W, N) probabilities, W = 1 or 168, under `ALL_CATEGORIES`; (1, N) ratios to them
+            under the codes of categories.
 
     A version that exists already (same data, seed, settings: same artifact) is left as it is.
     """
@@ -144,7 +145,7 @@ def _insert_table(
             "version": new.version,
             "category_code": code,
             "window": window,
-            "probability": row.astype("<f4").tobytes(),
+            "cell_values": row.astype("<f4").tobytes(),
         }
         for window, row in zip(windows, table, strict=True)
     ]
@@ -255,14 +256,14 @@ def read_probabilities(
     category_code: int,
     windows: Sequence[int],
 ) -> NDArray[np.float32]:
-    """(len(windows), N) float32 probabilities of a version's cells.
+    """(len(windows), N) float32 probabilities of a version's cells, or a category's ratios to them.
 
     Raises:
         NotFound: the version keeps no table for that category.
     """
     wanted = sorted({*windows, ANY_WINDOW})
     rows = connection.execute(
-        select(forecast_grids.c.window, forecast_grids.c.probability).where(
+        select(forecast_grids.c.window, forecast_grids.c.cell_values).where(
             forecast_grids.c.region_key == region_key,
             forecast_grids.c.version == version,
             forecast_grids.c.category_code == category_code,
@@ -276,13 +277,3 @@ def read_probabilities(
     if missing:
         raise NotFound(f"version {version} holds no forecast for window {missing[0]}")
     return np.stack([found[w] for w in windows])
-
-
-def read_probability(
-    connection: Connection, region_key: int, version: str, category_code: int, window: int
-) -> NDArray[np.float32]:
-    """(N,) float32 probabilities of one window; see `read_probabilities`."""
-    row: NDArray[np.float32] = read_probabilities(
-        connection, region_key, version, category_code, [window]
-    )[0]
-    return row

@@ -217,7 +217,7 @@ forecast_grids = Table(
     # -1: the same density in all windows.
     Column("window", SmallInteger, primary_key=True),
     # Little-endian float32 probabilities of the grid's cells, in the order of their ids.
-    Column("probability", LargeBinary, nullable=False),
+    Column("cell_values", LargeBinary, nullable=False),
     ForeignKeyConstraint(
         ["region_key", "version"],
         ["model_versions.region_key", "model_versions.version"],

@@ -395,7 +395,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("category_code", sa.SmallInteger(), nullable=False),
         sa.Column("window", sa.SmallInteger(), nullable=False),
-        sa.Column("probability", sa.LargeBinary(), nullable=False),
+        sa.Column("cell_values", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["region_key", "version"],
             ["model_versions.region_key", "model_versions.version"],

@@ -91,12 +91,11 @@ def _tables(
     model: DensityModel, window: NDArray[Any], category: NDArray[Any] | None
 ) -> Iterator[tuple[FloatArray, IntArray]]:
     """Each (N,) table that some incident meets, and those incidents."""
-    own: dict[int, FloatArray] = {}
     code = np.full(len(window), -1, np.int64)
     if category is not None:
-        own = model.category_probability_
-        code = np.where(np.isin(category, list(own)), category.astype(np.int64), -1)
-    by_window = len(model.probability_) > 1 or any(len(t) > 1 for t in own.values())
+        known = np.isin(category, list(model.category_ratio_))
+        code = np.where(known, category.astype(np.int64), -1)
+    by_window = len(model.probability_) > 1
     key = window.astype(np.int64) if by_window else np.zeros(len(window), np.int64)
     pairs, group = np.unique(np.stack([key, code], axis=1), axis=0, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")

@@ -31,6 +31,8 @@ class Served:
     data: TrainingData
     tables: np.ndarray
     """(168, N) true probabilities: model `truth`; `old` has another order of windows."""
+    ratio: np.ndarray
+    """(N,) what category 1 changes about `tables`."""
 
     @property
     def grid(self):
@@ -74,7 +76,8 @@ def served(engine, settings, town):
     data = load_training_data(engine, key, until=NEW)
     truth = synthetic_city().cell_probability(data.grid)
     register(engine, data, "truth", OLD, {-1: np.roll(truth, 5, axis=0)})
-    register(engine, data, "truth", NEW, {-1: truth, 1: truth[::-1]}, promote=True)
+    ratio = np.random.default_rng(5).gamma(2.0, size=(1, truth.shape[1]))
+    register(engine, data, "truth", NEW, {-1: truth, 1: ratio}, promote=True)
     register(engine, data, "flat", NEW, {-1: truth.mean(axis=0, keepdims=True)})
     with TestClient(create_app(settings, engine)) as client:
-        yield Served(client, engine, data, truth)
+        yield Served(client, engine, data, truth, ratio[0])

@@ -146,7 +146,7 @@ def test_no_model_sees_an_incident_at_or_after_its_origin(incidents, grid, origi
     tables = []
     for history in (incidents, with_changed_future(incidents, origin_s, 9)):
         fitted = unfitted(model).fit(history, grid, context)
-        tables.append((fitted.probability_, fitted.category_probability_))
+        tables.append((fitted.probability_, fitted.category_ratio_))
     np.testing.assert_array_equal(tables[0][0], tables[1][0])
     assert tables[0][1].keys() == tables[1][1].keys()
     for code, table in tables[0][1].items():

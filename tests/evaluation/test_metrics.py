@@ -84,8 +84,8 @@ def test_promised_is_uniform_when_the_density_is_right(fixed_model):
 
 
 def test_categories_meet_their_own_table(fixed_model):
-    own = {1: np.array([[0.1, 0.1, 0.8]]), 2: np.tile([0.05, 0.9, 0.05], (168, 1))}
-    model = fixed_model([0.8, 0.1, 0.1], category_probability=own)
+    ratio = {1: np.array([0.5, 4.0, 32.0]), 2: np.array([1.0, 144.0, 8.0])}
+    model = fixed_model([0.8, 0.1, 0.1], category_ratio=ratio)
     rows, window = np.array([2, 2, 1, 0]), np.array([5, 5, 7, 9])
     scored = score_incidents(model, rows, window, category=np.array([0, 1, 2, 3]))
     np.testing.assert_allclose(scored.log_density, np.log([0.1, 0.8, 0.9, 0.8]))

@@ -1,0 +1,65 @@
+"""Gaussian-process priors over hours of the week and over time, as features of finite rank.
+
+A field that is a sum of `features[w, r] * A[r, place]` with A independent standard normal has the
+covariance `features @ features.T` between rows: the leading eigenvectors of a kernel matrix, scaled
+by the roots of their eigenvalues, give that kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.base import HOURS_PER_DAY, N_WINDOWS, FloatArray
+
+_SATURDAY = 5
+
+
+def leading_features(covariance: FloatArray, rank: int) -> FloatArray:
+    """(W, R) features whose products approximate a covariance (W, W) best; R <= rank.
+
+    >>> covariance = np.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> features = leading_features(covariance, 5)
+    >>> bool(np.allclose(features @ features.T, covariance))
+    True
+    """
+    value, vector = np.linalg.eigh(covariance)
+    value, vector = value[::-1][:rank], vector[:, ::-1][:, :rank]
+    return np.asarray(vector * np.sqrt(np.maximum(value, 0.0)), np.float64)
+
+
+def hour_covariance(length_hours: float, like_days: float, other_days: float) -> FloatArray:
+    """(168, 168) prior covariance of what hours of the week differ in from their mean.
+
+    A periodic kernel over the hours of the day (MacKay 1998), times a similarity of days, with the
+    mean over the week taken out.
+
+    Args:
+        length_hours: over which hours resemble each other.
+        like_days: correlation of two weekdays, and of Saturday and Sunday.
+        other_days: correlation of a weekday and a weekend day.
+    """
+    hour, day = np.arange(N_WINDOWS) % HOURS_PER_DAY, np.arange(N_WINDOWS) // HOURS_PER_DAY
+    angle = np.pi * (hour[:, None] - hour) / HOURS_PER_DAY
+    width = 2 * np.pi * length_hours / HOURS_PER_DAY
+    kernel = np.exp(-2 * (np.sin(angle) / width) ** 2)
+    weekend = day >= _SATURDAY
+    of_day = np.where(weekend[:, None] == weekend, like_days, other_days)
+    kernel = kernel * np.where(day[:, None] == day, 1.0, of_day)
+    kernel = kernel - kernel.mean(axis=0)
+    return np.asarray(kernel - kernel.mean(axis=1, keepdims=True), np.float64)
+
+
+def drift_covariance(age_days: FloatArray, scales: Sequence[tuple[float, float]]) -> FloatArray:
+    """(K, K) covariance of Ornstein-Uhlenbeck processes at ages (K,).
+
+    Args:
+        age_days: negative: in the future.
+        scales: (memory in days, variance) of each process.
+    """
+    apart = np.abs(age_days[:, None] - age_days)
+    total = np.zeros_like(apart)
+    for memory_days, variance in scales:
+        total += variance * np.exp(-apart / memory_days)
+    return total
