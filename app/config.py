@@ -46,6 +46,8 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = 1 << 30
     """Decoded bytes of one upload."""
+    max_gzip_expansion: int = 100
+    """Decoded bytes per compressed one; incident files reach 5 to 30."""
     body_idle_timeout_s: float = 15.0
     max_samples: int = 10_000
     max_concurrent_requests: int = 64

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -59,6 +61,10 @@ def local_workers(settings: Settings, count: int) -> Iterator[None]:
                 process.kill()
 
 
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
 def run_service(settings: Settings, workers: int, processes: int) -> None:
     """Serve until stopped, with local workers beside."""
     if not is_loopback(settings.host) and not settings.allow_open_access:
@@ -67,6 +73,8 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
             "put a proxy that authenticates in front and set HOTSLOT_ALLOW_OPEN_ACCESS=1",
             field="host",
         )
+    # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
+    signal.signal(signal.SIGTERM, _leave)
     with opened(settings), local_workers(settings, workers):
         console.print(f"hotslot on http://{settings.host}:{settings.port}  (stop: Ctrl-C)")
         os.environ["HOTSLOT_HOME"] = str(settings.home)

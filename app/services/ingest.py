@@ -90,7 +90,9 @@ def ingest(
         )
     digest = hashlib.sha256()
     raw = _watched(body, digest.update, progress)
-    chunks = decoded(raw, source.content_encoding, settings.max_body_bytes)
+    chunks = decoded(
+        raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
+    )
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         replay = _replay(connection, region, source, raw, digest.hexdigest)

@@ -40,6 +40,9 @@ ALIASES = {
 }
 MAX_JSON_ROW_CHARS = 1 << 20
 
+EXPANSION_FLOOR_BYTES = 4 << 20
+"""A small body may expand to this whatever its ratio."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -50,17 +53,23 @@ class Block:
     broken: Mapping[int, str]
 
 
-def decoded(chunks: Iterator[bytes], encoding: str | None, limit_bytes: int) -> Iterator[bytes]:
+def decoded(
+    chunks: Iterator[bytes], encoding: str | None, limit_bytes: int, max_expansion: int
+) -> Iterator[bytes]:
     """The body without its Content-Encoding, capped.
+
+    Args:
+        limit_bytes: decoded bytes allowed.
+        max_expansion: decoded bytes allowed per compressed one, past `EXPANSION_FLOOR_BYTES`.
 
     Raises:
         InvalidInput: unknown encoding, damaged data.
-        LimitExceeded: more decoded bytes than allowed.
+        LimitExceeded: more decoded bytes than allowed, or a bomb.
     """
     if encoding in (None, "", "identity"):
         yield from _capped(chunks, limit_bytes)
     elif encoding in ("gzip", "x-gzip"):
-        yield from _capped(_gunzipped(chunks), limit_bytes)
+        yield from _capped(_gunzipped(chunks, max_expansion), limit_bytes)
     else:
         raise InvalidInput(f"Content-Encoding {encoding!r} is not known; use gzip", code="encoding")
 
@@ -74,13 +83,21 @@ def _capped(chunks: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _gunzipped(chunks: Iterator[bytes], max_expansion: int) -> Iterator[bytes]:
     engine = zlib.decompressobj(31)
+    n_in = n_out = 0
     try:
         for chunk in chunks:
             data = chunk
             while data:
                 out = engine.decompress(data, READ_BYTES)
+                n_in += len(data) - len(engine.unconsumed_tail)
+                n_out += len(out)
+                if n_out > max(EXPANSION_FLOOR_BYTES, max_expansion * n_in):
+                    raise LimitExceeded(
+                        f"expands more than {max_expansion} times: not plausible for incidents",
+                        code="too_large",
+                    )
                 if out:
                     yield out
                 data = engine.unconsumed_tail

@@ -103,3 +103,10 @@ def test_a_bomb_is_capped(engine, settings, region):
             gzip.compress(b"occurred_at,longitude,latitude\n" + b"x,,\n" * (1 << 20)),
             content_encoding="gzip",
         )
+
+
+def test_what_expands_implausibly_is_refused_before_it_is_read(engine, settings, region):
+    row = b"2024-01-01T00:00:00Z,-79.4,43.7\n"
+    bomb = gzip.compress(b"occurred_at,longitude,latitude\n" + row * 400_000)
+    with pytest.raises(LimitExceeded, match="expands"):
+        send(engine, settings, region, bomb, content_encoding="gzip")

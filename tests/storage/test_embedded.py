@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from app.storage.artifacts import ArtifactCorrupt, pack, unpack
-from app.storage.embedded import ensure_running, release
+from app.storage.embedded import data_directory, ensure_running, release
 from app.storage.tables import metadata
 
 
@@ -38,6 +39,26 @@ def test_acknowledged_rows_survive_kill_and_others_are_refused(tmp_path: Path):
         wrong = ensure_running(tmp_path).replace("hotslot:", "hotslot:x", 1)
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(wrong, connect_timeout=5)
+    finally:
+        release(tmp_path)
+
+
+def test_a_killed_server_comes_back_by_itself(tmp_path: Path):
+    url = ensure_running(tmp_path)
+    try:
+        postmaster = (data_directory(tmp_path) / "postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(postmaster), signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(url, connect_timeout=5).close()
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            else:
+                break
+        again = (data_directory(tmp_path) / "postmaster.pid").read_text().splitlines()[0]
+        assert again != postmaster
     finally:
         release(tmp_path)
 

@@ -1,0 +1,45 @@
+"""`make drills`: every drill, a table of what was reached, and a line `RESULT drills ...`.
+
+HOTSLOT_DRILL_REPEATS=3 makes a quick round; names as arguments choose single drills.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.cities import machine
+from benchmarks.drills import abuse, jobs, uploads
+
+ALL = (*uploads.DRILLS, *jobs.DRILLS, *abuse.DRILLS)
+
+
+def main(names: list[str]) -> int:
+    """Run the drills of these names (all without one); 0 when all pass."""
+    chosen = [d for d in ALL if not names or d.id in names]
+    console = Console()
+    console.print(machine())
+    table = Table("id", "what happens", "goal", "reached", "seconds", "")
+    passed = 0
+    for drill in chosen:
+        started = time.perf_counter()
+        try:
+            good, reached = drill.run()
+        except Exception as error:  # a drill that cannot be acted out has failed, the others go on
+            good, reached = False, f"{type(error).__name__}: {error}"
+        passed += good
+        seconds = f"{time.perf_counter() - started:.0f}"
+        table.add_row(
+            drill.id, drill.what, drill.goal, reached, seconds, "pass" if good else "FAIL"
+        )
+        console.print(f"{drill.id}: {'pass' if good else 'FAIL'}: {reached}", highlight=False)
+    console.print(table)
+    print(f"RESULT drills passed={passed} failed={len(chosen) - passed}")
+    return 0 if passed == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
