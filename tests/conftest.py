@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    # Test processes run side by side: more threads than cores make small fits ten times slower.
+    os.environ.setdefault(_name, "1")
+
 import json
 import uuid
 from pathlib import Path

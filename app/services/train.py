@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, text
 
@@ -133,6 +134,7 @@ def execute_training(
         progress=progress,
         cancelled=cancelled,
     )
+    torch.set_num_threads(context.n_threads)
     validation = None
     fit_from = 0.05
     if request.validate:
