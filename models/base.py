@@ -145,6 +145,35 @@ class FitContext:
         )
 
 
+@dataclass(frozen=True)
+class CategoryDensity:
+    """One category's density, told by what it changes about every window's.
+
+    Its probabilities are a mixture: a part that follows the hours, proportional to the window's
+    probabilities times `ratio`, and a part that is the same at all hours, `fixed`.
+
+    Args:
+        ratio: (N,) positive.
+        fixed: (N,) sums to that part's share, 0..1; the other part has the rest.
+    """
+
+    ratio: FloatArray
+    fixed: FloatArray
+
+    def given(self, probability: FloatArray) -> FloatArray:
+        """(..., N) the category's probabilities where the window's are `probability` (..., N)."""
+        tilted = probability * self.ratio
+        share = (1.0 - self.fixed.sum()) / tilted.sum(axis=-1, keepdims=True)
+        result: FloatArray = share * tilted + self.fixed
+        return result
+
+    def at(self, table: FloatArray, window: IntArray, rows: IntArray) -> FloatArray:
+        """(n,) the same for single cells `rows` under rows `window` of a table (W, N)."""
+        share = (1.0 - self.fixed.sum()) / (table @ self.ratio)
+        result: FloatArray = share[window] * table[window, rows] * self.ratio[rows]
+        return result + self.fixed[rows]
+
+
 class DensityModel(ABC):
     """A forecast of where incidents fall, per window, on the cells of a study area.
 
@@ -152,8 +181,7 @@ class DensityModel(ABC):
 
     * `probability_` (W, N) float64, W = 168, or 1 when all windows share one density; rows sum to
       one: the probability of each cell given that an incident happens in the window.
-    * `category_ratio_` {category code: (N,)}: what a category changes, where the model tells them
-      apart: its probabilities in a window are the window's times this, normalised.
+    * `category_density_` {category code: CategoryDensity}, where the model tells them apart.
     * `area_km2_` (N,) the cells' areas, kept from `fit`.
     """
 
@@ -161,7 +189,7 @@ class DensityModel(ABC):
 
     probability_: FloatArray
     area_km2_: FloatArray
-    category_ratio_: dict[int, FloatArray]
+    category_density_: dict[int, CategoryDensity]
 
     @abstractmethod
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
@@ -179,11 +207,8 @@ class DensityModel(ABC):
         """(N,) probabilities of the cells in one window; sums to one."""
         table = self.probability_
         row: FloatArray = table[window % len(table)] if len(table) > 1 else table[0]
-        ratio = None if category is None else self.category_ratio_.get(category)
-        if ratio is not None:
-            row = row * ratio
-            row = row / row.sum()
-        return row
+        own = None if category is None else self.category_density_.get(category)
+        return row if own is None else own.given(row)
 
     def log_density(
         self, rows: IntArray, window: NDArray[Any], category: NDArray[Any] | None = None
@@ -196,10 +221,9 @@ class DensityModel(ABC):
         window_row = window.astype(np.int64) if len(table) > 1 else np.zeros(len(rows), np.int64)
         log_probability = np.log(table[window_row, rows])
         if category is not None:
-            for code, ratio in self.category_ratio_.items():
+            for code, own in self.category_density_.items():
                 mine = category == code
-                total = (table @ ratio)[window_row[mine]]
-                log_probability[mine] += np.log(ratio[rows[mine]]) - np.log(total)
+                log_probability[mine] = np.log(own.at(table, window_row[mine], rows[mine]))
         result: FloatArray = log_probability - np.log(self.area_km2_[rows])
         return result
 

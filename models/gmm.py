@@ -56,7 +56,7 @@ class Gmm(DensityModel):
         """Fit all windows; one with fewer than 10 incidents takes the fit of all incidents."""
         known, _ = inside(incidents, cells, context.cutoff_s)
         self.area_km2_ = cells.area_km2
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         places = np.column_stack(
             [
                 (known.x_m.astype(np.float64) - cells.x0_m) / 1000.0,

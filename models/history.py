@@ -74,7 +74,7 @@ class History(DensityModel):
             probability = now * boosting.predict(table.features(context.cutoff_s, now))
         self.area_km2_ = cells.area_km2
         self.probability_ = normalised(probability, self.area_km2_)[None, :]
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self
 
     def _origins(self, known: Incidents, cutoff_s: int) -> list[int]:

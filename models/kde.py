@@ -93,7 +93,7 @@ class PooledKde(DensityModel):
         self.probability_ = normalised(smoother.smooth(count, self.bandwidth_m_), self.area_km2_)[
             None, :
         ]
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self
 
     def _choose(self, known: Incidents, smoother: Smoother, folds: Sequence[Fold]) -> float:
@@ -157,7 +157,7 @@ class MultiKde(DensityModel):
         )
         self.area_km2_ = cells.area_km2
         self.probability_ = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)[None, :]
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self
 
     def _components(
@@ -211,7 +211,7 @@ class WindowKde(DensityModel):
         self.factor_m_ = self._choose(known, smoother, folds, context)
         self.area_km2_ = cells.area_km2
         self.probability_ = self._tables(known, smoother, slice(None), self.factor_m_)
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self
 
     def _choose(

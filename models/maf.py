@@ -50,7 +50,7 @@ class Maf(DensityModel):
         self.hour_ratio_ = correction.ratio_ / correction.drift_ratio_
         self.area_km2_ = cells.area_km2
         self.probability_ = normalised(correction.ratio_ * backbone, self.area_km2_, 0.0)
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self
 
     def report(self) -> Mapping[str, Any]:
@@ -77,7 +77,7 @@ class MafWindow(DensityModel):
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Train all windows' flows; with fewer than `MIN_INCIDENTS` the backbone stands in."""
         self.area_km2_ = cells.area_km2
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         known, cell = inside(incidents, cells, context.cutoff_s)
         if len(known) < MIN_INCIDENTS:
             backbone = MultiKde().fit(incidents, cells, context)

@@ -59,7 +59,7 @@ class RecentKde(DensityModel):
         fitted = self._components(known, sites, Smoother(sites, cells), folds, context)
         self.weights_ = self._weigh(fitted, known, sites, folds)
         self.probability_ = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)[None, :]
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self
 
     def _components(

@@ -66,7 +66,7 @@ class Sepp(DensityModel):
         known, cell = inside(incidents, cells, context.cutoff_s)
         backbone = MultiKde().fit(known, cells, context.part(0, 0.3)).probability_[0]
         self.area_km2_ = cells.area_km2
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         self.process_ = self._learn(known, cell, cells, context.part(0.3, 0.9))
         self.triggered_share_ = 0.0
         probability = backbone

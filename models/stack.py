@@ -24,7 +24,7 @@ from models.base import (
     Incidents,
     normalised,
 )
-from models.flows.categories import fit_category_ratios
+from models.categories import Categories, Moment
 from models.folds import inner_folds, mixture_weights
 from models.history import History
 from models.maf import Maf
@@ -58,22 +58,25 @@ class Stack(DensityModel):
         self.area_km2_ = cells.area_km2
         held_out: list[FloatArray] = [np.ones((0, len(COMPONENTS)))]
         steps = len(folds) + 1
-        for place, fold in enumerate(folds):
+        past: Moment | None = None
+        for place, fold in enumerate(reversed(folds)):
             part = context.part(0.9 * place / steps, 0.9 * (place + 1) / steps, f"{place + 1}: ")
             then = replace(part, cutoff_s=fold.origin_s)
             tables, _ = _components(known.take(fold.train), cells, then)
             window = known.window[fold.test].astype(np.int64)
             held_out.append(tables[:, window, cell[fold.test]].T.astype(np.float64))
+            past = past or Moment(fold.origin_s, tables[0].astype(np.float64))
         self.weights_ = mixture_weights(np.concatenate(held_out), _prior())
         tables, self.component_reports_ = _components(
             known, cells, context.part(0.9 * len(folds) / steps, 0.9)
         )
         mixed = np.einsum("k,kwn->wn", self.weights_, tables)
         self.probability_ = normalised(mixed, self.area_km2_, 0.0)
-        city = self.probability_.mean(axis=0)
-        self.category_ratio_ = fit_category_ratios(
-            known, cells, city, context.part(0.9, 1.0, "categories: ")
+        now = Moment(context.cutoff_s, self.probability_)
+        self.categories_ = Categories().fit(
+            known, cells, now, past or now, context.part(0.9, 1.0, "categories: ")
         )
+        self.category_density_ = self.categories_.density_
         return self
 
     def report(self) -> Mapping[str, Any]:
@@ -81,7 +84,7 @@ class Stack(DensityModel):
         return {
             "weights": dict(zip(COMPONENTS, map(float, self.weights_.round(4)), strict=True)),
             "validation_periods": self.n_folds_used_,
-            "categories": len(self.category_ratio_),
+            "category_weights": {str(c): w for c, w in self.categories_.weights_.items()},
             "components": self.component_reports_,
         }
 

@@ -17,5 +17,5 @@ class Uniform(DensityModel):
         context.report(1.0, "uniform")
         self.area_km2_ = cells.area_km2
         self.probability_ = (cells.area_km2 / cells.area_km2.sum())[None, :]
-        self.category_ratio_ = {}
+        self.category_density_ = {}
         return self

@@ -12,8 +12,13 @@ from sqlalchemy import Engine
 from app.domain.errors import NotFound
 from app.services.cache import BoundedCache
 from app.services.forecast_types import LoadedVersion
-from app.storage.registry import ALL_CATEGORIES, read_probabilities
-from models.base import FloatArray
+from app.storage.registry import (
+    ALL_CATEGORIES,
+    FIXED_ROW,
+    RATIO_ROW,
+    read_probabilities,
+)
+from models.base import CategoryDensity, FloatArray
 
 
 class TableReader:
@@ -44,23 +49,24 @@ class TableReader:
         return {w: table for w, table in found.items() if table is not None}
 
     def _read(self, version: LoadedVersion, code: int, windows: list[int]) -> FloatArray:
-        """(len(windows), N): the city's probabilities, times the category's ratio where it has one."""
+        """(len(windows), N): the city's probabilities, or what a category makes of them."""
         record = version.record
         with self.engine.connect() as connection:
 
-            def stored(category_code: int) -> FloatArray:
+            def stored(category_code: int, rows: list[int]) -> FloatArray:
                 table = read_probabilities(
-                    connection, record.region_key, record.version, category_code, windows
+                    connection, record.region_key, record.version, category_code, rows
                 )
                 return table.astype(np.float64)
 
-            city = stored(ALL_CATEGORIES)
+            city = stored(ALL_CATEGORIES, windows)
             if code == ALL_CATEGORIES:
                 return city
             try:
-                return city * stored(code)
-            except NotFound:  # too rare for a ratio of its own: it goes by the city's density
+                ratio, fixed = stored(code, [RATIO_ROW, FIXED_ROW])
+            except NotFound:  # too rare for a density of its own: it goes by the city's
                 return city
+        return CategoryDensity(ratio, fixed).given(city)
 
     def mixed(
         self, version: LoadedVersion, code: int, windows: NDArray[Any], mean: FloatArray

@@ -254,9 +254,9 @@ def _promote_if_due(
 
 
 def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
-    """(W, N) probabilities under `ALL_CATEGORIES`, (1, N) ratios to them under categories' codes."""
-    ratios = {code: ratio[None, :] for code, ratio in model.category_ratio_.items()}
-    return {registry.ALL_CATEGORIES: model.probability_, **ratios}
+    """(W, N) probabilities under `ALL_CATEGORIES`, (2, N) ratio and fixed part under each category."""
+    own = {code: np.stack([d.ratio, d.fixed]) for code, d in model.category_density_.items()}
+    return {registry.ALL_CATEGORIES: model.probability_, **own}
 
 
 def provenance(context: FitContext, started: float) -> dict[str, Any]:

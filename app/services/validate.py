@@ -50,7 +50,7 @@ class StoredModel(DensityModel):
     def __init__(self, probability: FloatArray, area_km2: FloatArray) -> None:
         self.probability_ = normalised(probability, area_km2, floor=0.0)
         self.area_km2_ = area_km2
-        self.category_ratio_ = {}
+        self.category_density_ = {}
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> StoredModel:
         """Nothing to learn: the tables are what was registered."""

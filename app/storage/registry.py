@@ -21,6 +21,8 @@ from app.storage.tables import champions, forecast_grids, grids, model_versions,
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
+RATIO_ROW, FIXED_ROW = 0, 1
+"""In place of windows, for a category: its ratio to the city, its part that is fixed at all hours."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,8 @@ def register_version(
 
     Args:
         new: its artifact and grid are stored already, in the same transaction.
-        tables: (W, N) probabilities, W = 1 or 168, under `ALL_CATEGORIES`; (1, N) ratios to them
-            under the codes of categories.
+        tables: (W, N) probabilities, W = 1 or 168, under `ALL_CATEGORIES`; (2, N) ratio and fixed
+            part under the codes of categories.
 
     A version that exists already (same data, seed, settings: same artifact) is left as it is.
     """
@@ -256,7 +258,7 @@ def read_probabilities(
     category_code: int,
     windows: Sequence[int],
 ) -> NDArray[np.float32]:
-    """(len(windows), N) float32 probabilities of a version's cells, or a category's ratios to them.
+    """(len(windows), N) float32 probabilities of a version's cells, or rows of a category.
 
     Raises:
         NotFound: the version keeps no table for that category.

@@ -93,7 +93,7 @@ def _tables(
     """Each (N,) table that some incident meets, and those incidents."""
     code = np.full(len(window), -1, np.int64)
     if category is not None:
-        known = np.isin(category, list(model.category_ratio_))
+        known = np.isin(category, list(model.category_density_))
         code = np.where(known, category.astype(np.int64), -1)
     by_window = len(model.probability_) > 1
     key = window.astype(np.int64) if by_window else np.zeros(len(window), np.int64)

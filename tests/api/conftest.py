@@ -17,6 +17,7 @@ from app.services.training_data import TrainingData, load_training_data
 from app.storage import registry
 from app.storage.artifacts import pack, store_artifact
 from app.storage.regions import get_region
+from models.base import CategoryDensity
 
 OLD = datetime(2019, 12, 1, tzinfo=UTC)
 NEW = datetime(2019, 12, 25, tzinfo=UTC)
@@ -31,8 +32,8 @@ class Served:
     data: TrainingData
     tables: np.ndarray
     """(168, N) true probabilities: model `truth`; `old` has another order of windows."""
-    ratio: np.ndarray
-    """(N,) what category 1 changes about `tables`."""
+    own: CategoryDensity
+    """What category 1 changes about `tables`."""
 
     @property
     def grid(self):
@@ -76,8 +77,10 @@ def served(engine, settings, town):
     data = load_training_data(engine, key, until=NEW)
     truth = synthetic_city().cell_probability(data.grid)
     register(engine, data, "truth", OLD, {-1: np.roll(truth, 5, axis=0)})
-    ratio = np.random.default_rng(5).gamma(2.0, size=(1, truth.shape[1]))
-    register(engine, data, "truth", NEW, {-1: truth, 1: ratio}, promote=True)
+    own = CategoryDensity(np.random.default_rng(5).gamma(2.0, size=truth.shape[1]), 0.25 * truth[4])
+    register(
+        engine, data, "truth", NEW, {-1: truth, 1: np.stack([own.ratio, own.fixed])}, promote=True
+    )
     register(engine, data, "flat", NEW, {-1: truth.mean(axis=0, keepdims=True)})
     with TestClient(create_app(settings, engine)) as client:
-        yield Served(client, engine, data, truth, ratio[0])
+        yield Served(client, engine, data, truth, own)

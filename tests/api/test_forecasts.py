@@ -134,8 +134,8 @@ def test_categories_have_their_own_tables_and_shares(served):
     totals = [get(served, "density", window=20, category=n)["expected_total"] for n in names]
     assert sum(totals) == pytest.approx(get(served, "density", window=20)["expected_total"])
     own = get(served, "density", window=20, category=names[1])["cells"]["probability"]
-    expected = served.tables[20] * served.ratio
-    np.testing.assert_allclose(own, expected / expected.sum(), rtol=1e-5, atol=1e-9)
+    expected = served.own.given(served.tables[20])
+    np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-9)
     rare = get(served, "density", window=20, category=names[0])["cells"]["probability"]
     np.testing.assert_allclose(rare, served.tables[20], rtol=1e-5, atol=1e-9)
     assert problem(served, "density", window=20, category="none")["status"] == 404

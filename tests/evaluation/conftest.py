@@ -17,11 +17,11 @@ class Fixed(DensityModel):
 
     name = "fixed"
 
-    def __init__(self, probability, area_km2=None, category_ratio=None):
+    def __init__(self, probability, area_km2=None, category_density=None):
         self.probability_ = np.atleast_2d(np.asarray(probability, float))
         n_cells = self.probability_.shape[1]
         self.area_km2_ = np.ones(n_cells) if area_km2 is None else np.asarray(area_km2, float)
-        self.category_ratio_ = category_ratio or {}
+        self.category_density_ = category_density or {}
 
     def fit(self, incidents, cells, context):
         return self

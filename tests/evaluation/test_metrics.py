@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.base import CategoryDensity
 from models.evaluation.metrics import (
     area_shares,
     cap_curve,
@@ -84,11 +85,14 @@ def test_promised_is_uniform_when_the_density_is_right(fixed_model):
 
 
 def test_categories_meet_their_own_table(fixed_model):
-    ratio = {1: np.array([0.5, 4.0, 32.0]), 2: np.array([1.0, 144.0, 8.0])}
-    model = fixed_model([0.8, 0.1, 0.1], category_ratio=ratio)
+    own = {
+        1: CategoryDensity(np.array([0.5, 4.0, 32.0]), np.zeros(3)),
+        2: CategoryDensity(np.array([1.0, 8.0, 8.0]), np.array([0.0, 0.5, 0.0])),
+    }
+    model = fixed_model([0.8, 0.1, 0.1], category_density=own)
     rows, window = np.array([2, 2, 1, 0]), np.array([5, 5, 7, 9])
     scored = score_incidents(model, rows, window, category=np.array([0, 1, 2, 3]))
-    np.testing.assert_allclose(scored.log_density, np.log([0.1, 0.8, 0.9, 0.8]))
+    np.testing.assert_allclose(scored.log_density, np.log([0.1, 0.8, 0.5 + 0.5 / 3, 0.8]))
     np.testing.assert_array_equal(scored.place, [2, 0, 0, 0])
     plain = score_incidents(model, rows, window)
     np.testing.assert_allclose(plain.log_density, np.log([0.1, 0.1, 0.1, 0.8]))

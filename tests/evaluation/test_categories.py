@@ -1,0 +1,84 @@
+"""A category borrows from the city: it beats its own density alone, and the city's alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.base import DAY_S, FitContext
+from models.catalog import create_model
+from models.evaluation.metrics import score_incidents
+
+START_S = 1_546_300_800
+CUTOFF_S = START_S + 600 * DAY_S
+COMMON, RARE = 0, 1
+WEST_EDGE_M = 604_500.0
+
+
+def _relabelled(incidents, seed):
+    """Two categories that share the city's places; the rare one, 1 in 50, leans to the east."""
+    rng = np.random.default_rng(seed)
+    chance = 0.02 * (1.0 + np.tanh((incidents.x_m - WEST_EDGE_M) / 2_000.0))
+    category = np.where(rng.random(len(incidents)) < chance, RARE, COMMON).astype(np.int16)
+    return replace(incidents, category=category)
+
+
+@pytest.fixture(scope="module")
+def history(city, as_incidents):
+    return _relabelled(as_incidents(city.draw(n_days=600, per_day=30, seed=21)), 4)
+
+
+@pytest.fixture(scope="module")
+def fresh(city, as_incidents, grid):
+    test = _relabelled(as_incidents(city.draw(n_days=200, per_day=300, seed=22)), 5)
+    rows = grid.locate(test.x_m, test.y_m)
+    return test.take(rows >= 0), rows[rows >= 0]
+
+
+@pytest.fixture(scope="module")
+def stack(history, grid):
+    return create_model("stack").fit(history, grid, FitContext(CUTOFF_S))
+
+
+def mean_score(model, rows, test, mine, *, by_category):
+    category = test.category[mine] if by_category else None
+    scored = score_incidents(model, rows[mine], test.window[mine], category)
+    return scored.log_density.mean()
+
+
+def test_a_rare_category_beats_its_own_and_the_citys_density(stack, history, grid, fresh):
+    test, rows = fresh
+    mine = test.category == RARE
+    assert 200 < (history.category == RARE).sum() < 600
+    own = create_model("multi-kde").fit(
+        history.take(history.category == RARE), grid, FitContext(CUTOFF_S)
+    )
+    borrowed = mean_score(stack, rows, test, mine, by_category=True)
+    assert borrowed > mean_score(stack, rows, test, mine, by_category=False) + 0.02
+    assert borrowed > mean_score(own, rows, test, mine, by_category=False) + 0.02
+
+
+def test_a_common_category_loses_nothing_by_being_told_apart(stack, fresh):
+    test, rows = fresh
+    mine = test.category == COMMON
+    apart = mean_score(stack, rows, test, mine, by_category=True)
+    assert apart > mean_score(stack, rows, test, mine, by_category=False) - 0.005
+
+
+def test_a_categorys_density_is_a_distribution_at_every_hour(stack):
+    assert set(stack.category_density_) == {COMMON, RARE}
+    for own in stack.category_density_.values():
+        table = own.given(stack.probability_)
+        assert np.all(table > 0)
+        np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-9)
+        window, rows = np.array([0, 17, 167]), np.array([3, 1, 2])
+        np.testing.assert_allclose(
+            own.at(stack.probability_, window, rows), table[window, rows], rtol=1e-12
+        )
+
+
+def test_weights_of_the_components_are_shares(stack):
+    weights = stack.report()["weights"]
+    assert sum(weights.values()) == pytest.approx(1.0, abs=1e-3)
+    assert all(w >= 0 for w in weights.values())
+    assert stack.report()["validation_periods"] == 2
