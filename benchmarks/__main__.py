@@ -14,6 +14,7 @@ PARTS = (
     "flows-dimensions",
     "flows-cuda",
     "forecast-quality",
+    "category-quality",
     "ingest",
     "serve",
 )
