@@ -82,7 +82,7 @@ class WindowSettings:
         pooled: training of a city-wide flow that all windows of a restart start from; None: each
             starts from nothing.
         ages: which incidents teach, which judge.
-        windows: fit these alone, the same to the bit as among all; the others are uniform.
+        windows: fit these alone, the same as among all up to rounding; the others are uniform.
     """
 
     flow: FlowSettings
