@@ -222,6 +222,10 @@ class Forecast:
             )
         if record.n_incidents < THIN_INCIDENTS:
             found.append(f"thin data: trained on {record.n_incidents} incidents")
+        piles = record.report.get("data", {}).get("default_geocodes", [])
+        if piles:
+            left_out = sum(pile["n_incidents"] for pile in piles)
+            found.append(f"{left_out} incidents at {len(piles)} default geocodes were left out")
         if self.version.region.boundary_derived:
             found.append("the study area was derived from the incidents; no boundary was given")
         return found

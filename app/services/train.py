@@ -198,7 +198,7 @@ def _register(
                 categories=data.categories,
                 settings=request.to_json(),
                 provenance=provenance(context, started),
-                report=dict(model.report()),
+                report={**model.report(), **data_facts(data)},
                 scores=validation.scores if validation else {},
                 counts=counts,
                 gate={},
@@ -257,6 +257,12 @@ def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
     """(W, N) probabilities under `ALL_CATEGORIES`, (2, N) ratio and fixed part under each category."""
     own = {code: np.stack([d.ratio, d.fixed]) for code, d in model.category_density_.items()}
     return {registry.ALL_CATEGORIES: model.probability_, **own}
+
+
+def data_facts(data: TrainingData) -> dict[str, Any]:
+    """What was left out of a fit, for the version's report."""
+    piles = [asdict(pile) for pile in data.piles]
+    return {"data": {"outside_study_area": data.n_outside, "default_geocodes": piles}}
 
 
 def provenance(context: FitContext, started: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.errors import NotReady
 from app.domain.grid import Grid, build_grid
+from app.domain.piles import Pile, find_piles
 from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
 from app.storage.incidents import data_hash, read_columns
 from app.storage.regions import Region, get_region_by_key, set_boundary
@@ -22,7 +23,7 @@ HOUR_S = 3600
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Incidents inside the study area, before the cutoff, sorted by time."""
+    """Incidents inside the study area and off default geocodes, before the cutoff, sorted by time."""
 
     region: Region
     area: StudyArea
@@ -34,6 +35,8 @@ class TrainingData:
     cutoff_s: int
     data_hash: str
     n_outside: int
+    piles: list[Pile]
+    """Default geocodes inside the study area; what lies on them is left out of `incidents`."""
 
 
 def load_training_data(
@@ -67,19 +70,23 @@ def load_training_data(
     rows = grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
     last_s = int(columns.time_s[-1])
+    piles, piled = find_piles(columns.x_m[inside], columns.y_m[inside])
+    kept = inside.copy()
+    kept[inside] = ~piled
     incidents = Incidents(
         columns.x_m, columns.y_m, columns.time_s, columns.window, columns.category
-    ).take(inside)
+    ).take(kept)
     return TrainingData(
         region=region,
         area=area,
         grid=grid,
         incidents=incidents,
-        rows=rows[inside],
+        rows=rows[kept],
         categories=list(columns.category_names),
         cutoff_s=min(until_s, (last_s // HOUR_S + 1) * HOUR_S),
         data_hash=data_hash(columns),
         n_outside=int((~inside).sum()),
+        piles=piles,
     )
 
 

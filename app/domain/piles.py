@@ -1,0 +1,55 @@
+"""Default geocodes: places where a feed puts incidents whose true place it does not know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PILE_SHARE = 0.005
+TIMES_NEXT = 5.0
+CERTAIN_SHARE = 0.03
+MIN_INCIDENTS = 100
+
+
+@dataclass(frozen=True)
+class Pile:
+    """One such place: metres in the region's CRS, rounded, and the incidents on it."""
+
+    x_m: int
+    y_m: int
+    n_incidents: int
+
+
+def find_piles(x_m: NDArray[Any], y_m: NDArray[Any]) -> tuple[list[Pile], NDArray[np.bool_]]:
+    """Places that hold implausibly many incidents, and which incidents (n,) lie on one.
+
+    A place (to one metre) is a pile with 3 % of all incidents, or with 0.5 % of them and five times
+    as many as the next fullest place that is none; busy malls and stations of the cities looked at
+    hold up to 1.2 % and about twice the next (docs/decisions.md).
+
+    >>> x = np.concatenate([np.arange(1000.0), np.full(200, -5.0)])
+    >>> piles, piled = find_piles(x, np.zeros(1200))
+    >>> [(pile.n_incidents, int(piled.sum())) for pile in piles]
+    [(200, 200)]
+    """
+    place = np.stack([np.rint(x_m), np.rint(y_m)]).astype(np.int64)
+    unique, of_incident, counts = np.unique(place, axis=1, return_inverse=True, return_counts=True)
+    fullest = np.argsort(-counts, kind="stable")
+    marked = np.zeros(len(counts), bool)
+    enough = max(MIN_INCIDENTS, PILE_SHARE * len(place[0]))
+    # From the least full candidate up: each is judged against what is left below it.
+    candidates = fullest[counts[fullest] >= enough]
+    for rank in range(len(candidates) - 1, -1, -1):
+        below = fullest[rank + 1 :]
+        ordinary = below[~marked[below]]
+        following = counts[ordinary[0]] if len(ordinary) else 0
+        count = counts[candidates[rank]]
+        stands_out = count >= TIMES_NEXT * following
+        marked[candidates[rank]] = stands_out or count >= CERTAIN_SHARE * len(place[0])
+    piles = [
+        Pile(int(unique[0, i]), int(unique[1, i]), int(counts[i])) for i in fullest if marked[i]
+    ]
+    return piles, marked[of_incident.ravel()]
