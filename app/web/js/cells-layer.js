@@ -51,6 +51,11 @@ export class CellsLayer {
     this.#map?.triggerRepaint();
   }
 
+  clear() {
+    this.#places = new Float32Array();
+    this.#map?.triggerRepaint();
+  }
+
   /** @param {Uint8Array} rgba four bytes a cell */
   setColours(rgba) {
     const words = new Uint32Array(rgba.buffer, rgba.byteOffset, rgba.length / 4);
