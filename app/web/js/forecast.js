@@ -31,7 +31,7 @@ export function drawHead(shown) {
 export function drawLegend(scale) {
   const short = (/** @type {number} */ v) => (v === 0 ? "0" : number(v, 2));
   const text = (/** @type {number} */ v) => (view.measure === "difference" ? `${short(v)} ×` : short(v));
-  const root = view.measure === "difference" ? "" : `; ${t("scale")}`;
+  const root = ["difference", "width"].includes(view.measure) ? "" : `; ${t("scale")}`;
   byId("legend").replaceChildren(
     make("div", { class: "title" }, t(view.measure)),
     make("div", { class: "ramp", style: `background: ${gradient(scale.ramp)}` }),
@@ -46,7 +46,7 @@ export function drawLegend(scale) {
  * @param {any} scores of a model version @param {number} top
  */
 export function caughtAt(scores, top) {
-  if (!scores?.hit_rate) return null;
+  if (!scores) return null;
   const known = [[0, 0], ...Object.entries(scores.hit_rate).map(([k, v]) => [Number(k), Number(v)])].sort((a, b) => a[0] - b[0]);
   const after = known.findIndex(([k]) => k >= top);
   if (after < 1) return null;
@@ -54,11 +54,11 @@ export function caughtAt(scores, top) {
   return { rate: v0 + ((v1 - v0) * (top - k0)) / (k1 - k0), exact: k1 === top };
 }
 
-/** @param {any} head a hotspots reply @param {any} version the serving model version @param {string} zone */
-export function drawShares(head, version, zone) {
+/** @param {any} head a hotspots reply @param {any} scores of past weeks, or null @param {string} zone */
+export function drawShares(head, scores, zone) {
   const percent = (/** @type {number} */ v) => fixed(100 * v, v < 0.1 ? 1 : 0);
-  const caught = caughtAt(version?.scores, view.top);
-  const since = caught && version.scores.origin_s ? dayText(inZone(new Date(version.scores.origin_s * 1000), zone)) : "";
+  const caught = caughtAt(scores, view.top);
+  const since = caught ? dayText(inZone(scores.since, zone)) : "";
   const figure = (/** @type {string} */ value, /** @type {string} */ name, /** @type {string} */ more) =>
     make("div", {}, make("strong", {}, value), make("span", {}, name), make("span", {}, more));
   byId("shares").replaceChildren(
@@ -66,10 +66,10 @@ export function drawShares(head, version, zone) {
     figure(`${percent(head.share_of_incidents_expected)} %`, t("topExpected"),
       t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
     figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)} %` : "–", t("topCaught"),
-      caught ? t("caughtFrom", { n: count(version.scores.n), date: since }) : t("notScored")),
+      caught ? t("caughtFrom", { n: count(scores.n), date: since }) : t("notScored")),
   );
   byId("shares-note").textContent = t("topCount", {
-    n: count(head.n_cells), all: count(head.n_cells_total), area: number(head.area_km2), count: number(head.expected_count, 2),
+    n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2),
     lo: count(head.expected_count_lo), hi: count(head.expected_count_hi),
   });
 }

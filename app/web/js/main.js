@@ -12,7 +12,7 @@ import { tell } from "./runs.js";
 import { drawStrip, markStrip, openStrip } from "./strip.js";
 import { drawTake, fillBriefing, refreshPermalink, selectors } from "./take.js";
 import { inZone, plusHours, weekStart, dayText } from "./time.js";
-import { drawTrust } from "./trust.js";
+import { drawTrust, pastScores } from "./trust.js";
 import { readAddress, view, writeAddress } from "./view.js";
 
 const FRESH_DAYS = 28;
@@ -25,6 +25,7 @@ const SHARES_DELAY_MS = 120;
 /** @type {any} */ let outcomes = null;
 /** @type {number[]} */ let ranked = [];
 /** @type {Map<number, number>} */ let rankOf = new Map();
+/** @type {Map<string, any>} model version -> what it caught in past weeks */ const past = new Map();
 let seriesKey = "";
 let asked = 0;
 let sharesTimer = 0;
@@ -120,7 +121,9 @@ function drawTop() {
   sharesTimer = setTimeout(async () => {
     try {
       const head = await getJson(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, dissolve: true }));
-      if (head.top === view.top) drawShares(head, version(), known.region.timezone);
+      if (head.top !== view.top) return;
+      if (!past.has(head.model_version)) past.set(head.model_version, await pastScores(known.region, version()));
+      drawShares(head, past.get(head.model_version), known.region.timezone);
       document.body.dataset.shares = `${view.at} ${view.top}`;
     } catch (error) {
       tell(error);
@@ -193,6 +196,7 @@ async function showRegion(anew) {
   known = await knownRegion(view.region);
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
   seriesKey = "";
+  past.clear();
   usual = null;
   outcomes = null;
   setNeighbourhoods(known.region.neighbourhoods);
@@ -213,7 +217,7 @@ function openingHour() {
   const end = serving && inZone(serving.trained_until, known.region.timezone);
   const old = end && Date.now() - Date.parse(serving.trained_until) > FRESH_DAYS * 24 * 3.6e6;
   byId("notice").hidden = !old || Boolean(view.at);
-  if (old) byId("notice").textContent = t("dataEnds", { date: dayText(end) });
+  if (old) byId("notice").textContent = t("dataEnds", { date: dayText(inZone(known.region.last_at, known.region.timezone)) });
   byId("notice").className = "notice";
   if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
 }

@@ -20,6 +20,13 @@ function sequential(values, times) {
   };
 }
 
+/** Whole numbers, few of them apart: a linear scale up to the largest. @param {number[]} values @returns {Scale} */
+function whole(values) {
+  const top = values.reduce((most, value) => Math.max(most, value), 1);
+  const ticks = [...new Set(LEGEND_AT.map((at) => Math.round(at * top)))];
+  return { values, top, times: 1, ramp: SEQUENTIAL_RAMP, place: (value) => Math.min(value / top, 1), ticks };
+}
+
 /** @param {number[]} ratios @returns {Scale} */
 function diverging(ratios) {
   const reach = Math.log(MAX_RATIO);
@@ -37,7 +44,7 @@ function diverging(ratios) {
 export function scaleOf(measure, shown, usual) {
   const { probability, expected_count: expected, expected_count_lo: low, expected_count_hi: high } = shown.cells;
   if (measure === "expected") return sequential(expected, 1);
-  if (measure === "width") return sequential(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]), 1);
+  if (measure === "width") return whole(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]));
   if (measure === "difference") {
     return diverging(probability.map((/** @type {number} */ p, /** @type {number} */ i) => p / Math.max(usual.cells.probability[i], 1e-12)));
   }

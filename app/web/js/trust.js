@@ -50,13 +50,12 @@ function record(version, region) {
     ...Object.entries(scores.differences ?? {}).map(([name, d]) => verdict(name, d))];
 }
 
-/** Hit rates of models against each other and against chance. @param {any} models @param {string} best */
-function rates(models, best) {
+/** Hit rates of models against each other and against chance. @param {any} models @param {string} best @param {string} [caption] */
+function rates(models, best, caption = t("hitRates")) {
   const names = Object.keys(models).sort((a, b) => models[b].cap_auc - models[a].cap_auc);
   const rows = names.map((name) => [name, ...PERCENTS.map((k) => `${fixed(100 * models[name].hit_rate[k], 0)} %`)]);
   if (!names.includes("uniform")) rows.push([t("chance"), ...PERCENTS.map((k) => `${k} %`)]);
-  const made = table(t("hitRates"), [t("model"), ...PERCENTS.map((k) => `${t("topK")} ${k} %`)], rows);
-  made.id = "rates";
+  const made = table(caption, [t("model"), ...PERCENTS.map((k) => `${t("topK")} ${k} %`)], rows);
   made.querySelectorAll("tbody tr").forEach((/** @type {any} */ line, /** @type {number} */ i) => line.classList.toggle("best", names[i] === best));
   return made;
 }
@@ -88,19 +87,37 @@ function outcomesPart({ onOutcomes, outcomes, region }) {
   return make("div", {}, make("h3", {}, make("label", {}, box, " ", t("outcomes"))), text);
 }
 
-/** @param {any} region @param {any} version @param {any} holder */
-async function drawBacktest(region, version, holder) {
+/**
+ * What a version's model caught in weeks it had not seen: its own validation, else its model's part of
+ * the latest backtest. @param {any} region @param {any} version
+ * @returns {Promise<{hit_rate: Record<string, number>, n: number, since: string} | null>}
+ */
+export async function pastScores(region, version) {
+  const own = version?.scores;
+  if (own?.hit_rate) return { hit_rate: own.hit_rate, n: own.n, since: new Date(own.origin_s * 1000).toISOString() };
+  const result = version && (await latestBacktest(region));
+  const found = result?.models[version.model];
+  return found ? { hit_rate: found.hit_rate, n: found.n, since: result.origins[0] } : null;
+}
+
+/** @param {any} region @returns {Promise<any>} its result with its id, or null */
+async function latestBacktest(region) {
   const { backtests } = await getJson(path(region.id, "backtests"));
   const latest = backtests.find((/** @type {any} */ b) => b.status === "succeeded");
-  const parts = [make("h3", {}, t("latestBacktest"))];
+  return latest ? { id: latest.id, ...(await getJson(path(region.id, `backtests/${latest.id}`))).result } : null;
+}
+
+/** @param {any} region @param {any} version @param {any} holder */
+async function drawBacktest(region, version, holder) {
+  const latest = await latestBacktest(region);
+  const parts = [];
   if (latest) {
-    const { result } = await getJson(path(region.id, `backtests/${latest.id}`));
     const picture = (/** @type {string} */ kind, /** @type {string} */ alt) =>
       make("img", { class: "plot", loading: "lazy", alt: t(alt), src: path(region.id, `backtests/${latest.id}/${kind}?f=svg`) });
-    parts.push(rates(result.models, version.model), make("p", { class: "note" }, t("caughtFrom", { n: count(result.n), date: dayText(inZone(result.origins[0], region.timezone)) })),
+    parts.push(rates(latest.models, version.model, t("latestBacktest")), make("p", { class: "note" }, t("caughtFrom", { n: count(latest.n), date: dayText(inZone(latest.origins[0], region.timezone)) })),
       picture("cap", "capAlt"), picture("calibration", "calibrationAlt"),
       make("p", {}, make("a", { href: path(region.id, `backtests/${latest.id}/report`) }, t("fullReport"))));
-  } else parts.push(make("p", { class: "note" }, t("noBacktest")));
+  } else parts.push(make("h3", {}, t("latestBacktest")), make("p", { class: "note" }, t("noBacktest")));
   const status = make("div", { class: "status", role: "status" });
   const start = make("button", { type: "button", id: "start-backtest" }, t("startBacktest"));
   start.addEventListener("click", async () => {
