@@ -66,12 +66,12 @@ export function drawShares(head, scores, zone) {
     figure(`${percent(head.share_of_incidents_expected)} %`, t("topExpected"),
       t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
     figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)} %` : "–", t("topCaught"),
-      caught ? t("caughtFrom", { n: count(scores.n), date: since }) : t("notScored")),
+      caught ? t("beforeToday") : t("notScored")),
   );
   byId("shares-note").textContent = t("topCount", {
     n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2),
     lo: count(head.expected_count_lo), hi: count(head.expected_count_hi),
-  });
+  }) + (caught ? ` ${t("pastWeeks", { n: count(scores.n), date: since })}` : "");
 }
 
 /** Figures of one cell as [name, value]. @param {any} shown @param {number} row @param {number} rank */

@@ -50,18 +50,22 @@ function record(version, region) {
     ...Object.entries(scores.differences ?? {}).map(([name, d]) => verdict(name, d))];
 }
 
+/** The service calls the version served at the time "the champion". @param {string} name */
+const modelName = (name) => (name === "the champion" ? t("priorChampion") : name);
+
 /** Hit rates of models against each other and against chance. @param {any} models @param {string} best @param {string} [caption] */
 function rates(models, best, caption = t("hitRates")) {
   const names = Object.keys(models).sort((a, b) => models[b].cap_auc - models[a].cap_auc);
-  const rows = names.map((name) => [name, ...PERCENTS.map((k) => `${fixed(100 * models[name].hit_rate[k], 0)} %`)]);
+  const rows = names.map((name) => [modelName(name), ...PERCENTS.map((k) => `${fixed(100 * models[name].hit_rate[k], 0)} %`)]);
   if (!names.includes("uniform")) rows.push([t("chance"), ...PERCENTS.map((k) => `${k} %`)]);
   const made = table(caption, [t("model"), ...PERCENTS.map((k) => `${t("topK")} ${k} %`)], rows);
   made.querySelectorAll("tbody tr").forEach((/** @type {any} */ line, /** @type {number} */ i) => line.classList.toggle("best", names[i] === best));
   return made;
 }
 
-/** @param {string} name @param {any} d mean, lo and hi in nats */
-function verdict(name, d) {
+/** @param {string} rival @param {any} d mean, lo and hi in nats */
+function verdict(rival, d) {
+  const name = modelName(rival);
   const key = d.lo > 0 ? "betterYes" : d.hi < 0 ? "worse" : "betterNo";
   const values = { name, mean: number(d.mean, 2), lo: number(d.lo, 2), hi: number(d.hi, 2) };
   return make("p", { class: "note" }, make("strong", {}, t(key, { name })), `. ${t("better", values)}`);
