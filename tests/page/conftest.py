@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +20,6 @@ import uvicorn
 
 from app.main import create_app
 
-playwright_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
     "--no-sandbox",
@@ -32,7 +32,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 30_000
-TRAINED = {"model": "pooled-kde", "until": "2019-12-20T00:00:00", "seed": 1}
+TRAINED = {"model": "pooled-kde", "until": "2019-12-20T05:00:00+00:00", "seed": 1}
 """The version that serves when the tests begin; the incidents go on for eleven more days."""
 
 
@@ -100,7 +100,8 @@ def site(engine, settings, town, town_csv) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser(site):
-    with playwright_api.sync_playwright() as playwright:
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield chromium
         chromium.close()
@@ -110,12 +111,12 @@ def browser(site):
 class Seen:
     """A page, and all that went wrong or out of it."""
 
-    page: playwright_api.Page
+    page: Any
     site: Site
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
-    def open(self, query: str = "") -> playwright_api.Page:
+    def open(self, query: str = "") -> Any:
         """The page when its first view is drawn."""
         self.page.goto(f"{self.site.url}/{query}")
         self.page.wait_for_selector("body[data-ready=true]", timeout=WAIT_MS)
@@ -130,7 +131,7 @@ class Seen:
 @pytest.fixture
 def open_seen(browser, site) -> Iterator:
     """Pages of any size; whatever they do, none may err or ask anyone else."""
-    opened: list[tuple[Seen, playwright_api.BrowserContext]] = []
+    opened: list[tuple[Seen, Any]] = []
 
     def new(width: int = 1280, height: int = 800, **options) -> Seen:
         context = browser.new_context(

@@ -217,7 +217,7 @@ function openingHour() {
   const end = serving && inZone(serving.trained_until, known.region.timezone);
   const old = end && Date.now() - Date.parse(serving.trained_until) > FRESH_DAYS * 24 * 3.6e6;
   byId("notice").hidden = !old || Boolean(view.at);
-  if (old) byId("notice").textContent = t("dataEnds", { date: dayText(inZone(known.region.last_at, known.region.timezone)) });
+  if (old) byId("notice").textContent = t("dataEnds", { date: dayText(plusHours(end, -1)) });
   byId("notice").className = "notice";
   if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
 }
