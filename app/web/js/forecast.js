@@ -8,6 +8,9 @@ import { view } from "./view.js";
 
 const LISTED = 10;
 
+/** @param {number} latitude @param {number} longitude */
+const coordinates = (latitude, longitude) => `${latitude.toFixed(4)},\u00a0${longitude.toFixed(4)}`;
+
 /** Rows from the most probable down, ties by id. @param {any} shown */
 export function ranking(shown) {
   const { probability, id } = shown.cells;
@@ -83,7 +86,7 @@ function cellRows(shown, row, rank) {
     [t("rank"), t("of", { a: count(rank), b: count(probability.length) })],
     [t("probability"), `${number(100 * probability[row])} %`],
     [t("expectedShort"), `${number(n[row], 2)} (${count(lo[row])}–${count(hi[row])})`],
-    [t("place"), `${latitude[row].toFixed(4)}, ${longitude[row].toFixed(4)}`],
+    [t("place"), coordinates(latitude[row], longitude[row])],
   ];
 }
 
@@ -103,9 +106,9 @@ export function topCells(shown, ranked, onChoose) {
   const { id, probability, expected_count: n, expected_count_lo: lo, expected_count_hi: hi, longitude, latitude } = shown.cells;
   const rows = ranked.slice(0, LISTED).map((row, i) => [
     make("button", { type: "button", "data-cell": id[row], "aria-pressed": String(view.cell === id[row]), onclick: () => onChoose(id[row]) }, String(i + 1)),
-    nameOf(longitude[row], latitude[row]) || `${latitude[row].toFixed(4)}, ${longitude[row].toFixed(4)}`,
-    `${number(100 * probability[row], 2)} %`,
-    `${number(n[row], 2)} (${count(lo[row])}–${count(hi[row])})`,
+    nameOf(longitude[row], latitude[row]) || coordinates(latitude[row], longitude[row]),
+    `${number(100 * probability[row], 2)}\u00a0%`,
+    `${number(n[row], 2)}\u00a0(${count(lo[row])}–${count(hi[row])})`,
   ]);
   const made = table(t("topCells"), [t("rank"), t("place"), t("shareShort"), t("expectedShort")], rows);
   for (const line of made.querySelectorAll("tbody tr")) {

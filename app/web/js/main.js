@@ -1,7 +1,7 @@
 /** The page: loads what is looked at, draws it, and reacts. */
 import { forecastPath, getJson } from "./api.js";
 import { openControls, syncControls } from "./controls.js";
-import { byId, make } from "./dom.js";
+import { byId } from "./dom.js";
 import { drawCard, drawHead, drawLegend, drawShares, flagged, ranking, topCells } from "./forecast.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
 import { ForecastMap } from "./map.js";
@@ -79,15 +79,14 @@ async function showForecast() {
     if (mine !== asked) return undefined;
     shown = reply;
     tell();
+    ranked = ranking(shown);
+    rankOf = new Map(ranked.map((row, i) => [row, i + 1]));
+    drawHead(shown);
+    redraw();
+    await Promise.all([showWeek(), drawPane()]);
   } catch (error) {
     if (mine === asked) tell(error);
-    return undefined;
   }
-  ranked = ranking(shown);
-  rankOf = new Map(ranked.map((row, i) => [row, i + 1]));
-  drawHead(shown);
-  redraw();
-  await Promise.all([showWeek(), drawPane()]);
   return undefined;
 }
 
@@ -232,6 +231,9 @@ async function speak(/** @type {string} */ language) {
   await showForecast();
 }
 
+/** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
+const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(tell);
+
 async function start() {
   readAddress();
   setLanguage(view.lang);
@@ -240,13 +242,12 @@ async function start() {
     Object.assign(view, { at, hours });
     showForecast();
   });
-  openControls({ showForecast, showRegion, drawTop, drawPane, speak, region: () => known.region });
+  openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region });
   try {
     await Promise.all([map.open(), showRegions()]);
     await showRegion(false);
   } catch (error) {
     tell(error);
-    byId("panel").prepend(make("p", { class: "hidden" }, t("loading")));
   }
   document.body.dataset.ready = "true";
 }

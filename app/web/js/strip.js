@@ -25,18 +25,14 @@ export function openStrip(onChoose) {
   strip.addEventListener("click", (/** @type {any} */ event) => {
     const at = event.target.dataset?.at;
     if (at && event.shiftKey) span(view.at, at);
-    else if (at && view.hours > 1 && event.detail > 0 && moved) moved = false;
     else if (at) choose(at, 1);
   });
   strip.addEventListener("keydown", keyed);
 }
 
-let moved = false;
-
 function drag(/** @type {any} */ event) {
   const to = event.target.dataset?.at;
   if (!dragFrom || !to || to === dragFrom) return;
-  moved = true;
   span(dragFrom, to);
 }
 

@@ -58,6 +58,7 @@ export function fillBriefing({ region, shown, picture, cells }) {
     make("h1", {}, `${t("briefingTitle")}: ${region.name}`),
     make("p", {}, make("strong", {}, spanText(view.at, view.hours)), " · ", byId("total").textContent),
     make("img", { src: picture, alt: t("map") }),
+    make("div", { class: "legend" }, ...[...byId("legend").childNodes].map((node) => node.cloneNode(true))),
     byId("shares").cloneNode(true),
     cells,
     make("h3", {}, t("caveats")), make("ul", { class: "plain" }, ...caveats.map((text) => make("li", {}, text))),

@@ -58,7 +58,7 @@ function rates(models, best, caption = t("hitRates")) {
   const names = Object.keys(models).sort((a, b) => models[b].cap_auc - models[a].cap_auc);
   const rows = names.map((name) => [modelName(name), ...PERCENTS.map((k) => `${fixed(100 * models[name].hit_rate[k], 0)} %`)]);
   if (!names.includes("uniform")) rows.push([t("chance"), ...PERCENTS.map((k) => `${k} %`)]);
-  const made = table(caption, [t("model"), ...PERCENTS.map((k) => `${t("topK")} ${k} %`)], rows);
+  const made = table(caption, [t("model"), ...PERCENTS.map((k) => `${t("topK")} ${k}\u00a0%`)], rows);
   made.querySelectorAll("tbody tr").forEach((/** @type {any} */ line, /** @type {number} */ i) => line.classList.toggle("best", names[i] === best));
   return made;
 }
