@@ -88,9 +88,21 @@ def finished(url: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def site(engine, settings, town, town_csv) -> Iterator[Site]:
+def chromium_path() -> str:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM}")
+    return str(CHROMIUM)
+
+
+@pytest.fixture(scope="module")
+def empty_site(chromium_path, engine, settings) -> Iterator[Site]:
+    """The service before anything was put in."""
+    with listening(create_app(settings, engine)) as url:
+        yield Site(url, "", Path())
+
+
+@pytest.fixture(scope="module")
+def site(chromium_path, engine, settings, town, town_csv) -> Iterator[Site]:
     with listening(create_app(settings, engine)) as url, working(settings):
         runs = f"{url}/v1/regions/{town}/training-runs"
         run = httpx.post(runs, json=TRAINED).json()
@@ -99,10 +111,10 @@ def site(engine, settings, town, town_csv) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser(site):
+def browser(chromium_path):
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         yield chromium
         chromium.close()
 
@@ -129,9 +141,11 @@ class Seen:
 
 
 @pytest.fixture
-def open_seen(browser, site) -> Iterator:
+def open_seen(browser, request) -> Iterator:
     """Pages of any size; whatever they do, none may err or ask anyone else."""
     opened: list[tuple[Seen, Any]] = []
+
+    site = request.getfixturevalue(getattr(request.module, "SITE", "site"))
 
     def new(width: int = 1280, height: int = 800, **options) -> Seen:
         context = browser.new_context(

@@ -14,8 +14,7 @@ const coordinates = (latitude, longitude) => `${latitude.toFixed(4)},\u00a0${lon
 /** Rows from the most probable down, ties by id. @param {any} shown */
 export function ranking(shown) {
   const { probability, id } = shown.cells;
-  return id.map((/** @type {number} */ _, /** @type {number} */ i) => i)
-    .sort((/** @type {number} */ a, /** @type {number} */ b) => probability[b] - probability[a] || id[a] - id[b]);
+  return Array.from(Uint32Array.from(id.keys()).sort((/** @type {number} */ a, /** @type {number} */ b) => probability[b] - probability[a] || id[a] - id[b]));
 }
 
 /** Ids of the top-k% cells. @param {any} shown @param {number[]} ranked */

@@ -22,6 +22,7 @@ const SHARES_DELAY_MS = 120;
 /** @type {any} */ let known = { region: null, models: [], champion: null };
 /** @type {any} */ let shown = null;
 /** @type {any} */ let usual = null;
+/** @type {any} */ let scale = null;
 /** @type {any} */ let outcomes = null;
 /** @type {number[]} */ let ranked = [];
 /** @type {Map<number, number>} */ let rankOf = new Map();
@@ -101,9 +102,8 @@ function showNothing() {
 /** Colours, legend, hotspots: nothing is loaded for these. */
 function redraw() {
   if (!shown) return;
-  const scale = scaleOf(view.measure, shown, usual);
+  scale = scaleOf(view.measure, shown, usual);
   map.paint(shown, scale, forecastPath(view.region, "density", { ...selectors(), f: "png" }));
-  drawLegend(scale);
   map.choose(view.cell);
   pointAt(-1);
   byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
@@ -115,7 +115,7 @@ function drawTop() {
   byId("top").setAttribute("aria-valuetext", `${view.top} %`);
   if (!shown) return;
   map.outline(flagged(shown, ranked));
-  drawLegend(scaleOf(view.measure, shown, usual));
+  drawLegend(scale);
   clearTimeout(sharesTimer);
   sharesTimer = setTimeout(async () => {
     try {
