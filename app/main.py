@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.types import Scope
 
@@ -16,6 +15,7 @@ from app.api import (
     forecasts,
     incidents,
     regions,
+    static,
     system,
     tiles,
     training,
@@ -58,7 +58,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     parts = (system, regions, incidents, training, forecasts, forecast_series, tiles, backtests)
     for part in parts:
         app.include_router(part.router)
-    app.mount("/static", StaticFiles(directory=system.WEB), name="static")
+    app.include_router(static.router)
     return app
 
 

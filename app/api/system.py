@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -12,9 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.metrics import refresh_queue_metrics
 from app.api.state import State
+from app.api.static import WEB
 from app.storage.database import check_ready
 
-WEB = Path(__file__).resolve().parents[1] / "web"
 router = APIRouter(tags=["system"])
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>

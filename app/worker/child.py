@@ -28,7 +28,9 @@ def exit_with_parent() -> None:
     """End this process when the worker that started it is gone: its end of our stdin closes."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Not sys.stdin: a thread inside its buffer's lock makes a finished child die as it exits.
+        while os.read(0, 1):
+            pass
         os._exit(RETRY)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -36,3 +36,33 @@ export function forecastPath(region, kind, parameters) {
   const query = new URLSearchParams(given.map(([k, v]) => [k, String(v)]));
   return `/v1/regions/${encodeURIComponent(region)}/forecasts/${kind}?${query}`;
 }
+
+/**
+ * Send a file, told how far it is.
+ *
+ * fetch() cannot tell upload progress, so this is an XMLHttpRequest.
+ * @param {string} path @param {File} file @param {string} type
+ * @param {(share: number) => void} onProgress 0 to 1
+ * @returns {Promise<any>}
+ */
+export function sendFile(path, file, type, onProgress) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("POST", path);
+    sending.setRequestHeader("Content-Type", type);
+    sending.upload.addEventListener("progress", (event) => onProgress(event.loaded / Math.max(event.total, 1)));
+    sending.addEventListener("error", () => reject(new TypeError("network")));
+    sending.addEventListener("load", () => {
+      const told = sending.responseText.startsWith("{") ? JSON.parse(sending.responseText) : {};
+      if (sending.status < 300) resolve(told);
+      else reject(new ApiError({ status: sending.status, detail: told.detail ?? sending.statusText, code: told.code ?? "error" }));
+    });
+    sending.send(file);
+  });
+}
+
+/** @param {string} path @param {unknown} body */
+export async function postJson(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}

@@ -51,11 +51,18 @@ export class CellsLayer {
     this.#map?.triggerRepaint();
   }
 
+  clear() {
+    this.#places = new Float32Array();
+    this.#map?.triggerRepaint();
+  }
+
   /** @param {Uint8Array} rgba four bytes a cell */
   setColours(rgba) {
     const words = new Uint32Array(rgba.buffer, rgba.byteOffset, rgba.length / 4);
     const target = new Uint32Array(this.#colours.buffer);
-    words.forEach((word, cell) => target.fill(word, cell * 6, cell * 6 + 6));
+    for (let cell = 0; cell < words.length; cell++) {
+      for (let corner = 0; corner < 6; corner++) target[cell * 6 + corner] = words[cell];
+    }
     this.#dirty.colours = true;
     this.#map?.triggerRepaint();
   }

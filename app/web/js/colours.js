@@ -2,6 +2,9 @@
 
 const SEQUENTIAL = ["#ffffe5", "#e8f6c5", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"];
 
+/** Purple: less than usual; white: as usual; orange: more. */
+const DIVERGING = ["#2d004b", "#542788", "#8073ac", "#b2abd2", "#f7f7f7", "#fdb863", "#e08214", "#b35806", "#7f3b08"];
+
 /** @param {string} hex */
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -15,7 +18,9 @@ function ramp(stops, size = 256) {
   });
 }
 
+const OPACITY = 235;
 export const SEQUENTIAL_RAMP = ramp(SEQUENTIAL);
+export const DIVERGING_RAMP = ramp(DIVERGING);
 
 /** The value that all but a thousandth of the cells stay below. @param {number[]} values */
 export function upperEnd(values) {
@@ -24,16 +29,16 @@ export function upperEnd(values) {
 }
 
 /**
- * Four bytes a cell. @param {number[]} values @param {number} top @param {number[][]} colours
+ * Four bytes a cell.
+ * @param {{values: number[], place: (v: number) => number, ramp: number[][]}} scale
  */
-export function painted(values, top, colours = SEQUENTIAL_RAMP) {
-  const bytes = new Uint8Array(values.length * 4);
-  values.forEach((value, cell) => {
-    const at = Math.round(Math.sqrt(Math.min(Math.max(value / top, 0), 1)) * (colours.length - 1));
-    bytes.set(colours[at], cell * 4);
-    bytes[cell * 4 + 3] = 235;
-  });
-  return bytes;
+export function painted({ values, place, ramp: colours }) {
+  const words = new Uint32Array(Uint8Array.from(colours.flatMap((colour) => [...colour, OPACITY])).buffer);
+  const painted = new Uint32Array(values.length);
+  for (let cell = 0; cell < values.length; cell++) {
+    painted[cell] = words[Math.round(place(values[cell]) * (colours.length - 1))];
+  }
+  return new Uint8Array(painted.buffer);
 }
 
 /** CSS gradient of a ramp. @param {number[][]} colours */

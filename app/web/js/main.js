@@ -1,110 +1,254 @@
-import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
+/** The page: loads what is looked at, draws it, and reacts. */
 import { forecastPath, getJson } from "./api.js";
-import { CellsLayer } from "./cells-layer.js";
-import { SEQUENTIAL_RAMP, gradient, painted, upperEnd } from "./colours.js";
-import { Lattice } from "./lattice.js";
+import { openControls, syncControls } from "./controls.js";
+import { byId } from "./dom.js";
+import { drawCard, drawHead, drawLegend, drawShares, flagged, ranking, topCells } from "./forecast.js";
+import { currentLanguage, setLanguage, t } from "./i18n.js";
+import { ForecastMap } from "./map.js";
+import { scaleOf } from "./measures.js";
+import { setNeighbourhoods } from "./places.js";
+import { drawRun, knownRegion } from "./run.js";
+import { tell } from "./runs.js";
+import { drawStrip, markStrip, openStrip } from "./strip.js";
+import { drawTake, fillBriefing, refreshPermalink, selectors } from "./take.js";
+import { inZone, plusHours, weekStart, dayText } from "./time.js";
+import { drawTrust, pastScores } from "./trust.js";
+import { readAddress, view, writeAddress } from "./view.js";
 
-const DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-/** @param {string} id @returns {any} */
-const byId = (id) => document.getElementById(id);
-const layer = new CellsLayer();
-/** @type {any} */ let map;
-/** @type {any} */ let shown;
-/** @type {Lattice | undefined} */ let lattice;
+const FRESH_DAYS = 28;
+const EVENING = "T23:00";
+const SHARES_DELAY_MS = 120;
 
-const hourName = (/** @type {number} */ w) => `${DAYS[Math.floor(w / 24)]} ${String(w % 24).padStart(2, "0")}:00`;
+/** @type {any} */ let known = { region: null, models: [], champion: null };
+/** @type {any} */ let shown = null;
+/** @type {any} */ let usual = null;
+/** @type {any} */ let scale = null;
+/** @type {any} */ let outcomes = null;
+/** @type {number[]} */ let ranked = [];
+/** @type {Map<number, number>} */ let rankOf = new Map();
+/** @type {Map<string, any>} model version -> what it caught in past weeks */ const past = new Map();
+let seriesKey = "";
+let asked = 0;
+let sharesTimer = 0;
 
-function outlineCells() {
-  const percent = Number(byId("top").value);
-  byId("top-text").textContent = `${percent} %`;
-  if (!shown || !lattice) return;
-  const { probability, id } = shown.cells;
-  const order = id.map((/** @type {number} */ _, /** @type {number} */ i) => i).sort((/** @type {number} */ a, /** @type {number} */ b) => probability[b] - probability[a] || a - b);
-  const flagged = order.slice(0, Math.max(1, Math.floor((percent * id.length) / 100)));
-  const share = flagged.reduce((/** @type {number} */ sum, /** @type {number} */ i) => sum + probability[i], 0);
-  map.getSource("hotspots").setData(lattice.outline(flagged.map((/** @type {number} */ i) => id[i])));
-  byId("summary").textContent = `${hourName(shown.window)}: ${shown.expected_total.toFixed(1)} incidents expected, ` +
-    `${(100 * share).toFixed(0)} % of them in the top ${percent} % of the cells. ${shown.model_version}`;
+const map = new ForecastMap(pointAt, (row) => chooseCell(row < 0 ? null : shown.cells.id[row]), (place) => {
+  view.place = place;
+  remember();
+});
+
+function remember() {
+  writeAddress();
+  refreshPermalink();
 }
 
-function drawLegend(/** @type {number} */ top) {
-  const ticks = [0, 1, 2, 3, 4].map((i) => `<span>${(100 * top * (i / 4) ** 2).toPrecision(2)}</span>`);
-  byId("legend").innerHTML = `<div class="bar"></div><div class="ticks">${ticks.join("")}</div>% of the hour's incidents per km²`;
-  byId("legend").firstElementChild.style.background = gradient(SEQUENTIAL_RAMP);
+const version = () => known.models.find((/** @type {any} */ m) => m.version === shown?.model_version);
+
+function pointAt(/** @type {number} */ row) {
+  if (!shown) return;
+  const at = row < 0 && view.cell !== null ? map.lattice?.rowOfId.get(view.cell) ?? -1 : row;
+  drawCard(shown, at, rankOf.get(at) ?? 0);
 }
 
+function chooseCell(/** @type {number | null} */ id) {
+  view.cell = id === view.cell ? null : id;
+  map.choose(view.cell);
+  pointAt(-1);
+  const focused = document.activeElement?.closest("#top-cells") !== null;
+  byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
+  if (focused) byId("top-cells").querySelector(`[data-cell="${id}"]`)?.focus();
+  remember();
+}
+
+async function loadUsual() {
+  const monday = weekStart(view.at);
+  const path = forecastPath(view.region, "density", { ...selectors(), at: "", from: monday, to: plusHours(monday, 168) });
+  if (usual?.path !== path) usual = { path, ...(await getJson(path)) };
+}
+
+/** Load and draw the chosen hours. */
 async function showForecast() {
-  const window = Number(byId("hour").value);
-  byId("hour-text").textContent = hourName(window);
-  byId("message").textContent = "";
+  const mine = ++asked;
+  syncControls();
+  markStrip();
+  remember();
+  if (!known.champion) return showNothing();
   try {
-    shown = await getJson(forecastPath(byId("region").value, "density", { window }));
+    const [reply] = await Promise.all([
+      getJson(forecastPath(view.region, "density", selectors())),
+      view.measure === "difference" ? loadUsual() : null,
+    ]);
+    if (mine !== asked) return undefined;
+    shown = reply;
+    tell();
+    ranked = ranking(shown);
+    rankOf = new Map(ranked.map((row, i) => [row, i + 1]));
+    drawHead(shown);
+    redraw();
+    await Promise.all([showWeek(), drawPane()]);
   } catch (error) {
-    byId("message").textContent = /** @type {Error} */ (error).message;
-    return;
+    if (mine === asked) tell(error);
   }
-  if (!lattice || lattice.ids.length !== shown.cells.id.length || lattice.ids[0] !== shown.cells.id[0]) {
-    lattice = new Lattice(shown.grid, shown.cells);
-    layer.setLattice(lattice);
-  }
-  const top = upperEnd(shown.cells.density_per_km2);
-  layer.setColours(painted(shown.cells.density_per_km2, top));
-  drawLegend(top);
-  outlineCells();
+  return undefined;
 }
 
-async function showRegion() {
-  lattice = undefined;
-  const region = await getJson(`/v1/regions/${encodeURIComponent(byId("region").value)}`);
-  if (region.boundary) {
-    map.getSource("boundary").setData(region.boundary);
-    const bounds = new maplibre.LngLatBounds();
-    const walk = (/** @type {any} */ part) => (typeof part[0] === "number" ? bounds.extend(part) : part.forEach(walk));
-    walk(region.boundary.coordinates);
-    map.fitBounds(bounds, { padding: 20, animate: false });
+function showNothing() {
+  shown = null;
+  byId("when").textContent = known.region ? t("noModel") : t("noRegion");
+  for (const id of ["total", "shares", "shares-note", "top-cells", "strip", "legend", "pane-take"]) byId(id).replaceChildren();
+  byId("card").hidden = true;
+  return drawPane();
+}
+
+/** Colours, legend, hotspots: nothing is loaded for these. */
+function redraw() {
+  if (!shown) return;
+  scale = scaleOf(view.measure, shown, usual);
+  map.paint(shown, scale, forecastPath(view.region, "density", { ...selectors(), f: "png" }));
+  map.choose(view.cell);
+  pointAt(-1);
+  byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
+  drawTop();
+}
+
+function drawTop() {
+  byId("top-text").textContent = `${view.top} %`;
+  byId("top").setAttribute("aria-valuetext", `${view.top} %`);
+  if (!shown) return;
+  map.outline(flagged(shown, ranked));
+  drawLegend(scale);
+  clearTimeout(sharesTimer);
+  sharesTimer = setTimeout(async () => {
+    try {
+      const head = await getJson(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, dissolve: true }));
+      if (head.top !== view.top) return;
+      if (!past.has(head.model_version)) past.set(head.model_version, await pastScores(known.region, version()));
+      drawShares(head, past.get(head.model_version), known.region.timezone);
+      document.body.dataset.shares = `${view.at} ${view.top}`;
+    } catch (error) {
+      tell(error);
+    }
+  }, SHARES_DELAY_MS);
+}
+
+async function showWeek() {
+  const monday = weekStart(view.at);
+  const key = [view.region, monday, view.category, view.model, known.champion, currentLanguage()].join();
+  if (key === seriesKey) return;
+  const path = forecastPath(view.region, "series", { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model });
+  const series = await getJson(path);
+  seriesKey = key;
+  drawStrip(series);
+}
+
+async function showOutcomes(/** @type {boolean} */ wanted) {
+  try {
+    const query = { top: view.top, category: view.category, model: view.model };
+    outcomes = wanted ? await getJson(forecastPath(view.region, "outcomes", query)) : null;
+  } catch (error) {
+    outcomes = null;
+    tell(error);
   }
+  map.outcomes(outcomes);
+  return outcomes;
+}
+
+async function drawPane() {
+  for (const name of ["forecast", "trust", "run", "take"]) {
+    byId(`pane-${name}`).hidden = name !== view.tab;
+    byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
+    byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
+  }
+  if (view.tab === "trust" && known.region) await drawTrust({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes });
+  if (view.tab === "run") drawRun({ ...known, onChange: changed });
+  if (view.tab === "take" && shown) drawTake({ onBriefing: brief });
+}
+
+async function brief() {
+  const picture = (await map.picture()) || byId("map-image").src;
+  fillBriefing({ region: known.region, shown, picture, cells: topCells(shown, ranked, () => {}) });
+  await byId("briefing").querySelector("img").decode();
+  print();
+}
+
+/** After an upload, a training, a promotion, a new region. @param {string} [region] */
+async function changed(region) {
+  if (region) view.region = region;
+  await showRegions();
+  await showRegion(region !== undefined);
+}
+
+async function showRegions() {
+  const { regions } = await getJson("/v1/regions");
+  byId("region").replaceChildren(...regions.map((/** @type {any} */ r) => new Option(r.name, r.id)));
+  if (!regions.some((/** @type {any} */ r) => r.id === view.region)) view.region = regions[0]?.id ?? "";
+  byId("region").value = view.region;
+}
+
+/** @param {boolean} anew forget the hour, the model and the category */
+async function showRegion(anew) {
+  if (!view.region) {
+    known = { region: null, models: [], champion: null };
+    view.tab = "run";
+    byId("when").textContent = t("noRegion");
+    return drawPane();
+  }
+  known = await knownRegion(view.region);
+  if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
+  seriesKey = "";
+  past.clear();
+  usual = null;
+  outcomes = null;
+  setNeighbourhoods(known.region.neighbourhoods);
+  map.showRegion(known.region, view.place);
+  const option = (/** @type {string} */ value, /** @type {string} */ text) => new Option(text, value);
+  byId("category").replaceChildren(option("", t("allCategories")), ...Object.keys(known.region.categories).map((c) => option(c, c)));
+  byId("model").replaceChildren(option("", t("champion")), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
+  if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
+  if (!(view.category in known.region.categories)) view.category = "";
+  openingHour();
+  return showForecast();
+}
+
+/** Where no hour is asked for: the present one, or the evening after the data end where they are old. */
+function openingHour() {
+  const now = inZone(new Date(), known.region.timezone);
+  const serving = known.models.find((/** @type {any} */ m) => m.champion);
+  const end = serving && inZone(serving.trained_until, known.region.timezone);
+  const old = end && Date.now() - Date.parse(serving.trained_until) > FRESH_DAYS * 24 * 3.6e6;
+  byId("notice").hidden = !old || Boolean(view.at);
+  if (old) byId("notice").textContent = t("dataEnds", { date: dayText(plusHours(end, -1)) });
+  byId("notice").className = "notice";
+  if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
+}
+
+async function speak(/** @type {string} */ language) {
+  view.lang = language;
+  setLanguage(language);
+  document.title = "hotslot";
+  seriesKey = "";
+  byId("category").options[0]?.replaceChildren(t("allCategories"));
+  byId("model").options[0]?.replaceChildren(t("champion"));
   await showForecast();
 }
 
-function nameCell(/** @type {any} */ event) {
-  const row = lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
-  if (row < 0) return;
-  const { probability, expected_count: count, expected_count_hi: high, id } = shown.cells;
-  const rank = 1 + probability.filter((/** @type {number} */ p) => p > probability[row]).length;
-  byId("cell").textContent = `Cell ${id[row]}: rank ${rank} of ${id.length}, probability ${(100 * probability[row]).toPrecision(3)} %, ` +
-    `expected ${count[row].toPrecision(2)} (90 %: at most ${high[row]})`;
-}
+/** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
+const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(tell);
 
 async function start() {
-  maplibre.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
-  const { regions } = await getJson("/v1/regions");
-  byId("region").replaceChildren(...regions.map((/** @type {any} */ r) => new Option(r.name, r.id)));
-  const empty = { type: "FeatureCollection", features: [] };
-  map = new maplibre.Map({
-    container: "map",
-    attributionControl: false,
-    style: {
-      version: 8,
-      sources: { boundary: { type: "geojson", data: empty }, hotspots: { type: "geojson", data: empty } },
-      layers: [
-        { id: "background", type: "background", paint: { "background-color": "#eef1f4" } },
-        { id: "boundary", type: "line", source: "boundary", paint: { "line-color": "#16202a", "line-width": 1.5 } },
-        { id: "hotspots", type: "line", source: "hotspots", paint: { "line-color": "#d94801", "line-width": 2 } },
-      ],
-    },
+  readAddress();
+  setLanguage(view.lang);
+  byId("language").value = currentLanguage();
+  openStrip((at, hours) => {
+    Object.assign(view, { at, hours });
+    showForecast();
   });
-  map.addControl(new maplibre.NavigationControl({ showCompass: false }));
-  await map.once("load");
-  map.addLayer(layer, "boundary");
-  map.on("mousemove", nameCell);
-  map.on("click", nameCell);
-  const now = new Date();
-  byId("hour").value = ((now.getDay() + 6) % 7) * 24 + now.getHours();
-  byId("region").addEventListener("change", showRegion);
-  byId("hour").addEventListener("input", showForecast);
-  byId("top").addEventListener("input", outlineCells);
-  if (regions.length === 0) byId("message").textContent = "There is no region yet: POST /v1/regions, or run `hotslot demo`.";
-  else await showRegion();
+  openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region });
+  try {
+    await Promise.all([map.open(), showRegions()]);
+    await showRegion(false);
+  } catch (error) {
+    tell(error);
+  }
   document.body.dataset.ready = "true";
 }
 

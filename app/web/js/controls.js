@@ -1,0 +1,105 @@
+/** Buttons, selects and tabs: each changes the view and asks for what must be drawn anew. */
+import { byId } from "./dom.js";
+import { t } from "./i18n.js";
+import { inZone, plusHours } from "./time.js";
+import { MEASURES, view, writeAddress } from "./view.js";
+
+const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 24];
+const PLAY_MS = 900;
+const TABS = ["forecast", "trust", "run", "take"];
+let playing = 0;
+
+/**
+ * @param {{showForecast: () => Promise<any>, showRegion: (anew: boolean) => Promise<any>, drawTop: () => void,
+ *   drawPane: () => Promise<void>, speak: (language: string) => Promise<void>, region: () => any}} act
+ */
+export function openControls(act) {
+  const on = (/** @type {string} */ id, /** @type {string} */ kind, /** @type {(event: any) => any} */ react) => byId(id).addEventListener(kind, react);
+  const go = (/** @type {string} */ at) => {
+    view.at = at;
+    return act.showForecast();
+  };
+  byId("hour").replaceChildren(...Array.from({ length: 24 }, (_, h) => new Option(`${String(h).padStart(2, "0")}:00`, String(h).padStart(2, "0"))));
+  on("region", "change", (event) => {
+    view.region = event.target.value;
+    act.showRegion(true);
+  });
+  on("category", "change", (event) => choose("category", event, act.showForecast));
+  on("model", "change", (event) => choose("model", event, act.showForecast));
+  on("measure", "change", (event) => choose("measure", event, act.showForecast));
+  on("language", "change", (event) => act.speak(event.target.value));
+  on("top", "input", (event) => {
+    view.top = Number(event.target.value);
+    act.drawTop();
+    writeAddress();
+  });
+  on("earlier", "click", () => go(plusHours(view.at, -1)));
+  on("later", "click", () => go(plusHours(view.at, 1)));
+  on("last-week", "click", () => go(plusHours(view.at, -168)));
+  on("next-week", "click", () => go(plusHours(view.at, 168)));
+  on("now", "click", () => act.region() && go(inZone(new Date(), act.region().timezone)));
+  on("date", "change", (event) => event.target.value && go(`${event.target.value}${view.at.slice(10)}`));
+  on("hour", "change", (event) => go(`${view.at.slice(0, 10)}T${event.target.value}:00`));
+  on("hours", "change", (event) => {
+    view.hours = Number(event.target.value);
+    act.showForecast();
+  });
+  on("play", "click", () => (playing ? pause() : play(go)));
+  openTabs(act.drawPane);
+}
+
+/** @param {"category" | "model" | "measure"} name @param {any} event @param {() => any} then */
+function choose(name, event, then) {
+  view[name] = event.target.value;
+  then();
+}
+
+/** @param {(at: string) => Promise<any>} go */
+function play(go) {
+  playing = -1;
+  byId("play").textContent = t("pause");
+  const step = async () => {
+    if (!playing) return;
+    await go(plusHours(view.at, 1));
+    if (playing) playing = setTimeout(step, PLAY_MS);
+  };
+  step();
+}
+
+function pause() {
+  clearTimeout(playing);
+  playing = 0;
+  byId("play").textContent = t("play");
+}
+
+/** @param {() => Promise<void>} drawPane */
+function openTabs(drawPane) {
+  const show = (/** @type {string} */ name) => {
+    view.tab = name;
+    writeAddress();
+    drawPane();
+  };
+  for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => show(name));
+  byId("tab-forecast").parentElement.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const next = TABS[(TABS.indexOf(view.tab) + step + TABS.length) % TABS.length];
+    show(next);
+    byId(`tab-${next}`).focus();
+  });
+}
+
+/** Show in the controls what view says. */
+export function syncControls() {
+  byId("date").value = view.at.slice(0, 10);
+  byId("hour").value = view.at.slice(11, 13);
+  const lengths = [...new Set([...LENGTHS, view.hours])].sort((a, b) => a - b);
+  byId("hours").replaceChildren(...lengths.map((n) => new Option(t("hours", { n }), String(n))));
+  byId("hours").value = String(view.hours);
+  byId("measure").replaceChildren(...MEASURES.map((name) => new Option(t(name), name)));
+  byId("measure").value = view.measure;
+  byId("top").value = String(view.top);
+  byId("category").value = view.category;
+  byId("model").value = view.model;
+  byId("play").textContent = playing ? t("pause") : t("play");
+}

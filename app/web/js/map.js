@@ -1,0 +1,162 @@
+/** The map: cells, outlines, hotspots, the chosen cell, what happened; or an image without WebGL. */
+import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { CellsLayer } from "./cells-layer.js";
+import { painted } from "./colours.js";
+import { byId, make } from "./dom.js";
+import { t } from "./i18n.js";
+import { Lattice } from "./lattice.js";
+
+const EMPTY = { type: "FeatureCollection", features: [] };
+const LINES = { "line-join": "round", "line-cap": "round" };
+const COLOURS = { ink: "#16202a", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c" };
+
+function hasWebgl() {
+  const context = document.createElement("canvas").getContext("webgl2");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return context !== null;
+}
+
+function style() {
+  const sources = ["boundary", "neighbourhoods", "hotspots", "chosen", "outcomes"];
+  const line = (/** @type {string} */ id, /** @type {string} */ colour, /** @type {any} */ width) => ({
+    id, type: "line", source: id, layout: LINES, paint: { "line-color": colour, "line-width": width },
+  });
+  const circle = {
+    "circle-radius": ["interpolate", ["linear"], ["+", ["get", "hits"], ["get", "misses"]], 1, 3.5, 10, 9],
+    "circle-color": ["case", [">=", ["get", "hits"], ["get", "misses"]], COLOURS.hit, COLOURS.miss],
+    "circle-stroke-color": "#fff", "circle-stroke-width": 1.2,
+  };
+  return {
+    version: 8,
+    sources: Object.fromEntries(sources.map((id) => [id, { type: "geojson", data: EMPTY }])),
+    layers: [
+      { id: "background", type: "background", paint: { "background-color": "#e7ebee" } },
+      line("neighbourhoods", "#5b6b79", 0.6),
+      line("boundary", COLOURS.ink, 1.4),
+      line("hotspots", COLOURS.hotspot, ["interpolate", ["linear"], ["zoom"], 9, 0.8, 13, 2.2]),
+      { id: "outcomes", type: "circle", source: "outcomes", paint: circle },
+      line("chosen", COLOURS.chosen, 3.5),
+    ],
+  };
+}
+
+export class ForecastMap {
+  /** @type {Lattice | undefined} */ lattice;
+  #layer = new CellsLayer();
+  /** @type {any} */ #map;
+  /** @type {any} */ #home;
+
+  /**
+   * @param {(row: number) => void} onPoint a cell is pointed at or tapped; -1 for none
+   * @param {(row: number) => void} onChoose
+   * @param {(place: string) => void} onMove
+   */
+  constructor(onPoint, onChoose, onMove) {
+    this.handlers = { onPoint, onChoose, onMove };
+    this.plain = !hasWebgl();
+  }
+
+  async open() {
+    if (this.plain) {
+      byId("map").append(make("img", { id: "map-image", alt: t("imageAlt") }), make("p", { class: "note" }, t("noWebgl")));
+      return;
+    }
+    maplibre.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
+    const map = new maplibre.Map({ container: "map", attributionControl: false, dragRotate: false, pitchWithRotate: false, style: style() });
+    map.touchZoomRotate.disableRotation();
+    map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
+    map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
+    await map.once("load");
+    map.addLayer(this.#layer, "neighbourhoods");
+    const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
+    map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
+    map.on("mouseout", () => this.handlers.onPoint(-1));
+    map.on("click", (/** @type {any} */ event) => this.handlers.onChoose(row(event)));
+    map.on("moveend", (/** @type {any} */ event) => {
+      if (event.originalEvent) this.handlers.onMove(this.#place());
+    });
+    this.#map = map;
+  }
+
+  #place() {
+    const { lng, lat } = this.#map.getCenter();
+    return `${this.#map.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}`;
+  }
+
+  /** @param {any} region as the service tells it @param {string} place zoom/latitude/longitude or "" */
+  showRegion(region, place) {
+    this.lattice = undefined;
+    if (this.plain) return;
+    this.#set("boundary", region.boundary ?? EMPTY);
+    this.#set("neighbourhoods", region.neighbourhoods ?? EMPTY);
+    for (const id of ["hotspots", "chosen", "outcomes"]) this.#set(id, EMPTY);
+    this.#layer.clear();
+    this.#home = region.boundary ? boundsOf(region.boundary) : undefined;
+    if (place) {
+      const [zoom, lat, lng] = place.split("/").map(Number);
+      this.#map.jumpTo({ zoom, center: [lng, lat] });
+    } else this.fit();
+  }
+
+  fit() {
+    if (this.#home) this.#map.fitBounds(this.#home, { padding: 24, animate: false });
+  }
+
+  /** @param {any} shown a density reply @param {import("./measures.js").Scale} scale @param {string} image */
+  paint(shown, scale, image) {
+    const ids = shown.cells.id;
+    if (!this.lattice || this.lattice.ids.length !== ids.length || this.lattice.ids[0] !== ids[0]) {
+      this.lattice = new Lattice(shown.grid, shown.cells);
+      if (!this.plain) this.#layer.setLattice(this.lattice);
+      if (!this.#home && !this.plain) {
+        this.#home = boundsOf({ coordinates: shown.cells.longitude.map((/** @type {number} */ x, /** @type {number} */ i) => [x, shown.cells.latitude[i]]) });
+        this.fit();
+      }
+    }
+    if (this.plain) byId("map-image").src = image;
+    else this.#layer.setColours(painted(scale));
+  }
+
+  /** @param {number[]} ids */
+  outline(ids) {
+    if (this.lattice) this.#set("hotspots", this.lattice.outline(ids));
+  }
+
+  /** @param {number | null} id */
+  choose(id) {
+    if (!this.lattice) return;
+    const known = id !== null && this.lattice.rowOfId.has(id);
+    this.#set("chosen", known ? { type: "LineString", coordinates: this.lattice.ring(/** @type {number} */ (id)) } : EMPTY);
+  }
+
+  /** @param {any | null} collection cells with hits and misses, as polygons */
+  outcomes(collection) {
+    const middle = (/** @type {any} */ f) => {
+      const [a, , c] = f.geometry.coordinates[0][0][0].length ? f.geometry.coordinates[0][0] : f.geometry.coordinates[0];
+      return { ...f, geometry: { type: "Point", coordinates: [(a[0] + c[0]) / 2, (a[1] + c[1]) / 2] } };
+    };
+    this.#set("outcomes", collection ? { type: "FeatureCollection", features: collection.features.map(middle) } : EMPTY);
+  }
+
+  /** The map as a picture. @returns {Promise<string>} a data URL, or "" where there is only an image */
+  picture() {
+    if (this.plain) return Promise.resolve("");
+    return new Promise((resolve) => {
+      this.#map.once("render", () => resolve(this.#map.getCanvas().toDataURL("image/png")));
+      this.#map.triggerRepaint();
+    });
+  }
+
+  /** @param {string} id @param {any} data */
+  #set(id, data) {
+    if (!this.plain) this.#map.getSource(id).setData(data);
+  }
+}
+
+/** @param {any} geometry */
+function boundsOf(geometry) {
+  const bounds = new maplibre.LngLatBounds();
+  const walk = (/** @type {any} */ part) => (typeof part[0] === "number" ? bounds.extend(part) : part.forEach(walk));
+  walk(geometry.coordinates);
+  return bounds;
+}

@@ -1,0 +1,52 @@
+/** What a cell can be coloured by: its values, its scale, its legend. */
+import { DIVERGING_RAMP, SEQUENTIAL_RAMP, upperEnd } from "./colours.js";
+
+/** Ratios beyond this take the end colour. */
+const MAX_RATIO = 4;
+const LEGEND_AT = [0, 0.25, 0.5, 0.75, 1];
+
+/**
+ * @typedef {{values: number[], top: number, place: (v: number) => number, ramp: number[][],
+ *   ticks: number[], times: number}} Scale `place` maps a value to 0..1 along the ramp
+ */
+
+/** @param {number[]} values @param {number} times shown value = value x times @returns {Scale} */
+function sequential(values, times) {
+  const top = upperEnd(values);
+  return {
+    values, top, times, ramp: SEQUENTIAL_RAMP,
+    place: (value) => Math.sqrt(Math.min(Math.max(value / top, 0), 1)),
+    ticks: LEGEND_AT.map((at) => top * at * at * times),
+  };
+}
+
+/** Whole numbers, few of them apart: a linear scale up to the largest. @param {number[]} values @returns {Scale} */
+function whole(values) {
+  const top = values.reduce((most, value) => Math.max(most, value), 1);
+  const ticks = [...new Set(LEGEND_AT.map((at) => Math.round(at * top)))];
+  return { values, top, times: 1, ramp: SEQUENTIAL_RAMP, place: (value) => Math.min(value / top, 1), ticks };
+}
+
+/** @param {number[]} ratios @returns {Scale} */
+function diverging(ratios) {
+  const reach = Math.log(MAX_RATIO);
+  return {
+    values: ratios, top: MAX_RATIO, times: 1, ramp: DIVERGING_RAMP,
+    place: (ratio) => Math.min(Math.max(0.5 + Math.log(Math.max(ratio, 1e-9)) / reach / 2, 0), 1),
+    ticks: LEGEND_AT.map((at) => MAX_RATIO ** (2 * at - 1)),
+  };
+}
+
+/**
+ * @param {string} measure @param {any} shown a density reply @param {any} usual the week's, for `difference`
+ * @returns {Scale}
+ */
+export function scaleOf(measure, shown, usual) {
+  const { probability, expected_count: expected, expected_count_lo: low, expected_count_hi: high } = shown.cells;
+  if (measure === "expected") return sequential(expected, 1);
+  if (measure === "width") return whole(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]));
+  if (measure === "difference") {
+    return diverging(probability.map((/** @type {number} */ p, /** @type {number} */ i) => p / Math.max(usual.cells.probability[i], 1e-12)));
+  }
+  return sequential(probability, 100);
+}

@@ -1,0 +1,27 @@
+/** Names of neighbourhoods. */
+
+/** @type {{name: string, rings: number[][][]}[]} */ let areas = [];
+
+/** @param {any} collection GeoJSON FeatureCollection of a region's neighbourhoods, or null */
+export function setNeighbourhoods(collection) {
+  areas = (collection?.features ?? []).flatMap((/** @type {any} */ feature) => {
+    const { type, coordinates } = feature.geometry;
+    const polygons = type === "MultiPolygon" ? coordinates : type === "Polygon" ? [coordinates] : [];
+    const name = feature.properties?.name ?? feature.properties?.id ?? feature.id ?? "";
+    return polygons.map((/** @type {number[][][]} */ rings) => ({ name: String(name), rings }));
+  });
+}
+
+/** The neighbourhood that holds a place, or "". @param {number} lon @param {number} lat */
+export const nameOf = (lon, lat) =>
+  areas.find(({ rings }) => inside(rings[0], lon, lat) && !rings.slice(1).some((hole) => inside(hole, lon, lat)))?.name ?? "";
+
+/** Even-odd rule. @param {number[][]} ring @param {number} x @param {number} y */
+function inside(ring, x, y) {
+  let within = false;
+  for (let i = 0, j = ring.length - 1; i < ring.length; j = i++) {
+    const [[xi, yi], [xj, yj]] = [ring[i], ring[j]];
+    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) within = !within;
+  }
+  return within;
+}

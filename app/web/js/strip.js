@@ -1,0 +1,111 @@
+/** The week at a glance: 7 x 24 hours, expected totals; choose one or several. */
+import { SEQUENTIAL_RAMP } from "./colours.js";
+import { byId, make } from "./dom.js";
+import { fixed, t } from "./i18n.js";
+import { dayText, hourText, hoursBetween, plusHours, weekStart, weekdayText } from "./time.js";
+import { MAX_HOURS, view } from "./view.js";
+
+/** @type {Map<string, any>} local hour -> slot */
+let slots = new Map();
+/** @type {string | null} */ let dragFrom = null;
+/** @type {(at: string, hours: number) => void} */ let chosen = () => {};
+
+/** @param {(at: string, hours: number) => void} onChoose */
+export function openStrip(onChoose) {
+  chosen = onChoose;
+  const strip = byId("strip");
+  strip.addEventListener("pointerdown", (/** @type {any} */ event) => {
+    dragFrom = event.target.dataset?.at ?? null;
+    if (dragFrom && event.pointerType === "mouse") strip.addEventListener("pointerover", drag);
+  });
+  addEventListener("pointerup", () => {
+    dragFrom = null;
+    strip.removeEventListener("pointerover", drag);
+  });
+  strip.addEventListener("click", (/** @type {any} */ event) => {
+    const at = event.target.dataset?.at;
+    if (at && event.shiftKey) span(view.at, at);
+    else if (at) choose(at, 1);
+  });
+  strip.addEventListener("keydown", keyed);
+}
+
+function drag(/** @type {any} */ event) {
+  const to = event.target.dataset?.at;
+  if (!dragFrom || !to || to === dragFrom) return;
+  span(dragFrom, to);
+}
+
+/** @param {string} from @param {string} to both included */
+function span(from, to) {
+  const first = from < to ? from : to;
+  choose(first, Math.min(MAX_HOURS, Math.abs(hoursBetween(from, to)) + 1));
+}
+
+/** @param {string} at @param {number} hours */
+function choose(at, hours) {
+  if (at !== view.at || hours !== view.hours) chosen(at, hours);
+}
+
+const STEPS = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1, ArrowUp: -24, ArrowDown: 24 });
+
+function keyed(/** @type {KeyboardEvent} */ event) {
+  const step = STEPS[event.key];
+  const from = /** @type {HTMLElement} */ (event.target).dataset.at;
+  if (step === undefined || !from) return;
+  event.preventDefault();
+  const to = plusHours(from, step);
+  if (event.shiftKey && to > view.at) {
+    span(view.at, to);
+    focusHour(to);
+  } else {
+    choose(to, 1);
+    focusHour(to);
+  }
+}
+
+/** @param {string} at */
+const focusHour = (at) => byId("strip").querySelector(`[data-at="${at}"]`)?.focus();
+
+/** @param {any} series a reply of /forecasts/series over the week of view.at */
+export function drawStrip(series) {
+  slots = new Map(series.slots.map((/** @type {any} */ s) => [`${s.at.slice(0, 13)}:00`, s]));
+  const most = Math.max(...series.slots.map((/** @type {any} */ s) => s.expected_total), 1e-9);
+  const monday = weekStart(view.at);
+  byId("week-text").textContent = `${dayText(monday)} – ${dayText(plusHours(monday, 6 * 24))}`;
+  const held = document.activeElement?.closest("#strip") !== null;
+  const head = make("div", { role: "row" }, make("span", { role: "columnheader" }), ...Array.from({ length: 24 }, (_, hour) =>
+    make("span", { role: "columnheader", class: "head" }, hour % 3 === 0 ? String(hour) : "")));
+  const rows = Array.from({ length: 7 }, (_, day) => {
+    const start = plusHours(monday, day * 24);
+    const name = make("span", { role: "rowheader", class: "name" }, weekdayText(start));
+    return make("div", { role: "row" }, name, ...Array.from({ length: 24 }, (_, hour) => slotButton(plusHours(start, hour), most)));
+  });
+  byId("strip").replaceChildren(head, ...rows);
+  markStrip();
+  if (held) focusHour(view.at);
+}
+
+/** @param {string} at @param {number} most */
+function slotButton(at, most) {
+  const slot = slots.get(at);
+  const n = slot?.expected_total ?? 0;
+  const shade = SEQUENTIAL_RAMP[Math.round((0.04 + 0.8 * (n / most)) * (SEQUENTIAL_RAMP.length - 1))];
+  const label = slot
+    ? t("slotLabel", { when: hourText(at), n: fixed(n), lo: slot.expected_total_lo, hi: slot.expected_total_hi })
+    : hourText(at);
+  return make("button", {
+    type: "button", role: "gridcell", tabindex: -1, "data-at": at, "aria-label": label, title: label,
+    style: `background: rgb(${shade.join(",")})`,
+  });
+}
+
+/** Mark what view says. */
+export function markStrip() {
+  const end = plusHours(view.at, view.hours);
+  for (const button of byId("strip").querySelectorAll("button")) {
+    const at = button.dataset.at;
+    button.setAttribute("aria-selected", String(at >= view.at && at < end));
+    button.tabIndex = at === view.at ? 0 : -1;
+  }
+}

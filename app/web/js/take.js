@@ -1,0 +1,67 @@
+/** Take it away: files, a link to this view, a one-page briefing. */
+import { forecastPath } from "./api.js";
+import { byId, make } from "./dom.js";
+import { currentLanguage, t, warning } from "./i18n.js";
+import { plusHours, spanText, weekStart } from "./time.js";
+import { address, view } from "./view.js";
+
+const FORMATS = [["geojson", "GeoJSON"], ["csv", "CSV"], ["tif", "GeoTIFF"], ["png", "PNG"], ["parquet", "GeoParquet"]];
+
+/** The selectors of what is shown. */
+export function selectors() {
+  const when = view.hours > 1 ? { from: view.at, to: plusHours(view.at, view.hours) } : { at: view.at };
+  return { ...when, category: view.category, model: view.model };
+}
+
+/** @param {{onBriefing: () => Promise<void>}} actions */
+export function drawTake({ onBriefing }) {
+  const stamp = `${view.region}-${view.at.slice(0, 13)}`;
+  const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ text) =>
+    make("a", { class: "button", href, download: name }, text);
+  const files = FORMATS.map(([f, name]) => link(forecastPath(view.region, "density", { ...selectors(), f }), `${stamp}.${f}`, name));
+  const hotspots = ["geojson", "csv"].map((f) =>
+    link(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, f }), `${stamp}-hotspots.${f}`, f === "csv" ? "CSV" : "GeoJSON"));
+  const monday = weekStart(view.at);
+  const week = { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model, f: "csv" };
+  const box = make("input", { id: "permalink", readonly: true, value: location.origin + address(), "aria-label": t("permalink") });
+  const status = make("span", { class: "note", role: "status" });
+  const copy = make("button", { type: "button", id: "copy" }, t("copy"));
+  copy.addEventListener("click", async () => {
+    box.select();
+    // The clipboard needs a secure context; elsewhere the link stays selected for copying by hand.
+    if (navigator.clipboard) await navigator.clipboard.writeText(box.value).then(() => { status.textContent = t("copied"); }, () => {});
+  });
+  const print = make("button", { type: "button", id: "print", class: "primary", onclick: onBriefing }, t("print"));
+  byId("pane-take").replaceChildren(
+    make("h3", {}, t("download")), make("div", { class: "buttons", id: "downloads" }, ...files),
+    make("h3", {}, t("hotspotsOnly")), make("div", { class: "buttons" }, ...hotspots),
+    make("h3", {}, t("series")), make("div", { class: "buttons" }, link(forecastPath(view.region, "series", week), `${stamp}-week.csv`, "CSV")),
+    make("h3", {}, t("permalink")), box, make("div", { class: "buttons" }, copy, status),
+    make("h3", {}, t("briefing")), make("p", { class: "note" }, t("briefingText")), print,
+  );
+}
+
+/** Keep the link current. */
+export function refreshPermalink() {
+  const box = byId("permalink");
+  if (box) box.value = location.origin + address();
+}
+
+/**
+ * Fill the page that is printed.
+ * @param {{region: any, shown: any, picture: string, cells: Node}} told
+ */
+export function fillBriefing({ region, shown, picture, cells }) {
+  const today = new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "long" }).format(new Date());
+  const caveats = [...shown.warnings.map(warning), t("caveat1"), t("caveat2"), t("caveat3")];
+  byId("briefing").replaceChildren(
+    make("h1", {}, `${t("briefingTitle")}: ${region.name}`),
+    make("p", {}, make("strong", {}, spanText(view.at, view.hours)), " · ", byId("total").textContent),
+    make("img", { src: picture, alt: t("map") }),
+    make("div", { class: "legend" }, ...[...byId("legend").childNodes].map((node) => node.cloneNode(true))),
+    byId("shares").cloneNode(true),
+    cells,
+    make("h3", {}, t("caveats")), make("ul", { class: "plain" }, ...caveats.map((text) => make("li", {}, text))),
+    make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${t("madeBy", { date: today })}`),
+  );
+}

@@ -1,0 +1,54 @@
+/**
+ * The region's local hours as text `YYYY-MM-DDTHH:00`, which the service reads as local time.
+ *
+ * Arithmetic is done as if it were UTC, so the browser's own time zone never matters.
+ */
+import { currentLanguage } from "./i18n.js";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** @param {string} local */
+export const asDate = (local) => new Date(`${local.slice(0, 16)}Z`);
+
+/** @param {Date} date */
+const asLocal = (date) => `${date.toISOString().slice(0, 13)}:00`;
+
+/** @param {string} local @param {number} hours */
+export const plusHours = (local, hours) => asLocal(new Date(asDate(local).getTime() + hours * HOUR_MS));
+
+/** Monday 00:00 of the hour's week. @param {string} local */
+export function weekStart(local) {
+  const day = asDate(`${local.slice(0, 10)}T00:00`);
+  return asLocal(new Date(day.getTime() - ((day.getUTCDay() + 6) % 7) * DAY_MS));
+}
+
+/** Hours from one local time to another. @param {string} from @param {string} to */
+export const hoursBetween = (from, to) => (asDate(to).getTime() - asDate(from).getTime()) / HOUR_MS;
+
+/** An instant as local time of a zone. @param {string | Date} instant @param {string} zone */
+export function inZone(instant, zone) {
+  const parts = new Intl.DateTimeFormat("sv-SE", {
+    timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
+  }).format(new Date(instant));
+  return `${parts.slice(0, 10)}T${parts.slice(11, 13)}:00`;
+}
+
+/** @param {string} local @param {Intl.DateTimeFormatOptions} options */
+const format = (local, options) =>
+  new Intl.DateTimeFormat(currentLanguage(), { timeZone: "UTC", hourCycle: "h23", ...options }).format(asDate(local));
+
+/** @param {string} local */
+export const dayText = (local) => format(local, { day: "numeric", month: "short", year: "numeric" });
+
+/** @param {string} local */
+export const weekdayText = (local) => format(local, { weekday: "short" });
+
+/** e.g. "Saturday, 1 January 2022, 23:00 – 00:00". @param {string} local @param {number} hours */
+export function spanText(local, hours) {
+  const day = format(local, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  return `${day}, ${local.slice(11, 16)} – ${plusHours(local, hours).slice(11, 16)}`;
+}
+
+/** Short name of an hour. @param {string} local */
+export const hourText = (local) => `${format(local, { weekday: "short", day: "numeric", month: "short" })} ${local.slice(11, 16)}`;

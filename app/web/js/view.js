@@ -1,0 +1,49 @@
+/** What is being looked at; the address of the page always tells it. */
+
+export const MEASURES = ["probability", "expected", "width", "difference"];
+export const MAX_HOURS = 24;
+
+export const view = {
+  region: "",
+  at: "",
+  hours: 1,
+  measure: "probability",
+  top: 5,
+  category: "",
+  model: "",
+  cell: /** @type {number | null} */ (null),
+  place: "",
+  tab: "forecast",
+  lang: /** @type {string | null} */ (null),
+};
+
+/** Read the address; anything that makes no sense is left at its default. */
+export function readAddress() {
+  const given = new URLSearchParams(location.search);
+  const text = (/** @type {string} */ name) => given.get(name) ?? "";
+  view.region = text("region");
+  view.at = /^\d{4}-\d\d-\d\dT\d\d:00$/.test(text("at")) ? text("at") : "";
+  view.hours = within(Number(text("hours")), 1, MAX_HOURS, 1);
+  view.top = within(Number(text("top")), 1, 20, 5);
+  if (MEASURES.includes(text("measure"))) view.measure = text("measure");
+  view.category = text("category");
+  view.model = text("model");
+  view.cell = /^\d+$/.test(text("cell")) ? Number(text("cell")) : null;
+  view.place = /^[\d.]+\/-?[\d.]+\/-?[\d.]+$/.test(text("map")) ? text("map") : "";
+  if (["forecast", "trust", "run", "take"].includes(text("tab"))) view.tab = text("tab");
+  view.lang = given.get("lang");
+}
+
+/** @param {number} value @param {number} low @param {number} high @param {number} otherwise */
+const within = (value, low, high, otherwise) =>
+  Number.isInteger(value) && value >= low && value <= high ? value : otherwise;
+
+/** The address that restores this view. */
+export function address() {
+  const { region, at, hours, measure, top, category, model, cell, place, tab, lang } = view;
+  const told = { region, at, hours, measure, top, category, model, cell, map: place, tab, lang };
+  const given = Object.entries(told).filter(([, value]) => value !== "" && value !== null);
+  return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
+}
+
+export const writeAddress = () => history.replaceState(null, "", address());

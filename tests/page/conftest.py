@@ -1,0 +1,169 @@
+"""The real service with its worker on the synthetic city, and real Chromium in front of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from app.main import create_app
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MS = 30_000
+TRAINED = {"model": "pooled-kde", "until": "2019-12-20T05:00:00+00:00", "seed": 1}
+"""The version that serves when the tests begin; the incidents go on for eleven more days."""
+
+
+@dataclass
+class Site:
+    """Where the service listens."""
+
+    url: str
+    region: str
+    csv: Path
+
+
+@contextmanager
+def listening(app) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@contextmanager
+def working(settings) -> Iterator[None]:
+    """A worker process on the same database."""
+    environment = {
+        **os.environ,
+        "HOTSLOT_HOME": str(settings.home),
+        "HOTSLOT_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HOTSLOT_TRAINING_THREADS": "1",
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+    yield
+    worker.terminate()
+    worker.wait(20)
+
+
+def finished(url: str) -> dict:
+    """A run when it has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        run = httpx.get(url).json()
+        if run["status"] in ("succeeded", "failed", "cancelled"):
+            return run
+        time.sleep(0.2)
+    raise AssertionError(run)
+
+
+@pytest.fixture(scope="module")
+def chromium_path() -> str:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no Chromium at {CHROMIUM}")
+    return str(CHROMIUM)
+
+
+@pytest.fixture(scope="module")
+def empty_site(chromium_path, engine, settings) -> Iterator[Site]:
+    """The service before anything was put in."""
+    with listening(create_app(settings, engine)) as url:
+        yield Site(url, "", Path())
+
+
+@pytest.fixture(scope="module")
+def site(chromium_path, engine, settings, town, town_csv) -> Iterator[Site]:
+    with listening(create_app(settings, engine)) as url, working(settings):
+        runs = f"{url}/v1/regions/{town}/training-runs"
+        run = httpx.post(runs, json=TRAINED).json()
+        assert finished(f"{runs}/{run['id']}")["status"] == "succeeded"
+        yield Site(url, town, town_csv)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Seen:
+    """A page, and all that went wrong or out of it."""
+
+    page: Any
+    site: Site
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, query: str = "") -> Any:
+        """The page when its first view is drawn."""
+        self.page.goto(f"{self.site.url}/{query}")
+        self.page.wait_for_selector("body[data-ready=true]", timeout=WAIT_MS)
+        return self.page
+
+    def outside(self) -> list[str]:
+        """Requests to anywhere but the service itself."""
+        own = (self.site.url, "data:", f"blob:{self.site.url}")
+        return [url for url in self.requests if not url.startswith(own)]
+
+
+@pytest.fixture
+def open_seen(browser, request) -> Iterator:
+    """Pages of any size; whatever they do, none may err or ask anyone else."""
+    opened: list[tuple[Seen, Any]] = []
+
+    site = request.getfixturevalue(getattr(request.module, "SITE", "site"))
+
+    def new(width: int = 1280, height: int = 800, **options) -> Seen:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, locale="en-US", **options
+        )
+        context.set_default_timeout(WAIT_MS)
+        seen = Seen(context.new_page(), site)
+        seen.page.on(
+            "console",
+            lambda line: seen.errors.append(line.text) if line.type == "error" else None,
+        )
+        seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        opened.append((seen, context))
+        return seen
+
+    yield new
+    for seen, context in opened:
+        context.close()
+        assert seen.errors == []
+        assert seen.outside() == []

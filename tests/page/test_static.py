@@ -1,0 +1,48 @@
+"""The page's files as they go over the wire; needs no browser and no database."""
+
+from __future__ import annotations
+
+import brotli
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.api import static
+from app.api.problems import add_problem_handlers
+
+LIBRARY = "/static/vendor/maplibre-gl/maplibre-gl.mjs"
+MAX_LINES = 300
+
+
+@pytest.fixture(scope="module")
+def client():
+    app = FastAPI()
+    add_problem_handlers(app)
+    app.include_router(static.router)
+    return TestClient(app)
+
+
+def test_files_are_compressed_and_not_sent_twice(client):
+    plain = client.get(LIBRARY, headers={"Accept-Encoding": "identity"})
+    with client.stream("GET", LIBRARY, headers={"Accept-Encoding": "br"}) as reply:
+        packed = b"".join(reply.iter_raw())
+        assert reply.headers["content-encoding"] == "br"
+        etag = reply.headers["etag"]
+    assert plain.headers["content-type"].startswith("text/javascript")
+    assert len(packed) < len(plain.content) / 3
+    assert brotli.decompress(packed) == plain.content
+    assert client.get(LIBRARY, headers={"If-None-Match": etag}).status_code == 304
+
+
+@pytest.mark.parametrize("path", ["none.js", "..%2Fconfig.py", "%00", "js", "x" * 5000])
+def test_nothing_but_the_pages_files_is_served(client, path):
+    reply = client.get(f"/static/{path}")
+    assert reply.status_code == 404
+    assert reply.headers["content-type"] == "application/problem+json"
+
+
+def test_modules_stay_short():
+    lengths = {
+        file.name: len(file.read_text().splitlines()) for file in (static.WEB / "js").iterdir()
+    }
+    assert {name: n for name, n in lengths.items() if n > MAX_LINES} == {}
