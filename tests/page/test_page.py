@@ -148,6 +148,14 @@ def test_downloads_and_permalink(open_seen, tmp_path):
     assert len(selected(restored)) == 3
 
 
+def test_a_link_that_makes_no_sense_opens_the_plain_view(open_seen):
+    seen = open_seen()
+    page = seen.open("?region=nowhere&at=2026-99-08T23:00&top=77&measure=luck&map=1/2&cell=x")
+    assert not page.is_visible("#message")
+    assert "2019, 23:00" in page.inner_text("#when")
+    assert page.input_value("#top") == "5"
+
+
 def test_briefing_holds_map_cells_and_caveats(open_seen):
     seen = open_seen()
     page = seen.open(f"{EVENING}&tab=take")

@@ -68,7 +68,7 @@ export function drawShares(head, scores, zone) {
     figure(`${percent(head.share_of_incidents_expected)} %`, t("topExpected"),
       t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
     figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)} %` : "–", t("topCaught"),
-      caught ? t("beforeToday") : t("notScored")),
+      caught ? t(view.category ? "allCategories" : "beforeToday") : t("notScored")),
   );
   byId("shares-note").textContent = t("topCount", {
     n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2),

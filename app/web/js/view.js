@@ -1,4 +1,5 @@
 /** What is being looked at; the address of the page always tells it. */
+import { asDate } from "./time.js";
 
 export const MEASURES = ["probability", "expected", "width", "difference"];
 export const MAX_HOURS = 24;
@@ -22,7 +23,7 @@ export function readAddress() {
   const given = new URLSearchParams(location.search);
   const text = (/** @type {string} */ name) => given.get(name) ?? "";
   view.region = text("region");
-  view.at = /^\d{4}-\d\d-\d\dT\d\d:00$/.test(text("at")) ? text("at") : "";
+  view.at = /^\d{4}-\d\d-\d\dT\d\d:00$/.test(text("at")) && !Number.isNaN(asDate(text("at")).getTime()) ? text("at") : "";
   view.hours = within(Number(text("hours")), 1, MAX_HOURS, 1);
   view.top = within(Number(text("top")), 1, 20, 5);
   if (MEASURES.includes(text("measure"))) view.measure = text("measure");
