@@ -32,7 +32,17 @@ from models.evaluation.significance import mcnemar_exact, paired_difference, wil
 
 SIZES = (200, 2000)
 STUDY_MODELS = {"maf-paper": "NF", "window-kde": "KDE", "gmm": "GMM"}
-DETERMINISTIC = ("window-kde", "pooled-kde", "uniform")
+DETERMINISTIC = (
+    "window-kde",
+    "pooled-kde",
+    "multi-kde",
+    "recent-kde",
+    "history",
+    "sepp",
+    "uniform",
+    "maf",
+    "stack",
+)
 REFERENCE = "pooled-kde"
 Progress = Callable[[float, str], None]
 
