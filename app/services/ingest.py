@@ -24,7 +24,8 @@ from app.domain.study_area import (
     to_metres,
 )
 from app.domain.windows import windows_of
-from app.services.ingest_readers import READ_BYTES, READERS, SUFFIX_TYPES, Block, decoded
+from app.services.ingest_decoding import READ_BYTES, decoded
+from app.services.ingest_readers import READERS, SUFFIX_TYPES, Block
 from app.storage import incident_writes as writes
 from app.storage.regions import Region, ensure_categories, get_region, set_crs
 

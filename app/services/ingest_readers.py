@@ -6,11 +6,9 @@ file cannot unfold into a large one.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +17,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.errors import InvalidInput
+from app.services.ingest_decoding import lines_of, text_of
 
-READ_BYTES = 1 << 18
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
 ALIASES = {
     "time": "occurred_at",
@@ -40,9 +38,6 @@ ALIASES = {
 }
 MAX_JSON_ROW_CHARS = 1 << 20
 
-EXPANSION_FLOOR_BYTES = 4 << 20
-"""A small body may expand to this whatever its ratio."""
-
 
 @dataclass(frozen=True)
 class Block:
@@ -51,102 +46,6 @@ class Block:
     columns: Mapping[str, Sequence[Any]]
     n_rows: int
     broken: Mapping[int, str]
-
-
-def decoded(
-    chunks: Iterator[bytes], encoding: str | None, limit_bytes: int, max_expansion: int
-) -> Iterator[bytes]:
-    """The body without its Content-Encoding, capped.
-
-    Args:
-        limit_bytes: decoded bytes allowed.
-        max_expansion: decoded bytes allowed per compressed one, past `EXPANSION_FLOOR_BYTES`.
-
-    Raises:
-        InvalidInput: unknown encoding, damaged data.
-        LimitExceeded: more decoded bytes than allowed, or a bomb.
-    """
-    if encoding in (None, "", "identity"):
-        yield from _capped(chunks, limit_bytes)
-    elif encoding in ("gzip", "x-gzip"):
-        yield from _capped(_gunzipped(chunks, max_expansion), limit_bytes)
-    else:
-        raise InvalidInput(f"Content-Encoding {encoding!r} is not known; use gzip", code="encoding")
-
-
-def _capped(chunks: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > limit_bytes:
-            raise LimitExceeded(f"over {limit_bytes} bytes", code="too_large")
-        yield chunk
-
-
-def _gunzipped(chunks: Iterator[bytes], max_expansion: int) -> Iterator[bytes]:
-    engine = zlib.decompressobj(31)
-    n_in = n_out = 0
-    try:
-        for chunk in chunks:
-            data = chunk
-            while data:
-                out = engine.decompress(data, READ_BYTES)
-                n_in += len(data) - len(engine.unconsumed_tail)
-                n_out += len(out)
-                if n_out > max(EXPANSION_FLOOR_BYTES, max_expansion * n_in):
-                    raise LimitExceeded(
-                        f"expands more than {max_expansion} times: not plausible for incidents",
-                        code="too_large",
-                    )
-                if out:
-                    yield out
-                data = engine.unconsumed_tail
-                if engine.eof:
-                    data = engine.unused_data
-                    if data:
-                        engine = zlib.decompressobj(31)
-    except zlib.error as error:
-        raise InvalidInput(f"damaged gzip data: {error}", code="damaged") from error
-    if not engine.eof:
-        raise InvalidInput("gzip data ends too early", code="damaged")
-
-
-def _text(chunks: Iterator[bytes]) -> Iterator[str]:
-    """UTF-8 (with or without mark) or UTF-16 by its mark; Windows-1252 when the start is no UTF-8."""
-    first = next(chunks, b"")
-    while len(first) < 4 and (more := next(chunks, None)) is not None:
-        first += more
-    name = "utf-8-sig"
-    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        name = "utf-16"
-    else:
-        try:
-            codecs.getincrementaldecoder(name)().decode(first)
-        except UnicodeDecodeError:
-            name = "cp1252"
-    decoder = codecs.getincrementaldecoder(name)()
-    try:
-        yield decoder.decode(first)
-        for chunk in chunks:
-            yield decoder.decode(chunk)
-        yield decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"text is not valid {name}: {error.reason}", code="encoding") from error
-
-
-def _lines(texts: Iterator[str], limit_chars: int) -> Iterator[str]:
-    """Lines with their ends, never longer than a row may be."""
-    rest = ""
-    for text in texts:
-        parts = (rest + text).splitlines(keepends=True)
-        rest = ""
-        if parts and not parts[-1].endswith(("\n", "\r")):
-            rest = parts.pop()
-        if len(rest) > limit_chars:
-            raise InvalidInput(f"a line is longer than {limit_chars} characters", code="too_long")
-        yield from parts
-    if rest:
-        yield rest
 
 
 def field_names(header: Sequence[str]) -> list[str]:
@@ -171,7 +70,7 @@ def field_names(header: Sequence[str]) -> list[str]:
 
 def read_csv(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
     """Blocks of a CSV or TSV file; rows with too few or many fields are reported, not lost."""
-    lines = _lines(_text(chunks), MAX_JSON_ROW_CHARS)
+    lines = lines_of(text_of(chunks), MAX_JSON_ROW_CHARS)
     first = next(lines, "")
     if not first.strip():
         raise InvalidInput("the file is empty", code="empty")
@@ -228,7 +127,7 @@ def _block_of(objects: list[Any]) -> Block:
 def read_ndjson(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
     """Blocks of newline-delimited JSON; a line that is no JSON is one bad row."""
     objects: list[Any] = []
-    for line in _lines(_text(chunks), MAX_JSON_ROW_CHARS):
+    for line in lines_of(text_of(chunks), MAX_JSON_ROW_CHARS):
         if not line.strip():
             continue
         try:
@@ -294,7 +193,7 @@ def _skip(buffer: str, position: int) -> int:
 
 def read_json(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
     """Blocks of a JSON array of objects."""
-    texts = _text(chunks)
+    texts = text_of(chunks)
     head = next(texts, "")
     while not head.strip() and (more := next(texts, None)) is not None:
         head += more
@@ -305,7 +204,7 @@ def read_json(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterato
 
 def read_geojson(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
     """Blocks of a GeoJSON FeatureCollection of points."""
-    yield from _batched(_array_items(_text(chunks), '"features"'), n_rows, _feature_row)
+    yield from _batched(_array_items(text_of(chunks), '"features"'), n_rows, _feature_row)
 
 
 def _feature_row(feature: Any) -> Any:
