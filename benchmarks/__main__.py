@@ -17,6 +17,7 @@ PARTS = (
     "category-quality",
     "ingest",
     "serve",
+    "paper-study",
 )
 
 
