@@ -41,6 +41,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+# uvicorn ends an API process that is silent for so long; its default of 5 s is less than the imports
+# take on a busy machine, and processes were then ended and started for ever.
+PROCESS_START_S = 60
+
+
 @contextmanager
 def local_workers(settings: Settings, count: int) -> Iterator[None]:
     """Worker processes that live as long as the block."""
@@ -87,6 +92,7 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
             log_level=settings.log_level,
             access_log=False,
             timeout_graceful_shutdown=5,
+            timeout_worker_healthcheck=PROCESS_START_S,
             server_header=False,
         )
 
