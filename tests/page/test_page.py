@@ -191,7 +191,8 @@ def test_upload_training_to_the_end_and_promotion(open_seen):
     page.click("#start-training")
     page.wait_for_selector("#training-status.good")
     assert "Finished" in page.inner_text("#training-status")
-    assert page.locator(".models li").count() == 2
+    expect(page.locator(".models li")).to_have_count(2)
+    assert "Finished" in page.inner_text("#training-status")
     version = page.get_attribute(".models li:not(:has(.badge))", "title")
     page.click(".models button")
     expect(page.locator("#models-status")).to_contain_text(version)

@@ -14,11 +14,30 @@ const TRAINABLE = ["stack", "maf", "recent-kde", "multi-kde", "pooled-kde", "win
 const SHOWN_ERRORS = 5;
 const SHOWN_MODELS = 8;
 
+/** What was said about a region outlives the redraw that follows each change. */
+const notices = { region: "", upload: notice("upload-status"), training: notice("training-status"), models: notice("models-status") };
+
+/** @param {string} id */
+function notice(id) {
+  return make("div", { class: "status", role: "status", id });
+}
+
+/** @param {string} region */
+function clearNoticesOfOthers(region) {
+  if (notices.region === region) return;
+  notices.region = region;
+  for (const told of [notices.upload, notices.training, notices.models]) {
+    told.className = "status";
+    told.replaceChildren();
+  }
+}
+
 /**
  * @param {{region: any, models: any[], onChange: (region?: string) => Promise<void>}} known region null: there is none yet
  */
 export function drawRun(known) {
   const { region } = known;
+  clearNoticesOfOthers(region?.id ?? "");
   const parts = region ? [holds(region), ...uploadPart(known), ...trainingPart(known), ...modelsPart(known)] : [make("p", { class: "notice" }, t("noRegion"))];
   byId("pane-run").replaceChildren(...parts, ...newRegionPart(known));
 }
@@ -35,7 +54,7 @@ const base = (region) => `/v1/regions/${encodeURIComponent(region.id)}`;
 
 /** @param {any} known */
 function uploadPart(known) {
-  const status = make("div", { class: "status", role: "status", id: "upload-status" });
+  const status = notices.upload;
   const input = make("input", { type: "file", id: "file", accept: Object.keys(TYPES).map((e) => `.${e}`).join(",") });
   const drop = make("div", { id: "drop" }, t("dropHere"), " ", input, make("label", { for: "file" }, t("choose")), make("div", { class: "note" }, t("formats")));
   const send = (/** @type {File | undefined} */ file) => file && upload(known, file, status);
@@ -64,7 +83,7 @@ async function upload(known, file, status) {
       text.textContent = share < 1 ? t("sending", { name: file.name, percent }) : t("storing", { name: file.name });
     });
     await known.onChange();
-    byId("upload-status").replaceChildren(uploadReport(report));
+    status.replaceChildren(uploadReport(report));
   } catch (error) {
     status.classList.add("bad");
     status.textContent = explain(error);
@@ -83,7 +102,7 @@ function uploadReport(report) {
 /** @param {any} known */
 function trainingPart(known) {
   const { region, onChange } = known;
-  const status = make("div", { class: "status", role: "status", id: "training-status" });
+  const status = notices.training;
   const model = make("select", { id: "train-model", "aria-label": t("model") }, ...TRAINABLE.map((name) => make("option", {}, name)));
   const validate = make("input", { type: "checkbox", id: "validate", checked: true });
   const start = make("button", { type: "button", id: "start-training", class: "primary", disabled: !region.incidents }, t("startTraining"));
@@ -97,10 +116,7 @@ function trainingPart(known) {
       cancel.hidden = false;
       cancel.onclick = () => request(path, { method: "DELETE" }).catch((error) => { status.textContent = explain(error); });
       await followEvents(path, status);
-      const told = [...status.childNodes];
       await onChange();
-      byId("training-status").className = status.className;
-      byId("training-status").replaceChildren(...told);
     } catch (error) {
       status.classList.add("bad");
       status.textContent = explain(error);
@@ -112,13 +128,13 @@ function trainingPart(known) {
 
 /** @param {any} known */
 function modelsPart({ region, models, onChange }) {
-  const status = make("div", { class: "status", role: "status", id: "models-status" });
+  const status = notices.models;
   const lines = models.slice(0, SHOWN_MODELS).map((/** @type {any} */ version) => {
     const promote = async () => {
       try {
         await request(`${base(region)}/models/${version.version}/promote`, { method: "POST" });
         await onChange();
-        byId("models-status").textContent = t("promoted", { version: version.version });
+        status.textContent = t("promoted", { version: version.version });
       } catch (error) {
         status.textContent = explain(error);
       }
