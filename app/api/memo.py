@@ -20,7 +20,7 @@ KEYED_HEADERS = frozenset(
     (b"accept", b"accept-encoding", b"authorization", b"cookie", b"if-none-match", b"x-api-key")
 )
 MAX_KEPT = 256
-MAX_KEPT_BODY_BYTES = 8 << 20
+MAX_KEPT_BYTES = 32 << 20
 
 
 @dataclass
@@ -30,6 +30,11 @@ class _Kept:
     route: object
     messages: list[Message] = field(default_factory=list)
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the body."""
+        return sum(len(message.get("body", b"")) for message in self.messages)
+
 
 class ForecastMemo:
     """Repeats GET replies of `/v1/regions/{region}/forecasts/` and `/tiles/` that have an ETag."""
@@ -38,6 +43,7 @@ class ForecastMemo:
         self.app = app
         self.generation = generation
         self._kept: dict[tuple[object, ...], _Kept] = {}
+        self._n_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -71,15 +77,16 @@ class ForecastMemo:
         await self.app(scope, receive, watching)
         if _repeatable(kept.messages):
             kept.route = scope.get("route")
-            if len(self._kept) >= MAX_KEPT:
-                self._forget_old()
+            self._forget(key)
             self._kept[key] = kept
+            self._n_bytes += kept.n_bytes
+            # All are kept equally long, so the first one in is the first to go out of date.
+            while len(self._kept) > MAX_KEPT or self._n_bytes > MAX_KEPT_BYTES:
+                self._forget(next(iter(self._kept)))
 
-    def _forget_old(self) -> None:
-        now = time.monotonic()
-        self._kept = {key: kept for key, kept in self._kept.items() if kept.until > now}
-        if len(self._kept) >= MAX_KEPT:
-            self._kept = {}
+    def _forget(self, key: tuple[object, ...]) -> None:
+        old = self._kept.pop(key, None)
+        self._n_bytes -= old.n_bytes if old else 0
 
 
 def _is_forecast(scope: Scope) -> bool:
@@ -93,7 +100,6 @@ def _repeatable(messages: list[Message]) -> bool:
     """A whole reply of one body part that says what it is by an ETag."""
     if len(messages) != 2 or messages[0]["status"] not in (200, 304):
         return False
-    body = messages[1]
-    if body.get("more_body") or len(body.get("body", b"")) > MAX_KEPT_BODY_BYTES:
+    if messages[1].get("more_body"):
         return False
     return any(name == b"etag" for name, _ in messages[0]["headers"])

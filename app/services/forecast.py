@@ -21,10 +21,10 @@ from app.domain.errors import InvalidInput, LimitExceeded, NotFound
 from app.domain.study_area import study_area_from_geojson
 from app.domain.windows import HOUR_S, next_slot_of, slot_start, zone
 from app.services.cache import BoundedCache
-from app.services.forecast_grids import CellMaker
+from app.services.forecast_grids import CELL_BYTES, CellMaker
 from app.services.forecast_news import news_of
 from app.services.forecast_tables import TableReader
-from app.services.forecast_types import Forecast, LoadedVersion, Plan, Selector
+from app.services.forecast_types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.storage import registry
 from app.storage.regions import get_region
 from app.storage.version_history import version_as_of
@@ -38,6 +38,8 @@ NEWS_TTL_S = 60.0
 MAX_HORIZON_YEARS = 30
 MAX_RANGE_SLOTS = 169
 """A week, and the hour that a clock change may add."""
+VERSION_BYTES = 1_000_000
+"""What a version's record and count model weigh in memory."""
 T = TypeVar("T")
 
 
@@ -131,20 +133,27 @@ class ForecastService:
         return self.load(region_id, record)
 
     def load(self, region_id: str, record: registry.VersionRecord) -> LoadedVersion:
-        """A version with its grid, read once."""
+        """A version with its ground, read once."""
 
         def read() -> LoadedVersion:
             with self.engine.connect() as connection:
                 region = get_region(connection, region_id)
-                grid, boundary = registry.load_grid(connection, record.grid_sha256)
-            area = study_area_from_geojson(boundary, grid.crs)
-            shapely.prepare(area.polygon_m)
             counts = CountModel.from_state(record.counts)
-            return LoadedVersion(region, record, grid, area, counts)
+            return LoadedVersion(region, record, self._ground(record.grid_sha256), counts)
 
         key = ("version", region_id, record.version)
+        return self.cache.get_or_make(key, LoadedVersion, read, lambda _loaded: VERSION_BYTES)
+
+    def _ground(self, grid_sha256: str) -> Ground:
+        def read() -> Ground:
+            with self.engine.connect() as connection:
+                grid, boundary = registry.load_grid(connection, grid_sha256)
+            area = study_area_from_geojson(boundary, grid.crs)
+            shapely.prepare(area.polygon_m)
+            return Ground(grid, area)
+
         return self.cache.get_or_make(
-            key, LoadedVersion, read, lambda loaded: 600 * len(loaded.grid) + 2_000_000
+            ("ground", grid_sha256), Ground, read, lambda ground: CELL_BYTES * len(ground.grid)
         )
 
     def _span(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, int]:

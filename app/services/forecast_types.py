@@ -51,19 +51,11 @@ class Selector:
 
 
 @dataclass(frozen=True)
-class LoadedVersion:
-    """A version with its grid and count model, ready to forecast."""
+class Ground:
+    """A study area and its grid: versions that were trained on the same ones share them."""
 
-    region: Region
-    record: registry.VersionRecord
     grid: Grid
     area: StudyArea
-    counts: CountModel
-
-    @cached_property
-    def category_codes(self) -> dict[str, int]:
-        """Code of each category the version was trained on."""
-        return {name: code for code, name in enumerate(self.record.categories)}
 
     @cached_property
     def cells(self) -> SquareCells:
@@ -74,6 +66,41 @@ class LoadedVersion:
     def index(self) -> CellIndex:
         """The grid's cells by place, for areas of any shape."""
         return CellIndex(self.area, self.grid)
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """A version with its ground and count model, ready to forecast."""
+
+    region: Region
+    record: registry.VersionRecord
+    ground: Ground
+    counts: CountModel
+
+    @property
+    def grid(self) -> Grid:
+        """The cells it was trained on."""
+        return self.ground.grid
+
+    @property
+    def area(self) -> StudyArea:
+        """The study area it was trained on."""
+        return self.ground.area
+
+    @property
+    def cells(self) -> SquareCells:
+        """The grid's cells as replies show them."""
+        return self.ground.cells
+
+    @property
+    def index(self) -> CellIndex:
+        """The grid's cells by place."""
+        return self.ground.index
+
+    @cached_property
+    def category_codes(self) -> dict[str, int]:
+        """Code of each category the version was trained on."""
+        return {name: code for code, name in enumerate(self.record.categories)}
 
 
 @dataclass(frozen=True)
