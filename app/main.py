@@ -14,6 +14,7 @@ from app.api import (
     forecast_series,
     forecasts,
     incidents,
+    mappings,
     regions,
     static,
     system,
@@ -55,7 +56,17 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.add_middleware(Compressed)
     app.add_middleware(ForecastMemo, generation=promotions_seen)
     app.add_middleware(Surround, max_concurrent=settings.max_concurrent_requests)
-    parts = (system, regions, incidents, training, forecasts, forecast_series, tiles, backtests)
+    parts = (
+        system,
+        regions,
+        incidents,
+        mappings,
+        training,
+        forecasts,
+        forecast_series,
+        tiles,
+        backtests,
+    )
     for part in parts:
         app.include_router(part.router)
     app.include_router(static.router)

@@ -12,16 +12,18 @@ from typing import Annotated, Any
 
 import anyio.from_thread
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Row
 
 from app.api.state import State
+from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
 from app.domain.windows import zone
 from app.services.erase import erase_incident
 from app.services.ingest import UploadSource, ingest
-from app.services.ingest_readers import READERS
+from app.services.ingest_formats import READERS
+from app.services.mappings import resolve_mapping
 from app.storage.incidents import PageQuery, page
 from app.storage.regions import Region, get_region
 
@@ -55,6 +57,24 @@ class _BodyStream:
                 yield chunk
 
 
+_NO_MAPPING = ColumnMapping()
+
+
+def _mapping(
+    columns: Annotated[
+        list[str] | None,
+        Query(max_length=20, description="field=column; occurred_at=A+B joins a date and a time"),
+    ] = None,
+    crs: Annotated[
+        str | None, Query(max_length=64, description="of projected x, y, such as EPSG:26910")
+    ] = None,
+    time_format: Annotated[
+        str | None, Query(max_length=60, description="of times that are not RFC 3339")
+    ] = None,
+) -> ColumnMapping:
+    return ColumnMapping.parse(columns or [], crs, time_format)
+
+
 @router.post("", openapi_extra=_BODY)
 async def upload(
     request: Request,
@@ -63,16 +83,25 @@ async def upload(
     content_type: Annotated[str, Header()] = "",
     content_encoding: Annotated[str | None, Header()] = None,
     idempotency_key: Annotated[str | None, Header()] = None,
+    own: Annotated[ColumnMapping, Depends(_mapping)] = _NO_MAPPING,
+    mapping: Annotated[str | None, Query(description="a kept mapping's name")] = None,
 ) -> Response:
     """Store incidents: all accepted rows of a body, or nothing.
 
     Rows that are not accepted are named with row, field, code and message. Sending the same body
-    again adds nothing; an `Idempotency-Key` makes a retry replay the first answer.
+    again adds nothing; an `Idempotency-Key` makes a retry replay the first answer. Columns of
+    well-known portals are recognised; others are named by `columns`, `crs` and `time_format`.
     """
+
+    def resolved() -> ColumnMapping:
+        with state.engine.connect() as connection:
+            return resolve_mapping(connection, region, mapping, own)
+
     source = UploadSource(
         content_type.split(";")[0].strip().lower(),
         content_encoding.strip().lower() if content_encoding else None,
         idempotency_key,
+        mapping=own if mapping is None else await run_in_threadpool(resolved),
     )
     body = _BodyStream(request.stream(), state.settings.body_idle_timeout_s)
     summary = await run_in_threadpool(

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from app.commands.common import console, opened, progress_bar
 from app.config import Settings
+from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
 from app.services.ingest import IngestSummary, ingest_file
+from app.services.mappings import resolve_mapping, save_mapping
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
 from app.storage.regions import list_regions, region_summary
 
@@ -81,13 +83,35 @@ def list_all() -> None:
 
 def ingest(
     region: str,
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON, ... files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="CSV, JSON, GeoJSON, Parquet, Excel, GeoPackage; also .gz and .zip."),
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(help="field=column, repeated; occurred_at=DATE+TIME joins two."),
+    ] = None,
+    crs: Annotated[str | None, typer.Option(help="CRS of projected x, y: EPSG:26910.")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="strptime format of times that are not RFC 3339.")
+    ] = None,
+    mapping: Annotated[str | None, typer.Option(help="A kept mapping's name.")] = None,
+    save_mapping_as: Annotated[
+        str | None, typer.Option(help="Keep these columns under a name.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
 ) -> None:
     """Read incidents from files; the same file twice adds nothing."""
     settings = Settings()
     summaries: dict[str, IngestSummary] = {}
+    own = ColumnMapping.parse(
+        [pair for text in columns or [] for pair in text.split(",")], crs, time_format
+    )
     with opened(settings) as engine, progress_bar() as bar:
+        with engine.connect() as connection:
+            chosen = resolve_mapping(connection, region, mapping, own)
+        if save_mapping_as is not None:
+            save_mapping(engine, region, save_mapping_as, chosen)
         for path in files:
             if not path.is_file():
                 raise InvalidInput(f"no such file: {path}", field="files")
@@ -97,7 +121,7 @@ def ingest(
                 bar.update(task, completed=n_bytes)  # type: ignore[arg-type]
 
             summaries[str(path)] = ingest_file(
-                engine, region, path, settings=settings, progress=advance
+                engine, region, path, settings=settings, mapping=chosen, progress=advance
             )
     if as_json:
         typer.echo(json.dumps({k: v.to_json() for k, v in summaries.items()}, indent=2))

@@ -132,6 +132,13 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     base = pd.Series(pc.struct_field(matched, "base").to_numpy(zero_copy_only=False))
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
+    slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
+    errors.add(
+        slashed & local.isna().to_numpy(),
+        "occurred_at",
+        "ambiguous_date",
+        "which is day, which is month? give time_format, such as %m/%d/%Y %H:%M",
+    )
     errors.add(local.isna().to_numpy(), "occurred_at", "bad_time", "not an RFC 3339 date and time")
     naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
     given = offset.notna() & (offset != "")
@@ -191,7 +198,7 @@ def _check_places(
     errors: RowErrors,
 ) -> None:
     huge = np.maximum(np.abs(longitude), np.abs(latitude)) > METRES_LIKELY
-    errors.add(huge, "longitude", "not_degrees", "looks like metres; degrees (WGS 84) are expected")
+    errors.add(huge, "longitude", "not_degrees", "looks like metres; give crs, or degrees (WGS 84)")
     beyond = (np.abs(longitude) > 180) | (np.abs(latitude) > 90)
     turned = beyond & (np.abs(latitude) <= 180) & (np.abs(longitude) <= 90)
     errors.add(turned, "latitude", "looks_swapped", "longitude and latitude look swapped")

@@ -15,8 +15,10 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from app.config import Settings
+from app.domain.columns import ColumnMapping
 from app.domain.errors import Conflict, InvalidInput
 from app.domain.incident_rules import MARGIN_M, RowErrors, dedup_keys, parse_block
+from app.domain.raw_columns import contract_columns
 from app.domain.study_area import (
     StudyArea,
     choose_crs,
@@ -25,7 +27,8 @@ from app.domain.study_area import (
 )
 from app.domain.windows import windows_of
 from app.services.ingest_decoding import READ_BYTES, decoded
-from app.services.ingest_readers import READERS, SUFFIX_TYPES, Block
+from app.services.ingest_formats import READERS, SUFFIX_TYPES
+from app.services.ingest_readers import Block, ReadOptions
 from app.storage import incident_writes as writes
 from app.storage.regions import Region, ensure_categories, get_region, set_crs
 
@@ -59,6 +62,7 @@ class UploadSource:
     content_encoding: str | None = None
     idempotency_key: str | None = None
     name: str | None = None
+    mapping: ColumnMapping = field(default_factory=ColumnMapping)
 
 
 def ingest(
@@ -100,7 +104,14 @@ def ingest(
         if replay is not None:
             return replay
         upload = _Upload(connection, region, source, settings)
-        for block in reader(chunks, settings.upload_chunk_rows, settings.max_field_chars):
+        options = ReadOptions(
+            settings.upload_chunk_rows,
+            settings.max_field_chars,
+            settings.max_body_bytes,
+            settings.max_gzip_expansion,
+            source.mapping,
+        )
+        for block in reader(chunks, options):
             upload.add(block)
         for _ in raw:
             """The hash covers the whole body, also what the reader left unread."""
@@ -113,6 +124,7 @@ def ingest_file(
     path: Path,
     *,
     settings: Settings,
+    mapping: ColumnMapping | None = None,
     progress: Callable[[int], None] = lambda _n_bytes: None,
 ) -> IngestSummary:
     """Store the incidents of a file, its type told by its name (`.csv`, `.json.gz`, ...).
@@ -126,7 +138,9 @@ def ingest_file(
     content_type = SUFFIX_TYPES.get(suffix)
     if content_type is None:
         raise InvalidInput(f"{path.name}: not one of {', '.join(SUFFIX_TYPES)}", field="files")
-    source = UploadSource(content_type, encoding, name=path.name)
+    source = UploadSource(
+        content_type, encoding, name=path.name, mapping=mapping or ColumnMapping()
+    )
     with path.open("rb") as file:
         chunks = iter(lambda: file.read(READ_BYTES), b"")
         return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)
@@ -196,7 +210,7 @@ class _Upload:
             errors.bad[place] = True
             errors.reasons[place] = ("", "unreadable_row", message)
         parsed = parse_block(
-            block.columns,
+            contract_columns(block.columns, block.plan, self.region.timezone),
             block.n_rows,
             timezone=self.region.timezone,
             now_s=int(time.time()),

@@ -7,77 +7,65 @@ file cannot unfold into a large one.
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from app.domain.columns import ColumnMapping, ColumnPlan, plan_columns
 from app.domain.errors import InvalidInput
 from app.services.ingest_decoding import lines_of, text_of
 
-FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
-ALIASES = {
-    "time": "occurred_at",
-    "datetime": "occurred_at",
-    "timestamp": "occurred_at",
-    "occurred": "occurred_at",
-    "date": "occurred_at",
-    "lon": "longitude",
-    "lng": "longitude",
-    "long": "longitude",
-    "lat": "latitude",
-    "type": "category",
-    "offense": "category",
-    "offence": "category",
-    "id": "external_id",
-}
 MAX_JSON_ROW_CHARS = 1 << 20
+COORDINATES = {"longitude", "latitude", "x", "y"}
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a body is read.
+
+    Args:
+        n_rows: of a block.
+        limit_chars: of a field.
+        max_bytes: of the decoded body, also of an archive's member.
+        max_expansion: decoded bytes allowed per compressed one.
+        mapping: what the caller says about the columns.
+    """
+
+    n_rows: int = 50_000
+    limit_chars: int = 4096
+    max_bytes: int = 1 << 30
+    max_expansion: int = 100
+    mapping: ColumnMapping = field(default_factory=ColumnMapping)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Raw rows by field; `broken` holds rows that could not be read, by position."""
+    """Raw rows by field or part; `broken` holds rows that could not be read, by position."""
 
     columns: Mapping[str, Sequence[Any]]
     n_rows: int
     broken: Mapping[int, str]
+    plan: ColumnPlan
 
 
-def field_names(header: Sequence[str]) -> list[str]:
-    """The contract's names for a header's; others are kept and ignored.
-
-    Raises:
-        InvalidInput: time or place is missing.
-    """
-    lowered = [h.strip().lower().replace(" ", "_") for h in header]
-    names = [h if h in FIELDS else ALIASES.get(h, h) for h in lowered]
-    # An alias must not shadow a column that bears the field's own name.
-    names = [n if lowered[i] == n or n not in lowered else lowered[i] for i, n in enumerate(names)]
-    for required in FIELDS[:3]:
-        if required not in names:
-            raise InvalidInput(
-                f"column {required} is missing; the header has {', '.join(header[:20])[:200]!r}",
-                field=required,
-                code="missing_column",
-            )
-    return names
+Reader = Callable[[Iterator[bytes], ReadOptions], Iterator[Block]]
 
 
-def read_csv(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
+def read_csv(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     """Blocks of a CSV or TSV file; rows with too few or many fields are reported, not lost."""
     lines = lines_of(text_of(chunks), MAX_JSON_ROW_CHARS)
     first = next(lines, "")
     if not first.strip():
         raise InvalidInput("the file is empty", code="empty")
     delimiter = max(",;\t|", key=first.count)
-    csv.field_size_limit(limit_chars)
+    csv.field_size_limit(options.limit_chars)
     rows = csv.reader(_chain(first, lines), delimiter=delimiter, strict=False)
-    names = field_names(next(rows))
+    header = next(rows)
+    plan = plan_columns(header, options.mapping)
+    plan.require_all(header)
     row_number = 1
     while True:
         rows_read: list[list[str]] = []
@@ -86,13 +74,13 @@ def read_csv(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator
                 row_number += 1
                 if row:
                     rows_read.append(row)
-                if len(rows_read) >= n_rows:
+                if len(rows_read) >= options.n_rows:
                     break
         except csv.Error as error:
             raise InvalidInput(f"row {row_number}: {error}", code="unreadable_row") from error
         if not rows_read:
             return
-        yield _csv_block(rows_read, names, decimal_comma=delimiter != ",")
+        yield _csv_block(rows_read, header, plan, decimal_comma=delimiter != ",")
 
 
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -100,8 +88,10 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _csv_block(rows: list[list[str]], names: list[str], *, decimal_comma: bool) -> Block:
-    width = len(names)
+def _csv_block(
+    rows: list[list[str]], header: list[str], plan: ColumnPlan, *, decimal_comma: bool
+) -> Block:
+    width = len(header)
     broken = {
         place: f"{len(row)} fields, the header has {width}"
         for place, row in enumerate(rows)
@@ -110,21 +100,25 @@ def _csv_block(rows: list[list[str]], names: list[str], *, decimal_comma: bool) 
     for place in broken:
         rows[place] = [""] * width
     values = list(zip(*rows, strict=True))
-    columns = {n: values[i] for i, n in enumerate(names) if n in FIELDS}
+    columns = {name: values[header.index(column)] for name, column in plan.names.items()}
     if decimal_comma:
-        for name in ("longitude", "latitude"):
+        for name in COORDINATES & columns.keys():
             columns[name] = tuple(v.replace(",", ".") for v in columns[name])
-    return Block(columns, len(rows), broken)
+    return Block(columns, len(rows), broken, plan)
 
 
-def _block_of(objects: list[Any]) -> Block:
+def block_of(objects: list[Any], options: ReadOptions) -> Block:
     """A block of JSON values; those that are no objects are reported."""
     broken = {i: "not a JSON object" for i, o in enumerate(objects) if not isinstance(o, dict)}
     rows = [o if isinstance(o, dict) else {} for o in objects]
-    return Block({n: [row.get(n) for row in rows] for n in FIELDS}, len(rows), broken)
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    mapping = options.mapping if header else ColumnMapping()
+    plan = plan_columns(header, mapping)
+    columns = {name: [row.get(column) for row in rows] for name, column in plan.names.items()}
+    return Block(columns, len(rows), broken, plan)
 
 
-def read_ndjson(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
+def read_ndjson(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     """Blocks of newline-delimited JSON; a line that is no JSON is one bad row."""
     objects: list[Any] = []
     for line in lines_of(text_of(chunks), MAX_JSON_ROW_CHARS):
@@ -134,11 +128,11 @@ def read_ndjson(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Itera
             objects.append(orjson.loads(line))
         except orjson.JSONDecodeError:
             objects.append(None)
-        if len(objects) >= n_rows:
-            yield _block_of(objects)
+        if len(objects) >= options.n_rows:
+            yield block_of(objects, options)
             objects = []
     if objects:
-        yield _block_of(objects)
+        yield block_of(objects, options)
 
 
 def _no_constant(name: str) -> Any:
@@ -191,7 +185,7 @@ def _skip(buffer: str, position: int) -> int:
     return position
 
 
-def read_json(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
+def read_json(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     """Blocks of a JSON array of objects."""
     texts = text_of(chunks)
     head = next(texts, "")
@@ -199,12 +193,12 @@ def read_json(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterato
         head += more
     if not head.lstrip().startswith("["):
         raise InvalidInput("the body must be a JSON array of incidents", code="bad_json")
-    yield from _batched(_array_items(_chain(head, texts), ""), n_rows, lambda item: item)
+    yield from batched(_array_items(_chain(head, texts), ""), options, lambda item: item)
 
 
-def read_geojson(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
+def read_geojson(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     """Blocks of a GeoJSON FeatureCollection of points."""
-    yield from _batched(_array_items(text_of(chunks), '"features"'), n_rows, _feature_row)
+    yield from batched(_array_items(text_of(chunks), '"features"'), options, _feature_row)
 
 
 def _feature_row(feature: Any) -> Any:
@@ -221,61 +215,18 @@ def _feature_row(feature: Any) -> Any:
     return row
 
 
-def _batched(items: Iterator[Any], n_rows: int, row_of: Callable[[Any], Any]) -> Iterator[Block]:
+def batched(
+    items: Iterator[Any], options: ReadOptions, row_of: Callable[[Any], Any]
+) -> Iterator[Block]:
+    """Blocks of items, each made a row (a dict by column name)."""
     objects: list[Any] = []
     try:
         for item in items:
             objects.append(row_of(item))
-            if len(objects) >= n_rows:
-                yield _block_of(objects)
+            if len(objects) >= options.n_rows:
+                yield block_of(objects, options)
                 objects = []
     except (RecursionError, ValueError) as error:
         raise InvalidInput(f"not valid JSON: {error}", code="bad_json") from error
     if objects:
-        yield _block_of(objects)
-
-
-def read_parquet(chunks: Iterator[bytes], n_rows: int, limit_chars: int) -> Iterator[Block]:
-    """Blocks of a Parquet file; its footer stands at the end, so the file is held once."""
-    buffer = io.BytesIO()
-    for chunk in chunks:
-        buffer.write(chunk)
-    try:
-        file = pq.ParquetFile(buffer)
-        names = field_names(file.schema_arrow.names)
-        for batch in file.iter_batches(batch_size=n_rows):
-            columns: dict[str, Sequence[Any]] = {}
-            for name, values in zip(names, batch.columns, strict=True):
-                if name in FIELDS:
-                    columns[name] = _plain(name, values)
-            yield Block(columns, batch.num_rows, {})
-    except pa.ArrowException as error:
-        raise InvalidInput(f"not a readable Parquet file: {error}", code="damaged") from error
-
-
-def _plain(name: str, values: pa.Array) -> Sequence[Any]:
-    """Python values; timestamps become RFC 3339 text, local when they bear no zone."""
-    if pa.types.is_timestamp(values.type):
-        return [None if v is None else v.isoformat() for v in values.to_pylist()]
-    result: list[Any] = values.to_pylist()
-    return result
-
-
-READERS: dict[str, Callable[[Iterator[bytes], int, int], Iterator[Block]]] = {
-    "text/csv": read_csv,
-    "text/tab-separated-values": read_csv,
-    "application/json": read_json,
-    "application/x-ndjson": read_ndjson,
-    "application/geo+json": read_geojson,
-    "application/vnd.apache.parquet": read_parquet,
-}
-SUFFIX_TYPES = {
-    ".csv": "text/csv",
-    ".tsv": "text/tab-separated-values",
-    ".txt": "text/csv",
-    ".json": "application/json",
-    ".ndjson": "application/x-ndjson",
-    ".jsonl": "application/x-ndjson",
-    ".geojson": "application/geo+json",
-    ".parquet": "application/vnd.apache.parquet",
-}
+        yield block_of(objects, options)

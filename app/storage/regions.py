@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Row, cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.domain.errors import Conflict, NotFound
 from app.storage.tables import categories, incidents, regions
@@ -135,6 +135,21 @@ def set_boundary(
         update(regions)
         .where(regions.c.key == region_key)
         .values(boundary=dict(boundary), boundary_derived=derived)
+    )
+
+
+def set_setting(
+    connection: Connection, region_key: int, path: tuple[str, str], value: Mapping[str, Any]
+) -> None:
+    """Keep a value under `settings[path[0]][path[1]]`; what stands beside it stays."""
+    outer, inner = path
+    kept = func.coalesce(regions.c.settings[outer], cast({}, JSONB))
+    changed = kept.concat(cast({inner: dict(value)}, JSONB))
+    whole = func.coalesce(regions.c.settings, cast({}, JSONB))
+    connection.execute(
+        update(regions)
+        .where(regions.c.key == region_key)
+        .values(settings=whole.concat(func.jsonb_build_object(outer, changed)))
     )
 
 
