@@ -2,8 +2,7 @@
 
 Toronto (snapped coordinates) and the synthetic city, two of the fullest windows each, 84 test days. The
 spread is the standard deviation over seeds of a window's held-out score, averaged over windows. The
-city-wide flow that ours starts from gets 200 steps of 512 here. The served `maf` has no seed: its fit is
-convex; two fits with other seeds are compared to the bit.
+served `maf` has no seed: its fit is convex; two fits with other seeds are compared to the bit.
 """
 
 from __future__ import annotations
@@ -31,11 +30,7 @@ def settings_of(preset: str, n_blocks: int, windows: tuple[int, ...]) -> WindowS
     if preset == "maf-paper":
         return replace(paper_preset(n_blocks, 64, N_SEEDS), windows=windows)
     ours = window_preset(N_SEEDS)
-    if ours.pooled is None:
-        raise RuntimeError("the window preset starts from a city-wide flow")
-    pooled = replace(ours.pooled, n_steps=200, batch_size=512)
-    flow = replace(ours.flow, n_blocks=n_blocks)
-    return replace(ours, flow=flow, pooled=pooled, windows=windows)
+    return replace(ours, flow=replace(ours.flow, n_blocks=n_blocks), windows=windows)
 
 
 def seed_scores(

@@ -98,7 +98,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """(M, B, D) -> z of that shape and the log-determinant (M, B)."""
         u = self._arranged(x, self.order)
-        z, log_slope = self.transform.forward(u, self.conditioner(u, context))
+        parameters = self.conditioner(u, context)
+        mapped, place = [], 0
+        for raw in parameters:
+            mapped.append(self.transform.forward(u[:, :, place : place + raw.shape[2]], raw))
+            place += raw.shape[2]
+        z = torch.cat([z for z, _ in mapped], dim=2)
+        log_slope = torch.cat([log_slope for _, log_slope in mapped], dim=2)
         return self._arranged(z, self.back), log_slope.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
@@ -106,7 +112,8 @@ class Block(nn.Module):
         target = self._arranged(z, self.order)
         u = torch.zeros_like(target)
         for d in range(target.shape[-1]):
-            raw = self.conditioner(u, context)[:, :, d]
+            parameters = [part for raw in self.conditioner(u, context) for part in raw.unbind(2)]
+            raw = parameters[d]
             u = u.clone()
             u[..., d] = self.transform.inverse(target[..., d], raw)
         return self._arranged(u, self.back)

@@ -87,8 +87,11 @@ class Perceptron(nn.Module):
 class Conditioner(nn.Module):
     """Parameters of every coordinate from the coordinates before it and the context."""
 
-    def forward(self, u: Tensor, context: Tensor) -> Tensor:
-        """(M, B, D) in order, (M, B, C) -> (M, B, D, P)."""
+    def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+        """(M, B, D) in order, (M, B, C) -> parameters (M, B or 1, d, P) of the next d coordinates.
+
+        The d of all parts sum to D. A 1 stands for B where all points share their parameters.
+        """
         raise NotImplementedError
 
     def set_output_bias(self, initial: Tensor) -> None:
@@ -108,11 +111,11 @@ class PairConditioner(Conditioner):
         self.first = Perceptron(draws, (n_context, *first_hidden, n_params))
         self.second = Perceptron(draws, (1 + n_context, *hidden, n_params))
 
-    def forward(self, u: Tensor, context: Tensor) -> Tensor:
+    def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
         """See `Conditioner.forward`."""
-        first = self.first(context)
+        first = self.first(context if context.shape[-1] else context[:, :1])
         second = self.second(torch.cat([u[..., :1], context], dim=-1))
-        return torch.stack([first, second], dim=2)
+        return first.unsqueeze(2), second.unsqueeze(2)
 
     def set_output_bias(self, initial: Tensor) -> None:
         """See `Conditioner.set_output_bias`."""
@@ -165,10 +168,10 @@ class MaskedConditioner(Conditioner):
         masks = [mask.to(draws.keys.device) for mask in masks if mask is not None]
         self.network = Perceptron(draws, (n_dims + n_context, *hidden, n_dims * n_params), masks)
 
-    def forward(self, u: Tensor, context: Tensor) -> Tensor:
+    def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
         """See `Conditioner.forward`."""
         raw: Tensor = self.network(torch.cat([u, context], dim=-1))
-        return raw.reshape(*raw.shape[:-1], self.n_dims, self.n_params)
+        return (raw.reshape(*raw.shape[:-1], self.n_dims, self.n_params),)
 
     def set_output_bias(self, initial: Tensor) -> None:
         """See `Conditioner.set_output_bias`."""

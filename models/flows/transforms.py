@@ -1,8 +1,9 @@
 """Monotone maps of one coordinate, element by element: affine, rational-quadratic spline, mixture.
 
 Every transform maps data to base space. `forward(u, raw)` returns (z, log |dz/du|) and
-`inverse(z, raw)` returns u; `u` and `z` have shape (...,), `raw` has shape (..., n_params) and
-holds unconstrained network outputs. With `raw` all zero all but the mixture are the identity.
+`inverse(z, raw)` returns u; `u` and `z` have shape (...,), `raw` has shape (..., n_params), with a 1
+where values share parameters, and holds unconstrained network outputs. With `raw` all zero all but
+the mixture are the identity.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Affine(Transform):
     def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """See `Transform.forward`."""
         scale = self._scale(raw)
-        return u * scale.exp() + raw[..., 1], scale
+        return u * scale.exp() + raw[..., 1], scale.expand_as(u)
 
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
         """See `Transform.inverse`."""
@@ -73,46 +74,39 @@ class Spline(Transform):
         self.bound = bound
         self.n_params = 3 * n_bins - 1
 
-    def _knots(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Knot positions (..., n_bins + 1) in u and z, and slopes there."""
+    def _edges(self, raw: Tensor) -> Tensor:
+        """(2, ..., n_bins + 1) knot positions in u and in z."""
         n = self.n_bins
         shares = functional.softmax(torch.stack([raw[..., :n], raw[..., n : 2 * n]]), dim=-1)
         shares = MIN_BIN + (1 - MIN_BIN * n) * shares
-        edges = functional.pad(shares.cumsum(-1), (1, 0)) * (2 * self.bound) - self.bound
-        # softplus(x + c) with c chosen so that zero gives slope one.
-        shift = math.log(math.expm1(1 - MIN_SLOPE))
-        inner = MIN_SLOPE + functional.softplus(raw[..., 2 * n :] + shift)
-        return edges[0], edges[1], functional.pad(inner, (1, 1), value=1.0)
+        return functional.pad(shares.cumsum(-1), (1, 0)) * (2 * self.bound) - self.bound
 
-    @staticmethod
-    def _pick(table: Tensor, place: Tensor) -> Tensor:
-        return table.gather(-1, place).squeeze(-1)
+    def _pieces(self, raw: Tensor, value: Tensor, *, inverse: bool) -> tuple[Tensor, ...]:
+        """Left, low, width, height, mean slope and end slopes of the piece that holds each value.
 
-    def _piece(self, edges: Tensor, value: Tensor) -> Tensor:
-        """(..., 1) the bin that holds each value."""
-        return torch.searchsorted(edges[..., 1:-1].contiguous(), value.unsqueeze(-1))
-
-    def _bins(self, raw: Tensor, value: Tensor, *, inverse: bool) -> tuple[Tensor, ...]:
-        u_edges, z_edges, slopes = self._knots(raw)
-        place = self._piece(z_edges if inverse else u_edges, value)
-        left, low = self._pick(u_edges, place), self._pick(z_edges, place)
-        width = self._pick(u_edges, place + 1) - left
-        height = self._pick(z_edges, place + 1) - low
-        return (
-            left,
-            low,
-            width,
-            height,
-            height / width,
-            self._pick(slopes, place),
-            self._pick(slopes, place + 1),
+        Nothing is worked out for other pieces than the value's own beyond the knots.
+        """
+        edges = self._edges(raw)
+        edges = edges.expand(2, *value.shape, edges.shape[-1])
+        inner = edges[int(inverse)][..., 1:-1].contiguous()
+        place = torch.searchsorted(inner, value.unsqueeze(-1))
+        ends = torch.cat([place, place + 1], dim=-1)
+        (left, right), (low, high) = (
+            axis.unbind(-1) for axis in edges.gather(-1, ends.expand(2, *ends.shape))
         )
+        raw_slopes = functional.pad(raw[..., 2 * self.n_bins :], (1, 1))
+        raw_slopes = raw_slopes.expand(*value.shape, -1).gather(-1, ends)
+        # The shift gives slope one where `raw` is zero, as at both ends of the interval.
+        shift = math.log(math.expm1(1 - MIN_SLOPE))
+        d0, d1 = (MIN_SLOPE + functional.softplus(raw_slopes + shift)).unbind(-1)
+        width, height = right - left, high - low
+        return left, low, width, height, height / width, d0, d1
 
     def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """See `Transform.forward`."""
         inside = u.abs() < self.bound
         clipped = u.clamp(-self.bound, self.bound)
-        left, low, width, height, slope, d0, d1 = self._bins(raw, clipped, inverse=False)
+        left, low, width, height, slope, d0, d1 = self._pieces(raw, clipped, inverse=False)
         t = ((clipped - left) / width).clamp(0, 1)
         cross = t * (1 - t)
         bottom = slope + (d0 + d1 - 2 * slope) * cross
@@ -125,7 +119,7 @@ class Spline(Transform):
         """See `Transform.inverse`."""
         inside = z.abs() < self.bound
         clipped = z.clamp(-self.bound, self.bound)
-        left, low, width, height, slope, d0, d1 = self._bins(raw, clipped, inverse=True)
+        left, low, width, height, slope, d0, d1 = self._pieces(raw, clipped, inverse=True)
         y = clipped - low
         bend = d0 + d1 - 2 * slope
         a = height * (slope - d0) + y * bend

@@ -15,7 +15,10 @@ from models.flows.pools import Ages, WindowedRows, split_by_age
 from models.flows.randomness import member_keys
 from models.flows.training import TrainingResult, TrainingSettings, train
 
-_BATCH_POINTS = 200_000
+_CPU_BATCH_POINTS = 8_192
+"""Fits a core's caches: a third of the time that 200,000 points at once take for each."""
+_CUDA_BATCH_POINTS = 1 << 21
+_MEMBERS_AT_ONCE = 8
 _GAUSS = 0.5 / np.sqrt(3.0)
 
 
@@ -151,15 +154,12 @@ class WindowFlows:
         )
         everyone = torch.arange(n_cells, device=context.device)
         x = self._frame.place(everyone[:, None].expand(-1, 4), offset.expand(n_cells, -1, -1))
-        x = x.reshape(1, -1, 2)
-        step = max(1, _BATCH_POINTS // x.shape[1])
         parts = []
-        for start in range(0, flow.n_members, step):
+        for start in range(0, flow.n_members, _MEMBERS_AT_ONCE):
             context.report(0.9 + 0.1 * start / flow.n_members, "reading the cells")
-            members = torch.arange(start, min(start + step, flow.n_members), device=context.device)
-            log_p = flow.select(members).log_prob(x.expand(len(members), -1, -1))
-            mean = log_p.double().exp().reshape(len(members), n_cells, 4).mean(2)
-            parts.append(mean.cpu().numpy())
+            end = min(flow.n_members, start + _MEMBERS_AT_ONCE)
+            members = torch.arange(start, end, device=context.device)
+            parts.append(self._cell_density(flow.select(members), x))
         fill = cells.area_km2 / (cells.cell_size_m / 1000.0) ** 2
         mass = np.nan_to_num(np.concatenate(parts) * self._frame.cell_area * fill, posinf=0.0)
         n_restarts, chosen = self.settings.n_restarts, list(self.settings.windows)
@@ -171,6 +171,20 @@ class WindowFlows:
         self.probability_[:, chosen] = normalised(
             mass, cells.area_km2, max(self.settings.training.defensive, 1e-3)
         ).reshape(shape)
+
+    @staticmethod
+    def _cell_density(flow: Flow, x: Tensor) -> FloatArray:
+        """(m, N) mean density over the points (N, 4, 2) of each cell."""
+        m = flow.n_members
+        n_points = _CPU_BATCH_POINTS if x.device.type == "cpu" else _CUDA_BATCH_POINTS
+        step = max(1, n_points // (4 * m))
+        parts = []
+        for start in range(0, len(x), step):
+            part = x[start : start + step]
+            log_p = flow.log_prob(part.reshape(1, -1, 2).expand(m, -1, -1))
+            parts.append(log_p.double().exp().reshape(m, len(part), 4).mean(2))
+        density: FloatArray = torch.cat(parts, dim=1).cpu().numpy()
+        return density
 
     def report(self) -> dict[str, Any]:
         """Held-out score, steps and failures of the members."""

@@ -106,7 +106,8 @@ def test_a_coordinate_never_sees_itself_or_later_ones(n_dims, random_masks):
     context = points(3, 1, 1)
 
     def shift_and_scale(u):
-        return flow.blocks[0].conditioner(u, context)
+        (parameters,) = flow.blocks[0].conditioner(u, context)
+        return parameters
 
     u = points(3, 1, n_dims)
     for seen in range(n_dims):
