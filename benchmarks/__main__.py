@@ -12,6 +12,7 @@ PARTS = (
     "flows-quality",
     "flows-scale",
     "flows-dimensions",
+    "flows-uncertainty",
     "flows-cuda",
     "forecast-quality",
     "category-quality",

@@ -8,6 +8,7 @@ correction for kernel density estimation"): what would leak goes back inside and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,11 @@ COARSE_BANDWIDTH_CELLS = 1.5
 """From this many cells on, a kernel no longer sees where in its cell an incident lies."""
 _TRUNCATE_SD = 4.0
 _NEGLIGIBLE = 1e-6
-_BATCH_ENTRIES = 4_000_000
+_BATCH_ENTRIES = 1_000_000
+_KEPT_ENTRIES = 12_000_000
+"""Entries of operators kept for the next call, 12 bytes each; beyond that they are made anew."""
+_TABLE_PER_INCIDENT = 8
+"""Distinct places are found by a table while it has no more entries than this per incident."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def snap(incidents: Incidents, cells: Cells) -> Sites:
     column = np.clip((incidents.x_m - left_m) / step_m, 0, per_cell - 1).astype(np.int64)
     line = np.clip((incidents.y_m - bottom_m) / step_m, 0, per_cell - 1).astype(np.int64)
     key = (rows * per_cell + line) * per_cell + column
-    unique, of_incident = np.unique(key, return_inverse=True)
+    unique, of_incident = _distinct(key, len(cells.area_km2) * per_cell**2)
     cell = unique // per_cell**2
     line, column = (unique // per_cell) % per_cell, unique % per_cell
     return Sites(
@@ -84,6 +89,16 @@ def snap(incidents: Incidents, cells: Cells) -> Sites:
         cell,
         of_incident.astype(np.int64),
     )
+
+
+def _distinct(key: IntArray, n_keys: int) -> tuple[IntArray, IntArray]:
+    """As `np.unique` with the inverse; linear in the keys where a table of them all is small."""
+    if n_keys > _TABLE_PER_INCIDENT * len(key):
+        return np.unique(key, return_inverse=True)
+    present = np.zeros(n_keys, np.bool_)
+    present[key] = True
+    place = np.cumsum(present) - 1
+    return np.flatnonzero(present), place[key]
 
 
 class Smoother:
@@ -97,7 +112,8 @@ class Smoother:
     def __init__(self, sites: Sites, cells: Cells) -> None:
         self.sites = sites
         self.cells = cells
-        self._operators: dict[float, csr_array] = {}
+        self._operators: dict[float, list[tuple[slice, csr_array]]] = {}
+        self._n_kept_entries = 0
         self._kept_sites: dict[float, FloatArray] = {}
         self._kept_cells: dict[float, FloatArray] = {}
 
@@ -116,8 +132,10 @@ class Smoother:
         if bandwidth_m >= COARSE_BANDWIDTH_CELLS * self.cells.cell_size_m:
             return self.smooth_cells(self.to_cells(weights), bandwidth_m)
         flat = np.atleast_2d(weights)
-        result: FloatArray = (self._operator(bandwidth_m).T @ flat.T).T
-        return np.ascontiguousarray(result).reshape(*weights.shape[:-1], len(self._fill))
+        result = np.zeros((len(self._fill), len(flat)))
+        for part, operator in self._operator(bandwidth_m):
+            result += operator.T @ flat[:, part].T
+        return np.ascontiguousarray(result.T).reshape(*weights.shape[:-1], len(self._fill))
 
     def to_cells(self, weights: FloatArray) -> FloatArray:
         """(..., N) sums of the sites' weights (..., S) in each cell."""
@@ -138,7 +156,9 @@ class Smoother:
         if bandwidth_m >= COARSE_BANDWIDTH_CELLS * self.cells.cell_size_m:
             kept = self._kept(bandwidth_m)[self.sites.cell]
         else:
-            self._operator(bandwidth_m)
+            if bandwidth_m not in self._kept_sites:
+                for _ in self._operator(bandwidth_m):
+                    """Each part notes what its sites keep."""
             kept = self._kept_sites[bandwidth_m]
         return float(np.clip(1.0 - (weights * kept).sum() / total, 0.0, 1.0))
 
@@ -161,51 +181,52 @@ class Smoother:
         blurred = gaussian_filter(grid, sd, mode="constant", truncate=_TRUNCATE_SD)
         return blurred[:, cells.iy, cells.ix].reshape(mass.shape)
 
-    def _operator(self, bandwidth_m: float) -> csr_array:
-        """(S, N) share of each site's kernel in each cell; rows sum to one."""
-        if bandwidth_m not in self._operators:
-            raw = self._raw_operator(bandwidth_m)
-            kept = np.asarray(raw.sum(axis=1)).ravel()
-            scale = np.repeat(1.0 / np.maximum(kept, 1e-12), np.diff(raw.indptr))
-            raw.data *= scale
-            self._operators[bandwidth_m] = raw
-            self._kept_sites[bandwidth_m] = np.minimum(kept, 1.0)
-        return self._operators[bandwidth_m]
+    def _operator(self, bandwidth_m: float) -> Iterator[tuple[slice, csr_array]]:
+        """Parts of the (S, N) share of each site's kernel in each cell; rows sum to one.
 
-    def _raw_operator(self, bandwidth_m: float) -> csr_array:
-        """(S, N) exact integrals of the kernels over the squares, times their share inside."""
+        They are kept for the next call while all that is kept stays small.
+        """
+        if bandwidth_m in self._operators:
+            yield from self._operators[bandwidth_m]
+            return
+        parts: list[tuple[slice, csr_array]] = []
+        n_entries = self._n_kept_entries
+        kept_share = np.ones(len(self.sites))
+        for part, raw in self._raw_parts(bandwidth_m):
+            kept = np.asarray(raw.sum(axis=1)).ravel()
+            raw.data *= np.repeat(1.0 / np.maximum(kept, 1e-12), np.diff(raw.indptr))
+            kept_share[part] = np.minimum(kept, 1.0)
+            n_entries += raw.nnz
+            parts = [*parts, (part, raw)] if n_entries <= _KEPT_ENTRIES else []
+            yield part, raw
+        self._kept_sites[bandwidth_m] = kept_share
+        if n_entries <= _KEPT_ENTRIES:
+            self._operators[bandwidth_m] = parts
+            self._n_kept_entries = n_entries
+
+    def _raw_parts(self, bandwidth_m: float) -> Iterator[tuple[slice, csr_array]]:
+        """Exact integrals of the kernels over the squares, times their share inside, in parts."""
         cells, sites = self.cells, self.sites
         reach = int(np.ceil(_TRUNCATE_SD * bandwidth_m / cells.cell_size_m))
-        x_share = self._axis_shares(sites.x_m, cells.x0_m, bandwidth_m, reach)
-        y_share = self._axis_shares(sites.y_m, cells.y0_m, bandwidth_m, reach)
         row_of = np.full((cells.ny + 2 * reach, cells.nx + 2 * reach), -1, np.int64)
         row_of[cells.iy + reach, cells.ix + reach] = np.arange(len(self._fill))
         offset = np.arange(2 * reach + 1)
-        indptr, columns, values = [np.zeros(1, np.int64)], [], []
         batch = max(1, _BATCH_ENTRIES // len(offset) ** 2)
         for start in range(0, len(sites), batch):
-            part = slice(start, start + batch)
+            part = slice(start, min(start + batch, len(sites)))
+            x_share = self._axis_shares(sites.x_m[part], cells.x0_m, bandwidth_m, reach)
+            y_share = self._axis_shares(sites.y_m[part], cells.y0_m, bandwidth_m, reach)
             iy = cells.iy[sites.cell[part]][:, None, None] + offset[:, None]
             ix = cells.ix[sites.cell[part]][:, None, None] + offset
             target = row_of[iy, ix]
-            share = y_share[part][:, :, None] * x_share[part][:, None, :]
+            share = y_share[:, :, None] * x_share[:, None, :]
             keep = (target >= 0) & (share > _NEGLIGIBLE)
             # A site's own cell is known to be inside where the site is, however little of it is.
             fill = self._fill[target]
             fill[:, reach, reach] = 1.0
-            indptr.append(indptr[-1][-1] + np.cumsum(keep.sum(axis=(1, 2))))
-            columns.append(target[keep].astype(np.int32))
-            values.append((share * fill)[keep])
-        shape = (len(sites), len(self._fill))
-        none = np.zeros(0)
-        return csr_array(
-            (
-                np.concatenate([none, *values]),
-                np.concatenate([none.astype(np.int32), *columns]),
-                np.concatenate(indptr),
-            ),
-            shape=shape,
-        )
+            indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=(1, 2)))])
+            values = ((share * fill)[keep], target[keep].astype(np.int32), indptr)
+            yield part, csr_array(values, shape=(part.stop - part.start, len(self._fill)))
 
     def _axis_shares(
         self, place_m: FloatArray, origin_m: float, bandwidth_m: float, reach: int

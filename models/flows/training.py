@@ -66,6 +66,7 @@ class TrainingSettings:
         defensive: share of the defensive component (Hesterberg 1995), in training and use.
         chunk: members trained together; None: 16 on a CPU (its caches), all on CUDA.
         n_restarts: fresh starts of a member that diverged, each at a third of the learning rate.
+        constant_rate: no warm-up, no cosine.
     """
 
     n_steps: int = 600
@@ -81,9 +82,12 @@ class TrainingSettings:
     defensive: float = 0.02
     chunk: int | None = None
     n_restarts: int = 1
+    constant_rate: bool = False
 
     def rate(self, step: int) -> float:
         """Learning rate: warm-up, then cosine."""
+        if self.constant_rate:
+            return self.learning_rate
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
         return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
 
@@ -138,9 +142,9 @@ def train(
         members = everyone[start : start + chunk]
         end = min(n_members, start + chunk)
         share = context.part(start / n_members, end / n_members)
-        run = _Run(flow.select(members), members, keys[members], source, settings)
+        run = Run(flow.select(members), members, keys[members], source, settings)
         parts.append(_with_restarts(run, flow.select(members), share))
-    best = flow.select(everyone)
+    best = flow.select(everyone).eval()
     for start, part in zip(range(0, n_members, chunk), parts, strict=True):
         best.assign(everyone[start : start + chunk], part.flow)
     return TrainingResult(
@@ -152,7 +156,7 @@ def train(
     )
 
 
-def _with_restarts(run: _Run, initial: Flow, context: FitContext) -> TrainingResult:
+def _with_restarts(run: Run, initial: Flow, context: FitContext) -> TrainingResult:
     """Train a chunk, then once more those of its members that diverged."""
     result = run.result(context)
     settings = run.settings
@@ -163,7 +167,7 @@ def _with_restarts(run: _Run, initial: Flow, context: FitContext) -> TrainingRes
         settings, learning_rate=settings.learning_rate / 3, n_restarts=settings.n_restarts - 1
     )
     members, keys = run.members[again], run.keys[again] + 1
-    second_run = _Run(initial.select(again), members, keys, run.source, calmer)
+    second_run = Run(initial.select(again), members, keys, run.source, calmer)
     second = _with_restarts(second_run, initial.select(again), context)
     better = second.score > result.score[again]
     rows = again[better]
@@ -174,7 +178,7 @@ def _with_restarts(run: _Run, initial: Flow, context: FitContext) -> TrainingRes
     return result
 
 
-class _Run:
+class Run:
     """One chunk's training: the members still at work, and the best look of every member."""
 
     def __init__(
@@ -192,7 +196,7 @@ class _Run:
         self.diverged = torch.zeros(len(members), dtype=torch.bool, device=members.device)
         self.stale = torch.zeros(len(members), dtype=torch.int64, device=members.device)
         self.validation = self._draw(_VALIDATION_STEP, settings.n_validation, held_out=True)
-        self.best = flow.select(self.rows)
+        self.best = flow.select(self.rows).eval()
         self.initial_score = self._score()
         self.score = self.initial_score.clone()
         self.n_steps = torch.zeros_like(self.stale)
@@ -229,7 +233,7 @@ class _Run:
         """Run all steps."""
         settings = self.settings
         for step in range(settings.n_steps):
-            self._step(step)
+            self.step(step)
             if (step + 1) % settings.check_every == 0 or step + 1 == settings.n_steps:
                 context.report(step / settings.n_steps, f"flow step {step + 1}")
                 self._look(step + 1)
@@ -243,7 +247,8 @@ class _Run:
             self.diverged.to(torch.int64),
         )
 
-    def _step(self, step: int) -> None:
+    def step(self, step: int) -> None:
+        """One minibatch of every member still at work."""
         x, context = self._draw(step, self.settings.batch_size, held_out=False)
         loss = -self._log_p(self.flow, x, context).mean(1)
         sound = loss.isfinite()

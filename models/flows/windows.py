@@ -13,6 +13,7 @@ from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, Int
 from models.flows.flow import Flow, FlowSettings
 from models.flows.pools import Ages, WindowedRows, split_by_age
 from models.flows.randomness import member_keys
+from models.flows.swag import SwagSettings, swag
 from models.flows.training import TrainingResult, TrainingSettings, train
 
 _CPU_BATCH_POINTS = 8_192
@@ -128,25 +129,56 @@ class WindowFlows:
             flow = pooled.flow.select(member // N_WINDOWS)
         else:
             flow = self._new_flow(member_keys(context.seed, member), member // N_WINDOWS)
+        self._source = source(settings.kernel, member % N_WINDOWS)
+        self._keys = member_keys(context.seed + 1, member)
         self.result_: TrainingResult = train(
-            flow,
-            source(settings.kernel, member % N_WINDOWS),
-            settings.training,
-            context.part(0.2, 0.9),
-            member_keys(context.seed + 1, member),
+            flow, self._source, settings.training, context.part(0.2, 0.9), self._keys
         )
         self._tabulate(cells, context)
         return self
+
+    def wandered(
+        self, cells: Cells, context: FitContext, settings: SwagSettings, n_draws: int
+    ) -> FloatArray:
+        """(n_draws, R, W, N) probabilities of flows whose weights are drawn around the fitted ones.
+
+        W counts the windows that were fitted; see `models.flows.swag`.
+        """
+        flow = self.result_.flow
+        around = swag(flow, self._source, settings, context.part(0, 0.5), self._keys)
+        shape = (self.settings.n_restarts, len(self.settings.windows), len(cells.area_km2))
+        reading = context.part(0.5, 1)
+        return np.stack(
+            [
+                self._probabilities(self._mass(drawn, cells, reading), cells).reshape(shape)
+                for drawn in around.draws(n_draws, context.seed)
+            ]
+        )
 
     def _new_flow(self, keys: Tensor, restart: Tensor) -> Flow:
         """Half of the restarts take x first, half y first."""
         first = (restart % 2)[:, None]
         return Flow(keys, self.settings.flow, torch.cat([first, 1 - first], dim=1))
 
-    @torch.no_grad()
     def _tabulate(self, cells: Cells, context: FitContext) -> None:
-        """Mean density over 2 x 2 Gauss points of each cell, times the cell's area."""
-        flow, n_cells = self.result_.flow, len(cells.area_km2)
+        """Read all members off on the cells; windows that were not fitted are uniform."""
+        mass = self._mass(self.result_.flow, cells, context.part(0.9, 1))
+        n_restarts, chosen = self.settings.n_restarts, list(self.settings.windows)
+        self.leaked_share_ = np.zeros((n_restarts, N_WINDOWS))
+        self.leaked_share_[:, chosen] = np.clip(1 - mass.sum(1), 0, 1).reshape(n_restarts, -1)
+        uniform = cells.area_km2 / cells.area_km2.sum()
+        self.probability_ = np.tile(uniform, (n_restarts, N_WINDOWS, 1))
+        probability = self._probabilities(mass, cells)
+        self.probability_[:, chosen] = probability.reshape(n_restarts, len(chosen), -1)
+
+    def _probabilities(self, mass: FloatArray, cells: Cells) -> FloatArray:
+        """(M, N) renormalised on the study area, with the defensive component."""
+        return normalised(mass, cells.area_km2, max(self.settings.training.defensive, 1e-3))
+
+    @torch.no_grad()
+    def _mass(self, flow: Flow, cells: Cells, context: FitContext) -> FloatArray:
+        """(M, N) mean density over 2 x 2 Gauss points of each cell, times the cell's area."""
+        n_cells = len(cells.area_km2)
         offset = torch.tensor(
             [[0.5 + a * _GAUSS, 0.5 + b * _GAUSS] for a in (-1, 1) for b in (-1, 1)],
             dtype=torch.float32,
@@ -156,21 +188,12 @@ class WindowFlows:
         x = self._frame.place(everyone[:, None].expand(-1, 4), offset.expand(n_cells, -1, -1))
         parts = []
         for start in range(0, flow.n_members, _MEMBERS_AT_ONCE):
-            context.report(0.9 + 0.1 * start / flow.n_members, "reading the cells")
+            context.report(start / flow.n_members, "reading the cells")
             end = min(flow.n_members, start + _MEMBERS_AT_ONCE)
             members = torch.arange(start, end, device=context.device)
             parts.append(self._cell_density(flow.select(members), x))
         fill = cells.area_km2 / (cells.cell_size_m / 1000.0) ** 2
-        mass = np.nan_to_num(np.concatenate(parts) * self._frame.cell_area * fill, posinf=0.0)
-        n_restarts, chosen = self.settings.n_restarts, list(self.settings.windows)
-        shape = (n_restarts, len(chosen), n_cells)
-        self.leaked_share_ = np.zeros((n_restarts, N_WINDOWS))
-        self.leaked_share_[:, chosen] = np.clip(1 - mass.sum(1), 0, 1).reshape(shape[:2])
-        uniform = cells.area_km2 / cells.area_km2.sum()
-        self.probability_ = np.tile(uniform, (n_restarts, N_WINDOWS, 1))
-        self.probability_[:, chosen] = normalised(
-            mass, cells.area_km2, max(self.settings.training.defensive, 1e-3)
-        ).reshape(shape)
+        return np.nan_to_num(np.concatenate(parts) * self._frame.cell_area * fill, posinf=0.0)
 
     @staticmethod
     def _cell_density(flow: Flow, x: Tensor) -> FloatArray:

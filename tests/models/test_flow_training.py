@@ -10,6 +10,7 @@ from app.domain.grid import Grid
 from models.base import DAY_S, FitCancelled, FitContext, Incidents
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import hashed_uniform, member_keys
+from models.flows.swag import SwagSettings
 from models.flows.training import TrainingSettings, train
 from models.flows.windows import WindowFlows
 from models.maf import Maf, MafPaper, MafWindow
@@ -153,3 +154,27 @@ def test_single_windows_are_the_same_as_among_others_up_to_rounding():
         known, cell, cells, FitContext(CUTOFF_S)
     )
     np.testing.assert_allclose(one.probability_[0, 100], both.probability_[0, 100], rtol=1e-3)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "batchnorm", "actnorm"])
+def test_a_trained_flow_judges_a_point_alone_as_it_does_among_others(normalisation):
+    # By the moments of the points asked about, batch normalisation would not.
+    flow = FlowSettings(n_blocks=3, hidden=(16,), normalisation=normalisation)
+    result = fitted([0, 1], flow=flow)
+    x = torch.randn(2, 200, 2)
+    torch.testing.assert_close(result.flow.log_prob(x)[:, :1], result.flow.log_prob(x[:, :1]))
+
+
+def test_weights_that_wander_stay_around_the_fit_and_differ():
+    cells, known = _cells(), _incidents(5_000, "spread")
+    cell = cells.locate(known.x_m, known.y_m)
+    fit = WindowFlows(_TwoWindows()._settings()).fit(known, cell, cells, FitContext(CUTOFF_S))
+    settings = SwagSettings(n_snapshots=6, steps_between=5)
+    drawn = fit.wandered(cells, FitContext(CUTOFF_S), settings, 4)
+    again = fit.wandered(cells, FitContext(CUTOFF_S), settings, 4)
+    assert drawn.shape == (4, 1, 2, 30)
+    np.testing.assert_array_equal(drawn, again)
+    np.testing.assert_allclose(drawn.sum(-1), 1.0, atol=1e-6)
+    apart = np.abs(drawn - fit.probability_[:, [3, 100]]).sum(-1)
+    assert np.all(apart > 1e-4)
+    assert np.all(apart < 0.3)
