@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.base import DAY_S, HORIZON_DAYS, FloatArray, Incidents
+from models.base import DAY_S, HORIZON_DAYS, FloatArray, Incidents, IntArray
 
 MIN_TRAIN = 50
 MIN_TEST = 20
@@ -47,7 +47,10 @@ def inner_folds(incidents: Incidents, cutoff_s: int, n_folds: int = 3) -> list[F
 
 
 def mixture_weights(
-    densities: FloatArray, prior: FloatArray | None = None, n_iterations: int = 200
+    densities: FloatArray,
+    prior: FloatArray | None = None,
+    n_iterations: int = 200,
+    count: FloatArray | None = None,
 ) -> FloatArray:
     """(K,) weights of a linear mixture that fits held-out points best, by EM.
 
@@ -58,6 +61,7 @@ def mixture_weights(
             factor per point cancels.
         prior: (K,) pseudo-counts of a Dirichlet prior; None: one point spread over all.
         n_iterations: of EM.
+        count: (n,) how many points each row stands for; None: one each.
     """
     n_components = densities.shape[1]
     pseudo = np.full(n_components, 1.0 / n_components) if prior is None else prior
@@ -65,11 +69,29 @@ def mixture_weights(
     if len(densities) == 0:
         return weights
     scaled = densities / densities.max(axis=1, keepdims=True)
+    each = np.ones(len(scaled)) if count is None else count
     for _ in range(n_iterations):
         total = scaled @ weights
-        weights = weights * (scaled / total[:, None]).sum(axis=0) + pseudo
+        weights = weights * (each / total @ scaled) + pseudo
         weights = weights / weights.sum()
     return weights
+
+
+def pooled_weights(fitted: Sequence[FloatArray], test_cells: Sequence[IntArray]) -> FloatArray:
+    """(K,) as `mixture_weights` for densities that all hours share.
+
+    Incidents of one cell have the same densities: the cost does not grow with their number.
+
+    Args:
+        fitted: of each fold, (K, N) densities of the components on the cells.
+        test_cells: of each fold, row of the cell of each held-out incident.
+    """
+    counts = [
+        np.bincount(cell, minlength=f.shape[1]) for f, cell in zip(fitted, test_cells, strict=True)
+    ]
+    rows = [f[:, count > 0].T for f, count in zip(fitted, counts, strict=True)]
+    each = np.concatenate([count[count > 0] for count in counts]).astype(np.float64)
+    return mixture_weights(np.concatenate(rows), count=each)
 
 
 def best_of_grid(score: Callable[[float], float], grid: Sequence[float], start: float) -> float:

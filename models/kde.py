@@ -17,7 +17,7 @@ from models.base import (
     IntArray,
     normalised,
 )
-from models.folds import Fold, best_of_grid, inner_folds, mixture_weights
+from models.folds import Fold, best_of_grid, inner_folds, pooled_weights
 from models.smoothing import Sites, Smoother, inside, snap
 
 BANDWIDTHS_M = (
@@ -80,8 +80,8 @@ class PooledKde(DensityModel):
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Choose the bandwidth, then smooth all incidents."""
-        known, _ = inside(incidents, cells, context.cutoff_s)
-        sites = snap(known, cells)
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        sites = snap(known, cells, cell)
         smoother = Smoother(sites, cells)
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.n_folds_used_ = len(folds)
@@ -138,15 +138,16 @@ class MultiKde(DensityModel):
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Weigh the bandwidths, then mix the densities of all incidents."""
-        known, _ = inside(incidents, cells, context.cutoff_s)
-        sites = snap(known, cells)
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        sites = snap(known, cells, cell)
         smoother = Smoother(sites, cells)
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.n_folds_used_ = len(folds)
         counts = np.stack([sites.count(), *(sites.count(rows=fold.train) for fold in folds)])
         fitted = self._components(counts, smoother, context)
-        self.weights_ = self._weigh(fitted[:, 1:], sites, folds)
-        if not folds:
+        if folds:
+            self.weights_ = self._weigh(fitted[:, 1:], sites, folds)
+        else:
             nearest = np.abs(np.log(np.array(self.bandwidths_m) / rule_of_thumb_m(known))).argmin()
             self.weights_ = np.eye(len(self.bandwidths_m))[nearest]
         self.leaked_share_ = float(
@@ -173,8 +174,7 @@ class MultiKde(DensityModel):
 
     def _weigh(self, fitted: FloatArray, sites: Sites, folds: Sequence[Fold]) -> FloatArray:
         tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
-        held_out = [fitted[:, i, test].T for i, test in enumerate(tests)]
-        return mixture_weights(np.concatenate([np.zeros((0, len(fitted))), *held_out]))
+        return pooled_weights([fitted[:, i] for i in range(len(folds))], tests)
 
     def report(self) -> Mapping[str, Any]:
         """Weight of each bandwidth, leaked mass."""
@@ -205,8 +205,8 @@ class WindowKde(DensityModel):
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Choose the common factor, then smooth each window."""
-        known, _ = inside(incidents, cells, context.cutoff_s)
-        smoother = Smoother(snap(known, cells), cells)
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        smoother = Smoother(snap(known, cells, cell), cells)
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.factor_m_ = self._choose(known, smoother, folds, context)
         self.area_km2_ = cells.area_km2

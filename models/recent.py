@@ -17,7 +17,7 @@ from models.base import (
     IntArray,
     normalised,
 )
-from models.folds import Fold, inner_folds, mixture_weights
+from models.folds import Fold, inner_folds, pooled_weights
 from models.kde import rule_of_thumb_m
 from models.smoothing import Sites, Smoother, inside, snap
 
@@ -51,8 +51,8 @@ class RecentKde(DensityModel):
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Weigh the components on past periods, then mix them as of the cutoff."""
-        known, _ = inside(incidents, cells, context.cutoff_s)
-        sites = snap(known, cells)
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        sites = snap(known, cells, cell)
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.n_folds_used_ = len(folds)
         self.area_km2_ = cells.area_km2
@@ -95,8 +95,7 @@ class RecentKde(DensityModel):
             weights[int(near) * len(self.half_lives_days)] = 1.0
             return weights
         tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
-        held_out = [fitted[:, 1 + i, test].T for i, test in enumerate(tests)]
-        return mixture_weights(np.concatenate(held_out))
+        return pooled_weights([fitted[:, 1 + i] for i in range(len(folds))], tests)
 
     def report(self) -> Mapping[str, Any]:
         """Weight of each bandwidth and half-life."""

@@ -27,6 +27,7 @@ COARSE_BANDWIDTH_CELLS = 1.5
 """From this many cells on, a kernel no longer sees where in its cell an incident lies."""
 _TRUNCATE_SD = 4.0
 _NEGLIGIBLE = 1e-6
+_INCIDENTS_AT_ONCE = 1 << 17
 _BATCH_ENTRIES = 1_000_000
 _KEPT_ENTRIES = 12_000_000
 """Entries of operators kept for the next call, 12 bytes each; beyond that they are made anew."""
@@ -66,20 +67,28 @@ def inside(incidents: Incidents, cells: Cells, cutoff_s: int) -> tuple[Incidents
     return (earlier, rows) if keep.all() else (earlier.take(keep), rows[keep])
 
 
-def snap(incidents: Incidents, cells: Cells) -> Sites:
+def snap(incidents: Incidents, cells: Cells, rows: IntArray | None = None) -> Sites:
     """Places of incidents on a lattice; every incident must lie in some cell.
 
     The lattice divides cells exactly, so a snapped place keeps its cell.
+
+    Args:
+        rows: (n,) row of each incident's cell, where it is known already.
     """
     per_cell = max(SITES_PER_CELL, int(np.ceil(cells.cell_size_m / MAX_SITE_SPACING_M)))
     step_m = cells.cell_size_m / per_cell
-    rows = cells.locate(incidents.x_m, incidents.y_m)
-    # Positions within the known cell, clipped: a point on a border must not round out of its cell.
-    left_m = cells.x0_m + cells.ix[rows] * cells.cell_size_m
-    bottom_m = cells.y0_m + cells.iy[rows] * cells.cell_size_m
-    column = np.clip((incidents.x_m - left_m) / step_m, 0, per_cell - 1).astype(np.int64)
-    line = np.clip((incidents.y_m - bottom_m) / step_m, 0, per_cell - 1).astype(np.int64)
-    key = (rows * per_cell + line) * per_cell + column
+    if rows is None:
+        rows = cells.locate(incidents.x_m, incidents.y_m)
+    key = np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), _INCIDENTS_AT_ONCE):
+        part = slice(start, start + _INCIDENTS_AT_ONCE)
+        row = rows[part]
+        # Positions within the known cell, clipped: a point on a border must not round out of it.
+        left_m = cells.x0_m + cells.ix[row] * cells.cell_size_m
+        bottom_m = cells.y0_m + cells.iy[row] * cells.cell_size_m
+        column = np.clip((incidents.x_m[part] - left_m) / step_m, 0, per_cell - 1).astype(np.int64)
+        line = np.clip((incidents.y_m[part] - bottom_m) / step_m, 0, per_cell - 1).astype(np.int64)
+        key[part] = (row * per_cell + line) * per_cell + column
     unique, of_incident = _distinct(key, len(cells.area_km2) * per_cell**2)
     cell = unique // per_cell**2
     line, column = (unique // per_cell) % per_cell, unique % per_cell
@@ -87,7 +96,7 @@ def snap(incidents: Incidents, cells: Cells) -> Sites:
         cells.x0_m + cells.ix[cell] * cells.cell_size_m + (column + 0.5) * step_m,
         cells.y0_m + cells.iy[cell] * cells.cell_size_m + (line + 0.5) * step_m,
         cell,
-        of_incident.astype(np.int64),
+        of_incident.astype(np.int64, copy=False),
     )
 
 

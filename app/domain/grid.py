@@ -16,6 +16,8 @@ from app.domain.study_area import M2_PER_KM2, StudyArea, to_degrees
 
 MIN_CELL_SIZE_M = 100.0
 MAX_CELL_SIZE_M = 5_000.0
+_POINTS_AT_ONCE = 1 << 17
+"""Points are placed in blocks that fit a core's caches, which also bounds the memory."""
 MAX_CELLS = 200_000
 SLIVER_SHARE = 1e-6
 
@@ -63,7 +65,14 @@ class Grid:
 
     def locate(self, x_m: NDArray[Any], y_m: NDArray[Any]) -> NDArray[np.int64]:
         """Row (0..N-1) of the cell that holds each point, -1 where no cell does; shape (n,)."""
-        x_m, y_m = np.asarray(x_m, np.float64), np.asarray(y_m, np.float64)
+        x_m, y_m = np.asarray(x_m), np.asarray(y_m)
+        rows = np.empty(x_m.shape, np.int64)
+        for start in range(0, len(rows), _POINTS_AT_ONCE):
+            part = slice(start, start + _POINTS_AT_ONCE)
+            rows[part] = self._located(x_m[part].astype(np.float64), y_m[part].astype(np.float64))
+        return rows
+
+    def _located(self, x_m: NDArray[np.float64], y_m: NDArray[np.float64]) -> NDArray[np.int64]:
         finite = np.isfinite(x_m) & np.isfinite(y_m)
         column = np.floor((np.where(finite, x_m, 0.0) - self.x0_m) / self.cell_size_m)
         row = np.floor((np.where(finite, y_m, 0.0) - self.y0_m) / self.cell_size_m)
