@@ -61,5 +61,9 @@ class Settings(BaseSettings):
     """A running job without a heartbeat for this long is run again elsewhere."""
     job_max_attempts: int = 3
     training_memory_bytes: int = 8 << 30
+    training_precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """Of the networks' matrix products on CUDA."""
+    training_cuda_graphs: bool = False
+    """Record training steps on CUDA and replay them."""
     training_threads: int = 0
     """0: half of the machine's cores, at least one."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+
+Precision = Literal["float32", "tf32", "bf16"]
 
 N_WINDOWS = 168
 HOURS_PER_DAY = 24
@@ -113,6 +115,8 @@ class FitContext:
         seed: of every random draw; same data, seed and machine give the same bits.
         device: torch device of models that use one, `cpu` or `cuda`.
         n_threads: CPU threads the fit may use.
+        precision: of matrix products in training on CUDA; scores and densities are 32-bit always.
+        cuda_graphs: record training steps and replay them.
         progress: called with (share done 0..1, what is being done).
         cancelled: polled now and then; true makes the fit raise `FitCancelled`.
     """
@@ -121,6 +125,8 @@ class FitContext:
     seed: int = 0
     device: str = "cpu"
     n_threads: int = 1
+    precision: Precision = "float32"
+    cuda_graphs: bool = False
     progress: Callable[[float, str], None] = field(default=lambda _share, _message: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
 
@@ -140,9 +146,7 @@ class FitContext:
         def progress(share: float, message: str) -> None:
             self.progress(start + (end - start) * share, f"{prefix}{message}")
 
-        return FitContext(
-            self.cutoff_s, self.seed, self.device, self.n_threads, progress, self.cancelled
-        )
+        return replace(self, progress=progress)
 
 
 @dataclass(frozen=True)

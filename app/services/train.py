@@ -131,6 +131,8 @@ def execute_training(
         seed=request.seed or 0,
         device=choose_device(settings),
         n_threads=choose_threads(settings),
+        precision=settings.training_precision,
+        cuda_graphs=settings.training_cuda_graphs,
         progress=progress,
         cancelled=cancelled,
     )

@@ -72,10 +72,11 @@ class Perceptron(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(M, B, n_in) -> (M, B, n_out)."""
+        """(M, B, n_in) -> (M, B, n_out), of the input's own precision also where products are not."""
+        own = x.dtype
         for place, layer in enumerate(self.layers):
             x = layer(torch.relu(x) if place else x)
-        return x
+        return x.to(own)
 
     def set_output_bias(self, initial: Tensor) -> None:
         """Let the last layer start at `initial` (n_out,)."""

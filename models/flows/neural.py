@@ -14,7 +14,8 @@ from models.flows.coordinates import CellRanks
 from models.flows.flow import Flow, FlowSettings
 from models.flows.pools import Ages, split_by_age
 from models.flows.randomness import member_keys
-from models.flows.training import TrainingResult, TrainingSettings, train
+from models.flows.recipe import TrainingResult, TrainingSettings
+from models.flows.training import train
 
 TRAINING = TrainingSettings(
     n_steps=800,
@@ -50,7 +51,7 @@ class ConditionalDraws:
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """See `models.flows.training.Source`."""
+        """See `models.flows.recipe.Source`."""
         chance = self.chances[int(held_out)]
         row = torch.searchsorted(chance, uniforms[..., 0].double()).clamp(max=len(chance) - 1)
         x = self.ranks.normal(self.orders[members], self.cell[row], uniforms[..., 1:])

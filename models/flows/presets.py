@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.flows.flow import FlowSettings
 from models.flows.pools import Ages, window_kernel
-from models.flows.training import TrainingSettings
+from models.flows.recipe import TrainingSettings
 from models.flows.windows import WindowSettings
 
 

@@ -33,8 +33,8 @@ def member_keys(seed: int, members: Tensor) -> Tensor:
     return _mix(_mix(members.to(torch.int64) + 1) * _GOLDEN + seed)
 
 
-def hashed_uniform(keys: Tensor, step: int, n: int) -> Tensor:
-    """(M, n) float32, uniform in (0, 1), for keys (M,) and a step.
+def hashed_uniform(keys: Tensor, step: int | Tensor, n: int) -> Tensor:
+    """(M, n) float32, uniform in (0, 1), for keys (M,) and a step (a number, or int64 on the device).
 
     >>> keys = member_keys(0, torch.arange(3))
     >>> bool((hashed_uniform(keys, 5, 4)[1:2] == hashed_uniform(keys[1:2], 5, 4)).all())
@@ -42,7 +42,9 @@ def hashed_uniform(keys: Tensor, step: int, n: int) -> Tensor:
     """
     place = torch.arange(n, dtype=torch.int64, device=keys.device)
     # The step goes in before the place: neither can imitate the other.
-    offset = (step * _GOLDEN + 2**63) % 2**64 - 2**63
+    offset = step * _GOLDEN
+    if isinstance(offset, int):  # wrapped around as the device does
+        offset = (offset + 2**63) % 2**64 - 2**63
     row = _mix(keys + offset)
     bits = _shift_right(_mix(row[:, None] + place * _GOLDEN), 64 - _MANTISSA_BITS)
     return (bits.to(torch.float32) + 0.5) * 2.0**-_MANTISSA_BITS

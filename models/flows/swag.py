@@ -14,7 +14,8 @@ from torch import Tensor
 
 from models.base import FitContext
 from models.flows.flow import Flow
-from models.flows.training import Run, Source, TrainingSettings
+from models.flows.recipe import Source, TrainingSettings
+from models.flows.training import Run
 
 WALK = TrainingSettings(batch_size=256, learning_rate=2e-3, constant_rate=True, ema=0.0)
 
@@ -85,7 +86,7 @@ def swag(
         FitCancelled: the caller asked to stop.
     """
     members = torch.arange(flow.n_members, device=keys.device)
-    run = Run(flow.select(members), members, keys, source, settings.training)
+    run = Run(flow.select(members), members, keys, source, settings.training, context)
     snapshots: list[list[Tensor]] = []
     for look in range(settings.n_snapshots):
         context.report(look / settings.n_snapshots, f"weights, look {look + 1}")

@@ -7,113 +7,21 @@ drops the members that are done.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from models.base import FitContext
+from models.flows.acceleration import Recorded, half_precision, product_precision
 from models.flows.flow import Flow
 from models.flows.randomness import hashed_uniform, member_keys
+from models.flows.recipe import Source, TrainingResult, TrainingSettings, defended
 
 _VALIDATION_STEP = -1
 _CPU_CHUNK = 16
 _COMPACT_BELOW = 0.75
 _EMA_WARMUP_STEPS = 10
-
-
-class Source(Protocol):
-    """Where members' minibatches come from.
-
-    `n_uniforms` numbers in (0, 1) make one point; `log_defensive` (M,) is the log density of the
-    defensive component in the points' coordinates.
-    """
-
-    n_uniforms: int
-    log_defensive: Tensor
-
-    def draw(
-        self, members: Tensor, uniforms: Tensor, *, held_out: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Points of members (m,) from uniforms (m, B, U).
-
-        Args:
-            held_out: draw from the latest weeks instead of those before them.
-
-        Returns:
-            (m, B, D) points, (m, B, C) context or None.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How members are trained.
-
-    Args:
-        n_steps: of the cosine schedule.
-        batch_size: points of a member in one step.
-        learning_rate: of AdamW at its height.
-        warmup_steps: of linear growth.
-        clip_norm: bound of each member's gradient norm.
-        ema: decay of the averaged weights that are judged and kept; 0 takes the weights as they
-            are.
-        check_every: steps between looks at the held-out score.
-        patience: looks without improvement after which a member stops.
-        n_validation: held-out points of a look.
-        defensive: share of the defensive component (Hesterberg 1995), in training and use.
-        chunk: members trained together; None: 16 on a CPU (its caches), all on CUDA.
-        n_restarts: fresh starts of a member that diverged, each at a third of the learning rate.
-        constant_rate: no warm-up, no cosine.
-    """
-
-    n_steps: int = 600
-    batch_size: int = 256
-    learning_rate: float = 6e-3
-    warmup_steps: int = 40
-    weight_decay: float = 0.0
-    clip_norm: float = 5.0
-    ema: float = 0.98
-    check_every: int = 50
-    patience: int = 4
-    n_validation: int = 512
-    defensive: float = 0.02
-    chunk: int | None = None
-    n_restarts: int = 1
-    constant_rate: bool = False
-
-    def rate(self, step: int) -> float:
-        """Learning rate: warm-up, then cosine."""
-        if self.constant_rate:
-            return self.learning_rate
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
-
-
-@dataclass
-class TrainingResult:
-    """The members at their best looks.
-
-    `score` and `initial_score` (M,) mean held-out nats at the best look and before the first step;
-    `n_steps` (M,) steps to the best look; `n_diverged` (M,) starts that diverged. A member whose
-    last start diverged stands at its best look before that, at worst where it began.
-    """
-
-    flow: Flow
-    score: Tensor
-    initial_score: Tensor
-    n_steps: Tensor
-    n_diverged: Tensor
-
-
-def defended(log_p: Tensor, log_defensive: Tensor, share: float) -> Tensor:
-    """Log of (1 - share) p + share q, for log p (m, B) and log q (m,)."""
-    if share <= 0:
-        return log_p
-    other = (log_defensive + math.log(share))[:, None]
-    return torch.logaddexp(log_p + math.log1p(-share), other)
 
 
 def train(
@@ -142,8 +50,9 @@ def train(
         members = everyone[start : start + chunk]
         end = min(n_members, start + chunk)
         share = context.part(start / n_members, end / n_members)
-        run = Run(flow.select(members), members, keys[members], source, settings)
-        parts.append(_with_restarts(run, flow.select(members), share))
+        run = Run(flow.select(members), members, keys[members], source, settings, context)
+        with product_precision(context.precision):
+            parts.append(_with_restarts(run, flow.select(members), share))
     best = flow.select(everyone).eval()
     for start, part in zip(range(0, n_members, chunk), parts, strict=True):
         best.assign(everyone[start : start + chunk], part.flow)
@@ -167,7 +76,7 @@ def _with_restarts(run: Run, initial: Flow, context: FitContext) -> TrainingResu
         settings, learning_rate=settings.learning_rate / 3, n_restarts=settings.n_restarts - 1
     )
     members, keys = run.members[again], run.keys[again] + 1
-    second_run = Run(initial.select(again), members, keys, run.source, calmer)
+    second_run = Run(initial.select(again), members, keys, run.source, calmer, context)
     second = _with_restarts(second_run, initial.select(again), context)
     better = second.score > result.score[again]
     rows = again[better]
@@ -188,11 +97,19 @@ class Run:
         keys: Tensor,
         source: Source,
         settings: TrainingSettings,
+        context: FitContext,
     ) -> None:
         self.members, self.keys = members, keys
         self.source, self.settings = source, settings
-        self.rows = torch.arange(len(members), device=members.device)
+        self.precision = context.precision
+        device = members.device
+        self.rows = torch.arange(len(members), device=device)
+        # What changes from step to step lives on the device, so that a recorded step sees it.
+        self.place = torch.zeros((), dtype=torch.int64, device=device)
+        self.rate = torch.zeros((), device=device)
+        self.fresh_share = torch.zeros((), device=device)
         self._take(flow)
+        self._advance = Recorded(self._train_once, device, wanted=context.cuda_graphs)
         self.diverged = torch.zeros(len(members), dtype=torch.bool, device=members.device)
         self.stale = torch.zeros(len(members), dtype=torch.int64, device=members.device)
         self.validation = self._draw(_VALIDATION_STEP, settings.n_validation, held_out=True)
@@ -208,12 +125,13 @@ class Run:
         self.averaged = list(zip(self.average.parameters(), self.flow.parameters(), strict=True))
         self.optimizer = torch.optim.AdamW(
             self.flow.parameters(),
-            lr=self.settings.learning_rate,
+            lr=self.rate,
             weight_decay=self.settings.weight_decay,
             fused=True,
+            capturable=self.rate.device.type == "cuda",
         )
 
-    def _draw(self, step: int, n: int, *, held_out: bool) -> tuple[Tensor, Tensor | None]:
+    def _draw(self, step: int | Tensor, n: int, *, held_out: bool) -> tuple[Tensor, Tensor | None]:
         mine, n_uniforms = self.rows, self.source.n_uniforms
         uniforms = hashed_uniform(self.keys[mine], step, n * n_uniforms)
         return self.source.draw(
@@ -249,20 +167,25 @@ class Run:
 
     def step(self, step: int) -> None:
         """One minibatch of every member still at work."""
-        x, context = self._draw(step, self.settings.batch_size, held_out=False)
-        loss = -self._log_p(self.flow, x, context).mean(1)
+        self.place.fill_(step)
+        self.rate.fill_(self.settings.rate(step))
+        decay = min(self.settings.ema, (step + 1) / (step + _EMA_WARMUP_STEPS))
+        self.fresh_share.fill_(1 - decay)
+        self._advance()
+
+    def _train_once(self) -> None:
+        x, context = self._draw(self.place, self.settings.batch_size, held_out=False)
+        with half_precision(x.device.type, self.precision):
+            loss = -self._log_p(self.flow, x, context).mean(1)
         sound = loss.isfinite()
         self.diverged[self.rows] |= ~sound
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.where(sound, loss, torch.zeros_like(loss)).sum())
         self._clip()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(step)
         self.optimizer.step()
-        decay = min(self.settings.ema, (step + 1) / (step + _EMA_WARMUP_STEPS))
         with torch.no_grad():
             for mean, now in self.averaged:
-                mean.lerp_(now, 1 - decay)
+                mean.lerp_(now, self.fresh_share)
 
     def _clip(self) -> None:
         """Bound every member's gradient norm; what is not finite becomes zero."""

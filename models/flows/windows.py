@@ -13,8 +13,9 @@ from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, Int
 from models.flows.flow import Flow, FlowSettings
 from models.flows.pools import Ages, WindowedRows, split_by_age
 from models.flows.randomness import member_keys
+from models.flows.recipe import TrainingResult, TrainingSettings
 from models.flows.swag import SwagSettings, swag
-from models.flows.training import TrainingResult, TrainingSettings, train
+from models.flows.training import train
 
 _CPU_BATCH_POINTS = 8_192
 """Fits a core's caches: a third of the time that 200,000 points at once take for each."""
@@ -48,7 +49,7 @@ class Frame:
 
 
 class WindowDraws:
-    """Minibatches of window flows (see `models.flows.training.Source`).
+    """Minibatches of window flows (see `models.flows.recipe.Source`).
 
     Args:
         rows: of the incidents that teach, and of those that judge.
@@ -68,7 +69,7 @@ class WindowDraws:
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """See `models.flows.training.Source`."""
+        """See `models.flows.recipe.Source`."""
         rows = self.rows[int(held_out)]
         row = rows.draw(self.windows[members], uniforms[..., 0], uniforms[..., 1])
         return self.frame.place(self.cell[row], uniforms[..., 2:]), None

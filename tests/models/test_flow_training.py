@@ -10,8 +10,9 @@ from app.domain.grid import Grid
 from models.base import DAY_S, FitCancelled, FitContext, Incidents
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import hashed_uniform, member_keys
+from models.flows.recipe import TrainingSettings
 from models.flows.swag import SwagSettings
-from models.flows.training import TrainingSettings, train
+from models.flows.training import train
 from models.flows.windows import WindowFlows
 from models.maf import Maf, MafPaper, MafWindow
 
@@ -37,14 +38,14 @@ SHORT = TrainingSettings(n_steps=60, batch_size=64, check_every=20, n_validation
 SPLINE = FlowSettings(2, 0, "spline", n_blocks=2, hidden=(16,), n_bins=8)
 
 
-def fitted(members, settings=SHORT, flow=SPLINE):
+def fitted(members, settings=SHORT, flow=SPLINE, context=FitContext(0)):  # noqa: B008
     source, keys = Rings(8), member_keys(3, torch.tensor(members))
 
     class Some(Rings):
         def draw(self, rows, uniforms, *, held_out):
             return source.draw(torch.tensor(members)[rows], uniforms, held_out=held_out)
 
-    return train(Flow(keys, flow), Some(len(members)), settings, FitContext(0), keys)
+    return train(Flow(keys, flow), Some(len(members)), settings, context, keys)
 
 
 def test_training_gains_on_held_out_points():
@@ -87,10 +88,24 @@ def test_a_member_that_diverges_restarts_and_spoils_no_other():
         torch.testing.assert_close(result.score[member], clean.score[member], atol=1e-4, rtol=0)
 
 
+def test_half_precision_products_cost_little_and_leave_densities_whole():
+    whole = fitted([0, 1])
+    half = fitted([0, 1], context=FitContext(0, precision="bf16"))
+    assert not torch.equal(half.score, whole.score)
+    torch.testing.assert_close(half.score, whole.score, atol=0.05, rtol=0)
+    assert half.flow.log_prob(torch.zeros(2, 1, 2)).dtype == torch.float32
+
+
 def test_a_fit_can_be_cancelled():
     context = FitContext(0, cancelled=lambda: True)
     with pytest.raises(FitCancelled):
         train(Flow(member_keys(0, torch.arange(1)), SPLINE), Rings(1), SHORT, context)
+
+
+@pytest.mark.parametrize("step", [-2, 0, 7, 10**6])
+def test_a_step_on_the_device_draws_what_its_number_does(step):
+    keys = member_keys(0, torch.arange(3))
+    assert torch.equal(hashed_uniform(keys, torch.tensor(step), 5), hashed_uniform(keys, step, 5))
 
 
 def test_draws_depend_on_member_and_step_alone():
