@@ -47,7 +47,8 @@ def hashed_uniform(keys: Tensor, step: int | Tensor, n: int) -> Tensor:
         offset = (offset + 2**63) % 2**64 - 2**63
     row = _mix(keys + offset)
     bits = _shift_right(_mix(row[:, None] + place * _GOLDEN), 64 - _MANTISSA_BITS)
-    return (bits.to(torch.float32) + 0.5) * 2.0**-_MANTISSA_BITS
+    uniform = (bits.to(torch.float32) + 0.5) * 2.0**-_MANTISSA_BITS
+    return uniform.clamp(max=1 - 2.0**-_MANTISSA_BITS)  # the largest would round up to one
 
 
 class InitialDraws:

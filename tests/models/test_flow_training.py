@@ -108,6 +108,12 @@ def test_a_step_on_the_device_draws_what_its_number_does(step):
     assert torch.equal(hashed_uniform(keys, torch.tensor(step), 5), hashed_uniform(keys, step, 5))
 
 
+def test_draws_lie_strictly_between_zero_and_one():
+    drawn = hashed_uniform(member_keys(0, torch.arange(4)), 0, 1 << 24)
+    assert 0 < drawn.min() < 1e-6
+    assert 1 - 1e-6 < drawn.max() < 1
+
+
 def test_draws_depend_on_member_and_step_alone():
     keys = member_keys(7, torch.arange(4))
     whole = hashed_uniform(keys, 5, 100_000)
