@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from app.api.state import ApiState, State
 from app.domain.windows import zone
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
+from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
 from app.storage.runs import Run, get_run, list_runs
 
@@ -115,12 +116,15 @@ async def events(state: State, region: str, run_id: UUID) -> StreamingResponse:
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
 
-def version_json(record: registry.VersionRecord, champion: str | None) -> dict[str, Any]:
-    """A model version as the API shows it."""
+def version_json(
+    record: registry.VersionRecord, champion: str | None, marked: Mapping[str, int]
+) -> dict[str, Any]:
+    """A model version as the API shows it; `marked` tells how much of its data is erased since."""
     return {
         "version": record.version,
         "model": record.model,
         "champion": record.version == champion,
+        "erased_incidents": marked.get(record.version, 0),
         "trained_until": record.cutoff.isoformat(),
         "created_at": record.created_at.isoformat(),
         "data_hash": record.data_hash,
@@ -142,8 +146,9 @@ def models(state: State, region: str) -> dict[str, Any]:
         key = get_region(connection, region).key
         current = registry.champion(connection, key)
         versions = registry.list_versions(connection, key)
+        marked = marked_versions(connection, key)
     champion = current.version if current else None
-    return {"champion": champion, "models": [version_json(v, champion) for v in versions]}
+    return {"champion": champion, "models": [version_json(v, champion, marked) for v in versions]}
 
 
 @router.get("/models/{version}")
@@ -153,7 +158,8 @@ def model(state: State, region: str, version: str) -> dict[str, Any]:
         key = get_region(connection, region).key
         current = registry.champion(connection, key)
         found = registry.get_version(connection, key, version)
-    return version_json(found, current.version if current else None)
+        marked = marked_versions(connection, key)
+    return version_json(found, current.version if current else None, marked)
 
 
 @router.post("/models/{version}/promote")

@@ -16,6 +16,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from app.domain.errors import InvalidInput
+from app.domain.personal import is_personal, personal_columns
 from app.domain.portals import PORTALS, Portal, normalised_name
 
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
@@ -114,6 +115,8 @@ class ColumnPlan:
     crs: str | None = None
     time_format: str | None = None
     portal: str | None = None
+    personal: tuple[str, ...] = ()
+    """Columns about persons; they are not read."""
 
     def require_all(self, header: Sequence[str]) -> None:
         """Refuse a header that lacks time or place.
@@ -121,20 +124,20 @@ class ColumnPlan:
         Raises:
             InvalidInput: names what is missing, and for months alone says why that is not enough.
         """
-        shown = repr(", ".join(map(str, header[:20]))[:200])
+        shown = _shown(header)
         if not any(all(part in self.names for part in way) for way in TIME_WAYS):
             hint = ""
             if "month" in self.names or "year" in self.names or "date" in self.names:
                 hint = " (a date or month without an hour cannot tell the hour of the week)"
             raise InvalidInput(
-                f"column occurred_at is missing{hint}; the header has {shown}",
+                f"column occurred_at is missing{hint}; {shown}",
                 field="occurred_at",
                 code="missing_column",
             )
         for degrees, metres in zip(FIELDS[1:3], PLACE_PARTS, strict=True):
             if degrees not in self.names and metres not in self.names:
                 raise InvalidInput(
-                    f"column {degrees} is missing; the header has {shown}",
+                    f"column {degrees} is missing; {shown}",
                     field=degrees,
                     code="missing_column",
                 )
@@ -146,7 +149,8 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
     Raises:
         InvalidInput: the mapping names a column that the header does not have.
     """
-    exact = {normalised_name(name): name for name in reversed(header)}
+    personal = personal_columns(header)
+    exact = {normalised_name(name): name for name in reversed(header) if name not in personal}
     portal = _portal_of(exact)
     names: dict[str, str] = {}
     for name, aliases in ALIASES.items():
@@ -167,7 +171,17 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
         plan,
         crs=mapping.crs or plan.crs,
         time_format=mapping.time_format or plan.time_format,
+        personal=personal,
     )
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The header in words. Where no name is known the first row may be data, which is not repeated."""
+    known = {alias for name, aliases in ALIASES.items() for alias in (name, *aliases)}
+    known |= {column for portal in PORTALS for column in portal.columns.values()}
+    if not any(normalised_name(name) in known for name in header):
+        return f"none of the first row's {len(header)} fields is a known column: is it the header?"
+    return f"the header has {', '.join(map(str, header[:20]))[:200]!r}"
 
 
 def _portal_of(exact: Mapping[str, str]) -> Portal | None:
@@ -180,11 +194,16 @@ def _given(
     given = {}
     for name, wanted in mapping.columns.items():
         parts = [part.strip() for part in wanted.split("+")]
+        if any(is_personal(part) for part in parts):
+            raise InvalidInput(
+                f"{wanted!r} tells about persons; hotslot takes time, place and category only",
+                field="columns",
+                code="personal_column",
+            )
         missing = [p for p in parts if p not in header and normalised_name(p) not in exact]
         if missing:
             raise InvalidInput(
-                f"the file has no column {missing[0]!r}; the header has "
-                f"{', '.join(map(str, header[:20]))[:200]!r}",
+                f"the file has no column {missing[0]!r}; {_shown(header)}",
                 field="columns",
                 code="missing_column",
             )

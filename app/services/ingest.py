@@ -18,13 +18,9 @@ from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import Conflict, InvalidInput
 from app.domain.incident_rules import MARGIN_M, RowErrors, dedup_keys, parse_block
+from app.domain.personal import personal_warning
 from app.domain.raw_columns import contract_columns
-from app.domain.study_area import (
-    StudyArea,
-    choose_crs,
-    study_area_from_geojson,
-    to_metres,
-)
+from app.domain.study_area import StudyArea, choose_crs, study_area_from_geojson, to_metres
 from app.domain.windows import windows_of
 from app.services.ingest_decoding import READ_BYTES, decoded
 from app.services.ingest_formats import READERS, SUFFIX_TYPES
@@ -196,6 +192,7 @@ class _Upload:
         self.summary = IngestSummary()
         self.codes: Counter[str] = Counter()
         self.categories: dict[str, int] = {}
+        self.personal: tuple[str, ...] = ()
         self.crs = region.crs
         self.area = _given_area(region)
         self.upload_id = writes.begin_upload(
@@ -205,6 +202,7 @@ class _Upload:
 
     def add(self, block: Block) -> None:
         """Validate a block and stage its good rows."""
+        self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
         errors = RowErrors(block.n_rows)
         for place, message in block.broken.items():
             errors.bad[place] = True
@@ -286,6 +284,8 @@ class _Upload:
             summary.warnings.append(
                 f"{self.codes['outside_study_area']} rows lie over 1 km outside the study area"
             )
+        if self.personal:
+            summary.warnings.append(personal_warning(self.personal))
         writes.end_upload(self.connection, self.upload_id, body_sha256, summary.to_json())
         return summary
 

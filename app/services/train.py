@@ -14,7 +14,7 @@ from uuid import UUID
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
@@ -24,6 +24,8 @@ from app.services.training_data import TrainingData, load_training_data
 from app.services.validate import Validation, validate_model
 from app.storage import registry
 from app.storage.artifacts import pack, store_artifact
+from app.storage.database import transaction_lock
+from app.storage.erasures import mark_if_late, marked_versions
 from app.storage.queue import TRAIN_TASK, defer_job
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
@@ -85,11 +87,14 @@ def request_training(
     request.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        run = create_run(connection, "train", region.key, request.to_json())
-        job_id = defer_job(
-            connection, TRAIN_TASK, {"run_id": str(run.id)}, lock=f"train:{region.key}"
-        )
-        set_job(connection, "train", run.id, job_id)
+        return queue_training(connection, region.key, request)
+
+
+def queue_training(connection: Connection, region_key: int, request: TrainingRequest) -> Run:
+    """A run and its job, in the caller's transaction."""
+    run = create_run(connection, "train", region_key, request.to_json())
+    job_id = defer_job(connection, TRAIN_TASK, {"run_id": str(run.id)}, lock=f"train:{region_key}")
+    set_job(connection, "train", run.id, job_id)
     return run
 
 
@@ -178,10 +183,7 @@ def _register(
     )
     cutoff = datetime.fromtimestamp(data.cutoff_s, UTC)
     with engine.begin() as connection:
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(:lock, :region)"),
-            {"lock": TRAIN_LOCK, "region": run.region_key},
-        )
+        transaction_lock(connection, TRAIN_LOCK, run.region_key)
         store_artifact(connection, content, sha256)
         grid_sha256 = registry.store_grid(connection, data.grid, data.area.to_geojson())
         version = registry.register_version(
@@ -207,6 +209,7 @@ def _register(
             ),
             tables,
         )
+        mark_if_late(connection, run.region_key, version.version, run.id)
         promoted, reason = _promote_if_due(connection, version, request, validation)
         metrics = {
             "n_incidents": len(data.incidents),
@@ -240,9 +243,13 @@ def _promote_if_due(
         return True, "first version of this region"
     if current.version == version.version:
         return True, "this version is the champion already"
+    champion = registry.get_version(connection, version.region_key, current.version)
+    if _replaces_erased(connection, version, champion):
+        reason = "the champion had learnt from incidents that are erased"
+        registry.promote(connection, version.region_key, version.version, reason, current.revision)
+        return True, reason
     if request.categories is not None:
         return False, "trained on some categories only"
-    champion = registry.get_version(connection, version.region_key, current.version)
     if version.cutoff < champion.cutoff:
         return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
     if validation is None:
@@ -253,6 +260,16 @@ def _promote_if_due(
             connection, version.region_key, version.version, decision.reason, current.revision
         )
     return decision.promote, decision.reason
+
+
+def _replaces_erased(
+    connection: Connection, version: registry.VersionRecord, champion: registry.VersionRecord
+) -> bool:
+    """Whether this is the champion's own training, repeated without what was erased."""
+    if champion.version not in marked_versions(connection, version.region_key):
+        return False
+    same = ("model", "categories", "until")
+    return all(version.settings.get(k) == champion.settings.get(k) for k in same)
 
 
 def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:

@@ -117,6 +117,13 @@ def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
     )
 
 
+def transaction_lock(connection: Connection, lock: int, region_key: int) -> None:
+    """Wait for an advisory lock of a region and hold it to the end of the transaction."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(:lock, :region)"), {"lock": lock, "region": region_key}
+    )
+
+
 def conninfo(engine: Engine) -> str:
     """The engine's address for libpq (procrastinate's own pool)."""
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -86,16 +86,6 @@ _INSERT = text(
     ON CONFLICT (region_key, dedup_key, occurrence) DO NOTHING
     """
 )
-_DELETE = text(
-    """
-    WITH gone AS (
-        DELETE FROM incidents WHERE region_key = :region AND external_id = :external
-        RETURNING *
-    )
-    INSERT INTO incident_history (region_key, external_id, action, before)
-    SELECT region_key, external_id, 'deleted', jsonb_build_object('id', id) FROM gone
-    """
-)
 
 
 @dataclass(frozen=True)
@@ -184,12 +174,3 @@ def end_upload(
         .where(uploads.c.id == upload_id)
         .values(body_sha256=body_sha256, summary=dict(summary))
     )
-
-
-def delete_incident(connection: Connection, region_key: int, external_id: str) -> int:
-    """Erase an incident by its external id; its history keeps that it was, not what it was."""
-    connection.execute(
-        text("DELETE FROM incident_history WHERE region_key = :region AND external_id = :external"),
-        {"region": region_key, "external": external_id},
-    )
-    return connection.execute(_DELETE, {"region": region_key, "external": external_id}).rowcount

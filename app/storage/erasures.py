@@ -1,0 +1,219 @@
+"""Erasing incidents for good, and the versions that had learnt from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.storage.erasure_tables import erased_versions, erasures
+from app.storage.tables import training_runs, uploads
+
+# An incident's present form, and the forms before its corrections: older versions learnt those.
+_ERASE = """
+    WITH gone AS (
+        DELETE FROM incidents WHERE region_key = :region AND {present}
+        RETURNING occurred_at, inserted_at, category_key, source, external_id
+    ), past AS (
+        DELETE FROM incident_history AS h
+        WHERE h.region_key = :region
+          AND ({past} OR EXISTS (SELECT FROM gone AS g WHERE g.external_id = h.external_id))
+        RETURNING (before->>'occurred_at')::timestamptz AS occurred_at,
+                  (before->>'inserted_at')::timestamptz AS inserted_at,
+                  (before->>'category_key')::integer AS category_key, before->>'source' AS source
+    ), every_form AS (
+        SELECT occurred_at, inserted_at, category_key, source FROM gone
+        UNION ALL SELECT * FROM past
+    )
+    SELECT (SELECT count(*) FROM gone) AS n_incidents,
+           (SELECT count(*) FROM past) AS n_past,
+           min(occurred_at) AS first_at, min(inserted_at) AS inserted_at,
+           coalesce(bool_or(source = 'reported'), false) AS reported,
+           coalesce(array_agg(DISTINCT c.name), '{{}}') AS categories
+    FROM every_form LEFT JOIN categories AS c ON c.key = every_form.category_key
+"""
+_ERASE_INCIDENT = text(
+    _ERASE.format(present="external_id = :external", past="h.external_id = :external")
+)
+_ERASE_UPLOAD = text(
+    _ERASE.format(present="upload_id = :upload", past="h.before->>'upload_id' = :upload_text")
+)
+_DEPENDENT = text(
+    """
+    SELECT version FROM model_versions
+    WHERE region_key = :region AND cutoff > :first_at AND created_at >= :inserted_at
+      AND categories ?| CAST(:categories AS text[])
+      AND (:reported OR coalesce((report #>> '{data,discovered_weight}')::float8, 0) > 0)
+    """
+)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure took away, as far as finding dependent versions needs it; it is not kept."""
+
+    n_incidents: int
+    n_past: int
+    first_at: datetime | None
+    inserted_at: datetime | None
+    reported: bool
+    categories: list[str]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A finished erasure as it is kept."""
+
+    id: int
+    what: str
+    n_incidents: int
+    run_id: UUID | None
+    created_at: datetime
+    versions: list[str]
+
+
+def erase_by_external_id(connection: Connection, region_key: int, external_id: str) -> Erased:
+    """Delete an incident with everything its history kept of it."""
+    values = {"region": region_key, "external": external_id}
+    return Erased(**connection.execute(_ERASE_INCIDENT, values).one()._mapping)
+
+
+def erase_by_upload(connection: Connection, region_key: int, upload_id: int) -> Erased | None:
+    """Delete what an upload brought, and the upload's own row; None when there is no such upload.
+
+    Incidents that a later upload corrected are that one's; their forms before it go with this one.
+    """
+    found = connection.scalar(
+        select(uploads.c.id).where(uploads.c.region_key == region_key, uploads.c.id == upload_id)
+    )
+    if found is None:
+        return None
+    values = {"region": region_key, "upload": upload_id, "upload_text": str(upload_id)}
+    gone = Erased(**connection.execute(_ERASE_UPLOAD, values).one()._mapping)
+    connection.execute(uploads.delete().where(uploads.c.id == upload_id))
+    return gone
+
+
+def dependent_versions(connection: Connection, region_key: int, gone: Erased) -> list[str]:
+    """Versions whose training included what is gone: trained after it came, up to after it happened."""
+    if gone.first_at is None:
+        return []
+    rows = connection.execute(
+        _DEPENDENT,
+        {
+            "region": region_key,
+            "first_at": gone.first_at,
+            "inserted_at": gone.inserted_at,
+            "reported": gone.reported,
+            "categories": gone.categories,
+        },
+    )
+    return [str(row.version) for row in rows]
+
+
+def keep_erasure(
+    connection: Connection, region_key: int, what: str, n_incidents: int, versions: list[str]
+) -> int:
+    """Record an erasure and mark the versions; returns its id."""
+    erasure_id = int(
+        connection.execute(
+            insert(erasures)
+            .values(region_key=region_key, what=what, n_incidents=n_incidents)
+            .returning(erasures.c.id)
+        ).scalar_one()
+    )
+    _mark(connection, region_key, [erasure_id], versions)
+    return erasure_id
+
+
+def _mark(
+    connection: Connection, region_key: int, erasure_ids: list[int], versions: list[str]
+) -> None:
+    rows = [
+        {"erasure_id": e, "region_key": region_key, "version": v}
+        for e in erasure_ids
+        for v in versions
+    ]
+    if rows:
+        connection.execute(upsert(erased_versions).on_conflict_do_nothing(), rows)
+
+
+def set_retraining(connection: Connection, erasure_id: int, run_id: UUID) -> None:
+    """Remember which training run answers an erasure."""
+    connection.execute(update(erasures).where(erasures.c.id == erasure_id).values(run_id=run_id))
+
+
+def mark_if_late(connection: Connection, region_key: int, version: str, run_id: UUID) -> None:
+    """Mark a version that is being registered when something was erased after its run had started.
+
+    Its run may have read what is gone since; the retraining that the erasure queued comes after it.
+    """
+    late = connection.scalars(
+        select(erasures.c.id)
+        .join(training_runs, training_runs.c.region_key == erasures.c.region_key)
+        .where(
+            erasures.c.region_key == region_key,
+            training_runs.c.id == run_id,
+            erasures.c.created_at >= training_runs.c.started_at,
+        )
+    )
+    _mark(connection, region_key, list(late), [version])
+
+
+def marked_versions(connection: Connection, region_key: int) -> dict[str, int]:
+    """{version: how many incidents it had learnt from are erased}, marked versions only."""
+    rows = connection.execute(
+        select(erased_versions.c.version, func.sum(erasures.c.n_incidents))
+        .join(erasures, erasures.c.id == erased_versions.c.erasure_id)
+        .where(erased_versions.c.region_key == region_key)
+        .group_by(erased_versions.c.version)
+    )
+    return {str(version): int(n) for version, n in rows}
+
+
+def is_training(connection: Connection, region_key: int) -> bool:
+    """Whether a run of the region is under way: it may have read what an erasure takes away."""
+    running = select(training_runs.c.id).where(
+        training_runs.c.region_key == region_key, training_runs.c.status == "running"
+    )
+    return connection.execute(running.limit(1)).first() is not None
+
+
+def queued_run(connection: Connection, region_key: int, request: dict[str, Any]) -> UUID | None:
+    """A queued run with an equal request: it has read nothing yet, so it answers an erasure too."""
+    found: UUID | None = connection.scalar(
+        select(training_runs.c.id)
+        .where(
+            training_runs.c.region_key == region_key,
+            training_runs.c.status == "queued",
+            training_runs.c.request == bindparam("request", request, training_runs.c.request.type),
+        )
+        .limit(1)
+        .with_for_update()
+    )
+    return found
+
+
+def list_erasures(connection: Connection, region_key: int, limit: int = 100) -> list[Erasure]:
+    """The newest erasures of a region."""
+    named = func.array_agg(erased_versions.c.version).filter(erased_versions.c.version.isnot(None))
+    rows = connection.execute(
+        select(
+            erasures.c.id,
+            erasures.c.what,
+            erasures.c.n_incidents,
+            erasures.c.run_id,
+            erasures.c.created_at,
+            func.coalesce(named, text("'{}'")).label("versions"),
+        )
+        .outerjoin(erased_versions, erased_versions.c.erasure_id == erasures.c.id)
+        .where(erasures.c.region_key == region_key)
+        .group_by(erasures.c.id)
+        .order_by(erasures.c.id.desc())
+        .limit(limit)
+    )
+    return [Erasure(**row._mapping) for row in rows]
