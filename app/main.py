@@ -56,7 +56,11 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.add_exception_handler(Exception, internal_error)
     app.add_middleware(Compressed)
     app.add_middleware(ForecastMemo, generation=promotions_seen)
-    app.add_middleware(Surround, max_concurrent=settings.max_concurrent_requests)
+    app.add_middleware(
+        Surround,
+        max_concurrent=settings.max_concurrent_requests,
+        database_timeout_s=settings.database_timeout_s,
+    )
     parts = (
         system,
         regions,

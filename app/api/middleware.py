@@ -1,18 +1,22 @@
-"""What surrounds every request: security headers, metrics, load shedding.
+"""What surrounds every request: security headers, metrics, load shedding, a deadline.
 
 Pure ASGI: a wrapper that buffers bodies would break streaming uploads and server-sent events.
 """
 
 from __future__ import annotations
 
+import math
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import IN_FLIGHT, REQUESTS, SECONDS, SHED
 from app.api.problems import problem
+from app.storage.deadlines import answered_within
 
 UNSHEDDABLE = ("/healthz", "/readyz", "/metrics")
+QUICK_BODY_BYTES = 64 << 10
+"""A request with a larger body, or one of unknown length, may take as long as its upload does."""
 CONTENT_SECURITY_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; "
@@ -35,11 +39,12 @@ SECURITY_HEADERS = (
 
 
 class Surround:
-    """Counts, times, sheds and dresses every HTTP request."""
+    """Counts, times, sheds and dresses every HTTP request, and bounds its database waits."""
 
-    def __init__(self, app: ASGIApp, max_concurrent: int) -> None:
+    def __init__(self, app: ASGIApp, max_concurrent: int, database_timeout_s: float) -> None:
         self.app = app
         self.max_concurrent = max_concurrent
+        self.database_timeout_s = database_timeout_s
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,9 +77,18 @@ class Surround:
         self.in_flight += 1
         IN_FLIGHT.inc()
         try:
-            await self.app(scope, receive, dressed)
+            with answered_within(self.database_timeout_s if _is_quick(scope) else math.inf):
+                await self.app(scope, receive, dressed)
         finally:
             self.in_flight -= 1
             IN_FLIGHT.dec()
             route = getattr(scope.get("route"), "path", "none")
             REQUESTS.labels(scope["method"], route, str(status)).inc()
+
+
+def _is_quick(scope: Scope) -> bool:
+    """Whether all of a request's work ought to fit into one deadline."""
+    if scope["method"] in ("GET", "HEAD", "DELETE"):
+        return True
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return length.isdigit() and int(length) <= QUICK_BODY_BYTES

@@ -37,6 +37,7 @@ STATUS_OF_CODE = {
     "unsupported_media_type": 415,
     "too_large": 413,
     "disk_full": 507,
+    "artifact_corrupt": 409,
     "timeout": 408,
 }
 TITLES = {

@@ -18,6 +18,7 @@ from app.api.state import ApiState, State
 from app.domain.windows import zone
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
+from app.storage.deadlines import answered_within
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
 from app.storage.runs import Run, get_run, list_runs
@@ -110,7 +111,8 @@ async def events(state: State, region: str, run_id: UUID) -> StreamingResponse:
             if run.finished:
                 return
             await asyncio.sleep(EVENT_EVERY_S)
-            run = await run_in_threadpool(read_run, state, "train", region, run_id)
+            with answered_within(state.settings.database_timeout_s):
+                run = await run_in_threadpool(read_run, state, "train", region, run_id)
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)

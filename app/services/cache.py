@@ -45,6 +45,12 @@ class BoundedCache:
                 _, (_, size) = self._items.popitem(last=False)
                 self.used_bytes -= size
 
+    def discard(self, key: Hashable) -> None:
+        """Forget a value."""
+        with self._lock:
+            _, n_bytes = self._items.pop(key, (None, 0))
+            self.used_bytes -= n_bytes
+
     def get_or_make(
         self, key: Hashable, kind: type[T], make: Callable[[], T], size: Callable[[T], int]
     ) -> T:

@@ -7,6 +7,8 @@ once is cached in the process; who is champion is asked again after `CHAMPION_TT
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import threading
 import time
@@ -26,8 +28,11 @@ from app.services.forecast_news import news_of
 from app.services.forecast_tables import TableReader
 from app.services.forecast_types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.storage import registry
+from app.storage.artifacts import ArtifactCorrupt
 from app.storage.regions import get_region
-from app.storage.version_history import version_as_of
+from app.storage.soundness import check_rows
+from app.storage.stored_grids import load_grid
+from app.storage.version_history import earlier_champions, version_as_of
 from models.base import FloatArray
 from models.counts import CountModel
 
@@ -38,9 +43,12 @@ NEWS_TTL_S = 60.0
 MAX_HORIZON_YEARS = 30
 MAX_RANGE_SLOTS = 169
 """A week, and the hour that a clock change may add."""
+DAMAGE_TTL_S = 60.0
+"""How long a damaged version is not looked at again."""
 VERSION_BYTES = 1_000_000
 """What a version's record and count model weigh in memory."""
 T = TypeVar("T")
+_log = logging.getLogger("hotslot.forecast")
 
 
 class ForecastService:
@@ -128,26 +136,62 @@ class ForecastService:
             else:
                 moment = as_of if as_of.tzinfo else as_of.replace(tzinfo=zone(region.timezone))
                 record = version_as_of(connection, region.key, moment, selector)
-        if selector is None and as_of is None:
-            self._remember("champion", region_id, record.version, CHAMPION_TTL_S)
-        return self.load(region_id, record)
+        if selector is not None or as_of is not None:
+            return self.load(region_id, record)
+        try:
+            loaded = self.load(region_id, record)
+        except ArtifactCorrupt as damage:
+            loaded = self._predecessor(region_id, record, damage)
+        self._remember("champion", region_id, loaded.record.version, CHAMPION_TTL_S)
+        return loaded
+
+    def _predecessor(
+        self, region_id: str, champion: registry.VersionRecord, damage: ArtifactCorrupt
+    ) -> LoadedVersion:
+        """The last champion before a damaged one that is still what was registered.
+
+        Raises:
+            ArtifactCorrupt: there is none.
+        """
+        with self.engine.connect() as connection:
+            earlier = earlier_champions(connection, champion)
+        for record in earlier:
+            with contextlib.suppress(ArtifactCorrupt):
+                loaded = self.load(region_id, record)
+                _log.error("%s; %s serves in its place", damage.message, record.version)
+                return loaded
+        raise damage
 
     def load(self, region_id: str, record: registry.VersionRecord) -> LoadedVersion:
-        """A version with its ground, read once."""
+        """A version with its ground, checked and read once.
+
+        Raises:
+            ArtifactCorrupt: what is stored of it is not what was registered.
+        """
 
         def read() -> LoadedVersion:
+            ground = self._ground(record.grid_sha256)
             with self.engine.connect() as connection:
                 region = get_region(connection, region_id)
+                check_rows(connection, region.key, record.version, len(ground.grid))
             counts = CountModel.from_state(record.counts)
-            return LoadedVersion(region, record, self._ground(record.grid_sha256), counts)
+            return LoadedVersion(region, record, ground, counts)
 
         key = ("version", region_id, record.version)
-        return self.cache.get_or_make(key, LoadedVersion, read, lambda _loaded: VERSION_BYTES)
+        name = f"{region_id}/{record.version}"
+        known = self._remembered("damage", name, str)
+        if known is not None:
+            raise ArtifactCorrupt(known)
+        try:
+            return self.cache.get_or_make(key, LoadedVersion, read, lambda _loaded: VERSION_BYTES)
+        except ArtifactCorrupt as error:
+            self._remember("damage", name, error.message, DAMAGE_TTL_S)
+            raise
 
     def _ground(self, grid_sha256: str) -> Ground:
         def read() -> Ground:
             with self.engine.connect() as connection:
-                grid, boundary = registry.load_grid(connection, grid_sha256)
+                grid, boundary = load_grid(connection, grid_sha256)
             area = study_area_from_geojson(boundary, grid.crs)
             shapely.prepare(area.polygon_m)
             return Ground(grid, area)

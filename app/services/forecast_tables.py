@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from app.domain.errors import NotFound
 from app.services.cache import BoundedCache
 from app.services.forecast_types import LoadedVersion
+from app.storage.artifacts import ArtifactCorrupt
 from app.storage.registry import (
     ALL_CATEGORIES,
     FIXED_ROW,
@@ -42,7 +43,13 @@ class TableReader:
         found = {w: self.cache.get(key, np.ndarray) for w, key in keys.items()}
         missing = [w for w, table in found.items() if table is None]
         if missing:
-            for window, table in zip(missing, self._read(version, code, missing), strict=True):
+            try:
+                read = self._read(version, code, missing)
+            except ArtifactCorrupt:
+                # Its next use checks the whole version, and goes by another where it is damaged.
+                self.cache.discard(("version", version.region.id, record.version))
+                raise
+            for window, table in zip(missing, read, strict=True):
                 probability = table / table.sum()
                 found[window] = probability
                 self.cache.put(keys[window], probability, probability.nbytes)

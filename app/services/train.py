@@ -29,6 +29,7 @@ from app.storage.erasures import mark_if_late, marked_versions
 from app.storage.queue import TRAIN_TASK, defer_job
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
+from app.storage.stored_grids import store_grid
 from models.base import DensityModel, FitContext
 from models.catalog import MODEL_NAMES, create_model
 
@@ -185,7 +186,7 @@ def _register(
     with engine.begin() as connection:
         transaction_lock(connection, TRAIN_LOCK, run.region_key)
         store_artifact(connection, content, sha256)
-        grid_sha256 = registry.store_grid(connection, data.grid, data.area.to_geojson())
+        grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
         version = registry.register_version(
             connection,
             registry.NewVersion(

@@ -19,11 +19,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, Unavailable
+from app.storage.deadlines import GRACE_S, PING_PATIENCE_S, DeadlinePool, PatientConnection
 from app.storage.embedded import ensure_running
 
 MIN_SERVER_VERSION = 140000
 MIGRATION_LOCK = 0x686F74736C6F74
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 3
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
@@ -50,25 +51,54 @@ def open_engine(settings: Settings) -> Engine:
     timeout_ms = int(settings.database_timeout_s * 1000)
     engine = create_engine(
         url,
+        poolclass=DeadlinePool,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
         pool_timeout=settings.database_timeout_s,
         pool_pre_ping=True,
         pool_recycle=1800,
         connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": timeout_ms,
-            "application_name": "hotslot",
+            **network_options(settings),
             "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC -c lock_timeout={timeout_ms}"
             f" -c idle_in_transaction_session_timeout={10 * timeout_ms}",
         },
     )
     event.listen(engine, "handle_error", _translate)
+    _bound_waits(engine, settings.database_timeout_s + GRACE_S)
     _require_version(engine)
     return engine
+
+
+def network_options(settings: Settings) -> dict[str, Any]:
+    """Libpq's options that find a dead peer; ours and the queue's connections share them."""
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(settings.database_timeout_s * 1000),
+        "application_name": "hotslot",
+    }
+
+
+def _bound_waits(engine: Engine, patience_s: float) -> None:
+    """Make connections that wait `patience_s` at most in use, and less when they show they live."""
+
+    def connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        made = PatientConnection.connect(*args, **options)
+        made.be_patient(PING_PATIENCE_S)
+        return made
+
+    def lent(connection: PatientConnection, _record: Any, _proxy: Any) -> None:
+        connection.be_patient(patience_s)
+
+    def returned(connection: PatientConnection | None, _record: Any) -> None:
+        if connection is not None:
+            connection.be_patient(PING_PATIENCE_S)
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkout", lent)
+    event.listen(engine, "checkin", returned)
 
 
 def _require_version(engine: Engine) -> None:
@@ -115,6 +145,9 @@ def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
         text("SELECT set_config('statement_timeout', :limit, true)"),
         {"limit": str(int(timeout_s * 1000))},
     )
+    driver = connection.connection.driver_connection
+    if isinstance(driver, PatientConnection):
+        driver.be_patient(timeout_s + GRACE_S, long_work=True)
 
 
 def transaction_lock(connection: Connection, lock: int, region_key: int) -> None:

@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.storage.database import long_statements, translated
 from app.storage.tables import uploads
 
+MERGE_TIMEOUT_S = 900.0
+"""One statement of an upload of the largest size allowed."""
 INGEST_LOCK = 0x686F7469
 IDEMPOTENCY_LOCK = 0x686F746B
 STAGED_COLUMNS = (
@@ -118,7 +120,7 @@ def find_upload(connection: Connection, region_key: int, idempotency_key: str) -
 
 def create_staging(connection: Connection) -> None:
     """An empty staging table of this transaction."""
-    long_statements(connection)
+    long_statements(connection, MERGE_TIMEOUT_S)
     connection.execute(_CREATE_STAGING)
 
 

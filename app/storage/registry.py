@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,8 +14,10 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.errors import Conflict, NotFound, NotReady
-from app.domain.grid import Grid
-from app.storage.tables import champions, forecast_grids, grids, model_versions, promotions
+from app.storage.artifacts import ArtifactCorrupt
+from app.storage.soundness import check_artifact, check_rows, row_digest
+from app.storage.stored_grids import load_grid
+from app.storage.tables import champions, forecast_grids, model_versions, promotions
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
@@ -68,49 +68,6 @@ def _as_version(row: Row[Any]) -> VersionRecord:
     return VersionRecord(**row._mapping)
 
 
-def store_grid(connection: Connection, grid: Grid, boundary: Mapping[str, Any]) -> str:
-    """Keep a grid and the boundary it was cut from (GeoJSON geometry); returns its sha256."""
-    shape = {
-        "crs": grid.crs,
-        "x0_m": grid.x0_m,
-        "y0_m": grid.y0_m,
-        "cell_size_m": grid.cell_size_m,
-        "nx": grid.nx,
-        "ny": grid.ny,
-    }
-    cell_id = grid.cell_id.astype("<i8").tobytes()
-    area_km2 = grid.area_km2.astype("<f8").tobytes()
-    header = json.dumps([shape, dict(boundary)], sort_keys=True).encode()
-    sha256 = hashlib.sha256(header + cell_id + area_km2).hexdigest()
-    values = {"sha256": sha256, **shape, "cell_id": cell_id, "area_km2": area_km2}
-    connection.execute(
-        upsert(grids).values(**values, boundary=dict(boundary)).on_conflict_do_nothing()
-    )
-    return sha256
-
-
-def load_grid(connection: Connection, sha256: str) -> tuple[Grid, dict[str, Any]]:
-    """A stored grid and its boundary (GeoJSON geometry, WGS 84).
-
-    Raises:
-        NotFound: no such grid.
-    """
-    row = connection.execute(select(grids).where(grids.c.sha256 == sha256)).one_or_none()
-    if row is None:
-        raise NotFound(f"no such grid: {sha256[:12]}")
-    grid = Grid(
-        row.crs,
-        row.x0_m,
-        row.y0_m,
-        row.cell_size_m,
-        row.nx,
-        row.ny,
-        np.frombuffer(row.cell_id, "<i8").astype(np.int64),
-        np.frombuffer(row.area_km2, "<f8").astype(np.float64),
-    )
-    return grid, row.boundary
-
-
 def register_version(
     connection: Connection,
     new: NewVersion,
@@ -124,7 +81,15 @@ def register_version(
             part under the codes of categories.
 
     A version that exists already (same data, seed, settings: same artifact) is left as it is.
+
+    Raises:
+        ValueError: a table holds what no probability can be.
     """
+    for code, table in tables.items():
+        if not np.all(np.isfinite(table)) or np.any(table < 0):
+            raise ValueError(
+                f"the table of category {code} holds values that are not finite or < 0"
+            )
     inserted = connection.execute(
         upsert(model_versions)
         .values(**asdict(new))
@@ -141,16 +106,16 @@ def _insert_table(
     connection: Connection, new: NewVersion, code: int, table: NDArray[np.float64]
 ) -> None:
     windows = range(len(table)) if len(table) > 1 else (ANY_WINDOW,)
-    rows = [
-        {
+    rows = []
+    for window, row in zip(windows, table, strict=True):
+        place = {
             "region_key": new.region_key,
             "version": new.version,
             "category_code": code,
             "window": window,
             "cell_values": row.astype("<f4").tobytes(),
         }
-        for window, row in zip(windows, table, strict=True)
-    ]
+        rows.append({**place, "digest": row_digest(**place)})
     connection.execute(insert(forecast_grids), rows)
 
 
@@ -216,9 +181,10 @@ def promote(
 
     Raises:
         NotFound: no such version.
+        ArtifactCorrupt: what is stored of it is not what was registered.
         Conflict: another promotion came first.
     """
-    get_version(connection, region_key, version)
+    check_version(connection, get_version(connection, region_key, version))
     current = champion(connection, region_key)
     revision = current.revision if current else 0
     if expected_revision is not None and expected_revision != revision:
@@ -251,6 +217,17 @@ def promote(
     return promoted
 
 
+def check_version(connection: Connection, version: VersionRecord) -> None:
+    """Nothing when a version may be served: artifact, grid and forecasts are what was registered.
+
+    Raises:
+        ArtifactCorrupt: one of them is missing or damaged.
+    """
+    check_artifact(connection, version.artifact_sha256)
+    grid, _ = load_grid(connection, version.grid_sha256)
+    check_rows(connection, version.region_key, version.version, len(grid))
+
+
 def read_probabilities(
     connection: Connection,
     region_key: int,
@@ -262,17 +239,23 @@ def read_probabilities(
 
     Raises:
         NotFound: the version keeps no table for that category.
+        ArtifactCorrupt: a row is not what was registered.
     """
     wanted = sorted({*windows, ANY_WINDOW})
     rows = connection.execute(
-        select(forecast_grids.c.window, forecast_grids.c.cell_values).where(
+        select(forecast_grids).where(
             forecast_grids.c.region_key == region_key,
             forecast_grids.c.version == version,
             forecast_grids.c.category_code == category_code,
             forecast_grids.c.window.in_(wanted),
         )
     )
-    found = {int(w): np.frombuffer(p, "<f4").astype(np.float32) for w, p in rows}
+    found = {}
+    for row in rows:
+        place = (row.region_key, row.version, row.category_code, row.window)
+        if row_digest(*place, row.cell_values) != row.digest:
+            raise ArtifactCorrupt(f"version {version}: a stored forecast does not match its digest")
+        found[int(row.window)] = np.frombuffer(row.cell_values, "<f4").astype(np.float32)
     if ANY_WINDOW in found:
         return np.tile(found[ANY_WINDOW], (len(windows), 1))
     missing = [w for w in windows if w not in found]

@@ -218,6 +218,8 @@ forecast_grids = Table(
     Column("window", SmallInteger, primary_key=True),
     # Little-endian float32 probabilities of the grid's cells, in the order of their ids.
     Column("cell_values", LargeBinary, nullable=False),
+    # Binds the values to their place: see storage/soundness.py.
+    Column("digest", LargeBinary, nullable=False),
     ForeignKeyConstraint(
         ["region_key", "version"],
         ["model_versions.region_key", "model_versions.version"],

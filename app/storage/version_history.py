@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
 from app.storage import registry
-from app.storage.tables import incidents, model_versions
+from app.storage.tables import incidents, model_versions, promotions
 
 
 def version_as_of(
@@ -53,6 +53,30 @@ def older_version(
         return version_as_of(connection, region_key, before, model)
     except (NotFound, NotReady):
         return None
+
+
+def earlier_champions(
+    connection: Connection, champion: registry.VersionRecord, limit: int = 5
+) -> list[registry.VersionRecord]:
+    """The versions that were champion before, the last one first."""
+    before = (
+        select(promotions.c.version, func.max(promotions.c.id).label("newest"))
+        .where(
+            promotions.c.region_key == champion.region_key,
+            promotions.c.version != champion.version,
+        )
+        .group_by(promotions.c.version)
+        .subquery()
+    )
+    kept = (
+        select(model_versions.c.version)
+        .join(before, model_versions.c.version == before.c.version)
+        .where(model_versions.c.region_key == champion.region_key)
+        .order_by(before.c.newest.desc())
+        .limit(limit)
+    )
+    versions = connection.scalars(kept).all()
+    return [registry.get_version(connection, champion.region_key, v) for v in versions]
 
 
 def arrived_since(

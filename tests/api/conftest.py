@@ -17,6 +17,7 @@ from app.services.training_data import TrainingData, load_training_data
 from app.storage import registry
 from app.storage.artifacts import pack, store_artifact
 from app.storage.regions import get_region
+from app.storage.stored_grids import store_grid
 from models.base import CategoryDensity
 
 OLD = datetime(2019, 12, 1, tzinfo=UTC)
@@ -50,7 +51,7 @@ def register(engine, data, model, cutoff, tables, *, promote=False):
             version=f"{model}-{cutoff:%Y%m%d}",
             model=model,
             artifact_sha256=sha256,
-            grid_sha256=registry.store_grid(connection, data.grid, data.area.to_geojson()),
+            grid_sha256=store_grid(connection, data.grid, data.area.to_geojson()),
             run_id=None,
             data_hash=data.data_hash,
             n_incidents=len(data.incidents),

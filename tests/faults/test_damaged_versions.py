@@ -1,0 +1,138 @@
+"""R3: what is stored of a version is cut, flipped, renamed or poisoned."""
+
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app.main import create_app
+from app.services.jobs import run_now
+from app.services.train import TrainingRequest
+from app.storage import registry
+from app.storage.artifacts import ArtifactCorrupt, pack, unpack
+from app.storage.regions import get_region
+
+DENSITY = "/v1/regions/town/forecasts/density?window=3"
+DAMAGES = {
+    "flipped": "UPDATE forecast_grids SET cell_values = set_bit(cell_values, 77, "
+    "1 - get_bit(cell_values, 77)) WHERE version = :v",
+    "cut": "UPDATE forecast_grids SET cell_values = substr(cell_values, 5) WHERE version = :v",
+    "another's": "UPDATE forecast_grids g SET cell_values = o.cell_values, digest = o.digest "
+    "FROM forecast_grids o WHERE g.version = :v AND o.version <> :v "
+    'AND (o.category_code, o."window") = (g.category_code, g."window")',
+    "missing": "DELETE FROM forecast_grids WHERE version = :v",
+    "another grid": "UPDATE grids SET x0_m = x0_m + 1",
+    "another artifact": "UPDATE artifacts SET content = set_byte(content, 100, "
+    "255 - get_byte(content, 100)) FROM model_versions m WHERE m.version = :v "
+    "AND m.artifact_sha256 = sha256",
+}
+
+
+@pytest.fixture(scope="module")
+def versions(engine, settings, town):
+    """Two champions, one after the other: both of models that fit in a moment."""
+    names = []
+    for model in ("uniform", "pooled-kde"):
+        request = TrainingRequest(model=model, validate=False)
+        run = run_now(engine, settings, town, request, lambda _share, _message: None)
+        names.append(run.model_version)
+    with engine.begin() as connection:
+        key = get_region(connection, town).key
+        registry.promote(connection, key, names[1], "newer")
+    return names
+
+
+@pytest.fixture(params=DAMAGES)
+def damaged(request, engine, versions):
+    """The champion is damaged for the length of a test."""
+    with engine.connect() as connection:
+        tables = ("forecast_grids", "grids", "artifacts")
+        for name in tables:
+            connection.execute(text(f"CREATE TABLE saved_{name} AS TABLE {name}"))
+        connection.execute(text(DAMAGES[request.param]), {"v": versions[1]})
+        connection.commit()
+        yield request.param
+        connection.execute(text("ALTER TABLE model_versions DISABLE TRIGGER ALL"))
+        connection.execute(text("DELETE FROM forecast_grids"))
+        for name in ("artifacts", "grids"):
+            columns = {"artifacts": "content", "grids": "x0_m"}[name]
+            connection.execute(
+                text(
+                    f"UPDATE {name} t SET {columns} = s.{columns} FROM saved_{name} s "
+                    "WHERE s.sha256 = t.sha256"
+                )
+            )
+        connection.execute(text("INSERT INTO forecast_grids SELECT * FROM saved_forecast_grids"))
+        for name in tables:
+            connection.execute(text(f"DROP TABLE saved_{name}"))
+        connection.execute(text("ALTER TABLE model_versions ENABLE TRIGGER ALL"))
+        connection.commit()
+
+
+def test_the_version_before_serves_and_the_damaged_one_is_not_promoted(
+    engine, settings, town, versions, damaged
+):
+    with TestClient(create_app(settings, engine)) as client:
+        reply = client.get(DENSITY)
+        named = client.get(f"{DENSITY}&model={versions[1]}")
+        promoted = client.post(f"/v1/regions/{town}/models/{versions[1]}/promote")
+    assert (promoted.status_code, promoted.json()["code"]) == (409, "artifact_corrupt")
+    if damaged == "another artifact":  # no reply is made of it
+        assert reply.headers["x-hotslot-model-version"] == versions[1]
+    elif damaged == "another grid":  # both versions stand on it
+        assert reply.status_code == named.status_code == 409
+    else:
+        assert reply.headers["x-hotslot-model-version"] == versions[0]
+        assert sum(reply.json()["cells"]["probability"]) == pytest.approx(1.0)
+        assert named.status_code == 409
+
+
+def test_damage_after_loading_is_refused_and_then_the_version_before_serves(
+    engine, settings, versions
+):
+    flip = text(DAMAGES["flipped"])
+    with TestClient(create_app(settings, engine)) as client:
+        assert client.get(DENSITY).headers["x-hotslot-model-version"] == versions[1]
+        service = client.app.state.hotslot.forecasts
+        service.cache.discard(("table", 1, versions[1], -1, 3))
+        with engine.begin() as connection:
+            connection.execute(flip, {"v": versions[1]})
+        try:
+            replies = [client.get(f"{DENSITY}&cell_size_m={size}") for size in (500, 750, 1000)]
+        finally:
+            with engine.begin() as connection:
+                connection.execute(flip, {"v": versions[1]})
+    assert {r.status_code for r in replies} <= {200, 409}
+    assert replies[-1].headers["x-hotslot-model-version"] == versions[0]
+
+
+def test_no_flip_cut_or_poison_gets_through_an_artifact():
+    rng = np.random.default_rng(1)
+    content, sha256 = pack({"model": "x"}, {"p": rng.random((4, 64)).astype(np.float32)})
+    for _ in range(2000):
+        broken = bytearray(content)
+        broken[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        with pytest.raises(ArtifactCorrupt):
+            unpack(bytes(broken), sha256)
+    for length in range(0, len(content), 7):
+        with pytest.raises(ArtifactCorrupt):
+            unpack(content[:length], sha256)
+    poison = pickle.dumps({"p": content})
+    with pytest.raises(ArtifactCorrupt):
+        unpack(poison, hashlib.sha256(poison).hexdigest())
+
+
+def test_weights_that_are_no_numbers_never_reach_the_registry(engine, town, versions):
+    with pytest.raises(ValueError, match="finite"):
+        pack({}, {"p": np.array([1.0, np.nan])})
+    with engine.begin() as connection:
+        record = registry.get_version(connection, get_region(connection, town).key, versions[0])
+        bad = registry.NewVersion(
+            **{name: getattr(record, name) for name in registry.NewVersion.__dataclass_fields__}
+            | {"version": "poisoned"}
+        )
+        with pytest.raises(ValueError, match="finite"):
+            registry.register_version(connection, bad, {-1: np.full((1, 3), np.nan)})

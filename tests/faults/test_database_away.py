@@ -1,0 +1,70 @@
+"""D5: the line to the database slows, goes quiet or breaks while requests are answered."""
+
+import threading
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from app.domain.errors import Unavailable
+from app.main import create_app
+from app.storage.database import long_statements, open_engine
+from app.storage.deadlines import answered_within
+from benchmarks.drills.database_proxy import proxied
+
+DEADLINE_S = 2.0
+
+
+@pytest.fixture
+def behind_proxy(settings):
+    with proxied(settings.database_url.get_secret_value()) as (proxy, url):
+        through = settings.model_copy(
+            update={"database_url": SecretStr(url), "database_timeout_s": DEADLINE_S}
+        )
+        engine = open_engine(through)
+        with TestClient(create_app(through, engine)) as client:
+            yield proxy, client, engine
+        proxy.switch("pass")
+        engine.dispose()
+
+
+@pytest.mark.parametrize("mode", ["silent", "cut", "slow"])
+def test_a_line_that_fails_gives_503_and_no_connection_is_lost(behind_proxy, mode):
+    proxy, client, engine = behind_proxy
+    assert client.get("/v1/regions").status_code == 200
+    proxy.delay_s = 10.0
+    proxy.switch(mode)
+    replies = []
+    threads = [
+        threading.Thread(target=lambda: replies.append(client.get("/v1/regions"))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    assert client.get("/healthz").status_code == 200
+    for thread in threads:
+        thread.join(60)
+    assert [reply.status_code for reply in replies] == [503] * 4
+    assert all("retry-after" in reply.headers for reply in replies)
+    assert engine.pool.checkedout() == 0
+    proxy.switch("pass")
+    assert client.get("/v1/regions").status_code == 200
+    assert engine.pool.checkedout() == 0
+
+
+def test_a_request_is_bounded_as_a_whole_and_long_work_is_not(behind_proxy):
+    _, _, engine = behind_proxy
+    with (
+        engine.connect() as connection,
+        answered_within(0.2),
+        pytest.raises(Unavailable, match="reached"),
+    ):
+        connection.exec_driver_sql("SELECT pg_sleep(1)")
+    with engine.begin() as connection:
+        long_statements(connection, 60.0)
+        with answered_within(0.0):
+            assert connection.exec_driver_sql("SELECT pg_sleep(0.3), 1").one()[1] == 1
+    started = time.monotonic()
+    with engine.connect() as connection, pytest.raises(Unavailable, match="in time"):
+        connection.exec_driver_sql(f"SELECT pg_sleep({10 * DEADLINE_S})")
+    assert time.monotonic() - started < 10 * DEADLINE_S
