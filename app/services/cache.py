@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -84,3 +85,29 @@ class BoundedCache:
                     del self._making[key]
                 else:
                     self._making[key] = (lock, waiting - 1)
+
+
+class BriefMemory:
+    """Values that hold for some seconds, safe between threads."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[float, object]] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, what: str, name: str, value: object, seconds: float) -> None:
+        """Keep a value for so long."""
+        with self._lock:
+            self._kept[what, name] = (time.monotonic() + seconds, value)
+
+    def recall(self, what: str, name: str, kind: type[T]) -> T | None:
+        """The value, or None when its time is over."""
+        with self._lock:
+            kept = self._kept.get((what, name))
+        if kept is None or kept[0] <= time.monotonic() or not isinstance(kept[1], kind):
+            return None
+        return kept[1]
+
+    def forget(self, what: str, name: str) -> None:
+        """Drop a value before its time."""
+        with self._lock:
+            self._kept.pop((what, name), None)

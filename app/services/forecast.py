@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
-import time
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import shapely
 from sqlalchemy import Engine
@@ -22,7 +19,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
 from app.domain.study_area import study_area_from_geojson
 from app.domain.windows import HOUR_S, next_slot_of, slot_start, zone
-from app.services.cache import BoundedCache
+from app.services.cache import BoundedCache, BriefMemory
 from app.services.forecast_grids import CELL_BYTES, CellMaker
 from app.services.forecast_news import news_of
 from app.services.forecast_tables import TableReader
@@ -47,7 +44,6 @@ DAMAGE_TTL_S = 60.0
 """How long a damaged version is not looked at again."""
 VERSION_BYTES = 1_000_000
 """What a version's record and count model weigh in memory."""
-T = TypeVar("T")
 _log = logging.getLogger("hotslot.forecast")
 
 
@@ -61,25 +57,12 @@ class ForecastService:
         self.tables = TableReader(engine, self.cache)
         self.cells = CellMaker(self.cache)
         self.promotions_seen = 0
-        self._soon_forgotten: dict[tuple[str, str], tuple[float, object]] = {}
-        self._lock = threading.Lock()
+        self.brief = BriefMemory()
 
     def forget_champion(self, region_id: str) -> None:
         """Ask again who is champion (after a promotion by this process)."""
-        with self._lock:
-            self._soon_forgotten.pop(("champion", region_id), None)
-            self.promotions_seen += 1
-
-    def _remember(self, what: str, name: str, value: object, seconds: float) -> None:
-        with self._lock:
-            self._soon_forgotten[what, name] = (time.monotonic() + seconds, value)
-
-    def _remembered(self, what: str, name: str, kind: type[T]) -> T | None:
-        with self._lock:
-            kept = self._soon_forgotten.get((what, name))
-        if kept is None or kept[0] <= time.monotonic() or not isinstance(kept[1], kind):
-            return None
-        return kept[1]
+        self.brief.forget("champion", region_id)
+        self.promotions_seen += 1
 
     def cached_plan(self, region_id: str, selector: Selector) -> Plan | None:
         """The plan of a request, if it can be made without asking the database.
@@ -89,11 +72,11 @@ class ForecastService:
         """
         if selector.as_of is not None:
             return None
-        wanted = selector.model or self._remembered("champion", region_id, str)
+        wanted = selector.model or self.brief.recall("champion", region_id, str)
         version = self.cache.get(("version", region_id, wanted), LoadedVersion)
         if version is None:
             return None
-        news = self._remembered("news", version.record.version, tuple)
+        news = self.brief.recall("news", version.record.version, tuple)
         return None if news is None else self._planned(version, selector, news)
 
     def plan(self, region_id: str, selector: Selector) -> Plan:
@@ -105,10 +88,10 @@ class ForecastService:
             InvalidInput: the selector is wrong.
         """
         version = self.version_of(region_id, selector.model, selector.as_of)
-        news = self._remembered("news", version.record.version, tuple)
+        news = self.brief.recall("news", version.record.version, tuple)
         if news is None:
             news = news_of(self.engine, version)
-            self._remember("news", version.record.version, news, NEWS_TTL_S)
+            self.brief.keep("news", version.record.version, news, NEWS_TTL_S)
         return self._planned(version, selector, news)
 
     def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
@@ -124,7 +107,7 @@ class ForecastService:
             NotFound: no such region, model or version.
             NotReady: nothing is trained yet.
         """
-        champion = self._remembered("champion", region_id, str)
+        champion = self.brief.recall("champion", region_id, str)
         if as_of is None and selector is None and champion is not None:
             loaded = self.cache.get(("version", region_id, champion), LoadedVersion)
             if loaded is not None:
@@ -142,7 +125,7 @@ class ForecastService:
             loaded = self.load(region_id, record)
         except ArtifactCorrupt as damage:
             loaded = self._predecessor(region_id, record, damage)
-        self._remember("champion", region_id, loaded.record.version, CHAMPION_TTL_S)
+        self.brief.keep("champion", region_id, loaded.record.version, CHAMPION_TTL_S)
         return loaded
 
     def _predecessor(
@@ -179,13 +162,13 @@ class ForecastService:
 
         key = ("version", region_id, record.version)
         name = f"{region_id}/{record.version}"
-        known = self._remembered("damage", name, str)
+        known = self.brief.recall("damage", name, str)
         if known is not None:
             raise ArtifactCorrupt(known)
         try:
             return self.cache.get_or_make(key, LoadedVersion, read, lambda _loaded: VERSION_BYTES)
         except ArtifactCorrupt as error:
-            self._remember("damage", name, error.message, DAMAGE_TTL_S)
+            self.brief.keep("damage", name, error.message, DAMAGE_TTL_S)
             raise
 
     def _ground(self, grid_sha256: str) -> Ground:
