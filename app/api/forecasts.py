@@ -129,10 +129,10 @@ async def samples(
     seed: Annotated[int | None, Query(ge=0, lt=2**63, description="the same points again")] = None,
 ) -> Response:
     """Points drawn from the forecast; with a seed, the same points again."""
-    limit = state.settings.max_samples
+    service, limit = state.forecasts, state.settings.max_samples
 
     def make(forecast: Forecast) -> bytes:
-        return samples_geojson(forecast, n, seed, limit)
+        return samples_geojson(service, forecast, n, seed)
 
     if seed is not None:
         return await reply(
@@ -140,7 +140,7 @@ async def samples(
         )
     if n > limit:
         raise InvalidInput(f"n is {n}, the limit is {limit}", field="n", code="limit_exceeded")
-    forecast = await run_in_threadpool(state.forecasts.forecast, region, selector)
+    forecast = await run_in_threadpool(service.forecast, region, selector)
     headers = {
         "Cache-Control": "no-store",
         "X-Hotslot-Model-Version": forecast.version.record.version,

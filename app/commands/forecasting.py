@@ -64,11 +64,12 @@ def forecast(
         with engine.connect() as connection:
             timezone = get_region(connection, region).timezone
         selector = Selector(parse_time(at, timezone, "at"), None, category, model, cell_size_m)
-        found = ForecastService(engine, settings).forecast(region, selector)
+        service = ForecastService(engine, settings)
+        found = service.forecast(region, selector)
         if kind is Kind.HOTSPOTS:
             content = hotspots_geojson(found, HotspotOptions(top))
         elif kind is Kind.SAMPLES:
-            content = samples_geojson(found, n, seed, settings.max_samples)
+            content = samples_geojson(service, found, n, seed)
         else:
             content = _writer_of(output)(found)
     for warning in found.warnings:

@@ -23,7 +23,9 @@ def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
     """Sentences for the warnings; empty when nothing has arrived since the version's data end."""
     cutoff = version.record.cutoff
     with engine.connect() as connection:
-        count, last_at = arrived_since(connection, version.record.region_key, cutoff)
+        count, last_at = arrived_since(
+            connection, version.record.region_key, cutoff, version.not_learnt
+        )
     if last_at is None:
         return ()
     news = [f"{count} incidents up to {last_at:%Y-%m-%d} have arrived since the model's data end"]

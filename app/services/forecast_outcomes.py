@@ -14,6 +14,7 @@ from app.services.forecast import Forecast, ForecastService, Plan, Selector
 from app.services.forecast_types import LoadedVersion
 from app.services.forecast_views import collection, features
 from app.storage.incidents import read_columns
+from app.storage.regions import categories_of
 from app.storage.version_history import last_incident_at
 from models.base import FloatArray, IntArray
 
@@ -108,10 +109,12 @@ def _happened(
     """Rows and windows of the incidents inside the study area."""
     version = forecast.version
     category = forecast.selector.category
+    wanted = None if category is None else [category]
     with service.engine.begin() as connection:
-        columns = read_columns(
-            connection, version.region, start, end, None if category is None else [category]
-        )
+        if category is None and version.not_learnt:
+            known = set(categories_of(connection, version.region.key).values())
+            wanted = sorted(known - set(version.not_learnt))
+        columns = read_columns(connection, version.region, start, end, wanted)
     rows = version.grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
     return rows[inside], columns.window[inside].astype(np.int64)

@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.study_area import to_degrees
+from app.services.forecast import Forecast, ForecastService
 from app.services.forecast_cells import DEGREE_DECIMALS, rows_in_bbox
-from app.services.forecast_types import Forecast
 from app.services.forecast_views import collection
-from models.base import FloatArray
+from app.services.memorisation import refuse_betraying_samples
+from app.storage.incident_places import place_codes, taken_places
+from models.base import FloatArray, IntArray
 
 MAX_ROUNDS = 400
 _POINT = b'{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":['
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 
 
-def samples_geojson(forecast: Forecast, n: int, seed: int | None, limit: int) -> bytes:
-    """Points drawn from the forecast.
+@dataclass(frozen=True)
+class Places:
+    """(m,) sorted codes of incidents' places."""
+
+    codes: IntArray
+
+
+def samples_geojson(
+    service: ForecastService, forecast: Forecast, n: int, seed: int | None
+) -> bytes:
+    """Points drawn from the forecast; none is an incident's place, to the digits that are sent.
 
     Raises:
+        PermissionRefused: this version's samples would betray incidents.
         InvalidInput: n is below one, or the seed is negative.
         LimitExceeded: n is above the limit.
     """
     if n < 1:
         raise InvalidInput("n must be at least 1", field="n")
+    limit = service.settings.max_samples
     if n > limit:
         raise LimitExceeded(f"n is {n}, the limit is {limit}", field="n")
     if seed is not None and not 0 <= seed < 2**63:
         raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
-    longitude, latitude = draw_samples(forecast, n, seed)
+    record = forecast.version.record
+    refuse_betraying_samples(record.report, forecast.selector.category)
+    longitude, latitude = draw_samples(forecast, n, seed, _taken(service, forecast))
     pairs = orjson.dumps(np.column_stack([longitude, latitude]), option=_JSON)
     body = _POINT + pairs[2:-2].replace(b"],[", b"]}}," + _POINT) + b"]}}"
     return collection({**forecast.heading(), "n": n, "seed": seed}, body)
 
 
-def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArray, FloatArray]:
+def _taken(service: ForecastService, forecast: Forecast) -> IntArray:
+    """(m,) places of the region's incidents, read once per version."""
+    record = forecast.version.record
+
+    def read() -> Places:
+        with service.engine.begin() as connection:
+            return Places(taken_places(connection, record.region_key))
+
+    key = ("taken", record.region_key, record.version)
+    return service.cache.get_or_make(key, Places, read, lambda p: p.codes.nbytes).codes
+
+
+def _holds(sorted_codes: IntArray, codes: IntArray) -> NDArray[np.bool_]:
+    if len(sorted_codes) == 0:
+        return np.zeros(len(codes), np.bool_)
+    place = np.searchsorted(sorted_codes, codes).clip(max=len(sorted_codes) - 1)
+    result: NDArray[np.bool_] = sorted_codes[place] == codes
+    return result
+
+
+def draw_samples(
+    forecast: Forecast, n: int, seed: int | None, taken: IntArray
+) -> tuple[FloatArray, FloatArray]:
     """(n,) longitudes and latitudes: a cell by its probability, a place evenly inside it.
 
     The forecast must be on its version's own squares. Places are rounded to six decimals first and
-    kept only inside the study area (and the box asked for), so that every point as sent lies there.
+    kept only inside the study area (and the box asked for), so that every point as sent lies there,
+    and only where no incident does: `taken` are the sorted `place_codes` of the region's incidents.
     Cells of which little lies inside may exhaust the tries; those points are drawn anew from the
     whole forecast.
 
@@ -67,6 +108,7 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
         y_m = grid.y0_m + (grid.iy[cell] + rng.random(len(todo))) * grid.cell_size_m
         lon, lat = (v.round(DEGREE_DECIMALS) for v in to_degrees(x_m, y_m, grid.crs))
         inside = area.contains(lon, lat)
+        inside &= ~_holds(taken, place_codes(lon, lat))
         if bbox is not None:
             inside &= (bbox[0] <= lon) & (lon <= bbox[2]) & (bbox[1] <= lat) & (lat <= bbox[3])
         longitude[todo[inside]], latitude[todo[inside]] = lon[inside], lat[inside]

@@ -16,6 +16,7 @@ from app.domain.overlaps import CellIndex
 from app.domain.study_area import StudyArea
 from app.domain.windows import HOUR_S, zone
 from app.services.forecast_cells import CellSet, SquareCells, rows_in_bbox
+from app.services.forecast_warnings import warnings_of
 from app.services.slots import slots_of
 from app.storage import registry
 from app.storage.regions import Region
@@ -23,8 +24,6 @@ from models.base import FloatArray
 from models.counts import LEVEL, CountModel, Slots
 from models.counts_negative_binomial import nearest_interval
 
-STALE_AFTER_DAYS = 60
-THIN_INCIDENTS = 5_000
 Bbox = tuple[float, float, float, float]
 
 
@@ -101,6 +100,12 @@ class LoadedVersion:
     def category_codes(self) -> dict[str, int]:
         """Code of each category the version was trained on."""
         return {name: code for code, name in enumerate(self.record.categories)}
+
+    @property
+    def not_learnt(self) -> list[str]:
+        """Categories that the region's learning policy kept out of its training."""
+        found: list[str] = self.record.report.get("data", {}).get("excluded_categories", [])
+        return found
 
 
 @dataclass(frozen=True)
@@ -237,25 +242,8 @@ class Forecast:
     @cached_property
     def warnings(self) -> list[str]:
         """What to keep in mind when reading this forecast."""
-        record = self.version.record
-        found = list(self.plan.news)
-        days = (self.until - record.cutoff).days
-        if days > STALE_AFTER_DAYS:
-            found.append(f"stale: the forecast is for {days} days after the model's data end")
-        if self.until <= record.cutoff:
-            found.append(
-                "in-sample: the model has seen the incidents of this time; "
-                "as_of takes one that had not"
-            )
-        if record.n_incidents < THIN_INCIDENTS:
-            found.append(f"thin data: trained on {record.n_incidents} incidents")
-        piles = record.report.get("data", {}).get("default_geocodes", [])
-        if piles:
-            left_out = sum(pile["n_incidents"] for pile in piles)
-            found.append(f"{left_out} incidents at {len(piles)} default geocodes were left out")
-        if self.version.region.boundary_derived:
-            found.append("the study area was derived from the incidents; no boundary was given")
-        return found
+        version = self.version
+        return [*self.plan.news, *warnings_of(version.record, version.region, self.until)]
 
     def heading(self) -> dict[str, Any]:
         """What every reply says of itself."""

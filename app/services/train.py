@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.services.device import choose_device, choose_threads
+from app.services.memorisation import memorisation_report
 from app.services.slots import fit_counts
 from app.services.training_data import TrainingData, load_training_data
+from app.services.training_facts import data_facts, probability_tables, provenance
 from app.services.validate import Validation, validate_model
 from app.storage import registry
 from app.storage.artifacts import pack, store_artifact
@@ -129,7 +128,9 @@ def execute_training(
     request = TrainingRequest.from_json(run.request)
     started = time.perf_counter()
     progress(0.0, "reading incidents")
-    data = load_training_data(engine, run.region_key, request.categories, request.until)
+    data = load_training_data(
+        engine, run.region_key, request.categories, request.until, by_policy=True
+    )
     if len(data.incidents) == 0:
         raise NotReady("the region has no incidents inside its study area", code="no_incidents")
     context = FitContext(
@@ -151,10 +152,23 @@ def execute_training(
     model = create_model(request.model).fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
+    context.report(0.92, "looking for memorised places")
+    memorisation = memorisation_report(data, model, context.seed)
     context.report(0.93, "fitting counts")
     counts = fit_counts(data).state()
     context.report(0.96, "registering")
-    _register(engine, run, request, data, model, counts, validation, context, started)
+    told = {**model.report(), **data_facts(data), "memorisation": memorisation}
+    fitted = _Fitted(model, counts, told)
+    _register(engine, run, request, data, fitted, validation, context, started)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A fitted density, the count model's parameters, and what is told of both."""
+
+    model: DensityModel
+    counts: dict[str, Any]
+    report: dict[str, Any]
 
 
 def _register(
@@ -162,12 +176,12 @@ def _register(
     run: Run,
     request: TrainingRequest,
     data: TrainingData,
-    model: DensityModel,
-    counts: dict[str, Any],
+    fitted: _Fitted,
     validation: Validation | None,
     context: FitContext,
     started: float,
 ) -> None:
+    model = fitted.model
     tables = probability_tables(model)
     content, sha256 = pack(
         {
@@ -203,9 +217,9 @@ def _register(
                 categories=data.categories,
                 settings=request.to_json(),
                 provenance=provenance(context, started),
-                report={**model.report(), **data_facts(data)},
+                report=fitted.report,
                 scores=validation.scores if validation else {},
-                counts=counts,
+                counts=fitted.counts,
                 gate={},
             ),
             tables,
@@ -271,29 +285,3 @@ def _replaces_erased(
         return False
     same = ("model", "categories", "until")
     return all(version.settings.get(k) == champion.settings.get(k) for k in same)
-
-
-def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
-    """(W, N) probabilities under `ALL_CATEGORIES`, (2, N) ratio and fixed part under each category."""
-    own = {code: np.stack([d.ratio, d.fixed]) for code, d in model.category_density_.items()}
-    return {registry.ALL_CATEGORIES: model.probability_, **own}
-
-
-def data_facts(data: TrainingData) -> dict[str, Any]:
-    """What was left out of a fit, for the version's report."""
-    piles = [asdict(pile) for pile in data.piles]
-    return {"data": {"outside_study_area": data.n_outside, "default_geocodes": piles}}
-
-
-def provenance(context: FitContext, started: float) -> dict[str, Any]:
-    """Where and with what a version was made."""
-    libraries = ("hotslot", "torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
-    return {
-        "created_at": datetime.now(UTC).isoformat(),
-        "seconds": round(time.perf_counter() - started, 1),
-        "device": context.device,
-        "n_threads": context.n_threads,
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "libraries": {name: package_version(name) for name in libraries},
-    }

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.errors import NotReady
 from app.domain.grid import Grid, build_grid
+from app.domain.learning_policy import LearningPolicy, patrol_categories
 from app.domain.piles import Pile, find_piles
 from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
 from app.storage.incidents import data_hash, read_columns
-from app.storage.regions import Region, get_region_by_key, set_boundary
+from app.storage.regions import Region, categories_of, get_region_by_key, set_boundary
 from models.base import Incidents
 
 HOUR_S = 3600
@@ -37,6 +38,9 @@ class TrainingData:
     n_outside: int
     piles: list[Pile]
     """Default geocodes inside the study area; what lies on them is left out of `incidents`."""
+    policy: LearningPolicy
+    excluded_categories: list[str]
+    """Categories that mostly reflect patrols and are left out for that."""
 
 
 def load_training_data(
@@ -44,24 +48,35 @@ def load_training_data(
     region_key: int,
     categories: Sequence[str] | None = None,
     until: datetime | None = None,
+    *,
+    by_policy: bool = False,
 ) -> TrainingData:
     """Read a region's incidents and cut its grid; a missing boundary is derived and kept.
 
     The cutoff is `until` (or now), but no later than the hour after the last incident: what a feed
     has not delivered yet must not look like quiet days.
 
+    Args:
+        by_policy: take what the region's learning policy allows (training does); otherwise all
+            reported incidents, so that comparisons of models stand on all of them.
+
     Raises:
-        NotReady: the region has no incidents.
+        NotReady: the region has no incidents, or only such that its policy excludes.
         InvalidInput: no boundary can be derived; unknown category.
     """
     until_s = int((until or datetime.now(UTC)).timestamp())
     with engine.begin() as connection:
         region = get_region_by_key(connection, region_key)
+        policy = LearningPolicy.of(region.settings)
+        excluded: list[str] = []
+        if by_policy and categories is None:
+            categories, excluded = _learnt_categories(connection, region, policy)
         columns = read_columns(
             connection,
             region,
             until=datetime.fromtimestamp(until_s, UTC),
             category_names=categories,
+            discovered_share=policy.discovered_weight if by_policy else 0.0,
         )
         if len(columns.time_s) == 0:
             raise NotReady("the region has no incidents yet", code="no_incidents")
@@ -87,7 +102,31 @@ def load_training_data(
         data_hash=data_hash(columns),
         n_outside=int((~inside).sum()),
         piles=piles,
+        policy=policy,
+        excluded_categories=excluded,
     )
+
+
+def _learnt_categories(
+    connection: Connection, region: Region, policy: LearningPolicy
+) -> tuple[list[str] | None, list[str]]:
+    """Categories to learn from (None: all), and those left out.
+
+    Raises:
+        NotReady: none is left.
+    """
+    known = categories_of(connection, region.key).values()
+    excluded = [] if policy.patrol_categories == "include" else patrol_categories(known)
+    if not excluded:
+        return None, []
+    left = sorted(set(known) - set(excluded))
+    if not left:
+        raise NotReady(
+            "all categories mostly reflect patrol activity; name categories, or set "
+            "patrol_categories to include",
+            code="only_patrol_categories",
+        )
+    return left, excluded
 
 
 def _study_area(

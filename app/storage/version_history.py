@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
 from app.storage import registry
-from app.storage.tables import incidents, model_versions, promotions
+from app.storage.tables import categories, incidents, model_versions, promotions
 
 
 def version_as_of(
@@ -80,14 +81,22 @@ def earlier_champions(
 
 
 def arrived_since(
-    connection: Connection, region_key: int, since: datetime
+    connection: Connection, region_key: int, since: datetime, without: Sequence[str] = ()
 ) -> tuple[int, datetime | None]:
-    """How many reported incidents happened since an instant, and when the last one did."""
+    """How many reported incidents happened since an instant, and when the last one did.
+
+    Args:
+        without: categories that are not counted.
+    """
+    left_out = select(categories.c.key).where(
+        categories.c.region_key == region_key, categories.c.name.in_(without)
+    )
     row = connection.execute(
         select(func.count(), func.max(incidents.c.occurred_at)).where(
             incidents.c.region_key == region_key,
             incidents.c.occurred_at >= since,
             incidents.c.source == "reported",
+            incidents.c.category_key.not_in(left_out),
         )
     ).one()
     return int(row[0]), row[1]

@@ -1,0 +1,62 @@
+"""What to keep in mind when reading a forecast, in sentences."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from app.storage.regions import Region
+from app.storage.registry import VersionRecord
+
+STALE_AFTER_DAYS = 60
+THIN_INCIDENTS = 5_000
+MAX_NAMED = 8
+
+
+def warnings_of(record: VersionRecord, region: Region, until: datetime) -> list[str]:
+    """Sentences about a version's forecast of slots that end at `until`."""
+    data = record.report.get("data", {})
+    return [*_of_time(record, until), *_of_data(record, region, data), *_of_patrols(record, data)]
+
+
+def _of_time(record: VersionRecord, until: datetime) -> list[str]:
+    days = (until - record.cutoff).days
+    found = []
+    if days > STALE_AFTER_DAYS:
+        found.append(f"stale: the forecast is for {days} days after the model's data end")
+    if until <= record.cutoff:
+        found.append(
+            "in-sample: the model has seen the incidents of this time; as_of takes one that had not"
+        )
+    return found
+
+
+def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> list[str]:
+    found = []
+    if record.n_incidents < THIN_INCIDENTS:
+        found.append(f"thin data: trained on {record.n_incidents} incidents")
+    piles = data.get("default_geocodes", [])
+    if piles:
+        left_out = sum(pile["n_incidents"] for pile in piles)
+        found.append(f"{left_out} incidents at {len(piles)} default geocodes were left out")
+    if region.boundary_derived:
+        found.append("the study area was derived from the incidents; no boundary was given")
+    return found
+
+
+def _of_patrols(record: VersionRecord, data: dict[str, Any]) -> list[str]:
+    found = []
+    if excluded := data.get("excluded_categories", []):
+        found.append(
+            f"not learnt from, since they mostly reflect patrol activity: {_named(excluded)}"
+        )
+    if learnt := data.get("patrol_categories", []):
+        found.append(f"learnt from although they mostly reflect patrol activity: {_named(learnt)}")
+    if data.get("discovered_weight", 0) > 0:
+        found.append("incidents that patrols discovered were learnt from: feedback is possible")
+    return found
+
+
+def _named(categories: list[str]) -> str:
+    more = f" and {len(categories) - MAX_NAMED} more" if len(categories) > MAX_NAMED else ""
+    return ", ".join(categories[:MAX_NAMED]) + more
