@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import backtesting, data, demo, forecasting, paper, service, training
+from app.commands import backtesting, data, demo, forecasting, paper, service, syncing, training
 from app.commands.common import console
 from app.domain.errors import HotslotError, InvalidInput
 
@@ -23,6 +23,7 @@ app.add_typer(region_app, name="region")
 
 service.add_to(app)
 data.add_to(app, region_app)
+syncing.add_to(app)
 training.add_to(app)
 forecasting.add_to(app)
 backtesting.add_to(app)

@@ -67,3 +67,19 @@ class Settings(BaseSettings):
     """Record training steps on CUDA and replay them."""
     training_threads: int = 0
     """0: half of the machine's cores, at least one."""
+
+    sync_tokens: dict[str, SecretStr] = {}
+    """App tokens of open-data portals by name: `{"chicago": "..."}`; a source keeps the name alone."""
+    sync_allow_loopback: bool = False
+    """Let sources lie on this machine, also by plain http: for tests and local mirrors."""
+    sync_request_timeout_s: float = 30.0
+    sync_deadline_s: float = 6 * 3600.0
+    """Of one run; the next goes on where it stopped."""
+    sync_max_retries: int = 5
+    sync_backoff_s: float = 1.0
+    """Before the first retry; doubled each time, at most `sync_max_wait_s`."""
+    sync_max_wait_s: float = 120.0
+    sync_max_page_bytes: int = 128 << 20
+    sync_max_archive_bytes: int = 4 << 30
+    sync_tick_s: float = 30.0
+    """How often a worker looks for sources that are due."""

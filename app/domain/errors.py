@@ -7,6 +7,7 @@ HotslotError
 ├── Conflict              contradicts what is stored              -> 409
 ├── NotReady              nothing trained yet, too little data    -> 409
 ├── PermissionRefused     the key may not do this                 -> 403
+├── SourceFailed          an open-data portal refused or broke off (in a sync run, not in replies)
 └── Unavailable           database away, disk full, overloaded    -> 503 with Retry-After
 """
 
@@ -60,6 +61,12 @@ class PermissionRefused(HotslotError):
     """The key may not do this."""
 
     code = "forbidden"
+
+
+class SourceFailed(HotslotError):
+    """An open-data portal refused, broke off, or answered what it does not document."""
+
+    code = "source_failed"
 
 
 class Unavailable(HotslotError):

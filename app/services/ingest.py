@@ -83,6 +83,22 @@ def ingest(
         Conflict: another upload with the same key is under way.
         Unavailable: the database is away; nothing was stored.
     """
+    with engine.begin() as connection:
+        return ingest_within(
+            connection, region_id, body, source, settings=settings, progress=progress
+        )
+
+
+def ingest_within(
+    connection: Connection,
+    region_id: str,
+    body: Iterable[bytes],
+    source: UploadSource,
+    *,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda _n_bytes: None,
+) -> IngestSummary:
+    """`ingest` inside the caller's transaction, so that what it writes besides goes with the rows."""
     reader = READERS.get(source.content_type)
     if reader is None:
         raise InvalidInput(
@@ -94,24 +110,23 @@ def ingest(
     chunks = decoded(
         raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
     )
-    with engine.begin() as connection:
-        region = get_region(connection, region_id)
-        replay = _replay(connection, region, source, raw, digest.hexdigest)
-        if replay is not None:
-            return replay
-        upload = _Upload(connection, region, source, settings)
-        options = ReadOptions(
-            settings.upload_chunk_rows,
-            settings.max_field_chars,
-            settings.max_body_bytes,
-            settings.max_gzip_expansion,
-            source.mapping,
-        )
-        for block in reader(chunks, options):
-            upload.add(block)
-        for _ in raw:
-            """The hash covers the whole body, also what the reader left unread."""
-        return upload.finish(digest.hexdigest())
+    region = get_region(connection, region_id)
+    replay = _replay(connection, region, source, raw, digest.hexdigest)
+    if replay is not None:
+        return replay
+    upload = _Upload(connection, region, source, settings)
+    options = ReadOptions(
+        settings.upload_chunk_rows,
+        settings.max_field_chars,
+        settings.max_body_bytes,
+        settings.max_gzip_expansion,
+        source.mapping,
+    )
+    for block in reader(chunks, options):
+        upload.add(block)
+    for _ in raw:
+        """The hash covers the whole body, also what the reader left unread."""
+    return upload.finish(digest.hexdigest())
 
 
 def ingest_file(

@@ -12,12 +12,14 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.domain.errors import Conflict, HotslotError, Unavailable
 from app.services.backtest import BacktestRequest, execute_backtest
+from app.services.sync.execute import execute_sync
 from app.services.train import TrainingRequest, execute_training
 from app.storage.regions import get_region
 from app.storage.runs import Run, Superseded, beat, claim_run, create_run, finish_run, get_run
 from models.base import FitCancelled, TooFewIncidents
 
 BEAT_EVERY_S = 0.5
+EXECUTORS = {"train": execute_training, "backtest": execute_backtest, "sync": execute_sync}
 _log = logging.getLogger("hotslot.jobs")
 
 
@@ -106,9 +108,8 @@ def run_claimed(
         if watch is not None:
             watch(share, message)
 
-    execute = execute_training if kind == "train" else execute_backtest
     try:
-        execute(engine, settings, run, progress, monitor.cancelled)
+        EXECUTORS[kind](engine, settings, run, progress, monitor.cancelled)
     except FitCancelled:
         _end(engine, kind, run, "cancelled", "cancelled on request")
     except (Superseded, Unavailable):

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 TRAIN_TASK = "hotslot.train"
 BACKTEST_TASK = "hotslot.backtest"
+SYNC_TASK = "hotslot.sync"
 TASK_QUEUE = "hotslot"
 
 _DEFER = text(

@@ -1,4 +1,4 @@
-"""Rows of long-running work: training runs and backtests share one life cycle.
+"""Rows of long-running work: training runs, backtests and sync runs share one life cycle.
 
 queued -> running -> succeeded | failed | cancelled. Every claim raises `attempt`; a writer passes
 its own attempt, and a write with an old one is refused (a worker that was frozen and thawed cannot
@@ -16,9 +16,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
 from app.domain.errors import Conflict, NotFound
+from app.storage.sync_tables import sync_runs
 from app.storage.tables import backtests, training_runs
 
-RUN_TABLES: dict[str, Table] = {"train": training_runs, "backtest": backtests}
+RUN_TABLES: dict[str, Table] = {
+    "train": training_runs,
+    "backtest": backtests,
+    "sync": sync_runs,
+}
 FINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -30,7 +35,7 @@ class Superseded(Conflict):
 
 @dataclass(frozen=True)
 class Run:
-    """One training run or backtest."""
+    """One training run, backtest or sync run."""
 
     id: UUID
     region_key: int

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import TASK_QUEUE
+from app.worker.sync_tick import queue_due_syncs
 from app.worker.tasks import build_app
 
 SWEEP_EVERY_S = 5.0
@@ -44,7 +45,10 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
     """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until the queue is empty."""
     app = build_app(conninfo(engine), settings, engine)
     async with app.open_async():
-        sweeper = asyncio.create_task(_sweep(app, settings))
+        beside = [
+            asyncio.create_task(_sweep(app, settings)),
+            asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
+        ]
         try:
             await app.run_worker_async(
                 queues=[TASK_QUEUE],
@@ -57,7 +61,8 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
                 delete_jobs="successful",
             )
         finally:
-            sweeper.cancel()
+            for task in beside:
+                task.cancel()
 
 
 def run_worker(settings: Settings, *, wait: bool = True) -> None:

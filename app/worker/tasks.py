@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.services.jobs import fail_run
-from app.storage.queue import BACKTEST_TASK, TASK_QUEUE, TRAIN_TASK
+from app.storage.queue import BACKTEST_TASK, SYNC_TASK, TASK_QUEUE, TRAIN_TASK
 from app.worker.child import RETRY, SUPERSEDED
 
 RETRY_WAIT_S = 5
@@ -96,11 +96,11 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     if status in (0, SUPERSEDED):
         return
     if status == KILLED_BY_SIGKILL:
-        reason = "the training process was killed, most likely out of memory"
+        reason = "its process was killed, most likely out of memory"
     elif status == RETRY:
-        reason = "the training process lost the database"
+        reason = "its process lost the database"
     else:
-        reason = f"the training process ended with status {status}"
+        reason = f"its process ended with status {status}"
     _log.warning("child failed", extra={"run": run_id, "status": status, "attempt": job.attempts})
     if job.attempts + 1 >= settings.job_max_attempts:
         await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), reason)
@@ -120,5 +120,9 @@ def build_app(conninfo: str, settings: Settings, engine: Engine) -> App:
     @app.task(name=BACKTEST_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def backtest(context: Any, run_id: str) -> None:
         await supervise(settings, engine, "backtest", run_id, context.job)
+
+    @app.task(name=SYNC_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
+    async def sync(context: Any, run_id: str) -> None:
+        await supervise(settings, engine, "sync", run_id, context.job)
 
     return app

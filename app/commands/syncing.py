@@ -1,0 +1,227 @@
+"""`hotslot source add`, `list`, `remove`, `presets`; `hotslot sync`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import console, opened, progress_of, results
+from app.config import Settings
+from app.domain.columns import ColumnMapping
+from app.domain.errors import InvalidInput
+from app.domain.presets import PRESETS
+from app.domain.sources import SourceSpec
+from app.services.jobs import run_claimed
+from app.services.sync.schedule import claim_here
+from app.services.sync.sources import (
+    add_source,
+    find_preset,
+    preset,
+    remove_source,
+    sources_of,
+)
+from app.storage.runs import Run
+
+HOUR_S = 3600
+source_app = typer.Typer(help="Open-data sources of a region's incidents.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    source_app.command("add")(add)
+    source_app.command("list")(list_all)
+    source_app.command("remove")(remove)
+    source_app.command("presets")(presets)
+    app.add_typer(source_app, name="source")
+    app.command("sync")(sync)
+
+
+def add(
+    region: str,
+    name: Annotated[str | None, typer.Option(help="Of the source; default: the preset's.")] = None,
+    preset_name: Annotated[
+        str | None, typer.Option("--preset", help="A known city: hotslot source presets.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="socrata, arcgis, ckan, file or police-archive.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Dataset, layer, portal, file.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="CKAN resource or package; police force.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="field=column, repeated or with commas.")
+    ] = None,
+    crs: Annotated[str | None, typer.Option(help="CRS of projected x, y.")] = None,
+    time_format: Annotated[str | None, typer.Option(help="strptime format of times.")] = None,
+    changed: Annotated[
+        str | None, typer.Option(help="Column that rises with each addition and edit.")
+    ] = None,
+    overlap_days: Annotated[
+        float | None, typer.Option(help="How far a sweep looks back for late edits.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="A condition in the portal's language.")] = None,
+    deleted_when: Annotated[
+        str | None, typer.Option(help="COLUMN=VALUE that marks a withdrawn row.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="Name of a token in HOTSLOT_SYNC_TOKENS.")
+    ] = None,
+    page_rows: Annotated[int | None, typer.Option(help="Rows asked for at once.")] = None,
+    esri_dates: Annotated[str | None, typer.Option(help="utc (documented) or local.")] = None,
+    month_times: Annotated[str | None, typer.Option(help="refuse or spread.")] = None,
+    first_month: Annotated[str | None, typer.Option(help="YYYY-MM, for {month} in a URL.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Line to show beside the data.")] = None,
+    every_hours: Annotated[
+        float | None, typer.Option(help="Hours between two runs by a worker.")
+    ] = None,
+) -> None:
+    """Keep a source; reading it is `hotslot sync`, or a worker's with --every-hours."""
+    given = {
+        "kind": kind,
+        "url": url,
+        "dataset": dataset,
+        "crs": crs,
+        "time_format": time_format,
+        "changed": changed,
+        "overlap_days": overlap_days,
+        "where": where,
+        "deleted_when": deleted_when,
+        "token": token,
+        "page_rows": page_rows,
+        "esri_dates": esri_dates,
+        "month_times": month_times,
+        "first_month": first_month,
+        "licence": licence,
+    }
+    spec = _described(preset_name, {k: v for k, v in given.items() if v is not None}, columns)
+    settings = Settings()
+    with opened(settings) as engine:
+        every_s = round(every_hours * HOUR_S) if every_hours is not None else None
+        made = add_source(engine, settings, region, name or preset_name or spec.kind, spec, every_s)
+    out = Console()
+    out.print(f"source {made.name} added ({spec.kind}, {spec.url})", highlight=False)
+    if preset_name is not None:
+        chosen = find_preset(preset_name)
+        out.print(f"licence: {chosen.licence}", highlight=False)
+        if chosen.note:
+            out.print(chosen.note, highlight=False)
+
+
+def _described(
+    preset_name: str | None, given: dict[str, Any], columns: list[str] | None
+) -> SourceSpec:
+    """A preset with changes, or what the options say alone."""
+    pairs = [pair for text in columns or [] for pair in text.split(",")]
+    own = ColumnMapping.parse(pairs).columns
+    if preset_name is not None:
+        known = preset(preset_name, **given)
+        return replace(known, columns={**known.columns, **own})
+    for name in ("kind", "url"):
+        if name not in given:
+            raise InvalidInput(f"give --preset, or --{name}", field=name)
+    return SourceSpec(**given, columns=dict(own))
+
+
+def _ago(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def list_all(
+    region: str,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the sources as JSON.")] = False,
+) -> None:
+    """A region's sources: how far each is read, and when next."""
+    with opened(Settings()) as engine:
+        sources = sources_of(engine, region)
+    if as_json:
+        told = [
+            {
+                "name": s.name,
+                "spec": s.spec.to_json(),
+                "state": s.state,
+                "counts": s.counts,
+                "every_s": s.every_s,
+                "next_due_at": s.next_due_at and s.next_due_at.isoformat(),
+                "last_success_at": s.last_success_at and s.last_success_at.isoformat(),
+                "last_error": s.last_error,
+            }
+            for s in sources
+        ]
+        typer.echo(json.dumps(told, indent=2))
+        return
+    table = Table("source", "kind", "every", "last success", "accepted", "rejected", "last error")
+    for s in sources:
+        table.add_row(
+            s.name,
+            s.spec.kind,
+            f"{s.every_s / HOUR_S:g} h" if s.every_s else "on request",
+            _ago(s.last_success_at),
+            f"{s.counts.get('accepted', 0):,}",
+            f"{s.counts.get('rejected', 0):,}",
+            s.last_error or "",
+        )
+    results().print(table)
+
+
+def remove(region: str, name: str) -> None:
+    """Remove a source; the incidents that it brought stay."""
+    with opened(Settings()) as engine:
+        remove_source(engine, region, name)
+    Console().print(f"source {name} removed; its incidents stay", highlight=False)
+
+
+def presets() -> None:
+    """The cities that are known by name, with the licence of each."""
+    table = Table("preset", "what", "kind", "time zone", "licence")
+    for name, known in sorted(PRESETS.items()):
+        table.add_row(name, known.title, known.spec.kind, known.timezone, known.licence)
+    results().print(table)
+    console.print("as published by the portals; not verified by a request")
+
+
+def sync(
+    region: str,
+    source: Annotated[str | None, typer.Option(help="One source; default: all.")] = None,
+    full: Annotated[
+        bool, typer.Option(help="Read all of it again, not only what changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON.")] = False,
+) -> None:
+    """Read a region's sources in this process: what is new or edited since the last time."""
+    settings = Settings()
+    runs: dict[str, Run] = {}
+    with opened(settings) as engine:
+        names = [source] if source else [s.name for s in sources_of(engine, region)]
+        if not names:
+            raise InvalidInput("the region has no source: hotslot source add", field="region")
+        for name in names:
+            claimed = claim_here(engine, region, name, full=full)
+            with progress_of(name) as update:
+                runs[name] = run_claimed(engine, settings, "sync", claimed, update)
+    if as_json:
+        told = {n: {"status": r.status, "message": r.message, **r.metrics} for n, r in runs.items()}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for name, run in runs.items():
+            _print_run(name, run)
+    if any(run.status != "succeeded" for run in runs.values()):
+        raise typer.Exit(1)
+
+
+def _print_run(name: str, run: Run) -> None:
+    counts = {key: f"{run.metrics.get(key, 0):,}" for key in ("received", "accepted", "corrected")}
+    counts |= {key: f"{run.metrics.get(key, 0):,}" for key in ("duplicates", "rejected", "deleted")}
+    Console().print(
+        f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if run.status != "succeeded":
+        console.print(f"[red]error[/red] {name}: {run.message}", highlight=False, soft_wrap=True)

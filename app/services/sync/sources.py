@@ -1,0 +1,108 @@
+"""Adding, listing and removing sources: an administrator's work, on the command line alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.domain.errors import Conflict, InvalidInput, LimitExceeded
+from app.domain.presets import PRESETS, Preset
+from app.domain.sources import SourceSpec
+from app.services.sync.address import checked_url
+from app.storage.regions import get_region
+from app.storage.sync_store import (
+    Source,
+    delete_source,
+    get_source,
+    insert_source,
+    is_held,
+    list_sources,
+    lock_source,
+)
+
+MAX_SOURCES = 50
+MIN_EVERY_S = 60
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def preset(name: str, **changes: Any) -> SourceSpec:
+    """A preset's source, with what the administrator says besides.
+
+    Raises:
+        InvalidInput: no such preset.
+    """
+    return replace(find_preset(name).spec, preset=name, **changes)
+
+
+def find_preset(name: str) -> Preset:
+    """A preset by name.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    found = PRESETS.get(name)
+    if found is None:
+        raise InvalidInput(
+            f"no preset {name!r}; there are {', '.join(sorted(PRESETS))}", field="preset"
+        )
+    return found
+
+
+def add_source(
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    name: str,
+    spec: SourceSpec,
+    every_s: int | None = None,
+) -> Source:
+    """Keep a source of a region.
+
+    Args:
+        every_s: between two scheduled runs; None: only when asked.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: name, address or description is wrong.
+        Conflict: the region has a source of that name.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("a source's name is 1-63 of a-z, 0-9, '-' and '_'", field="name")
+    if every_s is not None and every_s < MIN_EVERY_S:
+        raise InvalidInput(f"at least {MIN_EVERY_S} s between two runs", field="every")
+    checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
+    spec.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        if len(list_sources(connection, region.key)) >= MAX_SOURCES:
+            raise LimitExceeded(f"a region has up to {MAX_SOURCES} sources", field="name")
+        return insert_source(connection, region.key, name, spec, every_s)
+
+
+def sources_of(engine: Engine, region_id: str) -> list[Source]:
+    """A region's sources.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.connect() as connection:
+        return list_sources(connection, get_region(connection, region_id).key)
+
+
+def remove_source(engine: Engine, region_id: str, name: str) -> None:
+    """Remove a source; its incidents stay.
+
+    Raises:
+        NotFound: no such region or source.
+        Conflict: it is being read.
+    """
+    with engine.begin() as connection:
+        source = get_source(connection, get_region(connection, region_id).key, name)
+        lock_source(connection, source)
+        if is_held(connection, source):
+            raise Conflict("the source is being read now", code="sync_under_way")
+        delete_source(connection, source)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.domain.sources import SourceSpec
+from app.services.jobs import run_claimed
+from app.services.regions import add_region
+from app.services.sync.schedule import claim_here
+from app.services.sync.sources import add_source
+from tests.sync.portals import SOCRATA_PATH, TOKEN, Portals, serve
+
+COLUMNS = {
+    "occurred_at": "date",
+    "longitude": "longitude",
+    "latitude": "latitude",
+    "category": "kind",
+    "external_id": "nr",
+}
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def portals():
+    made = Portals()
+    server = serve(made)
+    yield made
+    made.release.set()
+    server.should_exit = True
+
+
+@pytest.fixture
+def sync_settings(settings):
+    return settings.model_copy(
+        update={
+            "sync_allow_loopback": True,
+            "sync_backoff_s": 0.01,
+            "sync_max_wait_s": 2.0,
+            "sync_tokens": {"portal": SecretStr(TOKEN)},
+        }
+    )
+
+
+class City:
+    """A region with one source, read in this process."""
+
+    def __init__(self, engine, settings, spec: SourceSpec, every_s: int | None = None):
+        self.engine, self.settings = engine, settings
+        self.id = add_region(engine, f"city{next(_numbers)}", timezone="America/Toronto").id
+        self.source = add_source(engine, settings, self.id, "portal", spec, every_s)
+
+    def sync(self, *, full: bool = False, **changes):
+        settings = self.settings.model_copy(update=changes)
+        run = claim_here(self.engine, self.id, "portal", full=full)
+        return run_claimed(self.engine, settings, "sync", run)
+
+    def stored(self) -> dict[str | None, int]:
+        """{external id: rows}."""
+        query = (
+            "SELECT i.external_id, count(*) FROM incidents i JOIN regions r ON r.key ="
+            " i.region_key WHERE r.id = :id GROUP BY 1"
+        )
+        with self.engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(text(query), {"id": self.id})}
+
+    def column(self, sql: str) -> list:
+        query = f"SELECT {sql} FROM incidents i JOIN regions r ON r.key = i.region_key WHERE r.id = :id"
+        with self.engine.connect() as connection:
+            return sorted(connection.execute(text(query), {"id": self.id}).scalars())
+
+
+@pytest.fixture
+def city(engine, sync_settings):
+    def make(spec: SourceSpec, every_s: int | None = None) -> City:
+        return City(engine, sync_settings, spec, every_s)
+
+    return make
+
+
+@pytest.fixture
+def socrata(portals, city):
+    """A city that reads the local Socrata, three rows at a time."""
+
+    def make(**more) -> City:
+        known = {"columns": COLUMNS, "page_rows": 3, "overlap_days": 0.0, **more}
+        every_s = known.pop("every_s", None)
+        return city(SourceSpec("socrata", portals.url + SOCRATA_PATH, **known), every_s)
+
+    return make
