@@ -67,7 +67,9 @@ class City:
             return {row[0]: row[1] for row in connection.execute(text(query), {"id": self.id})}
 
     def column(self, sql: str) -> list:
-        query = f"SELECT {sql} FROM incidents i JOIN regions r ON r.key = i.region_key WHERE r.id = :id"
+        query = (
+            f"SELECT {sql} FROM incidents i JOIN regions r ON r.key = i.region_key WHERE r.id = :id"
+        )
         with self.engine.connect() as connection:
             return sorted(connection.execute(text(query), {"id": self.id}).scalars())
 
@@ -87,6 +89,7 @@ def socrata(portals, city):
     def make(**more) -> City:
         known = {"columns": COLUMNS, "page_rows": 3, "overlap_days": 0.0, **more}
         every_s = known.pop("every_s", None)
-        return city(SourceSpec("socrata", portals.url + SOCRATA_PATH, **known), every_s)
+        url = portals.url + known.pop("path", SOCRATA_PATH)
+        return city(SourceSpec("socrata", url, **known), every_s)
 
     return make

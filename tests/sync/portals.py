@@ -63,7 +63,10 @@ class Portals:
         self.requests.append((path, query, headers))
         status, more, body = 200, {}, b""
         if path in self.redirects:
-            status, more = 302, {"location": self.redirects[path]}
+            status, more = (
+                302,
+                {"location": f"{self.redirects[path]}?{scope['query_string'].decode()}"},
+            )
         elif self.faults and self._is_data(path, query):
             fault = self.faults.popleft()
             if fault == "cut":

@@ -21,7 +21,10 @@ def test_pages_then_only_what_changed(portals, socrata):
     assert city.stored() == ids(*range(10))
 
     again = city.sync()
-    assert (again.metrics["accepted"], again.metrics["received"]) == (0, 1)  # the newest, looked at again
+    assert (again.metrics["accepted"], again.metrics["received"]) == (
+        0,
+        1,
+    )  # the newest, looked at again
 
     portals.rows[2] = socrata_row(2, changed=50, kind="robbery")
     portals.rows.append(socrata_row(10, changed=51))

@@ -1,0 +1,126 @@
+"""Where a source may lie, who may say so, and what a preset holds."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.domain.errors import InvalidInput, SourceFailed
+from app.domain.presets import PRESETS
+from app.domain.sources import SourceSpec
+from app.domain.windows import zone
+from app.main import create_app
+from app.services.regions import add_region
+from app.services.sync.address import check_address, checked_url
+from app.services.sync.sources import add_source, preset
+from tests.sync.portals import SOCRATA_PATH, TOKEN, socrata_row
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://data.example.org/a.csv",
+        "ftp://data.example.org/a.csv",
+        "file:///etc/passwd",
+        "https://user:word@data.example.org/a.csv",
+        "https:///a.csv",
+        "http://127.0.0.1:80/a.csv",
+    ],
+)
+def test_an_address_that_is_not_plain_https_is_refused(engine, settings, url):
+    add_region(engine, "guarded", timezone="UTC")
+    with pytest.raises(InvalidInput) as caught:
+        add_source(engine, settings, "guarded", "s", SourceSpec("file", url))
+    assert caught.value.field == "url"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "::1", "fd00::1", "0.0.0.0",
+     "::ffff:10.0.0.1", "100.64.0.1", "224.0.0.1"],
+)  # fmt: skip
+def test_a_private_address_is_refused(address):
+    with pytest.raises(SourceFailed, match="no public address"):
+        check_address(address, "host", allow_loopback=False)
+
+
+def test_public_addresses_and_loopback_by_a_setting():
+    check_address("93.184.215.14", "host", allow_loopback=False)
+    check_address("127.0.0.1", "host", allow_loopback=True)
+    with pytest.raises(SourceFailed):
+        check_address("10.0.0.1", "host", allow_loopback=True)
+    with pytest.raises(InvalidInput):
+        checked_url("http://data.example.org/a", allow_loopback=True)
+
+
+def test_a_source_whose_host_is_this_machine_is_not_asked(portals, socrata):
+    city = socrata()
+    run = city.sync(sync_allow_loopback=False)
+    assert (run.status, portals.requests) == ("failed", [])
+
+
+@pytest.mark.parametrize(
+    "target", ["http://10.0.0.1/x", "https://10.0.0.1/x", "file:///etc/passwd", "gopher://a/"]
+)
+def test_a_redirect_inwards_is_not_followed(portals, socrata, target):
+    portals.redirects[SOCRATA_PATH] = target
+    run = socrata().sync()
+    assert run.status == "failed"
+    assert "redirected" in run.message or "no public address" in run.message
+
+
+def test_a_redirect_is_followed_without_the_token_to_another_host(portals, socrata):
+    portals.rows = [socrata_row(0)]
+    other = portals.url.replace("127.0.0.1", "localhost")
+    portals.redirects["/old.json"] = other + SOCRATA_PATH
+    city = socrata(token="portal", path="/old.json")
+    assert city.sync().metrics["accepted"] == 1
+    seen = {path: headers.get("x-app-token") for path, _, headers in portals.requests}
+    assert seen == {"/old.json": TOKEN, SOCRATA_PATH: None}
+
+
+def test_no_request_names_an_address(settings, engine):
+    add_region(engine, "http", timezone="UTC")
+    with TestClient(create_app(settings, engine)) as client:
+        base = "/v1/regions/http/sync-runs"
+        for body in ({"url": "https://evil.example/x"}, {"source": "a", "kind": "file"}):
+            assert client.post(base, json=body).status_code == 422
+        none = client.post(base, json={})
+        assert (none.status_code, none.json()["code"]) == (409, "no_source")
+        assert client.post(base, json={"source": "none"}).status_code == 404
+        sources = [p for p in client.get("/openapi.json").json()["paths"] if "source" in p]
+        assert sources == []
+
+
+def test_presets_are_whole(engine, settings):
+    assert len(PRESETS) >= 8
+    add_region(engine, "presets", timezone="UTC")
+    for name, known in PRESETS.items():
+        zone(known.timezone)
+        assert known.licence
+        assert known.title
+        more = {"dataset": "west-yorkshire", "month_times": "spread"} if name == "police-uk" else {}
+        made = add_source(engine, settings, "presets", name, preset(name, **more))
+        assert made.spec.preset == name
+    with pytest.raises(InvalidInput, match="there are boston"):
+        preset("atlantis")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"kind": "ftp"}, "kind"),
+        ({"columns": {}}, "columns"),
+        ({"columns": {"colour": "a"}}, "columns"),
+        ({"overlap_days": -1.0}, "overlap_days"),
+        ({"page_rows": 0}, "page_rows"),
+        ({"deleted_when": "gone"}, "deleted_when"),
+        ({"deleted_when": "a=b", "columns": {"category": "c"}}, "deleted_when"),
+        ({"kind": "ckan"}, "dataset"),
+        ({"esri_dates": "mars"}, "esri_dates"),
+        ({"url": "https://a.org/{month}.zip"}, "first_month"),
+    ],
+)
+def test_a_wrong_description_is_refused_by_its_part(changes, field):
+    known = {"kind": "socrata", "url": "https://a.org/x", "columns": {"external_id": "n"}}
+    with pytest.raises(InvalidInput) as caught:
+        SourceSpec(**{**known, **changes}).checked()
+    assert caught.value.field == field

@@ -1,0 +1,225 @@
+"""ArcGIS layers, CKAN resources, files behind a URL and monthly archives."""
+
+import gzip
+import io
+import zipfile
+from collections import Counter
+
+import pytest
+
+from app.domain.errors import InvalidInput
+from app.domain.sources import SourceSpec
+from tests.sync.portals import LAYER_PATH, RESOURCE
+
+MARCH_MS = 1_709_978_400_000  # 2024-03-09T10:00Z
+LAYER_COLUMNS = {
+    "occurred_at": "OCC",
+    "longitude": "geometry.x",
+    "latitude": "geometry.y",
+    "category": "KIND",
+    "external_id": "ID",
+}
+CSV = b"when,lon,lat,kind,id\n2024-03-01T10:00,-79.4,43.7,a,1\n2024-03-02T10:00,-79.4,43.7,b,2\n"
+CSV_COLUMNS = {
+    "occurred_at": "when",
+    "longitude": "lon",
+    "latitude": "lat",
+    "category": "kind",
+    "external_id": "id",
+}
+
+
+def feature(n, *, edited=None, oid=None):
+    return {
+        "attributes": {
+            "OBJECTID": oid or n + 1,
+            "OCC": MARCH_MS + n * 60_000,
+            "EDITED": MARCH_MS + 1000 * (n if edited is None else edited),
+            "ID": f"case-{n}",
+            "KIND": "theft",
+            "STATUS": "open",
+        },
+        "geometry": {"x": -79.4, "y": 43.6 + n / 1000},
+    }
+
+
+def utc_times(city):
+    return city.column("to_char(i.occurred_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI')")
+
+
+def layer(portals, **more):
+    return SourceSpec("arcgis", portals.url + LAYER_PATH, columns=LAYER_COLUMNS, **more)
+
+
+def test_a_layer_is_read_by_pages_of_its_own_size_then_by_edits(portals, city):
+    portals.features = [feature(n) for n in range(8)]
+    toronto = city(layer(portals, changed="EDITED", overlap_days=0.0))
+    run = toronto.sync()
+    assert (run.status, run.metrics["accepted"], run.metrics["pages"]) == ("succeeded", 8, 3)
+    # Dates are milliseconds of UTC: 10:00 there is 10:00 here.
+    assert utc_times(toronto)[0] == "03-09 10:00"
+    portals.features[1] = feature(1, edited=99)
+    portals.features.append(feature(8, edited=100))
+    run = toronto.sync()
+    assert (run.metrics["received"], run.metrics["accepted"]) == (3, 1)
+    assert len(toronto.stored()) == 9
+    assert all(p == "4326" for p in portals.asked(f"{LAYER_PATH}/query", "outSR"))
+
+
+def test_dates_of_a_publisher_that_stores_wall_time(portals, city):
+    portals.features = [feature(0)]
+    toronto = city(layer(portals, esri_dates="local"))
+    toronto.sync()
+    assert utc_times(toronto) == ["03-09 15:00"]
+
+
+def test_a_layer_without_edits_is_not_read(portals, city):
+    portals.features, portals.edited_ms = [feature(n) for n in range(4)], 5
+    toronto = city(layer(portals))
+    toronto.sync()
+    run = toronto.sync()
+    assert (run.message, run.metrics["received"]) == ("unchanged", 0)
+    portals.features.append(feature(4))
+    portals.edited_ms = 6
+    assert toronto.sync().metrics["accepted"] == 1
+
+
+def test_a_layers_errors_have_status_200(portals, city):
+    portals.features = [feature(n) for n in range(4)]
+    portals.needs_token = True
+    refused = city(layer(portals)).sync()
+    assert (refused.status, "token" in refused.message) == ("failed", True)
+    assert city(layer(portals, token="portal")).sync().status == "succeeded"
+    wrong = city(SourceSpec("arcgis", portals.url + LAYER_PATH, columns={"category": "NONE"}))
+    portals.needs_token = False
+    assert "no field NONE" in wrong.sync().message
+
+
+def test_a_datastore_is_read_once_per_modification(portals, city):
+    portals.records = [
+        {"_id": n, "when": f"2024-03-{n + 1:02d}T10:00:00", "lon": -79.4, "lat": 43.7, "id": n}
+        for n in range(7)
+    ]
+    spec = SourceSpec("ckan", portals.url, "incidents", CSV_COLUMNS | {"category": "kind"})
+    boston = city(SourceSpec(**{**spec.__dict__, "page_rows": 3}))
+    portals.faults.extend(["cut", (500, {})])
+    run = boston.sync()
+    assert (run.status, run.metrics["accepted"]) == ("succeeded", 7), run.message
+    assert boston.sync().message == "unchanged"
+    portals.records[3]["lat"] = 43.75
+    portals.modified = "2024-05-02T00:00:00"
+    run = boston.sync()
+    assert (run.metrics["corrected"], run.metrics["duplicates"]) == (1, 6)
+
+
+def test_a_broken_datastore_sweep_goes_on_where_it_stopped(portals, city):
+    portals.records = [
+        {"_id": n, "when": f"2024-03-{n + 1:02d}T10:00:00", "lon": -79.4, "lat": 43.7, "id": n}
+        for n in range(7)
+    ]
+    boston = city(SourceSpec("ckan", portals.url, RESOURCE, CSV_COLUMNS, page_rows=3))
+    portals.faults.extend(["pass", *[(503, {})] * 6])
+    assert boston.sync().status == "failed"
+    assert len(boston.stored()) == 3
+    portals.requests.clear()
+    assert boston.sync().metrics["accepted"] == 4
+    assert portals.asked("/api/3/action/datastore_search", "offset") == ["3", "6", "7"]
+
+
+def test_a_resource_without_a_datastore_is_its_file(portals, city):
+    portals.files["/files/incidents.csv"] = CSV
+    boston = city(SourceSpec("ckan", portals.url, RESOURCE, CSV_COLUMNS))
+    assert boston.sync().metrics["accepted"] == 2
+    assert boston.sync().message == "unchanged"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_is_read_when_it_changed(portals, city, packed):
+    pack = gzip.compress if packed else bytes
+    path = "/files/incidents.csv.gz" if packed else "/files/incidents"
+    portals.files[path] = pack(CSV)
+    spec = SourceSpec("file", portals.url + path, columns=CSV_COLUMNS)
+    town = city(spec)
+    portals.faults.append("cut")
+    assert town.sync().metrics["accepted"] == 2
+    assert town.sync().message == "unchanged"
+    assert portals.requests[-1][2]["if-none-match"]
+    portals.files[path] = pack(
+        CSV.replace(b"43.7,b", b"43.8,b") + b"2024-03-03T10:00,-79.4,43.7,c,3\n"
+    )
+    run = town.sync()
+    assert (run.metrics["accepted"], run.metrics["corrected"], run.metrics["duplicates"]) == (
+        2,
+        1,
+        1,
+    )
+    del portals.files[path]
+    assert "404" in town.sync().message
+
+
+HEADER = "Crime ID,Month,Longitude,Latitude,LSOA code,Crime type\n"
+
+
+def archive(months):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for month, rows in months.items():
+            made.writestr(f"{month}/{month}-west-street.csv", HEADER + "\n".join(rows) + "\n")
+            made.writestr(f"{month}/{month}-east-street.csv", HEADER + f"x,{month},0,51,,Drugs\n")
+            made.writestr(f"{month}/{month}-west-outcomes.csv", "nothing\n")
+    return buffer.getvalue()
+
+
+def crimes(month, n, first=0):
+    known = [f"id{month}{i},{month},-1.5,53.8,E0,Drugs" for i in range(first, first + n)]
+    return [*known, *[f",{month},-1.5,53.8,E0,Anti-social behaviour"] * 3]
+
+
+def test_an_archive_without_hours_is_refused_unless_told(portals, city):
+    spec = SourceSpec("police-archive", portals.url + "/files/latest.zip", "west")
+    with pytest.raises(InvalidInput) as caught:
+        city(spec)
+    assert caught.value.code == "month_resolution"
+
+
+def test_an_archives_months_and_equal_rows(portals, city):
+    path = "/files/latest.zip"
+    months = {"2024-01": crimes("2024-01", 400), "2024-02": crimes("2024-02", 5)}
+    portals.files[path] = archive(months)
+    leeds = city(
+        SourceSpec(
+            "police-archive", portals.url + path, "west", month_times="spread", overlap_days=20
+        )
+    )
+    run = leeds.sync()
+    assert (run.status, run.metrics["accepted"], run.metrics["pages"]) == ("succeeded", 411, 2)
+    assert leeds.sync().message == "unchanged"
+    months["2024-02"].append("late,2024-02,-1.5,53.8,E0,Drugs")
+    months["2024-03"] = crimes("2024-03", 2)
+    portals.files[path] = archive(months)
+    run = leeds.sync()
+    assert (run.metrics["accepted"], run.metrics["duplicates"]) == (6, 8)
+    # Spread times favour no hour of the week and stay within their month.
+    by_month = Counter(leeds.column("to_char(i.occurred_at AT TIME ZONE 'America/Toronto', 'MM')"))
+    assert by_month == {"01": 403, "02": 9, "03": 5}
+    assert max(Counter(leeds.column('i."window"')).values()) < 20
+
+
+def test_months_that_are_files_of_their_own(portals, city):
+    for month in ("2024-01", "2024-02"):
+        portals.files[f"/files/{month}.zip"] = archive({month: crimes(month, 3)})
+    leeds = city(
+        SourceSpec(
+            "police-archive",
+            portals.url + "/files/{month}.zip",
+            "west",
+            month_times="spread",
+            first_month="2024-01",
+            overlap_days=0,
+        )
+    )
+    assert leeds.sync().metrics["accepted"] == 12
+    portals.files["/files/2024-03.zip"] = archive({"2024-03": crimes("2024-03", 3)})
+    portals.requests.clear()
+    assert leeds.sync().metrics["accepted"] == 6
+    assert [path for path, _, _ in portals.requests] == ["/files/2024-03.zip", "/files/2024-04.zip"]
