@@ -2,13 +2,11 @@
 
 from alembic import context
 
-import app.storage.erasure_tables  # noqa: F401  (its tables belong to the metadata)
+import app.storage.erasure_tables
+import app.storage.sync_tables  # noqa: F401  (its tables belong to the metadata)
 from app.config import Settings
-from app.storage import sync_tables
 from app.storage.database import open_engine
 from app.storage.tables import metadata
-
-TABLES = (metadata, sync_tables)
 
 
 def include_name(name, type_, parent_names):

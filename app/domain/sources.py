@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
+from app.domain.personal import is_personal
 
 Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -101,6 +102,13 @@ class SourceSpec:
 
     def _check_columns(self) -> None:
         ColumnMapping(self.columns, self.crs, self.time_format)
+        personal = [c for c in self.columns.values() if any(map(is_personal, c.split("+")))]
+        if personal:
+            raise InvalidInput(
+                f"{personal[0]!r} tells of persons: it is not read",
+                field="columns",
+                code="personal_column",
+            )
         if self.deleted_when is not None:
             column, sign, value = self.deleted_when.partition("=")
             if not (column and sign and value):

@@ -35,11 +35,19 @@ def erase_incident(engine: Engine, region_id: str, external_id: str) -> ErasureR
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        transaction_lock(connection, TRAIN_LOCK, region.key)
-        gone = store.erase_by_external_id(connection, region.key, external_id)
-        if gone.n_incidents + gone.n_past == 0:
+        result = erase_within(connection, region.key, external_id)
+        if result is None:
             raise NotFound("the region holds no incident of that external id", field="external_id")
-        return _finish(connection, region.key, "incident", gone)
+        return result
+
+
+def erase_within(connection: Connection, region_key: int, external_id: str) -> ErasureResult | None:
+    """`erase_incident` inside the caller's transaction; None when there is no such incident."""
+    transaction_lock(connection, TRAIN_LOCK, region_key)
+    gone = store.erase_by_external_id(connection, region_key, external_id)
+    if gone.n_incidents + gone.n_past == 0:
+        return None
+    return _finish(connection, region_key, "incident", gone)
 
 
 def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResult:

@@ -27,7 +27,7 @@ from app.domain.sources import SourceSpec
 from app.storage.runs import Run, claim_run, get_run
 from app.storage.sync_tables import sync_runs, sync_sources
 
-SYNC_LOCK = 0x686F7473
+SYNC_LOCK = 0x686F7379
 ACTIVE = ("queued", "running")
 
 

@@ -110,6 +110,7 @@ def test_presets_are_whole(engine, settings):
         ({"kind": "ftp"}, "kind"),
         ({"columns": {}}, "columns"),
         ({"columns": {"colour": "a"}}, "columns"),
+        ({"columns": {"category": "vict_age"}}, "columns"),
         ({"overlap_days": -1.0}, "overlap_days"),
         ({"page_rows": 0}, "page_rows"),
         ({"deleted_when": "gone"}, "deleted_when"),

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from app.config import Settings
 from app.domain.errors import HotslotError, SourceFailed, Unavailable
 from app.domain.sources import SourceSpec
+from app.services.erase import erase_within
 from app.services.ingest import IngestSummary, UploadSource, ingest_within
 from app.services.sync.arcgis import arcgis_pages
 from app.services.sync.archives import archive_pages
@@ -22,7 +23,6 @@ from app.services.sync.files import file_pages
 from app.services.sync.pages import Connector, Page, joined
 from app.services.sync.portal import Portal
 from app.services.sync.socrata import socrata_pages
-from app.storage.incident_writes import delete_incident
 from app.storage.regions import Region, get_region_by_key
 from app.storage.runs import Run, Superseded, beat, finish_run
 from app.storage.sync_store import (
@@ -144,10 +144,9 @@ class _Sweep:
 
     def _seal(self, connection: Connection, page: Page, summary: IngestSummary) -> None:
         """The cursor, with the rows it stands for; refused when another has taken the run over."""
-        n_deleted = sum(
-            delete_incident(connection, self.region.key, external_id)
-            for external_id in page.deleted
-        )
+        erased = [
+            erase_within(connection, self.region.key, external_id) for external_id in page.deleted
+        ]
         counts = {
             "pages": 1,
             "received": summary.received,
@@ -155,7 +154,7 @@ class _Sweep:
             "corrected": summary.corrected,
             "duplicates": summary.duplicates,
             "rejected": summary.rejected,
-            "deleted": n_deleted,
+            "deleted": sum(result is not None for result in erased),
         }
         save_page(connection, self.source, self.run, page.state, counts)
         beat(connection, "sync", self.run, page.share, page.message or self.message)
