@@ -1,0 +1,147 @@
+"""The audit log: entries are added inside the transaction of what they tell of, and never change.
+
+Each entry's hash covers its content and the hash before it, so an edited, removed or reordered entry
+breaks the chain behind it. A chain's head row is locked from an entry to the commit: record last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.domain.access import current_actor
+from app.storage.access_tables import audit_heads, audit_log
+from app.storage.tables import regions
+
+SERVICE_CHAIN = "*"
+"""Entries that concern no single region."""
+FIRST_HASH = "0" * 64
+READ_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a chain; `details` is canonical JSON."""
+
+    chain: str
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    details: str
+    previous_hash: str
+    hash: str
+
+    def computed_hash(self) -> str:
+        """The SHA-256 that its content asks for."""
+        content = [
+            self.chain,
+            self.seq,
+            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            self.actor,
+            self.action,
+            self.details,
+            self.previous_hash,
+        ]
+        return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def record(
+    connection: Connection,
+    action: str,
+    *,
+    chain: str = SERVICE_CHAIN,
+    actor: str | None = None,
+    **details: Any,
+) -> Entry:
+    """Add an entry in the caller's transaction.
+
+    Args:
+        chain: a region's id, or the service's own chain.
+        actor: who did it; None takes the caller of the request at hand.
+        details: what JSON can hold; nothing personal, since entries cannot be erased.
+    """
+    start = upsert(audit_heads).values(chain=chain, seq=0, hash=FIRST_HASH)
+    connection.execute(start.on_conflict_do_nothing())
+    head = connection.execute(
+        select(audit_heads.c.seq, audit_heads.c.hash)
+        .where(audit_heads.c.chain == chain)
+        .with_for_update()
+    ).one()
+    unsigned = Entry(
+        chain=chain,
+        seq=head.seq + 1,
+        at=datetime.now(UTC),
+        actor=actor or current_actor.get(),
+        action=action,
+        details=_canonical(details),
+        previous_hash=head.hash,
+        hash="",
+    )
+    values = {**vars(unsigned), "hash": unsigned.computed_hash()}
+    connection.execute(insert(audit_log).values(**values))
+    connection.execute(
+        update(audit_heads)
+        .where(audit_heads.c.chain == chain)
+        .values(seq=values["seq"], hash=values["hash"])
+    )
+    return Entry(**values)
+
+
+def record_for(connection: Connection, action: str, region_key: int, **details: Any) -> Entry:
+    """The same for a region known by its key."""
+    region_id = connection.scalar(select(regions.c.id).where(regions.c.key == region_key))
+    return record(connection, action, chain=str(region_id), **details)
+
+
+def chain_names(connection: Connection) -> list[str]:
+    """Every chain that has entries or a head."""
+    names = select(audit_log.c.chain).union(select(audit_heads.c.chain))
+    return sorted(connection.scalars(names))
+
+
+def entries(connection: Connection, chain: str) -> Iterator[Entry]:
+    """A chain's entries in order, read in pieces."""
+    query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq)
+    for row in connection.execute(query, execution_options={"yield_per": READ_ROWS}):
+        yield Entry(**row._mapping)
+
+
+def head(connection: Connection, chain: str) -> tuple[int, str] | None:
+    """(seq, hash) that the chain is said to end with."""
+    row = connection.execute(
+        select(audit_heads.c.seq, audit_heads.c.hash).where(audit_heads.c.chain == chain)
+    ).one_or_none()
+    return None if row is None else (row.seq, row.hash)
+
+
+def newest(
+    connection: Connection,
+    *,
+    chain: str | None,
+    action: str | None,
+    actor: str | None,
+    before: datetime | None,
+    limit: int,
+) -> list[Entry]:
+    """The newest entries that match, newest first."""
+    query = select(audit_log).order_by(
+        audit_log.c.at.desc(), audit_log.c.chain, audit_log.c.seq.desc()
+    )
+    for column, wanted in (("chain", chain), ("action", action), ("actor", actor)):
+        if wanted is not None:
+            query = query.where(audit_log.c[column] == wanted)
+    if before is not None:
+        query = query.where(audit_log.c.at < before)
+    return [Entry(**row._mapping) for row in connection.execute(query.limit(limit))]
