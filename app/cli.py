@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from app.commands import backtesting, data, demo, forecasting, paper, service, syncing, training
+from app.commands import (
+    access,
+    backtesting,
+    data,
+    demo,
+    forecasting,
+    paper,
+    service,
+    syncing,
+    training,
+)
 from app.commands.common import console
 from app.domain.errors import HotslotError, InvalidInput
 
@@ -29,6 +39,7 @@ forecasting.add_to(app)
 backtesting.add_to(app)
 paper.add_to(app)
 demo.add_to(app)
+access.add_to(app)
 
 
 @app.callback()

@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.access import Role
+
 
 def default_home() -> Path:
     """`/var/lib/hotslot` for root, otherwise the user's data folder."""
@@ -34,8 +36,24 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     host: str = "127.0.0.1"
     port: int = 8000
-    allow_open_access: bool = False
-    """Listen on an address that others can reach, although this version asks no key."""
+    access: Literal["auto", "keys"] = "auto"
+    """auto: without a key from this machine itself as long as no key was ever made and no issuer of
+    tokens is set (docs/security.md); keys: never without."""
+    allowed_hosts: list[str] = []
+    """Further names by which a service that asks no key may be called; loopback names always."""
+    cors_origins: list[str] = []
+    """Origins of other sites whose pages may call the API with a key."""
+    oidc_issuer: str | None = None
+    """Also take bearer tokens of this OpenID Connect issuer."""
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
+    """Where the issuer's public keys are; None asks the issuer's discovery document."""
+    oidc_roles_claim: str = "roles"
+    """Claim with the roles; dots lead into objects (realm_access.roles)."""
+    oidc_roles: dict[str, Role] = {role.value: role for role in Role}
+    """What values of that claim stand for."""
+    oidc_regions_claim: str | None = None
+    """Claim with region ids that a token is confined to; None: tokens are not confined."""
     workers: int = 1
     """Local worker processes that `hotslot serve` starts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -49,8 +67,22 @@ class Settings(BaseSettings):
     max_gzip_expansion: int = 100
     """Decoded bytes per compressed one; incident files reach 5 to 30."""
     body_idle_timeout_s: float = 15.0
+    body_min_bytes_per_s: float = 1000.0
+    """Of an upload, on average after the first `body_idle_timeout_s` of waiting for the client."""
+    max_json_bytes: int = 16 << 20
+    """Of any other body; all that are being worked on may have twice as many."""
     max_samples: int = 10_000
     max_concurrent_requests: int = 64
+    max_concurrent_per_key: int = 32
+    max_concurrent_uploads: int = 8
+    """Each holds a database connection while it is read; further ones wait `database_timeout_s`."""
+    request_threads: int = 16
+    """Of an API process: how many forecasts are worked out at once."""
+    rate_limit_per_s: float = 50.0
+    """Requests of one key in one API process; 0: no limit."""
+    rate_limit_burst: int = 200
+    audit_reads_every_s: float = 60.0
+    """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096
     max_errors_echoed: int = 100
     upload_chunk_rows: int = 50_000

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import anyio
+import anyio.to_thread
 from fastapi import FastAPI
 from sqlalchemy import Engine
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from app.api import (
+    audit,
     backtests,
     forecast_series,
     forecasts,
     incidents,
+    keys,
     mappings,
     privacy,
     regions,
@@ -23,24 +29,59 @@ from app.api import (
     tiles,
     training,
 )
+from app.api.access import Access, Gate
+from app.api.bodies import Bodies
 from app.api.compression import Compressed
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
 from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
+from app.api.rate_limit import RateLimiter
+from app.api.rules import RouteTable
 from app.api.state import ApiState
 from app.config import Settings
 from app.services.forecast import ForecastService
+from app.services.key_ring import KeyRing
+from app.services.keys import require_keys_for_others
+from app.services.oidc import TokenVerifier
+from app.services.read_audit import ReadCounter
 from app.storage.database import open_engine
+
+PARTS = (
+    system,
+    regions,
+    incidents,
+    mappings,
+    privacy,
+    sync,
+    training,
+    forecasts,
+    forecast_series,
+    tiles,
+    backtests,
+    keys,
+    audit,
+    static,
+)
+CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-API-Key")
+CORS_EXPOSED = ("ETag", "Link", "Location", "Retry-After", "X-Hotslot-Model-Version")
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
-    """The HTTP application; it opens its own engine unless it is given one."""
+    """The HTTP application; it opens its own engine unless it is given one.
+
+    Raises:
+        UndeclaredRoute: a route does not say who may use it.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         own = engine or open_engine(settings)
-        app.state.hotslot = ApiState(settings, own, ForecastService(own, settings))
-        yield
+        require_keys_for_others(own, settings)
+        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.request_threads
+        uploads = anyio.CapacityLimiter(settings.max_concurrent_uploads)
+        app.state.hotslot = ApiState(settings, own, ForecastService(own, settings), uploads)
+        async with _gate(own, settings) as app.state.gate:
+            yield
         if engine is None:
             own.dispose()
 
@@ -51,34 +92,67 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         responses=DOCUMENTED,
     )
     add_problem_handlers(app)
     app.add_exception_handler(Exception, internal_error)
+    table = RouteTable([*app.routes, *(route for part in PARTS for route in part.router.routes)])
+    for part in PARTS:
+        app.include_router(part.router)
+    _surround(app, settings, table)
+    return app
+
+
+def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
+    """Middleware, the innermost first."""
     app.add_middleware(Compressed)
     app.add_middleware(ForecastMemo, generation=promotions_seen)
+    app.add_middleware(
+        Bodies, max_bytes=settings.max_json_bytes, idle_s=settings.body_idle_timeout_s
+    )
+    app.add_middleware(Access, table=table)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=CORS_HEADERS,
+            expose_headers=CORS_EXPOSED,
+        )
     app.add_middleware(
         Surround,
         max_concurrent=settings.max_concurrent_requests,
         database_timeout_s=settings.database_timeout_s,
+        cross_origin=bool(settings.cors_origins),
     )
-    parts = (
-        system,
-        regions,
-        incidents,
-        mappings,
-        privacy,
-        sync,
-        training,
-        forecasts,
-        forecast_series,
-        tiles,
-        backtests,
+
+
+@asynccontextmanager
+async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
+    """What access needs, and the clock that writes counted reads to the audit log."""
+    limiter = RateLimiter(
+        settings.rate_limit_per_s, settings.rate_limit_burst, settings.max_concurrent_per_key
     )
-    for part in parts:
-        app.include_router(part.router)
-    app.include_router(static.router)
-    return app
+    tokens = TokenVerifier(settings) if settings.oidc_issuer is not None else None
+    gate = Gate(settings, KeyRing(engine), tokens, limiter, ReadCounter())
+
+    async def write_reads() -> None:
+        while True:
+            await asyncio.sleep(settings.audit_reads_every_s)
+            await asyncio.to_thread(gate.reads.write_if_possible, engine)
+
+    writing = asyncio.create_task(write_reads())
+    try:
+        yield gate
+    finally:
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await asyncio.to_thread(gate.reads.write_if_possible, engine)
+        gate.ring.close()
+        if tokens is not None:
+            tokens.close()
 
 
 def promotions_seen(scope: Scope) -> int:

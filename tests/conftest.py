@@ -40,7 +40,10 @@ def settings(server_url: str, tmp_path_factory: pytest.TempPathFactory):
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
     made = Settings(
-        home=tmp_path_factory.mktemp("work"), database_url=SecretStr(url), training_threads=1
+        home=tmp_path_factory.mktemp("work"),
+        database_url=SecretStr(url),
+        training_threads=1,
+        allowed_hosts=["testserver"],
     )
     engine = open_engine(made)
     migrate(engine)

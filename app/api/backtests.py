@@ -10,8 +10,10 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.rules import allow
 from app.api.state import State
 from app.api.training import read_run
+from app.domain.access import Role
 from app.domain.errors import NotReady
 from app.domain.windows import zone
 from app.services.backtest import (
@@ -61,6 +63,7 @@ def backtest_json(run: Run) -> dict[str, Any]:
 
 
 @router.post("", status_code=202)
+@allow(Role.ANALYST, Role.TRAINER)
 def start(state: State, region: str, new: NewBacktest, response: Response) -> dict[str, Any]:
     """Queue a backtest; follow it at the URL in `Location`."""
     origins = None
@@ -83,6 +86,7 @@ def start(state: State, region: str, new: NewBacktest, response: Response) -> di
 
 
 @router.get("")
+@allow(Role.READER)
 def list_all(state: State, region: str) -> dict[str, Any]:
     """The newest backtests, without their results."""
     with state.engine.connect() as connection:
@@ -91,18 +95,21 @@ def list_all(state: State, region: str) -> dict[str, Any]:
 
 
 @router.get("/{run_id}")
+@allow(Role.READER)
 def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     """One backtest with its result."""
     return backtest_json(read_run(state, "backtest", region, run_id))
 
 
 @router.delete("/{run_id}")
+@allow(Role.ANALYST, Role.TRAINER)
 def cancel(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     """Cancel a backtest."""
     return backtest_json(cancel_backtest(state.engine, region, run_id))
 
 
 @router.get("/{run_id}/cap")
+@allow(Role.READER)
 def cap(
     state: State,
     region: str,
@@ -114,6 +121,7 @@ def cap(
 
 
 @router.get("/{run_id}/calibration")
+@allow(Role.READER)
 def calibration(
     state: State,
     region: str,
@@ -125,6 +133,7 @@ def calibration(
 
 
 @router.get("/{run_id}/report")
+@allow(Role.READER)
 def report(state: State, region: str, run_id: UUID) -> HTMLResponse:
     """A finished backtest as one HTML page."""
     return HTMLResponse(html_report(_result(state, region, run_id)))

@@ -11,8 +11,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime
 
 from app.api.forecasts import GEOJSON
 from app.api.replies import Maker, reply
+from app.api.rules import allow
 from app.api.selectors import PlainSelected, Selected
 from app.api.state import State
+from app.domain.access import Role
 from app.services.forecast import Forecast, Selector
 from app.services.forecast_areas import areas_geojson
 from app.services.forecast_outcomes import outcomes_geojson
@@ -24,6 +26,7 @@ Moment = AwareDatetime | NaiveDatetime
 
 
 @router.get("/series", response_class=Response)
+@allow(Role.READER)
 async def series(
     request: Request,
     state: State,
@@ -91,6 +94,7 @@ class AreasRequest(BaseModel):
 
 
 @router.post("/areas", response_class=Response)
+@allow(Role.READER)
 def areas(state: State, region: str, asked: AreasRequest) -> Response:
     """Probability, density and expected count with interval of each given area."""
     selector = Selector(
@@ -111,6 +115,7 @@ def areas(state: State, region: str, asked: AreasRequest) -> Response:
 
 
 @router.get("/outcomes", response_class=Response)
+@allow(Role.ANALYST)
 def outcomes(
     state: State,
     region: str,
@@ -168,6 +173,7 @@ class ScoreRequest(BaseModel):
 
 
 @router.post("/score", response_class=Response)
+@allow(Role.READER)
 def score(state: State, region: str, request: ScoreRequest) -> Response:
     """How likely each incident's place was in its slot: log density, percentile, cell.
 

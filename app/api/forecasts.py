@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.api.replies import Maker, reply
+from app.api.rules import allow
 from app.api.selectors import PlainSelected, Selected
 from app.api.state import State
+from app.domain.access import Role
 from app.domain.errors import InvalidInput
 from app.services.forecast import Forecast
 from app.services.forecast_hotspots import HotspotOptions, hotspots_csv, hotspots_geojson
@@ -60,6 +62,7 @@ def format_of(f: str | None, accept: str | None) -> str:
 
 
 @router.get("/density", response_class=Response, responses=_DENSITY_REPLIES)
+@allow(Role.READER)
 async def density(
     request: Request,
     state: State,
@@ -98,6 +101,7 @@ async def _hotspot_options(
 
 
 @router.get("/hotspots", response_class=Response, responses=_GEOJSON_REPLIES)
+@allow(Role.READER)
 async def hotspots(
     request: Request,
     state: State,
@@ -120,6 +124,7 @@ async def hotspots(
 
 
 @router.get("/samples", response_class=Response, responses=_GEOJSON_REPLIES)
+@allow(Role.READER)
 async def samples(
     request: Request,
     state: State,

@@ -6,24 +6,31 @@ import asyncio
 import base64
 import csv
 import io
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
+import anyio
 import anyio.from_thread
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Row
 
-from app.api.state import State
+from app.api.rules import allow
+from app.api.state import ApiState, State
+from app.config import Settings
+from app.domain.access import Role
 from app.domain.columns import ColumnMapping
-from app.domain.errors import InvalidInput
+from app.domain.errors import InvalidInput, Unavailable
 from app.domain.windows import zone
 from app.services.erase import erase_incident
 from app.services.ingest import UploadSource, ingest
 from app.services.ingest_formats import READERS
 from app.services.mappings import resolve_mapping
+from app.storage import audit
 from app.storage.incidents import PageQuery, page
 from app.storage.regions import Region, get_region
 
@@ -41,20 +48,45 @@ _BODY = {
 class _BodyStream:
     """The request's chunks for a thread that reads them one after another."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], settings: Settings) -> None:
         self.chunks = chunks
-        self.idle_timeout_s = idle_timeout_s
+        self.idle_timeout_s = settings.body_idle_timeout_s
+        self.min_bytes_per_s = settings.body_min_bytes_per_s
+        self._waited_s = 0.0
+        self._n_bytes = 0
 
     async def _next(self) -> bytes | None:
+        started = time.monotonic()
         try:
-            return await asyncio.wait_for(anext(self.chunks, None), self.idle_timeout_s)
+            chunk = await asyncio.wait_for(anext(self.chunks, None), self.idle_timeout_s)
         except TimeoutError as error:
             raise InvalidInput("the upload stood still for too long", code="timeout") from error
+        self._waited_s += time.monotonic() - started
+        self._n_bytes += len(chunk or b"")
+        due = self.min_bytes_per_s * (self._waited_s - self.idle_timeout_s)
+        if chunk is not None and self._n_bytes < due:
+            # One byte a second would hold a connection to the database for ever.
+            raise InvalidInput("the upload is too slow", code="timeout")
+        return chunk
 
     def __iter__(self) -> Iterator[bytes]:
         while (chunk := anyio.from_thread.run(self._next)) is not None:
             if chunk:
                 yield chunk
+
+
+@asynccontextmanager
+async def _place(state: ApiState) -> AsyncIterator[None]:
+    """One of the places for uploads, waited for as long as for a database connection."""
+    try:
+        with anyio.fail_after(state.settings.database_timeout_s):
+            await state.uploads.acquire()
+    except TimeoutError as error:
+        raise Unavailable("too many uploads at once", code="overloaded") from error
+    try:
+        yield
+    finally:
+        state.uploads.release()
 
 
 _NO_MAPPING = ColumnMapping()
@@ -76,6 +108,7 @@ def _mapping(
 
 
 @router.post("", openapi_extra=_BODY)
+@allow(Role.INGESTER, streams=True)
 async def upload(
     request: Request,
     state: State,
@@ -103,10 +136,11 @@ async def upload(
         idempotency_key,
         mapping=own if mapping is None else await run_in_threadpool(resolved),
     )
-    body = _BodyStream(request.stream(), state.settings.body_idle_timeout_s)
-    summary = await run_in_threadpool(
-        ingest, state.engine, region, body, source, settings=state.settings
-    )
+    body = _BodyStream(request.stream(), state.settings)
+    async with _place(state):
+        summary = await run_in_threadpool(
+            ingest, state.engine, region, body, source, settings=state.settings
+        )
     return Response(orjson.dumps(summary.to_json()), media_type="application/json")
 
 
@@ -160,6 +194,7 @@ def _after(cursor: str | None) -> tuple[datetime, int] | None:
 
 
 @router.get("")
+@allow(Role.ANALYST)
 def list_page(
     request: Request,
     state: State,
@@ -172,11 +207,13 @@ def list_page(
     f: Annotated[str, Query(pattern="^(geojson|csv)$")] = "geojson",
 ) -> Response:
     """Incidents in order of time; `next` links to the following page."""
-    with state.engine.connect() as connection:
+    with state.engine.begin() as connection:
         found = get_region(connection, region)
         start, end = _interval(when, found.timezone)
         query = PageQuery(_bbox(bbox), start, end, category, _after(cursor), limit)
         rows = page(connection, found, query)
+        asked = {"bbox": bbox, "datetime": when, "category": category, "format": f}
+        audit.record(connection, "export", chain=found.id, incidents=len(rows), asked=asked)
     following = None
     if len(rows) == limit:
         following = str(request.url.include_query_params(cursor=_cursor(rows[-1])))
@@ -234,6 +271,7 @@ def _as_csv(rows: list[Row[Any]], region: Region) -> bytes:
 
 
 @router.delete("/{external_id}", status_code=204)
+@allow(Role.ADMIN)
 def delete(state: State, region: str, external_id: str) -> Response:
     """Erase an incident by its external id."""
     erase_incident(state.engine, region, external_id)

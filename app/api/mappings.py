@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.rules import allow
 from app.api.state import State
+from app.domain.access import Role
 from app.domain.columns import ColumnMapping
 from app.services.mappings import list_mappings, save_mapping
 
@@ -36,6 +38,7 @@ class Mapping(BaseModel):
 
 
 @router.get("")
+@allow(Role.INGESTER, Role.ANALYST)
 def show_all(state: State, region: str) -> dict[str, Any]:
     """The mappings kept for a region."""
     with state.engine.connect() as connection:
@@ -43,6 +46,7 @@ def show_all(state: State, region: str) -> dict[str, Any]:
 
 
 @router.put("/{name}")
+@allow(Role.INGESTER)
 def save(state: State, region: str, name: str, mapping: Mapping) -> dict[str, Any]:
     """Keep a mapping; uploads name it by `mapping=`."""
     made = ColumnMapping(mapping.columns, mapping.crs, mapping.time_format)

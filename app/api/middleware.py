@@ -26,25 +26,26 @@ SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-            b"img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; "
-            b"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        ),
-    ),
+    (b"content-security-policy", CONTENT_SECURITY_POLICY),
 )
 
 
 class Surround:
     """Counts, times, sheds and dresses every HTTP request, and bounds its database waits."""
 
-    def __init__(self, app: ASGIApp, max_concurrent: int, database_timeout_s: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_concurrent: int,
+        database_timeout_s: float,
+        *,
+        cross_origin: bool = False,
+    ) -> None:
         self.app = app
         self.max_concurrent = max_concurrent
         self.database_timeout_s = database_timeout_s
+        resources = b"cross-origin" if cross_origin else b"same-origin"
+        self.headers = (*SECURITY_HEADERS, (b"cross-origin-resource-policy", resources))
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +70,7 @@ class Surround:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+                message["headers"] = [*message.get("headers", []), *self.headers]
                 route = getattr(scope.get("route"), "path", "none")
                 SECONDS.labels(route).observe(time.perf_counter() - started)
             await send(message)

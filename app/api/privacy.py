@@ -6,7 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.api.rules import allow
 from app.api.state import State
+from app.domain.access import Role
 from app.services.erase import erase_upload
 from app.storage.erasures import list_erasures
 from app.storage.regions import get_region
@@ -15,6 +17,7 @@ router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 
 
 @router.delete("/uploads/{upload}")
+@allow(Role.ADMIN)
 def delete_upload(state: State, region: str, upload: int) -> dict[str, Any]:
     """Erase all incidents of an upload; versions that had learnt from them are marked and replaced."""
     found = erase_upload(state.engine, region, upload)
@@ -26,6 +29,7 @@ def delete_upload(state: State, region: str, upload: int) -> dict[str, Any]:
 
 
 @router.get("/erasures")
+@allow(Role.ANALYST)
 def erasures(state: State, region: str) -> dict[str, Any]:
     """What was erased: how many incidents, which versions had learnt from them; never what they were."""
     with state.engine.connect() as connection:

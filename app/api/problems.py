@@ -19,17 +19,22 @@ from app.domain.errors import (
     NotFound,
     NotReady,
     PermissionRefused,
+    RateLimited,
+    Unauthenticated,
     Unavailable,
 )
 
 CONTENT_TYPE = "application/problem+json"
+WWW_AUTHENTICATE = 'ApiKey realm="hotslot", Bearer realm="hotslot"'
 MAX_ERRORS = 20
 STATUS_OF: tuple[tuple[type[HotslotError], int], ...] = (
     (InvalidInput, 422),
     (NotFound, 404),
     (NotReady, 409),
     (Conflict, 409),
+    (Unauthenticated, 401),
     (PermissionRefused, 403),
+    (RateLimited, 429),
     (Unavailable, 503),
     (HotslotError, 500),
 )
@@ -42,6 +47,7 @@ STATUS_OF_CODE = {
 }
 TITLES = {
     400: "Bad request",
+    401: "Not authenticated",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
@@ -70,11 +76,14 @@ _SCHEMA = {
     },
 }
 _EXAMPLES: dict[int, tuple[str, str, str | None]] = {
+    401: ("a key is needed: send it in the header X-API-Key", "unauthenticated", None),
+    403: ("this needs the role analyst", "forbidden", None),
     404: ("no such region: atlantis", "not_found", "region"),
     409: ("no model has been trained for this region yet", "no_model", None),
     413: ("the body is larger than 1073741824 bytes", "too_large", None),
     415: ("Content-Type 'text/plain' is not one of text/csv, ...", "unsupported_media_type", None),
     422: ("n is 20000, the limit is 10000", "limit_exceeded", "n"),
+    429: ("this key sends more than 50 requests a second", "rate_limited", None),
     500: ("internal error; the server's log has the details", "internal_error", None),
     503: ("the database cannot be reached", "database_unavailable", None),
 }
@@ -96,7 +105,7 @@ def _documented(status: int) -> dict[str, Any]:
 
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    status: _documented(status) for status in (404, 409, 413, 415, 422, 503)
+    status: _documented(status) for status in (401, 403, 404, 409, 413, 415, 422, 429, 503)
 }
 """Replies that every call may give, for the OpenAPI document."""
 
@@ -125,12 +134,15 @@ def problem(
     )
 
 
-def _of_hotslot(error: HotslotError) -> Response:
+def problem_of(error: HotslotError) -> Response:
+    """The reply to one of our own errors."""
     status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
     status = STATUS_OF_CODE.get(error.code, status)
     headers = None
     if isinstance(error, Unavailable):
         headers = {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, Unauthenticated):
+        headers = {"WWW-Authenticate": WWW_AUTHENTICATE}
     detail = error.message if status != 500 else "internal error"
     if status == 500:
         _log.error("request failed: %s", error.message)
@@ -170,7 +182,7 @@ def _handler(make: Callable[[Any], Response]) -> Handler:
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Every error of every route leaves as problem+json."""
-    app.add_exception_handler(HotslotError, _handler(_of_hotslot))
+    app.add_exception_handler(HotslotError, _handler(problem_of))
     app.add_exception_handler(RequestValidationError, _handler(_of_validation))
     app.add_exception_handler(HTTPException, _handler(_of_http))
     bad_text = _handler(

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.state import State
+from app.api.rules import allow
+from app.api.state import CallerOf, State
+from app.domain.access import Role
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
 from app.storage import registry
 from app.storage.regions import Region, get_region, list_regions, region_summary
@@ -57,6 +59,7 @@ def region_json(region: Region) -> dict[str, Any]:
 
 
 @router.post("", status_code=201)
+@allow(Role.ADMIN)
 def create(state: State, new: NewRegion) -> dict[str, Any]:
     """Create a region; without a boundary it is derived at the first training."""
     region = add_region(
@@ -71,10 +74,11 @@ def create(state: State, new: NewRegion) -> dict[str, Any]:
 
 
 @router.get("")
-def list_all(state: State) -> dict[str, Any]:
-    """All regions."""
+@allow(Role.READER, Role.INGESTER, confined=True)
+def list_all(state: State, caller: CallerOf) -> dict[str, Any]:
+    """All regions that the caller may see."""
     with state.engine.connect() as connection:
-        regions = list_regions(connection)
+        regions = [r for r in list_regions(connection) if caller.sees(r.id)]
         champions = {r.key: registry.champion(connection, r.key) for r in regions}
     return {
         "regions": [
@@ -85,6 +89,7 @@ def list_all(state: State) -> dict[str, Any]:
 
 
 @router.get("/{region}")
+@allow(Role.READER, Role.INGESTER)
 def show(state: State, region: str) -> dict[str, Any]:
     """One region: what it holds, its champion, its boundary and neighbourhoods."""
     with state.engine.connect() as connection:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
 from app.api.replies import matches
+from app.api.rules import public
 from app.domain.errors import NotFound
 
 WEB = Path(__file__).resolve().parents[1] / "web"
@@ -38,6 +39,7 @@ def _body(path: Path, modified_ns: int, encoding: str | None) -> tuple[bytes, st
 
 
 @router.api_route("/static/{path:path}", methods=["GET", "HEAD"])
+@public
 def static_file(request: Request, path: str) -> Response:
     """One file of the page.
 

@@ -11,8 +11,10 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.rules import allow
 from app.api.state import State
 from app.api.training import read_run
+from app.domain.access import Role
 from app.services.sync.schedule import request_sync
 from app.storage.regions import get_region
 from app.storage.runs import Run, list_runs
@@ -44,6 +46,7 @@ def sync_run_json(run: Run) -> dict[str, Any]:
 
 
 @router.post("", status_code=202)
+@allow(Role.INGESTER)
 def start(state: State, region: str, new: NewSyncRun) -> dict[str, Any]:
     """Queue a run of each source; a run that is under way already is given back as it is."""
     runs = request_sync(state.engine, region, new.source)
@@ -51,6 +54,7 @@ def start(state: State, region: str, new: NewSyncRun) -> dict[str, Any]:
 
 
 @router.get("")
+@allow(Role.INGESTER, Role.ANALYST)
 def list_all(state: State, region: str) -> dict[str, Any]:
     """The newest sync runs."""
     with state.engine.connect() as connection:
@@ -59,6 +63,7 @@ def list_all(state: State, region: str) -> dict[str, Any]:
 
 
 @router.get("/{run_id}")
+@allow(Role.INGESTER, Role.ANALYST)
 def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     """One sync run with its progress and counts."""
     return sync_run_json(read_run(state, "sync", region, run_id))

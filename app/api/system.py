@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.metrics import refresh_queue_metrics
+from app.api.rules import allow, public
 from app.api.state import State
 from app.api.static import WEB
+from app.domain.access import Role
 from app.storage.database import check_ready
 
 router = APIRouter(tags=["system"])
@@ -25,32 +27,37 @@ _DOCS = """<!doctype html>
 
 
 @router.get("/healthz")
+@public
 async def healthz() -> dict[str, str]:
     """Whether the process answers; asks nothing of the database."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
+@public
 async def readyz(state: State) -> dict[str, str]:
     """Whether requests can be served: the database answers and its schema is current."""
-    await run_in_threadpool(check_ready, state.engine)
+    await to_thread.run_sync(check_ready, state.engine, limiter=state.aside)
     return {"status": "ready"}
 
 
 @router.get("/metrics", response_class=Response)
+@allow(Role.READER)
 async def metrics(state: State) -> Response:
     """Prometheus metrics."""
-    await run_in_threadpool(refresh_queue_metrics, state.engine)
+    await to_thread.run_sync(refresh_queue_metrics, state.engine, limiter=state.aside)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/docs", include_in_schema=False)
+@public
 async def docs() -> HTMLResponse:
     """The API's documentation, wholly served from here."""
     return HTMLResponse(_DOCS)
 
 
 @router.get("/", include_in_schema=False)
+@public
 async def page() -> Any:
     """The map page."""
     return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})

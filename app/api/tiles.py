@@ -11,8 +11,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.api.replies import Maker, reply
+from app.api.rules import allow
 from app.api.selectors import Selected
 from app.api.state import State
+from app.domain.access import Role
 from app.services.forecast import Forecast, Selector
 from app.services.render import tile_json, tile_png
 
@@ -30,6 +32,7 @@ def _hour() -> datetime:
 
 
 @router.get("/tilejson.json", response_class=Response)
+@allow(Role.READER)
 async def describe(request: Request, state: State, region: str, selector: Selected) -> Response:
     """TileJSON: where the tiles are, what they cover, what their colours stand for.
 
@@ -41,7 +44,6 @@ async def describe(request: Request, state: State, region: str, selector: Select
     headers = {
         "X-Hotslot-Model-Version": plan.version.record.version,
         "Cache-Control": "no-cache",
-        "Access-Control-Allow-Origin": "*",
     }
     return Response(orjson.dumps(body), headers=headers, media_type="application/json")
 
@@ -67,6 +69,7 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
     response_class=Response,
     responses={200: {"content": {"image/png": {"schema": {"type": "string"}}}}},
 )
+@allow(Role.READER)
 async def tile(
     request: Request, state: State, region: str, z: int, x: int, y: int, selector: Selected
 ) -> Response:

@@ -14,7 +14,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.rules import allow
 from app.api.state import ApiState, State
+from app.domain.access import Role
 from app.domain.windows import zone
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
@@ -58,6 +60,7 @@ def run_json(run: Run) -> dict[str, Any]:
 
 
 @router.post("/training-runs", status_code=202)
+@allow(Role.TRAINER)
 def start(state: State, region: str, new: NewTrainingRun, response: Response) -> dict[str, Any]:
     """Queue a training run; follow it at the URL in `Location`."""
     until = new.until
@@ -71,6 +74,7 @@ def start(state: State, region: str, new: NewTrainingRun, response: Response) ->
 
 
 @router.get("/training-runs")
+@allow(Role.READER)
 def list_all(state: State, region: str) -> dict[str, Any]:
     """The newest training runs."""
     with state.engine.connect() as connection:
@@ -85,18 +89,21 @@ def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
 
 
 @router.get("/training-runs/{run_id}")
+@allow(Role.READER)
 def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     """One training run."""
     return run_json(read_run(state, "train", region, run_id))
 
 
 @router.delete("/training-runs/{run_id}")
+@allow(Role.TRAINER)
 def cancel(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     """Cancel a run; a running one stops at its next step."""
     return run_json(cancel_training(state.engine, region, run_id))
 
 
 @router.get("/training-runs/{run_id}/events")
+@allow(Role.READER)
 async def events(state: State, region: str, run_id: UUID) -> StreamingResponse:
     """The run's progress as server-sent events, until it is finished."""
     first = await run_in_threadpool(read_run, state, "train", region, run_id)
@@ -142,6 +149,7 @@ def version_json(
 
 
 @router.get("/models")
+@allow(Role.READER)
 def models(state: State, region: str) -> dict[str, Any]:
     """The region's model versions, newest first."""
     with state.engine.connect() as connection:
@@ -154,6 +162,7 @@ def models(state: State, region: str) -> dict[str, Any]:
 
 
 @router.get("/models/{version}")
+@allow(Role.READER)
 def model(state: State, region: str, version: str) -> dict[str, Any]:
     """One model version."""
     with state.engine.connect() as connection:
@@ -165,6 +174,7 @@ def model(state: State, region: str, version: str) -> dict[str, Any]:
 
 
 @router.post("/models/{version}/promote")
+@allow(Role.TRAINER)
 def promote(state: State, region: str, version: str) -> dict[str, Any]:
     """Make a version the champion."""
     with state.engine.begin() as connection:

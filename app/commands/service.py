@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import uvicorn
 
 from app.commands.common import console, opened
 from app.config import Settings
-from app.domain.errors import InvalidInput
+from app.services.keys import require_keys_for_others
 from app.storage.database import migrate, open_engine
 from app.storage.queue import queue_depth
 from app.worker.main import run_worker
@@ -31,14 +30,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("worker")(worker)
     app.command("migrate")(migrate_command)
     app.command("status")(status)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 # uvicorn ends an API process that is silent for so long; its default of 5 s is less than the imports
@@ -72,29 +63,26 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 def run_service(settings: Settings, workers: int, processes: int) -> None:
     """Serve until stopped, with local workers beside."""
-    if not is_loopback(settings.host) and not settings.allow_open_access:
-        raise InvalidInput(
-            f"{settings.host} is not a loopback address and this version has no access control: "
-            "put a proxy that authenticates in front and set HOTSLOT_ALLOW_OPEN_ACCESS=1",
-            field="host",
-        )
     # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
     signal.signal(signal.SIGTERM, _leave)
-    with opened(settings), local_workers(settings, workers):
-        console.print(f"hotslot on http://{settings.host}:{settings.port}  (stop: Ctrl-C)")
-        os.environ["HOTSLOT_HOME"] = str(settings.home)
-        uvicorn.run(
-            "app.main:create_served_app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=processes,
-            log_level=settings.log_level,
-            access_log=False,
-            timeout_graceful_shutdown=5,
-            timeout_worker_healthcheck=PROCESS_START_S,
-            server_header=False,
-        )
+    with opened(settings) as engine:
+        require_keys_for_others(engine, settings)
+        with local_workers(settings, workers):
+            console.print(f"hotslot on http://{settings.host}:{settings.port}  (stop: Ctrl-C)")
+            os.environ["HOTSLOT_HOME"] = str(settings.home)
+            os.environ["HOTSLOT_HOST"] = settings.host
+            uvicorn.run(
+                "app.main:create_served_app",
+                factory=True,
+                host=settings.host,
+                port=settings.port,
+                workers=processes,
+                log_level=settings.log_level,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+                timeout_worker_healthcheck=PROCESS_START_S,
+                server_header=False,
+            )
 
 
 def serve(

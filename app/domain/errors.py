@@ -6,9 +6,11 @@ HotslotError
 ├── NotFound              no such region, version, run            -> 404
 ├── Conflict              contradicts what is stored              -> 409
 ├── NotReady              nothing trained yet, too little data    -> 409
+├── Unauthenticated       no key, or none that is good            -> 401
 ├── PermissionRefused     the key may not do this                 -> 403
 ├── SourceFailed          an open-data portal refused or broke off (in a sync run, not in replies)
 └── Unavailable           database away, disk full, overloaded    -> 503 with Retry-After
+    └── RateLimited       too much asked by one key               -> 429 with Retry-After
 """
 
 from __future__ import annotations
@@ -57,6 +59,12 @@ class NotReady(HotslotError):
     code = "not_ready"
 
 
+class Unauthenticated(HotslotError):
+    """No key or token, or none that is good."""
+
+    code = "unauthenticated"
+
+
 class PermissionRefused(HotslotError):
     """The key may not do this."""
 
@@ -77,3 +85,9 @@ class Unavailable(HotslotError):
     def __init__(self, message: str, *, retry_after_s: int = 5, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(Unavailable):
+    """One key asks for more than its share."""
+
+    code = "rate_limited"

@@ -21,6 +21,7 @@ from app.services.backtest_run import Execution, Progress, Protocol, held_out, r
 from app.services.backtest_store import models_digest
 from app.services.device import choose_device
 from app.services.training_data import TrainingData, load_training_data
+from app.storage import audit
 from app.storage.queue import BACKTEST_TASK, defer_job
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
@@ -107,6 +108,9 @@ def request_backtest(engine: Engine, region_id: str, request: BacktestRequest) -
         run = create_run(connection, "backtest", region.key, request.to_json())
         job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=-1)
         set_job(connection, "backtest", run.id, job_id)
+        audit.record(
+            connection, "backtest.requested", chain=region.id, run=str(run.id), **run.request
+        )
     return run
 
 
@@ -120,7 +124,9 @@ def cancel_backtest(engine: Engine, region_id: str, run_id: UUID) -> Run:
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         run = get_run(connection, "backtest", run_id, region.key)
-        return request_cancel(connection, "backtest", run)
+        cancelled = request_cancel(connection, "backtest", run)
+        audit.record(connection, "backtest.cancelled", chain=region.id, run=str(run.id))
+        return cancelled
 
 
 def execute_backtest(

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.errors import NotFound
 from app.services.train import TRAIN_LOCK, TrainingRequest, queue_training
+from app.storage import audit, registry
 from app.storage import erasures as store
-from app.storage import registry
 from app.storage.database import transaction_lock
 from app.storage.regions import get_region
 
@@ -70,6 +70,8 @@ def _finish(
 ) -> ErasureResult:
     versions = store.dependent_versions(connection, region_key, gone)
     erasure_id = store.keep_erasure(connection, region_key, what, gone.n_incidents, versions)
+    # Not which one: the log keeps for ever what it is told.
+    audit.record_for(connection, "erase", region_key, what=what, incidents=gone.n_incidents)
     champion = registry.champion(connection, region_key)
     touched = champion is not None and champion.version in versions
     if not touched and not store.is_training(connection, region_key):

@@ -25,6 +25,7 @@ from app.domain.windows import windows_of
 from app.services.ingest_decoding import READ_BYTES, decoded
 from app.services.ingest_formats import READERS, SUFFIX_TYPES
 from app.services.ingest_readers import Block, ReadOptions
+from app.storage import audit
 from app.storage import incident_writes as writes
 from app.storage.regions import Region, ensure_categories, get_region, set_crs
 
@@ -302,6 +303,15 @@ class _Upload:
         if self.personal:
             summary.warnings.append(personal_warning(self.personal))
         writes.end_upload(self.connection, self.upload_id, body_sha256, summary.to_json())
+        audit.record(
+            self.connection,
+            "ingest",
+            chain=self.region.id,
+            upload=self.upload_id,
+            body_sha256=body_sha256,
+            received=summary.received,
+            accepted=summary.accepted,
+        )
         return summary
 
 

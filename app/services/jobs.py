@@ -14,6 +14,7 @@ from app.domain.errors import Conflict, HotslotError, Unavailable
 from app.services.backtest import BacktestRequest, execute_backtest
 from app.services.sync.execute import execute_sync
 from app.services.train import TrainingRequest, execute_training
+from app.storage import audit
 from app.storage.regions import get_region
 from app.storage.runs import Run, Superseded, beat, claim_run, create_run, finish_run, get_run
 from models.base import FitCancelled, TooFewIncidents
@@ -88,6 +89,8 @@ def run_now(
         region = get_region(connection, region_id)
         queued = create_run(connection, kind, region.key, request.to_json())
         run = claim_run(connection, kind, queued.id)
+        action = "training.requested" if kind == "train" else "backtest.requested"
+        audit.record(connection, action, chain=region.id, run=str(queued.id), **queued.request)
     if run is None:
         raise Conflict("the run was cancelled before it started")
     return run_claimed(engine, settings, kind, run, watch)

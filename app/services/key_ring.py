@@ -7,6 +7,7 @@ refused when that is away.
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,11 +38,12 @@ class Copy:
 
 
 class KeyRing:
-    """The keys of one process; its calls never block, but for `fresh().result()`."""
+    """The keys of one process; only `reread` and the future of `fresh` wait for the database."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.copy = Copy()
+        self._keeping = threading.Lock()
         self._reading: Future[Copy] | None = None
         # A thread of its own: under load the request threads may all be at work.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
@@ -75,10 +77,15 @@ class KeyRing:
         key = self.copy.keys.get(key_id_of(text) or "")
         return key.caller() if verify_key(text, key, datetime.now(UTC)) and key else None
 
+    def reread(self) -> None:
+        """Read the keys in the calling thread: what is stored by now holds from here on."""
+        self._read()
+
     def _read(self) -> Copy:
         started = time.monotonic()
         with translated(), self.engine.connect() as connection:
-            self.copy = Copy({key.id: key for key in all_keys(connection)}, started)
+            read = Copy({key.id: key for key in all_keys(connection)}, started)
+        with self._keeping:
+            if read.read_at > self.copy.read_at:
+                self.copy = read
         return self.copy
-
-

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from app.domain.access import Key, Role, mint_key
+from app.config import Settings
+from app.domain.access import Key, Role, is_loopback, mint_key
 from app.domain.errors import Conflict, InvalidInput
 from app.storage import audit, keys
 from app.storage.regions import get_region
@@ -46,7 +47,9 @@ class NewKey:
             InvalidInput: there is none, or one that is unknown; the name or a number is out of range.
         """
         if not 0 < len(self.name) <= MAX_NAME_CHARS or not self.name.isprintable():
-            raise InvalidInput(f"name must be 1-{MAX_NAME_CHARS} printable characters", field="name")
+            raise InvalidInput(
+                f"name must be 1-{MAX_NAME_CHARS} printable characters", field="name"
+            )
         if self.expires_days is not None and not 0 < self.expires_days <= MAX_DAYS:
             raise InvalidInput(f"days must lie within 0..{MAX_DAYS:.0f}", field="expires_days")
         if self.rate_per_s is not None and not 0 <= self.rate_per_s <= MAX_RATE_PER_S:
@@ -115,9 +118,7 @@ def list_keys(engine: Engine) -> list[Key]:
         return keys.all_keys(connection)
 
 
-def rotate_key(
-    engine: Engine, key_id: str, grace_hours: float = DEFAULT_GRACE_HOURS
-) -> ShownOnce:
+def rotate_key(engine: Engine, key_id: str, grace_hours: float = DEFAULT_GRACE_HOURS) -> ShownOnce:
     """Give a key a new secret; the old one stays good for `grace_hours`.
 
     Raises:
@@ -179,3 +180,20 @@ def _known_regions(connection: Connection, regions: Sequence[str] | None) -> lis
 
 def _in(days: float | None) -> datetime | None:
     return None if days is None else datetime.now(UTC) + timedelta(days=days)
+
+
+def require_keys_for_others(engine: Engine, settings: Settings) -> None:
+    """Nothing when the service listens on loopback only, or asks for keys that exist.
+
+    Raises:
+        InvalidInput: others could reach it, and there is neither an active key nor an issuer of tokens.
+    """
+    if is_loopback(settings.host) or settings.oidc_issuer is not None:
+        return
+    now = datetime.now(UTC)
+    if not any(key.active(now) for key in list_keys(engine)):
+        raise InvalidInput(
+            f"others can reach {settings.host} and there is no key yet: make one with "
+            "`hotslot key create NAME --role admin`, or listen on 127.0.0.1",
+            field="host",
+        )

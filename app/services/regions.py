@@ -12,6 +12,7 @@ from app.domain.errors import InvalidInput
 from app.domain.grid import build_grid
 from app.domain.study_area import study_area_from_geojson
 from app.domain.windows import zone
+from app.storage import audit
 from app.storage import regions as store
 from app.storage.regions import Region
 
@@ -53,7 +54,7 @@ def add_region(
         build_grid(area, cell_size_m)
         crs, geometry = area.crs, area.to_geojson()
     with engine.begin() as connection:
-        return store.create_region(
+        made = store.create_region(
             connection,
             region_id=region_id,
             name=name,
@@ -63,6 +64,8 @@ def add_region(
             boundary=geometry,
             neighbourhoods=neighbourhoods_of(boundary),
         )
+        audit.record(connection, "region.created", chain=region_id, cell_size_m=cell_size_m)
+        return made
 
 
 def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | None:

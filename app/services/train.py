@@ -21,7 +21,7 @@ from app.services.slots import fit_counts
 from app.services.training_data import TrainingData, load_training_data
 from app.services.training_facts import data_facts, probability_tables, provenance
 from app.services.validate import Validation, validate_model
-from app.storage import registry
+from app.storage import audit, registry
 from app.storage.artifacts import pack, store_artifact
 from app.storage.database import transaction_lock
 from app.storage.erasures import mark_if_late, marked_versions
@@ -95,6 +95,7 @@ def queue_training(connection: Connection, region_key: int, request: TrainingReq
     run = create_run(connection, "train", region_key, request.to_json())
     job_id = defer_job(connection, TRAIN_TASK, {"run_id": str(run.id)}, lock=f"train:{region_key}")
     set_job(connection, "train", run.id, job_id)
+    audit.record_for(connection, "training.requested", region_key, run=str(run.id), **run.request)
     return run
 
 
@@ -108,7 +109,9 @@ def cancel_training(engine: Engine, region_id: str, run_id: UUID) -> Run:
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         run = get_run(connection, "train", run_id, region.key)
-        return request_cancel(connection, "train", run)
+        cancelled = request_cancel(connection, "train", run)
+        audit.record(connection, "training.cancelled", chain=region.id, run=str(run.id))
+        return cancelled
 
 
 def execute_training(
@@ -242,6 +245,15 @@ def _register(
             message,
             model_version=version.version,
             metrics=metrics,
+        )
+        audit.record_for(
+            connection,
+            "training.finished",
+            run.region_key,
+            actor=f"run:{run.id}",
+            version=version.version,
+            promoted=promoted,
+            reason=reason,
         )
 
 

@@ -99,10 +99,17 @@ def record(
     return Entry(**values)
 
 
-def record_for(connection: Connection, action: str, region_key: int, **details: Any) -> Entry:
+def record_for(
+    connection: Connection,
+    action: str,
+    region_key: int,
+    *,
+    actor: str | None = None,
+    **details: Any,
+) -> Entry:
     """The same for a region known by its key."""
     region_id = connection.scalar(select(regions.c.id).where(regions.c.key == region_key))
-    return record(connection, action, chain=str(region_id), **details)
+    return record(connection, action, chain=str(region_id), actor=actor, **details)
 
 
 def chain_names(connection: Connection) -> list[str]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.domain.errors import Conflict, NotFound
+from app.storage import audit
 from app.storage.tables import categories, incidents, regions
 
 
@@ -151,6 +152,8 @@ def set_setting(
         .where(regions.c.key == region_key)
         .values(settings=whole.concat(func.jsonb_build_object(outer, changed)))
     )
+    name = ".".join(path)
+    audit.record_for(connection, "setting.changed", region_key, name=name, value=dict(value))
 
 
 def region_summary(connection: Connection, region: Region) -> RegionSummary:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.errors import Conflict, NotFound, NotReady
+from app.storage import audit
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.soundness import check_artifact, check_rows, row_digest
 from app.storage.stored_grids import load_grid
@@ -210,6 +211,14 @@ def promote(
             previous_version=current.version if current else None,
             reason=reason,
         )
+    )
+    audit.record_for(
+        connection,
+        "promotion",
+        region_key,
+        version=version,
+        previous=current.version if current else None,
+        reason=reason,
     )
     promoted = champion(connection, region_key)
     if promoted is None:

@@ -1,0 +1,52 @@
+"""`/v1/audit`: the audit log for admins."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime
+
+from app.api.rules import allow
+from app.api.state import State
+from app.domain.access import Role
+from app.storage import audit
+
+MAX_ENTRIES = 1000
+router = APIRouter(prefix="/v1/audit", tags=["access"])
+
+
+def entry_json(entry: audit.Entry) -> dict[str, Any]:
+    """An entry as the API shows it."""
+    return {
+        "chain": entry.chain,
+        "seq": entry.seq,
+        "at": entry.at.isoformat(),
+        "actor": entry.actor,
+        "action": entry.action,
+        "details": orjson.loads(entry.details),
+        "hash": entry.hash,
+    }
+
+
+@router.get("")
+@allow(Role.ADMIN)
+def newest(
+    request: Request,
+    state: State,
+    chain: Annotated[
+        str | None, Query(max_length=63, description="a region's id; * for the service")
+    ] = None,
+    action: Annotated[str | None, Query(max_length=64)] = None,
+    actor: Annotated[str | None, Query(max_length=300)] = None,
+    before: Annotated[AwareDatetime | None, Query(description="only older entries")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100,
+) -> dict[str, Any]:
+    """The newest entries that match, newest first; `hotslot audit verify` checks the chains."""
+    request.app.state.gate.reads.write(state.engine)
+    with state.engine.connect() as connection:
+        found = audit.newest(
+            connection, chain=chain, action=action, actor=actor, before=before, limit=limit
+        )
+    return {"entries": [entry_json(entry) for entry in found]}

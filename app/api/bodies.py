@@ -1,0 +1,102 @@
+"""Bodies other than uploads are read here, whole and within limits, before a route sees them.
+
+A route would read them whole anyway; here they are held to a size, a pace, and together to a share of
+memory, so that neither a large body nor a dripping one costs others anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem_of
+from app.domain.errors import HotslotError, InvalidInput, Unavailable
+
+BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
+WHOLE_BODY_FACTOR = 4
+"""A whole body may take so many times the idle timeout."""
+
+
+class ClientLeft(Exception):
+    """The client went away in the middle of its body."""
+
+
+class Bodies:
+    """Reads and replays the bodies of requests.
+
+    Args:
+        max_bytes: of one body; all that are being worked on may have twice as many.
+        idle_s: how long a client may stand still.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, idle_s: float) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+        self.idle_s = idle_s
+        self.held_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        is_ours = scope["type"] == "http" and scope["method"] not in BODILESS
+        if not is_ours or scope.get("state", {}).get("streams_body"):
+            await self.app(scope, receive, send)
+            return
+        body = bytearray()
+        try:
+            try:
+                self._check(_declared_bytes(scope), 0)
+                await self._read(receive, body)
+            except HotslotError as refusal:
+                await problem_of(refusal)(scope, receive, send)
+                return
+            except ClientLeft:
+                return
+            await self.app(scope, _replay(bytes(body), receive), send)
+        finally:
+            self.held_bytes -= len(body)
+
+    async def _read(self, receive: Receive, body: bytearray) -> None:
+        end = time.monotonic() + WHOLE_BODY_FACTOR * self.idle_s
+        more = True
+        while more:
+            wait_s = min(self.idle_s, end - time.monotonic())
+            try:
+                message = await asyncio.wait_for(receive(), wait_s)
+            except TimeoutError as error:
+                raise InvalidInput("the body took too long", code="timeout") from error
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk: bytes = message.get("body", b"")
+            self._check(len(body) + len(chunk), len(chunk))
+            body += chunk
+            self.held_bytes += len(chunk)
+            more = message.get("more_body", False)
+
+    def _check(self, n_bytes: int, added: int) -> None:
+        if n_bytes > self.max_bytes:
+            raise InvalidInput(f"the body is larger than {self.max_bytes} bytes", code="too_large")
+        if self.held_bytes + added > 2 * self.max_bytes:
+            raise Unavailable("too much is being sent at once", retry_after_s=2, code="overloaded")
+
+
+def _declared_bytes(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """What the route receives: the body at once, then whatever the connection tells."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
