@@ -8,6 +8,7 @@ whether it exists or not.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,9 +20,9 @@ from app.api.problems import problem, problem_of
 from app.api.rate_limit import RateLimiter
 from app.api.rules import Found, RouteTable, Rule
 from app.config import Settings
-from app.domain.access import KEY_PREFIX, LOCAL, Caller, Role, current_actor
+from app.domain.access import LOCAL, Caller, Role, current_actor, key_id_of
 from app.domain.errors import HotslotError, PermissionRefused, Unauthenticated
-from app.services.key_ring import UNKNOWN_AGE_S, KeyRing
+from app.services.key_ring import REREAD_EVERY_S, KeyRing
 from app.services.oidc import TokenVerifier
 from app.services.read_audit import ReadCounter
 
@@ -92,14 +93,18 @@ async def caller_of(scope: Scope, gate: Gate) -> Caller:
         Unavailable: the keys cannot be read.
     """
     credential = _credential(scope)
-    await _read_keys(gate.ring, credential)
+    if not gate.ring.usable():
+        await _shared(gate.ring.fresh())
     if not gate.ring.copy.keys and gate.tokens is None and gate.settings.access == "auto":
         check_local(scope, gate.settings)
         return LOCAL
     if credential is None:
         raise Unauthenticated("a key is needed: send it in the header X-API-Key")
     caller = gate.ring.caller_of(credential)
-    if caller is None and gate.tokens is not None and not credential.startswith(KEY_PREFIX):
+    if caller is None and key_id_of(credential) is not None:
+        await _read_again(gate.ring)
+        caller = gate.ring.caller_of(credential)
+    elif caller is None and gate.tokens is not None:
         caller = gate.tokens.remembered(credential)
         if caller is None:
             caller = await _shared(gate.tokens.verify(credential))
@@ -135,11 +140,11 @@ def _credential(scope: Scope) -> str | None:
     return bearer
 
 
-async def _read_keys(ring: KeyRing, credential: str | None) -> None:
-    """Wait for the keys when the copy in memory is too old, or may not know this one yet."""
-    is_new = credential is not None and credential.startswith(KEY_PREFIX)
-    is_new = is_new and not ring.knows(credential or "")
-    if not ring.usable() or (is_new and ring.copy.age_s() > UNKNOWN_AGE_S):
+async def _read_again(ring: KeyRing) -> None:
+    """Wait for keys as they are now: one that is not known may have been made a moment ago."""
+    asked = time.monotonic()
+    await asyncio.sleep(max(0.0, REREAD_EVERY_S - ring.copy.age_s()))
+    while ring.copy.read_at < asked:
         await _shared(ring.fresh())
 
 

@@ -21,8 +21,8 @@ from app.storage.keys import all_keys
 
 REFRESH_S = 1.0
 MAX_AGE_S = 4.0
-UNKNOWN_AGE_S = 0.25
-"""A key that the copy does not know may have been made since: look again, but not more often."""
+REREAD_EVERY_S = 0.05
+"""A key that the copy does not know may have been made since: look again, but not all the time."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,12 @@ class KeyRing:
             self._reading = self._reader.submit(self._read)
         return self._reading
 
-    def usable(self, needed_age_s: float = MAX_AGE_S) -> bool:
+    def usable(self) -> bool:
         """Whether the copy is recent enough to decide by; starts a reading when it ages."""
         age_s = self.copy.age_s()
         if age_s > REFRESH_S:
             self.fresh()
-        return age_s <= needed_age_s
-
-    def knows(self, text: str) -> bool:
-        """Whether the copy holds the key that a text names."""
-        return key_id_of(text) in self.copy.keys
+        return age_s <= MAX_AGE_S
 
     def caller_of(self, text: str) -> Caller | None:
         """Who holds the key of this text; None when it is no active key."""
