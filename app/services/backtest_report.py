@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 from app.services.backtest_plots import calibration_plot, cap_plot
+from app.services.html_page import page, percent, svg, table
 
 MAX_NEIGHBOURHOODS = 25
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}caption{text-align:left;color:#555}
-th,td{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-th:first-child,td:first-child{text-align:left}svg{max-width:100%;height:auto}
-pre{background:#f6f6f6;padding:1rem;overflow:auto;font-size:12px}
-"""
 
 
 def html_report(result: dict[str, Any]) -> str:
@@ -31,9 +24,9 @@ def html_report(result: dict[str, Any]) -> str:
         f"<h1>Backtest of {region}</h1><p>{summary}</p>",
         _scores(result),
         _differences(result),
-        _svg(cap_plot(result, "svg")),
+        svg(cap_plot(result, "svg")),
         "<h2>Calibration</h2>",
-        _svg(calibration_plot(result, "svg")),
+        svg(calibration_plot(result, "svg")),
         _counts(result.get("counts")),
         _flagged(result),
         _neighbourhoods(result.get("neighbourhoods")),
@@ -41,28 +34,7 @@ def html_report(result: dict[str, Any]) -> str:
         escape(json.dumps(result.get("provenance", {}), indent=2)),
         "</pre></details>",
     ]
-    head = f"<meta charset=utf-8><title>Backtest of {region}</title><style>{_STYLE}</style>"
-    return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>"
-
-
-def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    def line(cells: Iterable[object], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(str(c))}</{tag}>" for c in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return (
-        f"<table><caption>{escape(caption)}</caption><thead>{line(heads, 'th')}</thead>"
-        f"<tbody>{body}</tbody></table>"
-    )
-
-
-def _svg(image: bytes) -> str:
-    text = image.decode()
-    return text[text.index("<svg") :]
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f} %"
+    return page(f"Backtest of {region}", parts)
 
 
 def _ordered(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -77,7 +49,7 @@ def _scores(result: dict[str, Any]) -> str:
             name,
             f"{s['log_score']:.4f}",
             f"{s['cap_auc']:.4f}",
-            *(f"{_percent(s['hit_rate'][k])} ({s['hits'][k]})" for k in percents),
+            *(f"{percent(s['hit_rate'][k])} ({s['hits'][k]})" for k in percents),
             f"{s['pai']['5']:.2f}",
             f"{s['pei']['5']:.2f}",
             f"{s['seconds']:.0f}",
@@ -85,7 +57,7 @@ def _scores(result: dict[str, Any]) -> str:
         for name, s in _ordered(result)
     ]
     heads = ["model", "log score", "CAP-AUC", *(f"hits {k} %" for k in percents)]
-    return _table(
+    return table(
         "log score: mean ln density per km2; hits: share (number) of incidents in the top-k% cells",
         [*heads, "PAI 5 %", "PEI 5 %", "seconds"],
         rows,
@@ -103,7 +75,7 @@ def _differences(result: dict[str, Any]) -> str:
         ]
         for d in result["differences"]
     ]
-    return _table(
+    return table(
         "nats per incident with 95 % intervals (whole weeks resampled)",
         ["difference", "log score", "p (Holm)", "p (Diebold-Mariano)", "CAP-AUC"],
         rows,
@@ -118,12 +90,12 @@ def _counts(counts: dict[str, Any] | None) -> str:
             o["origin"][:10],
             f"{o['observed']:,}",
             f"{o['expected']:,.0f} [{o['total']['lo']:,.0f}, {o['total']['hi']:,.0f}]",
-            _percent(o["coverage"]),
+            percent(o["coverage"]),
         ]
         for o in counts["per_origin"]
     ]
-    caption = f"number of incidents; hourly intervals held {_percent(counts['coverage'])} of hours"
-    return _table(caption, ["from", "observed", "expected [90 %]", "hours inside"], rows)
+    caption = f"number of incidents; hourly intervals held {percent(counts['coverage'])} of hours"
+    return table(caption, ["from", "observed", "expected [90 %]", "hours inside"], rows)
 
 
 def _flagged(result: dict[str, Any]) -> str:
@@ -132,13 +104,13 @@ def _flagged(result: dict[str, Any]) -> str:
             name,
             f"{s['flagged']['patches']:.0f}",
             f"{s['flagged']['shared_sides']:.2f}",
-            _percent(s["flagged"]["overlap_with_next_origin"]),
+            percent(s["flagged"]["overlap_with_next_origin"]),
             f"{s['calibration']['worst_gap']:.3f}",
             "" if s["seeds"]["log_score_sd"] is None else f"{s['seeds']['log_score_sd']:.4f}",
         ]
         for name, s in _ordered(result)
     ]
-    return _table(
+    return table(
         "the top 5 % of cells: patches, share of sides between flagged cells, overlap (Jaccard) "
         "with the next origin's; largest calibration gap; spread over seeds",
         ["model", "patches", "shared sides", "overlap", "worst gap", "log score sd over seeds"],
@@ -153,20 +125,20 @@ def _neighbourhoods(found: dict[str, Any] | None) -> str:
     rows = [
         [
             r["name"],
-            _percent(r["area_share"]),
-            _percent(r["population_share"]),
-            _percent(r["incident_share"]),
-            *(_percent(r["flagged_share"][m]) for m in models),
+            percent(r["area_share"]),
+            percent(r["population_share"]),
+            percent(r["incident_share"]),
+            *(percent(r["flagged_share"][m]) for m in models),
         ]
         for r in found["rows"][:MAX_NEIGHBOURHOODS]
     ]
-    gaps = ", ".join(f"{m} {_percent(found['disparity'][m]['misplaced'])}" for m in models)
-    table = _table(
+    gaps = ", ".join(f"{m} {percent(found['disparity'][m]['misplaced'])}" for m in models)
+    shares = table(
         f"shares of area, population, incidents and the flagged top {found['flagged_percent']} %",
         ["neighbourhood", "area", "population", "incidents", *models],
         rows,
     )
     return (
         "<h2>By neighbourhood</h2><p>Share of the flagged area that would have to move to match "
-        f"the share of incidents: {escape(gaps)}.</p>{table}"
+        f"the share of incidents: {escape(gaps)}.</p>{shares}"
     )
