@@ -14,6 +14,7 @@ from app.commands import (
     demo,
     forecasting,
     paper,
+    reporting,
     service,
     syncing,
     training,
@@ -34,6 +35,7 @@ app.add_typer(region_app, name="region")
 service.add_to(app)
 data.add_to(app, region_app)
 syncing.add_to(app)
+reporting.add_to(app)
 training.add_to(app)
 forecasting.add_to(app)
 backtesting.add_to(app)

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from app.api import (
     audit,
     backtests,
+    data_report,
     forecast_series,
     forecasts,
     incidents,
@@ -53,6 +54,7 @@ PARTS = (
     mappings,
     privacy,
     sync,
+    data_report,
     training,
     forecasts,
     forecast_series,

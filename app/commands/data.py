@@ -14,7 +14,8 @@ from app.commands.common import console, opened, progress_bar
 from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
-from app.services.ingest import IngestSummary, ingest_file
+from app.services.ingest import ingest_file
+from app.services.ingest_upload import IngestSummary
 from app.services.mappings import resolve_mapping, save_mapping
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
 from app.storage.regions import list_regions, region_summary

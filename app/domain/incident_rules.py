@@ -11,6 +11,7 @@ each with its own code; when the swapped point lies inside, the code says so.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,17 +35,21 @@ NO_CATEGORY = "unspecified"
 SOURCES = ("reported", "discovered")
 TIME_PATTERN = (
     r"^(?P<base>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)"
-    r"(?P<offset>[Zz]|[+-]\d{2}:?\d{2})?$"
+    r"(?P<offset>[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$"
 )
 
 
 @dataclass
 class RowErrors:
-    """Which rows of a block are refused, and why; the first reason counts."""
+    """Which rows of a block are refused, and why; the first reason counts.
+
+    `implausible_years` counts the years of rows refused as too old or in the future.
+    """
 
     n: int
     bad: NDArray[np.bool_] = field(init=False)
     reasons: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    implausible_years: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.bad = np.zeros(self.n, np.bool_)
@@ -145,10 +150,10 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     time_s = naive_s - _offsets_s(offset.where(given, "Z"))
     plain = np.flatnonzero(~given.to_numpy() & local.notna().to_numpy())
     time_s[plain] = _local_to_utc(naive_s[plain], timezone)
-    errors.add(time_s < EARLIEST_S, "occurred_at", "too_old", "before 1970: a placeholder date")
-    errors.add(
-        time_s > now_s + FUTURE_SLACK_S, "occurred_at", "in_the_future", "over a day ahead of now"
-    )
+    early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
+    errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
+    errors.add(early, "occurred_at", "too_old", "before 1970: a placeholder date")
+    errors.add(late, "occurred_at", "in_the_future", "over a day ahead of now")
     return time_s
 
 

@@ -39,17 +39,28 @@ def find_piles(x_m: NDArray[Any], y_m: NDArray[Any]) -> tuple[list[Pile], NDArra
     unique, of_incident, counts = np.unique(place, axis=1, return_inverse=True, return_counts=True)
     fullest = np.argsort(-counts, kind="stable")
     marked = np.zeros(len(counts), bool)
-    enough = max(MIN_INCIDENTS, PILE_SHARE * len(place[0]))
-    # From the least full candidate up: each is judged against what is left below it.
-    candidates = fullest[counts[fullest] >= enough]
-    for rank in range(len(candidates) - 1, -1, -1):
-        below = fullest[rank + 1 :]
-        ordinary = below[~marked[below]]
-        following = counts[ordinary[0]] if len(ordinary) else 0
-        count = counts[candidates[rank]]
-        stands_out = count >= TIMES_NEXT * following
-        marked[candidates[rank]] = stands_out or count >= CERTAIN_SHARE * len(place[0])
+    marked[fullest] = stand_out(counts[fullest], len(place[0]))
     piles = [
         Pile(int(unique[0, i]), int(unique[1, i]), int(counts[i])) for i in fullest if marked[i]
     ]
     return piles, marked[of_incident.ravel()]
+
+
+def stand_out(counts: NDArray[np.int64], n_incidents: int) -> NDArray[np.bool_]:
+    """(n,) which places are piles.
+
+    Args:
+        counts: (n,) incidents of the fullest places, most first; those with under 0.5 % of all may
+            be left out but for the first of them.
+        n_incidents: of all places.
+    """
+    marked = np.zeros(len(counts), bool)
+    n_candidates = int((counts >= max(MIN_INCIDENTS, PILE_SHARE * n_incidents)).sum())
+    # From the least full candidate up: each is judged against what is left below it.
+    for rank in range(n_candidates - 1, -1, -1):
+        ordinary = counts[rank + 1 :][~marked[rank + 1 :]]
+        following = ordinary[0] if len(ordinary) else 0
+        marked[rank] = (
+            counts[rank] >= TIMES_NEXT * following or counts[rank] >= CERTAIN_SHARE * n_incidents
+        )
+    return marked

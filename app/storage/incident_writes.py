@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -17,6 +17,7 @@ from app.storage.tables import uploads
 
 MERGE_TIMEOUT_S = 900.0
 """One statement of an upload of the largest size allowed."""
+LOCK_WAIT_S = 600
 INGEST_LOCK = 0x686F7469
 IDEMPOTENCY_LOCK = 0x686F746B
 STAGED_COLUMNS = (
@@ -27,7 +28,7 @@ STAGED_COLUMNS = (
     "x_m",
     "y_m",
     "window",
-    "category_key",
+    "category",
     "external_id",
     "source",
     "dedup_key",
@@ -36,8 +37,16 @@ _CREATE_STAGING = text(
     """
     CREATE TEMP TABLE staged_incidents (
         "row" bigint, time_s bigint, longitude float8, latitude float8, x_m real, y_m real,
-        "window" smallint, category_key integer, external_id text, source text, dedup_key uuid
+        "window" smallint, category text, external_id text, source text, dedup_key uuid
     ) ON COMMIT DROP
+    """
+)
+_CREATE_REFUSED = text("CREATE TEMP TABLE refused_rows (digest uuid) ON COMMIT DROP")
+_ADD_CATEGORIES = text(
+    """
+    INSERT INTO categories (region_key, name)
+    SELECT DISTINCT CAST(:region AS integer), category FROM staged_incidents
+    ON CONFLICT DO NOTHING
     """
 )
 # Equal rows of one upload are counted, so that two true incidents at one place and minute stay two;
@@ -45,12 +54,14 @@ _CREATE_STAGING = text(
 _NUMBER_ROWS = text(
     """
     CREATE TEMP TABLE merged_incidents ON COMMIT DROP AS
-    SELECT *, CASE WHEN external_id IS NULL THEN place ELSE 1 END AS occurrence
+    SELECT numbered.*, CASE WHEN external_id IS NULL THEN place ELSE 1 END AS occurrence,
+           categories.key AS category_key
     FROM (
         SELECT *, row_number() OVER (PARTITION BY dedup_key ORDER BY "row") AS place,
                count(*) OVER (PARTITION BY dedup_key) AS copies
         FROM staged_incidents
     ) AS numbered
+    JOIN categories ON categories.region_key = :region AND categories.name = numbered.category
     WHERE external_id IS NULL OR place = copies
     """
 )
@@ -90,6 +101,31 @@ _INSERT = text(
 )
 
 
+_COUNT_REPEATED = text(
+    """
+    SELECT (SELECT count(*) FROM staged_incidents) - count(*) FILTER (WHERE occurrence = 1),
+           (SELECT count(*) - count(DISTINCT digest) FROM refused_rows)
+    FROM merged_incidents
+    """
+)
+_MIDDLE = text(
+    """
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY longitude),
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY latitude)
+    FROM (SELECT longitude, latitude FROM incidents WHERE region_key = :region LIMIT 1000) AS few
+    """
+)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did; `repeated` rows equal an earlier one of their upload, refused ones too."""
+
+    added: int
+    corrected: int
+    repeated: int
+
+
 @dataclass(frozen=True)
 class Upload:
     """A finished upload as it was answered."""
@@ -119,9 +155,11 @@ def find_upload(connection: Connection, region_key: int, idempotency_key: str) -
 
 
 def create_staging(connection: Connection) -> None:
-    """An empty staging table of this transaction."""
+    """Empty staging tables of this transaction, which may wait long for another upload's merge."""
     long_statements(connection, MERGE_TIMEOUT_S)
+    connection.execute(text(f"SET LOCAL lock_timeout = {1000 * LOCK_WAIT_S}"))
     connection.execute(_CREATE_STAGING)
+    connection.execute(_CREATE_REFUSED)
 
 
 def stage(connection: Connection, table: pa.Table) -> None:
@@ -129,14 +167,23 @@ def stage(connection: Connection, table: pa.Table) -> None:
     buffer = BytesIO()
     options = pa_csv.WriteOptions(include_header=False)
     pa_csv.write_csv(table.select(list(STAGED_COLUMNS)), buffer, options)
+    _copy_in(connection, "COPY staged_incidents FROM STDIN (FORMAT csv)", buffer.getbuffer())
+
+
+def note_refused(connection: Connection, digests: Iterable[str]) -> None:
+    """Keep 32 hex digits of each refused row for the transaction, to count those that repeat."""
+    lines = "".join(f"{digest}\n" for digest in digests).encode()
+    _copy_in(connection, "COPY refused_rows FROM STDIN", lines)
+
+
+def _copy_in(connection: Connection, statement: str, content: bytes | memoryview) -> None:
     driver: Any = connection.connection.driver_connection
-    statement = "COPY staged_incidents FROM STDIN (FORMAT csv)"
     with translated(), driver.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(buffer.getbuffer())
+        copy.write(content)
 
 
-def merge(connection: Connection, region_key: int, upload_id: int) -> tuple[int, int]:
-    """Move staged rows to the incidents; returns how many were (new, corrected).
+def merge(connection: Connection, region_key: int, upload_id: int) -> Merged:
+    """Move staged rows to the incidents.
 
     One merge per region at a time: concurrent uploads of the same rows neither deadlock nor add twice.
     """
@@ -144,12 +191,21 @@ def merge(connection: Connection, region_key: int, upload_id: int) -> tuple[int,
         text("SELECT pg_advisory_xact_lock(:lock, :region)"),
         {"lock": INGEST_LOCK, "region": region_key},
     )
-    connection.execute(_NUMBER_ROWS)
+    of_region = {"region": region_key}
+    connection.execute(_ADD_CATEGORIES, of_region)
+    connection.execute(_NUMBER_ROWS, of_region)
     values = {"region": region_key, "upload": upload_id}
-    connection.execute(_KEEP_HISTORY, {"region": region_key})
+    connection.execute(_KEEP_HISTORY, of_region)
     corrected = connection.execute(_CORRECT, values).rowcount
     added = connection.execute(_INSERT, values).rowcount
-    return added, corrected
+    accepted_again, refused_again = connection.execute(_COUNT_REPEATED).one()
+    return Merged(added, corrected, accepted_again + refused_again)
+
+
+def middle_of(connection: Connection, region_key: int) -> tuple[float, float] | None:
+    """Median longitude and latitude of some of a region's incidents; None without any."""
+    longitude, latitude = connection.execute(_MIDDLE, {"region": region_key}).one()
+    return None if longitude is None else (float(longitude), float(latitude))
 
 
 def begin_upload(
@@ -168,11 +224,15 @@ def begin_upload(
 
 
 def end_upload(
-    connection: Connection, upload_id: int, body_sha256: str, summary: Mapping[str, Any]
+    connection: Connection,
+    upload_id: int,
+    body_sha256: str,
+    summary: Mapping[str, Any],
+    report: Mapping[str, Any],
 ) -> None:
-    """Keep what the caller is told."""
+    """Keep what the caller is told, and what the data report tells besides."""
     connection.execute(
         uploads.update()
         .where(uploads.c.id == upload_id)
-        .values(body_sha256=body_sha256, summary=dict(summary))
+        .values(body_sha256=body_sha256, summary=dict(summary), report=dict(report))
     )

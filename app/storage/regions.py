@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,11 +121,13 @@ def list_regions(connection: Connection) -> list[Region]:
     return [_as_region(row) for row in connection.execute(select(regions).order_by(regions.c.id))]
 
 
-def set_crs(connection: Connection, region_key: int, crs: str) -> None:
-    """Keep the CRS chosen from the first incidents; one chosen earlier stays."""
+def set_crs(connection: Connection, region_key: int, crs: str) -> str:
+    """Keep the CRS chosen from the first incidents; one chosen earlier stays and is returned."""
     connection.execute(
         update(regions).where(regions.c.key == region_key, regions.c.crs.is_(None)).values(crs=crs)
     )
+    kept = select(regions.c.crs).where(regions.c.key == region_key)
+    return str(connection.execute(kept).scalar_one())
 
 
 def set_boundary(
@@ -185,13 +187,3 @@ def categories_of(connection: Connection, region_key: int) -> dict[int, str]:
         .order_by(categories.c.name)
     )
     return {int(key): str(name) for key, name in rows}
-
-
-def ensure_categories(
-    connection: Connection, region_key: int, names: Iterable[str]
-) -> dict[str, int]:
-    """Name -> key, adding the names that are new."""
-    rows = [{"region_key": region_key, "name": name} for name in sorted(set(names))]
-    if rows:
-        connection.execute(insert(categories).on_conflict_do_nothing(), rows)
-    return {name: key for key, name in categories_of(connection, region_key).items()}

@@ -15,7 +15,8 @@ from app.config import Settings
 from app.domain.errors import HotslotError, SourceFailed, Unavailable
 from app.domain.sources import SourceSpec
 from app.services.erase import erase_within
-from app.services.ingest import IngestSummary, UploadSource, ingest_within
+from app.services.ingest import UploadSource, ingest_within
+from app.services.ingest_upload import IngestSummary
 from app.services.sync.arcgis import arcgis_pages
 from app.services.sync.archives import archive_pages
 from app.services.sync.ckan import ckan_pages

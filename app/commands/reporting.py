@@ -1,0 +1,60 @@
+"""`hotslot data-report REGION`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from app.commands.common import opened, results
+from app.config import Settings
+from app.domain.errors import InvalidInput
+from app.services.data_report import data_report
+from app.services.data_report_page import data_report_page
+from app.services.data_report_plots import data_report_plot
+
+PICTURES = (".png", ".svg")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("data-report")(report)
+
+
+def report(
+    region: str,
+    upload: Annotated[int | None, typer.Option(help="Only this upload.", min=1)] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="All of it as one HTML page.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Its picture, .png or .svg.")
+    ] = None,
+) -> None:
+    """Tell what is in a region's data: accepted, repeated, rejected, odd times and places."""
+    if output is not None and output.suffix.lower() not in PICTURES:
+        raise InvalidInput("a picture is a .png or .svg file", field="output")
+    with opened(Settings()) as engine:
+        found = data_report(engine, region, upload)
+    if json_file is not None:
+        json_file.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    if html is not None:
+        html.write_text(data_report_page(found), encoding="utf-8")
+    if output is not None:
+        output.write_bytes(data_report_plot(found, output.suffix.lower()[1:]))
+    _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    uploads = found["uploads"]
+    table = Table(title=f"{found['region']}: {found['incidents']['n']:,} incidents")
+    for name in ("received", "accepted", "corrected", "duplicates", "rejected"):
+        table.add_column(name, justify="right")
+    names = [str(column.header) for column in table.columns]
+    table.add_row(*(f"{uploads[name]:,}" for name in names))
+    console = results()
+    console.print(table)
+    for sentence in found["findings"] or ["Nothing stands out."]:
+        console.print(f"- {sentence}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,218 @@
+"""One upload under way: its blocks are judged and staged, its counts kept, its rows merged at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from sqlalchemy import Connection
+
+from app.config import Settings
+from app.domain.far_places import FarCheck
+from app.domain.incident_rules import MARGIN_M, ParsedBlock, RowErrors, dedup_keys, parse_block
+from app.domain.personal import personal_warning
+from app.domain.raw_columns import contract_columns
+from app.domain.study_area import (
+    MAX_EXTENT_DEG,
+    StudyArea,
+    choose_crs,
+    study_area_from_geojson,
+    to_metres,
+)
+from app.domain.windows import windows_of
+from app.services.ingest_readers import Block
+from app.storage import audit
+from app.storage import incident_writes as writes
+from app.storage.regions import Region, set_crs
+
+SWAPPED_WARNING_SHARE = 0.5
+
+
+@dataclass
+class IngestSummary:
+    """What became of an upload; received = accepted + duplicates + rejected."""
+
+    received: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    corrected: int = 0
+    rejected_by_code: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    upload_id: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As answered and as kept."""
+        return asdict(self)
+
+
+class Upload:
+    """Validates blocks, stages their rows, merges at the end; all in the connection's transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        region: Region,
+        idempotency_key: str | None,
+        source: str | None,
+        settings: Settings,
+    ) -> None:
+        self.connection = connection
+        self.region = region
+        self.settings = settings
+        self.summary = IngestSummary()
+        self.codes: Counter[str] = Counter()
+        self.implausible_years: Counter[str] = Counter()
+        self.personal: tuple[str, ...] = ()
+        self.crs = region.crs
+        self.area = _given_area(region)
+        self.distances = FarCheck(_middle(connection, region))
+        self.upload_id = writes.begin_upload(connection, region.key, idempotency_key, source)
+        writes.create_staging(connection)
+
+    def add(self, block: Block) -> None:
+        """Validate a block and stage its good rows."""
+        self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
+        errors = RowErrors(block.n_rows)
+        for place, message in block.broken.items():
+            errors.bad[place] = True
+            errors.reasons[place] = ("", "unreadable_row", message)
+        parsed = parse_block(
+            contract_columns(block.columns, block.plan, self.region.timezone),
+            block.n_rows,
+            timezone=self.region.timezone,
+            now_s=int(time.time()),
+            area=self.area,
+            errors=errors,
+        )
+        table = self._staged(parsed, errors) if len(parsed.row) else None
+        self._note(errors, block)
+        if table is not None:
+            writes.stage(self.connection, table)
+
+    def _staged(self, parsed: ParsedBlock, errors: RowErrors) -> pa.Table:
+        if self.crs is None:
+            self.crs = set_crs(self.connection, self.region.key, _crs_of(parsed))
+        x_m, y_m = to_metres(parsed.longitude, parsed.latitude, self.crs)
+        # Far from a region without a boundary the projection may have no answer.
+        finite = np.isfinite(x_m) & np.isfinite(y_m)
+        unplaced = np.zeros(errors.n, bool)
+        unplaced[parsed.row[~finite]] = True
+        errors.add(unplaced, "longitude", "out_of_range", "too far from the region to be projected")
+        if self.area is None:
+            self.distances.note(parsed.longitude[finite], parsed.latitude[finite])
+        table = pa.table(
+            {
+                "row": parsed.row + self.summary.received,
+                "time_s": parsed.time_s,
+                "longitude": parsed.longitude,
+                "latitude": parsed.latitude,
+                "x_m": x_m.astype(np.float32),
+                "y_m": y_m.astype(np.float32),
+                "window": windows_of(parsed.time_s, self.region.timezone),
+                "category": pa.array(parsed.category, pa.string()),
+                "external_id": pa.array(parsed.external_id, pa.string()),
+                "source": pa.array(parsed.source, pa.string()),
+                "dedup_key": pa.array(dedup_keys(parsed).astype(str), pa.string()),
+            }
+        )
+        return table if finite.all() else table.filter(pa.array(finite))
+
+    def _note(self, errors: RowErrors, block: Block) -> None:
+        summary = self.summary
+        for place in sorted(errors.reasons):
+            column, code, message = errors.reasons[place]
+            self.codes[code] += 1
+            if len(summary.errors) < self.settings.max_errors_echoed:
+                row = summary.received + place + 1
+                summary.errors.append(
+                    {"row": row, "field": column, "code": code, "message": message}
+                )
+        self.implausible_years += errors.implausible_years
+        refused = sorted(errors.reasons.keys() - block.broken.keys())
+        if refused:
+            writes.note_refused(self.connection, _digests(block, refused))
+        summary.received += block.n_rows
+        summary.rejected += len(errors.reasons)
+
+    def finish(self, body_sha256: str) -> IngestSummary:
+        """Merge the staged rows and keep the summary, in the same transaction."""
+        summary = self.summary
+        merged = writes.merge(self.connection, self.region.key, self.upload_id)
+        summary.accepted = merged.added + merged.corrected
+        summary.corrected = merged.corrected
+        summary.duplicates = summary.received - summary.rejected - summary.accepted
+        summary.rejected_by_code = dict(sorted(self.codes.items()))
+        summary.upload_id = self.upload_id
+        summary.warnings = self._warnings()
+        report = {
+            "repeated_rows": merged.repeated,
+            "implausible_years": dict(sorted(self.implausible_years.items())),
+            "far_rows": self.distances.n_far,
+            "swapped_rows": self.distances.n_swapped + self.codes["looks_swapped"],
+        }
+        writes.end_upload(self.connection, self.upload_id, body_sha256, summary.to_json(), report)
+        audit.record(
+            self.connection,
+            "ingest",
+            chain=self.region.id,
+            upload=self.upload_id,
+            body_sha256=body_sha256,
+            received=summary.received,
+            accepted=summary.accepted,
+        )
+        return summary
+
+    def _warnings(self) -> list[str]:
+        swapped = self.codes["looks_swapped"] + self.distances.n_swapped
+        warnings = []
+        if swapped > SWAPPED_WARNING_SHARE * self.summary.received:
+            warnings.append("longitude and latitude look swapped in most rows")
+        elif swapped:
+            warnings.append(f"longitude and latitude look swapped in {swapped} rows")
+        if self.codes["outside_study_area"]:
+            warnings.append(
+                f"{self.codes['outside_study_area']} rows lie over 1 km outside the study area"
+            )
+        if self.distances.n_far:
+            warnings.append(
+                f"{self.distances.n_far} rows lie over {MAX_EXTENT_DEG:g} degrees from the others"
+            )
+        if self.personal:
+            warnings.append(personal_warning(self.personal))
+        return warnings
+
+
+def _crs_of(parsed: ParsedBlock) -> str:
+    return choose_crs(float(np.median(parsed.longitude)), float(np.median(parsed.latitude)))
+
+
+def _digests(block: Block, rows: list[int]) -> Iterator[str]:
+    """32 hex digits of what stands in each of these rows."""
+    for row in rows:
+        text = repr([values[row] for values in block.columns.values()])
+        yield hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _middle(connection: Connection, region: Region) -> tuple[float, float] | None:
+    """About where a region lies, in degrees, where that is known."""
+    if region.boundary is None:
+        return writes.middle_of(connection, region.key)
+    centre = shapely.from_geojson(json.dumps(region.boundary)).centroid
+    return float(centre.x), float(centre.y)
+
+
+def _given_area(region: Region) -> StudyArea | None:
+    """The caller's boundary with a margin; one derived from incidents must not refuse later ones."""
+    if region.boundary is None or region.boundary_derived:
+        return None
+    return study_area_from_geojson(region.boundary, region.crs).grown(MARGIN_M)
