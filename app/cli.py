@@ -13,6 +13,7 @@ from app.commands import (
     data,
     demo,
     forecasting,
+    operations,
     paper,
     reporting,
     service,
@@ -37,6 +38,7 @@ data.add_to(app, region_app)
 syncing.add_to(app)
 reporting.add_to(app)
 training.add_to(app)
+operations.add_to(app)
 forecasting.add_to(app)
 backtesting.add_to(app)
 paper.add_to(app)

@@ -115,3 +115,5 @@ class Settings(BaseSettings):
     sync_max_archive_bytes: int = 4 << 30
     sync_tick_s: float = 30.0
     """How often a worker looks for sources that are due."""
+    schedule_tick_s: float = 15.0
+    """How often a worker looks for trainings that are due."""

@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 
 from app.commands.common import console, opened, parse_time, progress_of
+from app.commands.operations import train_due
 from app.config import Settings
+from app.domain.errors import InvalidInput
 from app.services.jobs import run_now
 from app.services.train import TrainingRequest
 from app.storage.regions import get_region
@@ -22,15 +24,21 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    region: str,
+    region: Annotated[str | None, typer.Argument(help="Region to train.")] = None,
     model: Annotated[str, typer.Option(help="Model to train.")] = "stack",
     until: Annotated[str | None, typer.Option(help="Train only on incidents before it.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     validate: Annotated[bool, typer.Option(help="Score on the last 28 days first.")] = True,
+    due: Annotated[bool, typer.Option(help="Train what schedules ask for now instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
 ) -> None:
     """Train a model in this process and register it."""
     settings = Settings()
+    if due == (region is not None):
+        raise InvalidInput("give a region, or --due", field="region")
+    if region is None:
+        tell_due(train_due(settings), as_json)
+        return
     with opened(settings) as engine:
         with engine.connect() as connection:
             timezone = get_region(connection, region).timezone
@@ -48,6 +56,19 @@ def train(
         Console().print(f"{run.model_version}: {run.message}", highlight=False)
     if run.status != "succeeded":
         console.print(f"[red]error[/red] {run.message}", highlight=False)
+        raise typer.Exit(1)
+
+
+def tell_due(runs: list[Run], as_json: bool) -> None:
+    """What became of the trainings that were due; status 1 when one failed."""
+    if as_json:
+        typer.echo(orjson.dumps([run_json(r) for r in runs], option=orjson.OPT_INDENT_2).decode())
+    else:
+        for run in runs:
+            Console().print(f"{run.status}: {run.model_version or run.id}: {run.message}")
+        if not runs:
+            console.print("nothing is due")
+    if any(run.status != "succeeded" for run in runs):
         raise typer.Exit(1)
 
 

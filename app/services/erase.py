@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.domain.errors import NotFound
-from app.services.train import TRAIN_LOCK, TrainingRequest, queue_training
+from app.services.register import TRAIN_LOCK
+from app.services.train import TrainingRequest, queue_training
 from app.storage import audit, registry
 from app.storage import erasures as store
 from app.storage.database import transaction_lock

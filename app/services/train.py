@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import torch
 from sqlalchemy import Connection, Engine
 
@@ -17,23 +16,17 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.services.device import choose_device, choose_threads
 from app.services.memorisation import memorisation_report
+from app.services.register import Fitted, register
 from app.services.slots import fit_counts
-from app.services.training_data import TrainingData, load_training_data
-from app.services.training_facts import data_facts, probability_tables, provenance
-from app.services.validate import Validation, validate_model
-from app.storage import audit, registry
-from app.storage.artifacts import pack, store_artifact
-from app.storage.database import transaction_lock
-from app.storage.erasures import mark_if_late, marked_versions
-from app.storage.queue import TRAIN_TASK, defer_job
+from app.services.training_data import load_training_data
+from app.services.training_facts import data_facts
+from app.services.validate import validate_model
+from app.storage import audit
+from app.storage.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job
 from app.storage.regions import get_region
-from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
-from app.storage.stored_grids import store_grid
-from models.base import DensityModel, FitContext
+from app.storage.runs import Run, create_run, get_run, request_cancel, set_job
+from models.base import FitContext
 from models.catalog import MODEL_NAMES, create_model
-
-TRAIN_LOCK = 0x686F7473
-"""First half of the advisory lock that lets one training per region write at a time."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +79,24 @@ def request_training(
     """
     request.checked()
     with engine.begin() as connection:
-        region = get_region(connection, region_id)
-        return queue_training(connection, region.key, request)
+        return queue_training(connection, get_region(connection, region_id).key, request)
 
 
-def queue_training(connection: Connection, region_key: int, request: TrainingRequest) -> Run:
-    """A run and its job, in the caller's transaction."""
+def queue_training(
+    connection: Connection,
+    region_key: int,
+    request: TrainingRequest,
+    priority: int = TRAIN_PRIORITY,
+) -> Run:
+    """A run's row and its job in the caller's transaction; one of a region runs at a time."""
     run = create_run(connection, "train", region_key, request.to_json())
-    job_id = defer_job(connection, TRAIN_TASK, {"run_id": str(run.id)}, lock=f"train:{region_key}")
+    job_id = defer_job(
+        connection,
+        TRAIN_TASK,
+        {"run_id": str(run.id)},
+        lock=f"train:{region_key}",
+        priority=priority,
+    )
     set_job(connection, "train", run.id, job_id)
     audit.record_for(connection, "training.requested", region_key, run=str(run.id), **run.request)
     return run
@@ -129,7 +132,7 @@ def execute_training(
         FitCancelled, TooFewIncidents, NotReady, Unavailable, Superseded: see `jobs.run_claimed`.
     """
     request = TrainingRequest.from_json(run.request)
-    started = time.perf_counter()
+    clock = StepClock()
     progress(0.0, "reading incidents")
     data = load_training_data(
         engine, run.region_key, request.categories, request.until, by_policy=True
@@ -147,153 +150,39 @@ def execute_training(
         cancelled=cancelled,
     )
     torch.set_num_threads(context.n_threads)
+    clock.done("read")
     validation = None
     fit_from = 0.05
     if request.validate:
         validation = validate_model(engine, data, request.model, context.part(0.05, 0.5))
         fit_from = 0.5
+    clock.done("validate")
     model = create_model(request.model).fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
+    clock.done("fit")
     context.report(0.92, "looking for memorised places")
     memorisation = memorisation_report(data, model, context.seed)
     context.report(0.93, "fitting counts")
     counts = fit_counts(data).state()
+    clock.done("counts")
     context.report(0.96, "registering")
     told = {**model.report(), **data_facts(data), "memorisation": memorisation}
-    fitted = _Fitted(model, counts, told)
-    _register(engine, run, request, data, fitted, validation, context, started)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A fitted density, the count model's parameters, and what is told of both."""
-
-    model: DensityModel
-    counts: dict[str, Any]
-    report: dict[str, Any]
-
-
-def _register(
-    engine: Engine,
-    run: Run,
-    request: TrainingRequest,
-    data: TrainingData,
-    fitted: _Fitted,
-    validation: Validation | None,
-    context: FitContext,
-    started: float,
-) -> None:
-    model = fitted.model
-    tables = probability_tables(model)
-    content, sha256 = pack(
-        {
-            "model": model.name,
-            "data_hash": data.data_hash,
-            "cutoff_s": data.cutoff_s,
-            "seed": context.seed,
-            "request": request.to_json(),
-        },
-        {
-            **{f"probability.{code}": t.astype(np.float32) for code, t in tables.items()},
-            **dict(model.tensors()),
-        },
+    fitted = Fitted(
+        request.to_json(), data, model, counts, told, validation, context, clock.steps_s
     )
-    cutoff = datetime.fromtimestamp(data.cutoff_s, UTC)
-    with engine.begin() as connection:
-        transaction_lock(connection, TRAIN_LOCK, run.region_key)
-        store_artifact(connection, content, sha256)
-        grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
-        version = registry.register_version(
-            connection,
-            registry.NewVersion(
-                region_key=run.region_key,
-                version=f"{model.name}-{cutoff:%Y%m%dT%H%M%SZ}-{sha256[:10]}",
-                model=model.name,
-                artifact_sha256=sha256,
-                grid_sha256=grid_sha256,
-                run_id=run.id,
-                data_hash=data.data_hash,
-                n_incidents=len(data.incidents),
-                cutoff=cutoff,
-                seed=context.seed,
-                categories=data.categories,
-                settings=request.to_json(),
-                provenance=provenance(context, started),
-                report=fitted.report,
-                scores=validation.scores if validation else {},
-                counts=fitted.counts,
-                gate={},
-            ),
-            tables,
-        )
-        mark_if_late(connection, run.region_key, version.version, run.id)
-        promoted, reason = _promote_if_due(connection, version, request, validation)
-        metrics = {
-            "n_incidents": len(data.incidents),
-            "seconds": round(time.perf_counter() - started, 1),
-            "promoted": promoted,
-            "reason": reason,
-            "scores": version.scores,
-        }
-        message = f"{'promoted' if promoted else 'kept as challenger'}: {reason}"
-        finish_run(
-            connection,
-            "train",
-            run,
-            "succeeded",
-            message,
-            model_version=version.version,
-            metrics=metrics,
-        )
-        audit.record_for(
-            connection,
-            "training.finished",
-            run.region_key,
-            actor=f"run:{run.id}",
-            version=version.version,
-            promoted=promoted,
-            reason=reason,
-        )
+    register(engine, run, fitted)
 
 
-def _promote_if_due(
-    connection: Connection,
-    version: registry.VersionRecord,
-    request: TrainingRequest,
-    validation: Validation | None,
-) -> tuple[bool, str]:
-    """Whether the version became champion, and why (not)."""
-    current = registry.champion(connection, version.region_key)
-    if current is None:
-        registry.promote(connection, version.region_key, version.version, "first version", 0)
-        return True, "first version of this region"
-    if current.version == version.version:
-        return True, "this version is the champion already"
-    champion = registry.get_version(connection, version.region_key, current.version)
-    if _replaces_erased(connection, version, champion):
-        reason = "the champion had learnt from incidents that are erased"
-        registry.promote(connection, version.region_key, version.version, reason, current.revision)
-        return True, reason
-    if request.categories is not None:
-        return False, "trained on some categories only"
-    if version.cutoff < champion.cutoff:
-        return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
-    if validation is None:
-        return False, "not validated"
-    decision = validation.decision
-    if decision.promote:
-        registry.promote(
-            connection, version.region_key, version.version, decision.reason, current.revision
-        )
-    return decision.promote, decision.reason
+class StepClock:
+    """How long each step took."""
 
+    def __init__(self) -> None:
+        self.steps_s: dict[str, float] = {}
+        self._since = time.perf_counter()
 
-def _replaces_erased(
-    connection: Connection, version: registry.VersionRecord, champion: registry.VersionRecord
-) -> bool:
-    """Whether this is the champion's own training, repeated without what was erased."""
-    if champion.version not in marked_versions(connection, version.region_key):
-        return False
-    same = ("model", "categories", "until")
-    return all(version.settings.get(k) == champion.settings.get(k) for k in same)
+    def done(self, step: str) -> None:
+        """The step that began when the one before was done."""
+        now = time.perf_counter()
+        self.steps_s[step] = now - self._since
+        self._since = now

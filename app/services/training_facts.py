@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
-import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version as package_version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from app.domain.learning_policy import patrol_categories
 from app.services.training_data import TrainingData
 from app.storage import registry
 from models.base import DensityModel, FitContext
+
+LIBRARIES = ("hotslot", "torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
+CODE_FOLDERS = ("app", "models")
 
 
 def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
@@ -38,15 +45,29 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
     }
 
 
-def provenance(context: FitContext, started: float) -> dict[str, Any]:
-    """Where and with what a version was made."""
-    libraries = ("hotslot", "torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
+def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[str, Any]:
+    """Where and with what a version was made; `durations_s` by step of the training."""
+    cuda = context.device == "cuda"
     return {
         "created_at": datetime.now(UTC).isoformat(),
-        "seconds": round(time.perf_counter() - started, 1),
+        "seconds": round(sum(durations_s.values()), 1),
+        "durations_s": {name: round(s, 2) for name, s in durations_s.items()},
         "device": context.device,
+        "device_name": torch.cuda.get_device_name() if cuda else platform.processor(),
         "n_threads": context.n_threads,
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "libraries": {name: package_version(name) for name in libraries},
+        "code_sha256": code_sha256(),
+        "libraries": {name: package_version(name) for name in LIBRARIES},
     }
+
+
+@cache
+def code_sha256() -> str:
+    """Hash of hotslot's own source files: tells two builds of one version number apart."""
+    root = Path(__file__).resolve().parents[2]
+    digest = hashlib.sha256()
+    for folder in CODE_FOLDERS:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -15,7 +15,14 @@ from sqlalchemy import Connection, text
 TRAIN_TASK = "hotslot.train"
 BACKTEST_TASK = "hotslot.backtest"
 SYNC_TASK = "hotslot.sync"
+MAINTENANCE_TASK = "hotslot.maintenance"
 TASK_QUEUE = "hotslot"
+MAINTENANCE_QUEUE = "hotslot-maintenance"
+"""Of its own, so that upkeep never waits for a training to end."""
+TRAIN_PRIORITY = 0
+BACKTEST_PRIORITY = -1
+SCHEDULED_PRIORITY = -10
+"""People who wait go before the clock."""
 
 _DEFER = text(
     """

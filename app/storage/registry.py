@@ -18,7 +18,7 @@ from app.storage import audit
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.soundness import check_artifact, check_rows, row_digest
 from app.storage.stored_grids import load_grid
-from app.storage.tables import champions, forecast_grids, model_versions, promotions
+from app.storage.tables import champions, forecast_grids, incidents, model_versions, promotions
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
@@ -173,10 +173,12 @@ def promote(
     version: str,
     reason: str,
     expected_revision: int | None = None,
+    action: str = "promoted",
 ) -> Champion:
     """Make a version the champion by compare-and-set on the champion's revision.
 
     Args:
+        action: promoted, or rolled_back (see `promotions.roll_back`).
         expected_revision: the revision that the caller saw (0: no champion); None takes the
             present one.
 
@@ -210,6 +212,10 @@ def promote(
             version=version,
             previous_version=current.version if current else None,
             reason=reason,
+            action=action,
+            data_until=select(func.max(incidents.c.occurred_at))
+            .where(incidents.c.region_key == region_key)
+            .scalar_subquery(),
         )
     )
     audit.record_for(

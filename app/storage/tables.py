@@ -248,7 +248,11 @@ promotions = Table(
     Column("version", Text, nullable=False),
     Column("previous_version", Text),
     Column("reason", Text, nullable=False),
+    Column("action", Text, nullable=False, server_default=text("'promoted'")),
+    # The last incident known then; what came later judges the promotion.
+    Column("data_until", DateTime(timezone=True)),
     _created(),
+    CheckConstraint("action IN ('promoted', 'rolled_back')", name="action"),
 )
 
 backtests = Table(

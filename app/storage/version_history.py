@@ -80,6 +80,20 @@ def earlier_champions(
     return [registry.get_version(connection, champion.region_key, v) for v in versions]
 
 
+def newest_version(connection: Connection, region_key: int) -> registry.VersionRecord | None:
+    """The version of all categories whose data end last, whatever its model."""
+    version = connection.scalar(
+        select(model_versions.c.version)
+        .where(
+            model_versions.c.region_key == region_key,
+            func.jsonb_typeof(model_versions.c.settings["categories"]).is_distinct_from("array"),
+        )
+        .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
+        .limit(1)
+    )
+    return None if version is None else registry.get_version(connection, region_key, version)
+
+
 def arrived_since(
     connection: Connection, region_key: int, since: datetime, without: Sequence[str] = ()
 ) -> tuple[int, datetime | None]:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import TASK_QUEUE
+from app.worker.schedule_tick import queue_due_trainings
 from app.worker.sync_tick import queue_due_syncs
 from app.worker.tasks import build_app
 
@@ -48,6 +49,7 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
         beside = [
             asyncio.create_task(_sweep(app, settings)),
             asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
+            asyncio.create_task(queue_due_trainings(engine, settings.schedule_tick_s)),
         ]
         try:
             await app.run_worker_async(

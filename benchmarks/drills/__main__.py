@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cities import machine
-from benchmarks.drills import abuse, jobs, uploads
+from benchmarks.drills import abuse, jobs, operations, uploads
 
-ALL = (*uploads.DRILLS, *jobs.DRILLS, *abuse.DRILLS)
+ALL = (*uploads.DRILLS, *jobs.DRILLS, *abuse.DRILLS, *operations.DRILLS)
 
 
 def main(names: list[str]) -> int:

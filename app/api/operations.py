@@ -1,0 +1,89 @@
+"""`/v1/regions/{region}`: schedule, rollback."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.rules import allow
+from app.api.state import ApiState, State
+from app.domain.access import Role
+from app.services.schedule import (
+    ScheduleRequest,
+    remove_schedule,
+    set_schedule,
+    show_schedule,
+)
+from app.storage.promotions import roll_back
+from app.storage.regions import get_region
+from app.storage.schedules import database_clock
+
+router = APIRouter(prefix="/v1/regions/{region}", tags=["operations"])
+
+
+class NewSchedule(BaseModel):
+    """When to train; any cause that is given makes a tick."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"model": "maf", "cron": "15 3 * * MON", "on_drift": True}]
+        },
+    )
+
+    model: Annotated[str, Field(max_length=64)] = "stack"
+    cron: Annotated[
+        str | None,
+        Field(max_length=200, description="Five fields, in the region's time zone"),
+    ] = None
+    new_incidents: Annotated[
+        int | None, Field(ge=1, le=10**9, description="Incidents since the newest version's cutoff")
+    ] = None
+    new_share: Annotated[
+        float | None,
+        Field(
+            ge=0.001, le=100, allow_inf_nan=False, description="The same, as a share of its data"
+        ),
+    ] = None
+    on_drift: Annotated[bool, Field(description="Also when an alarm is raised")] = False
+
+
+def _now(state: ApiState) -> Any:
+    with state.engine.connect() as connection:
+        return database_clock(connection)
+
+
+@router.put("/schedule")
+@allow(Role.TRAINER)
+def put_schedule(state: State, region: str, new: NewSchedule) -> dict[str, Any]:
+    """Train the region by itself from now on; replaces the schedule before."""
+    request = ScheduleRequest(**new.model_dump())
+    return set_schedule(state.engine, region, request, _now(state))
+
+
+@router.get("/schedule")
+@allow(Role.READER)
+def schedule(state: State, region: str) -> dict[str, Any]:
+    """The region's schedule, its next tick by the clock and its last ticks."""
+    return show_schedule(state.engine, region, _now(state))
+
+
+@router.delete("/schedule", status_code=204)
+@allow(Role.TRAINER)
+def delete_schedule(state: State, region: str) -> Response:
+    """Train the region only when asked to."""
+    remove_schedule(state.engine, region)
+    return Response(status_code=204)
+
+
+@router.post("/models/rollback")
+@allow(Role.TRAINER)
+def rollback(state: State, region: str) -> dict[str, Any]:
+    """Make the champion's predecessor the champion again."""
+    with state.engine.begin() as connection:
+        key = get_region(connection, region).key
+        champion = roll_back(connection, key, "rolled back by hand")
+    state.forecasts.forget_champion(region)
+    return {"champion": champion.version, "revision": champion.revision}

@@ -1,0 +1,158 @@
+"""`hotslot schedule`, `models`, and `train --due`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+import typer
+from rich.table import Table
+from sqlalchemy import Engine
+
+from app.commands.common import console, opened, results
+from app.config import Settings
+from app.domain.errors import InvalidInput
+from app.services.schedule import (
+    ScheduleRequest,
+    remove_schedule,
+    set_schedule,
+    show_schedule,
+    tick,
+)
+from app.storage import registry
+from app.storage.promotions import roll_back
+from app.storage.regions import get_region
+from app.storage.runs import Run, get_run
+from app.storage.schedules import database_clock
+from app.worker.main import run_worker
+
+POLL_S = 1.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("schedule")(schedule)
+    app.command("models")(models)
+
+
+def schedule(
+    region: str,
+    cron: Annotated[str | None, typer.Option(help="Five fields, in the region's zone.")] = None,
+    new_incidents: Annotated[int | None, typer.Option(help="After so many new incidents.")] = None,
+    new_share: Annotated[float | None, typer.Option(help="After such a share of new data.")] = None,
+    on_drift: Annotated[bool, typer.Option(help="When an alarm is raised.")] = False,
+    model: Annotated[str, typer.Option(help="Model to train.")] = "stack",
+    off: Annotated[bool, typer.Option(help="Remove the schedule.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show or set when a region is trained by itself."""
+    given = cron is not None or new_incidents is not None or new_share is not None or on_drift
+    if given and off:
+        raise InvalidInput("--off goes with no other option", field="off")
+    with opened(Settings()) as engine:
+        with engine.connect() as connection:
+            now = database_clock(connection)
+        if off:
+            remove_schedule(engine, region)
+            console.print(f"{region} has no schedule any more")
+            return
+        if given:
+            request = ScheduleRequest(model, cron, new_incidents, new_share, on_drift)
+            found = set_schedule(engine, region, request, now)
+        else:
+            found = show_schedule(engine, region, now)
+    if as_json:
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    else:
+        results().print(_schedule_table(found))
+
+
+def _schedule_table(found: dict[str, Any]) -> Table:
+    table = Table(title=f"{found['region']}: {found['model']}", show_header=False)
+    causes = {
+        "cron": found["cron"] and f"{found['cron']} ({found['timezone']})",
+        "new incidents": found["new_incidents"],
+        "new share": found["new_share"],
+        "on drift": "yes" if found["on_drift"] else None,
+        "next": found["next_at"],
+    }
+    for name, value in causes.items():
+        if value is not None:
+            table.add_row(name, str(value))
+    for past in found["last_ticks"]:
+        table.add_row(past["at"], f"{past['cause']}: {past['status'] or 'run is gone'}")
+    return table
+
+
+def models(
+    region: str,
+    action: Annotated[str | None, typer.Argument(help="promote or rollback.")] = None,
+    version: Annotated[str | None, typer.Argument(help="The version to promote.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List a region's versions, promote one, or go back to the champion before."""
+    if action not in (None, "promote", "rollback"):
+        raise InvalidInput(f"action is promote or rollback, got {action!r}", field="action")
+    if (action == "promote") != (version is not None):
+        raise InvalidInput("promote needs a version, and nothing else takes one", field="version")
+    with opened(Settings()) as engine, engine.begin() as connection:
+        key = get_region(connection, region).key
+        if action == "rollback":
+            roll_back(connection, key, "rolled back by hand")
+        elif version is not None:
+            registry.promote(connection, key, version, "promoted by hand")
+        champion = registry.champion(connection, key)
+        versions = registry.list_versions(connection, key)
+    rows = [_model_row(v, champion.version if champion else None) for v in versions]
+    if as_json:
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    table = Table(title=f"versions of {region}")
+    for heading in ("", "version", "trained until", "incidents", "log score", "created"):
+        table.add_column(heading)
+    for row in rows:
+        score = row["log_score"]
+        table.add_row(
+            "*" if row["champion"] else "",
+            row["version"],
+            row["trained_until"][:16],
+            str(row["n_incidents"]),
+            "" if score is None else f"{score:.4f}",
+            row["created_at"][:16],
+        )
+    results().print(table)
+
+
+def _model_row(record: registry.VersionRecord, champion: str | None) -> dict[str, Any]:
+    return {
+        "version": record.version,
+        "champion": record.version == champion,
+        "trained_until": record.cutoff.isoformat(),
+        "n_incidents": record.n_incidents,
+        "log_score": record.scores.get("log_score"),
+        "created_at": record.created_at.isoformat(),
+    }
+
+
+def train_due(settings: Settings) -> list[Run]:
+    """Queue what schedules ask for now and work until it is done, alone or beside other workers."""
+    with opened(settings) as engine:
+        with engine.connect() as connection:
+            now = database_clock(connection)
+        started = tick(engine, now)
+        if not started:
+            return []
+        run_worker(settings, wait=False)
+        return [_wait_for(engine, run_id) for run_id in started]
+
+
+def _wait_for(engine: Engine, run_id: UUID) -> Run:
+    """The run once it is finished: another worker may have it."""
+    while True:
+        with engine.connect() as connection:
+            run = get_run(connection, "train", run_id)
+        if run.finished:
+            return run
+        time.sleep(POLL_S)

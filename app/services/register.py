@@ -1,0 +1,165 @@
+"""Registering what a training made: version, artifact, grids, promotion and outcome, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+from app.services.training_data import TrainingData
+from app.services.training_facts import probability_tables, provenance
+from app.services.validate import Validation
+from app.storage import audit, registry
+from app.storage.artifacts import pack, store_artifact
+from app.storage.database import transaction_lock
+from app.storage.erasures import mark_if_late, marked_versions
+from app.storage.retention import hold_unnamed
+from app.storage.runs import Run, finish_run
+from app.storage.stored_grids import store_grid
+from models.base import DensityModel, FitContext
+
+TRAIN_LOCK = 0x686F7473
+"""First half of the advisory lock that lets one training per region write at a time."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that a training made. `request` is the run's, as JSON; `durations_s` by step."""
+
+    request: Mapping[str, Any]
+    data: TrainingData
+    model: DensityModel
+    counts: dict[str, Any]
+    report: dict[str, Any]
+    validation: Validation | None
+    context: FitContext
+    durations_s: Mapping[str, float]
+
+    @property
+    def cutoff(self) -> datetime:
+        """Where the data end."""
+        return datetime.fromtimestamp(self.data.cutoff_s, UTC)
+
+
+def register(engine: Engine, run: Run, fitted: Fitted) -> None:
+    """Keep the version, promote it if it deserves it, and end the run: one transaction.
+
+    Raises:
+        Superseded: another worker has the run now; nothing is kept.
+    """
+    tables = probability_tables(fitted.model)
+    content, sha256 = _artifact(fitted, tables)
+    name = f"{fitted.model.name}-{fitted.cutoff:%Y%m%dT%H%M%SZ}-{sha256[:10]}"
+    with engine.begin() as connection:
+        hold_unnamed(connection)
+        transaction_lock(connection, TRAIN_LOCK, run.region_key)
+        store_artifact(connection, content, sha256)
+        data = fitted.data
+        grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
+        current = registry.champion(connection, run.region_key)
+        promote, reason = _verdict(connection, run.region_key, name, fitted, current)
+        new = _version(run, fitted, name, (sha256, grid_sha256))
+        new.gate.update(promote=promote, reason=reason)
+        registry.register_version(connection, new, tables)
+        mark_if_late(connection, run.region_key, name, run.id)
+        if promote and (current is None or current.version != name):
+            revision = current.revision if current else 0
+            registry.promote(connection, run.region_key, name, reason, revision)
+        metrics = {
+            "n_incidents": len(data.incidents),
+            "seconds": round(sum(fitted.durations_s.values()), 1),
+            "promoted": promote,
+            "reason": reason,
+            "scores": new.scores,
+        }
+        message = f"{'promoted' if promote else 'kept as challenger'}: {reason}"
+        finish_run(
+            connection, "train", run, "succeeded", message, model_version=name, metrics=metrics
+        )
+        audit.record_for(
+            connection,
+            "training.finished",
+            run.region_key,
+            actor=f"run:{run.id}",
+            version=name,
+            promoted=promote,
+            reason=reason,
+        )
+
+
+def _artifact(fitted: Fitted, tables: Mapping[int, NDArray[np.float64]]) -> tuple[bytes, str]:
+    return pack(
+        {
+            "model": fitted.model.name,
+            "data_hash": fitted.data.data_hash,
+            "cutoff_s": fitted.data.cutoff_s,
+            "seed": fitted.context.seed,
+            "request": fitted.request,
+        },
+        {
+            **{f"probability.{code}": t.astype(np.float32) for code, t in tables.items()},
+            **dict(fitted.model.tensors()),
+        },
+    )
+
+
+def _version(run: Run, fitted: Fitted, name: str, stored: tuple[str, str]) -> registry.NewVersion:
+    artifact_sha256, grid_sha256 = stored
+    return registry.NewVersion(
+        region_key=run.region_key,
+        version=name,
+        model=fitted.model.name,
+        artifact_sha256=artifact_sha256,
+        grid_sha256=grid_sha256,
+        run_id=run.id,
+        data_hash=fitted.data.data_hash,
+        n_incidents=len(fitted.data.incidents),
+        cutoff=fitted.cutoff,
+        seed=fitted.context.seed,
+        categories=fitted.data.categories,
+        settings=dict(fitted.request),
+        provenance=provenance(fitted.context, fitted.durations_s),
+        report=fitted.report,
+        scores=fitted.validation.scores if fitted.validation else {},
+        counts=fitted.counts,
+        gate={},
+    )
+
+
+def _verdict(
+    connection: Connection,
+    region_key: int,
+    name: str,
+    fitted: Fitted,
+    current: registry.Champion | None,
+) -> tuple[bool, str]:
+    """Whether the version is to be champion, and why (not)."""
+    if current is None:
+        return True, "first version of this region"
+    if current.version == name:
+        return True, "this version is the champion already"
+    champion = registry.get_version(connection, region_key, current.version)
+    if _replaces_erased(connection, fitted, champion):
+        return True, "the champion had learnt from incidents that are erased"
+    if fitted.request["categories"] is not None:
+        return False, "trained on some categories only"
+    if fitted.cutoff < champion.cutoff:
+        return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
+    if fitted.validation is None:
+        return False, "not validated"
+    return fitted.validation.decision.promote, fitted.validation.decision.reason
+
+
+def _replaces_erased(
+    connection: Connection, fitted: Fitted, champion: registry.VersionRecord
+) -> bool:
+    """Whether this is the champion's own training, repeated without what was erased."""
+    if champion.version not in marked_versions(connection, champion.region_key):
+        return False
+    same = ("model", "categories", "until")
+    return all(fitted.request.get(k) == champion.settings.get(k) for k in same)

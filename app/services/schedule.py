@@ -1,0 +1,239 @@
+"""Schedules: when a region is trained again, and the tick that sees to it.
+
+A tick is taken once whatever happens: its schedule's row is locked, its time is a primary key, and
+a tick older than the newest one is never due, so that downtime is followed by at most one catch-up
+and a clock set back repeats nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from app.domain.cron import check_cron, latest_tick, next_tick
+from app.domain.errors import InvalidInput, NotFound
+from app.services.train import TrainingRequest, queue_training
+from app.storage import audit
+from app.storage import schedules as store
+from app.storage.alarms import open_alarms
+from app.storage.queue import SCHEDULED_PRIORITY
+from app.storage.regions import Region, get_region, get_region_by_key
+from app.storage.schedules import Schedule
+from app.storage.version_history import arrived_since, newest_version
+
+CLOCK_JUMP = timedelta(hours=1)
+"""A tick so far ahead of the clock was taken by a clock that was wrong, and bars no others."""
+TRIGGER_PAUSE = timedelta(hours=1)
+"""Between trainings that data asked for."""
+PAUSE_AFTER_FAILURE = timedelta(days=1)
+DRIFT_PAUSE = timedelta(days=7)
+"""Between trainings that one alarm asks for."""
+MAX_NEW_INCIDENTS = 10**9
+
+
+@dataclass(frozen=True)
+class ScheduleRequest:
+    """What to set; at least one of the causes."""
+
+    model: str = "stack"
+    cron: str | None = None
+    new_incidents: int | None = None
+    new_share: float | None = None
+    on_drift: bool = False
+
+    def checked(self) -> ScheduleRequest:
+        """Itself, the cron expression tidied.
+
+        Raises:
+            InvalidInput: unknown model, wrong expression, a number out of range, no cause.
+        """
+        TrainingRequest(self.model).checked()
+        if self.new_incidents is not None and not 1 <= self.new_incidents <= MAX_NEW_INCIDENTS:
+            raise InvalidInput("new_incidents must be at least 1", field="new_incidents")
+        if self.new_share is not None and not 0.001 <= self.new_share <= 100:
+            raise InvalidInput("new_share must lie within 0.001..100", field="new_share")
+        if not (self.cron or self.new_incidents or self.new_share or self.on_drift):
+            raise InvalidInput(
+                "give at least one of cron, new_incidents, new_share, on_drift", field="cron"
+            )
+        cron = check_cron(self.cron) if self.cron else None
+        return ScheduleRequest(self.model, cron, self.new_incidents, self.new_share, self.on_drift)
+
+
+def set_schedule(
+    engine: Engine, region_id: str, request: ScheduleRequest, now: datetime
+) -> dict[str, Any]:
+    """Keep a region's schedule; ticks before `now` are not made up for.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the request is wrong.
+    """
+    request = request.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        store.put_schedule(
+            connection,
+            Schedule(
+                region.key,
+                request.model,
+                request.cron,
+                request.new_incidents,
+                request.new_share,
+                request.on_drift,
+                counted_from=now,
+            ),
+        )
+        audit.record(connection, "schedule.set", chain=region.id, **asdict(request))
+    return show_schedule(engine, region_id, now)
+
+
+def show_schedule(engine: Engine, region_id: str, now: datetime) -> dict[str, Any]:
+    """A region's schedule, its next tick by the clock and its last ticks.
+
+    Raises:
+        NotFound: no such region, or it has no schedule.
+    """
+    with engine.connect() as connection:
+        region = get_region(connection, region_id)
+        found = store.get_schedule(connection, region.key)
+        if found is None:
+            raise NotFound(f"{region_id} has no schedule", code="no_schedule")
+        ticks = store.latest_ticks(connection, region.key)
+    upcoming = next_tick(found.cron, region.timezone, now) if found.cron else None
+    return {
+        "region": region.id,
+        "model": found.model,
+        "cron": found.cron,
+        "timezone": region.timezone,
+        "new_incidents": found.new_incidents,
+        "new_share": found.new_share,
+        "on_drift": found.on_drift,
+        "next_at": upcoming.isoformat() if upcoming else None,
+        "last_ticks": [
+            {
+                "at": tick.tick_at.isoformat(),
+                "cause": tick.cause,
+                "status": tick.status,
+                "training_run": str(tick.run_id) if tick.run_id else None,
+            }
+            for tick in ticks
+        ],
+    }
+
+
+def remove_schedule(engine: Engine, region_id: str) -> None:
+    """Train the region only when asked to.
+
+    Raises:
+        NotFound: no such region, or it has no schedule.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        if not store.remove_schedule(connection, region.key):
+            raise NotFound(f"{region_id} has no schedule", code="no_schedule")
+        audit.record(connection, "schedule.removed", chain=region.id)
+
+
+def tick(engine: Engine, now: datetime) -> list[UUID]:
+    """Queue what is due now in any region; returns the new runs.
+
+    Any number of schedulers may call it at any time.
+    """
+    with engine.connect() as connection:
+        keys = store.scheduled_regions(connection)
+    runs = []
+    for key in keys:
+        with engine.begin() as connection:
+            run_id = tick_region(connection, key, now)
+        if run_id is not None:
+            runs.append(run_id)
+    return runs
+
+
+def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID | None:
+    """The run that a region's schedule asks for now, queued in the caller's transaction.
+
+    A clock's tick that finds the run of an earlier one still waiting is answered by that one.
+    """
+    schedule = store.lock_schedule(connection, region_key)
+    if schedule is None:
+        return None
+    region = get_region_by_key(connection, region_key)
+    due = _due_by_clock(connection, schedule, region, now)
+    if due is not None:
+        waiting = store.waiting_run(connection, region_key)
+        if waiting is not None:
+            store.record_tick(connection, region_key, due, "cron", waiting)
+            return None
+        return _start(connection, schedule, region, due, "cron")
+    cause = _due_by_data(connection, schedule, now)
+    return None if cause is None else _start(connection, schedule, region, now, cause)
+
+
+def _start(
+    connection: Connection, schedule: Schedule, region: Region, tick_at: datetime, cause: str
+) -> UUID | None:
+    run = queue_training(
+        connection, region.key, TrainingRequest(schedule.model), priority=SCHEDULED_PRIORITY
+    )
+    store.record_tick(connection, region.key, tick_at, cause, run.id)
+    return run.id
+
+
+def _due_by_clock(
+    connection: Connection, schedule: Schedule, region: Region, now: datetime
+) -> datetime | None:
+    """The latest tick of the cron expression, unless it or a later one has been."""
+    if schedule.cron is None:
+        return None
+    latest = latest_tick(schedule.cron, region.timezone, now)
+    if latest is None or latest <= schedule.counted_from:
+        return None
+    newest = store.newest_tick(connection, region.key, now + CLOCK_JUMP, "cron")
+    if newest is not None and newest >= latest:
+        return None
+    return latest
+
+
+def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> str | None:
+    """Why new data or an alarm asks for a training, if one does."""
+    key = schedule.region_key
+    last = next(iter(store.latest_ticks(connection, key, limit=1)), None)
+    if last is not None:
+        pause = PAUSE_AFTER_FAILURE if last.status == "failed" else TRIGGER_PAUSE
+        if now - last.tick_at < pause or store.has_unfinished_run(connection, key):
+            return None
+    if _enough_new(connection, schedule):
+        return "new_incidents" if schedule.new_incidents else "new_share"
+    if schedule.on_drift and _unanswered(connection, key, last.tick_at if last else None, now):
+        return "drift"
+    return None
+
+
+def _enough_new(connection: Connection, schedule: Schedule) -> bool:
+    """Whether so many incidents happened since the newest version's data end."""
+    if schedule.new_incidents is None and schedule.new_share is None:
+        return False
+    newest = newest_version(connection, schedule.region_key)
+    since = newest.cutoff if newest else datetime.min.replace(tzinfo=UTC)
+    left_out = newest.report.get("data", {}).get("excluded_categories", []) if newest else []
+    count, _ = arrived_since(connection, schedule.region_key, since, left_out)
+    if schedule.new_incidents is not None and count >= schedule.new_incidents:
+        return True
+    known = newest.n_incidents if newest else 0
+    return schedule.new_share is not None and count > 0 and count >= schedule.new_share * known
+
+
+def _unanswered(
+    connection: Connection, region_key: int, answered_at: datetime | None, now: datetime
+) -> bool:
+    """Whether an open alarm is younger than the last training, or still open a week after it."""
+    drift = [a for a in open_alarms(connection, region_key) if a.kind != "rollback"]
+    if answered_at is None or now - answered_at >= DRIFT_PAUSE:
+        return bool(drift)
+    return any(alarm.raised_at > answered_at for alarm in drift)

@@ -1,0 +1,79 @@
+"""How a region came to its champion, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from app.domain.errors import Conflict
+from app.storage import registry
+from app.storage.tables import model_versions, promotions
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One change of champion; `data_until` is the last incident that was known then."""
+
+    version: str
+    previous_version: str | None
+    action: str
+    reason: str
+    data_until: datetime | None
+    created_at: datetime
+
+
+def history(connection: Connection, region_key: int) -> list[Promotion]:
+    """All changes of champion, oldest first."""
+    columns = [promotions.c[name] for name in Promotion.__dataclass_fields__]
+    query = select(*columns).where(promotions.c.region_key == region_key).order_by(promotions.c.id)
+    return [Promotion(*row) for row in connection.execute(query)]
+
+
+def line_of(changes: list[Promotion]) -> list[Promotion]:
+    """The promotions that still hold: a rollback takes back the one before it.
+
+    >>> at = datetime(2024, 1, 1)
+    >>> made = [Promotion(v, None, a, "", at, at) for v, a in
+    ...         [("1", "promoted"), ("2", "promoted"), ("1", "rolled_back"), ("3", "promoted")]]
+    >>> [promotion.version for promotion in line_of(made)]
+    ['1', '3']
+    """
+    line: list[Promotion] = []
+    for change in changes:
+        if change.action == "rolled_back":
+            while line and line[-1].version != change.version:
+                line.pop()
+        else:
+            line = [p for p in line if p.version != change.version]
+            line.append(change)
+    return line
+
+
+def line(connection: Connection, region_key: int) -> list[Promotion]:
+    """The promotions that hold and whose versions are still kept; the champion's is the last."""
+    kept = set(
+        connection.scalars(
+            select(model_versions.c.version).where(model_versions.c.region_key == region_key)
+        )
+    )
+    return [p for p in line_of(history(connection, region_key)) if p.version in kept]
+
+
+def roll_back(
+    connection: Connection, region_key: int, reason: str, expected_revision: int | None = None
+) -> registry.Champion:
+    """Make the champion's predecessor the champion again.
+
+    Raises:
+        NotReady: the region has no champion.
+        Conflict: it has no predecessor, or changed meanwhile.
+    """
+    registry.get_version(connection, region_key)
+    held = line(connection, region_key)
+    if len(held) < 2:
+        raise Conflict("there is no earlier champion to go back to", code="no_earlier_champion")
+    return registry.promote(
+        connection, region_key, held[-2].version, reason, expected_revision, "rolled_back"
+    )

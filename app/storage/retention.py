@@ -1,0 +1,74 @@
+"""What is kept of the registry, and what goes.
+
+Kept are the newest versions of each region, its champion, and what was champion not long ago. Bytes
+that no version names any more go with the next collection.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, exists, func, select, text
+
+from app.storage.tables import artifacts, champions, grids, model_versions, promotions
+
+REGISTER_LOCK = 0x686F7472
+"""Shared by those that register versions, taken alone by the one that collects what none names."""
+
+
+def hold_unnamed(connection: Connection) -> None:
+    """Until this transaction ends, collect nothing: it stores bytes that no version names yet."""
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": REGISTER_LOCK})
+
+
+def drop_versions(
+    connection: Connection, region_key: int, keep: int, champion_days: int, now: datetime
+) -> int:
+    """Delete versions beyond retention; returns how many.
+
+    Args:
+        keep: newest versions to keep.
+        champion_days: keep what was champion within so many days before `now`.
+    """
+    mine = model_versions.c.region_key == region_key
+    newest = (
+        select(model_versions.c.version)
+        .where(mine)
+        .order_by(model_versions.c.created_at.desc(), model_versions.c.version)
+        .limit(keep)
+    )
+    current = select(champions.c.version).where(champions.c.region_key == region_key)
+    since = now - timedelta(days=champion_days)
+    # A promotion ends the term of the version before it.
+    lately = (promotions.c.region_key == region_key) & (promotions.c.created_at >= since)
+    been = select(promotions.c.version).where(lately)
+    ended = select(promotions.c.previous_version).where(
+        lately, promotions.c.previous_version.is_not(None)
+    )
+    kept = [newest, current, been, ended]
+    statement = delete(model_versions).where(
+        mine, *(model_versions.c.version.not_in(query) for query in kept)
+    )
+    return connection.execute(statement).rowcount
+
+
+def collect(connection: Connection) -> tuple[int, int]:
+    """Delete artifacts and grids that no version names; returns how many of each.
+
+    Waits for registrations under way; those that follow wait for this transaction.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REGISTER_LOCK})
+    named = exists().where(model_versions.c.artifact_sha256 == artifacts.c.sha256)
+    n_artifacts = connection.execute(delete(artifacts).where(~named)).rowcount
+    used = exists().where(model_versions.c.grid_sha256 == grids.c.sha256)
+    n_grids = connection.execute(delete(grids).where(~used)).rowcount
+    return n_artifacts, n_grids
+
+
+def unnamed(connection: Connection) -> int:
+    """Artifacts and grids that no version names."""
+    named = exists().where(model_versions.c.artifact_sha256 == artifacts.c.sha256)
+    used = exists().where(model_versions.c.grid_sha256 == grids.c.sha256)
+    lost = select(func.count()).select_from(artifacts).where(~named).scalar_subquery()
+    spare = select(func.count()).select_from(grids).where(~used).scalar_subquery()
+    return int(connection.scalar(select(lost + spare)) or 0)

@@ -1,0 +1,163 @@
+"""Promotion, the way back, retention, and bytes that no version names."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.domain.errors import Conflict
+from app.services.jobs import run_now
+from app.services.train import TrainingRequest
+from app.storage import promotions, registry, retention
+from app.storage.regions import get_region
+from benchmarks.drills.operations import store_half_and_die
+
+
+@pytest.fixture(scope="module")
+def versions(engine, settings, town):
+    """Four versions of `town`, oldest data first; the first became champion."""
+    made = []
+    for month in (8, 9, 10, 11):
+        until = datetime(2019, month, 1, tzinfo=UTC)
+        request = TrainingRequest("uniform", until=until, validate=False)
+        run = run_now(engine, settings, town, request, lambda _share, _message: None)
+        assert run.status == "succeeded", run.message
+        made.append(run.model_version)
+    return made
+
+
+@pytest.fixture
+def begun(engine, town, versions):
+    """A connection whose work is undone, and the region's key."""
+    with engine.connect() as connection:
+        yield connection, get_region(connection, town).key
+        connection.rollback()
+
+
+def champion_of(connection, key):
+    return registry.champion(connection, key).version
+
+
+def test_rollback_goes_back_step_by_step(begun, versions):
+    connection, key = begun
+    a, b, c, d = versions
+    for version in (b, c):
+        registry.promote(connection, key, version, "test")
+    for expected in (b, a):
+        promotions.roll_back(connection, key, "test")
+        assert champion_of(connection, key) == expected
+    with pytest.raises(Conflict):
+        promotions.roll_back(connection, key, "test")
+    registry.promote(connection, key, d, "test")
+    promotions.roll_back(connection, key, "test")
+    assert champion_of(connection, key) == a
+    last = promotions.history(connection, key)[-1]
+    assert (last.action, last.previous_version) == ("rolled_back", d)
+    assert last.data_until is not None
+
+
+def test_one_of_two_rollbacks_at_once_wins(engine, town, versions):
+    with engine.begin() as connection:
+        key = get_region(connection, town).key
+        revision = registry.champion(connection, key).revision
+        registry.promote(connection, key, versions[1], "test")
+    outcomes = []
+
+    def back() -> None:
+        try:
+            with engine.begin() as connection:
+                promotions.roll_back(connection, key, "test", revision + 1)
+            outcomes.append("done")
+        except Conflict:
+            outcomes.append("conflict")
+
+    threads = [threading.Thread(target=back) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["conflict"] * 3 + ["done"]
+    with engine.connect() as connection:
+        assert champion_of(connection, key) == versions[0]
+
+
+def test_retention_keeps_champions_and_the_newest(begun, versions):
+    connection, key = begun
+    a, b, c, _ = versions
+    now = datetime.now(UTC)
+    registry.promote(connection, key, b, "test")
+    registry.promote(connection, key, c, "test")
+    connection.execute(
+        text("UPDATE promotions SET created_at = now() - interval '40 days' WHERE version <> :c"),
+        {"c": c},
+    )
+    assert retention.drop_versions(connection, key, 1, 30, now) == 1
+    left = {v.version for v in registry.list_versions(connection, key)}
+    assert left == set(versions) - {a}, "b's term ended today, c is champion, d is the newest"
+    before = retention.unnamed(connection)
+    assert before == 1, "what a named"
+    assert retention.collect(connection)[0] == 1
+    assert retention.unnamed(connection) == 0
+    tables = registry.read_probabilities(connection, key, c, registry.ALL_CATEGORIES, [0])
+    assert abs(tables.sum() - 1) < 1e-6
+
+
+def test_killed_between_artifact_and_registration(engine, settings, town, versions):
+    with engine.connect() as connection:
+        key = get_region(connection, town).key
+        serving = champion_of(connection, key)
+    url = settings.database_url.get_secret_value()
+    assert store_half_and_die(settings.home, url) == -9
+    with engine.begin() as connection:
+        # Also what an older version of hotslot may have left committed goes.
+        connection.execute(
+            text("INSERT INTO artifacts (sha256, content, size_bytes) VALUES ('lost', '', 0)")
+        )
+    with engine.begin() as connection:
+        assert retention.collect(connection) == (1, 0)
+        assert retention.unnamed(connection) == 0
+        assert champion_of(connection, key) == serving
+
+
+def test_collecting_waits_for_a_registration_under_way(engine, versions):
+    collected = threading.Event()
+
+    def collect() -> None:
+        with engine.begin() as connection:
+            retention.collect(connection)
+        collected.set()
+
+    with engine.begin() as connection:
+        retention.hold_unnamed(connection)
+        connection.execute(
+            text("INSERT INTO artifacts (sha256, content, size_bytes) VALUES ('new', '', 0)")
+        )
+        thread = threading.Thread(target=collect)
+        thread.start()
+        assert not collected.wait(0.3)
+    thread.join()
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM artifacts WHERE sha256 = 'new'")) == 0
+
+
+def test_a_version_tells_where_it_comes_from(engine, town, versions):
+    with engine.connect() as connection:
+        key = get_region(connection, town).key
+        record = registry.get_version(connection, key, versions[-1])
+    made = record.provenance
+    assert len(made["code_sha256"]) == 64
+    assert set(made["durations_s"]) == {"read", "validate", "fit", "counts"}
+    assert made["libraries"]["torch"]
+    assert record.cutoff <= datetime(2019, 11, 1, tzinfo=UTC) + timedelta(hours=1)
+    assert record.gate == {"promote": False, "reason": "not validated"}
+
+
+def test_same_data_and_seed_give_the_same_version(engine, settings, town, versions):
+    """M4: the version's name ends in the hash of its artifact."""
+    request = TrainingRequest("maf", until=datetime(2019, 9, 1, tzinfo=UTC), seed=7, validate=False)
+    runs = [run_now(engine, settings, town, request, lambda *_: None) for _ in range(2)]
+    assert runs[0].status == "succeeded", runs[0].message
+    assert runs[0].model_version == runs[1].model_version

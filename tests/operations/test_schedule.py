@@ -1,0 +1,147 @@
+"""When regions are trained by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.domain.cron import check_cron, latest_tick, next_tick
+from app.domain.errors import InvalidInput, NotFound
+from app.services.regions import add_region
+from app.services.schedule import (
+    ScheduleRequest,
+    remove_schedule,
+    set_schedule,
+    show_schedule,
+    tick,
+)
+from app.services.train import TrainingRequest, request_training
+from app.storage.queue import SCHEDULED_PRIORITY
+from benchmarks.drills import operations as drill
+
+NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def clean(engine):
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE regions CASCADE"))
+        connection.execute(text("TRUNCATE procrastinate_jobs CASCADE"))
+    return engine
+
+
+def runs_of(engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.scalars(text("SELECT status FROM training_runs")))
+
+
+def finish_all(engine, status="succeeded") -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE training_runs SET status = :s"), {"s": status})
+
+
+def test_two_schedulers_and_jumping_clocks_queue_one_job_a_tick(clean):
+    drill.prepare(clean)
+    assert drill.misses(clean, 40) == 0
+    with clean.connect() as connection:
+        jobs, priority = connection.execute(
+            text("SELECT count(*), max(priority) FROM procrastinate_jobs")
+        ).one()
+    assert (jobs, priority) == (40, SCHEDULED_PRIORITY)
+
+
+def test_a_tick_by_a_clock_far_ahead_does_not_silence_the_schedule(clean):
+    drill.prepare(clean)
+    tick(clean, drill.START + timedelta(days=400))
+    finish_all(clean)
+    for hours in (1, 2, 3):
+        tick(clean, drill.START + timedelta(hours=hours, seconds=5))
+        finish_all(clean)
+    assert len(runs_of(clean)) == 4
+
+
+def test_a_tick_finds_the_run_of_the_one_before_still_waiting(clean):
+    drill.prepare(clean)
+    for hours in (1, 2, 3):
+        tick(clean, drill.START + timedelta(hours=hours))
+    ticks, runs = drill.ticks_taken(clean)
+    assert (ticks, runs) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "expected"),
+    [
+        # 02:30 does not exist on 10 March: it runs when the hour is over, once.
+        ("30 2 * * *", "2024-03-10T00:00-05:00", "2024-03-10T03:00-04:00"),
+        # 01:30 comes twice on 3 November and runs once.
+        ("30 1 * * *", "2024-11-03T01:30-04:00", "2024-11-04T01:30-05:00"),
+        ("0 * * * *", "2024-11-03T01:00-04:00", "2024-11-03T01:00-05:00"),
+    ],
+)
+def test_clock_changes(expression, after, expected):
+    after, expected = datetime.fromisoformat(after), datetime.fromisoformat(expected)
+    assert next_tick(expression, "America/New_York", after) == expected
+    assert latest_tick(expression, "America/New_York", expected) == expected
+    just_before = expected - timedelta(seconds=1)
+    assert latest_tick(expression, "America/New_York", just_before) <= after.astimezone(UTC)
+
+
+@pytest.mark.parametrize("wrong", ["* * *", "61 * * * *", "0 0 30 2 *", "0 0 * * * *", "x"])
+def test_wrong_expressions(wrong):
+    with pytest.raises(InvalidInput):
+        check_cron(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ScheduleRequest(),
+        ScheduleRequest("nonsense", on_drift=True),
+        ScheduleRequest(new_incidents=0),
+        ScheduleRequest(new_share=float("nan")),
+    ],
+)
+def test_wrong_schedules(clean, wrong):
+    add_region(clean, "town", timezone="UTC")
+    with pytest.raises(InvalidInput):
+        set_schedule(clean, "town", wrong, NOW)
+
+
+def test_new_incidents_ask_for_a_training(clean, settings, town_csv):
+    from app.services.ingest import ingest_file
+
+    add_region(clean, "town", timezone="UTC")
+    set_schedule(clean, "town", ScheduleRequest("uniform", new_incidents=1000), NOW)
+    assert tick(clean, NOW) == []
+    ingest_file(clean, "town", town_csv, settings=settings)
+    assert len(tick(clean, NOW)) == 1
+    assert tick(clean, NOW + timedelta(days=2)) == [], "one waits already"
+    finish_all(clean, "failed")
+    assert tick(clean, NOW + timedelta(hours=2)) == [], "a failure is not repeated at once"
+    assert len(tick(clean, NOW + timedelta(hours=25))) == 1
+    causes = [t["cause"] for t in show_schedule(clean, "town", NOW)["last_ticks"]]
+    assert causes == ["new_incidents", "new_incidents"]
+
+
+def test_people_go_before_the_clock(clean, settings):
+    drill.prepare(clean)
+    tick(clean, drill.START + timedelta(hours=1))
+    add_region(clean, "other", timezone="UTC")
+    request_training(clean, settings, "other", TrainingRequest("uniform"))
+    with clean.connect() as connection:
+        order = connection.execute(
+            text("SELECT lock FROM procrastinate_jobs ORDER BY priority DESC, id")
+        )
+        keys = [int(lock.partition(":")[2]) for lock in order.scalars()]
+    assert len(keys) == 2
+    assert keys[0] > keys[1], "the region that was added last goes first"
+
+
+def test_removed_schedules_are_silent(clean):
+    drill.prepare(clean)
+    remove_schedule(clean, drill.REGION)
+    assert tick(clean, drill.START + timedelta(days=1)) == []
+    with pytest.raises(NotFound):
+        show_schedule(clean, drill.REGION, NOW)
