@@ -47,7 +47,7 @@ def _columns(
 
 def _socrata(host: str, dataset: str, licence: str, columns: dict[str, str]) -> SourceSpec:
     url = f"https://{host}/resource/{dataset}.json"
-    return SourceSpec("socrata", url, columns=columns, licence=licence)
+    return SourceSpec("socrata", url, columns=columns, licence=licence, page_rows=49_999)
 
 
 def _arcgis(layer: str, licence: str, columns: dict[str, str]) -> SourceSpec:

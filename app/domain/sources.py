@@ -123,6 +123,9 @@ class SourceSpec:
     def _check_kind(self) -> None:
         if self.kind in ("ckan", "police-archive") and not self.dataset:
             raise InvalidInput(f"a source of kind {self.kind} needs dataset", field="dataset")
+        if self.kind == "arcgis" and self.changed is not None and self.overlap_days < 1:
+            # Some layers read the times of a condition in their own zone.
+            raise InvalidInput("a layer needs overlap_days of 1 at least", field="overlap_days")
         if self.kind == "police-archive" and self.month_times != "spread":
             raise InvalidInput(
                 "these archives tell the month of an incident, not its hour: a forecast by hour of the "

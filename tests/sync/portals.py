@@ -122,6 +122,10 @@ class Portals:
         rows = sorted(rows, key=lambda r: r[":id"])
         first, count = int(query["$offset"]), min(int(query["$limit"]), 50_000)
         wanted = query["$select"].split(",")
+        known = {name for row in self.rows for name in row}
+        for name in wanted:
+            if self.rows and name not in known:
+                return 400, {}, f"No such column: {name}".encode()
         # Fields without a value are left out of the JSON.
         found = rows[first : first + count]
         return _json([{c: r[c] for c in wanted if r.get(c) is not None} for r in found])

@@ -118,6 +118,7 @@ def test_presets_are_whole(engine, settings):
         ({"kind": "ckan"}, "dataset"),
         ({"esri_dates": "mars"}, "esri_dates"),
         ({"url": "https://a.org/{month}.zip"}, "first_month"),
+        ({"kind": "arcgis", "changed": "D", "overlap_days": 0.5}, "overlap_days"),
     ],
 )
 def test_a_wrong_description_is_refused_by_its_part(changes, field):

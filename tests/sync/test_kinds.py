@@ -12,6 +12,7 @@ from app.domain.sources import SourceSpec
 from tests.sync.portals import LAYER_PATH, RESOURCE
 
 MARCH_MS = 1_709_978_400_000  # 2024-03-09T10:00Z
+DAY_MS = 86_400_000
 LAYER_COLUMNS = {
     "occurred_at": "OCC",
     "longitude": "geometry.x",
@@ -34,7 +35,7 @@ def feature(n, *, edited=None, oid=None):
         "attributes": {
             "OBJECTID": oid or n + 1,
             "OCC": MARCH_MS + n * 60_000,
-            "EDITED": MARCH_MS + 1000 * (n if edited is None else edited),
+            "EDITED": MARCH_MS + DAY_MS * (n if edited is None else edited),
             "ID": f"case-{n}",
             "KIND": "theft",
             "STATUS": "open",
@@ -53,7 +54,7 @@ def layer(portals, **more):
 
 def test_a_layer_is_read_by_pages_of_its_own_size_then_by_edits(portals, city):
     portals.features = [feature(n) for n in range(8)]
-    toronto = city(layer(portals, changed="EDITED", overlap_days=0.0))
+    toronto = city(layer(portals, changed="EDITED", overlap_days=1.0))
     run = toronto.sync()
     assert (run.status, run.metrics["accepted"], run.metrics["pages"]) == ("succeeded", 8, 3)
     # Dates are milliseconds of UTC: 10:00 there is 10:00 here.
@@ -61,7 +62,7 @@ def test_a_layer_is_read_by_pages_of_its_own_size_then_by_edits(portals, city):
     portals.features[1] = feature(1, edited=99)
     portals.features.append(feature(8, edited=100))
     run = toronto.sync()
-    assert (run.metrics["received"], run.metrics["accepted"]) == (3, 1)
+    assert (run.metrics["received"], run.metrics["accepted"]) == (4, 1)
     assert len(toronto.stored()) == 9
     assert all(p == "4326" for p in portals.asked(f"{LAYER_PATH}/query", "outSR"))
 

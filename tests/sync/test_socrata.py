@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.sync.conftest import COLUMNS
 from tests.sync.portals import SOCRATA_PATH, TOKEN, http_date, socrata_row
 
 
@@ -51,6 +52,18 @@ def test_fields_without_a_value_are_refused_by_row_not_by_page(portals, socrata)
     portals.rows = [socrata_row(0), *(socrata_row(n, latitude=None) for n in (1, 2, 3, 4))]
     run = socrata().sync()
     assert (run.status, run.metrics["accepted"], run.metrics["rejected"]) == ("succeeded", 1, 4)
+    assert run.message.endswith("refused: missing 4")
+
+
+def test_a_source_that_is_described_wrongly_fails_at_once(portals, socrata):
+    portals.rows = [socrata_row(n) for n in range(30)]
+    city = socrata(columns={**COLUMNS, "occurred_at": "kind"}, page_rows=25)
+    run = city.sync()
+    assert run.status == "failed"
+    assert "all 26 first rows are refused: occurred_at" in run.message
+    assert city.stored() == {}
+    unknown = socrata(columns={**COLUMNS, "category": "colour"}).sync()
+    assert "status 400: No such column: colour" in unknown.message
 
 
 @pytest.mark.parametrize(

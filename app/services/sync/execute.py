@@ -7,6 +7,7 @@ twice is known by its id (or, without ids, by counting equal rows of a whole swe
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from sqlalchemy import Connection, Engine
@@ -51,6 +52,7 @@ TOKEN_HEADERS = {
     "police-archive": ("Authorization", "Bearer "),
 }
 MAX_MESSAGE_CHARS = 300
+MIN_ROWS_JUDGED = 20
 Progress = Callable[[float, str], None]
 _log = logging.getLogger("hotslot.sync")
 
@@ -103,6 +105,7 @@ class _Sweep:
         self.source = source
         self.progress = progress
         self.share, self.message = 0.0, "asking the portal"
+        self.refused: Counter[str] = Counter()
 
     def read(self) -> None:
         """Store page after page, then end the run."""
@@ -113,7 +116,14 @@ class _Sweep:
                 self._store(page)
         with self.engine.begin() as connection:
             note_success(connection, self.source)
-            finish_run(connection, "sync", self.run, "succeeded", self.message)
+            finish_run(connection, "sync", self.run, "succeeded", self._told())
+
+    def _told(self) -> str:
+        """How it went, with the reasons of rows that were refused."""
+        if not self.refused:
+            return self.message
+        reasons = ", ".join(f"{code} {n:,}" for code, n in self.refused.most_common(5))
+        return f"{self.message}; refused: {reasons}"
 
     def _pages(self, portal: Portal, spec: SourceSpec) -> Iterator[Page]:
         pages = CONNECTORS[spec.kind](portal, spec, dict(self.source.state))
@@ -140,8 +150,25 @@ class _Sweep:
                     settings=self.settings,
                     progress=lambda _n_bytes: self._alive(),
                 )
+                self._check_sense(summary)
             self._seal(connection, page, summary)
+        self.refused.update(summary.rejected_by_code)
         self.share, self.message = page.share, page.message or self.message
+
+    def _check_sense(self, summary: IngestSummary) -> None:
+        """A source whose first rows are all refused is described wrongly: it must not run dry.
+
+        Raises:
+            SourceFailed: tells the first refusal; nothing of the page is stored.
+        """
+        new = not self.source.state and not self.source.counts.get("accepted")
+        if new and summary.received == summary.rejected >= MIN_ROWS_JUDGED:
+            first = summary.errors[0]
+            raise SourceFailed(
+                f"all {summary.received:,} first rows are refused: {first['field']}: "
+                f"{first['message']} ({first['code']})",
+                code="all_refused",
+            )
 
     def _seal(self, connection: Connection, page: Page, summary: IngestSummary) -> None:
         """The cursor, with the rows it stands for; refused when another has taken the run over."""

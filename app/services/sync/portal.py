@@ -24,6 +24,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 CONNECT_TIMEOUT_S = 10.0
 NAP_S = 1.0
+MAX_REASON_CHARS = 200
 T = TypeVar("T")
 
 
@@ -213,7 +214,7 @@ class Portal:
         if status in (401, 403):
             raise SourceFailed(f"status {status}: a valid app token is needed", code="token")
         if status != httpx.codes.OK:
-            raise SourceFailed(f"the portal answers with status {status}")
+            raise SourceFailed(f"the portal answers with status {status}{_reason(response)}")
 
     def _chunks(self, response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
         total = 0
@@ -227,6 +228,17 @@ class Portal:
                 )
             self.alive()
             yield chunk
+
+
+def _reason(response: httpx.Response) -> str:
+    """What a refusal says of itself, such as an unknown column: the start of its text, on one line."""
+    text = ""
+    for part in response.iter_text():
+        text += part
+        if len(text) >= MAX_REASON_CHARS:
+            break
+    shown = "".join(c if c.isprintable() else " " for c in text[:MAX_REASON_CHARS]).strip()
+    return f": {shown}" if shown else ""
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
