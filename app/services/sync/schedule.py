@@ -79,6 +79,8 @@ def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False)
         end_active_run(connection, source, "ended for a run from the command line")
         if full:
             forget_state(connection, source)
+        if source.every_s is not None:
+            set_next_due(connection, source)
         return new_claimed_run(connection, source)
 
 
