@@ -36,19 +36,23 @@ class AuditReport:
 
 def verify_audit(engine: Engine, anchor: Heads | None = None) -> AuditReport:
     """Check every chain from its first entry to its head, and that it still holds the anchor's."""
-    problems: list[str] = []
-    heads: Heads = {}
-    n_entries = 0
     with engine.connect() as connection:
         # One snapshot: entries and heads of the same moment.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        names = {*audit.chain_names(connection), *(anchor or {})}
-        for chain in sorted(names):
-            last, fault = _check_chain(connection, chain, (anchor or {}).get(chain))
-            heads[chain] = last
-            n_entries += last[0]
-            if fault is not None:
-                problems.append(f"{chain}: {fault}")
+        return check_chains(connection, anchor or {})
+
+
+def check_chains(connection: Connection, anchor: Heads) -> AuditReport:
+    """The same as the caller's transaction sees it."""
+    problems: list[str] = []
+    heads: Heads = {}
+    n_entries = 0
+    for chain in sorted({*audit.chain_names(connection), *anchor}):
+        last, fault = _check_chain(connection, chain, anchor.get(chain))
+        heads[chain] = last
+        n_entries += last[0]
+        if fault is not None:
+            problems.append(f"{chain}: {fault}")
     return AuditReport(heads, n_entries, problems)
 
 

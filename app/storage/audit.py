@@ -121,8 +121,12 @@ def chain_names(connection: Connection) -> list[str]:
 def entries(connection: Connection, chain: str) -> Iterator[Entry]:
     """A chain's entries in order, read in pieces."""
     query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq)
-    for row in connection.execute(query, execution_options={"yield_per": READ_ROWS}):
-        yield Entry(**row._mapping)
+    rows = connection.execute(query.limit(READ_ROWS)).all()
+    while rows:
+        for row in rows:
+            yield Entry(**row._mapping)
+        after = audit_log.c.seq > rows[-1].seq
+        rows = connection.execute(query.where(after).limit(READ_ROWS)).all()
 
 
 def head(connection: Connection, chain: str) -> tuple[int, str] | None:

@@ -1,0 +1,207 @@
+"""What a request, a body and a key may cost: refused before the work, with the time to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from starlette.types import Message
+
+from app.api import rate_limit
+from app.api.bodies import Bodies
+from app.api.incidents import _BodyStream
+from app.api.rate_limit import RateLimiter
+from app.domain.access import Caller, Role
+from app.domain.errors import InvalidInput, RateLimited
+
+READER = frozenset({Role.READER})
+
+
+def test_a_bucket_fills_at_its_rate(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
+    limiter = RateLimiter(per_s=2.0, burst=5, max_open=100)
+    caller = Caller("a", READER)
+
+    def taken() -> int:
+        for n in range(1000):
+            try:
+                limiter.enter(caller)
+            except RateLimited:
+                return n
+            limiter.leave(caller)
+        return 1000
+
+    assert taken() == 5
+    now += 1.5
+    assert taken() == 3
+    now += 3600
+    assert taken() == 5
+    limiter.enter(Caller("b", READER))
+    assert RateLimiter(0, 1, 1).enter(caller) is None
+    own = Caller("c", READER, rate_per_s=0.1)
+    for _ in range(5):
+        limiter.enter(own)
+    with pytest.raises(RateLimited) as refused:
+        limiter.enter(own)
+    assert refused.value.retry_after_s == 10
+
+
+def test_one_key_cannot_take_all_places():
+    limiter = RateLimiter(per_s=1e6, burst=1000, max_open=3)
+    one, other = Caller("a", READER), Caller("b", READER)
+    for _ in range(3):
+        limiter.enter(one)
+    with pytest.raises(RateLimited, match="open already"):
+        limiter.enter(one)
+    limiter.enter(other)
+    limiter.leave(one)
+    limiter.enter(one)
+
+
+def test_quiet_callers_are_forgotten_and_busy_ones_are_not(monkeypatch):
+    monkeypatch.setattr(rate_limit, "MAX_TRACKED", 10)
+    now = 0.0
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
+    limiter = RateLimiter(per_s=1.0, burst=2, max_open=5)
+    limiter.enter(Caller("busy", READER))
+    for n in range(9):
+        limiter.enter(Caller(f"{n}", READER))
+        limiter.leave(Caller(f"{n}", READER))
+    now = 60.0
+    limiter.enter(Caller("new", READER))
+    assert set(limiter._uses) == {"busy", "new"}
+
+
+def test_a_key_over_its_rate_is_told_when_to_come_back(guarded):
+    key = guarded.make("reader", rate_per_s=0.001)
+    statuses = [guarded.ask("GET", "/v1/me", key) for _ in range(guarded.settings.rate_limit_burst)]
+    assert {reply.status_code for reply in statuses} == {200}
+    refused = guarded.ask("GET", "/v1/me", key)
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused.headers["retry-after"]) > 0
+    assert guarded.ask("GET", "/v1/me", guarded.keys["reader"]).status_code == 200
+    assert guarded.ask("GET", "/healthz", key).status_code == 200
+
+
+class Sent:
+    """An application behind `Bodies`, and what came of one request."""
+
+    def __init__(self, chunks: list[bytes | float], **headers: str) -> None:
+        self.chunks = list(chunks)
+        self.headers = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
+        self.seen: bytes | None = None
+        self.status = 0
+        self.n_received = 0
+
+    async def app(self, _scope, receive, send) -> None:
+        message = await receive()
+        self.seen = message["body"]
+        assert message["more_body"] is False
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive(self) -> Message:
+        self.n_received += 1
+        if not self.chunks:
+            return {"type": "http.disconnect"}
+        chunk = self.chunks.pop(0)
+        if isinstance(chunk, float):
+            await asyncio.sleep(chunk)
+            chunk = b"."
+        return {"type": "http.request", "body": chunk, "more_body": chunk != b""}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+
+    def scope(self):
+        return {"type": "http", "method": "POST", "headers": self.headers, "state": {}}
+
+
+def passed(sent: Sent, **limits) -> Sent:
+    bodies = Bodies(sent.app, **{"max_bytes": 100, "idle_s": 0.2, **limits})
+    asyncio.run(bodies(sent.scope(), sent.receive, sent.send))
+    assert bodies.held_bytes == 0
+    return sent
+
+
+def test_bodies_come_whole_or_not_at_all():
+    assert passed(Sent([b"ab", b"cd", b""])).seen == b"abcd"
+    large = passed(Sent([b"x" * 60, b"x" * 60, b""]))
+    assert (large.status, large.seen) == (413, None)
+    declared = passed(Sent([b"x"], content_length="101"))
+    assert (declared.status, declared.n_received) == (413, 0)
+    huge = passed(Sent([b"x"], content_length="9" * 400))
+    assert (huge.status, huge.n_received) == (413, 0)
+    assert passed(Sent([b"ab", 1.0])).status == 408
+    assert passed(Sent([0.15] * 50)).status == 408
+    gone = passed(Sent([b"ab"]))
+    assert (gone.status, gone.seen) == (0, None)
+
+
+def test_all_bodies_together_have_a_bound():
+    async def run() -> list[int]:
+        held = [Sent([b"x" * 90, 0.3, b""]) for _ in range(2)]
+        third = Sent([b"x" * 90, b""])
+        late = Sent([b"x" * 90, b""])
+        bodies = Bodies(held[0].app, max_bytes=100, idle_s=1.0)
+        tasks = [asyncio.create_task(bodies(s.scope(), s.receive, s.send)) for s in held]
+        await asyncio.sleep(0.1)
+        await bodies(third.scope(), third.receive, third.send)
+        await asyncio.gather(*tasks)
+        await bodies(late.scope(), late.receive, late.send)
+        return [*(s.status for s in held), third.status, late.status]
+
+    assert asyncio.run(run()) == [200, 200, 503, 200]
+
+
+def test_an_upload_that_drips_is_ended(settings):
+    slow = settings.model_copy(update={"body_idle_timeout_s": 0.1, "body_min_bytes_per_s": 1000.0})
+
+    async def drip():
+        for _ in range(100):
+            await asyncio.sleep(0.03)
+            yield b"x"
+
+    async def flow():
+        for _ in range(10):
+            await asyncio.sleep(0.03)
+            yield b"x" * 1000
+
+    async def read(chunks) -> int:
+        stream, n = _BodyStream(chunks, slow), 0
+        while (chunk := await stream._next()) is not None:
+            n += len(chunk)
+        return n
+
+    assert asyncio.run(read(flow())) == 10_000
+    with pytest.raises(InvalidInput, match="too slow"):
+        asyncio.run(read(drip()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe\x00",
+        b'{"name":"x","roles":["reader"],"rate_per_s":' + b"9" * 5000 + b"}",
+        b'{"name":"\\ud800","roles":["reader"]}',
+        b"null",
+    ],
+)
+def test_strange_bodies_are_refused(guarded, body):
+    headers = {"Content-Type": "application/json"}
+    for path in ("/v1/keys", "/v1/regions", "/v1/regions/here/forecasts/areas"):
+        reply = guarded.ask("POST", path, guarded.keys["admin"], content=body, headers=headers)
+        assert 400 <= reply.status_code < 500, reply.text
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(guarded):
+    large = json.dumps({"incidents": ["x" * guarded.settings.max_json_bytes]})
+    url = "/v1/regions/here/forecasts/score"
+    reply = guarded.ask("POST", url, guarded.keys["reader"], content=large)
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+    assert guarded.ask("POST", url, content=large).status_code == 401
