@@ -18,13 +18,13 @@ from models.flows.recipe import TrainingResult, TrainingSettings
 from models.flows.training import train
 
 TRAINING = TrainingSettings(
-    n_steps=800,
+    n_steps=1200,
     batch_size=1024,
     learning_rate=2e-3,
     weight_decay=0.01,
     ema=0.99,
     n_validation=4096,
-    patience=5,
+    patience=12,
     defensive=0.0,
 )
 
