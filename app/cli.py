@@ -16,6 +16,7 @@ from app.commands import (
     operations,
     paper,
     reporting,
+    responsible,
     service,
     syncing,
     training,
@@ -42,6 +43,7 @@ operations.add_to(app)
 forecasting.add_to(app)
 backtesting.add_to(app)
 paper.add_to(app)
+responsible.add_to(app, region_app)
 demo.add_to(app)
 access.add_to(app)
 

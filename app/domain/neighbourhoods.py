@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,26 +14,35 @@ from shapely.geometry import shape
 from app.domain.grid import Grid
 from app.domain.study_area import to_metres
 
+_COMPASS = (
+    "south-west", "south", "south-east", "west", "centre", "east",
+    "north-west", "north", "north-east",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Neighbourhoods:
     """Named parts (P,) and the part of each cell.
 
     `part` (N,) 0..P-1; every cell has one, a cell whose middle no part holds the nearest.
-    `population` (P,), NaN where it is not given.
+    `population` (P,), NaN where it is not given. `groups` {name: (P,) members}, where given.
     """
 
     names: tuple[str, ...]
     part: NDArray[np.int64]
     population: NDArray[np.float64]
+    groups: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
-def divide(grid: Grid, collection: Mapping[str, Any]) -> Neighbourhoods:
+def divide(grid: Grid, collection: Mapping[str, Any] | None) -> Neighbourhoods:
     """Cells of a grid by the polygons of a GeoJSON FeatureCollection (WGS 84).
 
     Features of the same name are one part; `properties` give `name` and, where known,
-    `population`. Features without a geometry are left out.
+    `population` and `groups` {name: members}. Features without a geometry are left out. Without a
+    collection the city is cut by the compass, so that no evaluation is blind to place.
     """
+    if collection is None:
+        return divide_by_compass(grid)
     kept = [f for f in collection["features"] if f.get("geometry")]
     names = tuple(dict.fromkeys(str(f["properties"]["name"]) for f in kept))
     place = {name: i for i, name in enumerate(names)}
@@ -51,4 +60,29 @@ def divide(grid: Grid, collection: Mapping[str, Any]) -> Neighbourhoods:
         for f in kept
     ]
     nearest = shapely.STRtree(polygons).nearest(shapely.points(*grid.centres_m()))
-    return Neighbourhoods(names, part_of[np.asarray(nearest, np.int64)], population)
+    groups = _groups(kept, part_of, len(names))
+    return Neighbourhoods(names, part_of[np.asarray(nearest, np.int64)], population, groups)
+
+
+def _groups(
+    features: Sequence[Mapping[str, Any]], part_of: NDArray[np.int64], n_parts: int
+) -> dict[str, NDArray[np.float64]]:
+    found: dict[str, NDArray[np.float64]] = {}
+    for feature, part in zip(features, part_of, strict=True):
+        for name, members in (feature["properties"].get("groups") or {}).items():
+            found.setdefault(str(name), np.zeros(n_parts))[part] += float(members)
+    return found
+
+
+def divide_by_compass(grid: Grid) -> Neighbourhoods:
+    """Nine parts, thirds of the cells from west to east and from south to north."""
+    column, row = (_third(v) for v in (grid.ix, grid.iy))
+    place = row * 3 + column
+    taken = np.unique(place)
+    names = tuple(_COMPASS[i] for i in taken)
+    return Neighbourhoods(names, np.searchsorted(taken, place), np.full(len(names), np.nan))
+
+
+def _third(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    result: NDArray[np.int64] = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values)
+    return result

@@ -179,7 +179,7 @@ def backtest_region(
     return {
         **result_json(results, incidents, grid, protocol),
         "counts": counts_json(incidents, data.region.timezone, protocol),
-        "neighbourhoods": parts and neighbourhoods_json(results, incidents, grid, protocol, parts),
+        "neighbourhoods": neighbourhoods_json(results, incidents, grid, protocol, parts),
         "region": data.region.id,
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),

@@ -138,7 +138,7 @@ def neighbourhoods_json(
     incidents: Incidents,
     grid: Grid,
     protocol: Protocol,
-    collection: Mapping[str, Any],
+    collection: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """`share_report` of all models over all origins."""
     tests = [held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
@@ -146,4 +146,5 @@ def neighbourhoods_json(
     flagged = {
         name: [r.flagged for r in results if r.task.model == name] for name in protocol.models
     }
-    return share_report(flagged, found[found >= 0], grid, collection)
+    time_s = np.concatenate([t.time_s for t in tests])
+    return share_report(flagged, found[found >= 0], time_s[found >= 0], grid, collection)

@@ -13,6 +13,7 @@ from app.domain.hotspots import n_top_cells
 from app.services.forecast import Forecast, ForecastService, Plan, Selector
 from app.services.forecast_types import LoadedVersion
 from app.services.forecast_views import collection, features
+from app.services.learning_policy import policy_of
 from app.storage.incidents import read_columns
 from app.storage.regions import categories_of
 from app.storage.version_history import last_incident_at
@@ -48,7 +49,8 @@ def outcomes_geojson(
     n = len(rows)
     count = np.bincount(rows, minlength=len(version.grid))
     hits = np.bincount(rows[place < n_flagged], minlength=len(version.grid))
-    shown = np.flatnonzero(count)
+    minimum = policy_of(service.engine, region_id).minimum_count
+    shown = np.flatnonzero(count >= max(minimum, 1))
     head: dict[str, Any] = {
         **forecast.heading(),
         **version.cells.head(),
@@ -57,6 +59,8 @@ def outcomes_geojson(
         "incidents": n,
         "hits": int(hits.sum()),
         "hit_rate": float(hits.sum() / n) if n else None,
+        "minimum_count": minimum,
+        "hidden_cells": int(np.count_nonzero(count)) - len(shown),
         "share_of_cells": n_flagged / len(version.grid),
         "cap_curve": _cap_curve(place, len(version.grid)) if n else None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from app.domain.learning_policy import SETTINGS_PATH, LearningPolicy
+from app.storage import audit
 from app.storage.regions import get_region, set_setting
 
 
@@ -29,4 +30,5 @@ def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> Learni
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         set_setting(connection, region.key, SETTINGS_PATH, policy.to_json())
+        audit.record(connection, "learning_policy.changed", chain=region.id, **policy.to_json())
     return policy

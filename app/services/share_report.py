@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.grid import Grid
-from app.domain.neighbourhoods import divide
+from app.domain.neighbourhoods import Neighbourhoods, divide
+from models.base import DAY_S
+from models.evaluation.fairness import flagged_fraction, group_exposure, incident_shares
 from models.evaluation.flagged import FLAGGED_PERCENT, disparity, shares_by_part
 
 
 def share_report(
     flagged: Mapping[str, Sequence[NDArray[np.int32]]],
     rows: NDArray[np.int64],
+    time_s: NDArray[np.int64],
     grid: Grid,
-    collection: Mapping[str, Any],
+    collection: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Each neighbourhood's share of the flagged area beside its share of area and incidents.
 
-    Also of the population where all neighbourhoods give it. All hours of the week weigh the same.
+    Also of the population, and between groups, where a population layer gives them. All hours of
+    the week weigh the same. Intervals (95 %) resample the days of the incidents.
 
     Args:
         flagged: model -> tables (W, k) of flagged cells.
         rows: (n,) cells of the incidents.
-        collection: GeoJSON FeatureCollection of neighbourhoods.
+        time_s: (n,) their times.
+        collection: GeoJSON FeatureCollection of neighbourhoods; None: parts by the compass.
     """
     parts = divide(grid, collection)
     n_parts = len(parts.names)
-    by_incidents = np.bincount(parts.part[rows], minlength=n_parts)
-    incident_share = by_incidents / max(int(by_incidents.sum()), 1)
+    incident_share, lo, hi = incident_shares(parts.part[rows], time_s, n_parts, DAY_S)
     area_share = np.bincount(parts.part, weights=grid.area_km2, minlength=n_parts)
     area_share = area_share / area_share.sum()
     population_share = _shares(parts.population)
@@ -41,18 +46,39 @@ def share_report(
     }
     return {
         "flagged_percent": FLAGGED_PERCENT,
+        "named_parts": collection is not None,
         "disparity": {m: dict(disparity(share, incident_share)) for m, share in shares.items()},
         "rows": [
             {
                 "name": parts.names[i],
                 "area_share": float(area_share[i]),
                 "incident_share": float(incident_share[i]),
+                "incident_share_lo": float(lo[i]),
+                "incident_share_hi": float(hi[i]),
                 "population_share": population_share[i],
                 "flagged_share": {m: float(share[i]) for m, share in shares.items()},
             }
             for i in np.argsort(-incident_share, kind="stable")
         ],
+        "groups": {
+            m: groups_report(parts, np.concatenate(list(tables)), grid)
+            for m, tables in flagged.items()
+            if parts.groups and tables
+        },
     }
+
+
+def groups_report(
+    parts: Neighbourhoods, flagged: NDArray[np.int32], grid: Grid
+) -> dict[str, dict[str, Any]]:
+    """{group: exposure, that of everyone else, their ratio}, each with its interval."""
+    fraction = flagged_fraction(flagged, parts.part, len(parts.names), grid.area_km2)
+    everyone = np.nan_to_num(parts.population)
+    found = {}
+    for name, people in parts.groups.items():
+        exposure = group_exposure(fraction, people, everyone)
+        found[name] = {k: v and asdict(v) for k, v in exposure.items()}
+    return found
 
 
 def _shares(population: NDArray[np.float64]) -> list[float | None]:

@@ -117,12 +117,13 @@ def _compare(
     scores = {
         name: summarise(scored[name], area_shares(m, test.window)) for name, m in rivals.items()
     }
-    parts = data.region.neighbourhoods
     flagged = {name: [flagged_cells(m)] for name, m in rivals.items()}
     kept = {
         "models": scores,
         "differences": {name: asdict(d) for name, d in against.items()},
-        "neighbourhoods": parts and share_report(flagged, rows, data.grid, parts),
+        "neighbourhoods": share_report(
+            flagged, rows, test.time_s, data.grid, data.region.neighbourhoods
+        ),
     }
     decision = decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself")
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S

@@ -141,6 +141,15 @@ def set_boundary(
     )
 
 
+def set_neighbourhoods(
+    connection: Connection, region_key: int, collection: Mapping[str, Any]
+) -> None:
+    """Keep the named parts of a region (GeoJSON FeatureCollection), in place of those before."""
+    connection.execute(
+        update(regions).where(regions.c.key == region_key).values(neighbourhoods=dict(collection))
+    )
+
+
 def set_setting(
     connection: Connection, region_key: int, path: tuple[str, str], value: Mapping[str, Any]
 ) -> None:

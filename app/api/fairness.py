@@ -1,0 +1,124 @@
+"""`/v1/regions/{region}`: fairness report, population layer, learning policy, model cards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.rules import allow
+from app.api.state import State
+from app.domain.access import Role
+from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.learning_policy import Choice, LearningPolicy
+from app.services.fairness import fairness_report, parse_rates
+from app.services.fairness_plot import fairness_plot
+from app.services.learning_policy import policy_of, set_policy
+from app.services.model_card import card_as, model_card
+from app.services.population import MAX_LAYER_BYTES, set_population
+
+router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"])
+PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
+CARDS = {"md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8"}
+LAYERS = {"text/csv": "csv", "application/geo+json": "geojson", "application/json": "geojson"}
+MAX_RATES = 1_000
+_LAYER_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/geo+json": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+@router.get("/fairness-report")
+@allow(Role.READER)
+def report(
+    state: State,
+    region: str,
+    model: Annotated[str | None, Query(max_length=200, description="name or version")] = None,
+    reporting: Annotated[
+        list[str] | None,
+        Query(
+            max_length=MAX_RATES,
+            description="neighbourhood=share of its incidents that is reported: how the flagged "
+            "area would move if all were",
+        ),
+    ] = None,
+    f: Literal["json", "png", "svg"] = "json",
+) -> Response:
+    """Whom the top 5 % of every hour falls on, against incidents and residents, with intervals."""
+    found = fairness_report(state.engine, region, model, parse_rates(reporting or []))
+    if f == "json":
+        return Response(orjson.dumps(found), media_type="application/json")
+    return Response(fairness_plot(found, f), media_type=PICTURES[f])
+
+
+@router.put("/population", openapi_extra=_LAYER_BODY)
+@allow(Role.ADMIN, streams=True)
+async def population(
+    request: Request,
+    state: State,
+    region: str,
+    content_type: Annotated[str, Header()] = "",
+    groups: Annotated[
+        list[str] | None, Query(max_length=50, description="columns that count a group's members")
+    ] = None,
+) -> dict[str, Any]:
+    """Residents and groups of each neighbourhood: CSV by name, or GeoJSON that replaces the parts."""
+    kind = LAYERS.get(content_type.split(";")[0].strip().lower())
+    if kind is None:
+        raise InvalidInput("a layer is text/csv or GeoJSON", code="unsupported_media_type")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_LAYER_BYTES:
+            raise LimitExceeded(f"a layer has at most {MAX_LAYER_BYTES} bytes", code="too_large")
+    kept = await run_in_threadpool(
+        set_population, state.engine, region, bytes(content), kind, groups
+    )
+    return {"neighbourhoods": [feature["properties"] for feature in kept["features"]]}
+
+
+class Policy(BaseModel):
+    """What a region's models learn from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    patrol_categories: Choice = "exclude"
+    discovered_weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    minimum_count: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
+@router.get("/learning-policy")
+@allow(Role.READER)
+def show_policy(state: State, region: str) -> dict[str, Any]:
+    """What the region's models learn from, and from which count on numbers are shown by place."""
+    return policy_of(state.engine, region).to_json()
+
+
+@router.put("/learning-policy")
+@allow(Role.ADMIN)
+def change_policy(state: State, region: str, policy: Policy) -> dict[str, Any]:
+    """Change it; the next training follows."""
+    wanted = LearningPolicy(
+        policy.patrol_categories, policy.discovered_weight, policy.minimum_count
+    )
+    return set_policy(state.engine, region, wanted).to_json()
+
+
+@router.get("/models/{version}/card")
+@allow(Role.READER)
+def card(
+    state: State, region: str, version: str, f: Literal["json", "html", "md"] = "json"
+) -> Response:
+    """A version's card: data, limits, evaluation, whom it falls on, prohibited uses."""
+    found = model_card(state.engine, region, version)
+    if f == "json":
+        return Response(orjson.dumps(found), media_type="application/json")
+    return Response(card_as(found, f), media_type=CARDS[f])

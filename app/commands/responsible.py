@@ -1,0 +1,179 @@
+"""`hotslot fairness-report`, `model-card`, `erase`, `region layer`, `region policy`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import console, opened, results
+from app.config import Settings
+from app.domain.errors import InvalidInput
+from app.domain.learning_policy import LearningPolicy
+from app.services.erase import erase_incident, erase_upload
+from app.services.fairness import fairness_report, parse_rates
+from app.services.fairness_plot import fairness_plot
+from app.services.learning_policy import policy_of, set_policy
+from app.services.model_card import card_as, model_card
+from app.services.population import set_population
+
+LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
+MAX_ROWS = 25
+
+
+def add_to(app: typer.Typer, region_app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("fairness-report")(fairness)
+    app.command("model-card")(card)
+    app.command("erase")(erase)
+    region_app.command("layer")(layer)
+    region_app.command("policy")(policy)
+
+
+def fairness(
+    region: str,
+    model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,
+    reporting: Annotated[
+        list[str] | None, typer.Option(help="neighbourhood=share that is reported, repeated.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write its picture: .png, .svg.")
+    ] = None,
+) -> None:
+    """Whom the flagged area falls on, by neighbourhood, per head and between groups."""
+    suffix = output.suffix.lower().removeprefix(".") if output else "png"
+    if suffix not in ("png", "svg"):
+        raise InvalidInput("the picture is .png or .svg", field="output")
+    with opened(Settings()) as engine:
+        found = fairness_report(engine, region, model, parse_rates(reporting or []))
+    if json_file is not None:
+        json_file.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    if output is not None:
+        output.write_bytes(fairness_plot(found, suffix))
+    _print(found)
+
+
+def _print(found: dict[str, object]) -> None:
+    table = Table("neighbourhood", "incidents", "flagged", "ratio [95 %]", "km2 h per 1,000")
+    rows = found["neighbourhoods"]
+    for row in rows[:MAX_ROWS]:  # type: ignore[index]
+        per_head = row["flagged_km2_hours_per_1000"]
+        shown = row["incident_share"] is not None
+        bounds = [row[k] for k in ("ratio", "ratio_lo", "ratio_hi")]
+        table.add_row(
+            row["name"],
+            f"{100 * row['incident_share']:.1f} %" if shown else "hidden",
+            f"{100 * row['flagged_share']:.1f} %",
+            "" if None in bounds else "{:.2f} [{:.2f}, {:.2f}]".format(*bounds),
+            "" if per_head is None else f"{per_head:.2f}",
+        )
+    results().print(table)
+    for name, told in found["groups"].items():  # type: ignore[attr-defined]
+        if told["ratio"]:
+            r = told["ratio"]
+            Console().print(
+                f"flagged where {name} live, over everyone else: {r['value']:.2f} "
+                f"[{r['lo']:.2f}, {r['hi']:.2f}]",
+                highlight=False,
+            )
+
+
+def card(
+    region: str,
+    version: Annotated[str | None, typer.Argument(help="Version or model; the champion.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=".md, .html or .json; none: Markdown.")
+    ] = None,
+) -> None:
+    """A version's card: data, limits, evaluation, whom it falls on, prohibited uses."""
+    with opened(Settings()) as engine:
+        found = model_card(engine, region, version)
+    name = "md" if output is None else output.suffix.lower().removeprefix(".")
+    text = (
+        orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+        if name == "json"
+        else card_as(found, name)
+    )
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def erase(
+    region: str,
+    external_id: Annotated[str | None, typer.Argument(help="The incident's external id.")] = None,
+    upload: Annotated[int | None, typer.Option(help="All incidents of this upload.")] = None,
+) -> None:
+    """Erase an incident or an upload for good; dependent versions are marked and replaced."""
+    if (external_id is None) == (upload is None):
+        raise InvalidInput("name an external id or --upload", field="external_id")
+    with opened(Settings()) as engine:
+        if upload is not None:
+            found = erase_upload(engine, region, upload)
+        else:
+            found = erase_incident(engine, region, str(external_id))
+    queued = f", training {found.run_id} is queued" if found.run_id else ""
+    Console().print(
+        f"erased {found.n_incidents:,}; {len(found.versions)} versions had learnt from it{queued}",
+        highlight=False,
+    )
+
+
+def layer(
+    region: str,
+    population: Annotated[
+        Path, typer.Option(help="CSV (name, population, groups) or GeoJSON of neighbourhoods.")
+    ],
+    groups: Annotated[
+        str | None, typer.Option(help="Columns that count a group's members: a,b.")
+    ] = None,
+) -> None:
+    """Give a region's neighbourhoods their residents and groups."""
+    kind = LAYER_KINDS.get(population.suffix.lower())
+    if kind is None or not population.is_file():
+        raise InvalidInput(f"{population} is no CSV or GeoJSON file", field="population")
+    chosen = None if groups is None else [g.strip() for g in groups.split(",") if g.strip()]
+    with opened(Settings()) as engine:
+        kept = set_population(engine, region, population.read_bytes(), kind, chosen)
+    people = [f["properties"] for f in kept["features"]]
+    names = sorted({g for p in people for g in p["groups"]})
+    Console().print(
+        f"{len(people)} neighbourhoods, {sum(p['population'] for p in people):,.0f} residents"
+        + (f", groups: {', '.join(names)}" if names else ""),
+        highlight=False,
+    )
+
+
+def policy(
+    region: str,
+    patrol_categories: Annotated[
+        str | None, typer.Option(help="exclude or include categories that reflect patrols.")
+    ] = None,
+    discovered_weight: Annotated[
+        float | None, typer.Option(help="Share of discovered incidents to learn from, 0..1.")
+    ] = None,
+    minimum_count: Annotated[
+        int | None, typer.Option(help="Do not show smaller numbers of incidents by place.")
+    ] = None,
+) -> None:
+    """Show or change what a region's models learn from."""
+    given = {
+        "patrol_categories": patrol_categories,
+        "discovered_weight": discovered_weight,
+        "minimum_count": minimum_count,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    with opened(Settings()) as engine:
+        kept = policy_of(engine, region)
+        if changed:
+            kept = set_policy(engine, region, LearningPolicy(**{**kept.to_json(), **changed}))
+    Console().print_json(orjson.dumps(kept.to_json()).decode())
+    if kept.patrol_categories == "include" or kept.discovered_weight > 0:
+        console.print("[yellow]warning[/yellow] patrols may decide where patrols are sent")

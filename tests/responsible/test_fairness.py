@@ -1,0 +1,195 @@
+"""F2: every evaluation tells whom the flagged area falls on; per head and between groups if known."""
+
+import json
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.domain.grid import build_grid
+from app.domain.neighbourhoods import divide
+from app.domain.study_area import to_degrees
+from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.main import create_app
+from app.services.ingest import ingest_file
+from app.services.jobs import run_now
+from app.services.regions import add_region
+from app.services.train import TrainingRequest
+from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
+
+
+def halves():
+    city = synthetic_city()
+    west, south, east, north = city.area.polygon_m.bounds
+    middle = (west + east) / 2
+
+    def feature(name, x0, x1):
+        x, y = [x0, x1, x1, x0, x0], [south, south, north, north, south]
+        ring = np.column_stack(to_degrees(np.array(x), np.array(y), city.area.crs)).tolist()
+        return {
+            "type": "Feature",
+            "properties": {"name": name},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+
+    return [feature("west", west, middle), feature("east", middle, east)]
+
+
+@pytest.fixture(scope="module")
+def client(engine, settings, town_csv):
+    boundary = {"type": "FeatureCollection", "features": halves()}
+    add_region(engine, "town", timezone=TIMEZONE, boundary=boundary, cell_size_m=500.0)
+    add_region(
+        engine, "plain", timezone=TIMEZONE, boundary=synthetic_city().area.to_geojson(),
+        cell_size_m=500.0,
+    )  # fmt: skip
+    for region in ("town", "plain"):
+        ingest_file(engine, region, town_csv, settings=settings)
+        run = run_now(
+            engine, settings, region, TrainingRequest(model="pooled-kde"), lambda _s, _m: None
+        )
+        assert run.status == "succeeded", run.message
+        assert run.metrics["scores"]["neighbourhoods"]["rows"]
+    with TestClient(create_app(settings, engine)) as made:
+        yield made
+
+
+def test_a_region_without_named_parts_is_cut_by_the_compass(client):
+    found = client.get("/v1/regions/plain/fairness-report").json()
+    assert not found["named_parts"]
+    assert len(found["neighbourhoods"]) == 9
+    for key in ("flagged_share", "incident_share", "area_share"):
+        assert sum(r[key] for r in found["neighbourhoods"]) == pytest.approx(1.0)
+    grid = build_grid(synthetic_city().area, 500.0)
+    assert np.bincount(divide(grid, None).part, minlength=9).min() > 0
+
+
+def test_report_with_and_without_a_population_layer(client):
+    path = "/v1/regions/town/fairness-report"
+    bare = client.get(path).json()
+    assert bare["groups"] == {}
+    assert all(r["flagged_km2_hours_per_1000"] is None for r in bare["neighbourhoods"])
+    for r in bare["neighbourhoods"]:
+        assert r["incident_share_lo"] <= r["incident_share"] <= r["incident_share_hi"]
+        assert r["ratio"] == pytest.approx(r["flagged_share"] / r["incident_share"])
+    layer = "Name,Population,newcomers,others\nWest,3000,2400,600\neast,1000,100,900\n"
+    kept = client.put(
+        "/v1/regions/town/population", content=layer, headers={"Content-Type": "text/csv"}
+    )
+    assert kept.status_code == 200, kept.text
+    assert kept.json()["neighbourhoods"][0]["groups"] == {"newcomers": 2400, "others": 600}
+    full = client.get(path).json()
+    west = next(r for r in full["neighbourhoods"] if r["name"] == "west")
+    assert west["population_share"] == 0.75
+    assert west["flagged_km2_hours_per_1000"] == pytest.approx(
+        west["flagged_km2_hours_per_week"] / 3
+    )
+    told = full["groups"]["newcomers"]
+    assert told["ratio"]["value"] == pytest.approx(
+        told["exposure"]["value"] / told["others"]["value"]
+    )
+    assert told["ratio"]["lo"] <= told["ratio"]["value"] <= told["ratio"]["hi"]
+    for f, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        assert client.get(path, params={"f": f}).content.startswith(start)
+
+
+def test_under_reporting_moves_the_flagged_area_where_less_is_reported(client):
+    path = "/v1/regions/town/fairness-report"
+    found = client.get(path, params={"reporting": ["west=0.4"]}).json()["under_reporting"]
+    west = found["flagged_share"]["west"]
+    assert west["then"] > west["now"]
+    assert 0 < found["overlap"] < 1
+    for wrong in ("west=0", "west=1.1", "west=nan", "nowhere=0.5", "west", "west=x"):
+        assert client.get(path, params={"reporting": wrong}).status_code == 422, wrong
+
+
+@pytest.mark.parametrize(
+    ("layer", "code"),
+    [
+        ("name,population\nwest,1\n", 422),
+        ("name,population\nwest,1\neast,2\nnorth,3\n", 422),
+        ("name,population\nwest,-1\neast,2\n", 422),
+        ("name,population\nwest,NaN\neast,2\n", 422),
+        ("name,population,g\nwest,1,2\neast,2,1\n", 422),
+        ("name,people\nwest,1\neast,2\n", 422),
+        ('name,population\n"west,1\n', 422),
+        ("", 422),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused_whole(client, layer, code):
+    before = client.get("/v1/regions/town").json()["neighbourhoods"]
+    reply = client.put(
+        "/v1/regions/town/population", content=layer, headers={"Content-Type": "text/csv"}
+    )
+    assert reply.status_code == code, reply.text
+    assert client.get("/v1/regions/town").json()["neighbourhoods"] == before
+
+
+def test_a_geojson_layer_brings_its_own_parts(client):
+    features = halves()
+    for feature, n in zip(features, (10, 30), strict=True):
+        feature["properties"] = {
+            "name": "left" if n == 10 else "right", "population": n, "groups": {"g": n / 2},
+        }  # fmt: skip
+    body = json.dumps({"type": "FeatureCollection", "features": features})
+    headers = {"Content-Type": "application/geo+json"}
+    reply = client.put("/v1/regions/plain/population", content=body, headers=headers)
+    assert reply.status_code == 200, reply.text
+    found = client.get("/v1/regions/plain/fairness-report").json()
+    assert {r["name"] for r in found["neighbourhoods"]} == {"left", "right"}
+    assert set(found["groups"]) == {"g"}
+    assert client.put("/v1/regions/plain/population", content="[]", headers=headers).is_client_error
+
+
+def test_small_numbers_are_hidden_on_demand(client):
+    path = "/v1/regions/town/learning-policy"
+    assert client.get(path).json()["minimum_count"] == 0
+    assert client.put(path, json={"minimum_count": 3}).status_code == 200
+    outcomes = client.get("/v1/regions/town/forecasts/outcomes").json()
+    assert outcomes["hidden_cells"] > 0
+    assert all(f["properties"]["incidents"] >= 3 for f in outcomes["features"])
+    client.put(path, json={"minimum_count": 1000})
+    report = client.get("/v1/regions/town/fairness-report").json()["neighbourhoods"]
+    small = [r for r in report if r.get("hidden")]
+    assert all(r["incident_share"] is None and r["incidents"] is None for r in small)
+    client.put(path, json={})
+    for wrong in ({"discovered_weight": 2}, {"minimum_count": -1}, {"patrol_categories": "x"}):
+        assert client.put(path, json=wrong).status_code == 422
+
+
+def test_the_card_tells_all_that_it_must(client):
+    path = "/v1/regions/town/models"
+    version = client.get(path).json()["champion"]
+    card = client.get(f"{path}/{version}/card").json()
+    assert card["champion"]
+    assert card["data"]["n_incidents"] > 4_000
+    assert card["evaluation"]["models"]["pooled-kde"]["n"] > 0
+    assert any("persons" in use for use in card["prohibited_uses"])
+    assert card["memorisation"]["all"]["verdict"] == "passed"
+    text = client.get(f"{path}/{version}/card", params={"f": "md"}).text
+    page = client.get(f"{path}/{version}/card", params={"f": "html"}).text
+    for word in ("Not for", "Limits", "Evaluation", "Whom it falls on", "Memorisation"):
+        assert word in text
+        assert word in page
+    assert client.get(f"{path}/nothing/card").status_code == 404
+
+
+def test_shares_sum_to_one_and_intervals_hold_the_estimate():
+    rng = np.random.default_rng(0)
+    part, time_s = rng.integers(0, 3, 600), np.sort(rng.integers(0, 10**7, 600))
+    share, lo, hi = incident_shares(part, time_s, 4)
+    assert share.sum() == pytest.approx(1.0)
+    assert np.all((lo <= share) & (share <= hi))
+    assert share[3] == 0.0
+    nothing, _, _ = incident_shares(np.zeros(0, int), np.zeros(0, int), 2)
+    assert nothing.tolist() == [0.0, 0.0]
+
+
+def test_equal_groups_have_equal_exposure():
+    fraction, everyone = np.array([0.1, 0.3, 0.2]), np.array([100.0, 50.0, 30.0])
+    found = group_exposure(fraction, 0.4 * everyone, everyone)
+    assert found["ratio"].value == pytest.approx(1.0)
+    assert found["ratio"].hi == pytest.approx(1.0)
+    assert group_exposure(fraction, everyone, everyone)["ratio"] is None
+    moved = as_if_reported(np.array([[0.5, 0.5]]), np.array([0, 1]), np.array([0.5, 1.0]))
+    np.testing.assert_allclose(moved, [[2 / 3, 1 / 3]])
