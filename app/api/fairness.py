@@ -38,7 +38,7 @@ _LAYER_BODY = {
 
 @router.get("/fairness-report")
 @allow(Role.READER)
-def report(
+def fairness(
     state: State,
     region: str,
     model: Annotated[str | None, Query(max_length=200, description="name or version")] = None,

@@ -25,6 +25,7 @@ READER = {
     "me", "metrics", "list_all", "show", "density", "hotspots", "samples", "series", "areas", "score",
     "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
     "schedule",
+    "fairness", "show_policy", "card",
 }  # fmt: skip
 """All that a reader's key opens: a new route does not join them unnoticed."""
 

@@ -193,3 +193,15 @@ def test_equal_groups_have_equal_exposure():
     assert group_exposure(fraction, everyone, everyone)["ratio"] is None
     moved = as_if_reported(np.array([[0.5, 0.5]]), np.array([0, 1]), np.array([0.5, 1.0]))
     np.testing.assert_allclose(moved, [[2 / 3, 1 / 3]])
+
+
+def test_changes_of_policy_and_population_are_audited(client, engine):
+    from app.storage.audit import entries
+
+    client.put("/v1/regions/town/learning-policy", json={"patrol_categories": "include"})
+    client.put("/v1/regions/town/learning-policy", json={})
+    with engine.connect() as connection:
+        found = [(e.action, json.loads(e.details)) for e in entries(connection, "town")]
+    changes = [d["patrol_categories"] for action, d in found if action == "learning_policy.changed"]
+    assert changes[-2:] == ["include", "exclude"]
+    assert any(action == "population.changed" for action, _ in found)
