@@ -81,6 +81,9 @@ def add(
     every_hours: Annotated[
         float | None, typer.Option(help="Hours between two runs by a worker.")
     ] = None,
+    cron: Annotated[
+        str | None, typer.Option(help="Or when a worker runs: '15 4 * * *', local time.")
+    ] = None,
 ) -> None:
     """Keep a source; reading it is `hotslot sync`, or a worker's with --every-hours."""
     given = {
@@ -104,7 +107,15 @@ def add(
     settings = Settings()
     with opened(settings) as engine:
         every_s = round(every_hours * HOUR_S) if every_hours is not None else None
-        made = add_source(engine, settings, region, name or preset_name or spec.kind, spec, every_s)
+        made = add_source(
+            engine,
+            settings,
+            region,
+            name or preset_name or spec.kind,
+            spec,
+            every_s=every_s,
+            cron=cron,
+        )
     out = Console()
     out.print(f"source {made.name} added ({spec.kind}, {spec.url})", highlight=False)
     if preset_name is not None:
@@ -148,6 +159,7 @@ def list_all(
                 "state": s.state,
                 "counts": s.counts,
                 "every_s": s.every_s,
+                "cron": s.cron,
                 "next_due_at": s.next_due_at and s.next_due_at.isoformat(),
                 "last_success_at": s.last_success_at and s.last_success_at.isoformat(),
                 "last_error": s.last_error,
@@ -161,7 +173,7 @@ def list_all(
         table.add_row(
             s.name,
             s.spec.kind,
-            f"{s.every_s / HOUR_S:g} h" if s.every_s else "on request",
+            s.cron or (f"{s.every_s / HOUR_S:g} h" if s.every_s else "on request"),
             _ago(s.last_success_at),
             f"{s.counts.get('accepted', 0):,}",
             f"{s.counts.get('rejected', 0):,}",

@@ -42,6 +42,7 @@ class Source:
     state: dict[str, Any]
     counts: dict[str, int]
     every_s: int | None
+    cron: str | None
     next_due_at: datetime | None
     last_success_at: datetime | None
     last_error: str | None
@@ -54,9 +55,18 @@ def _as_source(row: Row[Any]) -> Source:
 
 
 def insert_source(
-    connection: Connection, region_key: int, name: str, spec: SourceSpec, every_s: int | None
+    connection: Connection,
+    region_key: int,
+    name: str,
+    spec: SourceSpec,
+    *,
+    every_s: int | None,
+    cron: str | None,
 ) -> Source:
     """A new source, due at once when it has a schedule.
+
+    Args:
+        every_s: between two runs, or `cron`: when they start; at most one of them.
 
     Raises:
         Conflict: the region has one of that name.
@@ -75,7 +85,8 @@ def insert_source(
             name=name,
             spec=spec.to_json(),
             every_s=every_s,
-            next_due_at=func.now() if every_s else None,
+            cron=cron,
+            next_due_at=func.now() if every_s or cron else None,
         )
         .returning(*sync_sources.c)
     ).one()
@@ -125,19 +136,17 @@ def due_sources(connection: Connection) -> list[Source]:
     """Sources whose time has come, each locked for this transaction and seen by it alone."""
     query = (
         select(sync_sources)
-        .where(sync_sources.c.every_s.is_not(None), sync_sources.c.next_due_at <= func.now())
+        .where(sync_sources.c.next_due_at <= func.now())
         .order_by(sync_sources.c.next_due_at)
         .with_for_update(skip_locked=True)
     )
     return [_as_source(row) for row in connection.execute(query)]
 
 
-def set_next_due(connection: Connection, source: Source) -> None:
-    """The next time is counted from now: after a standstill there is one catch-up, not many."""
+def set_next_due(connection: Connection, source: Source, at: datetime | None) -> None:
+    """When the source is to be read next; None: only when asked."""
     connection.execute(
-        update(sync_sources)
-        .where(sync_sources.c.key == source.key)
-        .values(next_due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, source.every_s))
+        update(sync_sources).where(sync_sources.c.key == source.key).values(next_due_at=at)
     )
 
 

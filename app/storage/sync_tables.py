@@ -35,12 +35,15 @@ sync_sources = Table(
     Column("state", JSONB, nullable=False, server_default=text("'{}'")),
     Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
     Column("every_s", Integer),
+    # In the region's local time; one of the two, or none: only when asked.
+    Column("cron", Text),
     Column("next_due_at", DateTime(timezone=True)),
     Column("last_success_at", DateTime(timezone=True)),
     Column("last_error", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("region_key", "name"),
     CheckConstraint("every_s IS NULL OR every_s >= 60", name="every_s"),
+    CheckConstraint("every_s IS NULL OR cron IS NULL", name="one_schedule"),
 )
 
 sync_runs = Table(

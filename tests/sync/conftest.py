@@ -47,10 +47,10 @@ def sync_settings(settings):
 class City:
     """A region with one source, read in this process."""
 
-    def __init__(self, engine, settings, spec: SourceSpec, every_s: int | None = None):
+    def __init__(self, engine, settings, spec: SourceSpec, **when):
         self.engine, self.settings = engine, settings
         self.id = add_region(engine, f"city{next(_numbers)}", timezone="America/Toronto").id
-        self.source = add_source(engine, settings, self.id, "portal", spec, every_s)
+        self.source = add_source(engine, settings, self.id, "portal", spec, **when)
 
     def sync(self, *, full: bool = False, **changes):
         settings = self.settings.model_copy(update=changes)
@@ -76,8 +76,8 @@ class City:
 
 @pytest.fixture
 def city(engine, sync_settings):
-    def make(spec: SourceSpec, every_s: int | None = None) -> City:
-        return City(engine, sync_settings, spec, every_s)
+    def make(spec: SourceSpec, **when) -> City:
+        return City(engine, sync_settings, spec, **when)
 
     return make
 
@@ -88,8 +88,8 @@ def socrata(portals, city):
 
     def make(**more) -> City:
         known = {"columns": COLUMNS, "page_rows": 3, "overlap_days": 0.0, **more}
-        every_s = known.pop("every_s", None)
+        when = {name: known.pop(name) for name in ("every_s", "cron") if name in known}
         url = portals.url + known.pop("path", SOCRATA_PATH)
-        return city(SourceSpec("socrata", url, **known), every_s)
+        return city(SourceSpec("socrata", url, **known), **when)
 
     return make

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli import app as command_line
-from app.domain.errors import Conflict, HotslotError
+from app.domain.errors import Conflict, HotslotError, InvalidInput
 from app.main import create_app
 from app.services.jobs import run_claimed, work_on
 from app.services.sync.schedule import claim_here, queue_due, request_sync
@@ -135,6 +135,24 @@ def test_a_source_is_due_once_and_caught_up_once(portals, socrata):
     assert city.sync().status == "succeeded"
     assert queue_due(city.engine) == 0
     assert 3500 < waits.total_seconds() <= 3600
+
+
+def test_a_source_is_due_by_a_cron_expression_in_local_time(portals, socrata):
+    city = socrata(cron=" 30 4 * *  * ")
+    assert queue_due(city.engine) == 1
+    with city.engine.connect() as connection:
+        due = connection.scalar(
+            text(
+                "SELECT to_char(next_due_at AT TIME ZONE 'America/Toronto', 'HH24:MI')"
+                " FROM sync_sources WHERE key = :key AND next_due_at > now()"
+            ),
+            {"key": city.source.key},
+        )
+    assert due == "04:30"
+    with pytest.raises(InvalidInput, match="cron"):
+        socrata(cron="at night")
+    with pytest.raises(InvalidInput, match="or a cron"):
+        socrata(cron="30 4 * * *", every_s=3600)
 
 
 def test_a_dead_commands_run_does_not_block_the_clock(portals, socrata):

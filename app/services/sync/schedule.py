@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import Connection, Engine
 
+from app.domain.cron import next_tick
 from app.domain.errors import Conflict, NotReady
+from app.storage import audit
 from app.storage.queue import SYNC_TASK, defer_job
-from app.storage.regions import get_region
+from app.storage.regions import get_region, get_region_by_key
 from app.storage.runs import Run, get_run, set_job
+from app.storage.schedules import database_clock
 from app.storage.sync_store import (
     Source,
     active_run,
@@ -45,7 +50,10 @@ def request_sync(engine: Engine, region_id: str, name: str | None = None) -> lis
                 "the region has no source: an administrator adds one by `hotslot source add`",
                 code="no_source",
             )
-        return [_queued(connection, source) for source in sources]
+        runs = [_queued(connection, source) for source in sources]
+        names = [source.name for source in sources]
+        audit.record(connection, "sync.requested", chain=region.id, sources=names)
+        return runs
 
 
 def queue_due(engine: Engine) -> int:
@@ -56,9 +64,18 @@ def queue_due(engine: Engine) -> int:
     with engine.begin() as connection:
         sources = due_sources(connection)
         for source in sources:
+            region = get_region_by_key(connection, source.region_key)
             _queued(connection, source)
-            set_next_due(connection, source)
+            set_next_due(connection, source, _next_due(connection, source, region.timezone))
     return len(sources)
+
+
+def _next_due(connection: Connection, source: Source, timezone: str) -> datetime | None:
+    """Counted from now: after a standstill there is one catch-up, not many."""
+    now = database_clock(connection)
+    if source.cron is not None:
+        return next_tick(source.cron, timezone, now)
+    return None if source.every_s is None else now + timedelta(seconds=source.every_s)
 
 
 def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False) -> Run:
@@ -72,15 +89,16 @@ def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False)
         Conflict: another process reads this source.
     """
     with engine.begin() as connection:
-        source = get_source(connection, get_region(connection, region_id).key, name)
+        region = get_region(connection, region_id)
+        source = get_source(connection, region.key, name)
         lock_source(connection, source)
         if is_held(connection, source):
             raise Conflict("another sync of this source is under way", code="sync_under_way")
         end_active_run(connection, source, "ended for a run from the command line")
         if full:
             forget_state(connection, source)
-        if source.every_s is not None:
-            set_next_due(connection, source)
+        set_next_due(connection, source, _next_due(connection, source, region.timezone))
+        audit.record(connection, "sync.started", chain=region.id, sources=[name], full=full)
         return new_claimed_run(connection, source)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.domain.cron import check_cron
 from app.domain.errors import Conflict, InvalidInput, LimitExceeded
 from app.domain.presets import PRESETS, Preset
 from app.domain.sources import SourceSpec
 from app.services.sync.address import checked_url
+from app.storage import audit
 from app.storage.regions import get_region
 from app.storage.sync_store import (
     Source,
@@ -58,12 +60,15 @@ def add_source(
     region_id: str,
     name: str,
     spec: SourceSpec,
+    *,
     every_s: int | None = None,
+    cron: str | None = None,
 ) -> Source:
     """Keep a source of a region.
 
     Args:
-        every_s: between two scheduled runs; None: only when asked.
+        every_s: between two scheduled runs, or `cron`, in the region's local time; neither: only
+            when asked.
 
     Raises:
         NotFound: no such region.
@@ -74,13 +79,24 @@ def add_source(
         raise InvalidInput("a source's name is 1-63 of a-z, 0-9, '-' and '_'", field="name")
     if every_s is not None and every_s < MIN_EVERY_S:
         raise InvalidInput(f"at least {MIN_EVERY_S} s between two runs", field="every")
-    checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
+    if every_s is not None and cron is not None:
+        raise InvalidInput("give a time between runs or a cron expression", field="cron")
+    tidy = None if cron is None else check_cron(cron)
+    address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
     spec.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         if len(list_sources(connection, region.key)) >= MAX_SOURCES:
             raise LimitExceeded(f"a region has up to {MAX_SOURCES} sources", field="name")
-        return insert_source(connection, region.key, name, spec, every_s)
+        audit.record(
+            connection,
+            "source.added",
+            chain=region.id,
+            source=name,
+            kind=spec.kind,
+            host=address.host,
+        )
+        return insert_source(connection, region.key, name, spec, every_s=every_s, cron=tidy)
 
 
 def sources_of(engine: Engine, region_id: str) -> list[Source]:
@@ -101,8 +117,10 @@ def remove_source(engine: Engine, region_id: str, name: str) -> None:
         Conflict: it is being read.
     """
     with engine.begin() as connection:
-        source = get_source(connection, get_region(connection, region_id).key, name)
+        region = get_region(connection, region_id)
+        source = get_source(connection, region.key, name)
         lock_source(connection, source)
         if is_held(connection, source):
             raise Conflict("the source is being read now", code="sync_under_way")
         delete_source(connection, source)
+        audit.record(connection, "source.removed", chain=region.id, source=name)
