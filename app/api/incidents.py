@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import csv
-import io
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -27,16 +25,21 @@ from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput, Unavailable
 from app.domain.windows import zone
 from app.services.erase import erase_incident
+from app.services.incident_views import incidents_csv, incidents_geojson, incidents_parquet
 from app.services.ingest import UploadSource, ingest
 from app.services.ingest_formats import READERS
 from app.services.mappings import resolve_mapping
 from app.storage import audit
 from app.storage.incidents import PageQuery, page
-from app.storage.regions import Region, get_region
+from app.storage.regions import get_region
 
 router = APIRouter(prefix="/v1/regions/{region}/incidents", tags=["incidents"])
 MAX_PAGE = 10_000
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_MEDIA_TYPES = {
+    "geojson": "application/geo+json",
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
 _BODY = {
     "requestBody": {
         "required": True,
@@ -204,7 +207,7 @@ def list_page(
     category: str | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     cursor: str | None = None,
-    f: Annotated[str, Query(pattern="^(geojson|csv)$")] = "geojson",
+    f: Annotated[str, Query(pattern="^(geojson|csv|parquet)$")] = "geojson",
 ) -> Response:
     """Incidents in order of time; `next` links to the following page."""
     with state.engine.begin() as connection:
@@ -219,55 +222,12 @@ def list_page(
         following = str(request.url.include_query_params(cursor=_cursor(rows[-1])))
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     if f == "csv":
-        return Response(_as_csv(rows, found), headers=headers, media_type="text/csv")
-    body = orjson.dumps(
-        {
-            "type": "FeatureCollection",
-            "features": [_feature(row, found) for row in rows],
-            "next": following,
-        }
-    )
-    return Response(body, headers=headers, media_type="application/geo+json")
-
-
-def _feature(row: Row[Any], region: Region) -> dict[str, Any]:
-    return {
-        "type": "Feature",
-        "id": row.id,
-        "geometry": {"type": "Point", "coordinates": [row.longitude, row.latitude]},
-        "properties": {
-            "occurred_at": row.occurred_at.astimezone(zone(region.timezone)).isoformat(),
-            "category": row.category,
-            "external_id": row.external_id,
-            "source": row.source,
-        },
-    }
-
-
-def _harmless(text: str | None) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    if text is None:
-        return ""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def _as_csv(rows: list[Row[Any]], region: Region) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["occurred_at", "longitude", "latitude", "category", "external_id", "source"])
-    for row in rows:
-        at = row.occurred_at.astimezone(zone(region.timezone)).isoformat()
-        writer.writerow(
-            [
-                at,
-                row.longitude,
-                row.latitude,
-                _harmless(row.category),
-                _harmless(row.external_id),
-                row.source,
-            ]
-        )
-    return text.getvalue().encode()
+        content = incidents_csv(rows, found)
+    elif f == "parquet":
+        content = incidents_parquet(rows, found)
+    else:
+        content = incidents_geojson(rows, found, following)
+    return Response(content, headers=headers, media_type=_MEDIA_TYPES[f])
 
 
 @router.delete("/{external_id}", status_code=204)

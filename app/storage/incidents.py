@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from app.domain.errors import InvalidInput
 from app.storage.database import long_statements, translated
@@ -147,10 +147,14 @@ class PageQuery:
     limit: int = 100
 
 
-def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[Any]]:
-    """One page of incidents by keyset on (occurred_at, id), with their category's name."""
+def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
+    """One page of incidents by keyset on (occurred_at, id), with their category's name.
+
+    A page is a range of the (region, time) index: the hundredth costs what the first does. A category
+    or a box is a filter on that range.
+    """
     c = incidents.c
-    conditions = [c.region_key == region.key]
+    conditions = [c.region_key == region_key]
     if query.bbox is not None:
         west, south, east, north = query.bbox
         conditions += [c.longitude.between(west, east), c.latitude.between(south, north)]
@@ -159,11 +163,13 @@ def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[A
     if query.end is not None:
         conditions.append(c.occurred_at < query.end)
     if query.category is not None:
-        conditions.append(categories.c.name == query.category)
+        key = select(categories.c.key).where(
+            categories.c.region_key == region_key, categories.c.name == query.category
+        )
+        conditions.append(c.category_key == key.scalar_subquery())
     if query.after is not None:
-        at, last_id = query.after
-        conditions.append(or_(c.occurred_at > at, and_(c.occurred_at == at, c.id > last_id)))
-    statement = (
+        conditions.append(tuple_(c.occurred_at, c.id) > tuple_(*query.after))
+    return (
         select(
             c.id,
             c.occurred_at,
@@ -178,4 +184,8 @@ def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[A
         .order_by(c.occurred_at, c.id)
         .limit(query.limit)
     )
-    return list(connection.execute(statement))
+
+
+def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[Any]]:
+    """One page of incidents, see `page_statement`."""
+    return list(connection.execute(page_statement(region.key, query)))
