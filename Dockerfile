@@ -1,27 +1,38 @@
 # syntax=docker/dockerfile:1
-# Replace the tag by a digest (python:3.11-slim-bookworm@sha256:...) to pin the base for good.
+# Pin the base for good by its digest, which is the first line that `docker buildx imagetools inspect
+# python:3.11-slim-bookworm` prints after "Digest:", e.g.
+#   docker build --build-arg BASE_DIGEST=@sha256:... .
 ARG BASE=python:3.11-slim-bookworm
-FROM ${BASE} AS build
-# cpu: torch's CPU build from a wheel in ./wheels or an index of yours (PIP_EXTRA_INDEX_URL); cuda: the
-# registry's build with its CUDA libraries.
-ARG TORCH=cuda
+ARG BASE_DIGEST=
+FROM ${BASE}${BASE_DIGEST} AS build
+# cpu: torch's CPU build, from the index that PIP_EXTRA_INDEX_URL names (PyTorch's "Get started" page has
+# it); without one, the CUDA build is taken, which runs on CPUs too and is several GB larger.
+# cuda: that build at once.
+ARG TORCH=cpu
+ARG PIP_EXTRA_INDEX_URL=
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements.lock requirements-cuda.lock ./
 RUN python -m venv /opt/hotslot \
- && if [ "$TORCH" = cpu ]; then lock=requirements.lock; else lock=requirements-cuda.lock; fi \
- && /opt/hotslot/bin/pip install --no-cache-dir --require-hashes -r "$lock"
+ && lock=requirements-cuda.lock \
+ && if [ "$TORCH" = cpu ] && sed -n '/^torch==/,/[^\\]$/p' requirements.lock > torch.lock \
+      && /opt/hotslot/bin/pip install --no-deps --require-hashes -r torch.lock; then lock=requirements.lock; fi \
+ && /opt/hotslot/bin/pip install --require-hashes -r "$lock" -c "$lock"
 COPY pyproject.toml README.md ./
 COPY app app
 COPY models models
 COPY migrations migrations
-RUN /opt/hotslot/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/hotslot/bin/pip install --no-deps --no-build-isolation .
 
-FROM ${BASE}
+FROM ${BASE}${BASE_DIGEST}
+LABEL org.opencontainers.image.title=hotslot org.opencontainers.image.licenses=MIT
 RUN useradd --uid 10001 --create-home --home-dir /var/lib/hotslot hotslot
 COPY --from=build /opt/hotslot /opt/hotslot
-ENV PATH=/opt/hotslot/bin:$PATH HOTSLOT_HOME=/var/lib/hotslot PYTHONUNBUFFERED=1
+ENV PATH=/opt/hotslot/bin:$PATH HOTSLOT_HOME=/var/lib/hotslot PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /var/lib/hotslot
 USER 10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 CMD ["hotslot", "serve", "--host", "0.0.0.0", "--workers", "0"]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -22,6 +23,8 @@ from app.storage.queue import queue_depth
 from app.worker.main import run_worker
 
 WORKER_STOP_S = 10.0
+WORKER_WATCH_S = 5.0
+"""A local worker that was killed is replaced within so long."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,9 +48,21 @@ def local_workers(settings: Settings, count: int) -> Iterator[None]:
         environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()
     command = [sys.executable, "-m", "app.cli", "worker"]
     processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
+    ended = threading.Event()
+
+    def replace_the_dead() -> None:
+        while not ended.wait(WORKER_WATCH_S):
+            for place, process in enumerate(processes):
+                if process.poll() is not None:
+                    processes[place] = subprocess.Popen(command, env=environment)
+
+    watch = threading.Thread(target=replace_the_dead, daemon=True)
+    watch.start()
     try:
         yield
     finally:
+        ended.set()
+        watch.join()
         for process in processes:
             process.terminate()
         for process in processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 
 from procrastinate import App
 from sqlalchemy import Engine
@@ -11,11 +12,13 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import TASK_QUEUE
+from app.worker.health import beat_file
 from app.worker.schedule_tick import queue_due_trainings
 from app.worker.sync_tick import queue_due_syncs
 from app.worker.tasks import build_app
 
 SWEEP_EVERY_S = 5.0
+RESTART_AFTER_S = 2.0
 GRACE_S = 1.0
 """A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
 _log = logging.getLogger("hotslot.worker")
@@ -34,6 +37,7 @@ async def requeue_stalled(app: App, stalled_s: float) -> int:
 
 async def _sweep(app: App, settings: Settings) -> None:
     while True:
+        beat_file(settings).touch()
         try:
             await requeue_stalled(app, settings.job_stalled_s)
         except Exception:
@@ -43,7 +47,33 @@ async def _sweep(app: App, settings: Settings) -> None:
 
 
 async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) -> None:
-    """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until the queue is empty."""
+    """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until the queue is empty.
+
+    procrastinate's worker ends when it loses the database for half a minute; it is started again.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    while not stop.is_set():
+        work = asyncio.create_task(_work(settings, engine, wait))
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            work.cancel()
+        try:
+            await work
+        except asyncio.CancelledError:
+            return
+        except Exception:
+            if not wait:
+                raise
+            _log.exception("the worker lost the database; it starts again")
+        if not wait:
+            return
+        await asyncio.wait({stopped}, timeout=RESTART_AFTER_S)
+
+
+async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
     app = build_app(conninfo(engine), settings, engine)
     async with app.open_async():
         beside = [
@@ -61,6 +91,7 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
                 shutdown_graceful_timeout=GRACE_S,
                 fetch_job_polling_interval=2.0,
                 delete_jobs="successful",
+                install_signal_handlers=False,
             )
         finally:
             for task in beside:
