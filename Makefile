@@ -9,7 +9,7 @@ PART ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench drills lock clean
+.PHONY: help venv demo test check bench drills rehearse lock clean
 
 help:
 	@echo "make demo    Toronto from nothing to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
@@ -17,6 +17,7 @@ help:
 	@echo "make check   ruff, mypy, import-linter, compose and Dockerfile lint"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
+	@echo "make rehearse what Dockerfile and compose file say, done without a container engine (root)"
 	@echo "make lock    rewrite the lock files from pyproject.toml"
 
 venv: $(STAMP)
@@ -49,6 +50,9 @@ $(RIVALS): $(STAMP) requirements-bench.lock
 
 drills: $(STAMP)
 	$(BIN)/python -m benchmarks.drills
+
+rehearse: $(STAMP)
+	$(BIN)/python -m benchmarks.rehearsal
 
 lock:
 	.ci/lock

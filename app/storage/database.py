@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.config import Settings
-from app.domain.errors import InvalidInput, Unavailable
+from app.domain.errors import Conflict, InvalidInput, Unavailable
 from app.storage.deadlines import GRACE_S, PING_PATIENCE_S, DeadlinePool, PatientConnection
 from app.storage.embedded import ensure_running
 
@@ -176,8 +176,14 @@ def head_revision() -> str | None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date: one transaction under a lock, so it is old or new, never between."""
+    """Bring the schema up to date: one transaction under a lock, so it is old or new, never between.
+
+    Raises:
+        Conflict: a newer version of hotslot has been here.
+    """
     with engine.begin() as connection:
+        if _is_newer(MigrationContext.configure(connection).get_current_revision()):
+            raise Conflict("the schema belongs to a newer version of hotslot", code="newer_schema")
         long_statements(connection)
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
@@ -187,8 +193,18 @@ def migrate(engine: Engine) -> None:
 
 
 def schema_is_current(connection: Connection) -> bool:
-    """Whether every migration that this version knows has run."""
-    return MigrationContext.configure(connection).get_current_revision() == head_revision()
+    """Whether every migration that this version knows has run.
+
+    A newer version's schema counts: its migrations add what this one ignores, so that processes of
+    both serve side by side during an upgrade.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision == head_revision() or _is_newer(revision)
+
+
+def _is_newer(revision: str | None) -> bool:
+    scripts = ScriptDirectory.from_config(_alembic_config()).walk_revisions()
+    return revision is not None and revision not in {script.revision for script in scripts}
 
 
 def check_ready(engine: Engine) -> None:

@@ -1,0 +1,67 @@
+"""D6 in short: a migration that is cut off leaves the old schema; newer schemas are respected."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import inspect, make_url, text
+
+from app.config import Settings
+from app.domain.errors import Conflict
+from app.storage.database import migrate, open_engine, schema_is_current
+
+
+@pytest.fixture
+def empty(server_url):
+    name = f"d6{uuid.uuid4().hex[:8]}"
+    admin = open_engine(Settings(database_url=SecretStr(server_url)))
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
+        engine = open_engine(Settings(database_url=SecretStr(url)))
+        yield engine, url
+        engine.dispose()
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def test_a_killed_migration_leaves_nothing_and_the_next_one_completes(empty):
+    engine, url = empty
+    code = (
+        "import os, sys; from pydantic import SecretStr\n"
+        "from alembic import op\nfrom app.config import Settings\n"
+        "from app.storage.database import migrate, open_engine\n"
+        "made = op.create_table; count = []\n"
+        "def create(*a, **k):\n"
+        "    count.append(1)\n"
+        "    if len(count) == 4: os.kill(os.getpid(), 9)\n"
+        "    return made(*a, **k)\n"
+        "op.create_table = create\n"
+        "migrate(open_engine(Settings(database_url=SecretStr(sys.argv[1]))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url], check=False, env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 30
+    while inspect(engine).get_table_names() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert inspect(engine).get_table_names() == []
+    migrate(engine)
+    with engine.connect() as connection:
+        assert schema_is_current(connection)
+
+
+def test_an_older_version_serves_on_a_newer_schema_and_does_not_touch_it(empty):
+    engine, _ = empty
+    with engine.connect() as connection:
+        assert not schema_is_current(connection)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'from the future'"))
+        assert schema_is_current(connection)
+    with pytest.raises(Conflict, match="newer"):
+        migrate(engine)
