@@ -14,7 +14,7 @@ from typing import Any
 from app.domain.errors import SourceFailed
 from app.domain.sources import SourceSpec
 from app.services.sync.pages import Page, RowShaper, State
-from app.services.sync.portal import Broken, Portal
+from app.services.sync.portal import Broken, PortalClient
 
 DAY_MS = 86_400_000
 RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
@@ -33,7 +33,7 @@ class _Layer:
     edited_ms: int | None
 
 
-def arcgis_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Page]:
+def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
     """Pages of a layer.
 
     `state` holds `since_ms`, `high_ms`, `edited_ms` and, within a sweep, `after`, `done`.
@@ -68,7 +68,9 @@ def arcgis_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Pag
             return
 
 
-def _ask(portal: Portal, spec: SourceSpec, params: Mapping[str, str], path: str = "/query") -> Any:
+def _ask(
+    portal: PortalClient, spec: SourceSpec, params: Mapping[str, str], path: str = "/query"
+) -> Any:
     answer = portal.json(spec.url.rstrip("/") + path, {"f": "json", **params}, _fault)
     if not isinstance(answer, dict):
         raise SourceFailed("the answer is no JSON object")
@@ -88,7 +90,7 @@ def _fault(answer: Any) -> Broken | None:
     raise SourceFailed(f"error {code}: {message}")
 
 
-def _layer(portal: Portal, spec: SourceSpec) -> _Layer:
+def _layer(portal: PortalClient, spec: SourceSpec) -> _Layer:
     about = _ask(portal, spec, {}, "")
     fields = about.get("fields") or []
     named = {field.get("name"): field.get("type") for field in fields}
@@ -122,7 +124,7 @@ def _after(condition: str, layer: _Layer, after: int | None) -> str:
     return condition if after is None else f"{condition} AND {layer.id_field} > {after}"
 
 
-def _count(portal: Portal, spec: SourceSpec, where: str) -> int:
+def _count(portal: PortalClient, spec: SourceSpec, where: str) -> int:
     answer = _ask(portal, spec, {"where": where, "returnCountOnly": "true"})
     return int(answer.get("count") or 0)
 

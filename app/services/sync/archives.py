@@ -25,7 +25,7 @@ from app.domain.errors import SourceFailed
 from app.domain.sources import MONTH, SourceSpec
 from app.services.sync.files import conditions, known
 from app.services.sync.pages import Page, State
-from app.services.sync.portal import Portal
+from app.services.sync.portal import PortalClient
 
 MAX_EXPANSION = 100
 _MEMBER = re.compile(r"(?:.*/)?(\d{4}-(?:0[1-9]|1[0-2]))-([a-z0-9-]+)-street\.csv")
@@ -34,7 +34,7 @@ FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id")
 BATCH_ROWS = 5_000
 
 
-def archive_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Page]:
+def archive_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
     """One page per month and force; `state` holds the `month` last stored and the file's `known`.
 
     With `{month}` in the URL each month is a file of its own, asked for until one is not there yet;
@@ -57,7 +57,7 @@ def archive_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Pa
 
 
 def _archive(
-    portal: Portal,
+    portal: PortalClient,
     spec: SourceSpec,
     url: str,
     state: State,

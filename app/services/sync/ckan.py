@@ -14,13 +14,13 @@ from app.domain.errors import SourceFailed
 from app.domain.sources import SourceSpec
 from app.services.sync.files import file_pages_at
 from app.services.sync.pages import Page, RowShaper, State
-from app.services.sync.portal import Portal
+from app.services.sync.portal import PortalClient
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DATA_FORMATS = frozenset({"csv", "json", "geojson", "xlsx", "zip", "parquet"})
 
 
-def ckan_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Page]:
+def ckan_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
     """Pages of a resource; `state` holds `complete` or, within a sweep, `modified` and `offset`."""
     resource = _resource(portal, spec)
     if not resource.get("datastore_active"):
@@ -57,7 +57,7 @@ def ckan_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Page]
     yield Page(complete, share=1.0, message=f"{offset:,} rows read")
 
 
-def _action(portal: Portal, spec: SourceSpec, name: str, params: Mapping[str, str]) -> Any:
+def _action(portal: PortalClient, spec: SourceSpec, name: str, params: Mapping[str, str]) -> Any:
     answer = portal.json(f"{spec.url.rstrip('/')}/api/3/action/{name}", params)
     if not isinstance(answer, dict) or not answer.get("success"):
         error = answer.get("error") if isinstance(answer, dict) else None
@@ -65,7 +65,7 @@ def _action(portal: Portal, spec: SourceSpec, name: str, params: Mapping[str, st
     return answer["result"]
 
 
-def _resource(portal: Portal, spec: SourceSpec) -> dict[str, Any]:
+def _resource(portal: PortalClient, spec: SourceSpec) -> dict[str, Any]:
     """The resource of that id, or the one data resource of that package."""
     dataset = str(spec.dataset)
     if _UUID.fullmatch(dataset):

@@ -23,7 +23,7 @@ from app.services.sync.archives import archive_pages
 from app.services.sync.ckan import ckan_pages
 from app.services.sync.files import file_pages
 from app.services.sync.pages import Connector, Page, joined
-from app.services.sync.portal import Portal
+from app.services.sync.portal import PortalClient
 from app.services.sync.socrata import socrata_pages
 from app.storage.regions import Region, get_region_by_key
 from app.storage.runs import Run, Superseded, beat, finish_run
@@ -111,7 +111,7 @@ class _Sweep:
         """Store page after page, then end the run."""
         spec = self.source.spec
         headers = token_headers(self.settings, spec)
-        with Portal(self.settings, spec.url, headers, self._alive) as portal:
+        with PortalClient(self.settings, spec.url, headers, self._alive) as portal:
             for page in self._pages(portal, spec):
                 self._store(page)
         with self.engine.begin() as connection:
@@ -125,7 +125,7 @@ class _Sweep:
         reasons = ", ".join(f"{code} {n:,}" for code, n in self.refused.most_common(5))
         return f"{self.message}; refused: {reasons}"
 
-    def _pages(self, portal: Portal, spec: SourceSpec) -> Iterator[Page]:
+    def _pages(self, portal: PortalClient, spec: SourceSpec) -> Iterator[Page]:
         pages = CONNECTORS[spec.kind](portal, spec, dict(self.source.state))
         return pages if spec.has_ids or spec.kind not in PAGED else joined(pages)
 

@@ -13,17 +13,17 @@ from app.domain.sources import SourceSpec
 from app.services.ingest_decoding import READ_BYTES
 from app.services.ingest_formats import READERS, SUFFIX_TYPES
 from app.services.sync.pages import Page, State
-from app.services.sync.portal import Downloaded, Portal
+from app.services.sync.portal import Downloaded, PortalClient
 
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def file_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Page]:
+def file_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
     """The file at the source's URL, as one page."""
     yield from file_pages_at(portal, spec, spec.url, state)
 
 
-def file_pages_at(portal: Portal, spec: SourceSpec, url: str, state: State) -> Iterator[Page]:
+def file_pages_at(portal: PortalClient, spec: SourceSpec, url: str, state: State) -> Iterator[Page]:
     """The file at a URL, as one page; `state` holds `etag`, `last_modified`, `sha256`.
 
     Raises:

@@ -12,7 +12,7 @@ import orjson
 from app.domain.columns import ColumnMapping
 from app.domain.sources import SourceSpec
 from app.services.ingest_decoding import READ_BYTES
-from app.services.sync.portal import Portal
+from app.services.sync.portal import PortalClient
 
 ROWS_TYPE = "application/x-ndjson"
 State = dict[str, Any]
@@ -39,7 +39,7 @@ class Page:
     content_encoding: str | None = None
 
 
-Connector = Callable[[Portal, SourceSpec, State], Iterator[Page]]
+Connector = Callable[[PortalClient, SourceSpec, State], Iterator[Page]]
 
 
 class RowShaper:

@@ -48,7 +48,7 @@ class Downloaded:
     content_type: str | None = None
 
 
-class Portal:
+class PortalClient:
     """A client of one portal, for one run.
 
     Args:
@@ -75,7 +75,7 @@ class Portal:
             timeout=httpx.Timeout(settings.sync_request_timeout_s, connect=CONNECT_TIMEOUT_S),
         )
 
-    def __enter__(self) -> Portal:
+    def __enter__(self) -> PortalClient:
         return self
 
     def __exit__(self, *_: object) -> None:

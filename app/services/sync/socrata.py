@@ -14,13 +14,13 @@ from typing import Any
 from app.domain.errors import SourceFailed
 from app.domain.sources import SourceSpec
 from app.services.sync.pages import Page, RowShaper, State
-from app.services.sync.portal import Portal
+from app.services.sync.portal import PortalClient
 
 MAX_RESTARTS = 3
 MAX_LIMIT = 50_000
 
 
-def socrata_pages(portal: Portal, spec: SourceSpec, state: State) -> Iterator[Page]:
+def socrata_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
     """Pages of a dataset; `state` holds `since`, `high` and, within a sweep, `offset` and `last_id`."""
     shaper = RowShaper(spec)
     since, high = state.get("since"), state.get("high")
@@ -56,7 +56,7 @@ def _where(spec: SourceSpec, since: str | None) -> dict[str, str]:
     return {"$where": " AND ".join(parts)} if parts else {}
 
 
-def _total(portal: Portal, spec: SourceSpec, since: str | None) -> int:
+def _total(portal: PortalClient, spec: SourceSpec, since: str | None) -> int:
     answer = portal.json(spec.url, {"$select": "count(*) AS n", **_where(spec, since)})
     try:
         return int(answer[0]["n"])
@@ -65,7 +65,7 @@ def _total(portal: Portal, spec: SourceSpec, since: str | None) -> int:
 
 
 def _records(
-    portal: Portal, spec: SourceSpec, shaper: RowShaper, since: str | None, offset: int
+    portal: PortalClient, spec: SourceSpec, shaper: RowShaper, since: str | None, offset: int
 ) -> list[dict[str, Any]]:
     answer = portal.json(
         spec.url,
