@@ -117,3 +117,11 @@ class Settings(BaseSettings):
     """How often a worker looks for sources that are due."""
     schedule_tick_s: float = 15.0
     """How often a worker looks for trainings that are due."""
+    maintenance_cron: str = "*/5 * * * *"
+    """When upkeep runs (UTC): live scores, alarms, rollback, retention, collection."""
+    auto_rollback: bool = True
+    """Go back to the champion before when live scores say that the new one is worse."""
+    retention_versions: int = Field(default=20, ge=1)
+    """Newest versions of a region that are kept."""
+    retention_champion_days: int = Field(default=90, ge=0)
+    """Versions that were champion within so many days are kept too."""

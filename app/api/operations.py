@@ -1,7 +1,8 @@
-"""`/v1/regions/{region}`: schedule, rollback."""
+"""`/v1/regions/{region}`: schedule, rollback, live scores, alarms."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -10,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.rules import allow
 from app.api.state import ApiState, State
 from app.domain.access import Role
+from app.services.live_scores import live_report
 from app.services.schedule import (
     ScheduleRequest,
     remove_schedule,
     set_schedule,
     show_schedule,
 )
+from app.storage import registry
+from app.storage.alarms import list_alarms, list_looks
 from app.storage.promotions import roll_back
 from app.storage.regions import get_region
 from app.storage.schedules import database_clock
@@ -87,3 +91,32 @@ def rollback(state: State, region: str) -> dict[str, Any]:
         champion = roll_back(connection, key, "rolled back by hand")
     state.forecasts.forget_champion(region)
     return {"champion": champion.version, "revision": champion.revision}
+
+
+@router.get("/models/{version}/live-scores")
+@allow(Role.READER)
+def live_scores(state: State, region: str, version: str) -> dict[str, Any]:
+    """How a version does on incidents that arrived after it, beside the champion, by week."""
+    return live_report(state.engine, region, version)
+
+
+@router.get("/alarms")
+@allow(Role.READER)
+def alarms(state: State, region: str) -> dict[str, Any]:
+    """Alarms, newest first, and every look that was taken at the champion."""
+    with state.engine.connect() as connection:
+        key = get_region(connection, region).key
+        champion = registry.champion(connection, key)
+        found = list_alarms(connection, key)
+        looks = list_looks(connection, key, champion.version) if champion else []
+    return {
+        "alarms": [
+            {
+                **asdict(alarm),
+                "raised_at": alarm.raised_at.isoformat(),
+                "cleared_at": alarm.cleared_at.isoformat() if alarm.cleared_at else None,
+            }
+            for alarm in found
+        ],
+        "looks": [asdict(look) for look in looks],
+    }

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from app.domain.windows import HOUR_S
 from app.services.forecast_types import LoadedVersion
 from app.services.slots import slots_of
+from app.storage.alarms import Alarm, open_alarms
 from app.storage.version_history import arrived_since
 from models.counts_negative_binomial import nearest_interval
 
@@ -26,14 +27,23 @@ def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
         count, last_at = arrived_since(
             connection, version.record.region_key, cutoff, version.not_learnt
         )
+        alarms = [
+            a for a in open_alarms(connection, version.record.region_key) if _told(a, version)
+        ]
+    raised = tuple(f"{alarm.kind} alarm: {alarm.message}" for alarm in alarms)
     if last_at is None:
-        return ()
+        return raised
     news = [f"{count} incidents up to {last_at:%Y-%m-%d} have arrived since the model's data end"]
     hours = int((last_at - cutoff).total_seconds() // HOUR_S) + 1
     if hours >= NEWS_MIN_HOURS:
         drift = _drift(version, count, min(hours, MAX_JUDGED_HOURS))
         news += [drift] if drift and hours <= MAX_JUDGED_HOURS else []
-    return tuple(news)
+    return (*news, *raised)
+
+
+def _told(alarm: Alarm, version: LoadedVersion) -> bool:
+    """Alarms about this version, and that it stands in for one that did worse."""
+    return version.record.version in (alarm.version, alarm.details.get("to"))
 
 
 def _drift(version: LoadedVersion, count: int, hours: int) -> str | None:

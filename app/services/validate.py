@@ -26,6 +26,7 @@ from models.base import (
     normalised,
 )
 from models.catalog import create_model
+from models.evaluation.drift import day_sums, expected_log_density
 from models.evaluation.flagged import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import Difference, paired_difference
@@ -121,6 +122,7 @@ def _compare(
     kept = {
         "models": scores,
         "differences": {name: asdict(d) for name, d in against.items()},
+        "place_reference": _reference(rivals[model], scored[model].log_density, test),
         "neighbourhoods": share_report(
             flagged, rows, test.time_s, data.grid, data.region.neighbourhoods
         ),
@@ -128,6 +130,13 @@ def _compare(
     decision = decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself")
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     return Validation({"origin_s": origin_s, **kept, **scores[model]}, against, decision)
+
+
+def _reference(model: DensityModel, log_density: FloatArray, test: Incidents) -> dict[str, Any]:
+    """Held-out residuals by day: what live scores are compared with later, to see drift."""
+    window = test.window.astype(np.int64) % len(model.probability_)
+    sums = day_sums(test.time_s // DAY_S, log_density - expected_log_density(model)[window])
+    return {"n": sums.n.tolist(), "total": sums.total.tolist()}
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,14 @@ def read_columns(
     until: datetime | None = None,
     category_names: Sequence[str] | None = None,
     discovered_share: float = 0.0,
+    arrived_after: datetime | None = None,
 ) -> IncidentColumns:
     """A region's incidents as columns, streamed by COPY: about 40 bytes an incident at the peak.
 
     Args:
         discovered_share: which part of the incidents that patrols discovered is read besides the
             reported ones; their keys, which are hashes, tell which.
+        arrived_after: only incidents that were stored after that moment.
 
     Raises:
         InvalidInput: a category that the region does not have.
@@ -79,6 +81,8 @@ def read_columns(
         conditions.append(sql.SQL("occurred_at >= {}").format(since))
     if until is not None:
         conditions.append(sql.SQL("occurred_at < {}").format(until))
+    if arrived_after is not None:
+        conditions.append(sql.SQL("inserted_at > {}").format(arrived_after))
     query = sql.SQL(
         'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, category_key'
         " FROM incidents WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"

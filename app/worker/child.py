@@ -1,9 +1,9 @@
 """The process that fits: started by a worker for one run, so that a fit can neither starve the
 worker's heartbeat nor take its memory along when it fails.
 
-`python -m app.worker.child KIND RUN_ID`; settings come from the environment. Exit status: 0 ended
-(whatever the outcome, it is written in the run's row), 3 worth another try (lost the database,
-killed from outside), 4 superseded by another worker.
+`python -m app.worker.child KIND RUN_ID`, or `... maintenance -` for upkeep; settings come from the
+environment. Exit status: 0 ended (whatever the outcome, it is written in the run's row), 3 worth
+another try (lost the database, killed from outside), 4 superseded by another worker.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import os
 import resource
 import sys
 import threading
+from dataclasses import asdict
 from uuid import UUID
+
+from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.errors import Unavailable
 from app.storage.runs import Superseded
+from app.storage.schedules import database_clock
 
 RETRY = 3
 SUPERSEDED = 4
@@ -45,8 +49,8 @@ def cap_memory(limit_bytes: int, device: str) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
-def main(kind: str, run_id: UUID) -> int:
-    """Work on one run to its end; returns the exit status."""
+def main(kind: str, what: str) -> int:
+    """Work on one run to its end, or do the upkeep; returns the exit status."""
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s")
     exit_with_parent()
@@ -57,17 +61,29 @@ def main(kind: str, run_id: UUID) -> int:
 
     engine = open_engine(settings)
     try:
-        work_on(engine, settings, kind, run_id)
+        if kind == "maintenance":
+            upkeep(engine, settings)
+        else:
+            work_on(engine, settings, kind, UUID(what))
     except Superseded as error:
-        _log.warning("run superseded", extra={"run": str(run_id), "reason": error.message})
+        _log.warning("run superseded", extra={"run": what, "reason": error.message})
         return SUPERSEDED
     except Unavailable as error:
-        _log.warning("run interrupted", extra={"run": str(run_id), "reason": error.message})
+        _log.warning("run interrupted", extra={"run": what, "reason": error.message})
         return RETRY
     finally:
         engine.dispose()
     return 0
 
 
+def upkeep(engine: Engine, settings: Settings) -> None:
+    """Do it once, by the database's clock."""
+    from app.services.maintenance import maintain
+
+    with engine.connect() as connection:
+        now = database_clock(connection)
+    _log.info("upkeep done", extra=asdict(maintain(engine, settings, now)))
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], UUID(sys.argv[2])))
+    sys.exit(main(sys.argv[1], sys.argv[2]))

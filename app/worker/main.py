@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.storage.database import conninfo, open_engine
-from app.storage.queue import TASK_QUEUE
+from app.storage.queue import MAINTENANCE_QUEUE, TASK_QUEUE
 from app.worker.health import beat_file
 from app.worker.schedule_tick import queue_due_trainings
 from app.worker.sync_tick import queue_due_syncs
@@ -43,6 +43,26 @@ async def _sweep(app: App, settings: Settings) -> None:
         except Exception:
             # The sweep must outlive a database that is away for a while; the next one tells.
             _log.exception("looking for stalled jobs failed")
+        await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def _keep_up(app: App, settings: Settings) -> None:
+    """Upkeep beside the trainings: jobs of its own queue, which never wait for a fit to end."""
+    while True:
+        try:
+            await app.run_worker_async(
+                queues=[MAINTENANCE_QUEUE],
+                name="maintenance",
+                concurrency=1,
+                install_signal_handlers=False,
+                update_heartbeat_interval=settings.job_heartbeat_s,
+                stalled_worker_timeout=settings.job_stalled_s,
+                shutdown_graceful_timeout=GRACE_S,
+                delete_jobs="always",
+            )
+        except Exception:
+            # Upkeep must outlive a database that is away for a while, as the other clocks do.
+            _log.exception("upkeep stopped; it starts again")
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
@@ -81,6 +101,8 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
             asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
             asyncio.create_task(queue_due_trainings(engine, settings.schedule_tick_s)),
         ]
+        if wait:
+            beside.append(asyncio.create_task(_keep_up(app, settings)))
         try:
             await app.run_worker_async(
                 queues=[TASK_QUEUE],
@@ -96,6 +118,7 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
         finally:
             for task in beside:
                 task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 def run_worker(settings: Settings, *, wait: bool = True) -> None:

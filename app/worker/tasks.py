@@ -15,7 +15,14 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.services.jobs import fail_run
-from app.storage.queue import BACKTEST_TASK, SYNC_TASK, TASK_QUEUE, TRAIN_TASK
+from app.storage.queue import (
+    BACKTEST_TASK,
+    MAINTENANCE_QUEUE,
+    MAINTENANCE_TASK,
+    SYNC_TASK,
+    TASK_QUEUE,
+    TRAIN_TASK,
+)
 from app.worker.child import RETRY, SUPERSEDED
 
 RETRY_WAIT_S = 5
@@ -124,5 +131,17 @@ def build_app(conninfo: str, settings: Settings, engine: Engine) -> App:
     @app.task(name=SYNC_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def sync(context: Any, run_id: str) -> None:
         await supervise(settings, engine, "sync", run_id, context.job)
+
+    @app.periodic(cron=settings.maintenance_cron, periodic_id="maintenance")
+    @app.task(
+        name=MAINTENANCE_TASK,
+        queue=MAINTENANCE_QUEUE,
+        lock=MAINTENANCE_TASK,
+        queueing_lock=MAINTENANCE_TASK,
+    )
+    async def maintenance(timestamp: int) -> None:
+        status = await run_child(settings, "maintenance", str(timestamp))
+        if status:
+            raise ChildFailed(f"upkeep ended with status {status}; the next one tries again")
 
     return app

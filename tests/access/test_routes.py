@@ -24,7 +24,7 @@ PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static/{path:path}"}
 READER = {
     "me", "metrics", "list_all", "show", "density", "hotspots", "samples", "series", "areas", "score",
     "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
-    "schedule",
+    "schedule", "alarms", "live_scores",
     "fairness", "show_policy", "card",
 }  # fmt: skip
 """All that a reader's key opens: a new route does not join them unnoticed."""

@@ -1,0 +1,70 @@
+"""Upkeep: what has to be done now and then, by whoever does it first."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.domain.errors import HotslotError
+from app.services.monitor import monitor_region
+from app.services.register import TRAIN_LOCK
+from app.storage import retention
+from app.storage.database import long_statements, transaction_lock
+from app.storage.regions import list_regions
+from app.storage.schedules import drop_old_ticks
+
+TICKS_KEPT = timedelta(days=400)
+_log = logging.getLogger("hotslot.maintenance")
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done."""
+
+    regions: int
+    failed: int
+    versions_dropped: int
+    artifacts_dropped: int
+    grids_dropped: int
+
+
+def maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
+    """Monitor every region, drop what retention lets go, and collect what no version names.
+
+    A region that cannot be monitored does not keep the others from it.
+    """
+    with engine.connect() as connection:
+        regions = list_regions(connection)
+    failed = dropped = 0
+    for region in regions:
+        try:
+            seen = monitor_region(engine, region.key, now, auto_rollback=settings.auto_rollback)
+            if seen.raised:
+                _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
+            dropped += _drop_versions(engine, settings, region.key, now)
+        except HotslotError as error:
+            failed += 1
+            _log.error(
+                "region not looked after", extra={"region": region.id, "reason": error.message}
+            )
+    with engine.begin() as connection:
+        long_statements(connection)
+        artifacts, grids = retention.collect(connection)
+        drop_old_ticks(connection, now - TICKS_KEPT)
+    return Upkeep(len(regions), failed, dropped, artifacts, grids)
+
+
+def _drop_versions(engine: Engine, settings: Settings, region_key: int, now: datetime) -> int:
+    with engine.begin() as connection:
+        transaction_lock(connection, TRAIN_LOCK, region_key)
+        return retention.drop_versions(
+            connection,
+            region_key,
+            settings.retention_versions,
+            settings.retention_champion_days,
+            now,
+        )
