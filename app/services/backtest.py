@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -27,7 +27,6 @@ from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
 from models.base import DAY_S, HORIZON_DAYS, Incidents
 from models.catalog import MODEL_NAMES
-from models.evaluation.metrics import summarise
 
 MAX_ORIGINS = 52
 MAX_HORIZON_DAYS = 366
@@ -224,40 +223,3 @@ def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dic
         "python": platform.python_version(),
         "libraries": {name: package_version(name) for name in libraries},
     }
-
-
-@dataclass(frozen=True)
-class HoldoutRow:
-    """One line of the demo's table."""
-
-    model: str
-    n: int
-    log_score: float
-    cap_auc: float
-    hit_rate: dict[str, float]
-    seconds: float
-
-
-def holdout_table(
-    data: TrainingData,
-    models: Sequence[str],
-    progress: Progress = lambda _share, _message: None,
-) -> list[HoldoutRow]:
-    """Compare models on the last 28 days before the data's cutoff, which none of them sees."""
-    origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
-    protocol = Protocol(tuple(models), (origin_s,))
-    results = run_protocol(data.incidents, data.grid, protocol, progress=progress)
-    rows = []
-    for result in results:
-        found = summarise(result.scored, result.area_shares)
-        rows.append(
-            HoldoutRow(
-                result.task.model,
-                found["n"],
-                found["log_score"],
-                found["cap_auc"],
-                found["hit_rate"],
-                result.seconds,
-            )
-        )
-    return rows

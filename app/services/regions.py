@@ -30,8 +30,11 @@ def add_region(
     name: str | None = None,
     boundary: Mapping[str, Any] | None = None,
     cell_size_m: float = DEFAULT_CELL_SIZE_M,
+    neighbourhoods: Mapping[str, Any] | None = None,
 ) -> Region:
     """Create a region; its boundary is dissolved, its parts kept as neighbourhoods.
+
+    `neighbourhoods` names the parts where the boundary does not: GeoJSON features with a `name`.
 
     Raises:
         InvalidInput: id, zone, boundary or cell size is wrong.
@@ -62,7 +65,7 @@ def add_region(
             crs=crs,
             cell_size_m=cell_size_m,
             boundary=geometry,
-            neighbourhoods=neighbourhoods_of(boundary),
+            neighbourhoods=neighbourhoods_of(neighbourhoods or boundary),
         )
         audit.record(connection, "region.created", chain=region_id, cell_size_m=cell_size_m)
         return made

@@ -9,14 +9,12 @@ from app.commands.common import opened
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.synthetic import TIMEZONE
-from app.services.backtest import BacktestRequest, holdout_table
+from app.services.backtest import BacktestRequest
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.paper_table import PaperRequest, paper_table_of_region
 from app.services.regions import add_region
 from app.services.train import TrainingRequest
-from app.services.training_data import load_training_data
-from app.storage.regions import get_region
 
 
 def quiet(_share, _message):
@@ -120,16 +118,6 @@ def test_a_planted_bad_version_stays_challenger(database, settings):
         assert found["scores"]["neighbourhoods"]["rows"]
     again = train("pooled-kde")
     assert "the champion" in again["reason"]
-
-
-def test_demo_table_is_of_the_last_28_days(database):
-    with database.connect() as connection:
-        key = get_region(connection, "town").key
-    rows = holdout_table(load_training_data(database, key), ["uniform", "pooled-kde"])
-    assert [r.model for r in rows] == ["uniform", "pooled-kde"]
-    assert len({r.n for r in rows}) == 1
-    assert rows[1].log_score > rows[0].log_score
-    assert set(rows[0].hit_rate) == {"1", "5", "10", "15", "20"}
 
 
 def test_paper_table_of_a_region(database, settings):
