@@ -39,6 +39,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile
+	.ci/check-page
 
 bench: $(STAMP) $(RIVALS)
 	$(BIN)/python -m benchmarks $(PART)

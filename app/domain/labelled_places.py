@@ -10,12 +10,10 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from app.domain.study_area import choose_crs, to_degrees, to_metres
+from app.domain.study_area import choose_crs, derive_study_area, to_degrees, to_metres
 
 PLACE_M = 50.0
 SIMPLIFIED_M = 60.0
-REACH_M = 600.0
-"""How far from its outermost incidents a part extends."""
 MIN_PIECE_M2 = 50_000.0
 DEGREE_STEP = 1e-5
 
@@ -30,7 +28,7 @@ def parts_of_labels(
 
     Args:
         longitude, latitude: (n,) degrees.
-        label: (n,) names; at least one.
+        label: (n,) names; the incidents are enough to derive a study area from, which clips the parts.
     """
     crs = choose_crs(float(np.median(longitude)), float(np.median(latitude)))
     column, row = np.round(np.array(to_metres(longitude, latitude, crs)) / PLACE_M)
@@ -41,11 +39,10 @@ def parts_of_labels(
     at_m = places[["x", "y"]].to_numpy(np.float64) * PLACE_M
     points = np.asarray(shapely.points(at_m))
     cells = _voronoi(points)
-    reach = _reach(at_m)
     joined = [shapely.union_all(cells[part == i]) for i in range(len(names))]
     drawn = shapely.coverage_simplify([_without_specks(p) for p in joined], SIMPLIFIED_M)
     shapes = shapely.transform(
-        shapely.intersection(drawn, reach),
+        shapely.intersection(drawn, derive_study_area(longitude, latitude, crs).polygon_m),
         lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], crs)),
     )
     return {
@@ -64,19 +61,7 @@ def parts_of_labels(
 
 def _voronoi(points: NDArray[Any]) -> NDArray[Any]:
     """(n,) the cell of each point, in the points' order."""
-    if len(points) == 1:
-        return np.asarray(shapely.buffer(points, REACH_M))
     return shapely.get_parts(shapely.voronoi_polygons(shapely.multipoints(points), ordered=True))
-
-
-def _reach(at_m: NDArray[np.float64]) -> Any:
-    """The ground within about `REACH_M` of any place, by way of squares half as wide."""
-    square_m = REACH_M / 2
-    coarse = np.unique(np.round(at_m / square_m), axis=0) * square_m
-    return shapely.simplify(
-        shapely.union_all(shapely.buffer(shapely.points(coarse), REACH_M, quad_segs=4)),
-        SIMPLIFIED_M,
-    )
 
 
 def _without_specks(part: Any) -> Any:

@@ -26,10 +26,3 @@ def test_parts_hold_their_incidents_and_do_not_overlap():
         assert held.mean() > 0.97
     total = sum(s.area for s in shapes.values())
     assert shapely.union_all(list(shapes.values())).area > 0.999 * total
-
-
-def test_one_place_is_one_part():
-    made = parts_of_labels(np.array([4.9]), np.array([52.4]), np.array(["Centre"]))
-    (only,) = made["features"]
-    assert only["properties"] == {"name": "Centre"}
-    assert shape(only["geometry"]).contains(shapely.Point(4.9, 52.4))

@@ -21,7 +21,12 @@ def selected(page) -> list[str]:
 
 def shares(page, at: str, top: int) -> str:
     page.wait_for_selector(f'body[data-shares="{at} {top}"]')
-    return page.inner_text("#shares")
+    return plain(page.inner_text("#shares"))
+
+
+def plain(text: str) -> str:
+    """With spaces where the page keeps words together."""
+    return text.replace("\u00a0", " ")
 
 
 def test_first_view_tells_hour_total_shares_and_track_record(open_seen):
@@ -116,7 +121,8 @@ def test_trust_tells_version_warnings_rates_and_last_week(open_seen):
     page = seen.open(EVENING)
     page.click("#tab-trust")
     page.wait_for_selector("#backtest button")
-    text = page.inner_text("#pane-trust")
+    text = plain(page.inner_text("#pane-trust"))
+    assert re.search(r"the top 5 % of cells caught [\d.]+ %: [\d.]+ times chance", text)
     assert "pooled-kde-2019" in text
     assert "Dec 19, 2019" in text
     assert re.search(r"Chance\s+1 %\s+5 %\s+10 %\s+20 %", text)
@@ -266,7 +272,16 @@ def test_without_webgl_an_image_is_shown(open_seen):
         "  return kind.startsWith('webgl') ? null : get.call(this, kind, ...more); };"
     )
     page = seen.open(EVENING)
-    assert page.eval_on_selector("#map-image", "i => i.decode().then(() => i.naturalWidth)") > 100
+    painted = page.evaluate(
+        "() => { const c = document.querySelector('#map-image');"
+        " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        " return new Set(new Uint32Array(d.buffer)).size; }"
+    )
+    assert painted > 20
+    page.select_option("#measure", "difference")
+    expect(page.locator("#legend")).to_contain_text("times the cell's usual share")
+    page.hover("#map-image")
+    page.wait_for_selector("#card:not([hidden])")
     assert page.locator("#top-cells tbody tr").count() == 10
 
 

@@ -1,5 +1,8 @@
 /** Requests to hotslot; problems (RFC 9457) become errors with their detail as message. */
 
+const KEY_AT = "hotslot-key";
+const KEY_HEADER = "X-API-Key";
+
 export class ApiError extends Error {
   /** @param {{status: number, detail: string, code: string}} problem */
   constructor(problem) {
@@ -9,60 +12,112 @@ export class ApiError extends Error {
   }
 }
 
+/** The key this tab sends; it is gone when the tab is closed. */
+export const currentKey = () => sessionStorage.getItem(KEY_AT) ?? "";
+
+/** @param {string} key "" forgets it */
+export function useKey(key) {
+  if (key) sessionStorage.setItem(KEY_AT, key);
+  else sessionStorage.removeItem(KEY_AT);
+}
+
+/** @param {Record<string, string>} [more] @returns {Record<string, string>} */
+function headers(more = {}) {
+  const key = currentKey();
+  return key ? { ...more, [KEY_HEADER]: key } : more;
+}
+
+/** @param {number} status @param {string} statusText @param {string} text @param {string} type */
+function problemOf(status, statusText, text, type) {
+  if (type.includes("problem+json")) return new ApiError(JSON.parse(text));
+  return new ApiError({ status, detail: `${status} ${statusText}`, code: "error" });
+}
+
 /**
  * @param {string} path
- * @param {RequestInit} [options]
+ * @param {{method?: string, body?: BodyInit, headers?: Record<string, string>}} [options]
  * @returns {Promise<Response>}
  */
-export async function request(path, options) {
-  const reply = await fetch(path, options);
+export async function request(path, options = {}) {
+  const reply = await fetch(path, { ...options, headers: headers(options.headers) });
   if (reply.ok) return reply;
-  const text = await reply.text();
-  let problem = { status: reply.status, detail: `${reply.status} ${reply.statusText}`, code: "error" };
-  if ((reply.headers.get("content-type") ?? "").includes("problem+json")) problem = JSON.parse(text);
-  throw new ApiError(problem);
+  throw problemOf(reply.status, reply.statusText, await reply.text(), reply.headers.get("content-type") ?? "");
 }
 
 /** @param {string} path */
 export const getJson = async (path) => (await request(path)).json();
 
+/** @param {string} path @param {unknown} body */
+export async function postJson(path, body) {
+  const type = { "Content-Type": "application/json" };
+  return (await request(path, { method: "POST", headers: type, body: JSON.stringify(body) })).json();
+}
+
 /**
  * @param {string} region
  * @param {string} kind density, hotspots, ...
- * @param {Record<string, string | number | undefined | null>} parameters
+ * @param {Record<string, string | number | boolean | undefined | null>} parameters
  */
 export function forecastPath(region, kind, parameters) {
   const given = Object.entries(parameters).filter(([, v]) => v !== undefined && v !== null && v !== "");
   const query = new URLSearchParams(given.map(([k, v]) => [k, String(v)]));
-  return `/v1/regions/${encodeURIComponent(region)}/forecasts/${kind}?${query}`;
+  return regionPath(region, `forecasts/${kind}?${query}`);
+}
+
+/** @param {string} region @param {string} rest */
+export const regionPath = (region, rest) => `/v1/regions/${encodeURIComponent(region)}/${rest}`;
+
+/** Save a reply as a file: a plain link could not send the key. @param {string} path @param {string} name */
+export async function save(path, name) {
+  const url = URL.createObjectURL(await (await request(path)).blob());
+  const link = document.createElement("a");
+  Object.assign(link, { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 /**
  * Send a file, told how far it is.
  *
  * fetch() cannot tell upload progress, so this is an XMLHttpRequest.
- * @param {string} path @param {File} file @param {string} type
+ * @param {string} path @param {File} file @param {Record<string, string>} about its headers
  * @param {(share: number) => void} onProgress 0 to 1
  * @returns {Promise<any>}
  */
-export function sendFile(path, file, type, onProgress) {
+export function sendFile(path, file, about, onProgress) {
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
     sending.open("POST", path);
-    sending.setRequestHeader("Content-Type", type);
+    for (const [name, value] of Object.entries(headers(about))) sending.setRequestHeader(name, value);
     sending.upload.addEventListener("progress", (event) => onProgress(event.loaded / Math.max(event.total, 1)));
     sending.addEventListener("error", () => reject(new TypeError("network")));
     sending.addEventListener("load", () => {
-      const told = sending.responseText.startsWith("{") ? JSON.parse(sending.responseText) : {};
-      if (sending.status < 300) resolve(told);
-      else reject(new ApiError({ status: sending.status, detail: told.detail ?? sending.statusText, code: told.code ?? "error" }));
+      const { status, statusText, responseText } = sending;
+      if (status < 300) resolve(JSON.parse(responseText));
+      else reject(problemOf(status, statusText, responseText, sending.getResponseHeader("content-type") ?? ""));
     });
     sending.send(file);
   });
 }
 
-/** @param {string} path @param {unknown} body */
-export async function postJson(path, body) {
-  const headers = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+/**
+ * Server-sent events of a path, until it ends. (EventSource could not send the key.)
+ * @param {string} path @param {(data: any) => void} onData
+ */
+export async function events(path, onData) {
+  const reply = await request(path, { headers: { Accept: "text/event-stream" } });
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (reply.body).getReader();
+  const decoder = new TextDecoder();
+  let kept = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    kept += decoder.decode(value, { stream: true });
+    const parts = kept.split("\n\n");
+    kept = parts.pop() ?? "";
+    for (const part of parts) {
+      const data = part.split("\n").filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
+      if (data.length) onData(JSON.parse(data.join("\n")));
+    }
+  }
 }

@@ -1,21 +1,27 @@
 /** Buttons, selects and tabs: each changes the view and asks for what must be drawn anew. */
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
-import { inZone, plusHours } from "./time.js";
+import { hoursBetween, inZone, plusHours } from "./time.js";
 import { MEASURES, view, writeAddress } from "./view.js";
 
 const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 24];
 const PLAY_MS = 900;
+const MORNING = "06:00";
+const SHORTEST_NIGHT_H = 3;
+const EVENING = "T23:00";
 const TABS = ["forecast", "trust", "run", "take"];
-let playing = 0;
+/** Timer of the next step, -1 while one is drawn, 0 when nothing plays. */
+let timer = 0;
 
 /**
  * @param {{showForecast: () => Promise<any>, showRegion: (anew: boolean) => Promise<any>, drawTop: () => void,
- *   drawPane: () => Promise<void>, speak: (language: string) => Promise<void>, region: () => any}} act
+ *   drawPane: () => Promise<void>, speak: (language: string) => Promise<void>, region: () => any,
+ *   moved: () => void}} act
  */
 export function openControls(act) {
   const on = (/** @type {string} */ id, /** @type {string} */ kind, /** @type {(event: any) => any} */ react) => byId(id).addEventListener(kind, react);
   const go = (/** @type {string} */ at) => {
+    act.moved();
     view.at = at;
     return act.showForecast();
   };
@@ -38,13 +44,18 @@ export function openControls(act) {
   on("last-week", "click", () => go(plusHours(view.at, -168)));
   on("next-week", "click", () => go(plusHours(view.at, 168)));
   on("now", "click", () => act.region() && go(inZone(new Date(), act.region().timezone)));
+  on("tomorrow", "click", () => {
+    if (!act.region()) return;
+    const tomorrow = plusHours(inZone(new Date(), act.region().timezone), 24);
+    go(`${tomorrow.slice(0, 10)}${EVENING}`);
+  });
   on("date", "change", (event) => event.target.value && go(`${event.target.value}${view.at.slice(10)}`));
   on("hour", "change", (event) => go(`${view.at.slice(0, 10)}T${event.target.value}:00`));
   on("hours", "change", (event) => {
     view.hours = Number(event.target.value);
     act.showForecast();
   });
-  on("play", "click", () => (playing ? pause() : play(go)));
+  on("play", "click", () => (playing() ? pause() : play(go)));
   openTabs(act.drawPane);
 }
 
@@ -54,21 +65,32 @@ function choose(name, event, then) {
   then();
 }
 
-/** @param {(at: string) => Promise<any>} go */
+export const playing = () => timer !== 0;
+
+/** Hour by hour until the morning. @param {(at: string) => Promise<any>} go */
 function play(go) {
-  playing = -1;
+  timer = -1;
   byId("play").textContent = t("pause");
+  const end = morningAfter(view.at);
   const step = async () => {
-    if (!playing) return;
+    if (!playing()) return;
     await go(plusHours(view.at, 1));
-    if (playing) playing = setTimeout(step, PLAY_MS);
+    if (playing() && view.at < end) timer = setTimeout(step, PLAY_MS);
+    else pause();
   };
   step();
 }
 
+/** The first 06:00 that is at least a few hours off. @param {string} at */
+function morningAfter(at) {
+  const today = `${at.slice(0, 10)}T${MORNING}`;
+  const next = hoursBetween(at, today) >= SHORTEST_NIGHT_H ? today : plusHours(today, 24);
+  return hoursBetween(at, next) >= SHORTEST_NIGHT_H ? next : plusHours(next, 24);
+}
+
 function pause() {
-  clearTimeout(playing);
-  playing = 0;
+  clearTimeout(timer);
+  timer = 0;
   byId("play").textContent = t("play");
 }
 
@@ -101,5 +123,5 @@ export function syncControls() {
   byId("top").value = String(view.top);
   byId("category").value = view.category;
   byId("model").value = view.model;
-  byId("play").textContent = playing ? t("pause") : t("play");
+  byId("play").textContent = playing() ? t("pause") : t("play");
 }

@@ -1,8 +1,10 @@
 /** The forecast in figures: total, legend, hotspots, the pointed-at cell, the table of top cells. */
 import { gradient } from "./colours.js";
 import { byId, make, table } from "./dom.js";
-import { count, fixed, number, t } from "./i18n.js";
+import { count, fixed, number, t, warning } from "./i18n.js";
+import { COLOURS } from "./marks.js";
 import { nameOf } from "./places.js";
+import { BASELINES, caughtAt } from "./scores.js";
 import { dayText, inZone, spanText } from "./time.js";
 import { view } from "./view.js";
 
@@ -29,6 +31,17 @@ export function drawHead(shown) {
   byId("total").replaceChildren(before, make("strong", {}, fixed(n)), `${after} · ${t("interval90", { lo: count(lo), hi: count(hi) })}`);
 }
 
+/** What to keep in mind about this very forecast; what holds always stands under Trust. @param {any} shown @param {string} opening */
+export function drawNotice(shown, opening) {
+  const passing = shown.warnings.filter((/** @type {string} */ text) => !text.startsWith("the study area was derived"));
+  const lines = [...(opening ? [opening] : []), ...passing.map(warning)];
+  byId("notice").hidden = lines.length === 0;
+  byId("notice").replaceChildren(...lines.map((text) => make("div", {}, text)));
+}
+
+/** Hotspots stand out from the scale: orange lies within that of differences. */
+export const hotspotColour = () => (view.measure === "difference" ? COLOURS.ink : COLOURS.hotspot);
+
 /** @param {import("./measures.js").Scale} scale */
 export function drawLegend(scale) {
   const short = (/** @type {number} */ v) => (v === 0 ? "0" : number(v, 2));
@@ -39,41 +52,45 @@ export function drawLegend(scale) {
     make("div", { class: "ramp", style: `background: ${gradient(scale.ramp)}` }),
     make("div", { class: "ticks" }, ...scale.ticks.map((tick) => make("span", {}, text(tick)))),
     make("div", { class: "unit" }, t(`${view.measure}Unit`) + root),
-    make("div", { class: "unit" }, make("span", { class: "mark" }), t("top"), ` ${view.top} %`),
+    make("div", { class: "unit" }, make("span", { class: "mark", style: `border-color: ${hotspotColour()}` }), t("topOf", { top: view.top })),
   );
 }
 
-/**
- * What was caught at k% in past weeks, linear between the validated percentages.
- * @param {any} scores of a model version @param {number} top
- */
-export function caughtAt(scores, top) {
-  if (!scores) return null;
-  const known = [[0, 0], ...Object.entries(scores.hit_rate).map(([k, v]) => [Number(k), Number(v)])].sort((a, b) => a[0] - b[0]);
-  const after = known.findIndex(([k]) => k >= top);
-  if (after < 1) return null;
-  const [[k0, v0], [k1, v1]] = [known[after - 1], known[after]];
-  return { rate: v0 + ((v1 - v0) * (top - k0)) / (k1 - k0), exact: k1 === top };
-}
-
-/** @param {any} head a hotspots reply @param {any} scores of past weeks, or null @param {string} zone */
-export function drawShares(head, scores, zone) {
-  const percent = (/** @type {number} */ v) => fixed(100 * v, v < 0.1 ? 1 : 0);
-  const caught = caughtAt(scores, view.top);
-  const since = caught ? dayText(inZone(scores.since, zone)) : "";
+/** @param {any} head a hotspots reply @param {import("./scores.js").Record_ | null} record @param {string} zone */
+export function drawShares(head, record, zone) {
+  const caught = record && caughtAt(record.own, view.top);
   const figure = (/** @type {string} */ value, /** @type {string} */ name, /** @type {string} */ more) =>
     make("div", {}, make("strong", {}, value), make("span", {}, name), make("span", {}, more));
   byId("shares").replaceChildren(
-    figure(`${percent(head.share_of_area)} %`, t("topArea"), `${number(head.area_km2)} km²`),
-    figure(`${percent(head.share_of_incidents_expected)} %`, t("topExpected"),
+    figure(percent(head.share_of_area), t("topArea"), `${number(head.area_km2)} km²`),
+    figure(percent(head.share_of_incidents_expected), t("topExpected"),
       t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
-    figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)} %` : "–", t("topCaught"),
+    figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)}` : "–", t("topCaught"),
       caught ? t(view.category ? "allCategories" : "beforeToday") : t("notScored")),
   );
-  byId("shares-note").textContent = t("topCount", {
-    n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2),
-    lo: count(head.expected_count_lo), hi: count(head.expected_count_hi),
-  }) + (caught ? ` ${t("pastWeeks", { n: count(scores.n), date: since })}` : "");
+  byId("shares-note").replaceChildren(
+    t("topCount", { n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2), lo: count(head.expected_count_lo), hi: count(head.expected_count_hi) }),
+    ...(record ? [make("span", { class: "compared" }, comparison(record, zone))] : []),
+  );
+}
+
+/** @param {number} v a share @param {number} [places] */
+export const percent = (v, places = v < 0.1 ? 1 : 0) => `${fixed(100 * v, places)}\u00a0%`;
+
+/**
+ * How much better than chance and than the baselines the top cells were, in a sentence.
+ * @param {import("./scores.js").Record_} record @param {string} zone
+ */
+export function comparison(record, zone) {
+  const own = caughtAt(record.own, view.top);
+  if (!own) return "";
+  const rivals = BASELINES.filter((name) => record.models[name] && record.models[name] !== record.own)
+    .flatMap((name) => [caughtAt(record.models[name], view.top)].flatMap((found) => (found ? [`${name} ${percent(found.rate, 1)}`] : [])));
+  const told = t("compared", {
+    days: count(record.days), date: dayText(inZone(record.since, zone)), n: count(record.n), top: view.top,
+    rate: percent(own.rate, 1), times: fixed((100 * own.rate) / view.top, 1),
+  });
+  return rivals.length ? `${told} ${t("comparedRivals", { rivals: rivals.join(", ") })}` : told;
 }
 
 /** Figures of one cell as [name, value]. @param {any} shown @param {number} row @param {number} rank */
@@ -85,6 +102,7 @@ function cellRows(shown, row, rank) {
     [t("rank"), t("of", { a: count(rank), b: count(probability.length) })],
     [t("probability"), `${number(100 * probability[row])} %`],
     [t("expectedShort"), `${number(n[row], 2)} (${count(lo[row])}–${count(hi[row])})`],
+    [t("atLeastOne"), t("oneIn", { n: number(1 / -Math.expm1(-n[row]), 2) })],
     [t("place"), coordinates(latitude[row], longitude[row])],
   ];
 }
@@ -98,6 +116,13 @@ export function drawCard(shown, row, rank) {
   card.replaceChildren(make("h2", {}, `${t("cell")} ${shown.cells.id[row]}`), make("dl", {}, ...rows));
 }
 
+/** Neighbourhood and coordinates, or the latter alone. @param {number} lon @param {number} lat */
+function placeOf(lon, lat) {
+  const area = nameOf(lon, lat);
+  const at = coordinates(lat, lon);
+  return area ? make("span", {}, make("span", { class: "area" }, area), make("span", { class: "at" }, at)) : at;
+}
+
 /**
  * @param {any} shown @param {number[]} ranked @param {(id: number) => void} onChoose
  */
@@ -105,7 +130,7 @@ export function topCells(shown, ranked, onChoose) {
   const { id, probability, expected_count: n, expected_count_lo: lo, expected_count_hi: hi, longitude, latitude } = shown.cells;
   const rows = ranked.slice(0, LISTED).map((row, i) => [
     make("button", { type: "button", "data-cell": id[row], "aria-pressed": String(view.cell === id[row]), onclick: () => onChoose(id[row]) }, String(i + 1)),
-    nameOf(longitude[row], latitude[row]) || coordinates(latitude[row], longitude[row]),
+    placeOf(longitude[row], latitude[row]),
     `${number(100 * probability[row], 2)}\u00a0%`,
     `${number(n[row], 2)}\u00a0(${count(lo[row])}–${count(hi[row])})`,
   ]);

@@ -19,6 +19,12 @@ export class Lattice {
     this.latTerms = leastSquares(basis, cells.latitude);
   }
 
+  /** Whether a reply is on this very grid. @param {any} shown */
+  fits({ grid, cells }) {
+    const { ids } = this;
+    return grid.nx === this.nx && grid.ny === this.ny && cells.id.length === ids.length && cells.id[0] === ids[0] && cells.id.at(-1) === ids.at(-1);
+  }
+
   /** @param {number} column @param {number} row */
   #basis(column, row) {
     const u = column / this.nx - 0.5;

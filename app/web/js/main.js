@@ -1,18 +1,21 @@
 /** The page: loads what is looked at, draws it, and reacts. */
+import { drawAccess, may, missing, openAccess } from "./access.js";
 import { forecastPath, getJson } from "./api.js";
-import { openControls, syncControls } from "./controls.js";
+import { openControls, playing, syncControls } from "./controls.js";
 import { byId } from "./dom.js";
-import { drawCard, drawHead, drawLegend, drawShares, flagged, ranking, topCells } from "./forecast.js";
+import { drawCard, drawHead, drawLegend, drawNotice, drawShares, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
-import { ForecastMap } from "./map.js";
+import { ForecastMap, hasWebgl } from "./map.js";
 import { scaleOf } from "./measures.js";
 import { setNeighbourhoods } from "./places.js";
+import { PlainMap } from "./plain-map.js";
 import { drawRun, knownRegion } from "./run.js";
 import { tell } from "./runs.js";
+import { trackRecord } from "./scores.js";
 import { drawStrip, markStrip, openStrip } from "./strip.js";
 import { drawTake, fillBriefing, refreshPermalink, selectors } from "./take.js";
 import { inZone, plusHours, weekStart, dayText } from "./time.js";
-import { drawTrust, pastScores } from "./trust.js";
+import { drawTrust } from "./trust.js";
 import { readAddress, view, writeAddress } from "./view.js";
 
 const FRESH_DAYS = 28;
@@ -28,10 +31,11 @@ const SHARES_DELAY_MS = 120;
 /** @type {Map<number, number>} */ let rankOf = new Map();
 /** @type {Map<string, any>} model version -> what it caught in past weeks */ const past = new Map();
 let seriesKey = "";
+let opening = "";
 let asked = 0;
 let sharesTimer = 0;
 
-const map = new ForecastMap(pointAt, (row) => chooseCell(row < 0 ? null : shown.cells.id[row]), (place) => {
+const map = new (hasWebgl() ? ForecastMap : PlainMap)(pointAt, (row) => chooseCell(row < 0 ? null : shown.cells.id[row]), (place) => {
   view.place = place;
   remember();
 });
@@ -83,6 +87,7 @@ async function showForecast() {
     ranked = ranking(shown);
     rankOf = new Map(ranked.map((row, i) => [row, i + 1]));
     drawHead(shown);
+    drawNotice(shown, opening);
     redraw();
     await Promise.all([showWeek(), drawPane()]);
   } catch (error) {
@@ -93,7 +98,7 @@ async function showForecast() {
 
 function showNothing() {
   shown = null;
-  byId("when").textContent = known.region ? t("noModel") : t("noRegion");
+  byId("when").textContent = !known.region ? t("noRegion") : may("read") ? t("noModel") : missing("read");
   for (const id of ["total", "shares", "shares-note", "top-cells", "strip", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
   return drawPane();
@@ -102,8 +107,9 @@ function showNothing() {
 /** Colours, legend, hotspots: nothing is loaded for these. */
 function redraw() {
   if (!shown) return;
-  scale = scaleOf(view.measure, shown, usual);
-  map.paint(shown, scale, forecastPath(view.region, "density", { ...selectors(), f: "png" }));
+  // While hours play, colours keep their meaning.
+  scale = scaleOf(view.measure, shown, usual, playing() ? scale : null);
+  map.paint(shown, scale);
   map.choose(view.cell);
   pointAt(-1);
   byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
@@ -114,14 +120,14 @@ function drawTop() {
   byId("top-text").textContent = `${view.top} %`;
   byId("top").setAttribute("aria-valuetext", `${view.top} %`);
   if (!shown) return;
-  map.outline(flagged(shown, ranked));
+  map.outline(flagged(shown, ranked), hotspotColour());
   drawLegend(scale);
   clearTimeout(sharesTimer);
   sharesTimer = setTimeout(async () => {
     try {
       const head = await getJson(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, dissolve: true }));
       if (head.top !== view.top) return;
-      if (!past.has(head.model_version)) past.set(head.model_version, await pastScores(known.region, version()));
+      if (!past.has(head.model_version)) past.set(head.model_version, await trackRecord(known.region, version()));
       drawShares(head, past.get(head.model_version), known.region.timezone);
       document.body.dataset.shares = `${view.at} ${view.top}`;
     } catch (error) {
@@ -158,13 +164,20 @@ async function drawPane() {
     byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
     byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
   }
-  if (view.tab === "trust" && known.region) await drawTrust({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes });
+  if (view.tab === "trust" && known.region) await drawTrust({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
   if (view.tab === "take" && shown) drawTake({ onBriefing: brief });
 }
 
+/** A new backtest is a new track record. */
+async function tested() {
+  past.clear();
+  drawTop();
+  await drawPane();
+}
+
 async function brief() {
-  const picture = (await map.picture()) || byId("map-image").src;
+  const picture = await map.picture();
   fillBriefing({ region: known.region, shown, picture, cells: topCells(shown, ranked, () => {}) });
   await byId("briefing").querySelector("img").decode();
   print();
@@ -202,11 +215,17 @@ async function showRegion(anew) {
   map.showRegion(known.region, view.place);
   const option = (/** @type {string} */ value, /** @type {string} */ text) => new Option(text, value);
   byId("category").replaceChildren(option("", t("allCategories")), ...Object.keys(known.region.categories).map((c) => option(c, c)));
-  byId("model").replaceChildren(option("", t("champion")), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
+  byId("model").replaceChildren(option("", serving()), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
   if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
   if (!(view.category in known.region.categories)) view.category = "";
   openingHour();
   return showForecast();
+}
+
+/** Name of the choice that follows whatever version serves. */
+function serving() {
+  const found = known.models.find((/** @type {any} */ m) => m.champion);
+  return found ? t("champion", { model: found.model }) : t("noModelShort");
 }
 
 /** Where no hour is asked for: the present one, or the evening after the data end where they are old. */
@@ -215,9 +234,7 @@ function openingHour() {
   const serving = known.models.find((/** @type {any} */ m) => m.champion);
   const end = serving && inZone(serving.trained_until, known.region.timezone);
   const old = end && Date.now() - Date.parse(serving.trained_until) > FRESH_DAYS * 24 * 3.6e6;
-  byId("notice").hidden = !old || Boolean(view.at);
-  if (old) byId("notice").textContent = t("dataEnds", { date: dayText(plusHours(end, -1)) });
-  byId("notice").className = "notice";
+  opening = old && !view.at ? t("dataEnds", { date: dayText(plusHours(end, -1)) }) : "";
   if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
 }
 
@@ -225,27 +242,38 @@ async function speak(/** @type {string} */ language) {
   view.lang = language;
   setLanguage(language);
   document.title = "hotslot";
+  drawAccess();
   seriesKey = "";
+  opening = "";
   byId("category").options[0]?.replaceChildren(t("allCategories"));
-  byId("model").options[0]?.replaceChildren(t("champion"));
+  byId("model").options[0]?.replaceChildren(serving());
   await showForecast();
 }
 
 /** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
 const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(tell);
 
+/** Everything, for whoever it is that looks now. */
+async function load() {
+  drawAccess();
+  if (!may("read")) view.tab = "run";
+  await showRegions();
+  await showRegion(false);
+}
+
 async function start() {
   readAddress();
   setLanguage(view.lang);
   byId("language").value = currentLanguage();
   openStrip((at, hours) => {
+    opening = "";
     Object.assign(view, { at, hours });
     showForecast();
   });
-  openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region });
+  openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
   try {
-    await Promise.all([map.open(), showRegions()]);
-    await showRegion(false);
+    const [known_] = await Promise.all([openAccess(load), map.open()]);
+    if (known_) await load();
   } catch (error) {
     tell(error);
   }

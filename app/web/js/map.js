@@ -1,16 +1,14 @@
-/** The map: cells, outlines, hotspots, the chosen cell, what happened; or an image without WebGL. */
+/** The map: cells, outlines, hotspots, the chosen cell, what happened; where there is WebGL. */
 import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
-import { byId, make } from "./dom.js";
-import { t } from "./i18n.js";
 import { Lattice } from "./lattice.js";
+import { COLOURS, middles } from "./marks.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
 const LINES = { "line-join": "round", "line-cap": "round" };
-const COLOURS = { ink: "#16202a", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c" };
 
-function hasWebgl() {
+export function hasWebgl() {
   const context = document.createElement("canvas").getContext("webgl2");
   context?.getExtension("WEBGL_lose_context")?.loseContext();
   return context !== null;
@@ -31,7 +29,7 @@ function style() {
     sources: Object.fromEntries(sources.map((id) => [id, { type: "geojson", data: EMPTY }])),
     layers: [
       { id: "background", type: "background", paint: { "background-color": "#e7ebee" } },
-      line("neighbourhoods", "#5b6b79", 0.6),
+      line("neighbourhoods", COLOURS.part, ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6]),
       line("boundary", COLOURS.ink, 1.4),
       line("hotspots", COLOURS.hotspot, ["interpolate", ["linear"], ["zoom"], 9, 0.8, 13, 2.2]),
       { id: "outcomes", type: "circle", source: "outcomes", paint: circle },
@@ -53,14 +51,9 @@ export class ForecastMap {
    */
   constructor(onPoint, onChoose, onMove) {
     this.handlers = { onPoint, onChoose, onMove };
-    this.plain = !hasWebgl();
   }
 
   async open() {
-    if (this.plain) {
-      byId("map").append(make("img", { id: "map-image", alt: t("imageAlt") }), make("p", { class: "note" }, t("noWebgl")));
-      return;
-    }
     maplibre.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
     const map = new maplibre.Map({ container: "map", attributionControl: false, dragRotate: false, pitchWithRotate: false, style: style() });
     map.touchZoomRotate.disableRotation();
@@ -86,7 +79,6 @@ export class ForecastMap {
   /** @param {any} region as the service tells it @param {string} place zoom/latitude/longitude or "" */
   showRegion(region, place) {
     this.lattice = undefined;
-    if (this.plain) return;
     this.#set("boundary", region.boundary ?? EMPTY);
     this.#set("neighbourhoods", region.neighbourhoods ?? EMPTY);
     for (const id of ["hotspots", "chosen", "outcomes"]) this.#set(id, EMPTY);
@@ -102,24 +94,24 @@ export class ForecastMap {
     if (this.#home) this.#map.fitBounds(this.#home, { padding: 24, animate: false });
   }
 
-  /** @param {any} shown a density reply @param {import("./measures.js").Scale} scale @param {string} image */
-  paint(shown, scale, image) {
-    const ids = shown.cells.id;
-    if (!this.lattice || this.lattice.ids.length !== ids.length || this.lattice.ids[0] !== ids[0]) {
+  /** @param {any} shown a density reply @param {import("./measures.js").Scale} scale */
+  paint(shown, scale) {
+    if (!this.lattice?.fits(shown)) {
       this.lattice = new Lattice(shown.grid, shown.cells);
-      if (!this.plain) this.#layer.setLattice(this.lattice);
-      if (!this.#home && !this.plain) {
+      this.#layer.setLattice(this.lattice);
+      if (!this.#home) {
         this.#home = boundsOf({ coordinates: shown.cells.longitude.map((/** @type {number} */ x, /** @type {number} */ i) => [x, shown.cells.latitude[i]]) });
         this.fit();
       }
     }
-    if (this.plain) byId("map-image").src = image;
-    else this.#layer.setColours(painted(scale));
+    this.#layer.setColours(painted(scale));
   }
 
-  /** @param {number[]} ids */
-  outline(ids) {
-    if (this.lattice) this.#set("hotspots", this.lattice.outline(ids));
+  /** @param {number[]} ids @param {string} colour */
+  outline(ids, colour) {
+    if (!this.lattice) return;
+    this.#set("hotspots", this.lattice.outline(ids));
+    this.#map.setPaintProperty("hotspots", "line-color", colour);
   }
 
   /** @param {number | null} id */
@@ -131,16 +123,11 @@ export class ForecastMap {
 
   /** @param {any | null} collection cells with hits and misses, as polygons */
   outcomes(collection) {
-    const middle = (/** @type {any} */ f) => {
-      const [a, , c] = f.geometry.coordinates[0][0][0].length ? f.geometry.coordinates[0][0] : f.geometry.coordinates[0];
-      return { ...f, geometry: { type: "Point", coordinates: [(a[0] + c[0]) / 2, (a[1] + c[1]) / 2] } };
-    };
-    this.#set("outcomes", collection ? { type: "FeatureCollection", features: collection.features.map(middle) } : EMPTY);
+    this.#set("outcomes", collection ? middles(collection) : EMPTY);
   }
 
-  /** The map as a picture. @returns {Promise<string>} a data URL, or "" where there is only an image */
+  /** The map as a picture. @returns {Promise<string>} a data URL */
   picture() {
-    if (this.plain) return Promise.resolve("");
     return new Promise((resolve) => {
       this.#map.once("render", () => resolve(this.#map.getCanvas().toDataURL("image/png")));
       this.#map.triggerRepaint();
@@ -149,7 +136,7 @@ export class ForecastMap {
 
   /** @param {string} id @param {any} data */
   #set(id, data) {
-    if (!this.plain) this.#map.getSource(id).setData(data);
+    this.#map.getSource(id).setData(data);
   }
 }
 

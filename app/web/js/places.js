@@ -5,16 +5,31 @@
 /** @param {any} collection GeoJSON FeatureCollection of a region's neighbourhoods, or null */
 export function setNeighbourhoods(collection) {
   areas = (collection?.features ?? []).flatMap((/** @type {any} */ feature) => {
-    const { type, coordinates } = feature.geometry;
+    const { type, coordinates } = feature.geometry ?? {};
     const polygons = type === "MultiPolygon" ? coordinates : type === "Polygon" ? [coordinates] : [];
     const name = feature.properties?.name ?? feature.properties?.id ?? feature.id ?? "";
     return polygons.map((/** @type {number[][][]} */ rings) => ({ name: String(name), rings }));
   });
 }
 
-/** The neighbourhood that holds a place, or "". @param {number} lon @param {number} lat */
-export const nameOf = (lon, lat) =>
-  areas.find(({ rings }) => inside(rings[0], lon, lat) && !rings.slice(1).some((hole) => inside(hole, lon, lat)))?.name ?? "";
+/** The neighbourhood that holds a place, else the nearest, else "". @param {number} lon @param {number} lat */
+export function nameOf(lon, lat) {
+  const holder = areas.find(({ rings }) => inside(rings[0], lon, lat) && !rings.slice(1).some((hole) => inside(hole, lon, lat)));
+  return (holder ?? nearest(lon, lat))?.name ?? "";
+}
+
+/** By the nearest corner of an outline. @param {number} lon @param {number} lat */
+function nearest(lon, lat) {
+  const squeeze = Math.cos((lat * Math.PI) / 180) ** 2;
+  let [best, found] = [Infinity, areas[0]];
+  for (const area of areas) {
+    for (const [x, y] of area.rings[0]) {
+      const far = squeeze * (x - lon) ** 2 + (y - lat) ** 2;
+      if (far < best) [best, found] = [far, area];
+    }
+  }
+  return found;
+}
 
 /** Even-odd rule. @param {number[][]} ring @param {number} x @param {number} y */
 function inside(ring, x, y) {

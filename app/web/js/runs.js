@@ -1,16 +1,19 @@
 /** Long jobs: start one, show how far it is, tell how it ended. */
-import { getJson } from "./api.js";
+import { events, getJson } from "./api.js";
 import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
 
 const ENDED = ["succeeded", "failed", "cancelled"];
 const POLL_MS = 700;
+const HINTS = /** @type {Record<string, string>} */ ({
+  no_model: "hintNoModel", overloaded: "hintUnavailable", database_unavailable: "hintUnavailable", unavailable: "hintUnavailable",
+});
+const STATUS_HINTS = /** @type {Record<number, string>} */ ({ 401: "hintKey", 403: "hintRole", 429: "hintSlower", 503: "hintUnavailable", 507: "hintDisk" });
 
-/** What a person can do about an error. @param {any} error */
+/** What went wrong and what a person can do about it. @param {any} error */
 export function explain(error) {
   if (error instanceof TypeError) return t("hintNetwork");
-  const hints = /** @type {Record<string, string>} */ ({ no_model: "hintNoModel", overloaded: "hintUnavailable", database_unavailable: "hintUnavailable" });
-  const hint = hints[error.code];
+  const hint = HINTS[error.code] ?? STATUS_HINTS[error.status];
   return t("error", { message: error.message }) + (hint ? ` ${t(hint)}` : "");
 }
 
@@ -21,15 +24,26 @@ export function tell(error) {
   line.textContent = error === undefined ? "" : explain(error);
 }
 
+/** An element that tells how something went. @param {string} id */
+export const notice = (id) => make("div", { class: "status", role: "status", id });
+
+/** @param {any} status element @param {any} error */
+export function tellIn(status, error) {
+  status.className = "status bad";
+  status.textContent = explain(error);
+}
+
+/** Whether a run has ended. @param {any} run */
+export const ended = (run) => ENDED.includes(run.status);
+
 /** @param {any} status element @param {any} run */
 export function showRun(status, run) {
-  const ended = ENDED.includes(run.status);
   status.classList.toggle("bad", run.status === "failed");
   status.classList.toggle("good", run.status === "succeeded");
-  const key = run.status === "succeeded" ? "trainingDone" : "trainingFailed";
-  const text = ended ? t(key, { message: run.message ?? run.status }) : `${Math.round(100 * (run.progress ?? 0))} % · ${run.message || run.status}`;
+  const keys = /** @type {Record<string, string>} */ ({ succeeded: "trainingDone", failed: "trainingFailed", cancelled: "trainingCancelled" });
+  const text = ended(run) ? t(keys[run.status], { message: run.message ?? run.status }) : `${Math.round(100 * (run.progress ?? 0))} % · ${run.message || run.status}`;
   const bar = make("progress", { max: 1, value: run.progress ?? 0, "aria-label": text });
-  status.replaceChildren(...(ended ? [] : [bar]), make("div", {}, text));
+  status.replaceChildren(...(ended(run) ? [] : [bar]), make("div", {}, text));
 }
 
 /**
@@ -39,31 +53,32 @@ export function showRun(status, run) {
 export async function follow(base, start, status) {
   try {
     let run = await start();
-    while (!ENDED.includes(run.status)) {
+    while (!ended(run)) {
       showRun(status, run);
       await new Promise((done) => setTimeout(done, POLL_MS));
       run = await getJson(`${base}/${run.id}`);
     }
     showRun(status, run);
   } catch (error) {
-    status.classList.add("bad");
-    status.textContent = explain(error);
+    tellIn(status, error);
   }
 }
 
 /**
- * Follow a training run by its server-sent events.
+ * Follow a training run by its server-sent events; a stream that breaks is asked for again.
  * @param {string} path of the run @param {any} status element @returns {Promise<any>} the ended run
  */
-export function followEvents(path, status) {
-  return new Promise((resolve) => {
-    const events = new EventSource(`${path}/events`);
-    events.addEventListener("progress", (event) => {
-      const run = JSON.parse(event.data);
+export async function followEvents(path, status) {
+  for (;;) {
+    let last = /** @type {any} */ (null);
+    await events(`${path}/events`, (run) => {
+      last = run;
       showRun(status, run);
-      if (!ENDED.includes(run.status)) return;
-      events.close();
-      resolve(run);
+    }).catch((error) => {
+      // The service going away for a moment is no reason to stop looking; a refusal is.
+      if (!(error instanceof TypeError)) throw error;
     });
-  });
+    if (last && ended(last)) return last;
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
 }

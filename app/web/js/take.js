@@ -1,7 +1,8 @@
 /** Take it away: files, a link to this view, a one-page briefing. */
-import { forecastPath } from "./api.js";
+import { forecastPath, save } from "./api.js";
 import { byId, make } from "./dom.js";
 import { currentLanguage, t, warning } from "./i18n.js";
+import { tell } from "./runs.js";
 import { plusHours, spanText, weekStart } from "./time.js";
 import { address, view } from "./view.js";
 
@@ -16,8 +17,14 @@ export function selectors() {
 /** @param {{onBriefing: () => Promise<void>}} actions */
 export function drawTake({ onBriefing }) {
   const stamp = `${view.region}-${view.at.slice(0, 13)}`;
-  const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ text) =>
-    make("a", { class: "button", href, download: name }, text);
+  const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ text) => {
+    const made = make("a", { class: "button", href, download: name }, text);
+    made.addEventListener("click", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      save(href, name).catch(tell);
+    });
+    return made;
+  };
   const files = FORMATS.map(([f, name]) => link(forecastPath(view.region, "density", { ...selectors(), f }), `${stamp}.${f}`, name));
   const hotspots = ["geojson", "csv"].map((f) =>
     link(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, f }), `${stamp}-hotspots.${f}`, f === "csv" ? "CSV" : "GeoJSON"));
@@ -54,14 +61,19 @@ export function refreshPermalink() {
 export function fillBriefing({ region, shown, picture, cells }) {
   const today = new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "long" }).format(new Date());
   const caveats = [...shown.warnings.map(warning), t("caveat1"), t("caveat2"), t("caveat3")];
+  const legend = make("div", { class: "legend" }, ...[...byId("legend").childNodes].map((node) => node.cloneNode(true)));
+  const copy = (/** @type {string} */ id) => {
+    const made = byId(id).cloneNode(true);
+    made.removeAttribute("id");
+    return made;
+  };
   byId("briefing").replaceChildren(
     make("h1", {}, `${t("briefingTitle")}: ${region.name}`),
-    make("p", {}, make("strong", {}, spanText(view.at, view.hours)), " · ", byId("total").textContent),
+    make("p", {}, make("strong", {}, spanText(view.at, view.hours)), " · ", byId("total").textContent, view.category ? ` · ${view.category}` : ""),
     make("img", { src: picture, alt: t("map") }),
-    make("div", { class: "legend" }, ...[...byId("legend").childNodes].map((node) => node.cloneNode(true))),
-    byId("shares").cloneNode(true),
+    make("div", { class: "columns" }, legend, make("div", {}, copy("shares"), copy("shares-note"))),
     cells,
     make("h3", {}, t("caveats")), make("ul", { class: "plain" }, ...caveats.map((text) => make("li", {}, text))),
-    make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${t("madeBy", { date: today })}`),
+    make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${t("madeBy", { date: today })} · ${location.origin}${address()}`),
   );
 }

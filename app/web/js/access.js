@@ -1,0 +1,86 @@
+/** Who looks at the page, and what they may do: a key is asked for where the service wants one. */
+import { ApiError, currentKey, getJson, useKey } from "./api.js";
+import { byId } from "./dom.js";
+import { t } from "./i18n.js";
+
+/** What each of the page's actions needs, as the service has it. @type {Record<string, string[]>} */
+const NEEDED = {
+  read: ["reader"], upload: ["ingester"], outcomes: ["analyst"], backtest: ["analyst", "trainer"],
+  train: ["trainer"], report: ["analyst"], create: ["admin"],
+};
+
+/** @type {{actor: string, open: boolean, roles: string[]} | null} */ let me = null;
+
+/** Whether the caller may: the service decides anew at every request, this only shapes the page. @param {string} action */
+export const may = (action) => me === null || NEEDED[action].some((role) => me?.roles.includes(role));
+
+/** What is missing, in words. @param {string} action */
+export const missing = (action) => t("needsRole", { role: NEEDED[action].map((role) => t(`role_${role}`)).join(` ${t("or")} `) });
+
+/** Ask who one is. @returns {Promise<boolean>} false: a (better) key is needed */
+async function identify() {
+  try {
+    me = await getJson("/v1/me");
+    return true;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    me = null;
+    return false;
+  }
+}
+
+/**
+ * Open the page to its caller; the key dialog stays until a key is taken.
+ * @param {() => Promise<any>} onKey to load everything anew
+ */
+export async function openAccess(onKey) {
+  const dialog = byId("key-dialog");
+  byId("key").addEventListener("click", () => ask());
+  byId("key-form").addEventListener("submit", async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    await take(byId("key-input").value.trim(), onKey);
+  });
+  byId("key-forget").addEventListener("click", () => {
+    useKey("");
+    location.reload();
+  });
+  byId("key-close").addEventListener("click", () => dialog.close());
+  const known = await identify();
+  if (!known) {
+    if (currentKey()) byId("key-status").textContent = t("keyRefused");
+    ask();
+  }
+  drawAccess();
+  return known;
+}
+
+function ask() {
+  byId("key-forget").hidden = !currentKey();
+  byId("key-dialog").showModal();
+}
+
+/** @param {string} key @param {() => Promise<any>} onKey */
+async function take(key, onKey) {
+  const before = currentKey();
+  useKey(key);
+  try {
+    if (!(await identify())) {
+      useKey(before);
+      byId("key-status").textContent = t("keyRefused");
+      return;
+    }
+  } catch (error) {
+    byId("key-status").textContent = /** @type {Error} */ (error).message;
+    return;
+  }
+  byId("key-input").value = "";
+  byId("key-status").textContent = "";
+  byId("key-dialog").close();
+  await onKey();
+}
+
+/** The header says who one is. */
+export function drawAccess() {
+  byId("key").hidden = me?.open ?? false;
+  byId("key").textContent = me ? t("keyOf", { roles: me.roles.map((role) => t(`role_${role}`)).join(", ") }) : t("keyEnter");
+}

@@ -1,0 +1,14 @@
+/** What lies on the cells: colours of lines and dots, and where the dots go. */
+
+export const COLOURS = { ink: "#16202a", part: "#5b6b79", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c" };
+
+/** Cells of hits and misses as points in their middles. @param {any} collection polygons of cells */
+export function middles(collection) {
+  const middle = (/** @type {any} */ feature) => {
+    const first = feature.geometry.coordinates[0];
+    const ring = typeof first[0][0] === "number" ? first : first[0];
+    const [a, , c] = ring;
+    return { ...feature, geometry: { type: "Point", coordinates: [(a[0] + c[0]) / 2, (a[1] + c[1]) / 2] } };
+  };
+  return { type: "FeatureCollection", features: collection.features.map(middle) };
+}

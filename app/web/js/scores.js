@@ -1,0 +1,61 @@
+/** What forecasts caught in weeks their model had not seen: a version's own validation, or a backtest. */
+import { getJson, regionPath } from "./api.js";
+import { t } from "./i18n.js";
+
+/**
+ * @typedef {{hit_rate: Record<string, number>, cap_curve?: number[], cap_auc: number, n: number, calibration?: any}} Score
+ * @typedef {{own: Score, models: Record<string, Score>, n: number, since: string, days: number, differences: any[],
+ *   backtest: any}} Record_ `since` RFC 3339; `backtest` its result and id, or null
+ */
+
+/** Rivals in the order in which they are told. */
+export const BASELINES = ["pooled-kde", "window-kde", "gmm", "history"];
+const HORIZON_DAYS = 28;
+
+/** The service calls the version served at the time "the champion". @param {string} name */
+export const modelName = (name) => (name === "the champion" ? t("priorChampion") : name);
+
+/**
+ * The track record of a version: the latest backtest with its model, else its own validation.
+ * @param {any} region @param {any} version
+ * @returns {Promise<Record_ | null>}
+ */
+export async function trackRecord(region, version) {
+  if (!version) return null;
+  const backtest = await latestBacktest(region);
+  const tested = backtest?.models[version.model];
+  if (tested) {
+    return {
+      own: tested, models: backtest.models, n: tested.n, since: backtest.origins[0], backtest,
+      days: backtest.origins.length * backtest.horizon_days,
+      differences: backtest.differences.filter((/** @type {any} */ d) => d.model === version.model).map((/** @type {any} */ d) => ({ ...d, mean: d.log_score })),
+    };
+  }
+  const scores = version.scores;
+  if (!scores?.models) return null;
+  return {
+    own: scores.models[version.model], models: scores.models, n: scores.n, since: new Date(scores.origin_s * 1000).toISOString(),
+    days: HORIZON_DAYS, backtest,
+    differences: Object.entries(scores.differences ?? {}).map(([against, d]) => ({ against, .../** @type {any} */ (d) })),
+  };
+}
+
+/** @param {any} region @returns {Promise<any>} its result with its id, or null */
+async function latestBacktest(region) {
+  const { backtests } = await getJson(regionPath(region.id, "backtests"));
+  const latest = backtests.find((/** @type {any} */ b) => b.status === "succeeded");
+  return latest ? { id: latest.id, ...(await getJson(regionPath(region.id, `backtests/${latest.id}`))).result } : null;
+}
+
+/**
+ * Share of incidents in the top cells: from the CAP curve, else linear between validated percentages.
+ * @param {Score} score @param {number} top percent
+ */
+export function caughtAt(score, top) {
+  if (score.cap_curve) return { rate: score.cap_curve[top], exact: true };
+  const known = [[0, 0], ...Object.entries(score.hit_rate).map(([k, v]) => [Number(k), v])].sort((a, b) => a[0] - b[0]);
+  const after = known.findIndex(([k]) => k >= top);
+  if (after < 1) return null;
+  const [[k0, v0], [k1, v1]] = [known[after - 1], known[after]];
+  return { rate: v0 + ((v1 - v0) * (top - k0)) / (k1 - k0), exact: k1 === top };
+}

@@ -1,0 +1,79 @@
+/** Add incidents: drop a file, see how far it is, read what was made of it. */
+import { regionPath, sendFile } from "./api.js";
+import { byId, make, definitions } from "./dom.js";
+import { count, t } from "./i18n.js";
+import { notice, tellIn } from "./runs.js";
+import { view } from "./view.js";
+
+const TYPES = /** @type {Record<string, string>} */ ({
+  csv: "text/csv", txt: "text/csv", tsv: "text/tab-separated-values", json: "application/json",
+  ndjson: "application/x-ndjson", jsonl: "application/x-ndjson", geojson: "application/geo+json",
+  parquet: "application/vnd.apache.parquet", geoparquet: "application/vnd.apache.parquet",
+  xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+  gpkg: "application/geopackage+sqlite3", zip: "application/zip",
+});
+const PACKED = "gz";
+const SHOWN_ERRORS = 5;
+
+/** What was said about a region outlives the redraw that follows each change. */
+const told = { region: "", status: notice("upload-status") };
+
+/** Headers by a file's name; one that is not known is taken for CSV. @param {string} name @returns {Record<string, string>} */
+function about(name) {
+  const parts = name.toLowerCase().split(".");
+  const packed = parts.at(-1) === PACKED;
+  if (packed) parts.pop();
+  const type = TYPES[parts.at(-1) ?? ""] ?? "text/csv";
+  return packed ? { "Content-Type": type, "Content-Encoding": "gzip" } : { "Content-Type": type };
+}
+
+/** @param {import("./run.js").Known} known */
+export function uploadPart(known) {
+  if (told.region !== known.region.id) Object.assign(told, { region: known.region.id, status: notice("upload-status") });
+  const { status } = told;
+  const input = make("input", { type: "file", id: "file", accept: [...Object.keys(TYPES), PACKED].map((e) => `.${e}`).join(",") });
+  const drop = make("div", { id: "drop" }, t("dropHere"), " ", input, make("label", { for: "file" }, t("choose")), make("div", { class: "note" }, t("formats")));
+  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, status);
+  input.addEventListener("change", () => send(input.files[0]));
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    drop.addEventListener(kind, (/** @type {any} */ event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", kind === "dragover");
+      if (kind === "drop") send(event.dataTransfer.files[0]);
+    });
+  }
+  return [make("h3", {}, t("upload")), drop, status];
+}
+
+/** @param {import("./run.js").Known} known @param {File} file @param {any} status */
+async function upload(known, file, status) {
+  status.className = "status";
+  const bar = make("progress", { max: 1, value: 0, "aria-label": file.name });
+  const text = make("div");
+  status.replaceChildren(bar, text);
+  try {
+    const report = await sendFile(regionPath(known.region.id, "incidents"), file, about(file.name), (share) => {
+      // Without a value the bar moves to and fro: how long storing takes is not known.
+      if (share < 1) bar.value = share;
+      else bar.removeAttribute("value");
+      text.textContent = share < 1 ? t("sending", { name: file.name, percent: Math.round(100 * share) }) : t("storing", { name: file.name });
+    });
+    status.replaceChildren(uploadReport(report));
+    // Elsewhere by now: nothing there has changed.
+    if (view.region === known.region.id) await known.onChange();
+    byId("upload-report")?.scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    tellIn(status, error);
+  }
+}
+
+/** What was made of an upload. @param {any} report */
+function uploadReport(report) {
+  const figures = ["received", "accepted", "duplicates", "rejected", "corrected"];
+  const problems = [...report.warnings, ...report.errors.slice(0, SHOWN_ERRORS).map((/** @type {any} */ e) => t("rowProblem", { row: e.row, message: e.message }))];
+  const more = report.rejected - Math.min(report.errors.length, SHOWN_ERRORS);
+  if (more > 0) problems.push(t("moreProblems", { n: count(more) }));
+  return make("div", { id: "upload-report" },
+    definitions(/** @type {[string, string][]} */ (figures.map((name) => [t(name), count(report[name])]))),
+    make("ul", { class: "plain" }, ...problems.map((text) => make("li", {}, text))));
+}
