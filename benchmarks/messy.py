@@ -7,13 +7,18 @@ rows lie outside or look swapped.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import json
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from app.domain.synthetic import synthetic_city
+from app.services.ingest_formats import EXCEL_TYPE
 
 HEADER = ("occurred_at", "longitude", "latitude", "category")
 PILE = (-74.0512345, 4.6512345)
@@ -141,3 +146,74 @@ def _broken(row: Row, fault: Fault) -> Row:
 def with_more(corpus: Corpus, rows: list[Row]) -> Corpus:
     """The corpus with further good rows at its end."""
     return replace(corpus, rows=corpus.rows + rows, codes=corpus.codes + [None] * len(rows))
+
+
+Body = tuple[str, str | None, bytes]
+"""Content-Type, Content-Encoding, content."""
+_INSERTS = (
+    b"\x00",
+    b'"',
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"NaN",
+    b"1e999",
+    b"\\ud800",
+    b"\r",
+    b",",
+    b"[" * 900,
+)
+
+
+def seed_bodies(corpus: Corpus) -> list[Body]:
+    """The corpus in every format that an upload may have."""
+    objects = corpus.objects()
+    table = pd.DataFrame(objects)
+    sheet, columns, packed = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    # A workbook cannot hold control characters.
+    table.replace(r"[\x00-\x1f]", "", regex=True).to_excel(sheet, index=False)
+    table.to_parquet(columns)
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("incidents.csv", corpus.csv())
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [o["longitude"], o["latitude"]]},
+            "properties": o,
+        }
+        for o in objects
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    return [
+        ("text/csv", None, corpus.csv()),
+        ("text/csv", None, corpus.csv(";", "utf-16")),
+        ("text/csv", "gzip", gzip.compress(corpus.csv())),
+        ("application/json", None, json.dumps(objects).encode()),
+        ("application/x-ndjson", None, "\n".join(json.dumps(o) for o in objects).encode()),
+        ("application/geo+json", None, json.dumps(collection).encode()),
+        ("application/vnd.apache.parquet", None, columns.getvalue()),
+        (EXCEL_TYPE, None, sheet.getvalue()),
+        ("application/zip", None, packed.getvalue()),
+    ]
+
+
+def mutated(content_type: str, encoding: str | None, body: bytes, rng: np.random.Generator) -> Body:
+    """The body with one to six bytes, pieces or its end changed; sometimes under another type."""
+    content = bytearray(body)
+    for _ in range(int(rng.integers(1, 7))):
+        at = int(rng.integers(0, len(content) + 1))
+        match int(rng.integers(0, 6)):
+            case 0:
+                content[at : at + 1] = bytes([int(rng.integers(0, 256))])
+            case 1:
+                del content[at : at + int(rng.integers(1, 60))]
+            case 2:
+                content[at:at] = _INSERTS[int(rng.integers(0, len(_INSERTS)))]
+            case 3:
+                content[at:at] = content[: int(rng.integers(0, 400))]
+            case 4:
+                content[at:at] = b"x" * int(rng.integers(1, 9_000))
+            case _:
+                content = content[: max(at, 1)]
+    if rng.random() < 0.05:
+        content_type = "text/csv"
+    return content_type, encoding, bytes(content)

@@ -232,7 +232,8 @@ def _labels(
 ) -> NDArray[Any]:
     """Short texts; None where empty. Distinct values are judged once."""
     raw = _texts(columns, name, n_rows)
-    codes, values = pd.factorize(raw.map(lambda v: v if isinstance(v, str) else _as_text(v)))
+    texts = [v if isinstance(v, str) else _as_text(v) for v in raw]
+    codes, values = pd.factorize(np.array(texts, dtype=object))
     cleaned = np.array([*(_cleaned(v) for v in values), None], dtype=object)
     refused = np.array([*(v is not None and _refused(str(v)) for v in cleaned[:-1]), False], bool)
     errors.add(refused[codes], name, "bad_text", f"over {MAX_TEXT_CHARS} characters or not text")

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from app.domain.errors import InvalidInput
 from app.services.ingest_decoding import READ_BYTES
-from app.services.ingest_files import check_sizes, layer_blocks, spooled, write_file
+from app.services.ingest_files import check_sizes, damage_named, layer_blocks, spooled, write_file
 from app.services.ingest_readers import Block, Reader, ReadOptions
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
@@ -25,14 +25,12 @@ def zip_reader(readers: Mapping[str, Reader]) -> Reader:
     """
 
     def read_zip(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
-        with spooled(chunks) as file:
-            try:
-                with zipfile.ZipFile(file) as archive:
-                    yield from _blocks(archive, readers, options)
-            except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-                raise InvalidInput(
-                    f"not a readable zip archive: {error}", code="damaged"
-                ) from error
+        with (
+            damage_named("zip archive"),
+            spooled(chunks) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
+            yield from _blocks(archive, readers, options)
 
     return read_zip
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
 from collections.abc import Iterator
 
 from app.domain.errors import InvalidInput, LimitExceeded
 
 READ_BYTES = 1 << 18
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+"""Lines end as files end them; other breaks (U+2028, form feed) are text."""
 EXPANSION_FLOOR_BYTES = 4 << 20
 """A small body may expand to this whatever its ratio."""
 
@@ -71,20 +74,37 @@ def _gunzipped(chunks: Iterator[bytes], max_expansion: int) -> Iterator[bytes]:
         raise InvalidInput("gzip data ends too early", code="damaged")
 
 
+def _windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """Bytes that are no UTF-8 are read as Windows-1252, what that leaves open as Latin-1."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(_WINDOWS_1252.get(byte, chr(byte)) for byte in wrong), error.end
+
+
+_WINDOWS_1252 = {b: bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(128, 256)}
+codecs.register_error("windows-1252", _windows_1252)
+
+
+def _encoding_of(first: bytes) -> str:
+    """By the mark, or by the zero bytes that UTF-16 puts beside Latin letters."""
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if len(first) >= 4 and first[0] and first[2] and not (first[1] or first[3]):
+        return "utf-16-le"
+    if len(first) >= 4 and first[1] and first[3] and not (first[0] or first[2]):
+        return "utf-16-be"
+    return "utf-8-sig"
+
+
 def text_of(chunks: Iterator[bytes]) -> Iterator[str]:
-    """UTF-8 (with or without mark) or UTF-16 by its mark; Windows-1252 when the start is no UTF-8."""
+    """UTF-8 (with or without mark; what is none of it as Windows-1252) or UTF-16."""
     first = next(chunks, b"")
     while len(first) < 4 and (more := next(chunks, None)) is not None:
         first += more
-    name = "utf-8-sig"
-    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        name = "utf-16"
-    else:
-        try:
-            codecs.getincrementaldecoder(name)().decode(first)
-        except UnicodeDecodeError:
-            name = "cp1252"
-    decoder = codecs.getincrementaldecoder(name)()
+    name = _encoding_of(first)
+    errors = "windows-1252" if name == "utf-8-sig" else "strict"
+    decoder = codecs.getincrementaldecoder(name)(errors)
     try:
         yield decoder.decode(first)
         for chunk in chunks:
@@ -95,15 +115,24 @@ def text_of(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def lines_of(texts: Iterator[str], limit_chars: int) -> Iterator[str]:
-    """Lines with their ends, never longer than a row may be."""
+    """Lines with their ends, never longer than a row may be.
+
+    Raises:
+        InvalidInput: a longer one, with its number.
+    """
     rest = ""
+    n_lines = 0
     for text in texts:
-        parts = (rest + text).splitlines(keepends=True)
+        parts = _LINE.findall(rest + text)
         rest = ""
-        if parts and not parts[-1].endswith(("\n", "\r")):
+        # A carriage return at the end may have its line feed in the next chunk.
+        if parts and not parts[-1].endswith("\n"):
             rest = parts.pop()
+        n_lines += len(parts)
         if len(rest) > limit_chars:
-            raise InvalidInput(f"a line is longer than {limit_chars} characters", code="too_long")
+            raise InvalidInput(
+                f"line {n_lines + 1} is longer than {limit_chars} characters", code="too_long"
+            )
         yield from parts
     if rest:
         yield rest

@@ -5,10 +5,12 @@ Their bytes are spooled to a temporary file, never to memory, and read from ther
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
@@ -25,12 +27,52 @@ from openpyxl.utils.exceptions import InvalidFileException
 from pyproj import CRS
 
 from app.domain.columns import ColumnMapping, plan_columns
-from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.errors import InvalidInput, LimitExceeded, Unavailable
 from app.services.ingest_decoding import EXPANSION_FLOOR_BYTES
 from app.services.ingest_readers import Block, ReadOptions
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _WGS84 = "OGC:CRS84"
+
+
+_DAMAGE = (
+    pa.ArrowException,
+    pyogrio.errors.DataSourceError,
+    zipfile.BadZipFile,
+    zlib.error,
+    InvalidFileException,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What the libraries that read these formats raise on damaged files (`SyntaxError` is XML's)."""
+
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def damage_named(what: str) -> Iterator[None]:
+    """Anything that a reading library raises becomes `InvalidInput`.
+
+    Raises:
+        Unavailable: the disk is full.
+        InvalidInput: the file is no readable `what`.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise Unavailable("the disk is full", retry_after_s=30, code="disk_full") from error
+        shown = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise InvalidInput(f"not a readable {what}: {shown}", code="damaged") from error
 
 
 @contextmanager
@@ -45,17 +87,14 @@ def spooled(chunks: Iterator[bytes]) -> Iterator[IO[bytes]]:
 
 def read_parquet(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     """Blocks of a Parquet file; GeoParquet's points stand for missing coordinates."""
-    with spooled(chunks) as buffer:
-        try:
-            file = pq.ParquetFile(buffer)
-            yield from _arrow_blocks(
-                file.iter_batches(batch_size=options.n_rows),
-                *_geo_column(file.schema_arrow),
-                file.schema_arrow.names,
-                options,
-            )
-        except pa.ArrowException as error:
-            raise InvalidInput(f"not a readable Parquet file: {error}", code="damaged") from error
+    with damage_named("Parquet file"), spooled(chunks) as buffer:
+        file = pq.ParquetFile(buffer)
+        yield from _arrow_blocks(
+            file.iter_batches(batch_size=options.n_rows),
+            *_geo_column(file.schema_arrow),
+            file.schema_arrow.names,
+            options,
+        )
 
 
 def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
@@ -117,16 +156,13 @@ def _plain(values: pa.Array) -> Sequence[Any]:
 
 def read_excel(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     """Blocks of the first sheet of an Excel workbook (.xlsx); its first row names the columns."""
-    with spooled(chunks) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                check_sizes(archive.infolist(), options)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not know
-                book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            yield from _sheet_blocks(book.worksheets[0].iter_rows(values_only=True), options)
-        except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError) as error:
-            raise InvalidInput(f"not a readable .xlsx file: {error}", code="damaged") from error
+    with damage_named(".xlsx file"), spooled(chunks) as file:
+        with zipfile.ZipFile(file) as archive:
+            check_sizes(archive.infolist(), options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not know
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        yield from _sheet_blocks(book.worksheets[0].iter_rows(values_only=True), options)
 
 
 def _sheet_blocks(lines: Iterator[tuple[Any, ...]], options: ReadOptions) -> Iterator[Block]:
@@ -173,18 +209,15 @@ def layer_blocks(path: Path, magic: bytes, options: ReadOptions) -> Iterator[Blo
     with path.open("rb") as file:
         if file.read(len(magic)) != magic:
             raise InvalidInput(f"not a {path.suffix} file", code="damaged")
-    try:
-        with pyogrio.open_arrow(path, use_pyarrow=True, batch_size=options.n_rows) as (
-            told,
-            stream,
-        ):
-            geometry = told["geometry_name"] or "wkb_geometry"
-            names = [field.name for field in stream.schema]
-            yield from _arrow_blocks(
-                iter(stream), geometry if geometry in names else None, told["crs"], names, options
-            )
-    except (pyogrio.errors.DataSourceError, pa.ArrowException, RuntimeError) as error:
-        raise InvalidInput(f"not a readable {path.suffix} file: {error}", code="damaged") from error
+    with (
+        damage_named(f"{path.suffix} file"),
+        pyogrio.open_arrow(path, use_pyarrow=True, batch_size=options.n_rows) as (told, stream),
+    ):
+        geometry = told["geometry_name"] or "wkb_geometry"
+        names = [field.name for field in stream.schema]
+        yield from _arrow_blocks(
+            iter(stream), geometry if geometry in names else None, told["crs"], names, options
+        )
 
 
 def check_sizes(members: Sequence[zipfile.ZipInfo], options: ReadOptions) -> None:

@@ -62,25 +62,53 @@ def read_csv(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
         raise InvalidInput("the file is empty", code="empty")
     delimiter = max(",;\t|", key=first.count)
     csv.field_size_limit(options.limit_chars)
-    rows = csv.reader(_chain(first, lines), delimiter=delimiter, strict=False)
-    header = next(rows)
+    source = _Ending(_chain(first, lines))
+    rows = csv.reader(source, delimiter=delimiter, strict=False)
+    try:
+        header = next(rows)
+    except csv.Error as error:
+        raise InvalidInput(f"the header: {error}", code="unreadable_row") from error
     plan = plan_columns(header, options.mapping)
     plan.require_all(header)
-    row_number = 1
-    while True:
-        rows_read: list[list[str]] = []
-        try:
-            for row in rows:
-                row_number += 1
-                if row:
-                    rows_read.append(row)
-                if len(rows_read) >= options.n_rows:
-                    break
-        except csv.Error as error:
-            raise InvalidInput(f"row {row_number}: {error}", code="unreadable_row") from error
-        if not rows_read:
-            return
+    n_before = 0
+    while rows_read := _csv_rows(rows, source, options.n_rows, n_before):
+        n_before += len(rows_read)
         yield _csv_block(rows_read, header, plan, decimal_comma=delimiter != ",")
+
+
+class _Ending:
+    """Lines that tell when they have come to their end."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines = lines
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.lines
+        self.ended = True
+
+
+def _csv_rows(
+    rows: Iterator[list[str]], source: _Ending, n_rows: int, n_before: int
+) -> list[list[str]]:
+    """The next rows that are not empty; numbers in messages count those, as summaries do."""
+    found: list[list[str]] = []
+    try:
+        for row in rows:
+            # A row needs no more than its own lines, unless a quote in it is never closed.
+            if source.ended:
+                number = n_before + len(found) + 1
+                raise InvalidInput(
+                    f"row {number}: a quote is opened and not closed", code="unreadable_row"
+                )
+            if row:
+                found.append(row)
+            if len(found) >= n_rows:
+                break
+    except csv.Error as error:
+        number = n_before + len(found) + 1
+        raise InvalidInput(f"row {number}: {error}", code="unreadable_row") from error
+    return found
 
 
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -167,6 +195,8 @@ def _array_items(texts: Iterator[str], start: str) -> Iterator[Any]:
             # A number at the buffer's end may go on in the next chunk.
             if end == len(buffer):
                 break
+            if "\\ud" in buffer[position:end].lower():
+                _check_surrogates(value)
             yield value
             position = end
         buffer = buffer[position:]
@@ -177,6 +207,13 @@ def _array_items(texts: Iterator[str], start: str) -> Iterator[Any]:
 def _check_row_length(buffer: str) -> None:
     if len(buffer) > MAX_JSON_ROW_CHARS:
         raise InvalidInput("a JSON value is too long or not valid", code="bad_json")
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("a text holds half of a surrogate pair", code="bad_text") from error
 
 
 def _skip(buffer: str, position: int) -> int:
@@ -204,11 +241,13 @@ def read_geojson(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Bloc
 def _feature_row(feature: Any) -> Any:
     if not isinstance(feature, dict):
         return None
-    geometry = feature.get("geometry") or {}
+    geometry, properties = feature.get("geometry"), feature.get("properties") or {}
+    if not isinstance(geometry, dict) or not isinstance(properties, dict):
+        return None
     coordinates = geometry.get("coordinates") if geometry.get("type") == "Point" else None
     if not isinstance(coordinates, list) or len(coordinates) < 2:
         return None
-    row = dict(feature.get("properties") or {})
+    row = dict(properties)
     row["longitude"], row["latitude"] = coordinates[0], coordinates[1]
     if feature.get("id") is not None:
         row.setdefault("external_id", str(feature["id"]))
