@@ -37,6 +37,7 @@ from app.api.bodies import Bodies
 from app.api.compression import Compressed
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
+from app.api.openapi import HotslotApi
 from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.api.rate_limit import RateLimiter
 from app.api.rules import RouteTable
@@ -91,7 +92,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         if engine is None:
             own.dispose()
 
-    app = FastAPI(
+    app = HotslotApi(
         title="hotslot",
         version="0.1.0",
         summary="Forecasts where crime concentrates in which hour of the week.",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 
 from app.api.rules import allow
 from app.api.state import State
+from app.api.times import TIME_PATTERN
+from app.api.times import moment as parse_moment
 from app.domain.access import Role
 from app.storage import audit
 
@@ -40,13 +42,23 @@ def newest(
     ] = None,
     action: Annotated[str | None, Query(max_length=64)] = None,
     actor: Annotated[str | None, Query(max_length=300)] = None,
-    before: Annotated[AwareDatetime | None, Query(description="only older entries")] = None,
+    before: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="only older entries; without an offset it is UTC",
+            json_schema_extra={"pattern": TIME_PATTERN},
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 100,
 ) -> dict[str, Any]:
     """The newest entries that match, newest first; `hotslot audit verify` checks the chains."""
     request.app.state.gate.reads.write(state.engine)
+    moment = parse_moment(before, "before")
+    if moment is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
     with state.engine.connect() as connection:
         found = audit.newest(
-            connection, chain=chain, action=action, actor=actor, before=before, limit=limit
+            connection, chain=chain, action=action, actor=actor, before=moment, limit=limit
         )
     return {"entries": [entry_json(entry) for entry in found]}

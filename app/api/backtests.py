@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import State
+from app.api.times import Moment
 from app.api.training import read_run
 from app.domain.access import Role
 from app.domain.errors import NotReady
@@ -36,15 +36,16 @@ class NewBacktest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        strict=True,
         json_schema_extra={"examples": [{"models": ["pooled-kde", "stack"], "n_origins": 2}]},
     )
 
     models: Annotated[list[str], Field(min_length=1, max_length=20)] = list(DEFAULT_MODELS)
-    origins: Annotated[list[datetime] | None, Field(max_length=52)] = None
+    origins: Annotated[list[Moment] | None, Field(max_length=52)] = None
     n_origins: Annotated[int, Field(ge=1, le=52)] = 4
     horizon_days: Annotated[int, Field(ge=1, le=366)] = 28
     cell_size_m: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    seed: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
     n_seeds: Annotated[int, Field(ge=1, le=20)] = 1
 
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.forecasts import GEOJSON
-from app.api.replies import Maker, reply
+from app.api.formats import Accept, negotiated
+from app.api.json_bodies import json_body, json_request
+from app.api.replies import Maker, reply, single_reply
+from app.api.reply_schemas import forecast_replies
 from app.api.rules import allow
 from app.api.selectors import PlainSelected, Selected
 from app.api.state import State
+from app.api.times import Moment
 from app.domain.access import Role
-from app.services.forecast import Forecast, Selector
+from app.services.forecast import Forecast, Plan, Selector
 from app.services.forecast_areas import areas_geojson
 from app.services.forecast_outcomes import outcomes_geojson
-from app.services.forecast_scores import PlacedIncident, score_incidents
-from app.services.forecast_series import series_csv, series_json
+from app.services.forecast_scores import MAX_SCORED, PlacedIncident, score_heading, score_incidents
+from app.services.forecast_series import check_series, series_csv, series_json
 
 router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
-Moment = AwareDatetime | NaiveDatetime
+SERIES = ("json", "csv")
 
 
-@router.get("/series", response_class=Response)
+@router.get("/series", response_class=Response, responses=forecast_replies("SeriesReply", SERIES))
 @allow(Role.READER)
 async def series(
     request: Request,
@@ -33,18 +36,24 @@ async def series(
     region: str,
     selector: Selected,
     cells: Annotated[bool, Query(description="each cell's expected count, slot by slot")] = False,
-    f: Literal["json", "csv"] = "json",
+    f: Annotated[
+        Literal["json", "csv"] | None, Query(description="format; otherwise `Accept` tells")
+    ] = None,
+    accept: Accept = None,
 ) -> Response:
     """Hour by hour: expected incidents with interval, of a range of up to a week."""
-    service = state.forecasts
+    service, fmt = state.forecasts, negotiated(f, accept, SERIES)
+
+    def check(plan: Plan) -> None:
+        if cells:
+            check_series(service, plan)
 
     def make(forecast: Forecast) -> bytes:
-        if f == "csv":
+        if fmt == "csv":
             return series_csv(service, forecast)
         return series_json(service, forecast, cells)
 
-    media_type = "application/json" if f == "json" else "text/csv"
-    maker = Maker(("series", cells, f), media_type, make, f"{region}-series.{f}")
+    maker = Maker(("series", cells), fmt, make, f"{region}-series", check)
     return await reply(request, state, region, selector, maker)
 
 
@@ -53,6 +62,7 @@ class AreasRequest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        strict=True,
         populate_by_name=True,
         json_schema_extra={
             "examples": [
@@ -92,29 +102,50 @@ class AreasRequest(BaseModel):
     model: Annotated[str | None, Field(max_length=200)] = None
     as_of: Moment | None = None
 
+    def selector(self) -> Selector:
+        """Which forecast."""
+        return Selector(
+            at=self.at,
+            window=self.window,
+            start=self.start,
+            end=self.end,
+            category=self.category,
+            model=self.model,
+            as_of=self.as_of,
+        )
 
-@router.post("/areas", response_class=Response)
+    def features(self) -> list[Any]:
+        """GeoJSON features; empty when there is none."""
+        if self.areas.get("type") == "Feature":
+            return [self.areas]
+        found = self.areas.get("features")
+        return found if isinstance(found, list) else []
+
+
+@router.post(
+    "/areas",
+    response_class=Response,
+    responses=forecast_replies("AreasReply", ("geojson",), cached=False),
+    openapi_extra=json_request(AreasRequest),
+)
 @allow(Role.READER)
-def areas(state: State, region: str, asked: AreasRequest) -> Response:
+async def areas(request: Request, state: State, region: str) -> Response:
     """Probability, density and expected count with interval of each given area."""
-    selector = Selector(
-        at=asked.at,
-        window=asked.window,
-        start=asked.start,
-        end=asked.end,
-        category=asked.category,
-        model=asked.model,
-        as_of=asked.as_of,
-    )
-    found = asked.areas.get("features")
-    if asked.areas.get("type") == "Feature":
-        found = [asked.areas]
-    forecast = state.forecasts.forecast(region, selector)
-    body = areas_geojson(forecast, found if isinstance(found, list) else [], asked.buffer_m)
-    return Response(body, headers=_version_header(forecast), media_type=GEOJSON)
+    asked = await json_body(request, AreasRequest)
+
+    def make() -> Response:
+        forecast = state.forecasts.forecast(region, asked.selector())
+        body = areas_geojson(forecast, asked.features(), asked.buffer_m)
+        return single_reply(body, forecast.heading(), "geojson")
+
+    return await run_in_threadpool(make)
 
 
-@router.get("/outcomes", response_class=Response)
+@router.get(
+    "/outcomes",
+    response_class=Response,
+    responses=forecast_replies("OutcomesReply", ("geojson",), cached=False),
+)
 @allow(Role.ANALYST)
 def outcomes(
     state: State,
@@ -127,19 +158,14 @@ def outcomes(
     Without `from` and `to` the last seven days of data are taken. Unless `as_of` says otherwise the
     version is one that had seen nothing of these hours, if there is one (`in_sample` tells).
     """
-    body, version = outcomes_geojson(state.forecasts, region, selector, top)
-    headers = {"X-Hotslot-Model-Version": version, "Cache-Control": "no-store"}
-    return Response(body, headers=headers, media_type=GEOJSON)
-
-
-def _version_header(forecast: Forecast) -> dict[str, str]:
-    return {"X-Hotslot-Model-Version": forecast.version.record.version}
+    body, head = outcomes_geojson(state.forecasts, region, selector, top)
+    return single_reply(body, head, "geojson")
 
 
 class ScoredIncident(BaseModel):
     """One incident to score."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     occurred_at: Moment
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
@@ -152,6 +178,7 @@ class ScoreRequest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        strict=True,
         json_schema_extra={
             "examples": [
                 {
@@ -167,30 +194,34 @@ class ScoreRequest(BaseModel):
         },
     )
 
-    incidents: Annotated[list[ScoredIncident], Field(min_length=1, max_length=100_000)]
+    incidents: Annotated[list[ScoredIncident], Field(min_length=1, max_length=MAX_SCORED)]
     model: Annotated[str | None, Field(max_length=200)] = None
-    as_of: datetime | None = None
+    as_of: Moment | None = None
 
 
-@router.post("/score", response_class=Response)
+@router.post(
+    "/score",
+    response_class=Response,
+    responses=forecast_replies("ScoreReply", ("json",), cached=False),
+    openapi_extra=json_request(ScoreRequest, ("application/json",)),
+)
 @allow(Role.READER)
-def score(state: State, region: str, request: ScoreRequest) -> Response:
+async def score(request: Request, state: State, region: str) -> Response:
     """How likely each incident's place was in its slot: log density, percentile, cell.
 
     A low percentile marks a place where the forecast expects little: a geocoding error, or a series
     that has moved.
     """
-    version = state.forecasts.version_of(region, request.model, request.as_of)
-    placed = [
-        PlacedIncident(i.occurred_at, i.longitude, i.latitude, i.category)
-        for i in request.incidents
-    ]
-    body = {
-        "region": region,
-        "model_version": version.record.version,
-        "trained_until": version.record.cutoff.isoformat(),
-        "data_hash": version.record.data_hash,
-        "scores": score_incidents(state.forecasts, version, placed),
-    }
-    headers = {"X-Hotslot-Model-Version": version.record.version}
-    return Response(orjson.dumps(body), headers=headers, media_type="application/json")
+    asked = await json_body(request, ScoreRequest, ("application/json",))
+
+    def make() -> Response:
+        version = state.forecasts.version_of(region, asked.model, asked.as_of)
+        placed = [
+            PlacedIncident(i.occurred_at, i.longitude, i.latitude, i.category)
+            for i in asked.incidents
+        ]
+        head = score_heading(version, placed)
+        scores = score_incidents(state.forecasts, version, placed)
+        return single_reply(orjson.dumps({**head, "scores": scores}), head, "json")
+
+    return await run_in_threadpool(make)

@@ -116,8 +116,10 @@ async def upload(
     request: Request,
     state: State,
     region: str,
-    content_type: Annotated[str, Header()] = "",
-    content_encoding: Annotated[str | None, Header()] = None,
+    content_type: Annotated[str, Header(include_in_schema=False)] = "",
+    content_encoding: Annotated[
+        str | None, Header(json_schema_extra={"enum": ["gzip", "identity"]})
+    ] = None,
     idempotency_key: Annotated[str | None, Header()] = None,
     own: Annotated[ColumnMapping, Depends(_mapping)] = _NO_MAPPING,
     mapping: Annotated[str | None, Query(description="a kept mapping's name")] = None,

@@ -32,6 +32,7 @@ class NewSchedule(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        strict=True,
         json_schema_extra={
             "examples": [{"model": "maf", "cron": "15 3 * * MON", "on_drift": True}]
         },

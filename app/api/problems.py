@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,11 +12,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app.domain.errors import (
     Conflict,
     HotslotError,
     InvalidInput,
+    LimitExceeded,
     NotFound,
     NotReady,
     PermissionRefused,
@@ -27,6 +30,8 @@ from app.domain.errors import (
 CONTENT_TYPE = "application/problem+json"
 WWW_AUTHENTICATE = 'ApiKey realm="hotslot", Bearer realm="hotslot"'
 MAX_ERRORS = 20
+MAX_NUMBER_CHARS = 40
+_BOUNDS = ("ge", "gt", "le", "lt", "max_length", "min_length")
 STATUS_OF: tuple[tuple[type[HotslotError], int], ...] = (
     (InvalidInput, 422),
     (NotFound, 404),
@@ -72,12 +77,16 @@ _SCHEMA = {
         "detail": {"type": "string", "description": "what a person can act on"},
         "code": {"type": "string", "description": "what a program can act on"},
         "field": {"type": "string", "description": "the parameter or member at fault"},
+        "limit": {"type": "number", "description": "the limit that was passed"},
+        "asked": {"type": "number", "description": "what was asked for, in the limit's unit"},
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
 _EXAMPLES: dict[int, tuple[str, str, str | None]] = {
     401: ("a key is needed: send it in the header X-API-Key", "unauthenticated", None),
     403: ("this needs the role analyst", "forbidden", None),
+    400: ("there was an error parsing the body", "bad_request", None),
+    408: ("the body stood still for too long", "timeout", None),
     404: ("no such region: atlantis", "not_found", "region"),
     409: ("no model has been trained for this region yet", "no_model", None),
     413: ("the body is larger than 1073741824 bytes", "too_large", None),
@@ -86,6 +95,7 @@ _EXAMPLES: dict[int, tuple[str, str, str | None]] = {
     429: ("this key sends more than 50 requests a second", "rate_limited", None),
     500: ("internal error; the server's log has the details", "internal_error", None),
     503: ("the database cannot be reached", "database_unavailable", None),
+    507: ("the disk is full", "disk_full", None),
 }
 _log = logging.getLogger("hotslot.api")
 
@@ -99,13 +109,14 @@ def _documented(status: int) -> dict[str, Any]:
         "detail": detail,
         "code": code,
         **({"field": field} if field else {}),
+        **({"limit": 10_000, "asked": 20_000} if code == "limit_exceeded" else {}),
     }
     content = {CONTENT_TYPE: {"schema": _SCHEMA, "example": example}}
     return {"description": TITLES[status], "content": content}
 
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    status: _documented(status) for status in (401, 403, 404, 409, 413, 415, 422, 429, 503)
+    status: _documented(status) for status in sorted(_EXAMPLES)
 }
 """Replies that every call may give, for the OpenAPI document."""
 
@@ -146,7 +157,10 @@ def problem_of(error: HotslotError) -> Response:
     detail = error.message if status != 500 else "internal error"
     if status == 500:
         _log.error("request failed: %s", error.message)
-    return problem(status, detail, error.code, field=error.field, headers=headers)
+    more = {}
+    if isinstance(error, LimitExceeded) and error.limit is not None:
+        more = {"limit": error.limit, "asked": error.asked}
+    return problem(status, detail, error.code, field=error.field, headers=headers, **more)
 
 
 def _of_validation(error: RequestValidationError) -> Response:
@@ -156,18 +170,43 @@ def _of_validation(error: RequestValidationError) -> Response:
             "field": ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]),
             "code": str(found["type"]),
             "message": str(found["msg"]).encode("utf-8", "replace").decode(),
+            **_bound(found),
         }
         for found in error.errors()[:MAX_ERRORS]
     ]
     first = errors[0]
     detail = f"{first['field']}: {first['message']}"
-    return problem(422, detail, "invalid_input", field=first["field"], errors=errors)
+    more = {name: first[name] for name in ("limit", "asked") if name in first}
+    return problem(422, detail, "invalid_input", field=first["field"], errors=errors, **more)
 
 
-def _of_http(error: HTTPException) -> Response:
+def _bound(found: dict[str, Any]) -> dict[str, Any]:
+    """The limit that a number passed, and the number, where both are short and finite."""
+    context = found.get("ctx") or {}
+    limit = next((context[name] for name in _BOUNDS if name in context), None)
+    try:
+        asked = float(str(context.get("actual_length", found.get("input")))[:MAX_NUMBER_CHARS])
+    except ValueError:
+        return {}
+    return {} if limit is None or not math.isfinite(asked) else {"limit": limit, "asked": asked}
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
     code = TITLES.get(error.status_code, "error").lower().replace(" ", "_")
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_of(request)) or headers.get("allow", "")
     return problem(error.status_code, str(error.detail), code, headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All methods that the path knows; a framework's own answer names those of one route only."""
+    paths = request.app.openapi()["paths"]
+    known = [p for p in paths if compile_path(p)[0].match(request.url.path)]
+    nearest = min(known, key=lambda template: template.count("{"), default=None)
+    return sorted(method.upper() for method in paths[nearest]) if nearest else []
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -184,7 +223,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Every error of every route leaves as problem+json."""
     app.add_exception_handler(HotslotError, _handler(problem_of))
     app.add_exception_handler(RequestValidationError, _handler(_of_validation))
-    app.add_exception_handler(HTTPException, _handler(_of_http))
+    app.add_exception_handler(HTTPException, _http_error)
     bad_text = _handler(
         lambda _e: problem(422, "a value holds characters that cannot be stored", "bad_text")
     )

@@ -3,38 +3,79 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.api.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
+from app.api.formats import MEDIA_TYPES
 from app.api.state import ApiState
 from app.services.forecast import Forecast, Plan, Selector
 
 MAX_AGE_S = 60
+PROVENANCE = {
+    "X-Hotslot-Model": "model",
+    "X-Hotslot-Model-Version": "model_version",
+    "X-Hotslot-Trained-Until": "trained_until",
+    "X-Hotslot-Data-Hash": "data_hash",
+    "X-Hotslot-Generated-At": "generated_at",
+    "X-Hotslot-At": "at",
+    "X-Hotslot-Expected-Total": "expected_total",
+    "X-Hotslot-Expected-Total-Lo": "expected_total_lo",
+    "X-Hotslot-Expected-Total-Hi": "expected_total_hi",
+}
+"""Headers that say of any format what JSON says of itself."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """How to make a reply: `variant` tells it from others of the same plan."""
+    """How to make a reply: `variant` tells it from others of the same plan.
+
+    Args:
+        fmt: key of `formats.MEDIA_TYPES`.
+        make: the body.
+        name: of the file that a browser would save.
+        check: refuses, by its plan alone, what would cost too much; before any work.
+    """
 
     variant: tuple[object, ...]
-    media_type: str
+    fmt: str
     make: Callable[[Forecast], bytes]
-    filename: str | None = None
+    name: str | None = None
+    check: Callable[[Plan], None] | None = None
+
+    @property
+    def media_type(self) -> str:
+        """As `Content-Type` says it."""
+        return MEDIA_TYPES[self.fmt]
+
+    def disposition(self) -> dict[str, str]:
+        """The file's name, for formats that browsers save."""
+        if self.name is None or self.fmt == "json":
+            return {}
+        return {"Content-Disposition": f'inline; filename="{self.name}.{self.fmt}"'}
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A body as sent."""
+    """A body as sent, and the headers that tell where it comes from."""
 
     body: bytes
     encoding: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.body)
+
+
+def provenance_headers(head: Mapping[str, Any]) -> dict[str, str]:
+    """A reply's heading as headers; members it lacks are left out."""
+    found = {name: str(head[key]) for name, key in PROVENANCE.items() if head.get(key) is not None}
+    return {**found, "X-Hotslot-Warnings": json.dumps(head.get("warnings", []))}
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
@@ -42,7 +83,7 @@ def matches(if_none_match: str | None, etag: str) -> bool:
     if if_none_match is None:
         return False
     held = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
-    return "*" in held or etag.removeprefix("W/") in held
+    return etag.removeprefix("W/") in held
 
 
 async def reply(
@@ -53,7 +94,9 @@ async def reply(
     plan = service.cached_plan(region, selector)
     if plan is None:
         plan = await run_in_threadpool(service.plan, region, selector)
-    key = ("reply", *plan.key, *maker.variant)
+    if maker.check is not None:
+        maker.check(plan)
+    key = ("reply", *plan.key, maker.fmt, *maker.variant)
     etag = f'W/"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}"'
     headers = {
         "ETag": etag,
@@ -61,16 +104,19 @@ async def reply(
         "X-Hotslot-Model-Version": plan.version.record.version,
         "Vary": "Accept, Accept-Encoding",
     }
-    if matches(request.headers.get("if-none-match"), etag):
+    if_none_match = request.headers.get("if-none-match")
+    if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     wanted = encoding_of(request.headers.get("accept-encoding", ""), maker.media_type)
     found = service.cache.get((*key, wanted), Encoded)
     if found is None:
         found = await run_in_threadpool(_encoded, state, plan, maker, key, wanted)
+    if (if_none_match or "").strip() == "*":  # holds when there is a reply at all: now it is known
+        return Response(status_code=304, headers=headers)
+    headers.update(found.headers)
+    headers.update(maker.disposition())
     if found.encoding is not None:
         headers["Content-Encoding"] = found.encoding
-    if maker.filename is not None:
-        headers["Content-Disposition"] = f'inline; filename="{maker.filename}"'
     return Response(found.body, headers=headers, media_type=maker.media_type)
 
 
@@ -80,14 +126,31 @@ def _encoded(
     service = state.forecasts
 
     def plain() -> Encoded:
-        return Encoded(maker.make(service.forecast_of(plan)), None)
+        forecast = service.forecast_of(plan)
+        body = maker.make(forecast)
+        return Encoded(body, None, provenance_headers(forecast.heading()))
 
     def encode() -> Encoded:
         made = service.cache.get_or_make((*key, None), Encoded, plain, len)
         if wanted is None or len(made) < COMPRESS_FROM_BYTES:
             return made
-        return Encoded(compressed(made.body, wanted), wanted)
+        return Encoded(compressed(made.body, wanted), wanted, made.headers)
 
     if wanted is None:
         return service.cache.get_or_make((*key, None), Encoded, plain, len)
     return service.cache.get_or_make((*key, wanted), Encoded, encode, len)
+
+
+def single_reply(body: bytes, head: Mapping[str, Any], fmt: str) -> Response:
+    """A reply that is not kept: what was asked came in a body, or is drawn anew each time.
+
+    Args:
+        head: what the reply says of itself; see `provenance_headers`.
+        fmt: key of `formats.MEDIA_TYPES`.
+    """
+    headers = {
+        "ETag": f'W/"{hashlib.sha256(body).hexdigest()[:32]}"',
+        "Cache-Control": "no-store",
+        **provenance_headers(head),
+    }
+    return Response(body, headers=headers, media_type=MEDIA_TYPES[fmt])

@@ -7,26 +7,24 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 
+from app.api.times import TIME_PATTERN, moment
 from app.domain.errors import InvalidInput
 from app.services.forecast_types import Bbox, Selector
 
 EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
 Kind = Literal["square", "h3"]
+_TIME: Any = {"pattern": TIME_PATTERN}
+_BBOX: Any = {"pattern": r"^-?[0-9]{1,3}(\.[0-9]{1,9})?(,-?[0-9]{1,3}(\.[0-9]{1,9})?){3}$"}
 
 
-def moment(text: str | None, field: str) -> datetime | None:
-    """An RFC 3339 time; one without an offset stays naive (the region's local time).
-
-    Raises:
-        InvalidInput: not such a time.
-    """
-    if text is None:
-        return None
-    try:
-        # A plus sign that was not percent-encoded arrives as a space.
-        return datetime.fromisoformat(text.strip().replace(" ", "+"))
-    except ValueError as error:
-        raise InvalidInput(f"{field} must be an RFC 3339 time", field=field) from error
+Box = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="west,south,east,north in degrees",
+        json_schema_extra=_BBOX,
+    ),
+]
 
 
 def bbox_of(text: str | None) -> Bbox | None:
@@ -52,6 +50,7 @@ async def _when(
         Query(
             max_length=64,
             description="RFC 3339; without an offset it is the region's local time",
+            json_schema_extra=_TIME,
             openapi_examples=EXAMPLE_AT,
         ),
     ] = None,
@@ -60,9 +59,17 @@ async def _when(
     ] = None,
     start: Annotated[
         str | None,
-        Query(alias="from", max_length=64, description="start of a range of up to a week"),
+        Query(
+            alias="from",
+            max_length=64,
+            description="start of a range of up to a week",
+            json_schema_extra=_TIME,
+        ),
     ] = None,
-    end: Annotated[str | None, Query(alias="to", max_length=64, description="its end")] = None,
+    end: Annotated[
+        str | None,
+        Query(alias="to", max_length=64, description="its end", json_schema_extra=_TIME),
+    ] = None,
 ) -> tuple[datetime | None, int | None, datetime | None, datetime | None]:
     return moment(at, "at"), window, moment(start, "from"), moment(end, "to")
 
@@ -75,9 +82,7 @@ async def _cells(
     resolution: Annotated[
         int | None, Query(ge=0, le=15, description="of H3 cells, 4 to 10; default 9")
     ] = None,
-    bbox: Annotated[
-        str | None, Query(max_length=200, description="west,south,east,north in degrees")
-    ] = None,
+    bbox: Box = None,
 ) -> tuple[float | None, Kind, int | None, Bbox | None]:
     return cell_size_m, grid, resolution, bbox_of(bbox)
 
@@ -92,6 +97,7 @@ async def _version(
         Query(
             max_length=64,
             description="take a version whose data ended by then: honest forecasts of the past",
+            json_schema_extra=_TIME,
         ),
     ] = None,
 ) -> tuple[str | None, str | None, datetime | None]:
@@ -117,9 +123,7 @@ async def _selector(when: When, cut: Cut, which: Which) -> Selector:
 async def _plain_selector(
     when: When,
     which: Which,
-    bbox: Annotated[
-        str | None, Query(max_length=200, description="west,south,east,north in degrees")
-    ] = None,
+    bbox: Box = None,
 ) -> Selector:
     at, window, start, end = when
     category, model, as_of = which

@@ -10,13 +10,14 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.api.replies import Maker, reply
+from app.api.replies import Maker, reply, single_reply
+from app.api.reply_schemas import forecast_replies
 from app.api.rules import allow
 from app.api.selectors import Selected
 from app.api.state import State
 from app.domain.access import Role
 from app.services.forecast import Forecast, Selector
-from app.services.render import tile_json, tile_png
+from app.services.render import check_tile, tile_json, tile_png
 
 router = APIRouter(prefix="/v1/regions/{region}/tiles", tags=["tiles"])
 
@@ -31,7 +32,11 @@ def _hour() -> datetime:
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-@router.get("/tilejson.json", response_class=Response)
+@router.get(
+    "/tilejson.json",
+    response_class=Response,
+    responses=forecast_replies("TileJson", ("json",), cached=False),
+)
 @allow(Role.READER)
 async def describe(request: Request, state: State, region: str, selector: Selected) -> Response:
     """TileJSON: where the tiles are, what they cover, what their colours stand for.
@@ -41,11 +46,9 @@ async def describe(request: Request, state: State, region: str, selector: Select
     plan = await run_in_threadpool(state.forecasts.plan, region, _now_unless_told(selector))
     forecast = await run_in_threadpool(state.forecasts.forecast_of, plan)
     body = tile_json(forecast, _template(request, region, forecast))
-    headers = {
-        "X-Hotslot-Model-Version": plan.version.record.version,
-        "Cache-Control": "no-cache",
-    }
-    return Response(orjson.dumps(body), headers=headers, media_type="application/json")
+    answer = single_reply(orjson.dumps(body), forecast.heading(), "json")
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
 
 
 def _template(request: Request, region: str, forecast: Forecast) -> str:
@@ -67,12 +70,17 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
 @router.get(
     "/{z}/{x}/{y}.png",
     response_class=Response,
-    responses={200: {"content": {"image/png": {"schema": {"type": "string"}}}}},
+    responses=forecast_replies("", ("png",)),
 )
 @allow(Role.READER)
 async def tile(
     request: Request, state: State, region: str, z: int, x: int, y: int, selector: Selected
 ) -> Response:
     """One tile of 256 pixels (Web Mercator, XYZ); without a time, of the present hour."""
-    maker = Maker(("tile", z, x, y), "image/png", lambda forecast: tile_png(forecast, z, x, y))
+    maker = Maker(
+        ("tile", z, x, y),
+        "png",
+        lambda forecast: tile_png(forecast, z, x, y),
+        check=lambda _plan: check_tile(z, x, y),
+    )
     return await reply(request, state, region, _now_unless_told(selector), maker)

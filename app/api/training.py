@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import ApiState, State
+from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
 from app.services.train import TrainingRequest, cancel_training, request_training
@@ -33,13 +33,13 @@ class NewTrainingRun(BaseModel):
     """What to train; `until` trains only on incidents before it."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"model": "stack", "seed": 1}]}
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"model": "stack", "seed": 1}]}
     )
 
     model: Annotated[str, Field(max_length=64)] = "stack"
-    categories: Annotated[list[str] | None, Field(max_length=200)] = None
-    until: datetime | None = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    categories: Annotated[list[str] | None, Field(min_length=1, max_length=200)] = None
+    until: Moment | None = None
+    seed: Annotated[int | None, Field(ge=0, le=2**53 - 1)] = None
     validate_first: Annotated[bool, Field(alias="validate")] = True
 
 

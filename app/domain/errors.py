@@ -36,9 +36,27 @@ class InvalidInput(HotslotError):
 
 
 class LimitExceeded(InvalidInput):
-    """The request is legal but larger than a stated limit."""
+    """The request is legal but larger (or finer) than a stated limit.
+
+    Args:
+        limit: the limit, as a number that programs can act on.
+        asked: what was asked for, in the same unit; an estimate where it is not known exactly.
+    """
 
     code = "limit_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        limit: float | None = None,
+        asked: float | None = None,
+    ) -> None:
+        super().__init__(message, field=field, code=code)
+        self.limit = limit
+        self.asked = asked
 
 
 class NotFound(HotslotError):

@@ -107,6 +107,26 @@ class Grid:
         return polygons
 
 
+def check_cell_size(cell_size_m: float) -> None:
+    """Nothing when cells may have that size.
+
+    Raises:
+        InvalidInput: no finite number.
+        LimitExceeded: not within 100 m..5 km.
+    """
+    if not math.isfinite(cell_size_m):
+        raise InvalidInput("cell_size_m must be a finite number", field="cell_size_m")
+    if not MIN_CELL_SIZE_M <= cell_size_m <= MAX_CELL_SIZE_M:
+        below = cell_size_m < MIN_CELL_SIZE_M
+        raise LimitExceeded(
+            f"cell_size_m is {cell_size_m:g}, it must lie within "
+            f"{MIN_CELL_SIZE_M:.0f}..{MAX_CELL_SIZE_M:.0f}",
+            field="cell_size_m",
+            limit=MIN_CELL_SIZE_M if below else MAX_CELL_SIZE_M,
+            asked=cell_size_m,
+        )
+
+
 def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
     """Cells of `cell_size_m` that overlap a study area; their corner is a multiple of the size.
 
@@ -114,14 +134,10 @@ def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
     the boundary's cells cost a geometric intersection.
 
     Raises:
-        InvalidInput: the cell size is not within 100 m..5 km.
-        LimitExceeded: over 200,000 cells.
+        InvalidInput: the cell size is no number.
+        LimitExceeded: the cell size is not within 100 m..5 km, or over 200,000 cells.
     """
-    if not (math.isfinite(cell_size_m) and MIN_CELL_SIZE_M <= cell_size_m <= MAX_CELL_SIZE_M):
-        raise InvalidInput(
-            f"cell_size_m must lie within {MIN_CELL_SIZE_M:.0f}..{MAX_CELL_SIZE_M:.0f}",
-            field="cell_size_m",
-        )
+    check_cell_size(cell_size_m)
     west, south, east, north = area.polygon_m.bounds
     x0_m = math.floor(west / cell_size_m) * cell_size_m
     y0_m = math.floor(south / cell_size_m) * cell_size_m
@@ -132,6 +148,8 @@ def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
         raise LimitExceeded(
             f"about {estimate:.0f} cells of {cell_size_m:g} m, the limit is {MAX_CELLS}",
             field="cell_size_m",
+            limit=MAX_CELLS,
+            asked=round(estimate),
         )
     area_m2 = _clipped_areas(area, x0_m, y0_m, cell_size_m, nx, ny)
     cell_id = np.flatnonzero(area_m2 > SLIVER_SHARE * cell_size_m**2)

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.errors import LimitExceeded
 from app.domain.grid import MAX_CELLS
 from app.domain.study_area import StudyArea, to_degrees, to_metres
 
@@ -24,17 +24,23 @@ def check_resolution(resolution: int, area_km2: float) -> None:
     """Nothing when a study area of that size may be cut into cells of that resolution.
 
     Raises:
-        InvalidInput: the resolution is not within 4..10.
-        LimitExceeded: too many cells; estimated, nothing is cut.
+        LimitExceeded: the resolution is not within 4..10, or too many cells; estimated, nothing is
+            cut.
     """
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
-        raise InvalidInput(
-            f"resolution must lie within {MIN_RESOLUTION}..{MAX_RESOLUTION}", field="resolution"
+        raise LimitExceeded(
+            f"resolution is {resolution}, it must lie within {MIN_RESOLUTION}..{MAX_RESOLUTION}",
+            field="resolution",
+            limit=MIN_RESOLUTION if resolution < MIN_RESOLUTION else MAX_RESOLUTION,
+            asked=resolution,
         )
     estimate = area_km2 / h3.average_hexagon_area(resolution, unit="km^2")
     if estimate > MAX_CELLS:
         raise LimitExceeded(
-            f"about {estimate:.0f} cells, the limit is {MAX_CELLS}", field="resolution"
+            f"about {estimate:.0f} cells, the limit is {MAX_CELLS}",
+            field="resolution",
+            limit=MAX_CELLS,
+            asked=round(estimate),
         )
 
 

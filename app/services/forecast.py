@@ -197,7 +197,10 @@ class ForecastService:
         n_slots = math.ceil((end - start).total_seconds() / HOUR_S)
         if n_slots > MAX_RANGE_SLOTS:
             raise LimitExceeded(
-                f"the range spans {n_slots} hours, the limit is {MAX_RANGE_SLOTS}", field="to"
+                f"the range spans {n_slots} hours, the limit is {MAX_RANGE_SLOTS}",
+                field="to",
+                limit=MAX_RANGE_SLOTS,
+                asked=n_slots,
             )
         return start, n_slots
 

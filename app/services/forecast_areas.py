@@ -73,12 +73,22 @@ def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float
     if not features:
         raise InvalidInput("areas hold no feature", field="areas")
     if len(features) > MAX_AREAS:
-        raise LimitExceeded(f"{len(features)} areas, the limit is {MAX_AREAS}", field="areas")
+        raise LimitExceeded(
+            f"{len(features)} areas, the limit is {MAX_AREAS}",
+            field="areas",
+            limit=MAX_AREAS,
+            asked=len(features),
+        )
     geometries = [_geometry(feature, place) for place, feature in enumerate(features)]
     shapes = np.array(geometries, dtype=object)
     n_vertices = int(shapely.get_num_coordinates(shapes).sum())
     if n_vertices > MAX_VERTICES:
-        raise LimitExceeded(f"{n_vertices} vertices, the limit is {MAX_VERTICES}", field="areas")
+        raise LimitExceeded(
+            f"{n_vertices} vertices, the limit is {MAX_VERTICES}",
+            field="areas",
+            limit=MAX_VERTICES,
+            asked=n_vertices,
+        )
     west, south, east, north = shapely.total_bounds(shapes)
     if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
         raise InvalidInput("areas must be in degrees (WGS 84)", field="areas")

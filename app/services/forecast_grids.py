@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import h3
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
-from app.domain.errors import InvalidInput, LimitExceeded
-from app.domain.grid import MAX_CELLS, build_grid
+from app.domain.errors import InvalidInput
+from app.domain.grid import build_grid, check_cell_size
 from app.domain.hexagons import check_resolution, h3_cells_over, h3_polygons_degrees, projected
 from app.domain.regrid import overlap_of
 from app.domain.study_area import M2_PER_KM2
@@ -17,6 +20,7 @@ from app.services.forecast_cells import CellSet, HexCells, SquareCells
 from app.services.forecast_types import LoadedVersion, Selector
 from models.base import FloatArray
 
+DEFAULT_RESOLUTION = 9
 CELL_BYTES = 700
 """What a cell's polygon and its text weigh in memory."""
 
@@ -56,7 +60,7 @@ class CellMaker:
         if selector.grid == "h3":
             if selector.cell_size_m is not None:
                 raise InvalidInput("cell_size_m belongs to grid=square", field="cell_size_m")
-            resolution = 9 if selector.resolution is None else selector.resolution
+            resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
             check_resolution(resolution, version.area.area_km2)
             return self._kept(version, ("h3", resolution))
         if selector.resolution is not None:
@@ -64,12 +68,26 @@ class CellMaker:
         size_m = selector.cell_size_m
         if size_m is None or size_m == version.grid.cell_size_m:
             return version.cells, None
-        estimate = version.area.area_km2 * M2_PER_KM2 / max(size_m, 1.0) ** 2
-        if size_m >= 1 and estimate > MAX_CELLS:
-            raise LimitExceeded(
-                f"about {estimate:.0f} cells, the limit is {MAX_CELLS}", field="cell_size_m"
-            )
         return self._kept(version, ("square", size_m))
+
+    def estimate(self, version: LoadedVersion, selector: Selector) -> int:
+        """About how many cells a reply shows (whole cells, of the box asked for); makes none.
+
+        Raises:
+            LimitExceeded: the size or resolution is out of range.
+        """
+        area_km2 = version.area.area_km2
+        if selector.bbox is not None:
+            polygon = projected(np.array([shapely.box(*selector.bbox)]), version.grid.crs)[0]
+            area_km2 = shapely.intersection(version.area.polygon_m, polygon).area / M2_PER_KM2
+        if selector.grid == "h3":
+            resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
+            check_resolution(resolution, version.area.area_km2)
+            hexagon_km2: float = h3.average_hexagon_area(resolution, unit="km^2")
+            return math.ceil(area_km2 / hexagon_km2)
+        size_m = selector.cell_size_m or version.grid.cell_size_m
+        check_cell_size(size_m)
+        return math.ceil(area_km2 * M2_PER_KM2 / size_m**2)
 
     def _kept(self, version: LoadedVersion, what: tuple[str, float]) -> Made:
         kind, size = what

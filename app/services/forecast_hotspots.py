@@ -151,7 +151,13 @@ def hotspots_geojson(
 
 
 def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
-    """One line a flagged cell, best first."""
+    """One line a flagged cell, best first.
+
+    Raises:
+        InvalidInput: joined cells have no line each; or see `hotspot_rows`.
+    """
+    if options.dissolve or options.compare:
+        raise InvalidInput("dissolve and compare need f=geojson or f=parquet", field="f")
     rows = hotspot_rows(forecast, options)
     longitude, latitude = forecast.cells.centres
     return csv_bytes(

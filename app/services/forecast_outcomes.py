@@ -26,9 +26,9 @@ CAP_POINTS = 101
 
 def outcomes_geojson(
     service: ForecastService, region_id: str, selector: Selector, top: float
-) -> tuple[bytes, str]:
+) -> tuple[bytes, dict[str, Any]]:
     """Cells with incidents: how many happened, how many of them in the hour's top-k% cells; and the
-    version.
+    heading of that reply.
 
     Without a range the last seven days of data are taken. Without `as_of` the version is one that
     had seen nothing of them, if there is one; otherwise the reply says `in_sample`.
@@ -69,7 +69,7 @@ def outcomes_geojson(
         "hits": hits[shown].tolist(),
         "misses": (count - hits)[shown].tolist(),
     }
-    return collection(head, features(forecast, shown, **columns)), version.record.version
+    return collection(head, features(forecast, shown, **columns)), head
 
 
 def _range(
@@ -82,7 +82,12 @@ def _range(
     version = service.version_of(region_id, selector.model)
     start, end = service.moments(version, selector)
     if end - start > timedelta(days=MAX_DAYS):
-        raise LimitExceeded(f"the range is longer than {MAX_DAYS} days", field="to")
+        raise LimitExceeded(
+            f"the range is longer than {MAX_DAYS} days",
+            field="to",
+            limit=MAX_DAYS,
+            asked=(end - start) / timedelta(days=1),
+        )
     return start, end
 
 

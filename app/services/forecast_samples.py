@@ -12,7 +12,7 @@ from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.study_area import to_degrees
 from app.services.forecast import Forecast, ForecastService
 from app.services.forecast_cells import DEGREE_DECIMALS, rows_in_bbox
-from app.services.forecast_views import collection
+from app.services.forecast_views import collection, csv_bytes
 from app.services.memorisation import refuse_betraying_samples
 from app.storage.incident_places import place_codes, taken_places
 from models.base import FloatArray, IntArray
@@ -29,6 +29,19 @@ class Places:
     codes: IntArray
 
 
+def check_samples(n: int, limit: int) -> None:
+    """Nothing when so many points may be drawn.
+
+    Raises:
+        InvalidInput: n is below one.
+        LimitExceeded: n is above the limit.
+    """
+    if n < 1:
+        raise InvalidInput("n must be at least 1", field="n")
+    if n > limit:
+        raise LimitExceeded(f"n is {n}, the limit is {limit}", field="n", limit=limit, asked=n)
+
+
 def samples_geojson(
     service: ForecastService, forecast: Forecast, n: int, seed: int | None
 ) -> bytes:
@@ -39,19 +52,26 @@ def samples_geojson(
         InvalidInput: n is below one, or the seed is negative.
         LimitExceeded: n is above the limit.
     """
-    if n < 1:
-        raise InvalidInput("n must be at least 1", field="n")
-    limit = service.settings.max_samples
-    if n > limit:
-        raise LimitExceeded(f"n is {n}, the limit is {limit}", field="n")
-    if seed is not None and not 0 <= seed < 2**63:
-        raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
-    record = forecast.version.record
-    refuse_betraying_samples(record.report, forecast.selector.category)
-    longitude, latitude = draw_samples(forecast, n, seed, _taken(service, forecast))
+    longitude, latitude = _checked_samples(service, forecast, n, seed)
     pairs = orjson.dumps(np.column_stack([longitude, latitude]), option=_JSON)
     body = _POINT + pairs[2:-2].replace(b"],[", b"]}}," + _POINT) + b"]}}"
     return collection({**forecast.heading(), "n": n, "seed": seed}, body)
+
+
+def samples_csv(service: ForecastService, forecast: Forecast, n: int, seed: int | None) -> bytes:
+    """One line a point; see `samples_geojson` for the errors."""
+    longitude, latitude = _checked_samples(service, forecast, n, seed)
+    return csv_bytes({"longitude": longitude, "latitude": latitude})
+
+
+def _checked_samples(
+    service: ForecastService, forecast: Forecast, n: int, seed: int | None
+) -> tuple[FloatArray, FloatArray]:
+    check_samples(n, service.settings.max_samples)
+    if seed is not None and not 0 <= seed < 2**63:
+        raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
+    refuse_betraying_samples(forecast.version.record.report, forecast.selector.category)
+    return draw_samples(forecast, n, seed, _taken(service, forecast))
 
 
 def _taken(service: ForecastService, forecast: Forecast) -> IntArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from app.domain.study_area import to_metres
 from app.domain.windows import windows_of, zone
 from app.services.forecast import ForecastService
 from app.services.forecast_types import LoadedVersion
+from app.services.forecast_warnings import standing_warnings
 from app.storage.registry import ALL_CATEGORIES
 from models.base import FloatArray, IntArray
 
+MAX_SCORED = 100_000
 MAX_TIME_S = 2**34
 """The year 2514; beyond the calendars' end the arithmetic of time zones fails."""
 
@@ -30,6 +32,30 @@ class PlacedIncident:
     longitude: float
     latitude: float
     category: str | None = None
+
+
+def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -> dict[str, Any]:
+    """What a reply with scores says of itself.
+
+    Raises:
+        InvalidInput: a time is out of range.
+    """
+    record, warnings = version.record, standing_warnings(version.record, version.region)
+    seen = int((_seconds(incidents, version) < record.cutoff.timestamp()).sum())
+    if seen:
+        warnings.append(
+            f"in-sample: {seen} of {len(incidents)} incidents lie before the model's data end; "
+            "as_of takes one that had not seen them"
+        )
+    return {
+        "region": version.region.id,
+        "model": record.model,
+        "model_version": record.version,
+        "trained_until": record.cutoff.isoformat(),
+        "data_hash": record.data_hash,
+        "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "warnings": warnings,
+    }
 
 
 def score_incidents(

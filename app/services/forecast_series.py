@@ -39,8 +39,7 @@ def slot_rows(service: ForecastService, plan: Plan) -> dict[str, list[Any]]:
 def series_json(service: ForecastService, forecast: Forecast, with_cells: bool) -> bytes:
     """Each slot's expected total; with cells also each cell's expected count, slot by slot.
 
-    Raises:
-        LimitExceeded: slots x cells is above the limit.
+    See `check_series` for how many cells and slots are too many.
     """
     columns = slot_rows(service, forecast.plan)
     slots = [
@@ -52,15 +51,26 @@ def series_json(service: ForecastService, forecast: Forecast, with_cells: bool) 
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _cells(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
-    plan, rows = forecast.plan, forecast.rows
-    n_values = plan.n_slots * len(rows)
+def check_series(service: ForecastService, plan: Plan) -> None:
+    """Nothing when a series may tell of every cell; nothing is read or worked out for it.
+
+    Raises:
+        LimitExceeded: slots x cells is above the limit; cells are estimated where none were made.
+    """
+    n_cells = service.cells.estimate(plan.version, plan.selector)
+    n_values = plan.n_slots * n_cells
     if n_values > MAX_VALUES:
         raise LimitExceeded(
-            f"{plan.n_slots} slots x {len(rows)} cells = {n_values} values, "
+            f"{plan.n_slots} slots x {n_cells} cells = {n_values} values, "
             f"the limit is {MAX_VALUES}",
             field="cells",
+            limit=MAX_VALUES,
+            asked=n_values,
         )
+
+
+def _cells(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
+    plan, rows = forecast.plan, forecast.rows
     tables = service.tables.tables(plan.version, service.code_of(plan), plan.slots.window.tolist())
     _, movement = service.cells.of(plan.version, plan.selector)
     moved = {w: t if movement is None else movement.moved(t) for w, t in tables.items()}

@@ -15,8 +15,13 @@ MAX_NAMED = 8
 
 def warnings_of(record: VersionRecord, region: Region, until: datetime) -> list[str]:
     """Sentences about a version's forecast of slots that end at `until`."""
+    return [*_of_time(record, until), *standing_warnings(record, region)]
+
+
+def standing_warnings(record: VersionRecord, region: Region) -> list[str]:
+    """Sentences about anything that a version says, of whatever time."""
     data = record.report.get("data", {})
-    return [*_of_time(record, until), *_of_data(record, region, data), *_of_patrols(record, data)]
+    return [*_of_data(record, region, data), *_of_patrols(record, data)]
 
 
 def _of_time(record: VersionRecord, until: datetime) -> list[str]:

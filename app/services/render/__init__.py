@@ -1,7 +1,15 @@
 """Forecasts as files and pictures that other programs open."""
 
-from app.services.render.files import density_parquet, density_tif
+from app.services.render.files import collection_parquet, density_parquet, density_tif
 from app.services.render.picture import density_png
-from app.services.render.tiles import tile_json, tile_png
+from app.services.render.tiles import check_tile, tile_json, tile_png
 
-__all__ = ["density_parquet", "density_png", "density_tif", "tile_json", "tile_png"]
+__all__ = [
+    "check_tile",
+    "collection_parquet",
+    "density_parquet",
+    "density_png",
+    "density_tif",
+    "tile_json",
+    "tile_png",
+]

@@ -8,6 +8,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
@@ -35,6 +36,19 @@ def density_parquet(forecast: Forecast) -> bytes:
         geometry=forecast.cells.polygons_degrees()[rows],
         crs="EPSG:4326",
     )
+    frame.attrs = {**forecast.heading(), **forecast.cells.head()}
+    return _parquet(frame)
+
+
+def collection_parquet(geojson: bytes) -> bytes:
+    """GeoParquet of a FeatureCollection; its other members become the frame's `attrs`."""
+    collection = orjson.loads(geojson)
+    frame = gpd.GeoDataFrame.from_features(collection.pop("features"), crs="EPSG:4326")
+    frame.attrs = {name: value for name, value in collection.items() if name != "type"}
+    return _parquet(frame)
+
+
+def _parquet(frame: gpd.GeoDataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
@@ -86,6 +100,13 @@ def raster_of(forecast: Forecast, frame: Frame, values: NDArray[Any]) -> NDArray
     return image[::-1]
 
 
+def text_tags(forecast: Forecast) -> dict[str, str]:
+    """The heading as text, for files that keep such tags; warnings one a line."""
+    head = {**forecast.heading(), "until": forecast.until.isoformat()}
+    tags = {name: str(value) for name, value in head.items() if value is not None}
+    return {**tags, "warnings": "\n".join(forecast.warnings)}
+
+
 def density_tif(forecast: Forecast) -> bytes:
     """Cloud-Optimized GeoTIFF in the region's CRS with the bands of `BANDS`.
 
@@ -118,11 +139,6 @@ def density_tif(forecast: Forecast) -> bytes:
             for band, (name, value) in enumerate(zip(BANDS, values, strict=True), start=1):
                 file.write(raster_of(forecast, frame, value), band)
                 file.set_band_description(band, name)
-            file.update_tags(
-                model_version=forecast.version.record.version,
-                at=forecast.at.isoformat(),
-                until=forecast.until.isoformat(),
-                trained_until=forecast.version.record.cutoff.isoformat(),
-            )
+            file.update_tags(**text_tags(forecast))
         content: bytes = memory.read()
     return content

@@ -17,6 +17,7 @@ from app.domain.hexagons import projected
 from app.domain.windows import zone
 from app.services.forecast_types import Forecast
 from app.services.render.colours import colour_map, upper_end
+from app.services.render.files import text_tags
 
 PIXELS_PER_INCH = 110
 WIDTH_INCHES = 8.0
@@ -80,7 +81,7 @@ def _draw(forecast: Forecast) -> bytes:
     bar.set_label("% of the incidents per km²")
     figure.suptitle(title_of(forecast), fontsize=10)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", metadata=text_tags(forecast))
     return buffer.getvalue()
 
 

@@ -31,14 +31,23 @@ FAINTEST = 70
 TRANSPARENT = 255
 
 
+def check_tile(z: int, x: int, y: int) -> None:
+    """Nothing when there is such a tile.
+
+    Raises:
+        InvalidInput: the zoom is out of range, or the tile lies beside the world.
+    """
+    if not (MIN_ZOOM <= z <= MAX_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z):
+        raise InvalidInput(f"no tile {z}/{x}/{y}: zooms are {MIN_ZOOM}..{MAX_ZOOM}", field="z")
+
+
 def tile_png(forecast: Forecast, z: int, x: int, y: int) -> bytes:
     """One tile; transparent outside the study area.
 
     Raises:
         InvalidInput: there is no such tile, or the cells are no squares.
     """
-    if not (MIN_ZOOM <= z <= MAX_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z):
-        raise InvalidInput(f"no tile {z}/{x}/{y}: zooms are {MIN_ZOOM}..{MAX_ZOOM}", field="z")
+    check_tile(z, x, y)
     cells = forecast.cells
     if not isinstance(cells, SquareCells):
         raise InvalidInput("tiles need grid=square", field="grid")

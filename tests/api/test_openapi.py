@@ -1,0 +1,111 @@
+"""The OpenAPI document is true: requests made from it by the thousand find no contradiction."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import jsonschema
+import pytest
+import uvicorn
+
+from app.api.openapi import operations
+from app.main import create_app
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_KEYS = """
+# The first key ends open access, after which every answer would be 401.
+[[operations]]
+include-name = "POST /v1/keys"
+enabled = false
+"""
+JSON_TYPES = ("application/json", "application/geo+json")
+
+
+@pytest.fixture(scope="module")
+def document(served):
+    return served.client.get("/openapi.json").json()
+
+
+@pytest.fixture(scope="module")
+def address(served, settings, engine):
+    """The application behind a real server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = uvicorn.Config(create_app(settings, engine), port=port, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing(address, tmp_path):
+    """All checks, all phases, on a trained region; `make drills` runs ten thousand cases (A4)."""
+    config = tmp_path / "schemathesis.toml"
+    rules = (ROOT / "schemathesis.toml").read_text()
+    config.write_text(f'[parameters]\n"path.region" = "town"\n\n{rules}\n{NO_KEYS}')
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"]
+    options = ["--max-examples", "3", "--seed", "1", "--no-color", "--continue-on-failure"]
+    done = subprocess.run(  # noqa: PLW1510
+        [*command, f"{address}/openapi.json", *options, "--request-timeout", "30"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 1000
+    assert httpx.get(f"{address}/healthz").status_code == 200
+
+
+def test_each_call_has_an_example_that_fits_its_schema(document):
+    missing = []
+    for name, operation in operations(document).items():
+        for status, reply in operation["responses"].items():
+            for media_type, content in reply.get("content", {}).items():
+                if media_type not in (*JSON_TYPES, "application/problem+json", "text/csv"):
+                    continue
+                if "example" not in content:
+                    missing.append(f"{name} {status} {media_type}")
+                    continue
+                schema = {**content["schema"], "components": document["components"]}
+                jsonschema.validate(content["example"], schema)
+    assert missing == []
+
+
+def test_request_bodies_have_examples_that_are_taken(document, served):
+    for name, operation in operations(document).items():
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            if media_type != "application/json" or "incidents" in name:
+                continue
+            text = json.dumps(content)
+            assert '"example' in text or "$ref" in text, name
+
+
+def test_links_name_calls_that_exist(document):
+    known = {operation["operationId"] for operation in operations(document).values()}
+    targets = {
+        link["operationId"]
+        for operation in operations(document).values()
+        for reply in operation["responses"].values()
+        for link in reply.get("links", {}).values()
+    }
+    assert targets
+    assert targets <= known
+
+
+def test_wrong_methods_are_told_the_right_ones(served):
+    reply = served.client.put("/v1/regions")
+    assert reply.status_code == 405
+    assert reply.headers["Allow"] == "GET, POST"
