@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
 
 from app.domain.errors import (
     Conflict,
@@ -191,22 +190,10 @@ def _bound(found: dict[str, Any]) -> dict[str, Any]:
     return {} if limit is None or not math.isfinite(asked) else {"limit": limit, "asked": asked}
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
+def _of_http(error: HTTPException) -> Response:
     code = TITLES.get(error.status_code, "error").lower().replace(" ", "_")
-    headers = dict(error.headers) if error.headers else {}
-    if error.status_code == 405:
-        headers["Allow"] = ", ".join(_methods_of(request)) or headers.get("allow", "")
+    headers = dict(error.headers) if error.headers else None
     return problem(error.status_code, str(error.detail), code, headers=headers)
-
-
-def _methods_of(request: Request) -> list[str]:
-    """All methods that the path knows; a framework's own answer names those of one route only."""
-    paths = request.app.openapi()["paths"]
-    known = [p for p in paths if compile_path(p)[0].match(request.url.path)]
-    nearest = min(known, key=lambda template: template.count("{"), default=None)
-    return sorted(method.upper() for method in paths[nearest]) if nearest else []
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -223,7 +210,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Every error of every route leaves as problem+json."""
     app.add_exception_handler(HotslotError, _handler(problem_of))
     app.add_exception_handler(RequestValidationError, _handler(_of_validation))
-    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(HTTPException, _handler(_of_http))
     bad_text = _handler(
         lambda _e: problem(422, "a value holds characters that cannot be stored", "bad_text")
     )

@@ -98,15 +98,17 @@ class RouteTable:
         return found
 
     def _search(self, method: str, path: str) -> Found:
-        others: set[str] = set()
+        others: dict[str, set[str]] = {}
         for route, rule in self.routes:
             match = route.path_regex.match(path)
             if match is None:
                 continue
             if method in (route.methods or ()):
                 return Found(rule, match.groupdict().get("region"))
-            others |= route.methods or set()
-        return Found(None, None, frozenset(others))
+            others.setdefault(route.path, set()).update(route.methods or ())
+        # A literal path is also matched by its siblings with parameters; it is itself that is meant.
+        nearest = min(others, key=lambda template: template.count("{"), default=None)
+        return Found(None, None, frozenset(others[nearest] if nearest else ()))
 
 
 def rule_of(route: Route) -> Rule:
