@@ -65,7 +65,7 @@ async def population(
     request: Request,
     state: State,
     region: str,
-    content_type: Annotated[str, Header()] = "",
+    content_type: Annotated[str, Header(include_in_schema=False)] = "",
     groups: Annotated[
         list[str] | None, Query(max_length=50, description="columns that count a group's members")
     ] = None,
@@ -88,7 +88,7 @@ async def population(
 class Policy(BaseModel):
     """What a region's models learn from."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     patrol_categories: Choice = "exclude"
     discovered_weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0

@@ -51,6 +51,15 @@ FORMATS_OF: dict[str, dict[str, dict[str, Any]]] = {
     f"GET {_BACKTESTS}/{{run_id}}/calibration 200": PICTURES,
     f"GET {_BACKTESTS}/{{run_id}}/report 200": {"text/html": {"type": "string"}},
     f"GET {_RUNS}/{{run_id}}/events 200": {"text/event-stream": {"type": "string"}},
+    "GET /v1/regions/{region}/fairness-report 200": {
+        "application/json": {"type": "object"},
+        **PICTURES,
+    },
+    f"GET {_MODELS}/{{version}}/card 200": {
+        "application/json": {"type": "object"},
+        "text/markdown": {"type": "string"},
+        "text/html": {"type": "string"},
+    },
     "GET /metrics 200": {"text/plain": {"type": "string"}},
 }
 """Replies of other types than JSON whose routes do not say so."""
