@@ -14,7 +14,7 @@ TEST_ARGS ?=
 help:
 	@echo "make demo    Toronto from nothing to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
 	@echo "make test    the tests, against a real PostgreSQL"
-	@echo "make check   ruff, mypy, import-linter, compose and Dockerfile lint"
+	@echo "make check   ruff, mypy, import-linter, compose and Dockerfile lint, licences, SBOM, pip-audit"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
 	@echo "make rehearse what Dockerfile and compose file say, done without a container engine (root)"
@@ -40,6 +40,8 @@ check: $(STAMP)
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile
 	.ci/check-page
+	$(BIN)/python .ci/supply_chain.py
+	VENV="$(VENV)" .ci/audit
 
 bench: $(STAMP) $(RIVALS)
 	$(BIN)/python -m benchmarks $(PART)
