@@ -132,8 +132,7 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
         "epoch_not_accepted",
         "a bare number is not a time; give RFC 3339",
     )
-    arrow = pa.array(text.astype(object).where(text.notna(), None), pa.string(), from_pandas=True)
-    matched = pc.extract_regex(arrow, TIME_PATTERN)
+    matched = pc.extract_regex(_arrow_texts(text), TIME_PATTERN)
     base = pd.Series(pc.struct_field(matched, "base").to_numpy(zero_copy_only=False))
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
@@ -155,6 +154,12 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     errors.add(early, "occurred_at", "too_old", "before 1970: a placeholder date")
     errors.add(late, "occurred_at", "in_the_future", "over a day ahead of now")
     return time_s
+
+
+def _arrow_texts(text: pd.Series[Any]) -> pa.Array:
+    """The texts for Arrow; what cannot be UTF-8 (lone surrogates) is no time either."""
+    given = [v if isinstance(v, str) and (v.isascii() or _encodable(v)) else None for v in text]
+    return pa.array(given, pa.string())
 
 
 def _offsets_s(offset: pd.Series[Any]) -> NDArray[np.int64]:

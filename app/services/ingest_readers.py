@@ -65,7 +65,7 @@ def read_csv(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
     source = _Ending(_chain(first, lines))
     rows = csv.reader(source, delimiter=delimiter, strict=False)
     try:
-        header = next(rows)
+        header = next(rows, [])
     except csv.Error as error:
         raise InvalidInput(f"the header: {error}", code="unreadable_row") from error
     plan = plan_columns(header, options.mapping)

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cities import machine
-from benchmarks.drills import abuse, jobs, operations, uploads
+from benchmarks.drills import abuse, jobs, operations, responsible, uploads
 
-ALL = (*uploads.DRILLS, *jobs.DRILLS, *abuse.DRILLS, *operations.DRILLS)
+ALL = (*uploads.DRILLS, *jobs.DRILLS, *abuse.DRILLS, *operations.DRILLS, *responsible.DRILLS)
 
 
 def main(names: list[str]) -> int:

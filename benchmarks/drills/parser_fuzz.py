@@ -1,0 +1,159 @@
+"""Bytes at random into the readers of uploads: rows, or an error that a caller can act on.
+
+`python -m benchmarks.drills.parser_fuzz SECONDS` runs atheris (coverage-guided) where it is
+installed, else plain mutations of good bodies; it prints the number of bodies and fails on any
+exception that is no InvalidInput.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.domain.errors import InvalidInput
+from app.domain.incident_rules import RowErrors, parse_block
+from app.domain.raw_columns import contract_columns
+from app.services.ingest_formats import READERS
+from app.services.ingest_readers import ReadOptions
+
+NOW_S = 1_750_000_000
+TIMEZONE = "America/Bogota"
+OPTIONS = ReadOptions(n_rows=50, limit_chars=200, max_bytes=1 << 20)
+_ROW = {
+    "occurred_at": "2024-01-01T10:00:00Z",
+    "longitude": -74.05,
+    "latitude": 4.65,
+    "category": "theft",
+    "external_id": "a1",
+}
+
+
+def good_bodies() -> list[tuple[str, bytes]]:
+    """(content type, body) that every reader takes."""
+    csv = b"occurred_at,longitude,latitude,category\n2024-01-01T10:00:00Z,-74.05,4.65,theft\n"
+    split = b"date;hour;long;lat;type\n2024-01-01;9;-74,05;4,65;robo\n"
+    row = str(_ROW).replace("'", '"').encode()
+    feature = (
+        b'{"type":"FeatureCollection","features":[{"type":"Feature","id":1,"properties":'
+        b'{"occurred_at":"2024-01-01T10:00:00"},"geometry":{"type":"Point",'
+        b'"coordinates":[-74.05,4.65]}}]}'
+    )
+    parquet = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([_ROW]), parquet)
+    return [
+        ("text/csv", csv),
+        ("text/csv", split),
+        ("text/csv", "\ufeff".encode("utf-16") + csv.decode().encode("utf-16-le")),
+        ("application/json", b"[" + row + b"," + row + b"]"),
+        ("application/x-ndjson", row + b"\n" + row),
+        ("application/geo+json", feature),
+        ("application/vnd.apache.parquet", parquet.getvalue()),
+    ]
+
+
+KINDS = sorted({kind for kind, _ in good_bodies()})
+
+
+def parse(kind: str, body: bytes) -> int:
+    """Accepted rows; a body that cannot be read counts none. Anything else raised is a fault."""
+    accepted = 0
+    try:
+        for block in READERS[kind](iter([body[:7], body[7:]]), OPTIONS):
+            parsed = parse_block(
+                contract_columns(block.columns, block.plan, TIMEZONE),
+                block.n_rows,
+                timezone=TIMEZONE,
+                now_s=NOW_S,
+                area=None,
+                errors=RowErrors(block.n_rows),
+            )
+            accepted += len(parsed.row)
+    except InvalidInput:
+        return accepted
+    return accepted
+
+
+def one_input(data: bytes) -> None:
+    """The first byte tells the reader, the rest is its body."""
+    if data:
+        parse(KINDS[data[0] % len(KINDS)], data[1:])
+
+
+def mutated(body: bytes, rng: random.Random) -> bytes:
+    """A body with some bytes changed, cut, doubled or moved."""
+    changed = bytearray(body)
+    for _ in range(rng.randint(1, 6)):
+        place = rng.randrange(len(changed) + 1)
+        span = slice(place, place + rng.randint(1, 8))
+        match rng.randrange(5):
+            case 0:
+                changed[span] = b""
+            case 1:
+                changed[place:place] = rng.choice(_TOKENS)
+            case 2:
+                changed[place:place] = bytes(rng.randrange(256) for _ in range(rng.randint(1, 4)))
+            case 3:
+                changed[place:place] = changed[span]
+            case _:
+                changed[span] = bytes(b ^ (1 << rng.randrange(8)) for b in changed[span])
+    return bytes(changed)
+
+
+_TOKENS = (
+    b"NaN", b"1e999", b"-0", b"\x00", b'"', b"'", b",", b";", b"\n", b"\r", b"\xff\xfe", b"\\ud800",
+    b"null", b"[", b"]", b"{", b"}", b"9" * 300, b"\\u0000", b"2024-02-30T25:61:61Z", b"0000-00-00",
+    b"=1+1", b"+00", b"T24:00", b"x" * 300,
+)  # fmt: skip
+
+
+def mutate_for(seconds: float, seed: int = 0) -> int:
+    """Mutate good bodies for a while; returns how many were parsed."""
+    rng = random.Random(seed)
+    bodies = good_bodies()
+    done, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        kind, body = rng.choice(bodies)
+        parse(kind if rng.random() < 0.95 else rng.choice(KINDS), mutated(body, rng))
+        done += 1
+    return done
+
+
+def fuzz_for(seconds: float) -> None:
+    """Hand over to atheris, which ends the process."""
+    import atheris
+
+    counted = 0
+
+    def counting(data: bytes) -> None:
+        nonlocal counted
+        counted += 1
+        one_input(data)
+
+    target: Callable[[bytes], None] = counting
+    atheris.instrument_func(parse_block)
+    atheris.Setup([sys.argv[0], f"-max_total_time={int(seconds)}", "-rss_limit_mb=4096"], target)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    """Fuzz for as many seconds as the first argument says."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    for kind, body in good_bodies():
+        if parse(kind, body) < 1:
+            raise AssertionError(f"a good body of {kind} was not taken")
+    if find_spec("atheris") is None:
+        print(f"atheris is not installed: {mutate_for(seconds)} mutated bodies, no fault")
+        return
+    print(f"{mutate_for(seconds / 2)} mutated bodies, no fault; atheris follows", flush=True)
+    fuzz_for(seconds / 2)
+
+
+if __name__ == "__main__":
+    main()
