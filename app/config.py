@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     workers: int = 1
     """Local worker processes that `hotslot serve` starts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
 
     database_pool_size: int = 8
     database_timeout_s: float = 10.0

@@ -43,6 +43,7 @@ from app.api.rate_limit import RateLimiter
 from app.api.rules import RouteTable
 from app.api.state import ApiState
 from app.config import Settings
+from app.logs import configure_logging
 from app.services.forecast import ForecastService
 from app.services.key_ring import KeyRing
 from app.services.keys import require_keys_for_others
@@ -170,4 +171,6 @@ def promotions_seen(scope: Scope) -> int:
 
 def create_served_app() -> FastAPI:
     """What uvicorn's processes call: settings from the environment."""
-    return create_app(Settings())
+    settings = Settings()
+    configure_logging(settings)
+    return create_app(settings)

@@ -20,6 +20,7 @@ PARTS = (
     "ingest",
     "serve",
     "paper-study",
+    "simulated-quarter",
 )
 
 

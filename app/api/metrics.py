@@ -1,4 +1,4 @@
-"""Prometheus metrics of the API process and of the queue."""
+"""Prometheus metrics of the API process, of the queue and of the regions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine
 
 from app.domain.errors import Unavailable
-from app.storage.queue import queue_depth
+from app.services.overview import RegionState, overview
+from app.storage.alarms import ALARM_KINDS
 
 REQUESTS = Counter("hotslot_requests_total", "Requests", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -18,14 +19,54 @@ SECONDS = Histogram(
 IN_FLIGHT = Gauge("hotslot_requests_in_flight", "Requests being worked on")
 SHED = Counter("hotslot_requests_shed_total", "Requests refused because of load")
 QUEUE = Gauge("hotslot_queue_jobs", "Jobs by status", ["status"])
+OLDEST_JOB = Gauge("hotslot_queue_oldest_job_seconds", "How long the oldest job has waited")
+WORKERS = Gauge("hotslot_workers", "Claimers of jobs that have beaten lately")
+RUNS = Gauge("hotslot_training_runs", "Training runs by status", ["region", "status"])
+TRAINED_SECONDS = Gauge(
+    "hotslot_training_last_seconds", "Duration of the last finished training", ["region"]
+)
+MODEL_AGE = Gauge("hotslot_model_age_seconds", "Since the champion's data end", ["region"])
+INGEST_LAG = Gauge("hotslot_ingest_lag_seconds", "Since the last known incident", ["region"])
+LIVE_SCORE = Gauge(
+    "hotslot_live_log_score", "Champion's live log score, nats per incident, 28 days", ["region"]
+)
+LIVE_DIFFERENCE = Gauge(
+    "hotslot_live_log_score_difference", "The same minus that of the champion before", ["region"]
+)
+ALARMS = Gauge("hotslot_alarms", "Open alarms", ["region", "kind"])
+BY_REGION = (RUNS, TRAINED_SECONDS, MODEL_AGE, INGEST_LAG, LIVE_SCORE, LIVE_DIFFERENCE, ALARMS)
 
 
-def refresh_queue_metrics(engine: Engine) -> None:
-    """Read the queue's depth; a database that is away leaves the last values."""
+def refresh_metrics(engine: Engine, stalled_s: float) -> None:
+    """Read queue and regions; a database that is away leaves the last values."""
     try:
         with engine.connect() as connection:
-            depth = queue_depth(connection)
+            found = overview(connection, stalled_s)
     except Unavailable:
         return
     for status in ("todo", "doing", "failed"):
-        QUEUE.labels(status).set(depth.get(status, 0))
+        QUEUE.labels(status).set(found.queue.get(status, 0))
+    OLDEST_JOB.set(found.oldest_job_s or 0.0)
+    WORKERS.set(found.workers)
+    for gauge in BY_REGION:
+        gauge.clear()
+    for region in found.regions:
+        _set_region(region)
+
+
+def _set_region(state: RegionState) -> None:
+    """Gauges of one region; what is not known has no value."""
+    values = {
+        TRAINED_SECONDS: state.last_training_s,
+        MODEL_AGE: state.model_age_s,
+        INGEST_LAG: state.ingest_lag_s,
+        LIVE_SCORE: state.live_log_score,
+        LIVE_DIFFERENCE: state.live_difference,
+    }
+    for gauge, value in values.items():
+        if value is not None:
+            gauge.labels(state.region).set(value)
+    for status, count in state.trainings.items():
+        RUNS.labels(state.region, status).set(count)
+    for kind in ALARM_KINDS:
+        ALARMS.labels(state.region, kind).set(state.alarms.count(kind))

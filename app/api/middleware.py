@@ -5,15 +5,21 @@ Pure ASGI: a wrapper that buffers bodies would break streaming uploads and serve
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 import time
+from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import IN_FLIGHT, REQUESTS, SECONDS, SHED
 from app.api.problems import problem
+from app.logs import REQUEST_ID
 from app.storage.deadlines import answered_within
 
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = logging.getLogger("hotslot.api")
 UNSHEDDABLE = ("/healthz", "/readyz", "/metrics")
 QUICK_BODY_BYTES = 64 << 10
 """A request with a larger body, or one of unknown length, may take as long as its upload does."""
@@ -65,12 +71,15 @@ class Surround:
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 500
+        request_id = _request_id(scope)
+        REQUEST_ID.set(request_id)
 
         async def dressed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", []), *self.headers]
+                message["headers"].append((b"x-request-id", request_id.encode()))
                 route = getattr(scope.get("route"), "path", "none")
                 SECONDS.labels(route).observe(time.perf_counter() - started)
             await send(message)
@@ -85,6 +94,23 @@ class Surround:
             IN_FLIGHT.dec()
             route = getattr(scope.get("route"), "path", "none")
             REQUESTS.labels(scope["method"], route, str(status)).inc()
+            told = {
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "seconds": round(time.perf_counter() - started, 4),
+            }
+            _log.log(
+                logging.DEBUG if scope["path"] in UNSHEDDABLE else logging.INFO,
+                "request",
+                extra=told,
+            )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own, when it is a plain word, so that logs of several services meet; or a new one."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    return given if _PLAIN_ID.fullmatch(given) else uuid4().hex
 
 
 def _is_quick(scope: Scope) -> bool:

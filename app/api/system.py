@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.api.metrics import refresh_queue_metrics
+from app.api.metrics import refresh_metrics
 from app.api.rules import allow, public
 from app.api.state import State
 from app.api.static import WEB
@@ -45,7 +45,9 @@ async def readyz(state: State) -> dict[str, str]:
 @allow(Role.READER)
 async def metrics(state: State) -> Response:
     """Prometheus metrics."""
-    await to_thread.run_sync(refresh_queue_metrics, state.engine, limiter=state.aside)
+    await to_thread.run_sync(
+        refresh_metrics, state.engine, state.settings.job_stalled_s, limiter=state.aside
+    )
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

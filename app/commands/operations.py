@@ -1,8 +1,9 @@
-"""`hotslot schedule`, `models`, and `train --due`."""
+"""`hotslot schedule`, `models`, `status`, and `train --due`."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from sqlalchemy import Engine
 from app.commands.common import console, opened, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
+from app.services.overview import overview
 from app.services.schedule import (
     ScheduleRequest,
     remove_schedule,
@@ -35,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     app.command("schedule")(schedule)
     app.command("models")(models)
+    app.command("status")(status)
 
 
 def schedule(
@@ -134,6 +137,44 @@ def _model_row(record: registry.VersionRecord, champion: str | None) -> dict[str
         "log_score": record.scores.get("log_score"),
         "created_at": record.created_at.isoformat(),
     }
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Regions, champions, queue, workers and alarms at a glance."""
+    settings = Settings()
+    with opened(settings) as engine, engine.connect() as connection:
+        found = overview(connection, settings.job_stalled_s)
+    if as_json:
+        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode())
+        return
+    jobs = ", ".join(f"{count} {name}" for name, count in sorted(found.queue.items())) or "none"
+    waited = "" if found.oldest_job_s is None else f"; the oldest waits {_age(found.oldest_job_s)}"
+    table = Table(title=f"jobs: {jobs}{waited}; workers: {found.workers}")
+    for heading in ("region", "champion", "data end", "last incident", "live score", "alarms"):
+        table.add_column(heading)
+    for region in found.regions:
+        score = region.live_log_score
+        table.add_row(
+            region.region,
+            region.champion or "none",
+            _age(region.model_age_s),
+            _age(region.ingest_lag_s),
+            "" if score is None else f"{score:.3f}",
+            ", ".join(region.alarms),
+        )
+    results().print(table)
+
+
+def _age(seconds: float | None) -> str:
+    """A span in the largest unit that fits: 3 d ago is enough to know."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def train_due(settings: Settings) -> list[Run]:

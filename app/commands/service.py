@@ -1,4 +1,4 @@
-"""`hotslot serve`, `worker`, `migrate`, `status`."""
+"""`hotslot serve`, `worker`, `migrate`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import uvicorn
 
 from app.commands.common import console, opened
 from app.config import Settings
+from app.logs import configure_logging
 from app.services.keys import require_keys_for_others
 from app.storage.database import migrate, open_engine
-from app.storage.queue import queue_depth
 from app.worker.main import run_worker
 
 WORKER_STOP_S = 10.0
@@ -32,7 +32,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("serve")(serve)
     app.command("worker")(worker)
     app.command("migrate")(migrate_command)
-    app.command("status")(status)
 
 
 # uvicorn ends an API process that is silent for so long; its default of 5 s is less than the imports
@@ -80,6 +79,7 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
     """Serve until stopped, with local workers beside."""
     # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
     signal.signal(signal.SIGTERM, _leave)
+    configure_logging(settings)
     with opened(settings) as engine:
         require_keys_for_others(engine, settings)
         with local_workers(settings, workers):
@@ -94,6 +94,7 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
                 workers=processes,
                 log_level=settings.log_level,
                 access_log=False,
+                log_config=None,
                 timeout_graceful_shutdown=5,
                 timeout_worker_healthcheck=PROCESS_START_S,
                 server_header=False,
@@ -117,6 +118,7 @@ def worker(
 ) -> None:
     """Run training and backtest jobs from the queue."""
     settings = Settings()
+    configure_logging(settings)
     with opened(settings):
         run_worker(settings, wait=not until_empty)
 
@@ -130,10 +132,3 @@ def migrate_command() -> None:
     finally:
         engine.dispose()
     console.print("schema is current")
-
-
-def status() -> None:
-    """What is queued."""
-    with opened(Settings()) as engine, engine.connect() as connection:
-        depth = queue_depth(connection)
-    console.print("jobs: " + (", ".join(f"{k} {v}" for k, v in sorted(depth.items())) or "none"))

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.storage.operations_tables import alarms, drift_checks
 
 DRIFT_KINDS = ("volume", "place", "calibration")
+ALARM_KINDS = (*DRIFT_KINDS, "rollback")
 
 
 @dataclass(frozen=True)

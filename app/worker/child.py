@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.errors import Unavailable
+from app.logs import configure_logging
 from app.storage.runs import Superseded
 from app.storage.schedules import database_clock
 
@@ -52,7 +53,7 @@ def cap_memory(limit_bytes: int, device: str) -> None:
 def main(kind: str, what: str) -> int:
     """Work on one run to its end, or do the upkeep; returns the exit status."""
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s")
+    configure_logging(settings)
     exit_with_parent()
     cap_memory(settings.training_memory_bytes, settings.device)
     # Imported after the cap and only here: the worker itself never loads torch.

@@ -99,10 +99,12 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
         beside = [
             asyncio.create_task(_sweep(app, settings)),
             asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
-            asyncio.create_task(queue_due_trainings(engine, settings.schedule_tick_s)),
         ]
         if wait:
-            beside.append(asyncio.create_task(_keep_up(app, settings)))
+            beside += [
+                asyncio.create_task(queue_due_trainings(engine, settings.schedule_tick_s)),
+                asyncio.create_task(_keep_up(app, settings)),
+            ]
         try:
             await app.run_worker_async(
                 queues=[TASK_QUEUE],

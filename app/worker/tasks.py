@@ -60,6 +60,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "HOTSLOT_HOME": str(settings.home),
         "HOTSLOT_DEVICE": settings.device,
         "HOTSLOT_LOG_LEVEL": settings.log_level,
+        "HOTSLOT_LOG_FORMAT": settings.log_format,
         "HOTSLOT_TRAINING_THREADS": str(threads),
         "HOTSLOT_TRAINING_MEMORY_BYTES": str(settings.training_memory_bytes),
         "OMP_NUM_THREADS": str(threads),

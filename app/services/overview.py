@@ -1,0 +1,103 @@
+"""The whole service at a glance: for `hotslot status` and for Prometheus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from app.services.live_scores import paired
+from app.storage import health, live_scores, registry
+from app.storage.alarms import open_alarms
+from app.storage.promotions import line
+from app.storage.queue import queue_depth
+from app.storage.regions import Region, list_regions
+from app.storage.schedules import database_clock
+from app.storage.version_history import last_incident_at
+
+LIVE_DAYS = 28
+
+
+@dataclass(frozen=True)
+class RegionState:
+    """One region; ages in seconds, None where there is nothing to be old."""
+
+    region: str
+    champion: str | None
+    model_age_s: float | None
+    """Since the champion's data end."""
+    ingest_lag_s: float | None
+    """Since the last incident that is known."""
+    live_log_score: float | None
+    """Of the champion on the last 28 scored days, nats per incident."""
+    live_difference: float | None
+    """The same minus the champion's before, on the same incidents."""
+    last_training_s: float | None
+    """How long the last finished training took."""
+    trainings: dict[str, int]
+    """Runs by status."""
+    alarms: list[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All regions, the queue and its workers."""
+
+    at: datetime
+    queue: dict[str, int]
+    oldest_job_s: float | None
+    """Age of the job that has waited longest."""
+    workers: int
+    """Workers that have beaten lately."""
+    regions: list[RegionState]
+
+
+def overview(connection: Connection, stalled_s: float) -> Overview:
+    """What is going on now.
+
+    Args:
+        stalled_s: a worker without a sign of life for so long is not counted.
+    """
+    now = database_clock(connection)
+    return Overview(
+        at=now,
+        queue=queue_depth(connection),
+        oldest_job_s=health.oldest_waiting_s(connection),
+        workers=health.living_workers(connection, stalled_s),
+        regions=[_region(connection, region, now) for region in list_regions(connection)],
+    )
+
+
+def _region(connection: Connection, region: Region, now: datetime) -> RegionState:
+    key = region.key
+    current = registry.champion(connection, key)
+    version = registry.get_version(connection, key, current.version) if current else None
+    last = last_incident_at(connection, key)
+    score, difference = _live(connection, key, version)
+    return RegionState(
+        region=region.id,
+        champion=version.version if version else None,
+        model_age_s=(now - version.cutoff).total_seconds() if version else None,
+        ingest_lag_s=(now - last).total_seconds() if last else None,
+        live_log_score=score,
+        live_difference=difference,
+        last_training_s=health.last_training_s(connection, key),
+        trainings=health.trainings_by_status(connection, key),
+        alarms=[alarm.kind for alarm in open_alarms(connection, key)],
+    )
+
+
+def _live(
+    connection: Connection, key: int, version: registry.VersionRecord | None
+) -> tuple[float | None, float | None]:
+    if version is None:
+        return None, None
+    days = live_scores.read_days(connection, key, version.version)[-LIVE_DAYS:]
+    n = sum(day.n for day in days)
+    score = sum(day.log_density_sum for day in days) / n if n else None
+    held = line(connection, key)
+    if len(held) < 2:
+        return score, None
+    common, difference = paired(days, live_scores.read_days(connection, key, held[-2].version))
+    return score, difference.mean if common else None
