@@ -1,0 +1,265 @@
+"""A Python client whose answers are (geo) data frames; needs httpx and geopandas, nothing of the server.
+
+ClientError
+├── Unreachable          no answer in time
+└── Refused              an answer with an error; has `status`, `code`, `field`, `problem`
+    ├── NotFound         404
+    ├── NotAllowed       401, 403
+    ├── Invalid          413, 415, 422
+    └── Busy             429, 503, 507, after all retries
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import geopandas as gpd
+import httpx
+import pandas as pd
+
+RETRIED = (429, 503)
+FINISHED = ("succeeded", "failed", "cancelled")
+MAX_WAIT_S = 30.0
+POLL_S = 1.0
+
+
+class ClientError(Exception):
+    """Base of what a call may raise."""
+
+
+class Unreachable(ClientError):
+    """The service did not answer in time."""
+
+
+class Refused(ClientError):
+    """The service answered with an error (RFC 9457)."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(str(problem.get("detail", f"status {status}")))
+        self.status = status
+        self.code: str = problem.get("code", "error")
+        self.field: str | None = problem.get("field")
+        self.problem = dict(problem)
+
+
+class NotFound(Refused):
+    """No such region, version or run."""
+
+
+class NotAllowed(Refused):
+    """The key is missing, wrong, or may not do this."""
+
+
+class Invalid(Refused):
+    """The request is wrong, or larger than a limit."""
+
+
+class Busy(Refused):
+    """The service has too much to do."""
+
+
+ERROR_OF: dict[int, type[Refused]] = {
+    401: NotAllowed,
+    403: NotAllowed,
+    404: NotFound,
+    413: Invalid,
+    415: Invalid,
+    422: Invalid,
+    429: Busy,
+    503: Busy,
+    507: Busy,
+}
+
+
+class Client:
+    """One service.
+
+    Frames carry what the reply says of itself (model version, cutoff, warnings, ...) in `attrs`.
+    Selectors of forecasts are those of the API: `at`, `window`, `from_` with `to`, `category`,
+    `model`, `as_of`, `bbox`, `cell_size_m`, `grid`, `resolution`.
+
+    Args:
+        base_url: of the service.
+        api_key: sent as `X-API-Key`.
+        timeout_s: of one request.
+        retries: after 429 and 503, waiting as long as `Retry-After` says (30 s at most), and after
+            connections that could not be made.
+        transport: another way to reach the service, such as `httpx.WSGITransport`.
+
+    Every call may raise `ClientError`; see the top of this file.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        api_key: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        retries: int = 3,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"X-API-Key": api_key} if api_key else {}
+        self.retries = retries
+        self.http = httpx.Client(
+            base_url=base_url, headers=headers, timeout=timeout_s, transport=transport
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.http.close()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A successful answer of any call, retried where that helps."""
+        for attempt in range(self.retries + 1):
+            last = attempt == self.retries
+            try:
+                reply = self.http.request(method, path, **options)
+            except httpx.ConnectError as error:
+                if last:
+                    raise Unreachable(str(error)) from error
+                time.sleep(min(2.0**attempt, MAX_WAIT_S))
+                continue
+            except httpx.TransportError as error:
+                raise Unreachable(str(error) or type(error).__name__) from error
+            if reply.status_code not in RETRIED or last:
+                return _checked(reply)
+            time.sleep(_wait_s(reply, attempt))
+        raise Unreachable("no attempt was made")
+
+    def regions(self) -> pd.DataFrame:
+        """All regions, one a row."""
+        return pd.DataFrame(self.request("GET", "/v1/regions").json()["regions"])
+
+    def region(self, region: str) -> dict[str, Any]:
+        """One region: what it holds, its champion, its boundary."""
+        return dict(self.request("GET", f"/v1/regions/{region}").json())
+
+    def density(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
+        """Every cell with probability, density, expected count and interval."""
+        params = {**_params(selectors), "f": "parquet"}
+        reply = self.request("GET", f"/v1/regions/{region}/forecasts/density", params=params)
+        return gpd.read_parquet(io.BytesIO(reply.content))
+
+    def hotspots(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
+        """The best cells: `top` percent, or `n_cells`, or `area_km2`; also `min_separation_m`, ..."""
+        return self._features(region, "hotspots", selectors)
+
+    def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
+        """Points drawn from the forecast; with `seed` the same again."""
+        return self._features(region, "samples", {"n": n, **selectors})
+
+    def series(self, region: str, **selectors: Any) -> pd.DataFrame:
+        """Hour by hour: expected incidents with interval; the index is `at`, local time."""
+        params = _params(selectors)
+        body = self.request("GET", f"/v1/regions/{region}/forecasts/series", params=params).json()
+        frame = pd.DataFrame(body.pop("slots")).set_index("at")
+        frame.attrs = body
+        return frame
+
+    def areas(
+        self, region: str, areas: gpd.GeoDataFrame, buffer_m: float = 50.0, **selectors: Any
+    ) -> gpd.GeoDataFrame:
+        """The areas' expected counts; lines and points are widened by `buffer_m`."""
+        given = json.loads(areas.to_crs("EPSG:4326").to_json())
+        body = {**_params(selectors), "areas": given, "buffer_m": buffer_m}
+        reply = self.request("POST", f"/v1/regions/{region}/forecasts/areas", json=body)
+        return _frame(reply.json())
+
+    def score(
+        self, region: str, incidents: pd.DataFrame, model: str | None = None, as_of: Any = None
+    ) -> pd.DataFrame:
+        """Log density and percentile of each row (occurred_at, longitude, latitude), same index."""
+        columns = ["occurred_at", "longitude", "latitude"]
+        columns += ["category"] if "category" in incidents else []
+        rows = incidents[columns].to_dict("records")
+        for row in rows:
+            row["occurred_at"] = _text(row["occurred_at"])
+        body = {"incidents": rows, **_params({"model": model, "as_of": as_of})}
+        found = self.request("POST", f"/v1/regions/{region}/forecasts/score", json=body).json()
+        frame = pd.DataFrame(found.pop("scores"), index=incidents.index)
+        frame.attrs = found
+        return frame
+
+    def upload(
+        self, region: str, incidents: pd.DataFrame, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Store incidents; received = accepted + duplicates + rejected."""
+        headers = {"Content-Type": "text/csv"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        content = incidents.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S%z").encode()
+        path = f"/v1/regions/{region}/incidents"
+        return dict(self.request("POST", path, content=content, headers=headers).json())
+
+    def train(
+        self, region: str, model: str = "stack", *, wait_s: float = 0.0, **options: Any
+    ) -> dict[str, Any]:
+        """Start a training run (`seed`, `until`, `categories`); waits up to `wait_s` for its end."""
+        body = _params({"model": model, **options})
+        path = f"/v1/regions/{region}/training-runs"
+        run = dict(self.request("POST", path, json=body).json())
+        end = time.monotonic() + wait_s
+        while run["status"] not in FINISHED and time.monotonic() < end:
+            time.sleep(min(POLL_S, wait_s))
+            run = dict(self.request("GET", f"{path}/{run['id']}").json())
+        return run
+
+    def _features(self, region: str, what: str, selectors: Mapping[str, Any]) -> gpd.GeoDataFrame:
+        path = f"/v1/regions/{region}/forecasts/{what}"
+        return _frame(self.request("GET", path, params=_params(selectors)).json())
+
+
+def _frame(collection: dict[str, Any]) -> gpd.GeoDataFrame:
+    features: Sequence[Any] = collection.pop("features")
+    frame = gpd.GeoDataFrame.from_features(features, crs="EPSG:4326")
+    frame.attrs = {name: value for name, value in collection.items() if name != "type"}
+    return frame
+
+
+def _params(selectors: Mapping[str, Any]) -> dict[str, Any]:
+    """As the API names them: `from_` is `from`, times are text, boxes four numbers."""
+    found = {}
+    for name, value in selectors.items():
+        if value is None:
+            continue
+        is_box = name == "bbox" and not isinstance(value, str)
+        text = ",".join(str(number) for number in value) if is_box else _text(value)
+        found[name.rstrip("_")] = text
+    return found
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _wait_s(reply: httpx.Response, attempt: int) -> float:
+    told = reply.headers.get("Retry-After", "")
+    return min(float(told) if told.isdigit() else 2.0**attempt, MAX_WAIT_S)
+
+
+def _checked(reply: httpx.Response) -> httpx.Response:
+    if reply.is_success:
+        return reply
+    try:
+        problem = reply.json()
+    except ValueError:
+        problem = {}
+    kind = ERROR_OF.get(reply.status_code, Refused)
+    raise kind(reply.status_code, problem if isinstance(problem, dict) else {})

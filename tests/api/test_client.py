@@ -1,0 +1,111 @@
+"""The Python client against the real application."""
+
+import subprocess
+import sys
+
+import geopandas as gpd
+import httpx
+import pandas as pd
+import pytest
+import shapely
+
+from app.client import Busy, Client, Invalid, NotFound, Unreachable
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "fastapi", "sqlalchemy", "starlette", "models"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+import app.client
+app.client.Client()
+"""
+AT = "2019-12-31T23:00"
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    opened = Client(retries=1)
+    opened.http = served.client
+    return opened
+
+
+def test_it_needs_nothing_of_the_server():
+    subprocess.run([sys.executable, "-c", BLOCKED], check=True)
+
+
+def test_forecasts_are_frames(client, served):
+    density = client.density("town", at=AT)
+    assert isinstance(density, gpd.GeoDataFrame)
+    assert density["probability"].sum() == pytest.approx(1, abs=1e-6)
+    assert density.attrs["model_version"] == "truth-20191225"
+    assert len(client.hotspots("town", at=AT, top=5)) == len(density) * 5 // 100
+    assert len(client.samples("town", n=7, at=AT, seed=1)) == 7
+    assert len(client.series("town", from_="2019-12-30", to="2020-01-06")) == 168
+    everywhere = gpd.GeoDataFrame(
+        {"name": ["all"]}, geometry=[shapely.box(*density.total_bounds)], crs="EPSG:4326"
+    )
+    assert client.areas("town", everywhere, at=AT)["probability"][0] == pytest.approx(1, abs=1e-6)
+    assert list(client.regions()["id"]) == ["town"]
+
+
+def test_scores_keep_the_rows(client):
+    rows = pd.DataFrame(
+        {
+            "occurred_at": pd.to_datetime(["2019-12-31T23:10Z", "2019-12-30T10:00Z"]),
+            "longitude": [-74.06, 0.0],
+            "latitude": [4.66, 0.5],
+        },
+        index=[7, 9],
+    )
+    scores = client.score("town", rows)
+    assert list(scores.index) == [7, 9]
+    assert list(scores["inside_study_area"]) == [True, False]
+
+
+def test_uploads_and_runs(client):
+    rows = pd.DataFrame(
+        {
+            "occurred_at": ["2019-06-01T10:00:00Z"],
+            "longitude": [-74.06],
+            "latitude": [4.66],
+            "category": ["theft"],
+        }
+    )
+    assert client.upload("town", rows, "client-1") == client.upload("town", rows, "client-1")
+    assert client.train("town", "uniform", wait_s=0.1)["status"] == "queued"
+
+
+def test_errors_carry_the_problem(client):
+    with pytest.raises(NotFound):
+        client.density("nowhere", at=AT)
+    with pytest.raises(Invalid) as refused:
+        client.samples("town", n=10_001, at=AT)
+    assert (refused.value.field, refused.value.problem["limit"]) == ("n", 10_000)
+
+
+def test_busy_services_are_asked_again_and_keys_are_sent():
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["X-API-Key"])
+        headers = {"Retry-After": "0"}
+        if len(asked) < 3:
+            return httpx.Response(
+                503, headers=headers, json={"detail": "busy", "code": "overloaded"}
+            )
+        return httpx.Response(200, json={"regions": []})
+
+    with Client(api_key="k", transport=httpx.MockTransport(answer)) as client:
+        assert client.regions().empty
+    assert asked == ["k"] * 3
+    asked.clear()
+    impatient = Client(api_key="k", retries=1, transport=httpx.MockTransport(answer))
+    with impatient, pytest.raises(Busy):
+        impatient.regions()
+
+
+def test_nobody_there():
+    with Client("http://127.0.0.1:1", retries=0) as client, pytest.raises(Unreachable):
+        client.regions()
