@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
+    disk_reserve_bytes: int = 256 << 20
+    """Uploads are refused when the embedded server's disk has less room."""
     database_pool_size: int = 8
     database_timeout_s: float = 10.0
     """Deadline of one statement, and of waiting for a connection."""
@@ -93,7 +95,8 @@ class Settings(BaseSettings):
     job_stalled_s: float = 40.0
     """A running job without a heartbeat for this long is run again elsewhere."""
     job_max_attempts: int = 3
-    training_memory_bytes: int = 8 << 30
+    training_memory_bytes: int = Field(default=8 << 30, ge=512 << 20)
+    """Cap on a fit's process; its libraries alone need nearly half a gigabyte."""
     training_precision: Literal["float32", "tf32", "bf16"] = "float32"
     """Of the networks' matrix products on CUDA."""
     training_cuda_graphs: bool = False

@@ -17,6 +17,7 @@ from app.services.ingest_formats import READERS, SUFFIX_TYPES
 from app.services.ingest_readers import ReadOptions
 from app.services.ingest_upload import IngestSummary, Upload
 from app.storage import incident_writes as writes
+from app.storage.disk import require_room
 from app.storage.regions import Region, get_region
 
 
@@ -93,6 +94,7 @@ def ingest_within(
         source.mapping,
     )
     for block in reader(chunks, options):
+        require_room(settings)
         upload.add(block)
     for _ in raw:
         """The hash covers the whole body, also what the reader left unread."""

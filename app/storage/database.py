@@ -78,6 +78,7 @@ def network_options(settings: Settings) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": int(settings.database_timeout_s * 1000),
         "application_name": "hotslot",
+        "client_encoding": "utf8",
     }
 
 

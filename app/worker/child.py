@@ -3,7 +3,8 @@ worker's heartbeat nor take its memory along when it fails.
 
 `python -m app.worker.child KIND RUN_ID`, or `... maintenance -` for upkeep; settings come from the
 environment. Exit status: 0 ended (whatever the outcome, it is written in the run's row), 3 worth
-another try (lost the database, killed from outside), 4 superseded by another worker.
+another try (lost the database, killed from outside), 4 superseded by another worker, 5 the
+memory cap was too small.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from app.storage.schedules import database_clock
 
 RETRY = 3
 SUPERSEDED = 4
+OUT_OF_MEMORY = 5
 _log = logging.getLogger("hotslot.worker")
 
 
@@ -86,5 +88,15 @@ def upkeep(engine: Engine, settings: Settings) -> None:
     _log.info("upkeep done", extra=asdict(maintain(engine, settings, now)))
 
 
+def main_within_memory(kind: str, what: str) -> int:
+    """`main`, where even loading the libraries may need more memory than the cap allows."""
+    try:
+        return main(kind, what)
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error).lower():
+            return OUT_OF_MEMORY
+        raise
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main_within_memory(sys.argv[1], sys.argv[2]))

@@ -7,9 +7,11 @@ import logging
 import signal
 
 from procrastinate import App
+from procrastinate.jobs import Status
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import MAINTENANCE_QUEUE, TASK_QUEUE
 from app.worker.health import beat_file
@@ -24,22 +26,31 @@ GRACE_S = 1.0
 _log = logging.getLogger("hotslot.worker")
 
 
-async def requeue_stalled(app: App, stalled_s: float) -> int:
-    """Give jobs whose worker stopped beating back to the queue; returns how many."""
+async def requeue_stalled(app: App, engine: Engine, stalled_s: float) -> int:
+    """Give jobs whose worker stopped beating back to the queue; returns how many.
+
+    A job that took its worker along `MAX_ATTEMPTS` times is ended.
+    """
     jobs = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_s)
     count = 0
     for job in jobs:
+        if job.attempts + 1 >= MAX_ATTEMPTS:
+            if job.task_name in KIND_OF_TASK:
+                run_id = str(job.task_kwargs["run_id"])
+                await asyncio.to_thread(give_up, engine, job.task_name, run_id)
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
+            continue
         _log.warning("job re-queued: its worker is gone", extra={"job": job.id})
         await app.job_manager.retry_job(job)
         count += 1
-    return count
+    return count + await asyncio.to_thread(requeue_lost_runs, engine, stalled_s)
 
 
-async def _sweep(app: App, settings: Settings) -> None:
+async def _sweep(app: App, engine: Engine, settings: Settings) -> None:
     while True:
         beat_file(settings).touch()
         try:
-            await requeue_stalled(app, settings.job_stalled_s)
+            await requeue_stalled(app, engine, settings.job_stalled_s)
         except Exception:
             # The sweep must outlive a database that is away for a while; the next one tells.
             _log.exception("looking for stalled jobs failed")
@@ -97,7 +108,7 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
     app = build_app(conninfo(engine), settings, engine)
     async with app.open_async():
         beside = [
-            asyncio.create_task(_sweep(app, settings)),
+            asyncio.create_task(_sweep(app, engine, settings)),
             asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
         ]
         if wait:

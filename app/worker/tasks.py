@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.services.jobs import fail_run
+from app.storage.database import network_options
 from app.storage.queue import (
     BACKTEST_TASK,
     MAINTENANCE_QUEUE,
@@ -23,7 +24,7 @@ from app.storage.queue import (
     TASK_QUEUE,
     TRAIN_TASK,
 )
-from app.worker.child import RETRY, SUPERSEDED
+from app.worker.child import OUT_OF_MEMORY, RETRY, SUPERSEDED
 
 RETRY_WAIT_S = 5
 RETRY_WAIT_MAX_S = 300
@@ -103,6 +104,10 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     status = await run_child(settings, kind, run_id)
     if status in (0, SUPERSEDED):
         return
+    if status == OUT_OF_MEMORY:
+        # Another try would need as much; the run says why it ended.
+        await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), "out of memory")
+        return
     if status == KILLED_BY_SIGKILL:
         reason = "its process was killed, most likely out of memory"
     elif status == RETRY:
@@ -118,7 +123,10 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
 
 def build_app(conninfo: str, settings: Settings, engine: Engine) -> App:
     """The procrastinate app with hotslot's tasks, bound to one database."""
-    app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=4))
+    connector = PsycopgConnector(
+        conninfo=conninfo, min_size=1, max_size=4, kwargs=network_options(settings)
+    )
+    app = App(connector=connector)
     retry = CappedBackoff(settings.job_max_attempts)
 
     @app.task(name=TRAIN_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)

@@ -12,9 +12,27 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cities import machine
-from benchmarks.drills import abuse, jobs, operations, responsible, uploads
+from benchmarks.drills import (
+    abuse,
+    database_faults,
+    jobs,
+    leases,
+    machines,
+    operations,
+    responsible,
+    uploads,
+)
 
-ALL = (*uploads.DRILLS, *jobs.DRILLS, *abuse.DRILLS, *operations.DRILLS, *responsible.DRILLS)
+ALL = (
+    *uploads.DRILLS,
+    *database_faults.DRILLS,
+    *jobs.DRILLS,
+    *leases.DRILLS,
+    *machines.DRILLS,
+    *abuse.DRILLS,
+    *operations.DRILLS,
+    *responsible.DRILLS,
+)
 
 
 def main(names: list[str]) -> int:

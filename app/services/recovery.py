@@ -1,0 +1,50 @@
+"""Runs whose worker vanished: another attempt, and an end to attempts."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from app.services.jobs import fail_run
+from app.storage.queue import BACKTEST_TASK, SYNC_TASK, TRAIN_TASK, defer_job
+from app.storage.runs import set_job
+
+KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
+MAX_ATTEMPTS = 5
+"""A run that takes its worker along so often is given up."""
+GIVEN_UP = f"its worker vanished {MAX_ATTEMPTS} times"
+
+# The worker that a thawed one was replaced by loses its job when the thawed one ends its own.
+_LOST = """
+    SELECT id, region_key, attempt FROM {table} run
+    WHERE status IN ('queued', 'running') AND job_id IS NOT NULL
+      AND coalesce(heartbeat_at, created_at) < now() - make_interval(secs => :stalled_s)
+      AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs job
+                      WHERE job.id = run.job_id AND job.status IN ('todo', 'doing'))
+    FOR UPDATE SKIP LOCKED
+"""
+_LOST_OF = {
+    TRAIN_TASK: text(_LOST.format(table="training_runs")),
+    BACKTEST_TASK: text(_LOST.format(table="backtests")),
+}
+
+
+def give_up(engine: Engine, task: str, run_id: str) -> None:
+    """End the run of a job that is not tried again."""
+    fail_run(engine, KIND_OF_TASK[task], UUID(run_id), GIVEN_UP)
+
+
+def requeue_lost_runs(engine: Engine, stalled_s: float) -> int:
+    """Queue unfinished runs again that no job works on any more; returns how many."""
+    with engine.begin() as connection:
+        return sum(_requeue(connection, task, stalled_s) for task in _LOST_OF)
+
+
+def _requeue(connection: Connection, task: str, stalled_s: float) -> int:
+    lost = connection.execute(_LOST_OF[task], {"stalled_s": stalled_s}).all()
+    for run in lost:
+        lock = f"train:{run.region_key}" if task == TRAIN_TASK else None
+        job_id = defer_job(connection, task, {"run_id": str(run.id)}, lock=lock)
+        set_job(connection, KIND_OF_TASK[task], run.id, job_id)
+    return len(lost)
