@@ -19,6 +19,7 @@ PARTS = (
     "generality",
     "ingest",
     "serve",
+    "page",
     "paper-study",
     "simulated-quarter",
 )

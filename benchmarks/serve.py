@@ -117,7 +117,7 @@ def _kernel_density_s(engine: Engine, region: str) -> float:
 def _measured(home: Path, regions: list[str], kernel_s: float) -> dict[str, float]:
     environment = {"HOTSLOT_HOME": str(home)}
     command = ["-m", "app.cli", "serve", "--workers", "0", "--processes", str(PROCESSES)]
-    with _server(command, environment, "/readyz") as port:
+    with server(command, environment, "/readyz") as port:
         idle_mb = _api_memory_mb(home)
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}/v1/regions", timeout=60.0)
         first_ms = _first_requests(client, regions[0])
@@ -146,7 +146,7 @@ def _measured(home: Path, regions: list[str], kernel_s: float) -> dict[str, floa
 
 
 @contextmanager
-def _server(arguments: list[str], environment: dict[str, str], ready: str) -> Iterator[int]:
+def server(arguments: list[str], environment: dict[str, str], ready: str) -> Iterator[int]:
     """A Python process that serves on a free port, until the block ends."""
     port = free_port()
     process = subprocess.Popen(
@@ -230,7 +230,7 @@ def _throughput(home: Path, client: httpx.Client, port: int, region: str) -> dic
         (bodies / f"{name}.json").write_bytes(reply.raise_for_status().content)
     bare = ["-m", "uvicorn", "benchmarks.serve_bare:app", "--workers", str(PROCESSES)]
     shares = {}
-    with _server(bare, {"HOTSLOT_BENCH_BODIES": str(bodies)}, "/density") as bare_port:
+    with server(bare, {"HOTSLOT_BENCH_BODIES": str(bodies)}, "/density") as bare_port:
         for name, path in PATHS.items():
             rounds = [
                 (

@@ -203,6 +203,9 @@ def test_upload_training_to_the_end_and_promotion(open_seen):
     page.click(".models button")
     expect(page.locator("#models-status")).to_contain_text(version)
     assert page.get_attribute(".models li:has(.badge)", "title") == version
+    page.click("#rollback")
+    expect(page.locator("#models-status")).to_contain_text("Rolled back")
+    assert page.get_attribute(".models li:has(.badge)", "title") != version
 
 
 def test_an_upload_that_cannot_be_read_says_why(open_seen):
@@ -248,7 +251,9 @@ def test_spanish(open_seen):
         """async () => {
           const { WORDS } = await import("/static/js/words.js");
           const [en, es] = [Object.keys(WORDS.en), Object.keys(WORDS.es)];
-          return [...en.filter((k) => !es.includes(k)), ...es.filter((k) => !en.includes(k))];
+          const gaps = (text) => [...text.matchAll(/[{]\\w+[}]/g)].map(String).sort().join();
+          const differ = en.filter((k) => k in WORDS.es && gaps(WORDS.en[k]) !== gaps(WORDS.es[k]));
+          return [...en.filter((k) => !es.includes(k)), ...es.filter((k) => !en.includes(k)), ...differ];
         }"""
     )
     assert missing == []

@@ -31,7 +31,9 @@ export function modelsPart({ region, models, onChange }) {
       : make("button", { type: "button", disabled: !may("train"), onclick: () => change(`${version.version}/promote`, "promoted"), "aria-label": `${t("promote")}: ${version.version}` }, t("promote"));
     return make("li", { title: version.version }, about(version, region), action);
   });
-  return [make("h3", {}, t("models")), models.length ? make("ul", { class: "models" }, ...lines) : make("p", { class: "note" }, t("noModels")), status];
+  const back = make("button", { type: "button", id: "rollback", onclick: () => change("rollback", "rolledBack") }, t("rollback"));
+  const list = [make("h3", {}, t("models")), models.length ? make("ul", { class: "models" }, ...lines) : make("p", { class: "note" }, t("noModels"))];
+  return [...list, ...(may("train") && models.length > 1 ? [back] : []), status];
 }
 
 /** @param {any} version @param {any} region */

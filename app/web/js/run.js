@@ -1,10 +1,11 @@
 /** Run it: what the region holds, uploads, training, models, new regions. */
 import { may, missing } from "./access.js";
-import { getJson, regionPath } from "./api.js";
+import { getJson, regionPath, save } from "./api.js";
 import { byId, make } from "./dom.js";
 import { count, t } from "./i18n.js";
 import { modelsPart } from "./models.js";
 import { newRegionPart } from "./new-region.js";
+import { tell } from "./runs.js";
 import { dayText, inZone } from "./time.js";
 import { resumeTraining, trainingPart } from "./training.js";
 import { uploadPart } from "./upload.js";
@@ -32,7 +33,10 @@ const allowed = (action, title, part) =>
 function holds(region) {
   if (!region.incidents) return make("p", { class: "notice" }, t("noIncidents"));
   const day = (/** @type {string} */ at) => dayText(inZone(at, region.timezone));
-  return make("p", { id: "holds" }, t("regionHolds", { n: count(region.incidents), from: day(region.first_at), to: day(region.last_at) }));
+  const report = () => save(regionPath(region.id, "data-report?f=html"), `${region.id}-data-report.html`).catch(tell);
+  return make("div", {},
+    make("p", { id: "holds" }, t("regionHolds", { n: count(region.incidents), from: day(region.first_at), to: day(region.last_at) })),
+    ...(may("report") ? [make("button", { type: "button", id: "data-report", onclick: report }, t("dataReport"))] : []));
 }
 
 /** @param {string} region */

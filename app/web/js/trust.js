@@ -1,6 +1,6 @@
 /** How far to trust it: track record, last week against what happened, version, warnings. */
 import { may, missing } from "./access.js";
-import { postJson, regionPath, save } from "./api.js";
+import { getJson, postJson, regionPath, save } from "./api.js";
 import { lineChart } from "./charts.js";
 import { byId, definitions, make, table } from "./dom.js";
 import { comparison, percent } from "./forecast.js";
@@ -29,15 +29,24 @@ export async function drawTrust(known) {
     pane.replaceChildren(make("p", { class: "notice" }, t("noModel")));
     return;
   }
-  const record = await trackRecord(region, version);
+  const [record, { alarms }] = await Promise.all([trackRecord(region, version), getJson(regionPath(region.id, "alarms"))]);
   const warnings = (shown?.warnings ?? []).map((/** @type {string} */ w) => make("li", {}, warning(w)));
   pane.replaceChildren(
     ...(record ? recordPart(record, version, region) : [make("h3", {}, t("hitRates")), make("p", { class: "note" }, t("unscored"))]),
     backtestPart(known),
     outcomesPart(known),
+    ...alarmsPart(alarms, region),
     ...(warnings.length ? [make("h3", {}, t("warnings")), make("ul", { class: "plain notice", id: "warnings" }, ...warnings)] : []),
     make("h3", {}, t("modelAndData")), facts(region, version),
   );
+}
+
+/** Alarms that are still open, in the service's own words. @param {any[]} alarms @param {any} region */
+function alarmsPart(alarms, region) {
+  const open = alarms.filter((alarm) => !alarm.cleared_at);
+  if (!open.length) return [];
+  const lines = open.map((alarm) => make("li", {}, `${dayText(inZone(alarm.raised_at, region.timezone))}: ${alarm.message}`));
+  return [make("h3", {}, t("alarms")), make("ul", { class: "plain notice", id: "alarms" }, ...lines)];
 }
 
 /** @param {any} region @param {any} version */

@@ -81,6 +81,7 @@ export const WORDS = {
     needsRole: "Your key does not allow this: it needs the role {role}.", or: "or",
     role_reader: "reader", role_analyst: "analyst", role_ingester: "ingester", role_trainer: "trainer", role_admin: "admin",
     hintKey: "Enter a key that is valid.", hintRole: "Your key does not allow this.", hintSlower: "Too many requests: wait a moment.", hintDisk: "The disk is full: make room, then try again.",
+    rollback: "Roll back to the version before", rolledBack: "Rolled back: {version} serves again.", dataReport: "Download the data report", alarms: "Alarms",
   },
   es: {
     region: "Región", category: "Categoría", allCategories: "Todas las categorías", model: "Modelo",
@@ -162,5 +163,6 @@ export const WORDS = {
     needsRole: "Su clave no lo permite: hace falta el papel de {role}.", or: "o",
     role_reader: "lector", role_analyst: "analista", role_ingester: "cargador", role_trainer: "entrenador", role_admin: "administrador",
     hintKey: "Introduzca una clave válida.", hintRole: "Su clave no lo permite.", hintSlower: "Demasiadas peticiones: espere un momento.", hintDisk: "El disco está lleno: libere espacio e inténtelo de nuevo.",
+    rollback: "Volver a la versión anterior", rolledBack: "De vuelta: {version} sirve de nuevo.", dataReport: "Descargar el informe de datos", alarms: "Alarmas",
   },
 };

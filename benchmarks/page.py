@@ -1,0 +1,133 @@
+"""The page in real Chromium: first view, bytes on the wire, redraw after a change of hour.
+
+Toronto's incidents and a `pooled-kde`, which fills the page as any model does; without a registry (or
+`HOTSLOT_BENCH_DATA=synthetic`) the synthetic city. The browser draws in software, as on a machine
+without a graphics card.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from app.commands.demo_data import DemoData, prepare
+from app.config import Settings
+from app.domain.errors import Unavailable
+from app.services.ingest import ingest_file
+from app.services.jobs import run_now
+from app.services.regions import add_region
+from app.services.train import TrainingRequest
+from app.storage.database import migrate, open_engine
+from benchmarks.cities import machine
+from benchmarks.drills.service import remove_home
+from benchmarks.serve import server
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic"]
+FIRST_VIEWS = 5
+HOURS = 20
+READY = "body[data-ready=true][data-shares]"
+_REDRAWS = """
+async (hours) => {
+  const replied = () => performance.getEntriesByType("resource")
+    .filter((e) => e.name.includes("/forecasts/density")).at(-1);
+  const waits = [];
+  for (let i = 0; i < hours; i++) {
+    const before = document.querySelector("#when").textContent;
+    const asked = replied();
+    document.querySelector("#later").click();
+    while (document.querySelector("#when").textContent === before || replied() === asked) {
+      await new Promise(requestAnimationFrame);
+    }
+    await new Promise(requestAnimationFrame);
+    waits.push(performance.now() - replied().responseEnd);
+  }
+  return waits;
+}
+"""
+
+
+def main() -> None:
+    """Run all parts; ends with the `RESULT` line."""
+    print(machine())
+    home = Path(tempfile.mkdtemp(prefix="hotslot-page-"))
+    try:
+        _fill(home)
+        environment = {"HOTSLOT_HOME": str(home)}
+        command = ["-m", "app.cli", "serve", "--workers", "0"]
+        with server(command, environment, "/readyz") as port:
+            found = _measured(f"http://127.0.0.1:{port}/")
+    finally:
+        remove_home(home)
+    print("RESULT page " + " ".join(f"{name}={value:.3g}" for name, value in found.items()))
+
+
+def _fill(home: Path) -> None:
+    settings = Settings(home=home)
+    data = _prepared(home)
+    engine = open_engine(settings)
+    migrate(engine)
+    add_region(
+        engine,
+        data.region,
+        timezone=data.timezone,
+        boundary=data.boundary,
+        neighbourhoods=data.neighbourhoods,
+    )
+    ingest_file(engine, data.region, data.path, settings=settings)
+    run = run_now(
+        engine, settings, data.region, TrainingRequest(model="pooled-kde", seed=0), lambda *_: None
+    )
+    if run.status != "succeeded":
+        raise RuntimeError(run.message)
+    engine.dispose()
+
+
+def _prepared(home: Path) -> DemoData:
+    try:
+        return prepare(os.environ.get("HOTSLOT_BENCH_DATA", "toronto"), home / "cache")
+    except Unavailable as error:
+        print(f"{error.message}: the synthetic city instead")
+        return prepare("synthetic", home / "cache")
+
+
+def _measured(url: str) -> dict[str, float]:
+    """Medians of first views in fresh browsers' caches; the worst of the redraws too."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        views = [_first_view(browser, url) for _ in range(FIRST_VIEWS)]
+        page = browser.new_context().new_page()
+        page.goto(url)
+        page.wait_for_selector(READY)
+        redraws = page.evaluate(_REDRAWS, HOURS)
+        browser.close()
+    print(f"first views, s: {[round(s, 2) for s, _ in views]}")
+    print(f"redraws after the reply, ms: {[round(ms) for ms in redraws]}")
+    return {
+        "first_view_s": statistics.median(s for s, _ in views),
+        "transferred_mb": max(n for _, n in views) / 1e6,
+        "redraw_ms": statistics.median(redraws),
+        "redraw_worst_ms": max(redraws),
+    }
+
+
+def _first_view(browser: Any, url: str) -> tuple[float, float]:
+    """Seconds until all of the first view is drawn, and bytes received for it."""
+    context = browser.new_context()
+    page = context.new_page()
+    client = context.new_cdp_session(page)
+    client.send("Network.enable")
+    received: list[float] = []
+    client.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    started = time.perf_counter()
+    page.goto(url)
+    page.wait_for_selector(READY)
+    seconds = time.perf_counter() - started
+    context.close()
+    return seconds, sum(received)
