@@ -71,14 +71,16 @@ def working(settings) -> Iterator[None]:
         "HOTSLOT_TRAINING_THREADS": "1",
     }
     worker = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
-    yield
-    worker.terminate()
-    worker.wait(20)
+    try:
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(60)
 
 
 def finished(url: str) -> dict:
     """A run when it has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         run = httpx.get(url).json()
         if run["status"] in ("succeeded", "failed", "cancelled"):
