@@ -10,8 +10,8 @@ import geopandas as gpd
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from rasterio import Affine
 from rasterio.io import MemoryFile
-from rasterio.transform import from_origin
 
 from app.domain.errors import InvalidInput
 from app.services.forecast_cells import SquareCells
@@ -131,8 +131,8 @@ def density_tif(forecast: Forecast) -> bytes:
             dtype="float32",
             crs=forecast.cells.crs,
             nodata=NODATA,
-            transform=from_origin(
-                frame.west_m, frame.north_m, frame.cell_size_m, frame.cell_size_m
+            transform=Affine(
+                frame.cell_size_m, 0, frame.west_m, 0, -frame.cell_size_m, frame.north_m
             ),
             compress="DEFLATE",
         ) as file:
