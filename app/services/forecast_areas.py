@@ -18,6 +18,8 @@ from app.services.forecast_views import collection
 MAX_AREAS = 5_000
 MAX_VERTICES = 200_000
 MAX_BUFFER_M = 5_000.0
+MAX_TANGLED_VERTICES = 500
+MAX_THIN_VERTICES = 10_000
 
 
 def areas_geojson(
@@ -92,10 +94,41 @@ def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float
     west, south, east, north = shapely.total_bounds(shapes)
     if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
         raise InvalidInput("areas must be in degrees (WGS 84)", field="areas")
+    _refuse_tangles(shapes)
     shapes_m = projected(shapes, crs)
     thin = shapely.get_dimensions(shapes_m) < 2
-    shapes_m[thin] = shapely.buffer(shapes_m[thin], buffer_m, quad_segs=8)
+    shapes_m[thin] = [_widened(shape, buffer_m) for shape in shapes_m[thin]]
     return np.asarray(shapely.make_valid(shapes_m))
+
+
+def _refuse_tangles(shapes: NDArray[Any]) -> None:
+    """Mending n sides that all cross each other costs n^2 pieces; widening a line n sides does too."""
+    n_vertices = shapely.get_num_coordinates(shapes)
+    tangled = ~shapely.is_valid(shapes)
+    if n_vertices[tangled].sum() > MAX_TANGLED_VERTICES:
+        place = int(np.flatnonzero(tangled)[0])
+        raise LimitExceeded("polygons cross themselves", field=f"areas.features.{place}.geometry")
+    n_thin = int(n_vertices[shapely.get_dimensions(shapes) < 2].sum())
+    if n_thin > MAX_THIN_VERTICES:
+        raise LimitExceeded(
+            f"{n_thin} points of lines, the limit is {MAX_THIN_VERTICES}", field="areas"
+        )
+
+
+def _widened(shape: Any, buffer_m: float) -> Any:
+    """A line or points with all within `buffer_m`.
+
+    Side by side: one outline of a line that crosses itself takes minutes, its sides' union moments.
+    """
+    pieces: list[Any] = []
+    for part in shapely.get_parts(shape):
+        xy = shapely.get_coordinates(part)
+        sides: Any = np.array([part])
+        if len(xy) > 1:
+            sides = shapely.linestrings(np.stack([xy[:-1], xy[1:]], axis=1))
+        wide: Any = shapely.buffer(sides, buffer_m, quad_segs=8)
+        pieces.extend(wide)
+    return shapely.union_all(pieces)
 
 
 def _geometry(feature: Mapping[str, Any], place: int) -> Any:

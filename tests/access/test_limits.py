@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
+import numpy as np
 import pytest
+import shapely
 from starlette.types import Message
 
 from app.api import rate_limit
@@ -13,7 +15,8 @@ from app.api.bodies import Bodies
 from app.api.incidents import _BodyStream
 from app.api.rate_limit import RateLimiter
 from app.domain.access import Caller, Role
-from app.domain.errors import InvalidInput, RateLimited
+from app.domain.errors import InvalidInput, LimitExceeded, RateLimited
+from app.services.forecast_areas import _polygons_m, _widened
 
 READER = frozenset({Role.READER})
 
@@ -205,3 +208,22 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(guarded):
     reply = guarded.ask("POST", url, guarded.keys["reader"], content=large)
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
     assert guarded.ask("POST", url, content=large).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["Polygon", "LineString"])
+def test_tangled_areas_are_refused_before_they_are_mended(kind):
+    """As stars of n points whose sides all cross: mending them would take hours."""
+    n = 20_001
+    turn = np.arange(n) * 2 * np.pi * (n // 2) / n
+    star = np.column_stack([-74.06 + 0.05 * np.cos(turn), 4.66 + 0.05 * np.sin(turn)])
+    ring = [*star.tolist(), star[0].tolist()]
+    shape = {"type": kind, "coordinates": [ring] if kind == "Polygon" else ring}
+    with pytest.raises(LimitExceeded):
+        _polygons_m([{"geometry": shape}], "EPSG:32618", 100.0)
+
+
+def test_a_line_is_widened_to_all_that_is_near():
+    line = shapely.LineString([(0, 0), (100, 0), (100, 100), (20, -30)])
+    wide = _widened(line, 10.0)
+    assert wide.symmetric_difference(line.buffer(10.0, quad_segs=8)).area < 1.0
+    assert _widened(shapely.MultiPoint([(0, 0), (5, 0)]), 10.0).contains(shapely.Point(14, 0))
