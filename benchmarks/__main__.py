@@ -18,6 +18,7 @@ PARTS = (
     "category-quality",
     "generality",
     "ingest",
+    "reads",
     "serve",
     "page",
     "paper-study",

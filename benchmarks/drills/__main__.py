@@ -15,16 +15,20 @@ from benchmarks.cities import machine
 from benchmarks.drills import (
     abuse,
     database_faults,
+    ingest,
     jobs,
     leases,
     machines,
     operations,
     responsible,
+    times,
     uploads,
 )
 
 ALL = (
     *uploads.DRILLS,
+    *ingest.DRILLS,
+    *times.DRILLS,
     *database_faults.DRILLS,
     *jobs.DRILLS,
     *leases.DRILLS,
