@@ -68,5 +68,5 @@ def _champions(axes: Axes, facts: dict[str, Any]) -> None:
             fillstyle="full" if promoted else "none",
             markersize=5,
         )
-    axes.set_yticks(range(len(order)), [version[:15] for version in order], fontsize=6)
+    axes.set_yticks(range(len(order)), [version.partition("T")[0] for version in order], fontsize=6)
     axes.set_ylabel("champion (from below:\ntrainings, filled: promoted)", fontsize=8)

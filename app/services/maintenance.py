@@ -14,6 +14,7 @@ from app.services.monitor import monitor_region
 from app.services.register import TRAIN_LOCK
 from app.storage import retention
 from app.storage.database import long_statements, transaction_lock
+from app.storage.queue import forget_lost_upkeep
 from app.storage.regions import list_regions
 from app.storage.schedules import drop_old_ticks
 
@@ -55,6 +56,7 @@ def maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
         long_statements(connection)
         artifacts, grids = retention.collect(connection)
         drop_old_ticks(connection, now - TICKS_KEPT)
+        forget_lost_upkeep(connection)
     return Upkeep(len(regions), failed, dropped, artifacts, grids)
 
 

@@ -20,6 +20,7 @@ from app.services.slots import counted_slots
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
 from app.storage.alarms import DRIFT_KINDS, Check
+from app.storage.database import transaction_lock
 from app.storage.live_scores import LiveDay
 from app.storage.operations_tables import alarms as alarm_table
 from app.storage.promotions import line, roll_back
@@ -29,8 +30,9 @@ from app.storage.version_history import last_incident_at
 from models.counts import CountModel
 from models.evaluation import drift
 
+MONITOR_LOCK = 0x686F746D
 SETTLE = timedelta(days=1)
-ROLLBACK_LOOKS = (3, 7, 14, 28)
+ROLLBACK_LOOKS = (3, 5, 7, 14, 28)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def monitor_region(
     All of it in one transaction; two monitors of a region wait for each other.
     """
     with engine.begin() as connection:
+        transaction_lock(connection, MONITOR_LOCK, region_key)
         region = get_region_by_key(connection, region_key)
         current = registry.champion(connection, region_key)
         if current is None:
@@ -216,7 +219,7 @@ def _judge_promotion(
     """The version gone back to, when the champion has done worse than the one before it.
 
     Both are judged on the same incidents, of days after those known when it was promoted; at the
-    end of 3, 7, 14 and 28 such days, each at `drift.LEVEL`. Less than the gate's `MAX_DEFICIT` is
+    end of 3, 5, 7, 14 and 28 such days, each at `drift.LEVEL`. Less than the gate's `MAX_DEFICIT` is
     no reason, however sure it is; nor is a shift that the one before does not fit either: then the
     tails of both decide, and a training is the answer.
     """

@@ -32,6 +32,15 @@ _DEFER = text(
     """
 )
 
+_LOST_UPKEEP = text(
+    """
+    DELETE FROM procrastinate_jobs AS j
+    WHERE j.queue_name = :queue AND j.status IN ('doing', 'failed') AND NOT EXISTS (
+        SELECT FROM procrastinate_workers AS w
+        WHERE w.id = j.worker_id AND w.last_heartbeat > now() - interval '5 min')
+    """
+)
+
 
 def defer_job(
     connection: Connection,
@@ -53,6 +62,11 @@ def defer_job(
         },
     ).one()
     return int(row[0])
+
+
+def forget_lost_upkeep(connection: Connection) -> int:
+    """Drop upkeep jobs whose worker died: the next tick of the clock has queued another already."""
+    return connection.execute(_LOST_UPKEEP, {"queue": MAINTENANCE_QUEUE}).rowcount
 
 
 def queue_depth(connection: Connection) -> dict[str, int]:

@@ -31,7 +31,9 @@ async def requeue_stalled(app: App, engine: Engine, stalled_s: float) -> int:
 
     A job that took its worker along `MAX_ATTEMPTS` times is ended.
     """
-    jobs = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_s)
+    jobs = await app.job_manager.get_stalled_jobs(
+        queue=TASK_QUEUE, seconds_since_heartbeat=stalled_s
+    )
     count = 0
     for job in jobs:
         if job.attempts + 1 >= MAX_ATTEMPTS:

@@ -145,7 +145,6 @@ def build_app(conninfo: str, settings: Settings, engine: Engine) -> App:
     @app.task(
         name=MAINTENANCE_TASK,
         queue=MAINTENANCE_QUEUE,
-        lock=MAINTENANCE_TASK,
         queueing_lock=MAINTENANCE_TASK,
     )
     async def maintenance(timestamp: int) -> None:

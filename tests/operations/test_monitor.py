@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -137,6 +138,13 @@ def test_monitoring_again_changes_nothing(feed):
     assert live_report(feed.engine, "city", feed.champion()) == before
 
 
+def test_monitors_at_once_wait_for_each_other(feed):
+    feed.deliver(1)
+    with ThreadPoolExecutor(3) as pool:
+        seen = list(pool.map(lambda _: feed.monitor(), range(3)))
+    assert sum(one.days_scored > 0 for one in seen) == 1
+
+
 def test_late_and_erased_incidents_are_scored_anew(feed):
     champion = feed.champion()
     before = live_report(feed.engine, "city", champion)["n"]
@@ -158,7 +166,7 @@ def test_a_bad_champion_is_rolled_back(feed):
     bad = feed.train("uniform", validate=False, seed=1)
     feed.promote(bad)
     seen = []
-    for _ in range(6):
+    for _ in range(8):
         feed.deliver(1)
         seen.append(feed.monitor().rolled_back_to)
     assert [version for version in seen if version] == [good]
@@ -213,3 +221,20 @@ def test_upkeep_drops_and_collects(feed):
     assert done.artifacts_dropped == done.versions_dropped
     with feed.engine.connect() as connection:
         assert feed.champion() in {v.version for v in registry.list_versions(connection, feed.key)}
+
+
+def test_upkeep_whose_worker_died_is_forgotten(feed):
+    with feed.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, status)"
+                " VALUES ('hotslot-maintenance', 'hotslot.maintenance', 'doing'),"
+                " ('hotslot', 'hotslot.train', 'doing')"
+            )
+        )
+    maintain(feed.engine, feed.settings, datetime.now(UTC))
+    with feed.engine.connect() as connection:
+        left = connection.scalars(
+            text("SELECT queue_name FROM procrastinate_jobs WHERE status = 'doing'")
+        ).all()
+    assert left == ["hotslot"]
