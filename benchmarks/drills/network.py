@@ -65,6 +65,7 @@ class Machine:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self.process = None
 
     def remove(self) -> None:
         """Kill and forget it."""
