@@ -30,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/hotslot demo $(DEMO_ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
