@@ -98,6 +98,11 @@ async def hotspots(
         body = hotspots_geojson(forecast, options, service)
         return body if fmt == "geojson" else collection_parquet(body)
 
+    if options.compare:
+        # The version of the week before may be trained yet: such a reply is no function of its plan.
+        plan = await run_in_threadpool(service.plan, region, selector)
+        forecast = await run_in_threadpool(service.forecast_of, plan)
+        return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)
     maker = Maker(("hotspots", options), fmt, make, f"{region}-hotspots")
     return await reply(request, state, region, selector, maker)
 

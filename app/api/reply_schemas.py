@@ -80,6 +80,19 @@ class FeatureCollection(Reply):
     features: list[Feature]
 
 
+class ListChanges(Reply):
+    """What entered and left the list since the same hours a week before."""
+
+    against: dict[str, Any] | None = Field(
+        description="model_version and at of the earlier list; null with a reason when there is none"
+    )
+    entered: list[int | str]
+    left: list[int | str] = Field(description="cells, as they were ranked then")
+    left_rank_before: list[int] = []
+    kept: int
+    reason: str | None
+
+
 class HotspotsReply(Heading, FeatureCollection):
     """Cells' polygons, best first, with what they cover and catch."""
 
@@ -94,6 +107,10 @@ class HotspotsReply(Heading, FeatureCollection):
     expected_count: float
     expected_count_lo: Bound
     expected_count_hi: Bound
+    changes: ListChanges | None = Field(
+        default=None,
+        description="with compare; cells then have entered, rank_before, rank_change (places gained)",
+    )
 
 
 class SamplesReply(Heading, FeatureCollection):

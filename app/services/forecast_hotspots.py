@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -140,14 +140,25 @@ def hotspots_geojson(
     head = hotspots_head(forecast, rows, options.top)
     more: dict[str, list[Any]] = {"rank": list(range(1, len(rows) + 1))}
     if options.compare and service is not None:
-        changes = _changes(service, forecast, options, ids_of(forecast, rows))
+        changes, before = _changes(service, forecast, options, ids_of(forecast, rows))
         head["changes"] = changes
-        if changes["against"] is not None:
-            entered = set(changes["entered"])
-            more["entered"] = [one in entered for one in ids_of(forecast, rows)]
+        if before is not None:
+            more.update(_moves(ids_of(forecast, rows), before))
     if options.dissolve:
         return collection(head, _dissolved(forecast, rows))
     return collection(head, features(forecast, rows, **more))
+
+
+def _moves(ids: Sequence[int | str], before: Mapping[int | str, int]) -> dict[str, list[Any]]:
+    """What each flagged cell did since: whether it is new here, its rank then, places gained."""
+    earlier = [before.get(one) for one in ids]
+    return {
+        "entered": [rank is None for rank in earlier],
+        "rank_before": earlier,
+        "rank_change": [
+            None if rank is None else rank - now for now, rank in enumerate(earlier, start=1)
+        ],
+    }
 
 
 def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
@@ -210,34 +221,51 @@ def _changes(
     forecast: Forecast,
     options: HotspotOptions,
     ids: Sequence[int | str],
-) -> dict[str, Any]:
-    """What entered and left the list since the same hours a week before, as forecast then."""
-    nothing: dict[str, Any] = {"against": None, "entered": [], "left": [], "kept": 0}
-    record = forecast.version.record
+) -> tuple[dict[str, Any], dict[int | str, int] | None]:
+    """What entered and left the list since the same hours a week before, as forecast then.
+
+    Returns:
+        What the reply says, and the ranks (from 1) of the earlier list by cell; None for these, and
+        the reason in words, when there is no such list.
+    """
+    before = _week_before(service, forecast)
+    if isinstance(before, str):
+        return {"against": None, "entered": [], "left": [], "kept": 0, "reason": before}, None
+    old_ids: Sequence[int | str] = ids_of(before, hotspot_rows(before, options))
+    ranks: dict[int | str, int] = {one: rank for rank, one in enumerate(old_ids, start=1)}
+    now = set(ids)
+    left = [one for one in old_ids if one not in now]
+    older = before.version.record.version
+    told = {
+        "against": {
+            "model_version": older,
+            "at": before.at.isoformat(),
+            "expected_total": before.expected_total,
+        },
+        "entered": [one for one in ids if one not in ranks],
+        "left": left,
+        "left_rank_before": [ranks[one] for one in left],
+        "kept": len(now & set(old_ids)),
+        "reason": "same version" if older == forecast.version.record.version else None,
+    }
+    return told, ranks
+
+
+def _week_before(service: ForecastService, forecast: Forecast) -> Forecast | str:
+    """The same hours a week before as forecast then, or in words why there is no such forecast."""
+    record, at = forecast.version.record, forecast.at - WEEK
     with service.engine.connect() as connection:
-        older = older_version(connection, record.region_key, forecast.at - WEEK, record.model)
+        older = older_version(connection, record.region_key, at, record.model)
     if older is None:
-        return {**nothing, "reason": "no version of this model is that old"}
+        return (
+            f"no version of {record.model} had its data end before {at:%Y-%m-%d %H:%M} UTC, "
+            "so there is no forecast of that week to compare with; train one with `until`"
+        )
     version = service.load(forecast.version.region.id, older)
     earlier_s = forecast.plan.start_s - int(WEEK.total_seconds())
     plan = Plan(version, replace(forecast.selector, window=None), earlier_s, forecast.plan.n_slots)
     before = service.forecast_of(plan)
-    same_cells = len(before.cells) == len(forecast.cells) and list(before.cells.ids) == list(
-        forecast.cells.ids
-    )
-    if not same_cells:
-        return {**nothing, "reason": "the older version has other cells"}
-    old_rows = hotspot_rows(before, options)
-    old_ids = ids_of(before, old_rows)
-    was, now = set(old_ids), set(ids)
-    return {
-        "against": {
-            "model_version": older.version,
-            "at": before.at.isoformat(),
-            "expected_total": before.expected_total,
-        },
-        "entered": [one for one in ids if one not in was],
-        "left": [one for one in old_ids if one not in now],
-        "kept": len(now & was),
-        "reason": "same version" if older.version == record.version else None,
-    }
+    cells, old_cells = forecast.cells, before.cells
+    if len(old_cells) != len(cells) or list(old_cells.ids) != list(cells.ids):
+        return f"the version of that week, {older.version}, has other cells"
+    return before
