@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
@@ -85,3 +89,20 @@ def served(engine, settings, town):
     register(engine, data, "flat", NEW, {-1: truth.mean(axis=0, keepdims=True)})
     with TestClient(create_app(settings, engine)) as client:
         yield Served(client, engine, data, truth, own)
+
+
+@pytest.fixture(scope="module")
+def address(served, settings, engine):
+    """The application behind a real server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = uvicorn.Config(create_app(settings, engine), port=port, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()

@@ -2,20 +2,15 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import httpx
 import jsonschema
 import pytest
-import uvicorn
 
 from app.api.openapi import operations
-from app.main import create_app
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_KEYS = """
@@ -30,23 +25,6 @@ JSON_TYPES = ("application/json", "application/geo+json")
 @pytest.fixture(scope="module")
 def document(served):
     return served.client.get("/openapi.json").json()
-
-
-@pytest.fixture(scope="module")
-def address(served, settings, engine):
-    """The application behind a real server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = uvicorn.Config(create_app(settings, engine), port=port, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.mark.slow

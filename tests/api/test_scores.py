@@ -1,0 +1,56 @@
+"""Scores of incidents: in bulk, equal to the table, within their limit."""
+
+import numpy as np
+import pytest
+
+SCORE = "/v1/regions/town/forecasts/score"
+N = 20_000
+
+
+def test_twenty_thousand_scores_are_those_of_the_table(served):
+    rng = np.random.default_rng(4)
+    grid = served.grid
+    rows = rng.integers(0, len(grid), N)
+    density = served.client.get("/v1/regions/town/forecasts/density?window=0").json()["cells"]
+    longitude, latitude = np.array(density["longitude"])[rows], np.array(density["latitude"])[rows]
+    hours = rng.integers(0, 168, N)
+    monday = np.datetime64("2019-12-30T00:30")
+    times = np.datetime_as_string(monday + hours.astype("timedelta64[h]"), unit="s").tolist()
+    incidents = [
+        {"occurred_at": at, "longitude": x, "latitude": y}
+        for at, x, y in zip(times, longitude.tolist(), latitude.tolist(), strict=True)
+    ]
+    incidents.append({"occurred_at": times[0], "longitude": 0.0, "latitude": 0.5})
+    reply = served.client.post(SCORE, json={"incidents": incidents})
+    assert reply.status_code == 200, reply.text[:300]
+    *scores, outside = reply.json()["scores"]
+    assert (outside["cell"], outside["percentile"]) == (None, 0)
+    assert [score["window"] for score in scores] == hours.tolist()
+    cells = np.array([-1 if s["cell"] is None else s["cell"] for s in scores])
+    inside = cells >= 0  # a clipped cell's middle may lie outside by rounding
+    assert inside.mean() > 0.99
+    assert (cells[inside] == grid.cell_id[rows[inside]]).mean() > 0.99
+    own = np.searchsorted(grid.cell_id, cells[inside])
+    per_km2 = served.tables / grid.area_km2
+    found = np.array([s["log_density_per_km2"] for s in scores if s["cell"] is not None])
+    np.testing.assert_allclose(found, np.log(per_km2[hours[inside], own]), atol=1e-4)
+    place = int(np.flatnonzero(inside)[0])
+    table, mine = served.tables[hours[place]], per_km2[hours[place]]
+    no_denser = table[mine <= mine[own[0]] * (1 + 1e-6)].sum()
+    assert scores[place]["percentile"] == pytest.approx(100 * no_denser, abs=1e-3)
+
+
+def test_one_too_many_is_refused_with_the_limit(served):
+    one = '{"occurred_at":"2019-12-31T23:10:00Z","longitude":-74.06,"latitude":4.66}'
+    body = '{"incidents":[' + ",".join([one] * 100_001) + "]}"
+    headers = {"Content-Type": "application/json"}
+    problem = served.client.post(SCORE, content=body, headers=headers).json()
+    assert (problem["status"], problem["limit"], problem["asked"]) == (422, 100_000, 100_001)
+
+
+def test_a_hundred_thousand_faults_are_told_by_the_first(served):
+    body = '{"incidents":[' + ",".join(["{}"] * 100_000) + "]}"
+    reply = served.client.post(SCORE, content=body, headers={"Content-Type": "application/json"})
+    assert reply.status_code == 422
+    assert reply.json()["field"].startswith("incidents.0.")
+    assert len(reply.content) < 2_000
