@@ -1,4 +1,4 @@
-"""`make drills`: every drill, a table of what was reached, and a line `RESULT drills ...`.
+"""`make drills`: every drill, a table of what was reached, docs/drills.md, and a line `RESULT drills ...`.
 
 HOTSLOT_DRILL_REPEATS=3 makes a quick round; names as arguments choose single drills.
 """
@@ -20,6 +20,7 @@ from benchmarks.drills import (
     leases,
     machines,
     operations,
+    page,
     responsible,
     times,
     uploads,
@@ -53,10 +54,10 @@ def main(names: list[str]) -> int:
         except Exception as error:  # a drill that cannot be acted out has failed, the others go on
             good, reached = False, f"{type(error).__name__}: {error}"
         passed += good
-        seconds = f"{time.perf_counter() - started:.0f}"
-        table.add_row(
-            drill.id, drill.what, drill.goal, reached, seconds, "pass" if good else "FAIL"
-        )
+        seconds = time.perf_counter() - started
+        page.note(ALL, drill, good, reached, seconds)
+        verdict = "pass" if good else "FAIL"
+        table.add_row(drill.id, drill.what, drill.goal, reached, f"{seconds:.0f}", verdict)
         console.print(f"{drill.id}: {'pass' if good else 'FAIL'}: {reached}", highlight=False)
     console.print(table)
     print(f"RESULT drills passed={passed} failed={len(chosen) - passed}")
