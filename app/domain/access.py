@@ -11,7 +11,8 @@ import hmac
 import ipaddress
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,18 @@ _ABSENT = hashlib.sha256(b"no such key").hexdigest()
 
 current_actor: ContextVar[str] = ContextVar("current_actor", default=LOCAL_ACTOR)
 """Whom the audit log names; set once for each request, and carried into its threads."""
+UPKEEP_ACTOR = "upkeep"
+"""What the service does by its own clock: retention, rollbacks."""
+
+
+@contextmanager
+def acting_as(actor: str) -> Iterator[None]:
+    """Name this actor in the audit log for what is done inside."""
+    token = current_actor.set(actor)
+    try:
+        yield
+    finally:
+        current_actor.reset(token)
 
 
 class Role(StrEnum):

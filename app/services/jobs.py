@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.domain.access import acting_as
 from app.domain.errors import Conflict, HotslotError, Unavailable
 from app.services.backtest import BacktestRequest, execute_backtest
 from app.services.sync.execute import execute_sync
@@ -112,7 +113,8 @@ def run_claimed(
             watch(share, message)
 
     try:
-        EXECUTORS[kind](engine, settings, run, progress, monitor.cancelled)
+        with acting_as(f"run:{run.id}"):
+            EXECUTORS[kind](engine, settings, run, progress, monitor.cancelled)
     except FitCancelled:
         _end(engine, kind, run, "cancelled", "cancelled on request")
     except (Superseded, Unavailable):

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.domain.access import UPKEEP_ACTOR, acting_as
 from app.domain.errors import HotslotError
 from app.services.monitor import monitor_region
 from app.services.register import TRAIN_LOCK
-from app.storage import retention
+from app.storage import audit, retention
 from app.storage.database import long_statements, transaction_lock
 from app.storage.queue import forget_lost_upkeep
 from app.storage.regions import list_regions
@@ -38,6 +39,11 @@ def maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
 
     A region that cannot be monitored does not keep the others from it.
     """
+    with acting_as(UPKEEP_ACTOR):
+        return _maintain(engine, settings, now)
+
+
+def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
     with engine.connect() as connection:
         regions = list_regions(connection)
     failed = dropped = 0
@@ -57,16 +63,21 @@ def maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
         artifacts, grids = retention.collect(connection)
         drop_old_ticks(connection, now - TICKS_KEPT)
         forget_lost_upkeep(connection)
+        if artifacts or grids:
+            audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
     return Upkeep(len(regions), failed, dropped, artifacts, grids)
 
 
 def _drop_versions(engine: Engine, settings: Settings, region_key: int, now: datetime) -> int:
     with engine.begin() as connection:
         transaction_lock(connection, TRAIN_LOCK, region_key)
-        return retention.drop_versions(
+        dropped = retention.drop_versions(
             connection,
             region_key,
             settings.retention_versions,
             settings.retention_champion_days,
             now,
         )
+        if dropped:
+            audit.record_for(connection, "versions.dropped", region_key, versions=dropped)
+        return len(dropped)

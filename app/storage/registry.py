@@ -220,7 +220,7 @@ def promote(
     )
     audit.record_for(
         connection,
-        "promotion",
+        "rollback" if action == "rolled_back" else "promotion",
         region_key,
         version=version,
         previous=current.version if current else None,

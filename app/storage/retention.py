@@ -23,8 +23,8 @@ def hold_unnamed(connection: Connection) -> None:
 
 def drop_versions(
     connection: Connection, region_key: int, keep: int, champion_days: int, now: datetime
-) -> int:
-    """Delete versions beyond retention; returns how many.
+) -> list[str]:
+    """Delete versions beyond retention; returns their names.
 
     Args:
         keep: newest versions to keep.
@@ -49,7 +49,7 @@ def drop_versions(
     statement = delete(model_versions).where(
         mine, *(model_versions.c.version.not_in(query) for query in kept)
     )
-    return connection.execute(statement).rowcount
+    return sorted(connection.scalars(statement.returning(model_versions.c.version)))
 
 
 def collect(connection: Connection) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def test_retention_keeps_champions_and_the_newest(begun, versions):
         text("UPDATE promotions SET created_at = now() - interval '40 days' WHERE version <> :c"),
         {"c": c},
     )
-    assert retention.drop_versions(connection, key, 1, 30, now) == 1
+    assert retention.drop_versions(connection, key, 1, 30, now) == [a]
     left = {v.version for v in registry.list_versions(connection, key)}
     assert left == set(versions) - {a}, "b's term ended today, c is champion, d is the newest"
     before = retention.unnamed(connection)
