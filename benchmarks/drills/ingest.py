@@ -42,7 +42,9 @@ def _city() -> Iterator[Service]:
 
 
 def _rows(n: int) -> list[str]:
-    frame = synthetic_city().draw(1_000, 1.02 * n / 1_000).head(n)
+    # Poisson draws: some more than wanted, also where that is a handful a day.
+    frame = synthetic_city().draw(1_000, 1.02 * n / 1_000 + 1).head(n)
+    assert len(frame) == n
     times = frame["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:00Z")
     columns = (times, frame["longitude"].round(6), frame["latitude"].round(6), frame["category"])
     return [",".join(map(str, row)) + "\n" for row in zip(*columns, strict=True)]
