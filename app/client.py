@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -197,14 +198,35 @@ class Client:
         frame.attrs = found
         return frame
 
+    def outcomes(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
+        """What past hours' forecasts flagged (`top` percent) against what happened, by cell."""
+        return self._features(region, "outcomes", selectors)
+
+    def incidents(
+        self, region: str, n: int | None = None, page_size: int = 10_000, **filters: Any
+    ) -> gpd.GeoDataFrame:
+        """Stored incidents in order of time, `n` at most; by `bbox`, `datetime`, `category`."""
+        params: dict[str, Any] = {**_params(filters), "limit": min(page_size, n or page_size)}
+        path, features = f"/v1/regions/{region}/incidents", []
+        while True:
+            page = self.request("GET", path, params=params).json()
+            features += page["features"]
+            following = page.get("next")
+            if following is None or (n is not None and len(features) >= n):
+                return _frame({"features": features[:n]})
+            params = {**params, "cursor": httpx.URL(following).params["cursor"]}
+
     def upload(
-        self, region: str, incidents: pd.DataFrame, idempotency_key: str | None = None
+        self, region: str, incidents: pd.DataFrame | Path, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Store incidents; received = accepted + duplicates + rejected."""
+        """Store incidents, of a frame or a CSV file; received = accepted + duplicates + rejected."""
         headers = {"Content-Type": "text/csv"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        content = incidents.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S%z").encode()
+        if isinstance(incidents, Path):
+            content = incidents.read_bytes()
+        else:
+            content = incidents.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S%z").encode()
         path = f"/v1/regions/{region}/incidents"
         return dict(self.request("POST", path, content=content, headers=headers).json())
 
@@ -212,9 +234,19 @@ class Client:
         self, region: str, model: str = "stack", *, wait_s: float = 0.0, **options: Any
     ) -> dict[str, Any]:
         """Start a training run (`seed`, `until`, `categories`); waits up to `wait_s` for its end."""
-        body = _params({"model": model, **options})
-        path = f"/v1/regions/{region}/training-runs"
-        run = dict(self.request("POST", path, json=body).json())
+        return self._run(region, "training-runs", {"model": model, **options}, wait_s)
+
+    def backtest(
+        self, region: str, models: Sequence[str], *, wait_s: float = 0.0, **options: Any
+    ) -> dict[str, Any]:
+        """Compare models on held-out weeks (`n_origins`, `seed`, ...); `result` once it is there."""
+        return self._run(region, "backtests", {"models": list(models), **options}, wait_s)
+
+    def _run(
+        self, region: str, kind: str, options: Mapping[str, Any], wait_s: float
+    ) -> dict[str, Any]:
+        path = f"/v1/regions/{region}/{kind}"
+        run = dict(self.request("POST", path, json=_params(options)).json())
         end = time.monotonic() + wait_s
         while run["status"] not in FINISHED and time.monotonic() < end:
             time.sleep(min(POLL_S, wait_s))

@@ -77,6 +77,28 @@ def test_uploads_and_runs(client):
     assert client.train("town", "uniform", wait_s=0.1)["status"] == "queued"
 
 
+def test_files_are_uploaded_and_incidents_listed_page_by_page(client, served, tmp_path):
+    path = tmp_path / "more.csv"
+    lines = [f"2019-06-01T{hour:02}:30:00Z,-74.06,4.66,arson" for hour in range(24)]
+    path.write_text("\n".join(["occurred_at,longitude,latitude,category", *lines]))
+    assert client.upload("town", path)["accepted"] == 24
+    found = client.incidents("town", category="arson", page_size=10)
+    assert len(found) == 24
+    assert list(found.columns[:1]) == ["geometry"]
+    assert (found["category"] == "arson").all()
+    assert found["occurred_at"].is_monotonic_increasing
+    assert len(client.incidents("town", 15, page_size=10)) == 15
+    assert client.incidents("town", category="piracy").empty
+
+
+def test_outcomes_and_backtests(client):
+    outcomes = client.outcomes("town", from_="2019-12-26", to="2019-12-28")
+    assert outcomes.attrs["incidents"] >= outcomes.attrs["hits"]
+    assert not outcomes.attrs["in_sample"]
+    run = client.backtest("town", ["uniform", "pooled-kde"], n_origins=1)
+    assert run["status"] == "queued"
+
+
 def test_errors_carry_the_problem(client):
     with pytest.raises(NotFound):
         client.density("nowhere", at=AT)
