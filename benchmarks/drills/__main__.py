@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks.cities import machine
 from benchmarks.drills import (
     abuse,
+    contract,
     database_faults,
     ingest,
     jobs,
@@ -35,6 +36,7 @@ ALL = (
     *leases.DRILLS,
     *machines.DRILLS,
     *abuse.DRILLS,
+    *contract.DRILLS,
     *operations.DRILLS,
     *responsible.DRILLS,
 )

@@ -71,7 +71,7 @@ def costly_requests() -> tuple[bool, str]:
     """A2: answers that would cost too much are refused before any work."""
     slowest_s, wrong = 0.0, []
     with service(workers=0) as target:
-        _trained(target)
+        trained(target)
         for _ in range(repeats(20)):
             for path in COSTLY:
                 started = time.perf_counter()
@@ -123,7 +123,7 @@ def heavy_load() -> tuple[bool, str]:
             answered[status] = answered.get(status, 0) + 1
 
     with service(workers=0) as target:
-        _trained(target)
+        trained(target)
         threads = [threading.Thread(target=ask, args=[n]) for n in range(200)]
         for thread in threads:
             thread.start()
@@ -143,18 +143,19 @@ def heavy_load() -> tuple[bool, str]:
     )
 
 
-def _trained(target: Service) -> None:
-    """Give the region incidents and a champion."""
+def trained(target: Service, model: str = "pooled-kde") -> str:
+    """Give the region incidents and a version of a model; the first one is its champion."""
     from benchmarks.drills.jobs import start_training, wait_until_done
 
     upload(target, 0, "first")
     helper = Service(target.home, workers=1)
     helper.start()
-    run = wait_until_done(target, start_training(target, "pooled-kde"))
+    run = wait_until_done(target, start_training(target, model))
     helper.stop()
     helper.client.close()
     if run["status"] != "succeeded":
         raise RuntimeError(f"training {run['status']}: {run['message']}")
+    return str(run["model_version"])
 
 
 def _api_process(target: Service) -> int:
