@@ -14,8 +14,10 @@ from rich.table import Table
 from benchmarks.cities import machine
 from benchmarks.drills import (
     abuse,
+    access,
     contract,
     database_faults,
+    degenerate,
     ingest,
     jobs,
     leases,
@@ -35,7 +37,9 @@ ALL = (
     *jobs.DRILLS,
     *leases.DRILLS,
     *machines.DRILLS,
+    *degenerate.DRILLS,
     *abuse.DRILLS,
+    *access.DRILLS,
     *contract.DRILLS,
     *operations.DRILLS,
     *responsible.DRILLS,
