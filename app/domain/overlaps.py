@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from app.domain.grid import Grid
-from app.domain.study_area import M2_PER_KM2, StudyArea
+from app.domain.study_area import M2_PER_KM2, StudyArea, mended
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class CellIndex:
                 self.area.polygon_m, west - 1.0, south_m, east + 1.0, south_m + grid.cell_size_m
             )
             mine = edge[grid.iy[edge] == iy]
-            shapes[mine] = shapely.intersection(shapes[mine], shapely.make_valid(row))
+            shapes[mine] = shapely.intersection(shapes[mine], mended(row))
         return shapes
 
     @cached_property

@@ -21,6 +21,7 @@ from app.domain.errors import InvalidInput
 
 MAX_BOUNDARY_VERTICES = 200_000
 MAX_EXTENT_DEG = 10.0
+SIDES_ASKED, MEETINGS_PER_SIDE = 32, 100
 HULL_CELL_M = 500.0
 HULL_REACH_M = 1_000.0
 HULL_MIN_INCIDENTS = 20
@@ -122,7 +123,9 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
         raise InvalidInput("boundary holds no polygon", field="boundary")
     if sum(int(shapely.get_num_coordinates(p)) for p in parts) > MAX_BOUNDARY_VERTICES:
         raise InvalidInput(f"boundary has over {MAX_BOUNDARY_VERTICES} vertices", field="boundary")
-    union = shapely.union_all([shapely.make_valid(shapely.force_2d(p)) for p in parts])
+    if any(is_tangled(part) for part in parts):
+        raise InvalidInput("the boundary's sides cross each other too often", field="boundary")
+    union = shapely.union_all([mended(shapely.force_2d(part)) for part in parts])
     west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
     if not all(map(math.isfinite, (west, south, east, north))):
         raise InvalidInput("boundary is empty", field="boundary")
@@ -134,10 +137,34 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
     polygon_m = shapely.transform(
         union, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], crs))
     )
-    polygon_m = _polygonal(shapely.make_valid(polygon_m))
+    polygon_m = _polygonal(mended(polygon_m))
     if polygon_m.area <= 0:
         raise InvalidInput("boundary has no area", field="boundary")
     return StudyArea(polygon_m, crs)
+
+
+def mended(shapes: Any) -> Any:
+    """Valid shapes out of such as touch or cross themselves.
+
+    By structure: GEOS's other method takes minutes for a few hundred sides that all cross.
+    """
+    return shapely.make_valid(shapes, method="structure", keep_collapsed=False)
+
+
+def is_tangled(shape: BaseGeometry) -> bool:
+    """Whether an invalid shape's sides cross so often that mending it would take long.
+
+    Told by a few of its sides: those of real outlines come near some ten others, those of a tangle
+    near a share of all.
+    """
+    if shapely.is_valid(shape):
+        return False
+    xy, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+    joined = ring[1:] == ring[:-1]
+    sides: Any = shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
+    asked = sides[:: max(1, len(sides) // SIDES_ASKED)]
+    met = shapely.STRtree(sides).query(asked).shape[1]
+    return bool(met > MEETINGS_PER_SIDE * len(asked))
 
 
 def _polygonal(geometry: BaseGeometry) -> BaseGeometry:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.hexagons import projected
+from app.domain.study_area import mended
 from app.services.forecast import Forecast
 from app.services.forecast_views import collection
 
 MAX_AREAS = 5_000
 MAX_VERTICES = 200_000
 MAX_BUFFER_M = 5_000.0
-MAX_TANGLED_VERTICES = 500
+MAX_TANGLED_VERTICES = 300
 MAX_THIN_VERTICES = 10_000
 
 
@@ -98,7 +99,7 @@ def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float
     shapes_m = projected(shapes, crs)
     thin = shapely.get_dimensions(shapes_m) < 2
     shapes_m[thin] = [_widened(shape, buffer_m) for shape in shapes_m[thin]]
-    return np.asarray(shapely.make_valid(shapes_m))
+    return np.asarray(mended(shapes_m))
 
 
 def _refuse_tangles(shapes: NDArray[Any]) -> None:

@@ -1,0 +1,34 @@
+"""Outlines that cross themselves: a slip is mended, a tangle is refused before it costs anything."""
+
+import numpy as np
+import pytest
+import shapely
+
+from app.domain.errors import InvalidInput
+from app.domain.study_area import is_tangled, mended, study_area_from_geojson
+
+TANGLE = np.random.default_rng(0).random((300, 2)) * 0.2 + [-74.1, 4.6]
+BOW_TIE = np.array([[0, 0], [1, 1], [1, 0], [0, 1]]) * 0.1 + [-74.1, 4.6]
+
+
+def _geojson(xy):
+    ring = [*xy.tolist(), xy[0].tolist()]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def test_a_tangled_boundary_is_refused():
+    with pytest.raises(InvalidInput, match="cross each other too often"):
+        study_area_from_geojson(_geojson(TANGLE))
+
+
+def test_a_bow_tie_keeps_both_its_wings():
+    area = study_area_from_geojson(_geojson(BOW_TIE))
+    square = study_area_from_geojson(_geojson(BOW_TIE[[0, 2, 1, 3]]))
+    assert area.polygon_m.area / square.polygon_m.area == pytest.approx(0.5, rel=0.01)
+
+
+def test_mending_leaves_what_is_valid_and_makes_valid_what_is_not():
+    square = shapely.box(0, 0, 1, 1)
+    assert mended(square).equals(square)
+    assert shapely.is_valid(mended(shapely.Polygon(TANGLE[:40])))
+    assert not is_tangled(square)
