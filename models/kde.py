@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.base import (
     N_WINDOWS,
@@ -190,7 +191,8 @@ class WindowKde(DensityModel):
     """One kernel density per hour of the week, each of its own incidents alone.
 
     The bandwidth of a window with n incidents is `c n^(-1/6)`, the rate of Scott's rule; the common
-    factor c is chosen on past periods, so no window has to validate its own on a handful.
+    factor c is chosen on past periods, so no window has to validate its own on a handful. Windows
+    with fewer than `MIN_WINDOW` get the density of all hours.
 
     Args:
         n_folds: periods of 28 days before the cutoff that choose.
@@ -199,6 +201,7 @@ class WindowKde(DensityModel):
     name: ClassVar[str] = "window-kde"
     FACTORS_M: ClassVar[tuple[float, ...]] = (400, 600, 850, 1200, 1700, 2400, 3400, 4800, 6800)
     N_BANDWIDTHS: ClassVar[int] = 12
+    MIN_WINDOW: ClassVar[int] = 10
 
     def __init__(self, n_folds: int = 1) -> None:
         self.n_folds = n_folds
@@ -211,6 +214,7 @@ class WindowKde(DensityModel):
         self.factor_m_ = self._choose(known, smoother, folds, context)
         self.area_km2_ = cells.area_km2
         self.probability_ = self._tables(known, smoother, slice(None), self.factor_m_)
+        self.leaked_share_ = self._leaked_share(known, smoother)
         self.category_density_ = {}
         return self
 
@@ -241,22 +245,41 @@ class WindowKde(DensityModel):
         """(168, N) densities of the incidents at these rows."""
         cells, sites = smoother.cells, smoother.sites
         window = known.window[rows].astype(np.int64)
-        per_window = np.bincount(window, minlength=N_WINDOWS)
-        wanted_m = factor_m * np.maximum(per_window, 1) ** (-1 / 6)
-        # A few shared bandwidths serve all windows: 4 % steps are far finer than the choice.
-        low, high = np.log(wanted_m.min()), np.log(wanted_m.max())
-        levels = np.linspace(low, max(high, low + 1e-9), self.N_BANDWIDTHS)
-        level_of = np.abs(np.log(wanted_m)[:, None] - levels).argmin(axis=1)
+        bandwidth_m, thin = self._bandwidths_m(window, factor_m)
         cell = sites.cell[sites.of_incident[rows]]
         n_cells = len(cells.area_km2)
         counts = np.bincount(window * n_cells + cell, minlength=N_WINDOWS * n_cells)
         tables = counts.reshape(N_WINDOWS, n_cells).astype(np.float64)
+        tables[thin] = tables.sum(axis=0)
         result = np.empty_like(tables)
-        for level in np.unique(level_of):
-            mine = level_of == level
-            result[mine] = smoother.smooth_cells(tables[mine], float(np.exp(levels[level])))
+        for level_m in np.unique(bandwidth_m):
+            mine = bandwidth_m == level_m
+            result[mine] = smoother.smooth_cells(tables[mine], float(level_m))
         return normalised(result, cells.area_km2)
 
+    def _bandwidths_m(self, window: IntArray, factor_m: float) -> tuple[FloatArray, NDArray[Any]]:
+        """(168,) bandwidth of each window, (168,) whether all hours stand in for it."""
+        per_window = np.bincount(window, minlength=N_WINDOWS)
+        thin = per_window < self.MIN_WINDOW
+        n = np.where(thin, len(window), per_window)
+        wanted_m = factor_m * np.maximum(n, 1) ** (-1 / 6)
+        # A few shared bandwidths serve all windows: 4 % steps are far finer than the choice.
+        low, high = np.log(wanted_m.min()), np.log(wanted_m.max())
+        levels = np.linspace(low, max(high, low + 1e-9), self.N_BANDWIDTHS)
+        nearest = np.abs(np.log(wanted_m)[:, None] - levels).argmin(axis=1)
+        return np.asarray(np.exp(levels[nearest]), np.float64), thin
+
+    def _leaked_share(self, known: Incidents, smoother: Smoother) -> float:
+        """Share of all windows' kernels that lay outside the study area, each with its bandwidth."""
+        window = known.window.astype(np.int64)
+        bandwidth_m, _ = self._bandwidths_m(window, self.factor_m_)
+        leaked = 0.0
+        for level_m in np.unique(bandwidth_m):
+            mine = np.isin(window, np.flatnonzero(bandwidth_m == level_m))
+            weights = smoother.sites.count(rows=np.flatnonzero(mine))
+            leaked += float(weights.sum()) * smoother.leaked_share(weights, float(level_m))
+        return leaked / max(1, len(known))
+
     def report(self) -> Mapping[str, Any]:
-        """The common factor of the windows' bandwidths."""
-        return {"bandwidth_factor_m": self.factor_m_}
+        """The common factor of the windows' bandwidths, leaked mass."""
+        return {"bandwidth_factor_m": self.factor_m_, "leaked_share": self.leaked_share_}
