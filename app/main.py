@@ -158,7 +158,7 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
         with suppress(asyncio.CancelledError):
             await writing
         await asyncio.to_thread(gate.reads.write_if_possible, engine)
-        gate.ring.close()
+        await asyncio.to_thread(gate.ring.close)
         if tokens is not None:
             tokens.close()
 

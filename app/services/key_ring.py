@@ -49,8 +49,8 @@ class KeyRing:
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
 
     def close(self) -> None:
-        """End its thread."""
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        """End its thread, and wait for a reading that is under way: it holds a connection."""
+        self._reader.shutdown(wait=True, cancel_futures=True)
 
     def fresh(self) -> Future[Copy]:
         """Read the keys again; callers that come meanwhile share one reading.
