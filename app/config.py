@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     max_concurrent_per_key: int = 32
     max_concurrent_uploads: int = 8
     """Each holds a database connection while it is read; further ones wait `database_timeout_s`."""
-    request_threads: int = 16
+    request_threads: int = 8
     """Of an API process: how many forecasts are worked out at once."""
     rate_limit_per_s: float = 50.0
     """Requests of one key in one API process; 0: no limit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -169,8 +170,22 @@ def promotions_seen(scope: Scope) -> int:
     return state.forecasts.promotions_seen
 
 
+M_ARENA_MAX, MALLOC_ARENAS = -8, 2
+
+
 def create_served_app() -> FastAPI:
     """What uvicorn's processes call: settings from the environment."""
+    limit_malloc_arenas()
     settings = Settings()
     configure_logging(settings)
     return create_app(settings)
+
+
+def limit_malloc_arenas() -> None:
+    """Have glibc's threads share their heaps: each would keep the largest reply it has ever made.
+
+    200 heavy requests at once took 1.2 GB before, 1.0 GB since (drill A3).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, MALLOC_ARENAS)

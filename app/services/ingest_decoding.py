@@ -12,7 +12,7 @@ from app.domain.errors import InvalidInput, LimitExceeded
 READ_BYTES = 1 << 18
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 """Lines end as files end them; other breaks (U+2028, form feed) are text."""
-EXPANSION_FLOOR_BYTES = 4 << 20
+EXPANSION_FLOOR_BYTES = 1 << 20
 """A small body may expand to this whatever its ratio."""
 
 

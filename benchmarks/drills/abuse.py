@@ -111,11 +111,11 @@ def heavy_load() -> tuple[bool, str]:
     """A3: 200 heavy legal requests at once; health is asked all the while."""
     answered: dict[int, int] = {}
     lock = threading.Lock()
-    path = f"{FORECASTS}/samples?window=3&n=10000&seed="
+    path = f"{FORECASTS}/density?f=geojson&cell_size_m=100&window="
 
-    def ask(seed: int) -> None:
+    def ask(number: int) -> None:
         try:
-            url = f"http://127.0.0.1:{target.port}{path}{seed}"
+            url = f"http://127.0.0.1:{target.port}{path}{number % 168}"
             status = httpx.get(url, timeout=120.0).status_code
         except httpx.TransportError:
             status = 0
