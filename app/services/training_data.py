@@ -15,7 +15,7 @@ from app.domain.grid import Grid, build_grid
 from app.domain.learning_policy import LearningPolicy, patrol_categories
 from app.domain.piles import Pile, find_piles
 from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
-from app.storage.incidents import data_hash, read_columns
+from app.storage.incidents import IncidentColumns, data_hash, read_columns
 from app.storage.regions import Region, categories_of, get_region_by_key, set_boundary
 from models.base import Incidents
 
@@ -81,6 +81,18 @@ def load_training_data(
         if len(columns.time_s) == 0:
             raise NotReady("the region has no incidents yet", code="no_incidents")
         area = _study_area(connection, region, columns.x_m, columns.y_m)
+    return _inside(region, area, columns, until_s, policy, excluded)
+
+
+def _inside(
+    region: Region,
+    area: StudyArea,
+    columns: IncidentColumns,
+    until_s: int,
+    policy: LearningPolicy,
+    excluded: list[str],
+) -> TrainingData:
+    """What lies in some cell and on no default geocode."""
     grid = build_grid(area, region.cell_size_m)
     rows = grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0

@@ -192,18 +192,7 @@ def promote(
     revision = current.revision if current else 0
     if expected_revision is not None and expected_revision != revision:
         raise Conflict("the champion has changed meanwhile", code="champion_changed")
-    if current is None:
-        statement: Any = (
-            upsert(champions)
-            .values(region_key=region_key, version=version, revision=1)
-            .on_conflict_do_nothing()
-        )
-    else:
-        statement = (
-            update(champions)
-            .where(champions.c.region_key == region_key, champions.c.revision == revision)
-            .values(version=version, revision=revision + 1, promoted_at=func.now())
-        )
+    statement = _set_champion(region_key, version, revision)
     if connection.execute(statement.returning(champions.c.revision)).one_or_none() is None:
         raise Conflict("the champion has changed meanwhile", code="champion_changed")
     connection.execute(
@@ -230,6 +219,18 @@ def promote(
     if promoted is None:
         raise Conflict("the champion vanished during its promotion")
     return promoted
+
+
+def _set_champion(region_key: int, version: str, revision: int) -> Any:
+    """The statement that succeeds only while the champion's revision is this one (0: there is none)."""
+    if revision == 0:
+        values = {"region_key": region_key, "version": version, "revision": 1}
+        return upsert(champions).values(**values).on_conflict_do_nothing()
+    return (
+        update(champions)
+        .where(champions.c.region_key == region_key, champions.c.revision == revision)
+        .values(version=version, revision=revision + 1, promoted_at=func.now())
+    )
 
 
 def check_version(connection: Connection, version: VersionRecord) -> None:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -77,13 +78,12 @@ class Fleet:
         until = time.perf_counter() + 120.0
         while True:
             api = random.choice(self.apis)
-            try:
+            # What is killed on purpose gives no answer: another try, until the time is up.
+            with suppress(httpx.TransportError):
                 url = f"http://{api.address}:8000{path}"
                 reply = httpx.request(method, url, headers=headers, timeout=30.0, **options)  # type: ignore[arg-type]
                 if reply.status_code < 500:
                     return reply.raise_for_status()
-            except httpx.TransportError:
-                pass
             if time.perf_counter() > until:
                 raise RuntimeError(f"no answer to {method} {path}")
             time.sleep(0.3)
