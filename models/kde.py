@@ -42,7 +42,8 @@ BANDWIDTHS_M = (
     3500,
 )
 """Down to a kernel that stays in its cell: with much data on a street grid that is the best one."""
-MULTI_BANDWIDTHS_M = (8.0, 25, 60, 120, 250, 500, 1000, 2500)
+MULTI_BANDWIDTHS_M = (1.0, 25, 60, 120, 250, 500, 1000, 2500)
+"""The first stays in its cell: the cells' own counts, which cities snapped to corners need."""
 START_BANDWIDTH_M = 80.0
 
 

@@ -21,7 +21,7 @@ from models.folds import Fold, inner_folds, pooled_weights
 from models.kde import rule_of_thumb_m
 from models.smoothing import Sites, Smoother, inside, snap
 
-BANDWIDTHS_M = (8.0, 30.0, 60.0, 100.0, 300.0, 900.0)
+BANDWIDTHS_M = (1.0, 30.0, 60.0, 100.0, 300.0, 900.0)
 HALF_LIVES_DAYS = (10_000.0, 1500.0, 600.0, 250.0, 100.0, 40.0)
 
 
