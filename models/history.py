@@ -25,7 +25,7 @@ from models.smoothing import Smoother, inside, snap
 RECENT_DAYS = (7, 14, 28, 56, 91, 182, 365)
 N_PERIODS = 8
 MIN_HISTORY_DAYS = 180
-MIN_WEIGHT = 0.005
+MIN_WEIGHT = 0.0005
 _BOOSTING: Mapping[str, Any] = {
     "loss": "poisson",
     "max_iter": 60,
