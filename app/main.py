@@ -36,6 +36,7 @@ from app.api import (
 from app.api.access import Access, Gate
 from app.api.bodies import Bodies
 from app.api.compression import Compressed
+from app.api.head import HeadAsGet
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
 from app.api.openapi import HotslotApi
@@ -121,11 +122,12 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
         Bodies, max_bytes=settings.max_json_bytes, idle_s=settings.body_idle_timeout_s
     )
     app.add_middleware(Access, table=table)
+    app.add_middleware(HeadAsGet)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
             allow_headers=CORS_HEADERS,
             expose_headers=CORS_EXPOSED,
         )

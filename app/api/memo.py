@@ -92,7 +92,11 @@ class ForecastMemo:
 def _is_forecast(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
-    path: str = scope["path"]
+    return is_forecast_path(scope["path"])
+
+
+def is_forecast_path(path: str) -> bool:
+    """Whether a path is one of a forecast's or a tile's."""
     return path.startswith("/v1/regions/") and ("/forecasts/" in path or "/tiles/" in path)
 
 

@@ -12,7 +12,6 @@ from rich.table import Table
 from app.commands.common import console, opened, progress_of, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
-from app.services.paper_figure import FigureRequest, block_plot, losses_of_region
 from app.services.paper_table import STUDY_MODELS, PaperRequest, paper_table_of_region
 from models.catalog import MODEL_NAMES
 
@@ -48,6 +47,9 @@ def paper_table(
         with progress_of(f"paper table of {region}") as update:
             result = paper_table_of_region(engine, settings, region, request, update)
         if figure is not None:
+            # Only here: it loads torch, which the other commands, `serve` among them, do without.
+            from app.services.paper_figure import FigureRequest, block_plot, losses_of_region
+
             with progress_of("loss against blocks") as update:
                 found, grid = losses_of_region(engine, settings, region, FigureRequest(), update)
             figure.write_bytes(block_plot(found, grid, figure.suffix[1:]))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STRONG = ("stack", "maf", "pooled-kde")
 # Matplotlib's text layout is not safe to use from two threads at once.
@@ -22,6 +24,8 @@ def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
     Left the whole curve, right the first fifth, where patrols are planned.
     """
     with _lock:
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(11, 5), dpi=110)
         whole, first = figure.subplots(1, 2)
         for name, scores, width in _models(result):
@@ -47,6 +51,8 @@ def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
     hourly counts; flat is right, a hump means intervals too wide, a trough too narrow.
     """
     with _lock:
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(11, 5), dpi=110)
         places, numbers = figure.subplots(1, 2)
         promised = np.linspace(0, 100, 11)

@@ -22,6 +22,7 @@ import numpy as np
 
 from app.domain.grid import Grid
 from app.services.backtest_store import Protocol, Task, TaskResult, TaskStore
+from app.services.device import use_threads
 from models.base import DAY_S, FitCancelled, FitContext, FloatArray, Incidents
 from models.catalog import create_model
 from models.evaluation.flagged import flagged_cells
@@ -74,9 +75,7 @@ def fit_and_score(
 
 
 def _start_worker(incidents: Incidents, grid: Grid, protocol: Protocol, stop: Event) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    use_threads(1)
     _shared.update(work=(incidents, grid, protocol), stop=stop, parent=os.getppid())
 
 

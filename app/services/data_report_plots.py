@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MAX_CODES = 8
@@ -22,6 +23,8 @@ _lock = threading.Lock()
 def data_report_plot(report: Report, file_format: str) -> bytes:
     """PNG or SVG: volume by month with breaks, heat map of the week, times of day, fate of the rows."""
     with _lock:
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(12, 8), dpi=110, layout="constrained")
         (volume, week), (times, rows) = figure.subplots(2, 2, width_ratios=(3, 2))
         _volume(volume, report)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MAX_ROWS = 30
 MAX_GROUPS = 12
@@ -25,6 +26,8 @@ def fairness_plot(report: dict[str, Any], file_format: str) -> bytes:
     rows = [r for r in report["neighbourhoods"] if r["incident_share"] is not None][:MAX_ROWS]
     groups = [(g, v["ratio"]) for g, v in report["groups"].items() if v["ratio"]][:MAX_GROUPS]
     with _lock:
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(13 if groups else 9, max(4.0, 0.32 * len(rows) + 1.8)), dpi=110)
         axes = figure.subplots(1, 2 if groups else 1, squeeze=False)[0]
         _shares(axes[0], rows, report["flagged_percent"])

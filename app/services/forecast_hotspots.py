@@ -12,7 +12,7 @@ import orjson
 import shapely
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from app.domain.errors import InvalidInput
 from app.domain.hotspots import n_top_cells
@@ -120,12 +120,17 @@ def hotspots_head(forecast: Forecast, rows: NDArray[np.int64], top: float) -> di
         "area_km2": area,
         "share_of_area": area / float(forecast.cells.area_km2[forecast.rows].sum()),
         "share_of_incidents_expected": min(share, 1.0),
-        "share_of_incidents_lo": float(binom.ppf(tail, n, min(share, 1.0)) / n),
-        "share_of_incidents_hi": float(binom.ppf(1 - tail, n, min(share, 1.0)) / n),
+        "share_of_incidents_lo": _binomial_quantile(tail, n, share) / n,
+        "share_of_incidents_hi": _binomial_quantile(1 - tail, n, share) / n,
         "expected_count": share * forecast.expected_total,
         "expected_count_lo": float(low[0]),
         "expected_count_hi": float(high[0]),
     }
+
+
+def _binomial_quantile(level: float, n: int, share: float) -> int:
+    """The least number that at most `n` draws reach with that probability."""
+    return int(np.searchsorted(bdtr(np.arange(n), n, min(share, 1.0)), level))
 
 
 def hotspots_geojson(

@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import geopandas as gpd
 import orjson
 import pandas as pd
 from sqlalchemy import Row
@@ -62,6 +61,8 @@ def _harmless(text: str | None) -> str:
 
 def incidents_parquet(rows: Rows, region: Region) -> bytes:
     """GeoParquet of points (WGS 84); times are instants shown in the region's zone."""
+    import geopandas as gpd
+
     moments = pd.to_datetime(pd.Series([row.occurred_at for row in rows], dtype=object), utc=True)
     frame = gpd.GeoDataFrame(
         {

@@ -21,7 +21,6 @@ import numpy as np
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyogrio
 import shapely
 from openpyxl.utils.exceptions import InvalidFileException
 from pyproj import CRS
@@ -37,7 +36,6 @@ _WGS84 = "OGC:CRS84"
 
 _DAMAGE = (
     pa.ArrowException,
-    pyogrio.errors.DataSourceError,
     zipfile.BadZipFile,
     zlib.error,
     InvalidFileException,
@@ -52,7 +50,8 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
-"""What the libraries that read these formats raise on damaged files (`SyntaxError` is XML's)."""
+"""What the libraries that read these formats raise on damaged files (`SyntaxError` is XML's,
+`RuntimeError` also GDAL's)."""
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -209,6 +208,8 @@ def layer_blocks(path: Path, magic: bytes, options: ReadOptions) -> Iterator[Blo
     with path.open("rb") as file:
         if file.read(len(magic)) != magic:
             raise InvalidInput(f"not a {path.suffix} file", code="damaged")
+    import pyogrio
+
     with (
         damage_named(f"{path.suffix} file"),
         pyogrio.open_arrow(path, use_pyarrow=True, batch_size=options.n_rows) as (told, stream),

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ from app.config import Settings
 from app.domain.errors import NotReady
 from app.domain.grid import Grid
 from app.services.backtest_run import held_out
-from app.services.device import choose_threads
+from app.services.device import choose_threads, thread_count, use_threads
 from app.services.training_data import load_training_data
 from app.storage.regions import get_region
 from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray
@@ -115,7 +114,7 @@ def losses_of_region(
     span_s = int(data.incidents.time_s[-1] - data.incidents.time_s[0])
     if span_s < 2 * request.test_days * DAY_S:
         raise NotReady(f"the figure needs {2 * request.test_days} days", code="no_incidents")
-    torch.set_num_threads(choose_threads(settings))
+    use_threads(choose_threads(settings))
     return block_losses(data.incidents, data.grid, request, progress), data.grid
 
 
@@ -155,7 +154,7 @@ def _loss_per_seed(settings: WindowSettings, case: _Case) -> list[float]:
 
 def _fit(settings: WindowSettings, case: _Case) -> FloatArray:
     """(R, 168, N) probabilities of each seed."""
-    context = FitContext(case.origin_s, n_threads=torch.get_num_threads())
+    context = FitContext(case.origin_s, n_threads=thread_count())
     return WindowFlows(settings).fit(case.past, case.cell, case.grid, context).probability_
 
 

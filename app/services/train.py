@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import torch
 from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
-from app.services.device import choose_device, choose_threads
+from app.services.device import choose_device, choose_threads, use_threads
 from app.services.memorisation import memorisation_report
 from app.services.register import Fitted, register
 from app.services.slots import fit_counts
@@ -149,7 +148,7 @@ def execute_training(
         progress=progress,
         cancelled=cancelled,
     )
-    torch.set_num_threads(context.n_threads)
+    use_threads(context.n_threads)
     clock.done("read")
     validation = None
     fit_from = 0.05

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from app.domain.learning_policy import patrol_categories
+from app.services.device import device_name
 from app.services.training_data import TrainingData
 from app.storage import registry
 from models.base import DensityModel, FitContext
@@ -47,13 +47,12 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
 
 def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[str, Any]:
     """Where and with what a version was made; `durations_s` by step of the training."""
-    cuda = context.device == "cuda"
     return {
         "created_at": datetime.now(UTC).isoformat(),
         "seconds": round(sum(durations_s.values()), 1),
         "durations_s": {name: round(s, 2) for name, s in durations_s.items()},
         "device": context.device,
-        "device_name": torch.cuda.get_device_name() if cuda else platform.processor(),
+        "device_name": device_name(context.device),
         "n_threads": context.n_threads,
         "machine": platform.machine(),
         "python": platform.python_version(),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from models.base import DAY_S, DensityModel, FloatArray, IntArray
 from models.counts import CountModel, Slots
@@ -90,7 +90,7 @@ def place_p_value(live: DaySums, reference: DaySums) -> float:
     error = np.sqrt(by_incident * (1 / n_live + 1 / n_reference))
     if error == 0:
         return 1.0
-    return float(student.cdf((live.mean - reference.mean) / error, degrees))
+    return float(stdtr(degrees, (live.mean - reference.mean) / error))
 
 
 def falls_behind(difference: DaySums) -> float:
@@ -101,7 +101,7 @@ def falls_behind(difference: DaySums) -> float:
     error = np.sqrt(difference.squares() * days / (days - 1)) / n
     if error == 0:
         return 1.0 if difference.mean >= 0 else 0.0
-    return float(student.cdf(difference.mean / error, days - 1))
+    return float(stdtr(days - 1, difference.mean / error))
 
 
 def interval_of(difference: DaySums, level: float = 0.95) -> tuple[float, float]:
@@ -110,7 +110,7 @@ def interval_of(difference: DaySums, level: float = 0.95) -> tuple[float, float]
     if days < 2 or n == 0:
         return float("-inf"), float("inf")
     error = np.sqrt(difference.squares() * days / (days - 1)) / n
-    reach = float(student.ppf(0.5 + level / 2, days - 1)) * error
+    reach = float(stdtrit(days - 1, 0.5 + level / 2)) * error
     return difference.mean - reach, difference.mean + reach
 
 

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
 from models.base import FloatArray
 
-COLOURS = "YlGnBu"
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+STOPS = (
+    (255, 255, 217),
+    (237, 248, 177),
+    (199, 233, 180),
+    (127, 205, 187),
+    (65, 182, 196),
+    (29, 145, 192),
+    (34, 94, 168),
+    (37, 52, 148),
+    (8, 29, 88),
+)
+"""ColorBrewer's YlGnBu, written out so that tiles need no plotting library."""
 N_COLOURS = 255
 SCALE_QUANTILE = 0.999
 
 
 def colour_map() -> Colormap:
     """The scale as matplotlib knows it."""
-    return colormaps[COLOURS]
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("hotslot", np.array(STOPS) / 255)
 
 
 def palette() -> NDArray[np.uint8]:
     """(255, 3) red, green, blue."""
-    rgb: NDArray[np.uint8] = (255 * colour_map()(np.linspace(0, 1, N_COLOURS))[:, :3]).astype(
-        np.uint8
-    )
+    at, stops = np.linspace(0, 1, N_COLOURS), np.linspace(0, 1, len(STOPS))
+    mixed = [np.interp(at, stops, channel) for channel in np.array(STOPS).T]
+    rgb: NDArray[np.uint8] = np.stack(mixed, axis=1).round().astype(np.uint8)
     return rgb
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from rasterio import Affine
-from rasterio.io import MemoryFile
 
 from app.domain.errors import InvalidInput
 from app.services.forecast_cells import SquareCells
 from app.services.forecast_types import Forecast
 from app.services.forecast_views import cell_columns, ids_of
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 NODATA = -1.0
 BANDS = (
@@ -30,6 +30,8 @@ BANDS = (
 
 def density_parquet(forecast: Forecast) -> bytes:
     """GeoParquet: one row a cell, its polygon as geometry, WGS 84."""
+    import geopandas as gpd
+
     rows = forecast.rows
     frame = gpd.GeoDataFrame(
         {"id": ids_of(forecast, rows), **cell_columns(forecast, rows)},
@@ -42,6 +44,8 @@ def density_parquet(forecast: Forecast) -> bytes:
 
 def collection_parquet(geojson: bytes) -> bytes:
     """GeoParquet of a FeatureCollection; its other members become the frame's `attrs`."""
+    import geopandas as gpd
+
     collection = orjson.loads(geojson)
     frame = gpd.GeoDataFrame.from_features(collection.pop("features"), crs="EPSG:4326")
     frame.attrs = {name: value for name, value in collection.items() if name != "type"}
@@ -113,6 +117,9 @@ def density_tif(forecast: Forecast) -> bytes:
     Raises:
         InvalidInput: see `frame_of`.
     """
+    from rasterio import Affine
+    from rasterio.io import MemoryFile
+
     frame = frame_of(forecast)
     low, high = forecast.interval
     values = (

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 
 from app.domain.errors import InvalidInput
 from app.domain.hexagons import projected
@@ -18,6 +15,9 @@ from app.domain.windows import zone
 from app.services.forecast_types import Forecast
 from app.services.render.colours import colour_map, upper_end
 from app.services.render.files import text_tags
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PIXELS_PER_INCH = 110
 WIDTH_INCHES = 8.0
@@ -54,6 +54,9 @@ def title_of(forecast: Forecast) -> str:
 
 
 def _draw(forecast: Forecast) -> bytes:
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
+
     rows = forecast.rows
     density = 100 * forecast.density_per_km2[rows]
     polygons_m = projected(forecast.cells.polygons_degrees()[rows], forecast.cells.crs)
