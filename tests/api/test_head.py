@@ -1,0 +1,43 @@
+"""HEAD of a forecast, and what an API process loads."""
+
+import subprocess
+import sys
+
+import pytest
+
+BASE = "/v1/regions/town"
+AT = "at=2019-12-31T23:00"
+VARYING = ("date", "x-request-id", "x-hotslot-generated-at")
+
+
+def _headers(reply):
+    return {k: v for k, v in reply.headers.items() if k not in VARYING}
+
+
+@pytest.mark.parametrize(
+    "path", [f"density?{AT}", f"density?{AT}&f=tif", f"hotspots?{AT}&f=csv", f"samples?{AT}&seed=1"]
+)
+def test_head_has_the_headers_of_get_and_no_body(served, path):
+    got = served.client.get(f"{BASE}/forecasts/{path}")
+    head = served.client.head(f"{BASE}/forecasts/{path}")
+    assert head.status_code == 200
+    assert head.content == b""
+    assert _headers(head) == _headers(got)
+    held = {"If-None-Match": head.headers["ETag"]}
+    if "samples" in path or "density" in path:
+        again = served.client.head(f"{BASE}/forecasts/{path}", headers=held)
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_head_of_what_get_refuses_is_refused_alike(served):
+    for path in ("forecasts/density?window=168", "forecasts/nothing", "tiles/1/9/9.png"):
+        refused = served.client.head(f"{BASE}/{path}")
+        assert refused.status_code == served.client.get(f"{BASE}/{path}").status_code
+        assert refused.content == b""
+
+
+def test_an_api_process_loads_no_training_and_no_drawing():
+    heavy = ("torch", "matplotlib", "rasterio", "pyogrio", "geopandas", "sklearn", "scipy.stats")
+    code = f"import sys, app.main, app.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
