@@ -14,9 +14,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from app.domain.errors import InvalidInput
+from app.domain.errors import InvalidInput, LimitExceeded
 
 JSON_TYPES = ("application/json", "application/geo+json")
+MAX_CONTAINERS = 600_000
+"""Lists and objects of one body; millions of empty ones take seconds and gigabytes to make."""
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -25,7 +27,7 @@ async def json_body(request: Request, model: type[T], types: Collection[str] = J
 
     Raises:
         RequestValidationError: not JSON, or not of the model's shape.
-        InvalidInput: another content type (415).
+        InvalidInput: another content type (415), or too many lists and objects.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in types:
@@ -38,6 +40,13 @@ async def json_body(request: Request, model: type[T], types: Collection[str] = J
 
 
 def _parsed(model: type[T], content: bytes) -> T:
+    asked = content.count(b"[") + content.count(b"{")
+    if asked > MAX_CONTAINERS:
+        raise LimitExceeded(
+            f"the body has {asked} lists and objects, the limit is {MAX_CONTAINERS}",
+            limit=MAX_CONTAINERS,
+            asked=asked,
+        )
     try:
         return model.model_validate_json(content)
     except ValidationError as error:

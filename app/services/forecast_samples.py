@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.study_area import to_degrees
@@ -14,19 +11,13 @@ from app.services.forecast import Forecast, ForecastService
 from app.services.forecast_cells import DEGREE_DECIMALS, rows_in_bbox
 from app.services.forecast_views import collection, csv_bytes
 from app.services.memorisation import refuse_betraying_samples
-from app.storage.incident_places import place_codes, taken_places
-from models.base import FloatArray, IntArray
+from models.base import FloatArray
 
 MAX_ROUNDS = 400
+MAX_TRIES_EACH, FREE_TRIES = 50, 100_000
+"""Of the places asked for, on average; a box of which a cell has next to nothing ends early."""
 _POINT = b'{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":['
 _JSON = orjson.OPT_SERIALIZE_NUMPY
-
-
-@dataclass(frozen=True)
-class Places:
-    """(m,) sorted codes of incidents' places."""
-
-    codes: IntArray
 
 
 def check_samples(n: int, limit: int) -> None:
@@ -45,7 +36,7 @@ def check_samples(n: int, limit: int) -> None:
 def samples_geojson(
     service: ForecastService, forecast: Forecast, n: int, seed: int | None
 ) -> bytes:
-    """Points drawn from the forecast; none is an incident's place, to the digits that are sent.
+    """Points drawn from the forecast; none is a place that an incident has (`between_places`).
 
     Raises:
         PermissionRefused: this version's samples would betray incidents.
@@ -71,37 +62,29 @@ def _checked_samples(
     if seed is not None and not 0 <= seed < 2**63:
         raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
     refuse_betraying_samples(forecast.version.record.report, forecast.selector.category)
-    return draw_samples(forecast, n, seed, _taken(service, forecast))
+    return draw_samples(forecast, n, seed)
 
 
-def _taken(service: ForecastService, forecast: Forecast) -> IntArray:
-    """(m,) places of the region's incidents, read once per version."""
-    record = forecast.version.record
+def between_places(degrees: FloatArray) -> FloatArray:
+    """Degrees with seven decimals, the last a five: half-way between two that have six or fewer.
 
-    def read() -> Places:
-        with service.engine.begin() as connection:
-            return Places(taken_places(connection, record.region_key))
+    No incident that was recorded with six decimals (0.1 m) lies there, whatever the incidents are. To
+    leave out the places that incidents have would tell them: who draws a small box full sees the gaps.
 
-    key = ("taken", record.region_key, record.version)
-    return service.cache.get_or_make(key, Places, read, lambda p: p.codes.nbytes).codes
-
-
-def _holds(sorted_codes: IntArray, codes: IntArray) -> NDArray[np.bool_]:
-    if len(sorted_codes) == 0:
-        return np.zeros(len(codes), np.bool_)
-    place = np.searchsorted(sorted_codes, codes).clip(max=len(sorted_codes) - 1)
-    result: NDArray[np.bool_] = sorted_codes[place] == codes
-    return result
+    >>> between_places(np.array([-79.38321234, 43.65311049])).tolist()
+    [-79.3832125, 43.6531105]
+    """
+    steps = 10.0**DEGREE_DECIMALS
+    middle: FloatArray = ((np.floor(degrees * steps) + 0.5) / steps).round(DEGREE_DECIMALS + 1)
+    return middle
 
 
-def draw_samples(
-    forecast: Forecast, n: int, seed: int | None, taken: IntArray
-) -> tuple[FloatArray, FloatArray]:
+def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArray, FloatArray]:
     """(n,) longitudes and latitudes: a cell by its probability, a place evenly inside it.
 
-    The forecast must be on its version's own squares. Places are rounded to six decimals first and
-    kept only inside the study area (and the box asked for), so that every point as sent lies there,
-    and only where no incident does: `taken` are the sorted `place_codes` of the region's incidents.
+    The forecast must be on its version's own squares. Places are put between those that incidents
+    can have first and kept only inside the study area (and the box asked for), so that every point
+    as sent lies there. Nothing but the forecast decides where a point may lie.
     Cells of which little lies inside may exhaust the tries; those points are drawn anew from the
     whole forecast.
 
@@ -118,7 +101,11 @@ def draw_samples(
     longitude, latitude = np.empty(n), np.empty(n)
     todo = np.arange(n)
     rows = np.empty(n, np.int64)
+    tries_left = MAX_TRIES_EACH * n + FREE_TRIES
     for turn in range(MAX_ROUNDS):
+        tries_left -= len(todo)
+        if tries_left < 0:
+            break
         if turn % 20 == 0:
             draw = rng.random(len(todo)) * cumulative[-1]
             place = np.searchsorted(cumulative, draw, side="right").clip(max=len(among) - 1)
@@ -126,9 +113,8 @@ def draw_samples(
         cell = rows[todo]
         x_m = grid.x0_m + (grid.ix[cell] + rng.random(len(todo))) * grid.cell_size_m
         y_m = grid.y0_m + (grid.iy[cell] + rng.random(len(todo))) * grid.cell_size_m
-        lon, lat = (v.round(DEGREE_DECIMALS) for v in to_degrees(x_m, y_m, grid.crs))
+        lon, lat = (between_places(v) for v in to_degrees(x_m, y_m, grid.crs))
         inside = area.contains(lon, lat)
-        inside &= ~_holds(taken, place_codes(lon, lat))
         if bbox is not None:
             inside &= (bbox[0] <= lon) & (lon <= bbox[2]) & (bbox[1] <= lat) & (lat <= bbox[3])
         longitude[todo[inside]], latitude[todo[inside]] = lon[inside], lat[inside]

@@ -29,7 +29,6 @@ from app.services.regions import add_region
 from app.services.train import TrainingRequest
 from app.storage import registry
 from app.storage.erasures import marked_versions
-from app.storage.incident_places import place_codes, taken_places
 from app.storage.regions import get_region
 from benchmarks.drills.database import database
 from benchmarks.drills.region_machine import RegionMachine
@@ -38,6 +37,7 @@ from models.evaluation.feedback import NAIVE, OURS, simulate
 
 REGION = "drill"
 N_SAMPLES = 10_000
+PLACES = text("SELECT longitude, latitude FROM incidents WHERE region_key = :key")
 FUZZ_S = 600
 FEEDBACK_PICTURE = Path("docs") / "feedback.png"
 
@@ -71,12 +71,15 @@ def sampled_places() -> tuple[bool, str]:
         key = _city(engine, settings)
         _train(engine, settings, "maf")
         service = ForecastService(engine, settings)
-        with engine.begin() as connection:
-            taken = taken_places(connection, key)
+        with engine.connect() as connection:
+            rows = connection.execute(PLACES, {"key": key}).all()
+        taken = {(row.longitude, row.latitude) for row in rows}
         for window in range(0, 168, 168 // n_hours):
             forecast = service.forecast(REGION, Selector(window=window))
-            places = draw_samples(forecast, N_SAMPLES, window, taken)
-            found += int(np.isin(place_codes(*places), taken).sum())
+            places = draw_samples(forecast, N_SAMPLES, window)
+            found += sum(
+                place in taken for place in zip(*(v.tolist() for v in places), strict=True)
+            )
             outside += int((~forecast.version.area.contains(*places)).sum())
     n = N_SAMPLES * len(range(0, 168, 168 // n_hours))
     return (

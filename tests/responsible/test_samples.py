@@ -10,14 +10,11 @@ from sqlalchemy import text
 
 from app.domain.errors import PermissionRefused
 from app.main import create_app
-from app.services.forecast import ForecastService, Selector
-from app.services.forecast_samples import draw_samples
 from app.services.jobs import run_now
 from app.services.memorisation import memorisation_report, refuse_betraying_samples
 from app.services.train import TrainingRequest
 from app.services.training_data import load_training_data
 from app.storage import registry
-from app.storage.incident_places import place_codes, taken_places
 from app.storage.regions import get_region
 from models.base import FitContext
 from models.catalog import create_model
@@ -35,7 +32,6 @@ def trained(engine, settings, town):
 
 
 def test_ten_thousand_samples_hit_no_incident(engine, settings, town, trained):
-    service = ForecastService(engine, settings)
     with TestClient(create_app(settings, engine)) as client:
         reply = client.get(
             f"/v1/regions/{town}/forecasts/samples", params={"window": 20, "n": 10_000, "seed": 4}
@@ -52,16 +48,28 @@ def test_ten_thousand_samples_hit_no_incident(engine, settings, town, trained):
                 text("SELECT longitude, latitude FROM incidents WHERE region_key = :k"), {"k": key}
             ).all()
         )
-        taken = taken_places(connection, key)
-    printed = {tuple(p) for p in np.round(places, 6).tolist()}
-    assert not printed & {tuple(p) for p in found.tolist()}
-    assert set(np.unique(place_codes(*places.T))) == set(taken)
-    forecast = service.forecast(town, Selector(window=20))
-    # a place that is taken is not drawn, however often it comes up
-    longitude, latitude = draw_samples(forecast, 500, 7, np.empty(0, np.int64))
-    forbidden = np.sort(place_codes(longitude, latitude))
-    again = draw_samples(forecast, 500, 7, forbidden)
-    assert not np.isin(place_codes(*again), forbidden).any()
+    assert not {tuple(p) for p in places.tolist()} & {tuple(p) for p in found.tolist()}
+    # half-way between two places of six decimals, wherever incidents are
+    digits = np.round(found * 1e7).astype(np.int64) % 10
+    assert set(np.unique(digits).tolist()) == {5}
+
+
+def test_samples_do_not_go_round_the_incidents(engine, settings, town, trained):
+    """Who fills a small box would see where no sample ever lies: it must not depend on incidents."""
+    ask = {"window": 20, "n": 500, "seed": 4}
+    with TestClient(create_app(settings, engine)) as client:
+        path = f"/v1/regions/{town}/forecasts/samples"
+        before = client.get(path, params=ask).json()["features"]
+        places = [f["geometry"]["coordinates"] for f in before[:50]]
+        rows = [{"occurred_at": "2024-01-05T12:00", "category": "theft"} for _ in places]
+        for row, (longitude, latitude) in zip(rows, places, strict=True):
+            row.update(longitude=round(longitude, 6), latitude=round(latitude, 6))
+        assert client.post(f"/v1/regions/{town}/incidents", json=rows).json()["accepted"] == 50
+    with TestClient(create_app(settings, engine)) as client:
+        assert client.get(path, params=ask).json()["features"] == before
+        tiny = [*places[0], *(v + 2e-6 for v in places[0])]
+        refused = client.get(path, params={**ask, "n": 10_000, "bbox": ",".join(map(str, tiny))})
+        assert refused.status_code == 422
 
 
 def test_the_version_tells_its_memorisation_test(engine, town, trained):
