@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RIVALS := $(VENV)/.rivals-installed
+FUZZER := $(VENV)/.fuzzer-installed
 DEMO_ARGS ?=
 PART ?=
 TEST_ARGS ?=
@@ -51,8 +52,13 @@ $(RIVALS): $(STAMP) requirements-bench.lock
 	  echo "nflows and normflows are not to be had: their columns stay empty"
 	@touch $(RIVALS)
 
-drills: $(STAMP)
+drills: $(STAMP) $(FUZZER)
 	$(BIN)/python -m benchmarks.drills
+
+$(FUZZER): $(STAMP) requirements-fuzz.lock
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-fuzz.lock || \
+	  echo "atheris is not to be had: the parsers are fuzzed by mutation only"
+	@touch $(FUZZER)
 
 rehearse: $(STAMP)
 	$(BIN)/python -m benchmarks.rehearsal

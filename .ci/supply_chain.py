@@ -1,7 +1,8 @@
-"""Licences of what is installed, a CycloneDX list of it, and no way to run code out of data.
+"""Licences of what is shipped and installed, a CycloneDX list, no way to run code out of data.
 
 Reads the environment alone: works offline. Fails on a licence that is unknown or that `ALLOWED` does
-not name, and on calls in our tree that turn bytes into running code.
+not name, on a list that is no valid CycloneDX, on a `docs/licences.md` that is not what the lock file
+ships (`--write` makes it anew), and on calls in our tree that turn bytes into running code.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ import ast
 import json
 import re
 import sys
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PERMISSIVE = re.compile(
@@ -35,6 +40,8 @@ CODE_FROM_DATA = {
     ("pandas", "read_pickle"), ("pd", "read_pickle"), ("shelve", "open"),
     ("", "eval"), ("", "exec"),
 }  # fmt: skip
+VENDORED = {"maplibre-gl": "BSD-3-Clause", "swagger-ui": "Apache-2.0"}
+_EXTRAS: dict[str, set[str]] = {}
 OURS = ("app", "models", "migrations", "benchmarks")
 
 
@@ -66,7 +73,53 @@ def installed() -> dict[str, tuple[str, str]]:
     return dict(sorted(found.items()))
 
 
-def write_bom(packages: dict[str, tuple[str, str]], path: Path) -> None:
+def shipped(root: str = "hotslot") -> set[str]:
+    """Names of what an installation without extras brings, found from package to package."""
+    found: set[str] = set()
+    todo = [root]
+    while todo:
+        name = todo.pop()
+        for line in distribution(name).requires or []:
+            wanted = Requirement(line)
+            extras = ["", *(_EXTRAS.get(name, ()))]
+            if wanted.marker and not any(wanted.marker.evaluate({"extra": e}) for e in extras):
+                continue
+            needed = wanted.name.lower().replace("_", "-")
+            _EXTRAS.setdefault(needed, set()).update(wanted.extras)
+            if needed not in found:
+                found.add(needed)
+                todo.append(needed)
+    return found
+
+
+def licence_page(packages: dict[str, tuple[str, str]], names: set[str]) -> str:
+    """docs/licences.md: what is shipped, by name; versions stand in the lock file."""
+    rows = [f"| {name} | {packages[name][1]} |" for name in sorted(names) if name in packages]
+    vendored = [f"| {name} (in `app/web/vendor`) | {told} |" for name, told in VENDORED.items()]
+    return "\n".join(
+        [
+            "# Licences of what is shipped",
+            "",
+            "hotslot itself is MIT. An installation without extras brings these packages, under the",
+            "licences that they tell of themselves; `requirements.lock` has their versions. Made by",
+            "`.ci/supply_chain.py --write`; `make check` fails when it is stale.",
+            "",
+            "| package | licence |",
+            "|---|---|",
+            *rows,
+            *vendored,
+            "",
+        ]
+    )
+
+
+def bom_faults(text: str) -> list[str]:
+    """What CycloneDX 1.6's own schema finds wrong."""
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    return [] if error is None else [f"build/sbom.cdx.json is no CycloneDX 1.6: {error}"]
+
+
+def write_bom(packages: dict[str, tuple[str, str]], path: Path) -> str:
     """A CycloneDX 1.6 list of the environment; equal environments give equal files."""
     components = [
         {
@@ -86,7 +139,9 @@ def write_bom(packages: dict[str, tuple[str, str]], path: Path) -> None:
         "components": components,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(bom, indent=1) + "\n")
+    text = json.dumps(bom, indent=1) + "\n"
+    path.write_text(text)
+    return text
 
 
 def code_from_data(path: Path) -> list[str]:
@@ -119,7 +174,17 @@ def main() -> int:
     for folder in OURS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             faults += [f"{place}: data must not become code" for place in code_from_data(path)]
-    write_bom(packages, ROOT / "build" / "sbom.cdx.json")
+    faults += bom_faults(write_bom(packages, ROOT / "build" / "sbom.cdx.json"))
+    # CUDA's libraries come with another build of torch: the page is of what requirements.lock pins.
+    locked = re.findall(
+        r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE
+    )
+    page = licence_page(packages, shipped() & set(locked))
+    path = ROOT / "docs" / "licences.md"
+    if "--write" in sys.argv:
+        path.write_text(page, encoding="utf-8")
+    elif not path.exists() or path.read_text(encoding="utf-8") != page:
+        faults.append("docs/licences.md is stale: run .ci/supply_chain.py --write")
     for fault in faults:
         print(fault, file=sys.stderr)
     print(f"supply chain: {len(packages)} packages, {len(faults)} faults, build/sbom.cdx.json")

@@ -16,6 +16,7 @@ PARTS = (
     "flows-cuda",
     "forecast-quality",
     "category-quality",
+    "patrol-categories",
     "generality",
     "ingest",
     "reads",

@@ -43,6 +43,16 @@ class NewTrainingRun(BaseModel):
     validate_first: Annotated[bool, Field(alias="validate")] = True
 
 
+def told(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores as the API shows them: without those of single days, which tell single incidents."""
+    return {name: value for name, value in scores.items() if name != "place_reference"}
+
+
+def _told_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    scores = metrics.get("scores")
+    return {**metrics, **({"scores": told(scores)} if scores else {})}
+
+
 def run_json(run: Run) -> dict[str, Any]:
     """A run as the API shows it."""
     return {
@@ -51,7 +61,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "progress": run.progress,
         "message": run.message,
         "model_version": run.model_version,
-        "metrics": run.metrics,
+        "metrics": _told_metrics(run.metrics),
         "request": run.request,
         "created_at": run.created_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
@@ -142,7 +152,7 @@ def version_json(
         "categories": record.categories,
         "settings": record.settings,
         "provenance": record.provenance,
-        "scores": record.scores,
+        "scores": told(record.scores),
         "report": record.report,
         "artifact_sha256": record.artifact_sha256,
     }

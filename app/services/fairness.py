@@ -152,8 +152,23 @@ def _per_head(
         shown["flagged_km2_hours_per_week"] = hours
         shown["flagged_km2_hours_per_1000"] = 1000 * hours / people if people else None
         shown["incidents_per_1000"] = 1000 * row["incidents"] / people if people else None
-        found.append(_hidden(shown) if row["incidents"] < minimum else shown)
-    return found
+        found.append(shown)
+    hidden = _too_small([row["incidents"] for row in rows], minimum)
+    return [_hidden(row) if i in hidden else row for i, row in enumerate(found)]
+
+
+def _too_small(counts: Sequence[int], minimum: int) -> set[int]:
+    """Places of the counts to hide: those below the minimum, and more while the rest tells them.
+
+    The counts sum to a total that is told: a single hidden one, or several that are few together,
+    could be worked out from the others.
+    """
+    hidden = {i for i, count in enumerate(counts) if count < minimum}
+    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
+        if not hidden or (len(hidden) > 1 and sum(counts[j] for j in hidden) >= minimum):
+            break
+        hidden.add(i)
+    return hidden
 
 
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -26,6 +26,10 @@ from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, 
 
 SHADOW_DAYS = 90
 N_CHALLENGERS = 3
+MIN_TOLD = 20
+"""Incidents; the log density of a single one tells its cell and hour, since no two cells have the same."""
+TOLD_DECIMALS = 3
+"""Of means: so that one more incident does not tell its own log density by the difference."""
 
 
 def shadowed(connection: Connection, region_key: int) -> list[registry.VersionRecord]:
@@ -150,19 +154,25 @@ def _summary(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any
     return {
         "n": n,
         "days": len(days),
-        "log_score": total / n if n else None,
-        "expected_log_score": expected / n if n else None,
-        "difference_to_champion": _difference(difference) if common else None,
+        "log_score": _told(total / n) if n >= MIN_TOLD else None,
+        "expected_log_score": _told(expected / n) if n >= MIN_TOLD else None,
+        "difference_to_champion": (
+            _difference(difference) if common and difference.n.sum() >= MIN_TOLD else None
+        ),
     }
+
+
+def _told(mean: float) -> float:
+    return round(float(mean), TOLD_DECIMALS)
 
 
 def _difference(difference: DaySums) -> dict[str, Any]:
     lo, hi = interval_of(difference)
     bounded = len(difference.n) > 1
     return {
-        "mean": difference.mean,
-        "lo": lo if bounded else None,
-        "hi": hi if bounded else None,
+        "mean": _told(difference.mean),
+        "lo": _told(lo) if bounded else None,
+        "hi": _told(hi) if bounded else None,
         "n": int(difference.n.sum()),
         "days": len(difference.n),
     }

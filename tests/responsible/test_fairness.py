@@ -11,6 +11,7 @@ from app.domain.neighbourhoods import divide
 from app.domain.study_area import to_degrees
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.main import create_app
+from app.services.fairness import _hidden, _too_small
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
@@ -148,13 +149,38 @@ def test_small_numbers_are_hidden_on_demand(client):
     outcomes = client.get("/v1/regions/town/forecasts/outcomes").json()
     assert outcomes["hidden_cells"] > 0
     assert all(f["properties"]["incidents"] >= 3 for f in outcomes["features"])
-    client.put(path, json={"minimum_count": 1000})
-    report = client.get("/v1/regions/town/fairness-report").json()["neighbourhoods"]
-    small = [r for r in report if r.get("hidden")]
-    assert all(r["incident_share"] is None and r["incidents"] is None for r in small)
+    row = {
+        "name": "left",
+        "incidents": 2,
+        "incident_share": 0.1,
+        "ratio": 2.0,
+        "flagged_share": 0.2,
+    }
+    told = {"name": "left", "flagged_share": 0.2, "hidden": True}
+    assert {k: v for k, v in _hidden(row).items() if v is not None} == told
     client.put(path, json={})
     for wrong in ({"discovered_weight": 2}, {"minimum_count": -1}, {"patrol_categories": "x"}):
         assert client.put(path, json=wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("counts", "minimum", "hidden"),
+    [
+        ([9, 8, 7], 0, set()),
+        ([9, 8, 7], 5, set()),
+        ([9, 8, 2], 5, {1, 2}),  # one alone is the total less the others
+        ([9, 1, 2], 5, {0, 1, 2}),  # two that are three together are too few still
+        ([9, 3, 4], 5, {1, 2}),
+        ([3], 5, {0}),
+    ],
+)
+def test_what_is_hidden_cannot_be_worked_out_from_the_rest(counts, minimum, hidden):
+    assert _too_small(counts, minimum) == hidden
+
+
+def test_scores_of_single_days_stay_inside(client):
+    for path in ("models", "training-runs"):
+        assert "place_reference" not in client.get(f"/v1/regions/town/{path}").text
 
 
 def test_the_card_tells_all_that_it_must(client):
