@@ -35,14 +35,19 @@ _REDRAWS = """
 async (hours) => {
   const replied = () => performance.getEntriesByType("resource")
     .filter((e) => e.name.includes("/forecasts/density")).at(-1);
+  const drawn = () => performance.getEntriesByName("hotslot-colours-drawn").at(-1)?.startTime ?? 0;
+  const gl = document.querySelector("#map canvas").getContext("webgl2");
   const waits = [];
   for (let i = 0; i < hours; i++) {
     const before = document.querySelector("#when").textContent;
     const asked = replied();
     document.querySelector("#later").click();
-    while (document.querySelector("#when").textContent === before || replied() === asked) {
+    while (document.querySelector("#when").textContent === before || replied() === asked
+        || drawn() < replied().responseEnd) {
       await new Promise(requestAnimationFrame);
     }
+    // Waits for all that the graphics process was given; then for the frame that shows it.
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     await new Promise(requestAnimationFrame);
     waits.push(performance.now() - replied().responseEnd);
   }

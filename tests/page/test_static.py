@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import brotli
 import pytest
 from fastapi import FastAPI
@@ -46,3 +48,11 @@ def test_modules_stay_short():
         file.name: len(file.read_text().splitlines()) for file in (static.WEB / "js").iterdir()
     }
     assert {name: n for name, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_modules_are_asked_for_at_once():
+    """A module that is found only when another is read costs a round trip of the first view."""
+    page = (static.WEB / "index.html").read_text()
+    told = set(re.findall(r'href="/static/js/([^"]+)"', page))
+    later = {"main.js", "plain-map.js"}
+    assert told == {file.name for file in (static.WEB / "js").iterdir()} - later

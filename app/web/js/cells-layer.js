@@ -3,6 +3,10 @@
  * for ten thousand cells, where a GeoJSON source would be cut into tiles anew).
  */
 import { MercatorCoordinate } from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { blendOver, programOf, shifted } from "./gl.js";
+
+/** Name of the performance mark of the frame that last drew new colours. */
+const DRAWN = "hotslot-colours-drawn";
 
 const VERTEX = `#version 300 es
 uniform mat4 u_matrix;
@@ -71,16 +75,7 @@ export class CellsLayer {
   onAdd(map, gl) {
     this.#map = map;
     this.#gl = gl;
-    const program = /** @type {WebGLProgram} */ (gl.createProgram());
-    for (const [kind, source] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]])) {
-      const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) ?? "link");
-    this.#program = program;
+    this.#program = programOf(gl, VERTEX, FRAGMENT);
     this.#buffers = { places: gl.createBuffer(), colours: gl.createBuffer(), array: gl.createVertexArray() };
     this.#dirty = { places: this.#places.length > 0, colours: this.#places.length > 0 };
   }
@@ -100,8 +95,7 @@ export class CellsLayer {
     gl.useProgram(this.#program);
     const matrix = shifted(options.defaultProjectionData.mainMatrix, this.#origin);
     gl.uniformMatrix4fv(gl.getUniformLocation(this.#program, "u_matrix"), false, matrix);
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    blendOver(gl);
     gl.drawArrays(gl.TRIANGLES, 0, this.#places.length / 2);
     gl.bindVertexArray(null);
   }
@@ -116,6 +110,8 @@ export class CellsLayer {
       gl.vertexAttribPointer(at, 2, gl.FLOAT, false, 0, 0);
     }
     if (this.#dirty.places || this.#dirty.colours) {
+      performance.clearMarks(DRAWN);
+      performance.mark(DRAWN);
       gl.bindBuffer(gl.ARRAY_BUFFER, this.#buffers.colours);
       gl.bufferData(gl.ARRAY_BUFFER, this.#colours, gl.DYNAMIC_DRAW);
       const at = gl.getAttribLocation(this.#program, "a_colour");
@@ -124,14 +120,4 @@ export class CellsLayer {
     }
     this.#dirty = { places: false, colours: false };
   }
-}
-
-/**
- * matrix x translation, in double precision: near the origin float32 then resolves centimetres.
- * @param {ArrayLike<number>} matrix column-major @param {number[]} origin
- */
-function shifted(matrix, [x, y]) {
-  const result = Float64Array.from(matrix);
-  for (let row = 0; row < 4; row++) result[12 + row] += matrix[row] * x + matrix[4 + row] * y;
-  return Float32Array.from(result);
 }

@@ -3,16 +3,14 @@ import { drawAccess, may, missing, openAccess } from "./access.js";
 import { forecastPath, getJson } from "./api.js";
 import { openControls, playing, syncControls } from "./controls.js";
 import { byId } from "./dom.js";
-import { drawCard, drawHead, drawLegend, drawNotice, drawShares, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
+import { drawCard, drawHead, drawLegend, drawNotice, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
-import { ForecastMap, hasWebgl } from "./map.js";
 import { scaleOf } from "./measures.js";
 import { setNeighbourhoods } from "./places.js";
-import { PlainMap } from "./plain-map.js";
 import { drawRun, knownRegion } from "./run.js";
 import { tell } from "./runs.js";
-import { trackRecord } from "./scores.js";
-import { drawStrip, markStrip, openStrip } from "./strip.js";
+import { forget, showShares, showWeek, tellAnew } from "./shares.js";
+import { markStrip, openStrip } from "./strip.js";
 import { drawTake, fillBriefing, refreshPermalink, selectors } from "./take.js";
 import { inZone, plusHours, weekStart, dayText } from "./time.js";
 import { drawTrust } from "./trust.js";
@@ -29,16 +27,29 @@ const SHARES_DELAY_MS = 120;
 /** @type {any} */ let outcomes = null;
 /** @type {number[]} */ let ranked = [];
 /** @type {Map<number, number>} */ let rankOf = new Map();
-/** @type {Map<string, any>} model version -> what it caught in past weeks */ const past = new Map();
-let seriesKey = "";
 let opening = "";
 let asked = 0;
 let sharesTimer = 0;
 
-const map = new (hasWebgl() ? ForecastMap : PlainMap)(pointAt, (row) => chooseCell(row < 0 ? null : shown.cells.id[row]), (place) => {
-  view.place = place;
-  remember();
-});
+/** @type {any} */ let map;
+/** The map's library is the largest part of the page: what it will show is asked for meanwhile. */
+const opened = openMap();
+
+async function openMap() {
+  const Kind = hasWebgl() ? (await import("./map.js")).ForecastMap : (await import("./plain-map.js")).PlainMap;
+  const made = new Kind(pointAt, (/** @type {number} */ row) => chooseCell(row < 0 ? null : shown.cells.id[row]), (/** @type {string} */ place) => {
+    view.place = place;
+    remember();
+  });
+  await made.open();
+  map = made;
+}
+
+function hasWebgl() {
+  const context = document.createElement("canvas").getContext("webgl2");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return context !== null;
+}
 
 function remember() {
   writeAddress();
@@ -80,6 +91,7 @@ async function showForecast() {
     const [reply] = await Promise.all([
       getJson(forecastPath(view.region, "density", selectors())),
       view.measure === "difference" ? loadUsual() : null,
+      opened,
     ]);
     if (mine !== asked) return undefined;
     shown = reply;
@@ -89,7 +101,7 @@ async function showForecast() {
     drawHead(shown);
     drawNotice(shown, opening);
     redraw();
-    await Promise.all([showWeek(), drawPane()]);
+    await Promise.all([showWeek(known), drawPane()]);
   } catch (error) {
     if (mine === asked) tell(error);
   }
@@ -123,27 +135,7 @@ function drawTop() {
   map.outline(flagged(shown, ranked), hotspotColour());
   drawLegend(scale);
   clearTimeout(sharesTimer);
-  sharesTimer = setTimeout(async () => {
-    try {
-      const head = await getJson(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, dissolve: true }));
-      if (head.top !== view.top) return;
-      if (!past.has(head.model_version)) past.set(head.model_version, await trackRecord(known.region, version()));
-      drawShares(head, past.get(head.model_version), known.region.timezone);
-      document.body.dataset.shares = `${view.at} ${view.top}`;
-    } catch (error) {
-      tell(error);
-    }
-  }, SHARES_DELAY_MS);
-}
-
-async function showWeek() {
-  const monday = weekStart(view.at);
-  const key = [view.region, monday, view.category, view.model, known.champion, currentLanguage()].join();
-  if (key === seriesKey) return;
-  const path = forecastPath(view.region, "series", { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model });
-  const series = await getJson(path);
-  seriesKey = key;
-  drawStrip(series);
+  sharesTimer = setTimeout(() => showShares(known), SHARES_DELAY_MS);
 }
 
 async function showOutcomes(/** @type {boolean} */ wanted) {
@@ -171,9 +163,9 @@ async function drawPane() {
 
 /** A new backtest is a new track record. */
 async function tested() {
-  past.clear();
+  forget();
   drawTop();
-  await drawPane();
+  await Promise.all([showWeek(known), drawPane()]);
 }
 
 async function brief() {
@@ -207,19 +199,23 @@ async function showRegion(anew) {
   }
   known = await knownRegion(view.region);
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
-  seriesKey = "";
-  past.clear();
+  forget();
   usual = null;
   outcomes = null;
   setNeighbourhoods(known.region.neighbourhoods);
-  map.showRegion(known.region, view.place);
+  // Before anything that waits for the map draws on it.
+  const shownRegion = opened.then(() => map.showRegion(known.region, view.place));
   const option = (/** @type {string} */ value, /** @type {string} */ text) => new Option(text, value);
   byId("category").replaceChildren(option("", t("allCategories")), ...Object.keys(known.region.categories).map((c) => option(c, c)));
   byId("model").replaceChildren(option("", serving()), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
   if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
   if (!(view.category in known.region.categories)) view.category = "";
   openingHour();
-  return showForecast();
+  if (known.champion) {
+    showShares(known);
+    showWeek(known);
+  }
+  await Promise.all([showForecast(), shownRegion]);
 }
 
 /** Name of the choice that follows whatever version serves. */
@@ -243,7 +239,7 @@ async function speak(/** @type {string} */ language) {
   setLanguage(language);
   document.title = "hotslot";
   drawAccess();
-  seriesKey = "";
+  tellAnew();
   opening = "";
   byId("category").options[0]?.replaceChildren(t("allCategories"));
   byId("model").options[0]?.replaceChildren(serving());
@@ -272,8 +268,8 @@ async function start() {
   });
   openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
   try {
-    const [known_] = await Promise.all([openAccess(load), map.open()]);
-    if (known_) await load();
+    if (await openAccess(load)) await load();
+    await opened;
   } catch (error) {
     tell(error);
   }

@@ -3,19 +3,15 @@ import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
 import { Lattice } from "./lattice.js";
+import { LinesLayer } from "./lines-layer.js";
 import { COLOURS, middles } from "./marks.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
+const CHOSEN_PX = 3.5;
 const LINES = { "line-join": "round", "line-cap": "round" };
 
-export function hasWebgl() {
-  const context = document.createElement("canvas").getContext("webgl2");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return context !== null;
-}
-
 function style() {
-  const sources = ["boundary", "neighbourhoods", "hotspots", "chosen", "outcomes"];
+  const sources = ["boundary", "neighbourhoods", "outcomes"];
   const line = (/** @type {string} */ id, /** @type {string} */ colour, /** @type {any} */ width) => ({
     id, type: "line", source: id, layout: LINES, paint: { "line-color": colour, "line-width": width },
   });
@@ -31,16 +27,19 @@ function style() {
       { id: "background", type: "background", paint: { "background-color": "#e7ebee" } },
       line("neighbourhoods", COLOURS.part, ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6]),
       line("boundary", COLOURS.ink, 1.4),
-      line("hotspots", COLOURS.hotspot, ["interpolate", ["linear"], ["zoom"], 9, 0.8, 13, 2.2]),
       { id: "outcomes", type: "circle", source: "outcomes", paint: circle },
-      line("chosen", COLOURS.chosen, 3.5),
     ],
   };
 }
 
+/** Hotspots' outlines grow with the zoom. @param {number} zoom @returns {number} CSS pixels */
+const hotspotWidth = (zoom) => 0.9 + 1.5 * Math.min(Math.max((zoom - 9) / 4, 0), 1);
+
 export class ForecastMap {
   /** @type {Lattice | undefined} */ lattice;
   #layer = new CellsLayer();
+  #hotspots = new LinesLayer("hotspots", COLOURS.hotspot, hotspotWidth);
+  #chosen = new LinesLayer("chosen", COLOURS.chosen, () => CHOSEN_PX);
   /** @type {any} */ #map;
   /** @type {any} */ #home;
 
@@ -61,6 +60,8 @@ export class ForecastMap {
     map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
     await map.once("load");
     map.addLayer(this.#layer, "neighbourhoods");
+    map.addLayer(this.#hotspots, "outcomes");
+    map.addLayer(this.#chosen);
     const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
     map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
     map.on("mouseout", () => this.handlers.onPoint(-1));
@@ -81,7 +82,8 @@ export class ForecastMap {
     this.lattice = undefined;
     this.#set("boundary", region.boundary ?? EMPTY);
     this.#set("neighbourhoods", region.neighbourhoods ?? EMPTY);
-    for (const id of ["hotspots", "chosen", "outcomes"]) this.#set(id, EMPTY);
+    this.#set("outcomes", EMPTY);
+    for (const layer of [this.#hotspots, this.#chosen]) layer.setLines([]);
     this.#layer.clear();
     this.#home = region.boundary ? boundsOf(region.boundary) : undefined;
     if (place) {
@@ -110,15 +112,15 @@ export class ForecastMap {
   /** @param {number[]} ids @param {string} colour */
   outline(ids, colour) {
     if (!this.lattice) return;
-    this.#set("hotspots", this.lattice.outline(ids));
-    this.#map.setPaintProperty("hotspots", "line-color", colour);
+    this.#hotspots.setColour(colour);
+    this.#hotspots.setLines(this.lattice.outline(ids).coordinates);
   }
 
   /** @param {number | null} id */
   choose(id) {
     if (!this.lattice) return;
     const known = id !== null && this.lattice.rowOfId.has(id);
-    this.#set("chosen", known ? { type: "LineString", coordinates: this.lattice.ring(/** @type {number} */ (id)) } : EMPTY);
+    this.#chosen.setLines(known ? [this.lattice.ring(/** @type {number} */ (id))] : []);
   }
 
   /** @param {any | null} collection cells with hits and misses, as polygons */

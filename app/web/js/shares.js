@@ -1,0 +1,64 @@
+/** What stands beside the map: what the hotspots catch, and the week; each asked for once. */
+import { forecastPath, getJson } from "./api.js";
+import { drawShares } from "./forecast.js";
+import { currentLanguage } from "./i18n.js";
+import { tell } from "./runs.js";
+import { trackRecord } from "./scores.js";
+import { drawStrip } from "./strip.js";
+import { selectors } from "./take.js";
+import { plusHours, weekStart } from "./time.js";
+import { view } from "./view.js";
+
+/** @type {Map<any, Promise<any>>} version -> what it caught in past weeks */ const past = new Map();
+let seriesKey = "";
+let sharesKey = "";
+
+/** What the hotspots cover and catch, and what such hotspots caught before. */
+export async function showShares(/** @type {any} */ known) {
+  const path = forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, dissolve: true });
+  const key = [path, known.champion, currentLanguage()].join();
+  if (key === sharesKey) return;
+  sharesKey = key;
+  try {
+    const [head, record] = await Promise.all([getJson(path), pastOf(known)]);
+    if (key !== sharesKey) return;
+    drawShares(head, record, known.region.timezone);
+    document.body.dataset.shares = `${view.at} ${view.top}`;
+  } catch (error) {
+    sharesKey = "";
+    tell(error);
+  }
+}
+
+function pastOf(/** @type {any} */ known) {
+  const version = known.models.find((/** @type {any} */ m) => m.version === (view.model || known.champion));
+  if (!past.has(version)) past.set(version, trackRecord(known.region, version));
+  return past.get(version);
+}
+
+/** The week of the chosen hour. */
+export async function showWeek(/** @type {any} */ known) {
+  const monday = weekStart(view.at);
+  const key = [view.region, monday, view.category, view.model, known.champion, currentLanguage()].join();
+  if (key === seriesKey) return;
+  seriesKey = key;
+  const path = forecastPath(view.region, "series", { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model });
+  try {
+    const series = await getJson(path);
+    if (key === seriesKey) drawStrip(series);
+  } catch (error) {
+    seriesKey = "";
+    tell(error);
+  }
+}
+
+/** Have all of it told again, as after a change of language. */
+export function tellAnew() {
+  seriesKey = sharesKey = "";
+}
+
+/** The region, its data or its models are others now. */
+export function forget() {
+  tellAnew();
+  past.clear();
+}
