@@ -12,17 +12,23 @@ ARG TORCH=cpu
 ARG PIP_EXTRA_INDEX_URL=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-COPY requirements.lock requirements-cuda.lock ./
+COPY requirements.lock requirements-image.lock requirements-image-cuda.lock ./
 RUN python -m venv /opt/hotslot \
- && lock=requirements-cuda.lock \
- && if [ "$TORCH" = cpu ] && sed -n '/^torch==/,/[^\\]$/p' requirements.lock > torch.lock \
-      && /opt/hotslot/bin/pip install --no-deps --require-hashes -r torch.lock; then lock=requirements.lock; fi \
+ && lock=requirements-image-cuda.lock \
+ && if [ "$TORCH" = cpu ] && sed -n '/^torch==/,/[^\\]$/p' requirements-image.lock > torch.lock \
+      && /opt/hotslot/bin/pip install --no-deps --require-hashes -r torch.lock; then lock=requirements-image.lock; fi \
  && /opt/hotslot/bin/pip install --require-hashes -r "$lock" -c "$lock"
 COPY pyproject.toml README.md ./
 COPY app app
 COPY models models
 COPY migrations migrations
-RUN /opt/hotslot/bin/pip install --no-deps --no-build-isolation .
+# The wheel is made in an environment of its own: what builds is not in the image.
+RUN python -m venv /opt/build \
+ && for name in hatchling packaging pathspec pluggy trove-classifiers; do \
+      sed -n "/^$name==/,/[^\\\\]\$/p" requirements.lock; done > build.lock \
+ && /opt/build/bin/pip install --require-hashes -r build.lock \
+ && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheels . \
+ && /opt/hotslot/bin/pip install --no-deps /opt/wheels/*.whl
 
 FROM ${BASE}${BASE_DIGEST}
 LABEL org.opencontainers.image.title=hotslot org.opencontainers.image.licenses=MIT

@@ -18,6 +18,7 @@ from models.base import (
     normalised,
 )
 from models.smoothing import inside
+from models.thin import FULL_STRENGTH, spread
 
 INCIDENTS_PER_COMPONENT = 25
 _WINDOWS_PER_BATCH = 12
@@ -53,7 +54,10 @@ class Gmm(DensityModel):
         self.max_points = max_points
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Fit all windows; one with fewer than 10 incidents takes the fit of all incidents."""
+        """Fit all windows; one with fewer than 10 incidents takes the fit of all incidents.
+
+        So few in all that settings cannot be told apart get one component (`models.thin`).
+        """
         known, _ = inside(incidents, cells, context.cutoff_s)
         self.area_km2_ = cells.area_km2
         self.category_density_ = {}
@@ -67,12 +71,15 @@ class Gmm(DensityModel):
         self.fallback_windows_ = [w for w, own in enumerate(by_window) if len(own) < _WINDOW_FLOOR]
         for w in self.fallback_windows_:
             by_window[w] = places[-self.max_points :]
+        thin = len(places) < FULL_STRENGTH
+        self.max_components_ = 1 if thin else self.max_components
         table = np.zeros((N_WINDOWS, len(cells.area_km2)))
         if len(places):
             self._fit_chunks(by_window, table, cells, context)
         inside_share = table.sum(axis=1)
         self.leaked_share_ = float(np.clip(1.0 - inside_share.mean(), 0.0, 1.0))
-        self.probability_ = normalised(table, self.area_km2_)
+        fitted = normalised(table, self.area_km2_)
+        self.probability_ = spread(fitted, len(places), self.area_km2_) if thin else fitted
         return self
 
     def _fit_chunks(
@@ -98,7 +105,7 @@ def _fit_batch(
     """Weights (B, K), means (B, K, 2) and covariances (B, K, 2, 2) in km of B mixtures."""
     longest = max(len(own) for own in groups)
     wanted = [
-        int(np.clip(len(own) // INCIDENTS_PER_COMPONENT, 1, settings.max_components))
+        int(np.clip(len(own) // INCIDENTS_PER_COMPONENT, 1, settings.max_components_))
         for own in groups
     ]
     points = torch.zeros(len(groups), longest, 2)

@@ -20,6 +20,7 @@ from models.base import (
 )
 from models.folds import Fold, best_of_grid, inner_folds, pooled_weights
 from models.smoothing import Sites, Smoother, inside, snap
+from models.thin import spread
 
 BANDWIDTHS_M = (
     5.0,
@@ -92,7 +93,9 @@ class PooledKde(DensityModel):
         count = sites.count()
         self.leaked_share_ = smoother.leaked_share(count, self.bandwidth_m_)
         self.area_km2_ = cells.area_km2
-        self.probability_ = normalised(smoother.smooth(count, self.bandwidth_m_), self.area_km2_)[
+        smoothed = normalised(smoother.smooth(count, self.bandwidth_m_), self.area_km2_)
+        judged = bool(folds) or self.bandwidth_m is not None
+        self.probability_ = (smoothed if judged else spread(smoothed, len(known), self.area_km2_))[
             None, :
         ]
         self.category_density_ = {}
@@ -159,7 +162,8 @@ class MultiKde(DensityModel):
             )
         )
         self.area_km2_ = cells.area_km2
-        self.probability_ = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)[None, :]
+        mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
+        self.probability_ = (mixed if folds else spread(mixed, len(known), self.area_km2_))[None, :]
         self.category_density_ = {}
         return self
 
@@ -214,7 +218,8 @@ class WindowKde(DensityModel):
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.factor_m_ = self._choose(known, smoother, folds, context)
         self.area_km2_ = cells.area_km2
-        self.probability_ = self._tables(known, smoother, slice(None), self.factor_m_)
+        tables = self._tables(known, smoother, slice(None), self.factor_m_)
+        self.probability_ = tables if folds else spread(tables, len(known), self.area_km2_)
         self.leaked_share_ = self._leaked_share(known, smoother)
         self.category_density_ = {}
         return self

@@ -20,6 +20,7 @@ from models.base import (
 from models.folds import Fold, inner_folds, pooled_weights
 from models.kde import rule_of_thumb_m
 from models.smoothing import Sites, Smoother, inside, snap
+from models.thin import spread
 
 BANDWIDTHS_M = (1.0, 30.0, 60.0, 100.0, 300.0, 900.0)
 HALF_LIVES_DAYS = (10_000.0, 1500.0, 600.0, 250.0, 100.0, 40.0)
@@ -58,7 +59,8 @@ class RecentKde(DensityModel):
         self.area_km2_ = cells.area_km2
         fitted = self._components(known, sites, Smoother(sites, cells), folds, context)
         self.weights_ = self._weigh(fitted, known, sites, folds)
-        self.probability_ = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)[None, :]
+        mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
+        self.probability_ = (mixed if folds else spread(mixed, len(known), self.area_km2_))[None, :]
         self.category_density_ = {}
         return self
 

@@ -20,11 +20,11 @@ from app.storage import registry
 from app.storage.incidents import IncidentColumns, read_columns
 from app.storage.regions import Region, categories_of, get_region
 from app.storage.stored_grids import load_grid
-from models.base import N_WINDOWS, FloatArray
+from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.flagged import FLAGGED_PERCENT, flagged_cells, overlap
 
-LOOK_BACK_DAYS = 365
+LOOK_BACK = timedelta(days=365)
 HOURS_PER_WEEK = 168
 
 
@@ -49,17 +49,7 @@ def fairness_report(
         NotReady: nothing is trained yet.
         InvalidInput: an unknown neighbourhood, or a rate outside (0, 1].
     """
-    with engine.begin() as connection:
-        region = get_region(connection, region_id)
-        version = registry.get_version(connection, region.key, selector)
-        grid, _ = load_grid(connection, version.grid_sha256)
-        tables = registry.read_probabilities(
-            connection, region.key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
-        )
-        known = set(categories_of(connection, region.key).values())
-        learnt = sorted(known & set(version.categories))
-        since = version.cutoff - timedelta(days=LOOK_BACK_DAYS)
-        columns = read_columns(connection, region, since, version.cutoff, learnt)
+    region, version, grid, tables, columns = _evidence(engine, region_id, selector)
     model = StoredModel(tables.astype(np.float64), grid.area_km2)
     flagged = flagged_cells(model)
     parts = divide(grid, region.neighbourhoods)
@@ -70,7 +60,7 @@ def fairness_report(
         "model": version.model,
         "model_version": version.version,
         "trained_until": version.cutoff.isoformat(),
-        "incidents_since": since.isoformat(),
+        "incidents_since": (version.cutoff - LOOK_BACK).isoformat(),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "flagged_percent": FLAGGED_PERCENT,
         "named_parts": region.neighbourhoods is not None,
@@ -81,6 +71,25 @@ def fairness_report(
         "excluded_categories": version.report.get("data", {}).get("excluded_categories", []),
         "under_reporting": _under_reporting(model, parts, flagged, grid, reporting),
     }
+
+
+def _evidence(
+    engine: Engine, region_id: str, selector: str | None
+) -> tuple[Region, registry.VersionRecord, Grid, Float32Array, IncidentColumns]:
+    """What a report stands on, as of one moment: (W, N) probabilities, and the year's incidents."""
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        version = registry.get_version(connection, region.key, selector)
+        grid, _ = load_grid(connection, version.grid_sha256)
+        tables = registry.read_probabilities(
+            connection, region.key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
+        )
+        known = set(categories_of(connection, region.key).values())
+        learnt = sorted(known & set(version.categories))
+        columns = read_columns(
+            connection, region, version.cutoff - LOOK_BACK, version.cutoff, learnt
+        )
+    return region, version, grid, tables, columns
 
 
 def parse_rates(texts: Sequence[str]) -> dict[str, float]:

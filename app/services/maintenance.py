@@ -12,6 +12,7 @@ from app.config import Settings
 from app.domain.access import UPKEEP_ACTOR, acting_as
 from app.domain.errors import HotslotError
 from app.services.monitor import monitor_region
+from app.services.recovery import end_abandoned_runs
 from app.services.register import TRAIN_LOCK
 from app.storage import audit, retention
 from app.storage.database import long_statements, transaction_lock
@@ -58,6 +59,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
             _log.error(
                 "region not looked after", extra={"region": region.id, "reason": error.message}
             )
+    end_abandoned_runs(engine)
     with engine.begin() as connection:
         long_statements(connection)
         artifacts, grids = retention.collect(connection)

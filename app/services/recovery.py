@@ -1,4 +1,4 @@
-"""Runs whose worker vanished: another attempt, and an end to attempts."""
+"""Runs whose worker or terminal vanished: another attempt, and an end to attempts."""
 
 from __future__ import annotations
 
@@ -28,6 +28,32 @@ _LOST_OF = {
     TRAIN_TASK: text(_LOST.format(table="training_runs")),
     BACKTEST_TASK: text(_LOST.format(table="backtests")),
 }
+
+
+# `hotslot train` works without a job; a fit of this process beats twice a second, its longest step in
+# between (a million rows read or stored) takes minutes.
+_ABANDONED_S = 3600.0
+_ABANDONED = """
+    SELECT id FROM {table}
+    WHERE status = 'running' AND job_id IS NULL
+      AND heartbeat_at < now() - make_interval(secs => :abandoned_s)
+"""
+_ABANDONED_OF = {
+    kind: text(_ABANDONED.format(table=table))
+    for kind, table in (("train", "training_runs"), ("backtest", "backtests"))
+}
+
+
+def end_abandoned_runs(engine: Engine) -> int:
+    """End runs whose own process, which had no job on the queue, is gone; returns how many."""
+    ended = 0
+    for kind, query in _ABANDONED_OF.items():
+        with engine.connect() as connection:
+            found = connection.scalars(query, {"abandoned_s": _ABANDONED_S}).all()
+        for run_id in found:
+            fail_run(engine, kind, run_id, "its process vanished")
+            ended += 1
+    return ended
 
 
 def give_up(engine: Engine, task: str, run_id: str) -> None:

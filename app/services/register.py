@@ -54,7 +54,7 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
     """
     tables = probability_tables(fitted.model)
     content, sha256 = _artifact(fitted, tables)
-    name = f"{fitted.model.name}-{fitted.cutoff:%Y%m%dT%H%M%SZ}-{sha256[:10]}"
+    name = f"{fitted.model.name}-{fitted.cutoff:%Y%m%dT%H%M%SZ}-{sha256[: registry.NAME_DIGITS]}"
     with engine.begin() as connection:
         hold_unnamed(connection)
         transaction_lock(connection, TRAIN_LOCK, run.region_key)

@@ -17,7 +17,7 @@ from app.services.device import choose_device, choose_threads, use_threads
 from app.services.memorisation import memorisation_report
 from app.services.register import Fitted, register
 from app.services.slots import fit_counts
-from app.services.training_data import load_training_data
+from app.services.training_data import TrainingData, load_training_data
 from app.services.training_facts import data_facts
 from app.services.validate import validate_model
 from app.storage import audit
@@ -138,9 +138,22 @@ def execute_training(
     )
     if len(data.incidents) == 0:
         raise NotReady("the region has no incidents inside its study area", code="no_incidents")
+    context = fit_context(settings, data.cutoff_s, request.seed or 0, progress, cancelled)
+    clock.done("read")
+    register(engine, run, _fit(engine, request, data, context, clock))
+
+
+def fit_context(
+    settings: Settings,
+    cutoff_s: int,
+    seed: int,
+    progress: Callable[[float, str], None],
+    cancelled: Callable[[], bool],
+) -> FitContext:
+    """What fits of this process may know and use; its threads are set."""
     context = FitContext(
-        cutoff_s=data.cutoff_s,
-        seed=request.seed or 0,
+        cutoff_s=cutoff_s,
+        seed=seed,
         device=choose_device(settings),
         n_threads=choose_threads(settings),
         precision=settings.training_precision,
@@ -149,7 +162,17 @@ def execute_training(
         cancelled=cancelled,
     )
     use_threads(context.n_threads)
-    clock.done("read")
+    return context
+
+
+def _fit(
+    engine: Engine,
+    request: TrainingRequest,
+    data: TrainingData,
+    context: FitContext,
+    clock: StepClock,
+) -> Fitted:
+    """Validate, fit on everything, look for memorised places, fit the counts."""
     validation = None
     fit_from = 0.05
     if request.validate:
@@ -167,10 +190,7 @@ def execute_training(
     clock.done("counts")
     context.report(0.96, "registering")
     told = {**model.report(), **data_facts(data), "memorisation": memorisation}
-    fitted = Fitted(
-        request.to_json(), data, model, counts, told, validation, context, clock.steps_s
-    )
-    register(engine, run, fitted)
+    return Fitted(request.to_json(), data, model, counts, told, validation, context, clock.steps_s)
 
 
 class StepClock:

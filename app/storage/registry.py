@@ -22,6 +22,8 @@ from app.storage.tables import champions, forecast_grids, incidents, model_versi
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
+NAME_DIGITS = 10
+"""Of its artifact's hash, at the end of a version's name: a version names one artifact for good."""
 RATIO_ROW, FIXED_ROW = 0, 1
 """In place of windows, for a category: its ratio to the city, its part that is fixed at all hours."""
 
@@ -239,6 +241,8 @@ def check_version(connection: Connection, version: VersionRecord) -> None:
     Raises:
         ArtifactCorrupt: one of them is missing or damaged.
     """
+    if not version.version.endswith(version.artifact_sha256[:NAME_DIGITS]):
+        raise ArtifactCorrupt(f"version {version.version} names another artifact than its own")
     check_artifact(connection, version.artifact_sha256)
     grid, _ = load_grid(connection, version.grid_sha256)
     check_rows(connection, version.region_key, version.version, len(grid))

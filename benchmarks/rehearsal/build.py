@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 from benchmarks.rehearsal.box import BASE_PATH, PYTHON_AT, Box
 from benchmarks.rehearsal.dockerfile import Stage
 
-DEPENDENCIES = "pip install --require-hashes"
+DOWNLOAD = re.compile(r"(/opt/\w+)/bin/pip install (?:--no-deps )?--require-hashes [^&;\n]*")
+STAND_IN = r"echo /opt/packages > $(echo \1/lib/python3*/site-packages)/dependencies.pth "
+"""Installed packages in place of the download, which has no network in here."""
 BASE_ENVIRONMENT = {"PATH": BASE_PATH, "LD_LIBRARY_PATH": f"{PYTHON_AT}/lib"}
 BUILD_TIMEOUT_S = 3600.0
 
 
-def build_image(box: Box, context: Path, stages: list[Stage], *, download: bool) -> bool:
+def build_image(box: Box, context: Path, stages: list[Stage]) -> bool:
     """Carry out all stages; true when every step passed."""
     for stage in stages:
         where = f"build: {stage.name or 'image'}"
@@ -22,14 +25,12 @@ def build_image(box: Box, context: Path, stages: list[Stage], *, download: bool)
             # The image has nothing of the build stage but what it copies.
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/src"], check=True)
         for word, rest in stage.steps:
-            if not _step(box, context, stage, where, (word, rest), download):
+            if not _step(box, context, stage, where, (word, rest)):
                 return False
     return True
 
 
-def _step(
-    box: Box, context: Path, stage: Stage, where: str, step: tuple[str, str], download: bool
-) -> bool:
+def _step(box: Box, context: Path, stage: Stage, where: str, step: tuple[str, str]) -> bool:
     word, rest = step
     started = time.perf_counter()
     if word == "WORKDIR":
@@ -41,24 +42,11 @@ def _step(
     if word == "COPY":
         box.copy(context, rest, stage.workdir)
         return box.note(where, f"COPY {rest}", True, started)
-    if DEPENDENCIES in rest and not download:
-        return _stand_in(box, where, rest)
     environment = environment_of(stage) | {"TORCH": "cpu", "HOME": "/root"}
+    command = DOWNLOAD.sub(STAND_IN, rest)
     return box.try_command(
-        where, ["sh", "-c", rest], environment, cwd=stage.workdir, timeout_s=BUILD_TIMEOUT_S
+        where, ["sh", "-c", command], environment, cwd=stage.workdir, timeout_s=BUILD_TIMEOUT_S
     )
-
-
-def _stand_in(box: Box, where: str, rest: str) -> bool:
-    """The environment by the very command; installed packages in place of the download."""
-    make = rest.partition("&&")[0].strip()
-    if not box.try_command(where, ["sh", "-c", make], BASE_ENVIRONMENT):
-        return False
-    started = time.perf_counter()
-    site = next(Path("/opt/hotslot/lib").glob("python3*")) / "site-packages"
-    (site / "dependencies.pth").write_text("/opt/packages\n")
-    what = "dependencies: installed ones stand in for the download"
-    return box.note(where, what, site.is_dir(), started)
 
 
 def environment_of(stage: Stage) -> dict[str, str]:

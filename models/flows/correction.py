@@ -22,6 +22,7 @@ from models.base import (
 from models.flows.lattice import Lattice
 from models.flows.priors import drift_covariance, hour_covariance, leading_features
 from models.flows.tilt import TiltSettings, fit_tilt
+from models.thin import strength
 
 _POSITIVE = 1e-9
 
@@ -172,7 +173,7 @@ class FlowCorrection:
         )
         lattice = Lattice(tables.cells, settings.spread, context.device)
         fields = self._fit(counts, base, features[:-1], lattice, context)
-        ratio = np.exp(fields @ features[-1])
+        ratio = np.exp(strength(tables.n_incidents) * (fields @ features[-1]))
         return np.asarray(ratio / (ratio @ base), np.float64)
 
     def _hours(
@@ -197,7 +198,7 @@ class FlowCorrection:
             for i, days in enumerate(settings.half_lives_days)
         ]
         mean = np.mean(fields, axis=0)[:, :-1]
-        return np.asarray(features @ mean.T, np.float64)
+        return np.asarray(strength(tables.n_incidents) * (features @ mean.T), np.float64)
 
     def _fit(
         self,

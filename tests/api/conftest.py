@@ -52,7 +52,7 @@ def register(engine, data, model, cutoff, tables, *, promote=False):
         store_artifact(connection, content, sha256)
         new = registry.NewVersion(
             region_key=data.region.key,
-            version=f"{model}-{cutoff:%Y%m%d}",
+            version=f"{model}-{cutoff:%Y%m%d}-{sha256[:10]}",
             model=model,
             artifact_sha256=sha256,
             grid_sha256=store_grid(connection, data.grid, data.area.to_geojson()),

@@ -39,7 +39,7 @@ def test_forecasts_are_frames(client, served):
     density = client.density("town", at=AT)
     assert isinstance(density, gpd.GeoDataFrame)
     assert density["probability"].sum() == pytest.approx(1, abs=1e-6)
-    assert density.attrs["model_version"] == "truth-20191225"
+    assert density.attrs["model_version"] == "truth-20191225-44cb9228c0"
     assert len(client.hotspots("town", at=AT, top=5)) == len(density) * 5 // 100
     assert len(client.samples("town", n=7, at=AT, seed=1)) == 7
     assert len(client.series("town", from_="2019-12-30", to="2020-01-06")) == 168

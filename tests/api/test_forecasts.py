@@ -57,7 +57,11 @@ def test_every_reply_says_where_it_comes_from(served):
     for path in (f"density?{AT}", f"hotspots?{AT}", f"samples?{AT}&seed=1", f"series?{AT}"):
         reply = served.client.get(f"{BASE}/{path}")
         body = reply.json()
-        assert body["model_version"] == reply.headers["X-Hotslot-Model-Version"] == "truth-20191225"
+        assert (
+            body["model_version"]
+            == reply.headers["X-Hotslot-Model-Version"]
+            == "truth-20191225-44cb9228c0"
+        )
         assert body["trained_until"] == "2019-12-25T00:00:00+00:00"
         assert body["data_hash"] == served.data.data_hash
         assert {"generated_at", "warnings", "expected_total_lo", "expected_total_hi"} <= set(body)
@@ -157,7 +161,7 @@ def test_bbox_shows_only_cells_that_touch_it(served):
 
 def test_as_of_takes_the_version_that_knew_nothing_later(served):
     body = get(served, "density", at="2019-12-15T20:00", as_of="2019-12-15")
-    assert body["model_version"] == "truth-20191201"
+    assert body["model_version"] == "truth-20191201-1da2385870"
     assert not [w for w in body["warnings"] if w.startswith("in-sample")]
     in_sample = get(served, "density", at="2019-12-15T20:00")
     assert [w for w in in_sample["warnings"] if w.startswith("in-sample")]

@@ -59,7 +59,9 @@ def test_changes_since_last_week_cell_by_cell(served):
     old = hotspots(served, at="2019-12-23T23:00", as_of="2019-12-23", top=5)
     now = hotspots(served, top=5, compare=True)
     changes, before = now["changes"], ids(old)
-    assert changes["against"]["model_version"] == old["model_version"] == "truth-20191201"
+    assert (
+        changes["against"]["model_version"] == old["model_version"] == "truth-20191201-1da2385870"
+    )
     assert changes["entered"] == [one for one in ids(now) if one not in before]
     assert changes["left"] == [one for one in before if one not in ids(now)]
     assert changes["left_rank_before"] == [before.index(one) + 1 for one in changes["left"]]
@@ -88,6 +90,6 @@ def test_no_older_version_is_said_in_words_until_there_is_one(served):
     table = served.tables.mean(axis=0, keepdims=True)
     early = NEW.replace(day=2)
     version = register(served.engine, served.data, "flat", early, {-1: table})
-    changes = hotspots(served, model="flat-20191225", compare=True)["changes"]
+    changes = hotspots(served, model="flat-20191225-b823adf7f3", compare=True)["changes"]
     assert changes["against"]["model_version"] == version
     assert changes["entered"] == changes["left"] == []

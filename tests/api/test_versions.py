@@ -9,7 +9,7 @@ import pytest
 
 BASE = "/v1/regions/town"
 AT = "at=2019-12-31T23:00"
-CHAMPION, OTHER = "truth-20191225", "flat-20191225"
+CHAMPION, OTHER = "truth-20191225-44cb9228c0", "flat-20191225-b823adf7f3"
 N_SWAPS = 40
 PATHS = (
     f"/forecasts/density?{AT}",

@@ -1,5 +1,8 @@
 """Compose file, Dockerfile and manifests agree with each other and with the code."""
 
+import ast
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,32 @@ def test_manifests_have_what_every_object_needs(path):
             pod = document["spec"]["template"]["spec"]
             assert pod["securityContext"]["runAsNonRoot"]
             assert all(c["resources"]["limits"]["memory"] for c in pod["containers"])
+
+
+def pins(name):
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split(" ")[0].split("==") for line in lines if "==" in line.split(" ")[0])
+
+
+@pytest.mark.parametrize("kind", ["", "-cuda"])
+def test_the_image_has_what_runs_at_the_versions_that_are_tested(kind):
+    image, everything = pins(f"requirements-image{kind}.lock"), pins(f"requirements{kind}.lock")
+    assert image.items() < everything.items()
+    assert not {"pytest", "mypy", "ruff", "hatchling", "schemathesis", "playwright"} & set(image)
+
+
+def test_what_the_code_imports_is_in_the_image():
+    at = packages_distributions()
+    imported = set()
+    for folder in ("app", "models", "migrations"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    imported.add(node.module.partition(".")[0])
+    ours = {"app", "models", "migrations"}
+    image = {name.replace("-", "_") for name in pins("requirements-image.lock")}
+    for module in imported - set(sys.stdlib_module_names) - ours:
+        names = {name.lower().replace("-", "_") for name in at[module]}
+        assert names & image, f"{module} is not in the image"

@@ -1,0 +1,121 @@
+"""What is stored of a version is damaged in every way that we could think of: nothing of it is used."""
+
+from __future__ import annotations
+
+import random
+
+from sqlalchemy import Connection, Engine
+
+from app.config import Settings
+from app.domain.errors import NotFound
+from app.services.forecast import ForecastService, Selector
+from app.storage import registry
+from app.storage.artifacts import ArtifactCorrupt
+from app.storage.regions import get_region
+from benchmarks.drills.database import database
+from benchmarks.drills.degenerate import city_rows, region_of, train
+from benchmarks.drills.poisons import N_ROWS, ON_ARTIFACTS, ON_ROWS, Target
+from benchmarks.drills.result import Drill, repeats
+
+REGION, ELSEWHERE = "poisoned", "elsewhere"
+
+
+def _refused(connection: Connection, target: Target) -> bool:
+    """Whether the champion may no longer be promoted."""
+    try:
+        version = registry.get_version(connection, target.key, target.version)
+        registry.check_version(connection, version)
+    except ArtifactCorrupt:
+        return True
+    return False
+
+
+def _read_whole(connection: Connection, target: Target) -> bool:
+    """Whether all hours of the champion could be read, as forecasts do."""
+    try:
+        registry.read_probabilities(
+            connection, target.key, target.version, registry.ALL_CATEGORIES, range(N_ROWS)
+        )
+    except (ArtifactCorrupt, NotFound):
+        return False
+    return True
+
+
+def accepted(engine: Engine, target: Target, n: int, seed: int = 3) -> list[str]:
+    """Attacks that went through, of n; each is undone."""
+    rng = random.Random(seed)
+    attacks = (*ON_ARTIFACTS, *ON_ROWS)
+    through = []
+    for i in range(n):
+        attack = attacks[i % len(attacks)]
+        with engine.connect() as connection:
+            attack(connection, target, rng)
+            used = attack in ON_ROWS and _read_whole(connection, target)
+            if used or not _refused(connection, target):
+                through.append(attack.__name__)
+            connection.rollback()
+    return through
+
+
+def served_instead(engine: Engine, settings: Settings, target: Target) -> list[str]:
+    """Attacks after which other than a sound version was served; each stays until the next."""
+    wrong = []
+    for attack in ON_ROWS:
+        with engine.begin() as connection:
+            for window in range(N_ROWS):
+                attack(connection, target, _Always(window))
+        forecasts = ForecastService(engine, settings)
+        for window in (0, 77):
+            made = forecasts.forecast(REGION, Selector(window=window))
+            sound = abs(made.probability.sum() - 1) < 1e-6
+            if made.plan.version.record.version != target.other or not sound:
+                wrong.append(f"{attack.__name__} {window}")
+    return wrong
+
+
+class _Always(random.Random):
+    """Chooses one hour, and else the first of what there is."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__(0)
+        self._window = window
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        """The hour where hours are asked for."""
+        return self._window if (start, stop) == (N_ROWS, None) else super().randrange(start, stop)
+
+
+def attacked(engine: Engine, settings: Settings) -> Target:
+    """Two regions with versions of 168 hours; the second of the first region is champion."""
+    made = {}
+    for region, seed in ((REGION, 1), (ELSEWHERE, 2)):
+        region_of(engine, settings, region, city_rows(1500, seed))
+        for model in ("gmm", "window-kde"):
+            made[region, model] = str(train(engine, settings, region, model).model_version)
+    with engine.begin() as connection:
+        key = get_region(connection, REGION).key
+        foreign = get_region(connection, ELSEWHERE).key
+        registry.promote(connection, key, made[REGION, "window-kde"], "newer")
+        sound = registry.get_version(connection, key)
+    return Target(
+        key,
+        sound.version,
+        sound.artifact_sha256,
+        made[REGION, "gmm"],
+        (foreign, made[ELSEWHERE, "window-kde"]),
+    )
+
+
+def poisoned() -> tuple[bool, str]:
+    """R3: every kind of damage in turn; refused for promotion, never read, the version before serves."""
+    n = repeats(2000)
+    with database() as (engine, settings):
+        target = attacked(engine, settings)
+        through = accepted(engine, target, n)
+        wrong = served_instead(engine, settings, target)
+    kinds = len(ON_ARTIFACTS) + len(ON_ROWS)
+    told = f"{n} poisoned in {kinds} ways, {len(through)} accepted {sorted(set(through))}"
+    return not through and not wrong, f"{told}; the version before served, except {wrong}"
+
+
+DRILLS = (Drill("R3", "stored versions poisoned", "0 accepted, old model serves", poisoned),)

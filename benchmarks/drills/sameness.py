@@ -1,0 +1,114 @@
+"""The same incidents and seed, fitted again: in other processes, with other threads, on other processors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.domain.grid import build_grid
+from app.domain.study_area import to_metres
+from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.domain.windows import windows_of
+from benchmarks.drills.degenerate import ROBUST, city_rows
+from benchmarks.drills.result import Drill, repeats
+from models.base import FitContext, Incidents
+from models.catalog import create_model
+
+MAX_NATS = 1e-4
+N_KNOWN, N_HELD_OUT = 2_000, 2_000
+SAME = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+OTHER_MACHINES = {
+    "without AVX": {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"},
+    "without oneDNN and MKL's branches": {"TORCHDYNAMO_DISABLE": "1", "MKL_CBWR": "COMPATIBLE"},
+    "another BLAS kernel": {"OPENBLAS_CORETYPE": "Nehalem"},
+}
+
+
+def incidents_of(rows: list[dict[str, Any]]) -> Incidents:
+    """Columns of the synthetic city's rows, by time."""
+    frame = pd.DataFrame(rows).sort_values("occurred_at", kind="stable")
+    time_s = pd.to_datetime(frame["occurred_at"]).astype("datetime64[s, UTC]").astype(np.int64)
+    x_m, y_m = to_metres(
+        frame["longitude"].to_numpy(), frame["latitude"].to_numpy(), synthetic_city().area.crs
+    )
+    seconds = np.asarray(time_s.to_numpy(), np.int64)
+    window = windows_of(seconds, TIMEZONE)
+    category = np.zeros(len(seconds), np.int16)
+    return Incidents(x_m.astype(np.float32), y_m.astype(np.float32), seconds, window, category)
+
+
+def fit_all(n_threads: int, path: Path) -> None:
+    """Fit every model and write its probabilities."""
+    import torch
+
+    torch.set_num_threads(n_threads)
+    known = incidents_of(city_rows(N_KNOWN, 9))
+    cells = build_grid(synthetic_city().area, 500.0)
+    context = FitContext(int(known.time_s[-1]) + 1, seed=5, n_threads=n_threads)
+    tables = {m: create_model(m).fit(known, cells, context).probability_ for m in ROBUST}
+    np.savez(path, allow_pickle=False, **tables)
+
+
+def _fitted(folder: Path, name: str, n_threads: int, environment: dict[str, str]) -> dict[str, Any]:
+    path = folder / f"{name}.npz"
+    command = [sys.executable, "-m", "benchmarks.drills.sameness", str(n_threads), str(path)]
+    threads = {"OMP_NUM_THREADS": str(n_threads), "OPENBLAS_NUM_THREADS": str(n_threads)}
+    subprocess.run(command, env={**os.environ, **threads, **environment}, check=True)
+    with np.load(path) as tables:
+        return dict(tables)
+
+
+def _nats(table: Any, held_out: Incidents, cells: Any) -> float:
+    rows = cells.locate(held_out.x_m, held_out.y_m)
+    window = held_out.window.astype(np.int64) % len(table)
+    inside = rows >= 0
+    return float(np.log(table[window[inside], rows[inside]]).mean())
+
+
+def same_again() -> tuple[bool, str]:
+    """M4: bits on this processor, nats of held-out incidents as if it were another one."""
+    held_out, cells = (
+        incidents_of(city_rows(N_HELD_OUT, 10)),
+        build_grid(synthetic_city().area, 500.0),
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        first = _fitted(folder, "first", 1, {})
+        again = {
+            "process": _fitted(folder, "again", 1, {}),
+            "threads": _fitted(folder, "threads", 2, {}),
+        }
+        chosen = dict(list(OTHER_MACHINES.items())[: repeats(3)])
+        others = {n: _fitted(folder, str(i), 1, e) for i, (n, e) in enumerate(chosen.items())}
+    differing = [
+        f"{model} ({what})"
+        for what, tables in again.items()
+        for model in ROBUST
+        if tables[model].tobytes() != first[model].tobytes()
+    ]
+    worst = {
+        what: max(
+            abs(_nats(tables[m], held_out, cells) - _nats(first[m], held_out, cells))
+            for m in ROBUST
+        )
+        for what, tables in others.items()
+    }
+    told = json.dumps({what: float(f"{nats:.1e}") for what, nats in worst.items()})
+    return (
+        not differing and max(worst.values()) <= MAX_NATS,
+        f"{len(ROBUST)} models; other bits: {differing}; nats apart as another machine: {told}",
+    )
+
+
+DRILLS = (Drill("M4", "same data, same seed", "equal bits; elsewhere <= 1e-4 nats", same_again),)
+
+if __name__ == "__main__":
+    fit_all(int(sys.argv[1]), Path(sys.argv[2]))
