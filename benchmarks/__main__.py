@@ -21,6 +21,7 @@ PARTS = (
     "ingest",
     "reads",
     "serve",
+    "sizing",
     "page",
     "paper-study",
     "simulated-quarter",
