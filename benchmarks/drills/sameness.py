@@ -52,7 +52,10 @@ def fit_all(n_threads: int, path: Path) -> None:
     known = incidents_of(city_rows(N_KNOWN, 9))
     cells = build_grid(synthetic_city().area, 500.0)
     context = FitContext(int(known.time_s[-1]) + 1, seed=5, n_threads=n_threads)
-    tables = {m: create_model(m).fit(known, cells, context).probability_ for m in ROBUST}
+    # As an artifact keeps them.
+    tables = {
+        m: create_model(m).fit(known, cells, context).probability_.astype("<f4") for m in ROBUST
+    }
     np.savez(path, allow_pickle=False, **tables)
 
 
@@ -70,7 +73,7 @@ def _nats(table: Any, held_out: Incidents, cells: Any) -> float:
     rows = cells.locate(held_out.x_m, held_out.y_m)
     window = held_out.window.astype(np.int64) % len(table)
     inside = rows >= 0
-    return float(np.log(table[window[inside], rows[inside]]).mean())
+    return float(np.log(table[window[inside], rows[inside]].astype(np.float64)).mean())
 
 
 def same_again() -> tuple[bool, str]:

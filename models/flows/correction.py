@@ -158,7 +158,8 @@ class FlowCorrection:
             now = base * self.drift_ratio_
             log_hours = self._hours(tables, self.hours, now, context.part(0.4, 1.0))
         ratio = np.exp(log_hours) * self.drift_ratio_
-        self.ratio_ = ratio / (ratio @ base)[:, None]
+        # Not a product of matrices, whose last bits depend on the number of threads.
+        self.ratio_ = ratio / (ratio * base).sum(axis=1, keepdims=True)
         return self
 
     def _drift(
@@ -174,7 +175,7 @@ class FlowCorrection:
         lattice = Lattice(tables.cells, settings.spread, context.device)
         fields = self._fit(counts, base, features[:-1], lattice, context)
         ratio = np.exp(strength(tables.n_incidents) * (fields @ features[-1]))
-        return np.asarray(ratio / (ratio @ base), np.float64)
+        return np.asarray(ratio / (ratio * base).sum(), np.float64)
 
     def _hours(
         self, tables: CountTables, settings: HourSettings, base: FloatArray, context: FitContext
