@@ -24,7 +24,7 @@ COPY models models
 COPY migrations migrations
 # The wheel is made in an environment of its own: what builds is not in the image.
 RUN python -m venv /opt/build \
- && for name in hatchling packaging pathspec pluggy trove-classifiers; do \
+ && for name in hatchling packaging pathspec pluggy tomlkit trove-classifiers; do \
       sed -n "/^$name==/,/[^\\\\]\$/p" requirements.lock; done > build.lock \
  && /opt/build/bin/pip install --require-hashes -r build.lock \
  && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheels . \
