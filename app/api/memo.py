@@ -71,7 +71,8 @@ class ForecastMemo:
         self, scope: Scope, receive: Receive, send: Send, key: tuple[object, ...], kept: _Kept
     ) -> None:
         async def watching(message: Message) -> None:
-            kept.messages.append(message)
+            # A copy: outer layers add their headers to what is sent, at each repeat anew.
+            kept.messages.append(dict(message))
             await send(message)
 
         await self.app(scope, receive, watching)

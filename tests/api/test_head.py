@@ -41,3 +41,10 @@ def test_an_api_process_loads_no_training_and_no_drawing():
     code = f"import sys, app.main, app.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_repeated_reply_has_each_header_once(served):
+    url = f"{BASE}/forecasts/density?{AT}&model=flat"
+    for reply in (served.client.get(url) for _ in range(3)):
+        names = [name for name, _ in reply.headers.multi_items()]
+        assert sorted(names) == sorted(set(names))
