@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096
     max_errors_echoed: int = 100
-    upload_chunk_rows: int = 50_000
+    upload_chunk_rows: int = 20_000
 
     model_cache_bytes: int = 256 << 20
     job_heartbeat_s: float = 5.0

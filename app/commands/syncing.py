@@ -12,6 +12,28 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.common import console, opened, progress_of, results
+from app.commands.source_options import (
+    ChangedOption,
+    ColumnsOption,
+    CronOption,
+    CrsOption,
+    DatasetOption,
+    DeletedWhenOption,
+    EsriDatesOption,
+    EveryHoursOption,
+    FirstMonthOption,
+    KindOption,
+    LicenceOption,
+    MonthTimesOption,
+    NameOption,
+    OverlapDaysOption,
+    PageRowsOption,
+    PresetNameOption,
+    TimeFormatOption,
+    TokenOption,
+    UrlOption,
+    WhereOption,
+)
 from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
@@ -44,85 +66,49 @@ def add_to(app: typer.Typer) -> None:
 
 def add(
     region: str,
-    name: Annotated[str | None, typer.Option(help="Of the source; default: the preset's.")] = None,
-    preset_name: Annotated[
-        str | None, typer.Option("--preset", help="A known city: hotslot source presets.")
-    ] = None,
-    kind: Annotated[
-        str | None, typer.Option(help="socrata, arcgis, ckan, file or police-archive.")
-    ] = None,
-    url: Annotated[str | None, typer.Option(help="Dataset, layer, portal, file.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="CKAN resource or package; police force.")
-    ] = None,
-    columns: Annotated[
-        list[str] | None, typer.Option(help="field=column, repeated or with commas.")
-    ] = None,
-    crs: Annotated[str | None, typer.Option(help="CRS of projected x, y.")] = None,
-    time_format: Annotated[str | None, typer.Option(help="strptime format of times.")] = None,
-    changed: Annotated[
-        str | None, typer.Option(help="Column that rises with each addition and edit.")
-    ] = None,
-    overlap_days: Annotated[
-        float | None, typer.Option(help="How far a sweep looks back for late edits.")
-    ] = None,
-    where: Annotated[str | None, typer.Option(help="A condition in the portal's language.")] = None,
-    deleted_when: Annotated[
-        str | None, typer.Option(help="COLUMN=VALUE that marks a withdrawn row.")
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option(help="Name of a token in HOTSLOT_SYNC_TOKENS.")
-    ] = None,
-    page_rows: Annotated[int | None, typer.Option(help="Rows asked for at once.")] = None,
-    esri_dates: Annotated[str | None, typer.Option(help="utc (documented) or local.")] = None,
-    month_times: Annotated[str | None, typer.Option(help="refuse or spread.")] = None,
-    first_month: Annotated[str | None, typer.Option(help="YYYY-MM, for {month} in a URL.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Line to show beside the data.")] = None,
-    every_hours: Annotated[
-        float | None, typer.Option(help="Hours between two runs by a worker.")
-    ] = None,
-    cron: Annotated[
-        str | None, typer.Option(help="Or when a worker runs: '15 4 * * *', local time.")
-    ] = None,
+    name: NameOption = None,
+    preset_name: PresetNameOption = None,
+    kind: KindOption = None,
+    url: UrlOption = None,
+    dataset: DatasetOption = None,
+    columns: ColumnsOption = None,
+    crs: CrsOption = None,
+    time_format: TimeFormatOption = None,
+    changed: ChangedOption = None,
+    overlap_days: OverlapDaysOption = None,
+    where: WhereOption = None,
+    deleted_when: DeletedWhenOption = None,
+    token: TokenOption = None,
+    page_rows: PageRowsOption = None,
+    esri_dates: EsriDatesOption = None,
+    month_times: MonthTimesOption = None,
+    first_month: FirstMonthOption = None,
+    licence: LicenceOption = None,
+    every_hours: EveryHoursOption = None,
+    cron: CronOption = None,
 ) -> None:
     """Keep a source; reading it is `hotslot sync`, or a worker's with --every-hours."""
-    given = {
-        "kind": kind,
-        "url": url,
-        "dataset": dataset,
-        "crs": crs,
-        "time_format": time_format,
-        "changed": changed,
-        "overlap_days": overlap_days,
-        "where": where,
-        "deleted_when": deleted_when,
-        "token": token,
-        "page_rows": page_rows,
-        "esri_dates": esri_dates,
-        "month_times": month_times,
-        "first_month": first_month,
-        "licence": licence,
-    }
-    spec = _described(preset_name, {k: v for k, v in given.items() if v is not None}, columns)
+    origin = _stated(kind=kind, url=url, dataset=dataset, token=token, licence=licence)
+    rows = _stated(crs=crs, time_format=time_format, esri_dates=esri_dates, where=where)
+    news = _stated(changed=changed, overlap_days=overlap_days, deleted_when=deleted_when)
+    pages = _stated(page_rows=page_rows, month_times=month_times, first_month=first_month)
+    spec = _described(preset_name, {**origin, **rows, **news, **pages}, columns)
     settings = Settings()
+    every_s = round(every_hours * HOUR_S) if every_hours is not None else None
+    name = name or preset_name or spec.kind
     with opened(settings) as engine:
-        every_s = round(every_hours * HOUR_S) if every_hours is not None else None
-        made = add_source(
-            engine,
-            settings,
-            region,
-            name or preset_name or spec.kind,
-            spec,
-            every_s=every_s,
-            cron=cron,
-        )
+        add_source(engine, settings, region, name, spec, every_s=every_s, cron=cron)
     out = Console()
-    out.print(f"source {made.name} added ({spec.kind}, {spec.url})", highlight=False)
+    out.print(f"source {name} added ({spec.kind}, {spec.url})", highlight=False)
     if preset_name is not None:
         chosen = find_preset(preset_name)
         out.print(f"licence: {chosen.licence}", highlight=False)
         if chosen.note:
             out.print(chosen.note, highlight=False)
+
+
+def _stated(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _described(

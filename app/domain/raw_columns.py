@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pyproj import Transformer
+from pyproj.exceptions import ProjError
 
 from app.domain.columns import FIELDS, TIME_PARTS, ColumnPlan
 from app.domain.windows import zone
@@ -176,7 +177,10 @@ def _degrees(x: Sequence[Any], y: Sequence[Any], crs: str) -> tuple[Sequence[Any
     x_m, y_m = (pd.to_numeric(v, errors="coerce").to_numpy(np.float64) for v in (raw_x, raw_y))
     # 0/0 is how many portals write "unknown": it must not become a place far off.
     known = np.isfinite(x_m) & np.isfinite(y_m) & ((x_m != 0) | (y_m != 0))
-    longitude, latitude = _to_degrees(crs).transform(x_m, y_m)
+    try:
+        longitude, latitude = _to_degrees(crs).transform(x_m, y_m)
+    except ProjError as error:
+        raise InvalidInput("no way is known from this CRS to degrees", field="crs") from error
     return _placed(raw_x, longitude, known), _placed(raw_y, latitude, known)
 
 

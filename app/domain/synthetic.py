@@ -124,9 +124,12 @@ class SyntheticCity:
     def _draw_components(
         self, window: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        cumulative = np.cumsum(self._window_weights, axis=1)[window]
-        draw = rng.random(len(window))[:, None] * cumulative[:, -1:]
-        component = (draw > cumulative).sum(axis=1).astype(np.int64)
+        cumulative = np.cumsum(self._window_weights, axis=1)
+        draw = rng.random(len(window)) * cumulative[window, -1]
+        component = np.empty(len(window), np.int64)
+        for one in np.unique(window):
+            drawn = window == one
+            component[drawn] = np.searchsorted(cumulative[one], draw[drawn])
         return rng.random(len(window)) < UNIFORM_SHARE, component
 
     def _draw_places(

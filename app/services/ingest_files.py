@@ -48,10 +48,13 @@ _DAMAGE = (
     RuntimeError,
     SyntaxError,
     TypeError,
+    UnboundLocalError,
     ValueError,
 )
-"""What the libraries that read these formats raise on damaged files (`SyntaxError` is XML's,
-`RuntimeError` also GDAL's)."""
+"""What the libraries that read these formats raise on damaged files.
+
+`SyntaxError` is XML's, `RuntimeError` also GDAL's; `UnboundLocalError` is pyogrio's word for a projection that it cannot read.
+"""
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

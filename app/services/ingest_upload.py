@@ -16,8 +16,9 @@ import shapely
 from sqlalchemy import Connection
 
 from app.config import Settings
+from app.domain.dedup_keys import dedup_keys
 from app.domain.far_places import FarCheck
-from app.domain.incident_rules import MARGIN_M, ParsedBlock, RowErrors, dedup_keys, parse_block
+from app.domain.incident_rules import MARGIN_M, ParsedBlock, RowErrors, parse_block
 from app.domain.personal import personal_warning
 from app.domain.raw_columns import contract_columns
 from app.domain.study_area import (

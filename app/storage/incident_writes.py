@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.storage.database import long_statements, translated
 from app.storage.tables import uploads
 
-MERGE_TIMEOUT_S = 900.0
+MERGE_TIMEOUT_S = 3600.0
 """One statement of an upload of the largest size allowed."""
 LOCK_WAIT_S = 600
 INGEST_LOCK = 0x686F7469
@@ -89,6 +89,7 @@ _CORRECT = text(
     """
     + _CHANGED
 )
+# In order of time, so that a slot's rows share pages and two of the four indexes grow at their ends.
 _INSERT = text(
     """
     INSERT INTO incidents (region_key, occurred_at, longitude, latitude, x_m, y_m, "window",
@@ -96,6 +97,7 @@ _INSERT = text(
     SELECT :region, to_timestamp(time_s), longitude, latitude, x_m, y_m, "window",
         category_key, external_id, source, dedup_key, occurrence, :upload
     FROM merged_incidents
+    ORDER BY time_s
     ON CONFLICT (region_key, dedup_key, occurrence) DO NOTHING
     """
 )

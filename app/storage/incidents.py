@@ -34,6 +34,14 @@ _SOURCES = sql.SQL(
     " OR ('x' || left(dedup_key::text, 8))::bit(32)::bigint < {}::float8 * 4294967296)"
 )
 
+_SINCE = sql.SQL("occurred_at >= {}")
+_UNTIL = sql.SQL("occurred_at < {}")
+_ARRIVED_AFTER = sql.SQL("inserted_at > {}")
+_COLUMNS = sql.SQL(
+    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, category_key'
+    " FROM incidents WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
+)
+
 
 @dataclass(frozen=True)
 class IncidentColumns:
@@ -66,33 +74,18 @@ def read_columns(
     Raises:
         InvalidInput: a category that the region does not have.
     """
-    known = categories_of(connection, region.key)
-    if category_names is not None:
-        unknown = sorted(set(category_names) - set(known.values()))
-        if unknown:
-            raise InvalidInput(f"unknown category {unknown[0]!r}", field="categories")
-        known = {key: name for key, name in known.items() if name in set(category_names)}
+    known = _chosen_categories(connection, region, category_names)
     conditions = [
         sql.SQL("region_key = {}").format(region.key),
         _SOURCES.format(discovered_share),
         sql.SQL("category_key = ANY({})").format(list(known)),
     ]
-    if since is not None:
-        conditions.append(sql.SQL("occurred_at >= {}").format(since))
-    if until is not None:
-        conditions.append(sql.SQL("occurred_at < {}").format(until))
-    if arrived_after is not None:
-        conditions.append(sql.SQL("inserted_at > {}").format(arrived_after))
-    query = sql.SQL(
-        'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, category_key'
-        " FROM incidents WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
-    ).format(sql.SQL(" AND ").join(conditions))
+    bounds = (_SINCE, since), (_UNTIL, until), (_ARRIVED_AFTER, arrived_after)
+    conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
     long_statements(connection)
-    table = _copy_out(connection, query)
-    position = {key: place for place, key in enumerate(known)}
+    table = _copy_out(connection, _COLUMNS.format(sql.SQL(" AND ").join(conditions)))
     codes = np.full(max(known, default=0) + 1, -1, np.int16)
-    for key, place in position.items():
-        codes[key] = place
+    codes[list(known)] = range(len(known))
     return IncidentColumns(
         x_m=table["x_m"],
         y_m=table["y_m"],
@@ -101,6 +94,19 @@ def read_columns(
         category=codes[table["category_key"]],
         category_names=list(known.values()),
     )
+
+
+def _chosen_categories(
+    connection: Connection, region: Region, names: Sequence[str] | None
+) -> dict[int, str]:
+    """Key -> name of a region's categories, or of those that are named."""
+    known = categories_of(connection, region.key)
+    if names is None:
+        return known
+    unknown = sorted(set(names) - set(known.values()))
+    if unknown:
+        raise InvalidInput(f"unknown category {unknown[0]!r}", field="categories")
+    return {key: name for key, name in known.items() if name in set(names)}
 
 
 def _copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:

@@ -10,17 +10,23 @@ from __future__ import annotations
 import io
 import random
 import sys
+import tempfile
 import time
+import warnings
+import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
+import geopandas as gpd
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.domain.errors import InvalidInput
 from app.domain.incident_rules import RowErrors, parse_block
 from app.domain.raw_columns import contract_columns
-from app.services.ingest_formats import READERS
+from app.services.ingest_formats import EXCEL_TYPE, READERS, ZIP_TYPE
 from app.services.ingest_readers import ReadOptions
 
 NOW_S = 1_750_000_000
@@ -55,7 +61,35 @@ def good_bodies() -> list[tuple[str, bytes]]:
         ("application/x-ndjson", row + b"\n" + row),
         ("application/geo+json", feature),
         ("application/vnd.apache.parquet", parquet.getvalue()),
+        *_file_bodies(),
     ]
+
+
+def _file_bodies() -> list[tuple[str, bytes]]:
+    """A GeoParquet file, a GeoPackage, a zipped shapefile and a workbook of a few rows each."""
+    frame = pd.DataFrame([_ROW] * 3)
+    points = gpd.points_from_xy(frame["longitude"], frame["latitude"])
+    places = gpd.GeoDataFrame(
+        frame[["occurred_at", "category"]].rename(columns={"occurred_at": "date"}),
+        geometry=points,
+        crs="EPSG:4326",
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frame.to_excel(folder / "rows.xlsx", index=False)
+        places.to_parquet(folder / "places.parquet")
+        places.to_file(folder / "places.gpkg", engine="pyogrio")
+        places.to_file(folder / "layer.shp", engine="pyogrio")
+        with zipfile.ZipFile(folder / "layer.zip", "w") as archive:
+            for part in folder.glob("layer.*"):
+                if part.suffix != ".zip":
+                    archive.write(part, part.name)
+        return [
+            ("application/vnd.apache.parquet", (folder / "places.parquet").read_bytes()),
+            ("application/geopackage+sqlite3", (folder / "places.gpkg").read_bytes()),
+            (ZIP_TYPE, (folder / "layer.zip").read_bytes()),
+            (EXCEL_TYPE, (folder / "rows.xlsx").read_bytes()),
+        ]
 
 
 KINDS = sorted({kind for kind, _ in good_bodies()})
@@ -106,6 +140,22 @@ def mutated(body: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+def _is_archive(body: bytes) -> bool:
+    return body.startswith(b"PK")
+
+
+def repacked(body: bytes, rng: random.Random) -> bytes:
+    """An archive one of whose members is mutated: its checksums are right, what it holds is not."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive, zipfile.ZipFile(packed, "w") as out:
+        names = archive.namelist()
+        hit = rng.choice(names)
+        for name in names:
+            content = archive.read(name)
+            out.writestr(name, mutated(content, rng) if name == hit else content)
+    return packed.getvalue()
+
+
 _TOKENS = (
     b"NaN", b"1e999", b"-0", b"\x00", b'"', b"'", b",", b";", b"\n", b"\r", b"\xff\xfe", b"\\ud800",
     b"null", b"[", b"]", b"{", b"}", b"9" * 300, b"\\u0000", b"2024-02-30T25:61:61Z", b"0000-00-00",
@@ -120,7 +170,10 @@ def mutate_for(seconds: float, seed: int = 0) -> int:
     done, end = 0, time.perf_counter() + seconds
     while time.perf_counter() < end:
         kind, body = rng.choice(bodies)
-        parse(kind if rng.random() < 0.95 else rng.choice(KINDS), mutated(body, rng))
+        changed = (
+            repacked(body, rng) if _is_archive(body) and rng.random() < 0.7 else mutated(body, rng)
+        )
+        parse(kind if rng.random() < 0.95 else rng.choice(KINDS), changed)
         done += 1
     return done
 
@@ -145,6 +198,7 @@ def fuzz_for(seconds: float) -> None:
 def main() -> None:
     """Fuzz for as many seconds as the first argument says."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    warnings.simplefilter("ignore")  # what GDAL thinks of broken files
     for kind, body in good_bodies():
         if parse(kind, body) < 1:
             raise AssertionError(f"a good body of {kind} was not taken")

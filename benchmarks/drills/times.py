@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zoneinfo
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ FIRST_YEAR = 2015
 MACHINE_ZONES = ("UTC", "Pacific/Kiritimati", "America/St_Johns", "Asia/Kathmandu")
 CAUGHT_SHARE = 0.999
 QUARTER_S = 900
+NOW_S = 1_750_000_000
+CITY_ZONES = ("America/Chicago", "Europe/London", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC")
 
 
 def zone_mismatches(timezone: str, years: int = YEARS) -> int:
@@ -124,7 +127,58 @@ def wrong_places() -> tuple[bool, str]:
     return worst >= CAUGHT_SHARE, told
 
 
+def unclear_times() -> tuple[bool, str]:
+    """T1: local times against the standard library; numbers, placeholders and halves are refused."""
+    rng = np.random.default_rng(0)
+    guessed = n = 0
+    for timezone in CITY_ZONES:
+        zone = zoneinfo.ZoneInfo(timezone)
+        instants = rng.integers(946_684_800, NOW_S, 20_000)
+        local = [datetime.fromtimestamp(int(t), zone) for t in instants]
+        guessed += _naive_mismatches(timezone, zone, local)
+        n += len(local)
+        for code, texts in _refused_times(rng).items():
+            errors = RowErrors(len(texts))
+            columns = {
+                "occurred_at": texts,
+                "longitude": [1.0] * len(texts),
+                "latitude": [2.0] * len(texts),
+            }
+            parse_block(
+                columns, len(texts), timezone=timezone, now_s=NOW_S, area=None, errors=errors
+            )
+            named = sum(found == code for _, found, _ in errors.reasons.values())
+            guessed += len(texts) - named
+            n += len(texts)
+    return guessed == 0, f"{n:,} times in {len(CITY_ZONES)} zones: {guessed} guessed or misnamed"
+
+
+def _refused_times(rng: np.random.Generator) -> dict[str, list[Any]]:
+    """Times that nothing may be made of, under the code that must name them."""
+    numbers = [int(10.0**power) for power in rng.uniform(0, 17, 500)]
+    years = [int(year) for year in rng.integers(2100, 9999, 300)]
+    return {
+        "epoch_not_accepted": [
+            *numbers,
+            *(-number for number in numbers),
+            *map(str, numbers),
+            *(number + 0.5 for number in numbers[:100]),
+            *(f" {number}.25 " for number in numbers[:100]),
+        ],
+        "in_the_future": [f"{year}-06-01T12:00:00{z}" for year in years for z in ("", "Z", "+05:30")],
+        "too_old": [
+            f"{year}-01-01T00:00:00{z}" for year in range(1800, 1969) for z in ("", "Z", "-03:30")
+        ],
+        "bad_time": [
+            "2024-01-01", "2024-01-01T24:30:00", "2024-02-30T10:00:00", "2024-01-01T10:60:00", "noon",
+            "1e9", "10:30", "2024-W05-1T10:00", "20240101T1000", "2024-01-01T10", "now",
+        ],
+        "ambiguous_date": ["03/04/2024 10:00", "3.4.2024 10:00", "03/04/24", "13/13/2024 10:00"],
+    }  # fmt: skip
+
+
 DRILLS = (
+    Drill("T1", "unclear times", "0 guessed", unclear_times),
     Drill("T2", "clock changes of all zones", "0 mismatches over 10 years", all_zones),
     Drill("G1", "wrong places", ">= 99.9 % refused under their code", wrong_places),
 )
