@@ -17,6 +17,7 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from app.domain.columns import FIELDS, TIME_PARTS, ColumnPlan
+from app.domain.errors import InvalidInput
 from app.domain.windows import zone
 
 Raw = Mapping[str, Sequence[Any]]

@@ -13,6 +13,7 @@ from app.services.train import TrainingRequest, queue_training
 from app.storage import audit, registry
 from app.storage import erasures as store
 from app.storage.database import transaction_lock
+from app.storage.incident_writes import INGEST_LOCK
 from app.storage.regions import get_region
 
 
@@ -44,7 +45,7 @@ def erase_incident(engine: Engine, region_id: str, external_id: str) -> ErasureR
 
 def erase_within(connection: Connection, region_key: int, external_id: str) -> ErasureResult | None:
     """`erase_incident` inside the caller's transaction; None when there is no such incident."""
-    transaction_lock(connection, TRAIN_LOCK, region_key)
+    _lock(connection, region_key)
     gone = store.erase_by_external_id(connection, region_key, external_id)
     if gone.n_incidents + gone.n_past == 0:
         return None
@@ -59,11 +60,17 @@ def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResul
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        transaction_lock(connection, TRAIN_LOCK, region.key)
+        _lock(connection, region.key)
         gone = store.erase_by_upload(connection, region.key, upload_id)
         if gone is None:
             raise NotFound(f"no such upload: {upload_id}", field="upload")
         return _finish(connection, region.key, "upload", gone)
+
+
+def _lock(connection: Connection, region_key: int) -> None:
+    """No merge is under way, which could correct what is being erased and keep its form before."""
+    transaction_lock(connection, INGEST_LOCK, region_key)
+    transaction_lock(connection, TRAIN_LOCK, region_key)
 
 
 def _finish(

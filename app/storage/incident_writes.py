@@ -89,7 +89,7 @@ _CORRECT = text(
     """
     + _CHANGED
 )
-# In order of time, so that a slot's rows share pages and two of the four indexes grow at their ends.
+# In order of time, so that a slot's rows share pages and indexes by time grow at their ends.
 _INSERT = text(
     """
     INSERT INTO incidents (region_key, occurred_at, longitude, latitude, x_m, y_m, "window",

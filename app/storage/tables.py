@@ -115,6 +115,7 @@ incidents = Table(
     CheckConstraint("source IN ('reported', 'discovered')", name="source"),
     Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),
     Index("ix_incidents_region_time", "region_key", "occurred_at", "id"),
+    Index("ix_incidents_region_category_time", "region_key", "category_key", "occurred_at", "id"),
     # Uploads follow each other in the table: a few kB tell where each one's rows lie.
     Index(
         "ix_incidents_upload",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
@@ -30,15 +29,13 @@ BOMB_ANSWER_S = 2.0
 DRIP_S = 25.0
 N_DRIPS = 30
 WARM_ROWS = 25_000
-ENDLESS_CAP_BYTES = 8 << 20
-STREAM_BYTES = 1 << 16
 PATH = "/v1/regions/city/incidents"
 
 
 @contextmanager
-def _city(**environment: str) -> Iterator[Service]:
+def _city() -> Iterator[Service]:
     """A service with the synthetic city's region and boundary."""
-    with service(workers=0, **environment) as target:
+    with service(workers=0) as target:
         area = synthetic_city().area.to_geojson()
         made = {"id": "city", "name": "City", "timezone": TIMEZONE, "boundary": area}
         target.call("POST", "/v1/regions", json=made).raise_for_status()
@@ -228,63 +225,6 @@ def _warmed(target: Service) -> tuple[int, float]:
     return pid, peak_memory_mb(pid)
 
 
-def endless_uploads() -> tuple[bool, str]:
-    """I6: good rows without an end, as fast as they are taken, plain and compressed."""
-    rows = _rows(WARM_ROWS)
-    body = "".join(rows).encode()
-    after_s, statuses, waits = 0.0, [], []
-    with _city(HOTSLOT_MAX_BODY_BYTES=str(ENDLESS_CAP_BYTES)) as target:
-        pid, before_mb = _warmed(target)
-
-        def send(stream: Iterator[bytes], packed: bool) -> None:
-            statuses.append(_send_stream(target, stream, "gzip" if packed else "identity"))
-
-        for packer in (None, zlib.compressobj(6, zlib.DEFLATED, 31)):
-            past_cap_s = [0.0]
-            stream = _endless(_csv([]), body, packer, past_cap_s)
-            thread = threading.Thread(target=send, args=(stream, packer is not None))
-            thread.start()
-            while thread.is_alive():
-                started = time.perf_counter()
-                target.call("GET", "/healthz").raise_for_status()
-                waits.append(time.perf_counter() - started)
-                time.sleep(0.05)
-            after_s = max(after_s, time.perf_counter() - past_cap_s[0])
-            stream.close()
-        grown_mb = peak_memory_mb(pid) - before_mb
-        kept = _stored(target)
-    passed = statuses == [413, 413] and kept == len(rows) and grown_mb <= BOMB_MEMORY_MB
-    return passed and after_s <= BOMB_ANSWER_S and max(waits) <= HEALTH_S, (
-        f"{statuses} {after_s:.1f} s past the cap at most, memory +{grown_mb:.0f} MB, "
-        f"{kept - len(rows)} rows kept; slowest health answer {1000 * max(waits):.0f} ms"
-    )
-
-
-def _endless(
-    header: bytes, body: bytes, packer: zlib._Compress | None, past_cap_s: list[float]
-) -> Generator[bytes]:
-    """The rows again and again; notes when it has sent as many bytes (unpacked) as are allowed."""
-    n_bytes, piece = 0, header
-    while True:
-        packed = piece if packer is None else packer.compress(piece) + packer.flush(2)
-        n_bytes += len(piece)
-        for start in range(0, len(packed), STREAM_BYTES):
-            yield packed[start : start + STREAM_BYTES]
-        if n_bytes <= ENDLESS_CAP_BYTES + len(body):
-            past_cap_s[0] = time.perf_counter()
-        piece = body
-
-
-def _send_stream(target: Service, stream: Iterator[bytes], encoding: str) -> int:
-    """Status of an upload of unknown length; 0 when the line was cut before an answer."""
-    headers = {"Content-Type": "text/csv", "Content-Encoding": encoding}
-    try:
-        with httpx.Client(base_url=target.client.base_url, timeout=UPLOAD_TIMEOUT_S) as client:
-            return client.post(PATH, content=stream, headers=headers).status_code
-    except httpx.TransportError:
-        return 0
-
-
 def hostile_texts() -> tuple[bool, str]:
     """I7: SQL as category, id, filter, path; formulas in the CSV that comes back."""
     sql = [
@@ -328,11 +268,5 @@ DRILLS = (
     Drill("I5", "mutated bodies", "no 5xx in 5,000", mutated_bodies),
     Drill("I6-zip", "2 GB zip bombs", "413 <= 2 s, memory + <= 50 MB", zip_bombs),
     Drill("I6-drip", "30 dripping uploads", "others unaffected, + <= 50 MB", dripping_uploads),
-    Drill(
-        "I6-endless",
-        "uploads without an end",
-        "413 <= 2 s past the cap, + <= 50 MB",
-        endless_uploads,
-    ),
     Drill("I7", "SQL and formula injection", "0", hostile_texts),
 )

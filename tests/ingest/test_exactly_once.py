@@ -1,9 +1,13 @@
 import gzip
+import threading
+import time
 
 import pytest
+from sqlalchemy import text
 
 from app.domain.errors import InvalidInput, LimitExceeded
-from app.services.ingest import UploadSource, ingest
+from app.services.erase import erase_incident
+from app.services.ingest import UploadSource, ingest, ingest_within
 from app.services.regions import add_region
 
 ROWS = (
@@ -110,3 +114,32 @@ def test_what_expands_implausibly_is_refused_before_it_is_read(engine, settings,
     bomb = gzip.compress(b"occurred_at,longitude,latitude\n" + row * 400_000)
     with pytest.raises(LimitExceeded, match="expands"):
         send(engine, settings, region, bomb, content_encoding="gzip")
+
+
+def test_an_erasure_waits_for_a_correction_and_leaves_no_trace(engine, settings):
+    add_region(engine, "race", timezone="UTC")
+    row = b"external_id,occurred_at,longitude,latitude\nA1,2024-01-01T10:0%d:00Z,-79.4,43.7\n"
+    source = UploadSource("text/csv")
+    ingest(engine, "race", [row % 1], source, settings=settings)
+    with engine.begin() as correcting:
+        told = ingest_within(correcting, "race", [row % 2], source, settings=settings)
+        erasing = threading.Thread(target=erase_incident, args=(engine, "race", "A1"))
+        erasing.start()
+        _wait_for_a_waiter(engine)
+    erasing.join()
+    assert told.corrected == 1
+    with engine.connect() as connection:
+        for table in ("incidents", "incident_history"):
+            left = text(f"SELECT count(*) FROM {table} WHERE external_id = 'A1'")
+            assert connection.scalar(left) == 0, table
+
+
+def _wait_for_a_waiter(engine):
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+        time.sleep(0.02)
+    raise AssertionError("the erasure did not wait")
