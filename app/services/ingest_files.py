@@ -53,7 +53,8 @@ _DAMAGE = (
 )
 """What the libraries that read these formats raise on damaged files.
 
-`SyntaxError` is XML's, `RuntimeError` also GDAL's; `UnboundLocalError` is pyogrio's word for a projection that it cannot read.
+`SyntaxError` is XML's, `RuntimeError` also GDAL's; `UnboundLocalError` is what reading a layer with a
+broken projection ends in.
 """
 
 
