@@ -10,11 +10,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import Engine, make_url, text
 
 from app.config import Settings
 from app.domain.synthetic import TIMEZONE, synthetic_city
@@ -31,16 +33,16 @@ def server_url(tmp_path_factory: pytest.TempPathFactory):
     release(home)
 
 
-@pytest.fixture(scope="module")
-def settings(server_url: str, tmp_path_factory: pytest.TempPathFactory):
-    """Settings on a database of this module's own, migrated."""
+@contextmanager
+def own_database(server_url: str, home: Path) -> Iterator[Settings]:
+    """Settings on a fresh database, migrated; it is gone afterwards."""
     name = f"t{uuid.uuid4().hex[:12]}"
     admin = open_engine(Settings(database_url=SecretStr(server_url)))
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
     made = Settings(
-        home=tmp_path_factory.mktemp("work"),
+        home=home,
         database_url=SecretStr(url),
         training_threads=1,
         allowed_hosts=["testserver"],
@@ -55,26 +57,42 @@ def settings(server_url: str, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
+def settings(server_url: str, tmp_path_factory: pytest.TempPathFactory):
+    """Settings on a database of this module's own, migrated."""
+    with own_database(server_url, tmp_path_factory.mktemp("work")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def engine(settings: Settings):
     opened = open_engine(settings)
     yield opened
     opened.dispose()
 
 
+def draw_town(path: Path) -> Path:
+    """A file with a year of the synthetic city, 14 incidents a day."""
+    frame = synthetic_city().draw(365, 14, seed=3)
+    frame["occurred_at"] = frame["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    frame.to_csv(path, index=False)
+    return path
+
+
+def add_town(engine: Engine, settings: Settings, csv: Path) -> str:
+    """Add the region `town`: the synthetic city's boundary and the file's incidents."""
+    boundary = json.loads(json.dumps(synthetic_city().area.to_geojson()))
+    add_region(engine, "town", timezone=TIMEZONE, boundary=boundary, cell_size_m=500.0)
+    ingest_file(engine, "town", csv, settings=settings)
+    return "town"
+
+
 @pytest.fixture(scope="module")
 def town_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A year of the synthetic city, 14 incidents a day."""
-    frame = synthetic_city().draw(365, 14, seed=3)
-    frame["occurred_at"] = frame["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    path = tmp_path_factory.mktemp("data") / "town.csv"
-    frame.to_csv(path, index=False)
-    return path
+    return draw_town(tmp_path_factory.mktemp("data") / "town.csv")
 
 
 @pytest.fixture(scope="module")
 def town(engine, settings: Settings, town_csv: Path) -> str:
     """A region with the synthetic city's boundary and incidents."""
-    boundary = json.loads(json.dumps(synthetic_city().area.to_geojson()))
-    add_region(engine, "town", timezone=TIMEZONE, boundary=boundary, cell_size_m=500.0)
-    ingest_file(engine, "town", town_csv, settings=settings)
-    return "town"
+    return add_town(engine, settings, town_csv)

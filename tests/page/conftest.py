@@ -19,6 +19,8 @@ import pytest
 import uvicorn
 
 from app.main import create_app
+from app.storage.database import open_engine
+from tests.conftest import add_town, draw_town, own_database
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -89,7 +91,7 @@ def finished(url: str) -> dict:
     raise AssertionError(run)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium_path() -> str:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM}")
@@ -103,13 +105,35 @@ def empty_site(chromium_path, engine, settings) -> Iterator[Site]:
         yield Site(url, "", Path())
 
 
-@pytest.fixture(scope="module")
-def site(chromium_path, engine, settings, town, town_csv) -> Iterator[Site]:
+@contextmanager
+def trained(settings, csv: Path) -> Iterator[Site]:
+    """The service and its worker with the town and a version that serves."""
+    engine = open_engine(settings)
+    town = add_town(engine, settings, csv)
     with listening(create_app(settings, engine)) as url, working(settings):
         runs = f"{url}/v1/regions/{town}/training-runs"
         run = httpx.post(runs, json=TRAINED).json()
         assert finished(f"{runs}/{run['id']}")["status"] == "succeeded"
-        yield Site(url, town, town_csv)
+        yield Site(url, town, csv)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def site(chromium_path, server_url, tmp_path_factory) -> Iterator[Site]:
+    """One for all tests that only look."""
+    csv = draw_town(tmp_path_factory.mktemp("page") / "town.csv")
+    with (
+        own_database(server_url, tmp_path_factory.mktemp("site")) as settings,
+        trained(settings, csv) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def changing_site(chromium_path, settings, town_csv) -> Iterator[Site]:
+    """One of the module's own, for tests that change what is served."""
+    with trained(settings, town_csv) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

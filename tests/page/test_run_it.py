@@ -10,6 +10,7 @@ from tests.page.reading import EVENING
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
+SITE = "changing_site"
 
 
 def test_upload_training_to_the_end_and_promotion(open_seen):
