@@ -157,7 +157,7 @@ class CategoryDensity:
     probabilities times `ratio`, and a part that is the same at all hours, `fixed`.
 
     Args:
-        ratio: (N,) positive.
+        ratio: (N,) not negative; 0 where small counts are pooled, in `fixed` alone.
         fixed: (N,) sums to that part's share, 0..1; the other part has the rest.
     """
 

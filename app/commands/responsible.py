@@ -160,7 +160,10 @@ def policy(
         float | None, typer.Option(help="Share of discovered incidents to learn from, 0..1.")
     ] = None,
     minimum_count: Annotated[
-        int | None, typer.Option(help="Do not show smaller numbers of incidents by place.")
+        int | None,
+        typer.Option(
+            help="Do not show smaller numbers of incidents by place; forecasts follow the next training."
+        ),
     ] = None,
 ) -> None:
     """Show or change what a region's models learn from."""

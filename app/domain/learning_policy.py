@@ -62,7 +62,8 @@ class LearningPolicy:
         patrol_categories: whether categories that mostly reflect patrols are learnt from.
         discovered_weight: share of the discovered incidents that is learnt from, 0..1; which ones
             is told by their keys, so that the same data give the same model.
-        minimum_count: smaller numbers of incidents are not shown by place (0 shows all).
+        minimum_count: smaller numbers of incidents are not shown by place (0 shows all); from 2 on,
+            trainings pool the cells with fewer (`models.small_counts`).
     """
 
     patrol_categories: Choice = "exclude"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from app.domain.learning_policy import LearningPolicy
 from app.services.forecast_types import LoadedVersion
 from app.storage.alarms import Alarm, open_alarms
+from app.storage.regions import get_region_by_key
 from app.storage.version_history import arrived_since
 
 
 def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
-    """Sentences for the warnings; empty when nothing has arrived since the version's data end."""
+    """Sentences for the warnings; empty when nothing has happened since the version's data end."""
     cutoff = version.record.cutoff
     with engine.connect() as connection:
         count, last_at = arrived_since(
@@ -19,7 +21,11 @@ def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
         alarms = [
             a for a in open_alarms(connection, version.record.region_key) if _told(a, version)
         ]
-    raised = tuple(f"{alarm.kind} alarm: {alarm.message}" for alarm in alarms)
+        region = get_region_by_key(connection, version.record.region_key)
+    raised = (
+        *(f"{alarm.kind} alarm: {alarm.message}" for alarm in alarms),
+        *_told_small_counts(version, LearningPolicy.of(region.settings).minimum_count),
+    )
     if last_at is None:
         return raised
     news = f"{count} incidents up to {last_at:%Y-%m-%d} have arrived since the model's data end"
@@ -29,3 +35,13 @@ def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
 def _told(alarm: Alarm, version: LoadedVersion) -> bool:
     """Alarms about this version, and that it stands in for one that did worse."""
     return version.record.version in (alarm.version, alarm.details.get("to"))
+
+
+def _told_small_counts(version: LoadedVersion, minimum: int) -> list[str]:
+    """A sentence where the region has asked since for more to be hidden than the version hides."""
+    hidden = version.record.report.get("small_counts", {}).get("minimum_count", 0)
+    if minimum < 2 or hidden >= minimum:
+        return []
+    return [
+        f"trained before counts below {minimum} were to be hidden: it does not hide them; retrain"
+    ]

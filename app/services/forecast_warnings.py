@@ -44,6 +44,11 @@ def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> lis
     if piles:
         left_out = sum(pile["n_incidents"] for pile in piles)
         found.append(f"{left_out} incidents at {len(piles)} default geocodes were left out")
+    if small := record.report.get("small_counts"):
+        found.append(
+            f"{small['n_cells']} cells with fewer than {small['minimum_count']} incidents share one "
+            "density: their differences are hidden"
+        )
     if region.boundary_derived:
         found.append("the study area was derived from the incidents; no boundary was given")
     return found

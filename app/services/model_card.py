@@ -68,6 +68,7 @@ def model_card(engine: Engine, region_id: str, selector: str | None = None) -> d
             "discovered_weight": data.get("discovered_weight", 0.0),
             "outside_study_area": data.get("outside_study_area"),
             "default_geocodes": len(data.get("default_geocodes", [])),
+            "small_counts": version.report.get("small_counts"),
             "erased_since": erased,
         },
         "evaluation": _evaluation(version),
@@ -142,6 +143,11 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
     if data["patrol_categories_learnt"]:
         names = _names(data["patrol_categories_learnt"])
         lines.append(f"**learnt from although they mostly reflect patrol activity: {names}**")
+    if small := data["small_counts"]:
+        lines.append(
+            f"{small['n_cells']:,} cells with fewer than {small['minimum_count']} incidents share one "
+            f"density ({100 * small['share_of_area']:.0f} % of the area)"
+        )
     if data["erased_since"]:
         lines.append(f"**{data['erased_since']} of them are erased since: to be replaced**")
     return lines

@@ -26,6 +26,7 @@ from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, get_run, request_cancel, set_job
 from models.base import FitContext
 from models.catalog import MODEL_NAMES, create_model
+from models.small_counts import pool_small_counts
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ def _fit(
     model = create_model(request.model).fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
+    pooled = pool_small_counts(model, data.rows, data.incidents.category, data.policy.minimum_count)
     clock.done("fit")
     context.report(0.92, "looking for memorised places")
     memorisation = memorisation_report(data, model, context.seed)
@@ -190,6 +192,8 @@ def _fit(
     clock.done("counts")
     context.report(0.96, "registering")
     told = {**model.report(), **data_facts(data), "memorisation": memorisation}
+    if pooled is not None:
+        told["small_counts"] = pooled
     return Fitted(request.to_json(), data, model, counts, told, validation, context, clock.steps_s)
 
 

@@ -30,6 +30,7 @@ from models.evaluation.drift import day_sums, expected_log_density
 from models.evaluation.flagged import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import Difference, paired_difference
+from models.small_counts import pool_small_counts
 
 REFERENCE = "pooled-kde"
 CHAMPION = "the champion"
@@ -77,27 +78,27 @@ def validate_model(
     fitted = {model: model, REFERENCE: REFERENCE}
     if current is not None and current.tables is None and current.model != model:
         fitted[CHAMPION] = current.model
-    rivals = _fit(fitted, past, data.grid, origin_s, context)
+    rivals = _fit(fitted, data, origin_s, context)
     if current is not None and current.tables is not None:
         rivals[CHAMPION] = current.tables
     return _compare(rivals, model, test, data, context.seed)
 
 
 def _fit(
-    names: Mapping[str, str],
-    past: Incidents,
-    cells: Cells,
-    origin_s: int,
-    context: FitContext,
+    names: Mapping[str, str], data: TrainingData, origin_s: int, context: FitContext
 ) -> dict[str, DensityModel]:
-    """Label -> a fitted model of that name; equal names are fitted once."""
+    """Label -> a fitted model of that name, small counts pooled; equal names are fitted once."""
+    past = data.incidents.before(origin_s)
+    rows, minimum = data.rows[: len(past)], data.policy.minimum_count
     distinct = list(dict.fromkeys(names.values()))
     fitted: dict[str, DensityModel] = {}
     for place, name in enumerate(distinct):
         part = context.part(
             place / len(distinct), (place + 1) / len(distinct), f"validating {name}: "
         )
-        fitted[name] = create_model(name).fit(past, cells, replace(part, cutoff_s=origin_s))
+        model = create_model(name).fit(past, data.grid, replace(part, cutoff_s=origin_s))
+        pool_small_counts(model, rows, past.category, minimum)
+        fitted[name] = model
     return {label: fitted[name] for label, name in names.items()}
 
 
