@@ -47,11 +47,17 @@ export async function request(path, options = {}) {
 /** @param {string} path */
 export const getJson = async (path) => (await request(path)).json();
 
-/** @param {string} path @param {unknown} body */
-export async function postJson(path, body) {
+/** @param {string} path @param {string} method @param {unknown} body */
+async function sendJson(path, method, body) {
   const type = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", headers: type, body: JSON.stringify(body) })).json();
+  return (await request(path, { method, headers: type, body: JSON.stringify(body) })).json();
 }
+
+/** @param {string} path @param {unknown} body */
+export const postJson = (path, body) => sendJson(path, "POST", body);
+
+/** @param {string} path @param {unknown} body */
+export const putJson = (path, body) => sendJson(path, "PUT", body);
 
 /**
  * @param {string} region

@@ -7,7 +7,7 @@ const SIZE = { width: 340, height: 230, left: 38, right: 10, top: 10, bottom: 34
 const LOOKS = [["#0b5cab", ""], ["#b8430a", "7 3"], ["#00664a", "2 3"], ["#7a3b8f", "9 3 2 3"], ["#4d5b68", "4 4"]];
 
 /** @param {string} tag @param {Record<string, string | number>} attributes @param {...(Node | string)} children */
-function draw(tag, attributes, ...children) {
+export function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   element.append(...children);

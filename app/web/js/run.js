@@ -1,11 +1,11 @@
 /** Run it: what the region holds, uploads, training, models, new regions. */
 import { may, missing } from "./access.js";
-import { getJson, regionPath, save } from "./api.js";
+import { getJson, regionPath } from "./api.js";
 import { byId, make } from "./dom.js";
 import { count, t } from "./i18n.js";
+import { unfolded } from "./kept.js";
 import { modelsPart } from "./models.js";
 import { newRegionPart } from "./new-region.js";
-import { tell } from "./runs.js";
 import { dayText, inZone } from "./time.js";
 import { resumeTraining, trainingPart } from "./training.js";
 import { uploadPart } from "./upload.js";
@@ -19,7 +19,7 @@ import { uploadPart } from "./upload.js";
 export function drawRun(known) {
   const { region } = known;
   const parts = region
-    ? [holds(region), ...allowed("upload", "upload", () => uploadPart(known)), ...allowed("train", "train", () => trainingPart(known)), ...(may("read") ? modelsPart(known) : [])]
+    ? [holds(region), ...allowed("upload", "upload", () => uploadPart(known)), ...allowed("train", "train", () => trainingPart(known)), ...(may("read") ? [schedule(region)] : []), ...(may("read") ? modelsPart(known) : [])]
     : [make("p", { class: "notice" }, t("noRegion"))];
   byId("pane-run").replaceChildren(...parts, ...(may("create") ? newRegionPart(known, !region) : []));
   if (region && may("train")) resumeTraining(known);
@@ -30,13 +30,17 @@ const allowed = (action, title, part) =>
   may(action) ? part() : [make("h3", {}, t(title)), make("p", { class: "note" }, missing(action))];
 
 /** @param {any} region */
+const schedule = (region) => unfolded("schedule-part", t("scheduleTitle"), region.id, async (holder) => (await import("./schedule.js")).fillSchedule(region, holder));
+
+/** @param {any} region */
 function holds(region) {
   if (!region.incidents) return make("p", { class: "notice" }, t("noIncidents"));
   const day = (/** @type {string} */ at) => dayText(inZone(at, region.timezone));
-  const report = () => save(regionPath(region.id, "data-report?f=html"), `${region.id}-data-report.html`).catch(tell);
+  const report = async (/** @type {any} */ holder) => (await import("./data-report.js")).fillReport(region, holder);
   return make("div", {},
     make("p", { id: "holds" }, t("regionHolds", { n: count(region.incidents), from: day(region.first_at), to: day(region.last_at) })),
-    ...(may("report") ? [make("button", { type: "button", id: "data-report", onclick: report }, t("dataReport"))] : []));
+    // What came in since makes it another report.
+    ...(may("report") ? [unfolded("report-part", t("reportTitle"), `${region.id} ${region.incidents}`, report)] : []));
 }
 
 /** @param {string} region */

@@ -7,6 +7,7 @@ const ENDED = ["succeeded", "failed", "cancelled"];
 const POLL_MS = 700;
 const HINTS = /** @type {Record<string, string>} */ ({
   no_model: "hintNoModel", overloaded: "hintUnavailable", database_unavailable: "hintUnavailable", unavailable: "hintUnavailable",
+  missing_column: "hintColumns",
 });
 const STATUS_HINTS = /** @type {Record<number, string>} */ ({ 401: "hintKey", 403: "hintRole", 429: "hintSlower", 503: "hintUnavailable", 507: "hintDisk" });
 

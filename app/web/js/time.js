@@ -26,12 +26,12 @@ export function weekStart(local) {
 /** Hours from one local time to another. @param {string} from @param {string} to */
 export const hoursBetween = (from, to) => (asDate(to).getTime() - asDate(from).getTime()) / HOUR_MS;
 
-/** An instant as local time of a zone. @param {string | Date} instant @param {string} zone */
-export function inZone(instant, zone) {
+/** An instant as local time of a zone. @param {string | Date} instant @param {string} zone @param {boolean} [minutes] keep them */
+export function inZone(instant, zone, minutes = false) {
   const parts = new Intl.DateTimeFormat("sv-SE", {
     timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
   }).format(new Date(instant));
-  return `${parts.slice(0, 10)}T${parts.slice(11, 13)}:00`;
+  return `${parts.slice(0, 10)}T${minutes ? parts.slice(11, 16) : `${parts.slice(11, 13)}:00`}`;
 }
 
 /** @param {string} local @param {Intl.DateTimeFormatOptions} options */
@@ -43,6 +43,12 @@ export const dayText = (local) => format(local, { day: "numeric", month: "short"
 
 /** @param {string} local */
 export const weekdayText = (local) => format(local, { weekday: "short" });
+
+/** Day and time of day. @param {string} local */
+export const momentText = (local) => `${format(local, { weekday: "short", day: "numeric", month: "short", year: "numeric" })}, ${local.slice(11, 16)}`;
+
+/** @param {string} month `YYYY-MM` */
+export const monthText = (month) => format(`${month}-01T00:00`, { month: "short", year: "numeric" });
 
 /** e.g. "Saturday, 1 January 2022, 23:00 – 00:00". @param {string} local @param {number} hours */
 export function spanText(local, hours) {

@@ -1,4 +1,5 @@
 /** Add incidents: drop a file, see how far it is, read what was made of it. */
+import { may } from "./access.js";
 import { regionPath, sendFile } from "./api.js";
 import { byId, make, definitions } from "./dom.js";
 import { count, t } from "./i18n.js";
@@ -13,10 +14,9 @@ const TYPES = /** @type {Record<string, string>} */ ({
   gpkg: "application/geopackage+sqlite3", zip: "application/zip",
 });
 const PACKED = "gz";
-const SHOWN_ERRORS = 5;
 
 /** What was said about a region outlives the redraw that follows each change. */
-const told = { region: "", status: notice("upload-status") };
+const told = { region: "", status: notice("upload-status"), more: make("div", { id: "upload-more" }) };
 
 /** Headers by a file's name; one that is not known is taken for CSV. @param {string} name @returns {Record<string, string>} */
 function about(name) {
@@ -29,11 +29,11 @@ function about(name) {
 
 /** @param {import("./run.js").Known} known */
 export function uploadPart(known) {
-  if (told.region !== known.region.id) Object.assign(told, { region: known.region.id, status: notice("upload-status") });
-  const { status } = told;
+  if (told.region !== known.region.id) Object.assign(told, { region: known.region.id, status: notice("upload-status"), more: make("div", { id: "upload-more" }) });
+  const { status, more } = told;
   const input = make("input", { type: "file", id: "file", accept: [...Object.keys(TYPES), PACKED].map((e) => `.${e}`).join(",") });
   const drop = make("div", { id: "drop" }, t("dropHere"), " ", input, make("label", { for: "file" }, t("choose")), make("div", { class: "note" }, t("formats")));
-  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, status);
+  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, told);
   input.addEventListener("change", () => send(input.files[0]));
   for (const kind of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(kind, (/** @type {any} */ event) => {
@@ -42,12 +42,14 @@ export function uploadPart(known) {
       if (kind === "drop") send(event.dataTransfer.files[0]);
     });
   }
-  return [make("h3", {}, t("upload")), drop, status];
+  return [make("h3", {}, t("upload")), drop, status, more];
 }
 
-/** @param {import("./run.js").Known} known @param {File} file @param {any} status */
-async function upload(known, file, status) {
+/** @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} told */
+async function upload(known, file, { status, more }) {
   status.className = "status";
+  more.className = "";
+  more.replaceChildren();
   const bar = make("progress", { max: 1, value: 0, "aria-label": file.name });
   const text = make("div");
   status.replaceChildren(bar, text);
@@ -62,6 +64,7 @@ async function upload(known, file, status) {
     // Elsewhere by now: nothing there has changed.
     if (view.region === known.region.id) await known.onChange();
     byId("upload-report")?.scrollIntoView({ block: "nearest" });
+    await showOutcome(known.region, report, more);
   } catch (error) {
     tellIn(status, error);
   }
@@ -70,10 +73,16 @@ async function upload(known, file, status) {
 /** What was made of an upload. @param {any} report */
 function uploadReport(report) {
   const figures = ["received", "accepted", "duplicates", "rejected", "corrected"];
-  const problems = [...report.warnings, ...report.errors.slice(0, SHOWN_ERRORS).map((/** @type {any} */ e) => t("rowProblem", { row: e.row, message: e.message }))];
-  const more = report.rejected - Math.min(report.errors.length, SHOWN_ERRORS);
-  if (more > 0) problems.push(t("moreProblems", { n: count(more) }));
   return make("div", { id: "upload-report" },
-    definitions(/** @type {[string, string][]} */ (figures.map((name) => [t(name), count(report[name])]))),
-    make("ul", { class: "plain" }, ...problems.map((text) => make("li", {}, text))));
+    definitions(/** @type {[string, string][]} */ (figures.map((name) => [t(name), count(report[name])]))));
+}
+
+/** What stands out in it: for an analyst with the charts of what it brought. @param {any} region @param {any} report @param {any} more */
+async function showOutcome(region, report, more) {
+  try {
+    const { findingsOf } = await import("./data-report.js");
+    more.replaceChildren(...(await findingsOf(region, report, may("report") && report.upload_id !== null)));
+  } catch (error) {
+    tellIn(more, error);
+  }
 }

@@ -1,0 +1,36 @@
+/** Parts of a pane that outlive its redraws: what was typed or opened stays until who looks, where or the language changes. */
+import { currentKey } from "./api.js";
+import { make } from "./dom.js";
+import { currentLanguage } from "./i18n.js";
+import { tell } from "./runs.js";
+
+/** @type {Map<string, {sign: string, part: any}>} */ const parts = new Map();
+
+/** @param {string} name @param {string} region "" for none @param {() => any} build */
+export function kept(name, region, build) {
+  const sign = [region, currentLanguage(), currentKey()].join("|");
+  const known = parts.get(name);
+  if (known?.sign === sign) return known.part;
+  const part = build();
+  parts.set(name, { sign, part });
+  return part;
+}
+
+/**
+ * A closed part whose module and content are loaded when it is first opened.
+ * @param {string} id @param {string} title @param {string} region @param {(holder: any) => Promise<any>} fill
+ */
+export const unfolded = (id, title, region, fill) => kept(id, region, () => {
+  const holder = make("div");
+  const part = make("details", { id, class: "part" }, make("summary", {}, title), holder);
+  let asked = false;
+  part.addEventListener("toggle", () => {
+    if (!part.open || asked) return;
+    asked = true;
+    fill(holder).catch((error) => {
+      asked = false;
+      tell(error);
+    });
+  });
+  return part;
+});
