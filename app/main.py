@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -48,6 +48,7 @@ from app.api.state import ApiState
 from app.config import Settings
 from app.logs import configure_logging
 from app.services.forecast import ForecastService
+from app.services.forecast_ahead import LOOK_EVERY_S, Lookout
 from app.services.key_ring import KeyRing
 from app.services.keys import require_keys_for_others
 from app.services.oidc import TokenVerifier
@@ -90,8 +91,10 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         require_keys_for_others(own, settings)
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.request_threads
         uploads = anyio.CapacityLimiter(settings.max_concurrent_uploads)
-        app.state.hotslot = ApiState(settings, own, ForecastService(own, settings), uploads)
-        async with _gate(own, settings) as app.state.gate:
+        forecasts = ForecastService(own, settings)
+        app.state.hotslot = ApiState(settings, own, forecasts, uploads)
+        ahead = _repeated(Lookout(forecasts).look_if_possible, LOOK_EVERY_S)
+        async with _gate(own, settings) as app.state.gate, ahead:
             yield
         if engine is None:
             own.dispose()
@@ -149,22 +152,36 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
     tokens = TokenVerifier(settings) if settings.oidc_issuer is not None else None
     gate = Gate(settings, KeyRing(engine), tokens, limiter, ReadCounter())
 
-    async def write_reads() -> None:
-        while True:
-            await asyncio.sleep(settings.audit_reads_every_s)
-            await asyncio.to_thread(gate.reads.write_if_possible, engine)
+    def write_reads() -> None:
+        gate.reads.write_if_possible(engine)
 
-    writing = asyncio.create_task(write_reads())
     try:
-        yield gate
+        async with _repeated(write_reads, settings.audit_reads_every_s):
+            yield gate
     finally:
-        writing.cancel()
-        with suppress(asyncio.CancelledError):
-            await writing
-        await asyncio.to_thread(gate.reads.write_if_possible, engine)
+        await asyncio.to_thread(write_reads)
         await asyncio.to_thread(gate.ring.close)
         if tokens is not None:
             tokens.close()
+
+
+@asynccontextmanager
+async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[None]:
+    """Do the work now and then every so often, in a thread aside, until the block ends."""
+    stopping = asyncio.Event()
+
+    async def repeat() -> None:
+        while not stopping.is_set():
+            await asyncio.to_thread(work)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), every_s)
+
+    repeating = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        stopping.set()
+        await repeating
 
 
 def promotions_seen(scope: Scope) -> int:

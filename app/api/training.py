@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,8 +19,10 @@ from app.api.state import ApiState, State
 from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
+from app.services.forecast_ahead import make_ready
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
+from app.storage.artifacts import ArtifactCorrupt
 from app.storage.deadlines import answered_within
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
@@ -187,6 +190,8 @@ def model(state: State, region: str, version: str) -> dict[str, Any]:
 @allow(Role.TRAINER)
 def promote(state: State, region: str, version: str) -> dict[str, Any]:
     """Make a version the champion."""
+    with suppress(ArtifactCorrupt):  # told by the promotion itself, which looks at more
+        make_ready(state.forecasts, region, version)
     with state.engine.begin() as connection:
         key = get_region(connection, region).key
         champion = registry.promote(connection, key, version, "promoted by hand")

@@ -111,3 +111,14 @@ class BriefMemory:
         """Drop a value before its time."""
         with self._lock:
             self._kept.pop((what, name), None)
+
+    def names(self, what: str) -> list[str]:
+        """The names that values of one kind are kept under; those out of date are dropped."""
+        now = time.monotonic()
+        with self._lock:
+            late = [
+                key for key, (until, _) in self._kept.items() if key[0] == what and until <= now
+            ]
+            for key in late:
+                del self._kept[key]
+            return [name for kind, name in self._kept if kind == what]

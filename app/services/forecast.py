@@ -37,6 +37,8 @@ __all__ = ["Forecast", "ForecastService", "LoadedVersion", "Plan", "Selector"]
 
 CHAMPION_TTL_S = 0.25
 NEWS_TTL_S = 60.0
+SERVED_S = 3600.0
+"""How long after its last request a region counts as one that this process serves."""
 MAX_HORIZON_YEARS = 30
 MAX_RANGE_SLOTS = 169
 """A week, and the hour that a clock change may add."""
@@ -126,6 +128,7 @@ class ForecastService:
         except ArtifactCorrupt as damage:
             loaded = self._predecessor(region_id, record, damage)
         self.brief.keep("champion", region_id, loaded.record.version, CHAMPION_TTL_S)
+        self.brief.keep("served", region_id, True, SERVED_S)
         return loaded
 
     def _predecessor(

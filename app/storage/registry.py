@@ -189,7 +189,9 @@ def promote(
         ArtifactCorrupt: what is stored of it is not what was registered.
         Conflict: another promotion came first.
     """
-    check_version(connection, get_version(connection, region_key, version))
+    record = get_version(connection, region_key, version)
+    check_version(connection, record)
+    version = record.version
     current = champion(connection, region_key)
     revision = current.revision if current else 0
     if expected_revision is not None and expected_revision != revision:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
 from app.storage import registry
-from app.storage.tables import categories, incidents, model_versions, promotions
+from app.storage.tables import categories, champions, incidents, model_versions, promotions, regions
 
 
 def version_as_of(
@@ -78,6 +78,19 @@ def earlier_champions(
     )
     versions = connection.scalars(kept).all()
     return [registry.get_version(connection, champion.region_key, v) for v in versions]
+
+
+def current_champions(
+    connection: Connection, region_ids: Sequence[str], n_newest: int
+) -> dict[str, str]:
+    """The champions' versions by region id: of these regions, and the newest of any."""
+    newest = select(champions.c.region_key).order_by(champions.c.promoted_at.desc()).limit(n_newest)
+    rows = connection.execute(
+        select(regions.c.id, champions.c.version)
+        .join(champions, champions.c.region_key == regions.c.key)
+        .where(regions.c.id.in_(region_ids) | regions.c.key.in_(newest))
+    )
+    return {str(row.id): str(row.version) for row in rows}
 
 
 def newest_version(connection: Connection, region_key: int) -> registry.VersionRecord | None:
