@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 
 import brotli
+from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -69,14 +70,14 @@ class Compressed:
                 return
             if held is not None and not begun:
                 begun = True
-                message = _encoded(held, message, coding)
+                message = await _encoded(held, message, coding)
                 await send(held)
             await send(message)
 
         await self.app(scope, receive, encoding)
 
 
-def _encoded(start: Message, body: Message, wanted: str) -> Message:
+async def _encoded(start: Message, body: Message, wanted: str) -> Message:
     """The body message to send; the start message's headers are set to match."""
     content: bytes = body.get("body", b"")
     headers = MutableHeaders(raw=list(start["headers"]))
@@ -88,7 +89,10 @@ def _encoded(start: Message, body: Message, wanted: str) -> Message:
         or kind.startswith(COMPRESSED_ALREADY)
     ):
         return body
-    small = compressed(content, wanted)
+    if len(content) >= LARGE_FROM_BYTES:  # a hundred thousand scores would hold up all others
+        small = await run_in_threadpool(compressed, content, wanted)
+    else:
+        small = compressed(content, wanted)
     headers["Content-Encoding"] = wanted
     headers["Content-Length"] = str(len(small))
     headers.add_vary_header("Accept-Encoding")

@@ -40,11 +40,20 @@ def test_twenty_thousand_scores_are_those_of_the_table(served):
     assert scores[place]["percentile"] == pytest.approx(100 * no_denser, abs=1e-3)
 
 
-def test_one_too_many_is_refused_with_the_limit(served):
+def test_the_limit_is_answered_and_one_more_is_refused_with_it(served):
     one = '{"occurred_at":"2019-12-31T23:10:00Z","longitude":-74.06,"latitude":4.66}'
-    body = '{"incidents":[' + ",".join([one] * 100_001) + "]}"
-    headers = {"Content-Type": "application/json"}
-    problem = served.client.post(SCORE, content=body, headers=headers).json()
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
+
+    def posted(n):
+        body = '{"incidents":[' + ",".join([one] * n) + "]}"
+        return served.client.post(SCORE, content=body, headers=headers)
+
+    reply = posted(100_000)
+    assert (reply.status_code, reply.headers["Content-Encoding"]) == (200, "gzip")
+    scores = reply.json()["scores"]
+    assert len(scores) == 100_000
+    assert scores[-1] == scores[0]
+    problem = posted(100_001).json()
     assert (problem["status"], problem["limit"], problem["asked"]) == (422, 100_000, 100_001)
 
 
