@@ -210,6 +210,22 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(guarded):
     assert guarded.ask("POST", url, content=large).status_code == 401
 
 
+def test_areas_of_too_many_lists_are_refused_before_they_are_made(guarded):
+    """One list more than allowed, in a body well below the limit in bytes."""
+    limit = 600_000
+    shell = b'{"areas":[%s]}'
+    most = shell % b",".join([b"[]"] * (limit - 2))
+    assert len(most) < guarded.settings.max_json_bytes
+    url, key = "/v1/regions/here/forecasts/areas", guarded.keys["reader"]
+    headers = {"Content-Type": "application/json"}
+    body = shell % b",".join([b"{}"] * (limit - 1))
+    refused = guarded.ask("POST", url, key, content=body, headers=headers)
+    assert (refused.status_code, refused.json()["limit"]) == (422, limit), refused.text
+    assert refused.json()["asked"] == limit + 1
+    allowed = guarded.ask("POST", url, key, content=most, headers=headers)
+    assert "limit" not in allowed.json(), "of the body's shape it is said that it is wrong"
+
+
 @pytest.mark.parametrize("kind", ["Polygon", "LineString"])
 def test_tangled_areas_are_refused_before_they_are_mended(kind):
     """As stars of n points whose sides all cross: mending them would take hours."""
