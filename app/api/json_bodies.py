@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeVar
 
+import orjson
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,8 @@ from app.domain.errors import InvalidInput, LimitExceeded
 JSON_TYPES = ("application/json", "application/geo+json")
 MAX_CONTAINERS = 600_000
 """Lists and objects of one body; millions of empty ones take seconds and gigabytes to make."""
+MAX_MEMBERS = 100
+"""Of the outermost object; each that is unknown is an error, and a million of them take half a minute."""
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -47,6 +50,7 @@ def _parsed(model: type[T], content: bytes) -> T:
             limit=MAX_CONTAINERS,
             asked=asked,
         )
+    _check_members(content)
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
@@ -55,6 +59,24 @@ def _parsed(model: type[T], content: bytes) -> T:
             for one in error.errors(include_url=False, include_context=True)
         ]
         raise RequestValidationError(found) from error
+
+
+def _check_members(content: bytes) -> None:
+    """Nothing when the outermost object has few members; of what is no JSON the model tells.
+
+    Raises:
+        LimitExceeded: it has more.
+    """
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return
+    if isinstance(value, dict) and len(value) > MAX_MEMBERS:
+        raise LimitExceeded(
+            f"the body has {len(value)} members, the limit is {MAX_MEMBERS}",
+            limit=MAX_MEMBERS,
+            asked=len(value),
+        )
 
 
 def json_request(model: type[BaseModel], types: Collection[str] = JSON_TYPES) -> dict[str, Any]:

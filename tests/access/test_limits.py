@@ -226,6 +226,16 @@ def test_areas_of_too_many_lists_are_refused_before_they_are_made(guarded):
     assert "limit" not in allowed.json(), "of the body's shape it is said that it is wrong"
 
 
+@pytest.mark.parametrize("route", ["areas", "score"])
+def test_unknown_members_are_not_listed_by_the_thousand(guarded, route):
+    body = b"{%s}" % b",".join(b'"%d":0' % n for n in range(50_000))
+    headers = {"Content-Type": "application/json"}
+    url, key = f"/v1/regions/here/forecasts/{route}", guarded.keys["reader"]
+    refused = guarded.ask("POST", url, key, content=body, headers=headers)
+    assert (refused.status_code, refused.json()["asked"]) == (422, 50_000), refused.text
+    assert "errors" not in refused.json()
+
+
 @pytest.mark.parametrize("kind", ["Polygon", "LineString"])
 def test_tangled_areas_are_refused_before_they_are_mended(kind):
     """As stars of n points whose sides all cross: mending them would take hours."""
