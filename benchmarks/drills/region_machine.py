@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import Engine, func, select
 
 from app.config import Settings
-from app.domain.errors import InvalidInput, NotFound
+from app.domain.errors import Conflict, InvalidInput, NotFound
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.services.erase import erase_incident
 from app.services.ingest import UploadSource, ingest
@@ -23,6 +23,7 @@ from app.services.regions import add_region
 from app.services.train import TrainingRequest
 from app.storage import registry
 from app.storage.erasures import marked_versions
+from app.storage.promotions import roll_back
 from app.storage.regions import get_region
 from app.storage.tables import incidents
 
@@ -43,7 +44,7 @@ class RegionMachine(RuleBasedStateMachine):
         self.sent: dict[str, tuple[list[int], dict[str, Any]]] = {}
         self.learnt: dict[str, set[int]] = {}
         self.stale: set[str] = set()
-        self.history: list[str] = []
+        self.line: list[str] = []
 
     @initialize()
     def create(self) -> None:
@@ -117,26 +118,34 @@ class RegionMachine(RuleBasedStateMachine):
     def _note_champion(self) -> None:
         with self.engine.connect() as connection:
             champion = registry.champion(connection, self.key)
-        if champion is not None and (not self.history or self.history[-1] != champion.version):
-            self.history.append(champion.version)
+        if champion is not None and self.line[-1:] != [champion.version]:
+            self._extend_line(champion.version)
+
+    def _extend_line(self, version: str) -> None:
+        """A champion's earlier place in the line is given up for its new one."""
+        self.line = [v for v in self.line if v != version] + [version]
 
     @precondition(lambda self: self.learnt)
     @rule(data=st.data())
     def promote(self, data: st.DataObject) -> None:
         """Any version may become champion."""
         version = data.draw(st.sampled_from(sorted(self.learnt)))
-        self._promote(version)
-
-    @precondition(lambda self: len(self.history) > 1)
-    @rule()
-    def roll_back(self) -> None:
-        """The champion before this one takes over again."""
-        self._promote(self.history[-2])
-
-    def _promote(self, version: str) -> None:
         with self.engine.begin() as connection:
             registry.promote(connection, self.key, version, "a life at random")
-        self.history.append(version)
+        self._extend_line(version)
+
+    @precondition(lambda self: self.line)
+    @rule()
+    def roll_back(self) -> None:
+        """The champion before this one takes over again; where there is none, nothing changes."""
+        try:
+            with self.engine.begin() as connection:
+                found = roll_back(connection, self.key, "a life at random").version
+        except Conflict as refusal:
+            _same((refusal.code, len(self.line)), ("no_earlier_champion", 1))
+            return
+        self.line.pop()
+        _same([found], self.line[-1:])
 
     @rule(n=st.integers(0, N_PLACES - 1))
     def erase(self, n: int) -> None:
@@ -164,7 +173,7 @@ class RegionMachine(RuleBasedStateMachine):
     @invariant()
     def champion_is_sound(self) -> None:
         """The champion exists, is the one last promoted, and its mass is one."""
-        if not self.history:
+        if not self.line:
             return
         with self.engine.connect() as connection:
             _same(get_region(connection, self.region).key, self.key)
@@ -173,7 +182,7 @@ class RegionMachine(RuleBasedStateMachine):
                 connection, self.key, version.version, registry.ALL_CATEGORIES, [0, 100]
             )
             marked = marked_versions(connection, self.key)
-        _same(version.version, self.history[-1])
+        _same(version.version, self.line[-1])
         mass = table.astype(np.float64).sum(axis=1)
         _same(bool(np.all(np.isfinite(table)) and np.all(np.abs(mass - 1) <= 1e-6)), True)
         _same(self.stale - set(marked), set())
