@@ -130,6 +130,9 @@ class RegionMachine(RuleBasedStateMachine):
     def promote(self, data: st.DataObject) -> None:
         """Any version may become champion."""
         version = data.draw(st.sampled_from(sorted(self.learnt)))
+        self._promote(version)
+
+    def _promote(self, version: str) -> None:
         with self.engine.begin() as connection:
             registry.promote(connection, self.key, version, "a life at random")
         self._extend_line(version)
@@ -146,6 +149,21 @@ class RegionMachine(RuleBasedStateMachine):
             return
         self.line.pop()
         _same([found], self.line[-1:])
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def erase_held(self, data: st.DataObject) -> None:
+        """One that is there, and may have been learnt from."""
+        self.erase(data.draw(st.sampled_from(sorted(self.held))))
+
+    @rule(chosen=numbers, model=st.sampled_from(FAST_MODELS))
+    def train_on_more(self, chosen: list[int], model: str) -> None:
+        """A version of its own, and the champion."""
+        self.upload(chosen)
+        before = set(self.learnt)
+        self.train(model)
+        for version in sorted(set(self.learnt) - before):
+            self._promote(version)
 
     @rule(n=st.integers(0, N_PLACES - 1))
     def erase(self, n: int) -> None:

@@ -13,7 +13,7 @@ def test_short_lives_keep_every_promise(engine, settings):
         machine,
         settings=lives(
             max_examples=6,
-            stateful_step_count=15,
+            stateful_step_count=20,
             deadline=None,
             derandomize=True,
             database=None,
