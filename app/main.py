@@ -37,6 +37,7 @@ from app.api import (
 from app.api.access import Access, Gate
 from app.api.bodies import Bodies
 from app.api.compression import Compressed
+from app.api.hang_up import HangUp
 from app.api.head import HeadAsGet
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
@@ -141,6 +142,7 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
         database_timeout_s=settings.database_timeout_s,
         cross_origin=bool(settings.cors_origins),
     )
+    app.add_middleware(HangUp)
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ class Bodies:
         body = bytearray()
         try:
             try:
-                self._check(_declared_bytes(scope), 0)
+                self._check(declared_bytes(scope), 0)
                 await self._read(receive, body)
             except HotslotError as refusal:
                 await problem_of(refusal)(scope, receive, send)
@@ -81,7 +81,8 @@ class Bodies:
             raise Unavailable("too much is being sent at once", retry_after_s=2, code="overloaded")
 
 
-def _declared_bytes(scope: Scope) -> int:
+def declared_bytes(scope: Scope) -> int:
+    """What a request says that its body has; 0 where it says nothing."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value[:20])

@@ -18,6 +18,7 @@ from benchmarks.drills import (
     contract,
     database_faults,
     degenerate,
+    hostile_uploads,
     ingest,
     jobs,
     leases,
@@ -34,6 +35,7 @@ from benchmarks.drills import (
 ALL = (
     *uploads.DRILLS,
     *ingest.DRILLS,
+    *hostile_uploads.DRILLS,
     *times.DRILLS,
     *database_faults.DRILLS,
     *jobs.DRILLS,

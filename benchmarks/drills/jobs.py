@@ -8,6 +8,9 @@ import signal
 import time
 from typing import Any
 
+import psycopg
+
+from app.storage.embedded import ensure_running
 from benchmarks.drills.processes import processes_of
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import Service, service
@@ -45,9 +48,23 @@ def wait_until_running(target: Service, path: str) -> None:
         time.sleep(0.1)
 
 
+def _claims(target: Service) -> int:
+    """How often the runs of the region have been claimed in all."""
+    with psycopg.connect(ensure_running(target.home)) as connection:
+        row = connection.execute("SELECT sum(attempt) FROM training_runs").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _wait_for_takeover(target: Service, claims: int) -> None:
+    """Return when a run has been claimed once more."""
+    deadline = time.perf_counter() + FINISH_S
+    while _claims(target) <= claims and time.perf_counter() < deadline:
+        time.sleep(0.3)
+
+
 def worker_killed() -> tuple[bool, str]:
     """J1: two workers; the one that trains is killed, the other must take over."""
-    n, unfinished, slowest_s = repeats(50), 0, 0.0
+    n, unfinished, slowest_s, finished_s = repeats(50), 0, 0.0, 0.0
     rng = random.Random(2)
     with service(workers=0) as target:
         for place in range(3):
@@ -63,12 +80,18 @@ def worker_killed() -> tuple[bool, str]:
                 os.kill(pid, signal.SIGKILL)
             killed_at = time.perf_counter()
             second = Service(target.home, 1)
+            claims = _claims(target)
             second.start()
-            unfinished += wait_until_done(target, path)["status"] != "succeeded"
+            _wait_for_takeover(target, claims)
             slowest_s = max(slowest_s, time.perf_counter() - killed_at)
+            unfinished += wait_until_done(target, path)["status"] != "succeeded"
+            finished_s = max(finished_s, time.perf_counter() - killed_at)
             second.stop()
     passed = unfinished == 0 and slowest_s <= TAKEOVER_S
-    return passed, f"{n} kills: {n - unfinished} finished, slowest {slowest_s:.0f} s after the kill"
+    return passed, (
+        f"{n} kills: {n - unfinished} finished; slowest takeover {slowest_s:.0f} s, "
+        f"slowest end {finished_s:.0f} s after the kill"
+    )
 
 
 def service_killed() -> tuple[bool, str]:
