@@ -19,7 +19,6 @@ from app.services.validate import StoredModel
 from app.storage import registry
 from app.storage.incidents import IncidentColumns, read_columns
 from app.storage.regions import Region, categories_of, get_region
-from app.storage.stored_grids import load_grid
 from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.flagged import FLAGGED_PERCENT, flagged_cells, overlap
@@ -80,7 +79,7 @@ def _evidence(
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         version = registry.get_version(connection, region.key, selector)
-        grid, _ = load_grid(connection, version.grid_sha256)
+        grid, _ = registry.grid_of(connection, version)
         tables = registry.read_probabilities(
             connection, region.key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
         )

@@ -30,6 +30,7 @@ from app.storage.regions import get_region
 from app.storage.soundness import check_rows
 from app.storage.stored_grids import load_grid
 from app.storage.version_history import earlier_champions, version_as_of
+from app.storage.version_names import check_grid_name
 from models.base import FloatArray
 from models.counts import CountModel
 
@@ -156,6 +157,7 @@ class ForecastService:
         """
 
         def read() -> LoadedVersion:
+            check_grid_name(record.version, record.grid_sha256)
             ground = self._ground(record.grid_sha256)
             with self.engine.connect() as connection:
                 region = get_region(connection, region_id)

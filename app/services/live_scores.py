@@ -21,7 +21,6 @@ from app.storage import registry
 from app.storage.live_scores import LiveDay
 from app.storage.promotions import line
 from app.storage.regions import Region, get_region
-from app.storage.stored_grids import load_grid
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
 
 SHADOW_DAYS = 90
@@ -48,7 +47,7 @@ def update_scores(
     connection: Connection, region: Region, version: registry.VersionRecord, now: datetime
 ) -> int:
     """Score the days on which incidents came or went since the last time; returns how many."""
-    grid, _ = load_grid(connection, version.grid_sha256)
+    grid, _ = registry.grid_of(connection, version)
     since = now - timedelta(days=SHADOW_DAYS)
     found = arrivals(connection, region, version, grid, since, version.created_at)
     first = since.date() + timedelta(days=1)

@@ -25,7 +25,6 @@ from app.storage.live_scores import LiveDay
 from app.storage.operations_tables import alarms as alarm_table
 from app.storage.promotions import line, roll_back
 from app.storage.regions import Region, get_region_by_key
-from app.storage.stored_grids import load_grid
 from app.storage.version_history import last_incident_at
 from models.counts import CountModel
 from models.evaluation import drift
@@ -125,7 +124,7 @@ def _checks(
 ) -> Iterator[Check]:
     end = version.cutoff + timedelta(days=days)
     start = max(version.cutoff, end - timedelta(days=drift.PERIOD_DAYS))
-    grid, _ = load_grid(connection, version.grid_sha256)
+    grid, _ = registry.grid_of(connection, version)
     found = arrivals(connection, region, version, grid, start).inside()
     counts = CountModel.from_state(version.counts)
     slots, count = counted_slots(

@@ -21,6 +21,7 @@ from app.storage.erasures import mark_if_late, marked_versions
 from app.storage.retention import hold_unnamed
 from app.storage.runs import Run, finish_run
 from app.storage.stored_grids import store_grid
+from app.storage.version_names import version_name
 from models.base import DensityModel, FitContext
 
 TRAIN_LOCK = 0x686F7473
@@ -54,13 +55,13 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
     """
     tables = probability_tables(fitted.model)
     content, sha256 = _artifact(fitted, tables)
-    name = f"{fitted.model.name}-{fitted.cutoff:%Y%m%dT%H%M%SZ}-{sha256[: registry.NAME_DIGITS]}"
     with engine.begin() as connection:
         hold_unnamed(connection)
         transaction_lock(connection, TRAIN_LOCK, run.region_key)
         store_artifact(connection, content, sha256)
         data = fitted.data
         grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
+        name = version_name(fitted.model.name, fitted.cutoff, sha256, grid_sha256)
         current = registry.champion(connection, run.region_key)
         promote, reason = _verdict(connection, run.region_key, name, fitted, current)
         new = _version(run, fitted, name, (sha256, grid_sha256))

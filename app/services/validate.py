@@ -14,7 +14,6 @@ from app.services.gate import GateDecision, decide
 from app.services.share_report import share_report
 from app.services.training_data import TrainingData
 from app.storage import registry
-from app.storage.stored_grids import load_grid
 from models.base import (
     DAY_S,
     HORIZON_DAYS,
@@ -156,7 +155,7 @@ def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | 
         if current is None:
             return None
         version = registry.get_version(connection, key, current.version)
-        grid, _ = load_grid(connection, version.grid_sha256)
+        grid, _ = registry.grid_of(connection, version)
         same_cells = np.array_equal(grid.cell_id, data.grid.cell_id)
         if version.cutoff.timestamp() > origin_s or not same_cells:
             return _Champion(version.model, None)

@@ -14,16 +14,16 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.errors import Conflict, NotFound, NotReady
+from app.domain.grid import Grid
 from app.storage import audit
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.soundness import check_artifact, check_rows, row_digest
 from app.storage.stored_grids import load_grid
 from app.storage.tables import champions, forecast_grids, incidents, model_versions, promotions
+from app.storage.version_names import check_artifact_name, check_grid_name
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
-NAME_DIGITS = 10
-"""Of its artifact's hash, at the end of a version's name: a version names one artifact for good."""
 RATIO_ROW, FIXED_ROW = 0, 1
 """In place of windows, for a category: its ratio to the city, its part that is fixed at all hours."""
 
@@ -237,16 +237,25 @@ def _set_champion(region_key: int, version: str, revision: int) -> Any:
     )
 
 
+def grid_of(connection: Connection, version: VersionRecord) -> tuple[Grid, dict[str, Any]]:
+    """A version's grid and its boundary (GeoJSON geometry, WGS 84).
+
+    Raises:
+        ArtifactCorrupt: it is missing, damaged, or not the one that was registered.
+    """
+    check_grid_name(version.version, version.grid_sha256)
+    return load_grid(connection, version.grid_sha256)
+
+
 def check_version(connection: Connection, version: VersionRecord) -> None:
     """Nothing when a version may be served: artifact, grid and forecasts are what was registered.
 
     Raises:
         ArtifactCorrupt: one of them is missing or damaged.
     """
-    if not version.version.endswith(version.artifact_sha256[:NAME_DIGITS]):
-        raise ArtifactCorrupt(f"version {version.version} names another artifact than its own")
+    check_artifact_name(version.version, version.artifact_sha256)
     check_artifact(connection, version.artifact_sha256)
-    grid, _ = load_grid(connection, version.grid_sha256)
+    grid, _ = grid_of(connection, version)
     check_rows(connection, version.region_key, version.version, len(grid))
 
 

@@ -14,7 +14,14 @@ from app.storage.artifacts import ArtifactCorrupt
 from app.storage.regions import get_region
 from benchmarks.drills.database import database
 from benchmarks.drills.degenerate import city_rows, region_of, train
-from benchmarks.drills.poisons import N_ROWS, ON_ARTIFACTS, ON_ROWS, Target
+from benchmarks.drills.poisons import (
+    N_ROWS,
+    ON_ARTIFACTS,
+    ON_ROWS,
+    Target,
+    point_to_grid,
+    swap_grid,
+)
 from benchmarks.drills.result import Drill, repeats
 
 REGION, ELSEWHERE = "poisoned", "elsewhere"
@@ -57,19 +64,33 @@ def accepted(engine: Engine, target: Target, n: int, seed: int = 3) -> list[str]
     return through
 
 
+def _wrongly_served(engine: Engine, settings: Settings, target: Target) -> bool:
+    """Whether other than the sound version before the damaged champion is served."""
+    forecasts = ForecastService(engine, settings)
+    for window in (0, 77):
+        made = forecasts.forecast(REGION, Selector(window=window))
+        sound = abs(made.probability.sum() - 1) < 1e-6
+        if made.plan.version.record.version != target.other or not sound:
+            return True
+    return False
+
+
 def served_instead(engine: Engine, settings: Settings, target: Target) -> list[str]:
-    """Attacks after which other than a sound version was served; each stays until the next."""
+    """Attacks after which other than a sound version was served; of rows, each stays until the next."""
     wrong = []
+    with engine.begin() as connection:
+        own = registry.get_version(connection, target.key, target.version).grid_sha256
+        swap_grid(connection, target, random.Random(5))
+    if _wrongly_served(engine, settings, target):
+        wrong.append(swap_grid.__name__)
+    with engine.begin() as connection:
+        point_to_grid(connection, target, own)
     for attack in ON_ROWS:
         with engine.begin() as connection:
             for window in range(N_ROWS):
                 attack(connection, target, _Always(window))
-        forecasts = ForecastService(engine, settings)
-        for window in (0, 77):
-            made = forecasts.forecast(REGION, Selector(window=window))
-            sound = abs(made.probability.sum() - 1) < 1e-6
-            if made.plan.version.record.version != target.other or not sound:
-                wrong.append(f"{attack.__name__} {window}")
+        if _wrongly_served(engine, settings, target):
+            wrong.append(attack.__name__)
     return wrong
 
 

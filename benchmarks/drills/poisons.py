@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from safetensors.numpy import save as save_tensors
 from sqlalchemy import Connection, text
 
 from app.storage import registry
+from app.storage.stored_grids import load_grid, store_grid
 
 N_ROWS = 168
 
@@ -133,6 +134,25 @@ def swap_artifact(connection: Connection, target: Target, rng: random.Random) ->
     _point_to(connection, target, sha256)
 
 
+def point_to_grid(connection: Connection, target: Target, sha256: str) -> None:
+    """Make a stored grid the target's."""
+    connection.execute(
+        text(
+            "UPDATE model_versions SET grid_sha256 = :s "
+            "WHERE region_key = :key AND version = :version"
+        ),
+        {"s": sha256, "key": target.key, "version": target.version},
+    )
+
+
+def swap_grid(connection: Connection, target: Target, rng: random.Random) -> None:
+    """A sound grid of as many cells, at its own hash, that lies elsewhere."""
+    version = registry.get_version(connection, target.key, target.version)
+    grid, boundary = load_grid(connection, version.grid_sha256)
+    moved = replace(grid, x0_m=grid.x0_m + rng.randrange(1, 1000))
+    point_to_grid(connection, target, store_grid(connection, moved, boundary))
+
+
 def _row(connection: Connection, target: Target, rng: random.Random, change: str) -> None:
     connection.execute(
         text(
@@ -196,6 +216,6 @@ def lose_row(connection: Connection, target: Target, rng: random.Random) -> None
 
 
 ON_ARTIFACTS: tuple[Attack, ...] = (
-    flip, flip_with_hash, truncate, extend_header, no_number, reshape, swap_artifact,
+    flip, flip_with_hash, truncate, extend_header, no_number, reshape, swap_artifact, swap_grid,
 )  # fmt: skip
 ON_ROWS: tuple[Attack, ...] = (flip_row, cut_row, row_of_no_numbers, swap_rows, lose_row)

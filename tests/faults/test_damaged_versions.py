@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from app.services.train import TrainingRequest
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt, pack, unpack
 from app.storage.regions import get_region
+from app.storage.version_names import check_grid_name, version_name
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 DAMAGES = {
@@ -136,3 +138,12 @@ def test_weights_that_are_no_numbers_never_reach_the_registry(engine, town, vers
         )
         with pytest.raises(ValueError, match="finite"):
             registry.register_version(connection, bad, {-1: np.full((1, 3), np.nan)})
+
+
+def test_a_name_binds_its_grid_and_one_from_before_names_did_still_loads():
+    cutoff = datetime(2024, 1, 2, tzinfo=UTC)
+    name = version_name("stack", cutoff, "a" * 64, "b" * 64)
+    check_grid_name(name, "b" * 64)
+    with pytest.raises(ArtifactCorrupt, match="another grid"):
+        check_grid_name(name, "c" * 64)
+    check_grid_name("stack-20240102T000000Z-" + "a" * 10, "b" * 64)
