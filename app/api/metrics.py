@@ -34,7 +34,19 @@ LIVE_DIFFERENCE = Gauge(
     "hotslot_live_log_score_difference", "The same minus that of the champion before", ["region"]
 )
 ALARMS = Gauge("hotslot_alarms", "Open alarms", ["region", "kind"])
-BY_REGION = (RUNS, TRAINED_SECONDS, MODEL_AGE, INGEST_LAG, LIVE_SCORE, LIVE_DIFFERENCE, ALARMS)
+SCHEDULE_FAILING = Gauge(
+    "hotslot_schedule_failing", "1 when the last look at what is due failed", ["region"]
+)
+BY_REGION = (
+    RUNS,
+    TRAINED_SECONDS,
+    MODEL_AGE,
+    INGEST_LAG,
+    LIVE_SCORE,
+    LIVE_DIFFERENCE,
+    ALARMS,
+    SCHEDULE_FAILING,
+)
 
 
 def refresh_metrics(engine: Engine, stalled_s: float) -> None:
@@ -68,5 +80,6 @@ def _set_region(state: RegionState) -> None:
             gauge.labels(state.region).set(value)
     for status, count in state.trainings.items():
         RUNS.labels(state.region, status).set(count)
+    SCHEDULE_FAILING.labels(state.region).set(state.schedule_failure is not None)
     for kind in ALARM_KINDS:
         ALARMS.labels(state.region, kind).set(state.alarms.count(kind))

@@ -162,7 +162,7 @@ def status(
             _age(region.model_age_s),
             _age(region.ingest_lag_s),
             "" if score is None else f"{score:.3f}",
-            ", ".join(region.alarms),
+            ", ".join([*region.alarms, *(["schedule fails"] if region.schedule_failure else [])]),
         )
     results().print(table)
 

@@ -13,7 +13,7 @@ from app.storage.alarms import open_alarms
 from app.storage.promotions import line
 from app.storage.queue import queue_depth
 from app.storage.regions import Region, list_regions
-from app.storage.schedules import database_clock
+from app.storage.schedules import database_clock, failure_of
 from app.storage.version_history import last_incident_at
 
 LIVE_DAYS = 28
@@ -38,6 +38,8 @@ class RegionState:
     trainings: dict[str, int]
     """Runs by status."""
     alarms: list[str]
+    schedule_failure: str | None
+    """Why the last look at what its schedule asks for failed."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def _region(connection: Connection, region: Region, now: datetime) -> RegionStat
         last_training_s=health.last_training_s(connection, key),
         trainings=health.trainings_by_status(connection, key),
         alarms=[alarm.kind for alarm in open_alarms(connection, key)],
+        schedule_failure=failure_of(connection, key),
     )
 
 

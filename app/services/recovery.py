@@ -7,17 +7,29 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from app.services.jobs import fail_run
-from app.storage.queue import BACKTEST_TASK, SYNC_TASK, TRAIN_TASK, defer_job
+from app.storage.queue import (
+    BACKTEST_PRIORITY,
+    BACKTEST_TASK,
+    SCHEDULED_PRIORITY,
+    SYNC_TASK,
+    TRAIN_PRIORITY,
+    TRAIN_TASK,
+    defer_job,
+)
 from app.storage.runs import set_job
 
 KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
+PRIORITY_OF_TASK = {TRAIN_TASK: TRAIN_PRIORITY, BACKTEST_TASK: BACKTEST_PRIORITY}
+"""Of runs that a person asked for."""
 MAX_ATTEMPTS = 5
 """A run that takes its worker along so often is given up."""
 GIVEN_UP = f"its worker vanished {MAX_ATTEMPTS} times"
 
 # The worker that a thawed one was replaced by loses its job when the thawed one ends its own.
 _LOST = """
-    SELECT id, region_key, attempt FROM {table} run
+    SELECT id, region_key,
+           EXISTS (SELECT 1 FROM schedule_ticks tick WHERE tick.run_id = run.id) AS scheduled
+    FROM {table} run
     WHERE status IN ('queued', 'running') AND job_id IS NOT NULL
       AND coalesce(heartbeat_at, created_at) < now() - make_interval(secs => :stalled_s)
       AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs job
@@ -71,6 +83,8 @@ def _requeue(connection: Connection, task: str, stalled_s: float) -> int:
     lost = connection.execute(_LOST_OF[task], {"stalled_s": stalled_s}).all()
     for run in lost:
         lock = f"train:{run.region_key}" if task == TRAIN_TASK else None
-        job_id = defer_job(connection, task, {"run_id": str(run.id)}, lock=lock)
+        priority = SCHEDULED_PRIORITY if run.scheduled else PRIORITY_OF_TASK[task]
+        args = {"run_id": str(run.id)}
+        job_id = defer_job(connection, task, args, lock=lock, priority=priority)
         set_job(connection, KIND_OF_TASK[task], run.id, job_id)
     return len(lost)

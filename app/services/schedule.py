@@ -7,6 +7,7 @@ and a clock set back repeats nothing.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.domain.cron import check_cron, latest_tick, next_tick
-from app.domain.errors import InvalidInput, NotFound
+from app.domain.errors import InvalidInput, NotFound, Unavailable
 from app.services.train import TrainingRequest, queue_training
 from app.storage import audit
 from app.storage import schedules as store
@@ -33,6 +34,8 @@ PAUSE_AFTER_FAILURE = timedelta(days=1)
 DRIFT_PAUSE = timedelta(days=7)
 """Between trainings that one alarm asks for."""
 MAX_NEW_INCIDENTS = 10**9
+MAX_FAILURE_LENGTH = 500
+_log = logging.getLogger("hotslot.schedule")
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def show_schedule(engine: Engine, region_id: str, now: datetime) -> dict[str, An
         "new_incidents": found.new_incidents,
         "new_share": found.new_share,
         "on_drift": found.on_drift,
+        "failure": found.failure,
         "next_at": upcoming.isoformat() if upcoming else None,
         "last_ticks": [
             {
@@ -142,17 +146,36 @@ def remove_schedule(engine: Engine, region_id: str) -> None:
 def tick(engine: Engine, now: datetime) -> list[UUID]:
     """Queue what is due now in any region; returns the new runs.
 
-    Any number of schedulers may call it at any time.
+    Any number of schedulers may call it at any time. A region that cannot be looked at does not keep
+    the others from it: the reason is logged and kept with its schedule.
     """
     with engine.connect() as connection:
         keys = store.scheduled_regions(connection)
     runs = []
     for key in keys:
-        with engine.begin() as connection:
-            run_id = tick_region(connection, key, now)
+        run_id = _tick_alone(engine, key, now)
         if run_id is not None:
             runs.append(run_id)
     return runs
+
+
+def _tick_alone(engine: Engine, region_key: int, now: datetime) -> UUID | None:
+    """`tick_region` in a transaction of its own.
+
+    Raises:
+        Unavailable: the database went away; so it would for the regions that follow.
+    """
+    try:
+        with engine.begin() as connection:
+            return tick_region(connection, region_key, now)
+    except Unavailable:
+        raise
+    except Exception as error:
+        _log.exception("looking for a due training failed", extra={"region_key": region_key})
+        failure = f"{type(error).__name__}: {error}"[:MAX_FAILURE_LENGTH]
+    with engine.begin() as connection:
+        store.note_failure(connection, region_key, failure)
+    return None
 
 
 def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID | None:
@@ -163,6 +186,8 @@ def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID 
     schedule = store.lock_schedule(connection, region_key)
     if schedule is None:
         return None
+    if schedule.failure is not None:
+        store.note_failure(connection, region_key, None)
     region = get_region_by_key(connection, region_key)
     due = _due_by_clock(connection, schedule, region, now)
     if due is not None:

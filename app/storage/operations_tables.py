@@ -35,6 +35,8 @@ schedules = Table(
     Column("on_drift", Boolean, nullable=False, server_default=text("false")),
     # Ticks up to here are not due: a new schedule does not make up for the past.
     Column("counted_from", DateTime(timezone=True), nullable=False),
+    # Why the last look at what is due failed; none when it did not.
+    Column("failure", Text),
     CheckConstraint("new_incidents > 0", name="new_incidents"),
     CheckConstraint("new_share > 0", name="new_share"),
 )

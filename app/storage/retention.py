@@ -1,7 +1,7 @@
 """What is kept of the registry, and what goes.
 
-Kept are the newest versions of each region, its champion, and what was champion not long ago. Bytes
-that no version names any more go with the next collection.
+Kept are the newest versions of each region, its champion, the one to roll back to, and what was
+champion not long ago. Bytes that no version names any more go with the next collection.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, exists, func, select, text
 
+from app.storage.promotions import line
 from app.storage.tables import artifacts, champions, grids, model_versions, promotions
 
 REGISTER_LOCK = 0x686F7472
@@ -45,9 +46,11 @@ def drop_versions(
     ended = select(promotions.c.previous_version).where(
         lately, promotions.c.previous_version.is_not(None)
     )
-    kept = [newest, current, been, ended]
+    # The champion's predecessor, however long ago: without it there is no way back.
+    before = [promotion.version for promotion in line(connection, region_key)[-2:]]
+    kept = (newest, current, before, been, ended)
     statement = delete(model_versions).where(
-        mine, *(model_versions.c.version.not_in(query) for query in kept)
+        mine, *(model_versions.c.version.not_in(versions) for versions in kept)
     )
     return sorted(connection.scalars(statement.returning(model_versions.c.version)))
 

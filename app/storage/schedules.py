@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.storage.operations_tables import schedule_ticks, schedules
@@ -25,6 +25,8 @@ class Schedule:
     new_share: float | None
     on_drift: bool
     counted_from: datetime
+    failure: str | None = None
+    """Of the last look at what is due."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,19 @@ def get_schedule(connection: Connection, region_key: int) -> Schedule | None:
     query = select(schedules).where(schedules.c.region_key == region_key)
     row = connection.execute(query).one_or_none()
     return None if row is None else _as_schedule(row)
+
+
+def note_failure(connection: Connection, region_key: int, failure: str | None) -> None:
+    """Keep why the last look at what a schedule asks for failed, or that it did not."""
+    connection.execute(
+        update(schedules).where(schedules.c.region_key == region_key).values(failure=failure)
+    )
+
+
+def failure_of(connection: Connection, region_key: int) -> str | None:
+    """Why the last look at what a schedule asks for failed, if it did."""
+    schedule = get_schedule(connection, region_key)
+    return schedule.failure if schedule else None
 
 
 def scheduled_regions(connection: Connection) -> list[int]:

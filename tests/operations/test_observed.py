@@ -63,6 +63,7 @@ def test_metrics_tell_of_regions_and_queue(client, engine, town):
     assert found["hotslot_training_last_seconds"]["town",] > 0
     assert found["hotslot_alarms"]["volume", "town"] == 1
     assert found["hotslot_alarms"]["place", "town"] == 0
+    assert found["hotslot_schedule_failing"]["town",] == 0
     with engine.connect() as connection:
         version = registry.get_version(connection, get_region(connection, town).key)
     age = (datetime.now(UTC) - version.cutoff).total_seconds()

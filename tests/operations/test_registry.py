@@ -105,6 +105,17 @@ def test_retention_keeps_champions_and_the_newest(begun, versions):
     assert abs(tables.sum() - 1) < 1e-6
 
 
+def test_the_way_back_outlives_retention(begun, versions):
+    connection, key = begun
+    a, b, c, _ = versions
+    registry.promote(connection, key, b, "test")
+    registry.promote(connection, key, c, "test")
+    connection.execute(text("UPDATE promotions SET created_at = now() - interval '400 days'"))
+    assert retention.drop_versions(connection, key, 1, 90, datetime.now(UTC)) == [a]
+    promotions.roll_back(connection, key, "test")
+    assert champion_of(connection, key) == b
+
+
 def test_killed_between_artifact_and_registration(engine, settings, town, versions):
     with engine.connect() as connection:
         key = get_region(connection, town).key
@@ -156,7 +167,7 @@ def test_a_version_tells_where_it_comes_from(engine, town, versions):
 
 
 def test_same_data_and_seed_give_the_same_version(engine, settings, town, versions):
-    """M4: the version's name ends in the hash of its artifact."""
+    """M4: the version's name ends in the hashes of its grid and its artifact."""
     request = TrainingRequest("maf", until=datetime(2019, 9, 1, tzinfo=UTC), seed=7, validate=False)
     runs = [run_now(engine, settings, town, request, lambda *_: None) for _ in range(2)]
     assert runs[0].status == "succeeded", runs[0].message

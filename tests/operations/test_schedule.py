@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from app.domain.cron import check_cron, latest_tick, next_tick
 from app.domain.errors import InvalidInput, NotFound
+from app.services.overview import overview
+from app.services.recovery import requeue_lost_runs
 from app.services.regions import add_region
 from app.services.schedule import (
     ScheduleRequest,
@@ -18,7 +20,7 @@ from app.services.schedule import (
     tick,
 )
 from app.services.train import TrainingRequest, request_training
-from app.storage.queue import SCHEDULED_PRIORITY
+from app.storage.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
 from benchmarks.drills import operations as drill
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
@@ -137,6 +139,41 @@ def test_people_go_before_the_clock(clean, settings):
         keys = [int(lock.partition(":")[2]) for lock in order.scalars()]
     assert len(keys) == 2
     assert keys[0] > keys[1], "the region that was added last goes first"
+
+
+def test_a_lost_run_keeps_its_place_in_the_queue(clean, settings):
+    drill.prepare(clean)
+    tick(clean, drill.START + timedelta(hours=1))
+    add_region(clean, "other", timezone="UTC")
+    request_training(clean, settings, "other", TrainingRequest("uniform"))
+    with clean.begin() as connection:
+        connection.execute(text("DELETE FROM procrastinate_jobs"))
+        connection.execute(text("UPDATE training_runs SET created_at = now() - interval '1 h'"))
+    assert requeue_lost_runs(clean, 60.0) == 2
+    with clean.connect() as connection:
+        found = connection.scalars(text("SELECT priority FROM procrastinate_jobs ORDER BY lock"))
+        assert found.all() == [SCHEDULED_PRIORITY, TRAIN_PRIORITY]
+
+
+def test_a_region_that_cannot_be_looked_at_keeps_no_other_from_its_tick(clean, caplog):
+    """The first region's time zone is one that nobody knows."""
+    drill.prepare(clean)
+    add_region(clean, "other", timezone="UTC")
+    set_schedule(clean, "other", ScheduleRequest("uniform", cron="0 * * * *"), drill.START)
+    zone = text("UPDATE regions SET timezone = :zone WHERE id = :id")
+    with clean.begin() as connection:
+        known = connection.scalar(text("SELECT timezone FROM regions ORDER BY key LIMIT 1"))
+        connection.execute(zone, {"zone": "Nowhere/Atall", "id": drill.REGION})
+    at = drill.START + timedelta(hours=1)
+    assert len(tick(clean, at)) == 1
+    assert "looking for a due training failed" in caplog.text
+    with clean.begin() as connection:
+        states = {state.region: state for state in overview(connection, 60.0).regions}
+        connection.execute(zone, {"zone": known, "id": drill.REGION})
+    assert "Nowhere/Atall" in str(states[drill.REGION].schedule_failure)
+    assert states["other"].schedule_failure is None
+    assert len(tick(clean, at)) == 1, "mended, it has the tick that it missed"
+    assert show_schedule(clean, drill.REGION, at)["failure"] is None
 
 
 def test_removed_schedules_are_silent(clean):
