@@ -19,7 +19,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.config import Settings
 from app.domain.errors import Conflict, InvalidInput, Unavailable
-from app.storage.deadlines import GRACE_S, PING_PATIENCE_S, DeadlinePool, PatientConnection
+from app.storage.deadlines import (
+    GRACE_S,
+    PING_PATIENCE_S,
+    DeadlinePool,
+    NoAnswerInTime,
+    PatientConnection,
+)
 from app.storage.embedded import ensure_running
 
 MIN_SERVER_VERSION = 140000
@@ -115,6 +121,8 @@ def _require_version(engine: Engine) -> None:
 def _translate(context: Any) -> None:
     """Turn faults of the database, as against faults of a query, into `Unavailable`."""
     error = context.original_exception
+    if context.is_pre_ping and not isinstance(error, NoAnswerInTime):
+        return  # The server hung up on a connection that lay idle: the pool makes a new one.
     if isinstance(error, psycopg.errors.DiskFull):
         raise Unavailable("the database's disk is full", retry_after_s=30, code="disk_full")
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):

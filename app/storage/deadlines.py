@@ -41,6 +41,10 @@ def remaining_s() -> float:
     return max(0.0, _request_ends_s.get() - time.monotonic())
 
 
+class NoAnswerInTime(psycopg.OperationalError):
+    """A wait took too long; the connection that waited is closed."""
+
+
 class PatientConnection(psycopg.Connection[Any]):
     """A connection whose every wait ends: after `patience_s`, or at the request's end.
 
@@ -61,7 +65,7 @@ class PatientConnection(psycopg.Connection[Any]):
         """Wait for an answer.
 
         Raises:
-            psycopg.OperationalError: none came in time; the connection is closed.
+            NoAnswerInTime: none came in time; the connection is closed.
         """
         limit_s = self.patience_s if self.long_work else min(self.patience_s, remaining_s())
         ends_s = time.monotonic() + limit_s
@@ -74,7 +78,7 @@ class PatientConnection(psycopg.Connection[Any]):
                 ready = yield wanted
                 if ready == Ready.NONE and time.monotonic() > ends_s:
                     self.pgconn.finish()
-                    raise psycopg.OperationalError("the server did not answer in time")
+                    raise NoAnswerInTime("the server did not answer in time")
                 wanted = gen.send(ready)
         except StopIteration as done:
             return done.value

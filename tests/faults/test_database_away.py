@@ -6,6 +6,7 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from app.domain.errors import Unavailable
 from app.main import create_app
@@ -58,6 +59,17 @@ def test_a_line_that_fails_gives_503_and_no_connection_is_lost(behind_proxy, mod
     proxy.switch("pass")
     assert client.get("/v1/regions").status_code == 200
     _wait_until_all_are_back(engine)
+
+
+def test_connections_that_ended_while_idle_cost_no_request(behind_proxy, engine):
+    """As after a restart of the database that nobody asked anything of."""
+    _, client, pooled = behind_proxy
+    with pooled.connect() as one, pooled.connect() as other:
+        pids = [c.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() for c in (one, other)]
+    with engine.connect() as connection:
+        ended = text("SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM unnest(:pids) AS pid")
+        assert connection.scalar(ended, {"pids": pids})
+    assert [client.get(path).status_code for path in ("/readyz", "/v1/regions")] == [200, 200]
 
 
 def test_a_request_is_bounded_as_a_whole_and_long_work_is_not(behind_proxy):
