@@ -27,7 +27,7 @@ from app.storage import registry
 from app.storage.promotions import roll_back
 from app.storage.regions import get_region
 from app.storage.runs import Run, get_run
-from app.storage.schedules import database_clock
+from app.storage.schedules import database_clock, failures_by_region
 from app.worker.main import run_worker
 
 POLL_S = 1.0
@@ -177,16 +177,20 @@ def _age(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def train_due(settings: Settings) -> list[Run]:
-    """Queue what schedules ask for now and work until it is done, alone or beside other workers."""
+def train_due(settings: Settings) -> tuple[list[Run], dict[str, str]]:
+    """Queue what schedules ask for now and work until it is done, alone or beside other workers.
+
+    Returns the runs, and why which regions' schedules could not be looked at.
+    """
     with opened(settings) as engine:
         with engine.connect() as connection:
             now = database_clock(connection)
         started = tick(engine, now)
-        if not started:
-            return []
-        run_worker(settings, wait=False)
-        return [_wait_for(engine, run_id) for run_id in started]
+        with engine.connect() as connection:
+            failing = failures_by_region(connection)
+        if started:
+            run_worker(settings, wait=False)
+        return [_wait_for(engine, run_id) for run_id in started], failing
 
 
 def _wait_for(engine: Engine, run_id: UUID) -> Run:

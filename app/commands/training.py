@@ -37,7 +37,8 @@ def train(
     if due == (region is not None):
         raise InvalidInput("give a region, or --due", field="region")
     if region is None:
-        tell_due(train_due(settings), as_json)
+        runs, failing = train_due(settings)
+        tell_due(runs, failing, as_json)
         return
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -59,16 +60,18 @@ def train(
         raise typer.Exit(1)
 
 
-def tell_due(runs: list[Run], as_json: bool) -> None:
-    """What became of the trainings that were due; status 1 when one failed."""
+def tell_due(runs: list[Run], failing: dict[str, str], as_json: bool) -> None:
+    """What became of the trainings that were due; status 1 when one failed, or a look at a schedule."""
+    for region, failure in failing.items():
+        console.print(f"{region}: its schedule cannot be looked at: {failure}")
     if as_json:
         typer.echo(orjson.dumps([run_json(r) for r in runs], option=orjson.OPT_INDENT_2).decode())
     else:
         for run in runs:
             Console().print(f"{run.status}: {run.model_version or run.id}: {run.message}")
-        if not runs:
+        if not runs and not failing:
             console.print("nothing is due")
-    if any(run.status != "succeeded" for run in runs):
+    if failing or any(run.status != "succeeded" for run in runs):
         raise typer.Exit(1)
 
 

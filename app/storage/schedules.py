@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.storage.operations_tables import schedule_ticks, schedules
-from app.storage.tables import training_runs
+from app.storage.tables import regions, training_runs
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,17 @@ def failure_of(connection: Connection, region_key: int) -> str | None:
     """Why the last look at what a schedule asks for failed, if it did."""
     schedule = get_schedule(connection, region_key)
     return schedule.failure if schedule else None
+
+
+def failures_by_region(connection: Connection) -> dict[str, str]:
+    """Why the last look at a schedule failed, by the ids of the regions where it did."""
+    query = (
+        select(regions.c.id, schedules.c.failure)
+        .join(regions, regions.c.key == schedules.c.region_key)
+        .where(schedules.c.failure.is_not(None))
+        .order_by(regions.c.id)
+    )
+    return {str(region): str(failure) for region, failure in connection.execute(query)}
 
 
 def scheduled_regions(connection: Connection) -> list[int]:

@@ -21,6 +21,7 @@ from app.services.schedule import (
 )
 from app.services.train import TrainingRequest, request_training
 from app.storage.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
+from app.storage.schedules import failures_by_region
 from benchmarks.drills import operations as drill
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
@@ -169,6 +170,7 @@ def test_a_region_that_cannot_be_looked_at_keeps_no_other_from_its_tick(clean, c
     assert "looking for a due training failed" in caplog.text
     with clean.begin() as connection:
         states = {state.region: state for state in overview(connection, 60.0).regions}
+        assert list(failures_by_region(connection)) == [drill.REGION]
         connection.execute(zone, {"zone": known, "id": drill.REGION})
     assert "Nowhere/Atall" in str(states[drill.REGION].schedule_failure)
     assert states["other"].schedule_failure is None
