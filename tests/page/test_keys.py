@@ -16,6 +16,15 @@ from tests.page.conftest import Site, listening
 expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 SITE = "keyed_site"
+PARTS = (
+    "#drop",
+    "#columns-part",
+    "#report-part",
+    "#start-training",
+    "#schedule-part",
+    "#new-region",
+    "#keys-part",
+)
 
 
 @dataclass
@@ -79,10 +88,10 @@ def test_a_reader_sees_why_the_rest_is_not_for_them(open_seen):
 
 def test_each_role_gets_its_controls(open_seen):
     shown = {
-        "analyst": (False, False, False),
-        "ingester": (True, False, False),
-        "trainer": (False, True, False),
-        "admin": (True, True, True),
+        "analyst": {"#report-part", "#schedule-part"},
+        "ingester": {"#drop", "#columns-part"},
+        "trainer": {"#start-training", "#schedule-part"},
+        "admin": set(PARTS),
     }
     for role, expected in shown.items():
         seen = open_seen()
@@ -90,7 +99,17 @@ def test_each_role_gets_its_controls(open_seen):
         expect(page.locator("#key")).to_contain_text(role)
         page.click("#tab-run")
         page.wait_for_selector("#holds")
-        found = tuple(
-            page.locator(part).count() == 1 for part in ("#drop", "#start-training", "#new-region")
-        )
+        found = {part for part in PARTS if page.locator(part).count() == 1}
         assert (role, found) == (role, expected)
+
+
+def test_a_schedule_is_set_by_trainers_only(open_seen):
+    for role, may_set in (("analyst", False), ("trainer", True)):
+        seen = open_seen()
+        page = entered(seen, seen.site.keys[role])
+        page.click("#tab-run")
+        page.click("#schedule-part > summary")
+        expect(page.locator("#schedule-part")).to_contain_text("only when somebody asks")
+        assert page.locator("#schedule-form").is_visible() == may_set
+        # The browser itself logs that there is none.
+        seen.errors[:] = [line for line in seen.errors if "404" not in line]

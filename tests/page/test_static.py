@@ -61,5 +61,7 @@ def test_modules_are_asked_for_at_once():
         "findings.js",
         "report-charts.js",
         "schedule.js",
+        "columns.js",
+        "key-admin.js",
     }
     assert told == {file.name for file in (static.WEB / "js").iterdir()} - later

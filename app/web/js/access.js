@@ -6,10 +6,23 @@ import { t } from "./i18n.js";
 /** What each of the page's actions needs, as the service has it. @type {Record<string, string[]>} */
 const NEEDED = {
   read: ["reader"], upload: ["ingester"], outcomes: ["analyst"], backtest: ["analyst", "trainer"],
-  train: ["trainer"], report: ["analyst"], create: ["admin"],
+  train: ["trainer"], report: ["analyst"], create: ["admin"], keys: ["admin"],
 };
 
-/** @type {{actor: string, open: boolean, roles: string[]} | null} */ let me = null;
+/** @type {{actor: string, open: boolean, roles: string[], regions: string[] | null} | null} */ let me = null;
+/** How many callers there were: what one of them typed or was told is not for the next. */
+let turn = 0;
+
+export const callerTurn = () => turn;
+
+/** Whether no key is asked for yet. */
+export const isOpen = () => me?.open ?? false;
+
+/** Whether the caller is held to no regions. */
+export const isEverywhere = () => me?.regions === null;
+
+/** The id of the caller's key. */
+export const whoAmI = () => me?.actor ?? "";
 
 /** Whether the caller may: the service decides anew at every request, this only shapes the page. @param {string} action */
 export const may = (action) => me === null || NEEDED[action].some((role) => me?.roles.includes(role));
@@ -59,6 +72,13 @@ function ask() {
   byId("key-dialog").showModal();
 }
 
+/** Go on with another key of the same person. @param {string} key */
+export async function adopt(key) {
+  useKey(key);
+  await identify();
+  drawAccess();
+}
+
 /** @param {string} key @param {() => Promise<any>} onKey */
 async function take(key, onKey) {
   const before = currentKey();
@@ -73,6 +93,7 @@ async function take(key, onKey) {
     byId("key-status").textContent = /** @type {Error} */ (error).message;
     return;
   }
+  turn += 1;
   byId("key-input").value = "";
   byId("key-status").textContent = "";
   byId("key-dialog").close();

@@ -4,11 +4,12 @@ const KEY_AT = "hotslot-key";
 const KEY_HEADER = "X-API-Key";
 
 export class ApiError extends Error {
-  /** @param {{status: number, detail: string, code: string}} problem */
+  /** @param {{status: number, detail: string, code: string, field?: string}} problem */
   constructor(problem) {
     super(problem.detail);
     this.status = problem.status;
     this.code = problem.code;
+    this.field = problem.field ?? "";
   }
 }
 

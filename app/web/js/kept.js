@@ -1,5 +1,5 @@
 /** Parts of a pane that outlive its redraws: what was typed or opened stays until who looks, where or the language changes. */
-import { currentKey } from "./api.js";
+import { callerTurn } from "./access.js";
 import { make } from "./dom.js";
 import { currentLanguage } from "./i18n.js";
 import { tell } from "./runs.js";
@@ -8,7 +8,7 @@ import { tell } from "./runs.js";
 
 /** @param {string} name @param {string} region "" for none @param {() => any} build */
 export function kept(name, region, build) {
-  const sign = [region, currentLanguage(), currentKey()].join("|");
+  const sign = [region, currentLanguage(), callerTurn()].join("|");
   const known = parts.get(name);
   if (known?.sign === sign) return known.part;
   const part = build();

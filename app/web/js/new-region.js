@@ -25,7 +25,7 @@ export function newRegionPart({ onChange }, open) {
       tellIn(status, error);
     }
   });
-  return [make("details", { open }, make("summary", {}, t("newRegion")), form)];
+  return [make("details", { open, class: "part" }, make("summary", {}, t("newRegion")), form)];
 }
 
 /** @param {string} text */

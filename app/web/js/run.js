@@ -1,5 +1,5 @@
 /** Run it: what the region holds, uploads, training, models, new regions. */
-import { may, missing } from "./access.js";
+import { isEverywhere, may, missing } from "./access.js";
 import { getJson, regionPath } from "./api.js";
 import { byId, make } from "./dom.js";
 import { count, t } from "./i18n.js";
@@ -21,13 +21,16 @@ export function drawRun(known) {
   const parts = region
     ? [holds(region), ...allowed("upload", "upload", () => uploadPart(known)), ...allowed("train", "train", () => trainingPart(known)), ...(may("read") ? [schedule(region)] : []), ...(may("read") ? modelsPart(known) : [])]
     : [make("p", { class: "notice" }, t("noRegion"))];
-  byId("pane-run").replaceChildren(...parts, ...(may("create") ? newRegionPart(known, !region) : []));
+  byId("pane-run").replaceChildren(...parts, ...(may("create") ? newRegionPart(known, !region) : []), ...(may("keys") && isEverywhere() ? [keys()] : []));
   if (region && may("train")) resumeTraining(known);
 }
 
 /** A part of the pane, or why it is not for this caller. @param {string} action @param {string} title @param {() => Node[]} part */
 const allowed = (action, title, part) =>
   may(action) ? part() : [make("h3", {}, t(title)), make("p", { class: "note" }, missing(action))];
+
+const keys = () => unfolded("keys-part", t("keysTitle"), "", async (holder) =>
+  (await import("./key-admin.js")).fillKeys(holder, (await getJson("/v1/regions")).regions));
 
 /** @param {any} region */
 const schedule = (region) => unfolded("schedule-part", t("scheduleTitle"), region.id, async (holder) => (await import("./schedule.js")).fillSchedule(region, holder));

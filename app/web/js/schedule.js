@@ -88,7 +88,7 @@ function form(path, found, status, draw) {
   const remove = make("button", { type: "button", id: "remove-schedule", onclick: () => act(() => request(path, { method: "DELETE" }).then(() => null), "scheduleRemoved") }, t("remove"));
   const made = make("form", { class: "stack", id: "schedule-form" },
     line(t("model"), model), ...clock.fields.map(([text, field]) => line(text, field)),
-    line(t("afterIncidents"), incidents), line(t("afterShare"), share), make("label", { class: "tick" }, make("span", {}, drift, " ", t("afterDrift"))),
+    line(t("afterIncidents"), incidents), line(t("afterShare"), share), make("label", { class: "tick" }, drift, make("span", {}, t("afterDrift"))),
     make("div", { class: "buttons" }, make("button", { class: "primary" }, t(found ? "changeSchedule" : "setSchedule")), ...(found ? [remove] : [])));
   made.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();

@@ -1,8 +1,9 @@
 /** Add incidents: drop a file, see how far it is, read what was made of it. */
 import { may } from "./access.js";
-import { regionPath, sendFile } from "./api.js";
+import { ApiError, regionPath, sendFile } from "./api.js";
 import { byId, make, definitions } from "./dom.js";
 import { count, t } from "./i18n.js";
+import { kept, unfolded } from "./kept.js";
 import { notice, tellIn } from "./runs.js";
 import { view } from "./view.js";
 
@@ -31,9 +32,11 @@ function about(name) {
 export function uploadPart(known) {
   if (told.region !== known.region.id) Object.assign(told, { region: known.region.id, status: notice("upload-status"), more: make("div", { id: "upload-more" }) });
   const { status, more } = told;
+  /** @type {import("./columns.js").Columns} */
+  const columns = kept("columns", known.region.id, () => ({ query: "", file: null, said: "", ask: null, send: () => {} }));
   const input = make("input", { type: "file", id: "file", accept: [...Object.keys(TYPES), PACKED].map((e) => `.${e}`).join(",") });
   const drop = make("div", { id: "drop" }, t("dropHere"), " ", input, make("label", { for: "file" }, t("choose")), make("div", { class: "note" }, t("formats")));
-  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, told);
+  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, told, columns);
   input.addEventListener("change", () => send(input.files[0]));
   for (const kind of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(kind, (/** @type {any} */ event) => {
@@ -42,11 +45,16 @@ export function uploadPart(known) {
       if (kind === "drop") send(event.dataTransfer.files[0]);
     });
   }
-  return [make("h3", {}, t("upload")), drop, status, more];
+  columns.send = send;
+  const fill = async (/** @type {any} */ holder) => (await import("./columns.js")).fillColumns(known.region, holder, columns);
+  return [make("h3", {}, t("upload")), drop, status, unfolded("columns-part", t("columnsTitle"), known.region.id, fill), more];
 }
 
-/** @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} told */
-async function upload(known, file, { status, more }) {
+/**
+ * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} told
+ * @param {import("./columns.js").Columns} columns
+ */
+async function upload(known, file, { status, more }, columns) {
   status.className = "status";
   more.className = "";
   more.replaceChildren();
@@ -54,20 +62,32 @@ async function upload(known, file, { status, more }) {
   const text = make("div");
   status.replaceChildren(bar, text);
   try {
-    const report = await sendFile(regionPath(known.region.id, "incidents"), file, about(file.name), (share) => {
+    const report = await sendFile(regionPath(known.region.id, `incidents${columns.query}`), file, about(file.name), (share) => {
       // Without a value the bar moves to and fro: how long storing takes is not known.
       if (share < 1) bar.value = share;
       else bar.removeAttribute("value");
       text.textContent = share < 1 ? t("sending", { name: file.name, percent: Math.round(100 * share) }) : t("storing", { name: file.name });
     });
     status.replaceChildren(uploadReport(report));
+    askColumns(columns, null, "");
     // Elsewhere by now: nothing there has changed.
     if (view.region === known.region.id) await known.onChange();
     byId("upload-report")?.scrollIntoView({ block: "nearest" });
     await showOutcome(known.region, report, more);
   } catch (error) {
     tellIn(status, error);
+    if (!(error instanceof ApiError) || error.code !== "missing_column") return;
+    // Of a column that the mapping names and the file lacks, the service says which.
+    if (error.field !== "columns") status.textContent = t(/without an hour/.test(error.message) ? "columnsNoHour" : "columnsMissing");
+    askColumns(columns, file, error.message);
   }
+}
+
+/** Ask which column is which of a file that was not recognised. @param {import("./columns.js").Columns} columns @param {File | null} file @param {string} said */
+function askColumns(columns, file, said) {
+  Object.assign(columns, { file, said });
+  if (file) byId("columns-part").open = true;
+  columns.ask?.();
 }
 
 /** What was made of an upload. @param {any} report */

@@ -1,4 +1,4 @@
-"""The data report and the training schedule in the page."""
+"""What an analyst, an ingester and a trainer do about data: reports, columns, the schedule."""
 
 from __future__ import annotations
 
@@ -83,3 +83,36 @@ def test_a_schedule_is_set_shown_and_removed_by_keyboard(open_seen):
     page.click("#remove-schedule")
     expect(page.locator("#schedule-part")).to_contain_text("only when somebody asks")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_columns_that_are_not_recognised_are_named_and_kept(open_seen):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    rows = seen.site.csv.read_text().splitlines()[1:4]
+    names = seen.site.csv.read_text().splitlines()[0].split(",")
+    at, x, y = (names.index(name) for name in ("occurred_at", "longitude", "latitude"))
+    lines = ["Tag;Uhr;Ost;Nord"]
+    for number, row in enumerate(rows):
+        cells = row.split(",")
+        lines.append(f"{cells[at][:10]};0{number}:30;{cells[x]};{cells[y]}")
+    file = {"name": "wache.csv", "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
+    page.set_input_files("#file", file)
+    expect(page.locator("#upload-status.bad")).to_contain_text("not recognised")
+    seen.errors[:] = [line for line in seen.errors if "422" not in line]
+    part = page.locator("#columns-part")
+    expect(part).to_contain_text("In the file: Tag, Uhr, Ost, Nord")
+    given = {"occurred_at": "Tag", "clock": "Uhr", "longitude": "Ost", "latitude": "Nord"}
+    for name, column in given.items():
+        part.locator(f"[name={name}]").fill(column)
+    assert_accessible(page, "#columns-part")
+    page.click("#send-again")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted3")
+    part.locator("[name=mapping-name]").fill("wache")
+    page.click("#keep-mapping")
+    expect(page.locator("#columns-status.good")).to_contain_text("wache")
+    page.reload()
+    page.click("#columns-part > summary")
+    page.select_option("#mapping", "wache")
+    assert part.locator("[name=clock]").input_value() == "Uhr"
+    page.set_input_files("#file", file)
+    expect(page.locator("#upload-report")).to_contain_text("Duplicates3")

@@ -1,0 +1,137 @@
+/** How a file's columns are read: by names that are known, by a mapping that is kept, or as a person says. */
+import { getJson, putJson, regionPath } from "./api.js";
+import { make } from "./dom.js";
+import { t } from "./i18n.js";
+import { notice, tellIn } from "./runs.js";
+
+/** The time of day in a column of its own; it is sent as `occurred_at=A+B`. */
+const CLOCK = "clock";
+const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "category", "external_id"];
+/** No mapping that is kept has such a name. */
+const OWN = "own:";
+const HEADER_BYTES = 65_536;
+const SEPARATORS = [",", ";", "\t", "|"];
+const EXAMPLES = /** @type {Record<string, string>} */ ({ crs: "EPSG:26910", time_format: "%m/%d/%Y %H:%M" });
+
+/**
+ * @typedef {{query: string, file: File | null, said: string, ask: (() => void) | null, send: (file: File) => void}} Columns
+ *   query: what the next upload is sent with; file: one that was not recognised, and what the service said of it; ask: for its columns
+ * @typedef {{columns: Record<string, string>, crs: string | null, time_format: string | null}} Mapping
+ */
+
+/** @param {any} region @param {any} holder @param {Columns} columns */
+export async function fillColumns(region, holder, columns) {
+  const path = regionPath(region.id, "mappings");
+  const form = new ColumnsForm(columns, (name, mapping) => putJson(`${path}/${encodeURIComponent(name)}`, mapping));
+  form.setKept((await getJson(path)).mappings);
+  holder.replaceChildren(form.element);
+  columns.ask = () => form.ask();
+  await form.ask();
+}
+
+class ColumnsForm {
+  /** @param {Columns} columns @param {(name: string, mapping: Mapping) => Promise<any>} keep */
+  constructor(columns, keep) {
+    this.columns = columns;
+    this.keep = keep;
+    /** @type {Record<string, Mapping>} */ this.kept = {};
+    /** @type {Map<string, any>} */ this.inputs = new Map();
+    this.pick = make("select", { id: "mapping", onchange: () => this.chosen() });
+    this.header = make("datalist", { id: "header-columns" });
+    this.found = make("p", { class: "note" });
+    this.fields = make("div", { class: "stack" });
+    this.again = make("button", { class: "primary", id: "send-again", hidden: true });
+    this.name = make("input", { name: "mapping-name", pattern: "[a-z0-9_\\-]{1,63}", autocomplete: "off", title: t("regionIdRule"), placeholder: t("regionIdRule") });
+    this.status = notice("columns-status");
+    const save = make("button", { type: "button", id: "keep-mapping", onclick: () => this.save() }, t("keep"));
+    this.own = make("div", { class: "stack", hidden: true }, this.found, this.fields, make("div", { class: "buttons" }, this.again), labelled("keepAs", this.name), make("div", { class: "buttons" }, save));
+    this.element = make("form", { class: "stack", id: "columns-form" }, labelled("readBy", this.pick), this.header, this.own, this.status);
+    this.element.addEventListener("input", () => this.remember());
+    this.element.addEventListener("submit", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      if (this.columns.file) this.columns.send(this.columns.file);
+    });
+  }
+
+  /** @param {Record<string, Mapping>} kept */
+  setKept(kept, chosen = this.pick.value) {
+    this.kept = kept;
+    const option = (/** @type {string} */ value, /** @type {string} */ text) => make("option", { value }, text);
+    this.pick.replaceChildren(option("", t("columnsKnown")), ...Object.keys(kept).map((name) => option(name, name)), option(OWN, t("columnsOwn")));
+    this.pick.value = chosen;
+  }
+
+  chosen() {
+    const mapping = this.kept[this.pick.value] ?? { columns: {}, crs: null, time_format: null };
+    const [date, clock] = (mapping.columns.occurred_at ?? "").split("+");
+    const values = /** @type {Record<string, string>} */ ({ ...mapping.columns, occurred_at: date, [CLOCK]: clock ?? "" });
+    const rest = Object.keys(mapping.columns).filter((name) => !FIELDS.includes(name));
+    this.inputs = new Map([...FIELDS, ...rest].map((name) => [name, make("input", { name, list: "header-columns", autocomplete: "off", value: values[name] ?? "" })]));
+    for (const name of /** @type {const} */ (["crs", "time_format"])) {
+      this.inputs.set(name, make("input", { name, autocomplete: "off", placeholder: EXAMPLES[name], value: mapping[name] ?? "" }));
+    }
+    this.fields.replaceChildren(...[...this.inputs].map(([name, input]) => labelled(rest.includes(name) ? name : `col_${name}`, input)));
+    this.own.hidden = this.pick.value === "";
+    this.name.value = this.pick.value === OWN ? "" : this.pick.value;
+    this.remember();
+  }
+
+  /** @returns {Mapping} */
+  mapping() {
+    const given = Object.fromEntries([...this.inputs].map(([name, input]) => [name, input.value.trim()]).filter(([, value]) => value));
+    const { crs, time_format: form, [CLOCK]: clock, ...columns } = given;
+    if (clock && columns.occurred_at) columns.occurred_at = `${columns.occurred_at}+${clock}`;
+    return { columns, crs: crs ?? null, time_format: form ?? null };
+  }
+
+  /** What the next upload is sent with. */
+  remember() {
+    const { columns, crs, time_format: form } = this.mapping();
+    const query = new URLSearchParams(Object.entries(columns).map(([field, column]) => ["columns", `${field}=${column}`]));
+    if (crs) query.set("crs", crs);
+    if (form) query.set("time_format", form);
+    this.columns.query = this.pick.value === "" ? "" : `?${query}`;
+  }
+
+  /** For the columns of a file that was not recognised, if there is one. */
+  async ask() {
+    const { file, said } = this.columns;
+    this.again.hidden = !file;
+    if (!file) return;
+    this.again.textContent = t("sendAgain", { name: file.name });
+    const names = await headerOf(file, said);
+    this.header.replaceChildren(...names.map((value) => make("option", { value })));
+    this.found.textContent = names.length ? t("columnsFound", { names: names.join(", ") }) : "";
+    if (this.pick.value !== "") return;
+    this.pick.value = OWN;
+    this.chosen();
+    this.inputs.get("occurred_at").focus();
+  }
+
+  async save() {
+    if (!this.name.value || !this.name.reportValidity()) return this.name.focus();
+    this.status.className = "status";
+    try {
+      const mapping = this.mapping();
+      await this.keep(this.name.value, mapping);
+      this.setKept({ ...this.kept, [this.name.value]: mapping }, this.name.value);
+      this.status.className = "status good";
+      this.status.textContent = t("keptAs", { name: this.name.value });
+    } catch (error) {
+      tellIn(this.status, error);
+    }
+  }
+}
+
+/** @param {string} key @param {Node} field */
+const labelled = (key, field) => make("label", {}, make("span", {}, t(key)), field);
+
+/** Names in a file's first line, or what the service said of them. @param {File} file @param {string} said */
+async function headerOf(file, said) {
+  if (!/\.(csv|tsv|txt)$/i.test(file.name)) return /the header has '(.*)'/.exec(said)?.[1].split(", ") ?? [];
+  const line = (await file.slice(0, HEADER_BYTES).text()).split(/\r?\n/).find((found) => found.trim()) ?? "";
+  const often = (/** @type {string} */ sign) => line.split(sign).length;
+  const sign = [...SEPARATORS].sort((a, b) => often(b) - often(a))[0];
+  return [...line.matchAll(new RegExp(`(?:"((?:[^"]|"")*)"|([^${sign}]*))(?:${sign === "|" ? "\\|" : sign}|$)`, "g"))]
+    .map(([, quoted, plain]) => (quoted?.replaceAll('""', '"') ?? plain).trim()).filter(Boolean);
+}
