@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.access import Role
@@ -20,6 +22,15 @@ def default_home() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "hotslot"
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "hotslot"
+
+
+def _tiles_url(value: str) -> str:
+    parts = urlsplit(value)
+    plain_host = re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", parts.netloc)
+    holes = all(hole in value for hole in ("{z}", "{x}", "{y}"))
+    if parts.scheme not in ("http", "https") or not plain_host or not holes:
+        raise ValueError("a tile URL is http(s)://HOST/... with {z}, {x} and {y}")
+    return value
 
 
 class Settings(BaseSettings):
@@ -54,6 +65,11 @@ class Settings(BaseSettings):
     """What values of that claim stand for."""
     oidc_regions_claim: str | None = None
     """Claim with region ids that a token is confined to; None: tokens are not confined."""
+    page_tiles_url: Annotated[str, AfterValidator(_tiles_url)] | None = None
+    """Raster tiles beneath the page's cells, as `https://tiles.example/{z}/{x}/{y}.png`: each viewer's
+    browser then asks that host. None: the page fetches nothing from outside."""
+    page_tiles_attribution: str = ""
+    """Shown on the map, as providers of tiles ask for."""
     workers: int = 1
     """Local worker processes that `hotslot serve` starts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

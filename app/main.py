@@ -141,6 +141,7 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
         max_concurrent=settings.max_concurrent_requests,
         database_timeout_s=settings.database_timeout_s,
         cross_origin=bool(settings.cors_origins),
+        tiles_url=settings.page_tiles_url,
     )
     app.add_middleware(HangUp)
 

@@ -31,6 +31,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disa
 FIRST_VIEWS = 5
 HOURS = 20
 READY = "body[data-ready=true][data-shares]"
+_DRAWN = "performance.getEntriesByName('hotslot-colours-drawn').length > 0"
 _REDRAWS = """
 async (hours) => {
   const replied = () => performance.getEntriesByType("resource")
@@ -133,6 +134,7 @@ def _first_view(browser: Any, url: str) -> tuple[float, float]:
     started = time.perf_counter()
     page.goto(url)
     page.wait_for_selector(READY)
+    page.wait_for_function(_DRAWN)
     seconds = time.perf_counter() - started
     context.close()
     return seconds, sum(received)

@@ -9,6 +9,7 @@ import logging
 import math
 import re
 import time
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,16 +25,22 @@ UNSHEDDABLE = ("/healthz", "/readyz", "/metrics")
 QUICK_BODY_BYTES = 64 << 10
 """A request with a larger body, or one of unknown length, may take as long as its upload does."""
 CONTENT_SECURITY_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; "
-    b"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:{tiles}; connect-src 'self'{tiles}; worker-src 'self' blob:; "
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+"""`tiles`: the one other host that the page may ask, or nothing."""
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", CONTENT_SECURITY_POLICY),
 )
+
+
+def _security_policy(tiles_url: str | None) -> bytes:
+    parts = urlsplit(tiles_url or "")
+    tiles = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    return CONTENT_SECURITY_POLICY.format(tiles=tiles).encode()
 
 
 class Surround:
@@ -46,12 +53,17 @@ class Surround:
         database_timeout_s: float,
         *,
         cross_origin: bool = False,
+        tiles_url: str | None = None,
     ) -> None:
         self.app = app
         self.max_concurrent = max_concurrent
         self.database_timeout_s = database_timeout_s
         resources = b"cross-origin" if cross_origin else b"same-origin"
-        self.headers = (*SECURITY_HEADERS, (b"cross-origin-resource-policy", resources))
+        self.headers = (
+            *SECURITY_HEADERS,
+            (b"content-security-policy", _security_policy(tiles_url)),
+            (b"cross-origin-resource-policy", resources),
+        )
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from anyio import to_thread
@@ -60,6 +61,12 @@ async def docs() -> HTMLResponse:
 
 @router.get("/", include_in_schema=False)
 @public
-async def page() -> Any:
-    """The map page."""
-    return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+async def page(state: State) -> Any:
+    """The map page; where tiles lie beneath its cells, it is told so in its head."""
+    headers = {"Cache-Control": "no-cache"}
+    url, attribution = state.settings.page_tiles_url, state.settings.page_tiles_attribution
+    if url is None:
+        return FileResponse(WEB / "index.html", headers=headers)
+    told = f'<meta name="tiles" content="{escape(url)}" data-attribution="{escape(attribution)}">'
+    html = (WEB / "index.html").read_text(encoding="utf-8")
+    return HTMLResponse(html.replace("</head>", f"{told}\n</head>", 1), headers=headers)

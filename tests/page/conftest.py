@@ -45,6 +45,8 @@ class Site:
     url: str
     region: str
     csv: Path
+    also: tuple[str, ...] = field(default=(), kw_only=True)
+    """Origins beside its own that its page may ask."""
 
 
 @contextmanager
@@ -162,7 +164,7 @@ class Seen:
 
     def outside(self) -> list[str]:
         """Requests to anywhere but the service itself."""
-        own = (self.site.url, "data:", f"blob:{self.site.url}")
+        own = (self.site.url, "data:", f"blob:{self.site.url}", *self.site.also)
         return [url for url in self.requests if not url.startswith(own)]
 
 

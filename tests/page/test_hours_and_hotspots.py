@@ -137,3 +137,24 @@ def test_without_webgl_an_image_is_shown(open_seen):
     page.hover("#map-image")
     page.wait_for_selector("#card:not([hidden])")
     assert page.locator("#top-cells tbody tr").count() == 10
+
+
+def test_figures_do_not_wait_for_the_maps_library(open_seen):
+    seen = open_seen()
+    page = seen.page
+    held: list = []
+    page.route("**/maplibre-gl.mjs", held.append)
+    page.goto(f"{seen.site.url}/{EVENING}", wait_until="commit")
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+    expect(page.locator("#top-cells tbody tr")).to_have_count(10)
+    assert held
+    page.route("**/maplibre-gl.mjs", lambda route: route.abort())
+    for route in held:
+        route.abort()
+    # Where it never comes there is a plain map.
+    expect(page.locator("#map-image")).to_be_visible()
+    expect(page.locator("#no-webgl")).to_contain_text("does not zoom")
+    page.hover("#map-image")
+    page.wait_for_selector("#card:not([hidden])")
+    # The browser itself logs the request that failed.
+    seen.errors[:] = [line for line in seen.errors if "ERR_FAILED" not in line]

@@ -1,73 +1,83 @@
 /**
- * All cells as one WebGL layer: geometry is uploaded once a grid, colours at each redraw (a few ms
- * for ten thousand cells, where a GeoJSON source would be cut into tiles anew).
+ * All cells as one WebGL layer: a texture with one texel a cell, stretched over the grid. A redraw
+ * uploads the texture and draws a coarse mesh, whatever the number of cells; a GeoJSON source would
+ * be cut into tiles anew.
  */
 import { MercatorCoordinate } from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { blendOver, programOf, shifted } from "./gl.js";
 
 /** Name of the performance mark of the frame that last drew new colours. */
 const DRAWN = "hotslot-colours-drawn";
+/** Pieces of the mesh along each side: the grid is so little bent that each may be flat. */
+const PIECES = 24;
+const VERTICES = PIECES * PIECES * 6;
 
 const VERTEX = `#version 300 es
 uniform mat4 u_matrix;
 in vec2 a_place;
-in vec4 a_colour;
-out vec4 v_colour;
-void main() { gl_Position = u_matrix * vec4(a_place, 0.0, 1.0); v_colour = a_colour; }`;
+in vec2 a_share;
+out vec2 v_share;
+void main() { gl_Position = u_matrix * vec4(a_place, 0.0, 1.0); v_share = a_share; }`;
 const FRAGMENT = `#version 300 es
-precision mediump float;
-in vec4 v_colour;
+precision highp float;
+uniform sampler2D u_cells;
+uniform float u_opacity;
+in vec2 v_share;
 out vec4 colour;
-void main() { colour = vec4(v_colour.rgb * v_colour.a, v_colour.a); }`;
+void main() { vec4 cell = texture(u_cells, v_share); colour = vec4(cell.rgb, 1.0) * cell.a * u_opacity; }`;
 const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 0], [1, 1], [0, 1]];
 
 export class CellsLayer {
   id = "cells";
   type = "custom";
   renderingMode = "2d";
-  #places = new Float32Array();
-  #colours = new Uint8Array();
+  /** @type {import("./lattice.js").Lattice | undefined} */ #lattice;
+  /** Four numbers a vertex: offset from the origin in mercator units, share of columns and of rows. */
+  #mesh = new Float32Array(VERTICES * 4);
+  #texels = new Uint32Array();
   #origin = [0, 0];
-  #dirty = { places: false, colours: false };
+  #dirty = { mesh: false, texels: false };
   /** @type {any} */ #map;
   /** @type {any} */ #gl;
   /** @type {any} */ #program;
-  /** @type {any} */ #buffers;
+  /** @type {any} */ #held;
+
+  /** @param {number} opacity 0 to 1 */
+  constructor(opacity) {
+    this.opacity = opacity;
+  }
 
   /** @param {import("./lattice.js").Lattice} lattice */
   setLattice(lattice) {
-    const middle = lattice.degrees(lattice.nx / 2, lattice.ny / 2);
-    const origin = MercatorCoordinate.fromLngLat(middle);
+    const { nx, ny } = lattice;
+    const origin = MercatorCoordinate.fromLngLat(lattice.degrees(nx / 2, ny / 2));
+    const corner = (/** @type {number} */ u, /** @type {number} */ v) => {
+      const { x, y } = MercatorCoordinate.fromLngLat(lattice.degrees(u * nx, v * ny));
+      return [x - origin.x, y - origin.y, u, v];
+    };
+    for (let vertex = 0; vertex < VERTICES; vertex++) {
+      const piece = Math.floor(vertex / 6);
+      const [dx, dy] = CORNERS[vertex % 6];
+      this.#mesh.set(corner(((piece % PIECES) + dx) / PIECES, (Math.floor(piece / PIECES) + dy) / PIECES), vertex * 4);
+    }
     this.#origin = [origin.x, origin.y];
-    const places = new Float32Array(lattice.ids.length * 12);
-    lattice.ids.forEach((id, cell) => {
-      const ix = id % lattice.nx;
-      const iy = Math.floor(id / lattice.nx);
-      CORNERS.forEach(([dx, dy], corner) => {
-        const at = MercatorCoordinate.fromLngLat(lattice.degrees(ix + dx, iy + dy));
-        places[cell * 12 + corner * 2] = at.x - origin.x;
-        places[cell * 12 + corner * 2 + 1] = at.y - origin.y;
-      });
-    });
-    this.#places = places;
-    this.#colours = new Uint8Array(lattice.ids.length * 24);
-    this.#dirty.places = true;
+    this.#lattice = lattice;
+    this.#texels = new Uint32Array(nx * ny);
+    this.#dirty.mesh = true;
     this.#map?.triggerRepaint();
   }
 
   clear() {
-    this.#places = new Float32Array();
+    this.#lattice = undefined;
     this.#map?.triggerRepaint();
   }
 
   /** @param {Uint8Array} rgba four bytes a cell */
   setColours(rgba) {
     const words = new Uint32Array(rgba.buffer, rgba.byteOffset, rgba.length / 4);
-    const target = new Uint32Array(this.#colours.buffer);
-    for (let cell = 0; cell < words.length; cell++) {
-      for (let corner = 0; corner < 6; corner++) target[cell * 6 + corner] = words[cell];
-    }
-    this.#dirty.colours = true;
+    const { ids } = /** @type {import("./lattice.js").Lattice} */ (this.#lattice);
+    for (let row = 0; row < words.length; row++) this.#texels[ids[row]] = words[row];
+    this.#dirty.texels = true;
     this.#map?.triggerRepaint();
   }
 
@@ -76,48 +86,54 @@ export class CellsLayer {
     this.#map = map;
     this.#gl = gl;
     this.#program = programOf(gl, VERTEX, FRAGMENT);
-    this.#buffers = { places: gl.createBuffer(), colours: gl.createBuffer(), array: gl.createVertexArray() };
-    this.#dirty = { places: this.#places.length > 0, colours: this.#places.length > 0 };
+    this.#held = { mesh: gl.createBuffer(), array: gl.createVertexArray(), texture: gl.createTexture() };
+    this.#dirty = { mesh: true, texels: true };
   }
 
   onRemove() {
-    this.#gl.deleteProgram(this.#program);
-    this.#gl.deleteBuffer(this.#buffers.places);
-    this.#gl.deleteBuffer(this.#buffers.colours);
-    this.#gl.deleteVertexArray(this.#buffers.array);
+    this.#gl.deleteBuffer(this.#held.mesh);
+    this.#gl.deleteVertexArray(this.#held.array);
+    this.#gl.deleteTexture(this.#held.texture);
   }
 
   /** @param {WebGL2RenderingContext} gl @param {any} options */
   render(gl, options) {
-    if (this.#places.length === 0) return;
-    gl.bindVertexArray(this.#buffers.array);
-    this.#upload(gl);
+    if (!this.#lattice) return;
+    gl.bindVertexArray(this.#held.array);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, this.#held.texture);
+    if (this.#dirty.mesh) this.#uploadMesh(gl);
+    if (this.#dirty.texels) this.#uploadTexels(gl);
     gl.useProgram(this.#program);
     const matrix = shifted(options.defaultProjectionData.mainMatrix, this.#origin);
     gl.uniformMatrix4fv(gl.getUniformLocation(this.#program, "u_matrix"), false, matrix);
+    gl.uniform1f(gl.getUniformLocation(this.#program, "u_opacity"), this.opacity);
+    gl.uniform1i(gl.getUniformLocation(this.#program, "u_cells"), 0);
     blendOver(gl);
-    gl.drawArrays(gl.TRIANGLES, 0, this.#places.length / 2);
+    gl.drawArrays(gl.TRIANGLES, 0, VERTICES);
     gl.bindVertexArray(null);
   }
 
   /** @param {WebGL2RenderingContext} gl */
-  #upload(gl) {
-    if (this.#dirty.places) {
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.#buffers.places);
-      gl.bufferData(gl.ARRAY_BUFFER, this.#places, gl.STATIC_DRAW);
-      const at = gl.getAttribLocation(this.#program, "a_place");
+  #uploadMesh(gl) {
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.#held.mesh);
+    gl.bufferData(gl.ARRAY_BUFFER, this.#mesh, gl.STATIC_DRAW);
+    ["a_place", "a_share"].forEach((name, i) => {
+      const at = gl.getAttribLocation(this.#program, name);
       gl.enableVertexAttribArray(at);
-      gl.vertexAttribPointer(at, 2, gl.FLOAT, false, 0, 0);
-    }
-    if (this.#dirty.places || this.#dirty.colours) {
-      performance.clearMarks(DRAWN);
-      performance.mark(DRAWN);
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.#buffers.colours);
-      gl.bufferData(gl.ARRAY_BUFFER, this.#colours, gl.DYNAMIC_DRAW);
-      const at = gl.getAttribLocation(this.#program, "a_colour");
-      gl.enableVertexAttribArray(at);
-      gl.vertexAttribPointer(at, 4, gl.UNSIGNED_BYTE, true, 0, 0);
-    }
-    this.#dirty = { places: false, colours: false };
+      gl.vertexAttribPointer(at, 2, gl.FLOAT, false, 16, 8 * i);
+    });
+    this.#dirty.mesh = false;
+  }
+
+  /** @param {WebGL2RenderingContext} gl */
+  #uploadTexels(gl) {
+    performance.clearMarks(DRAWN);
+    performance.mark(DRAWN);
+    const { nx, ny } = /** @type {import("./lattice.js").Lattice} */ (this.#lattice);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, nx, ny, 0, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(this.#texels.buffer));
+    for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, side, gl.NEAREST);
+    for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
+    this.#dirty.texels = false;
   }
 }

@@ -1,7 +1,18 @@
 /** What the map's own WebGL layers share. */
 
-/** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment */
+/** @type {WeakMap<WebGL2RenderingContext, Map<string, WebGLProgram>>} as long as their map */ const programs = new WeakMap();
+
+/** A program, compiled once a map. @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment */
 export function programOf(gl, vertex, fragment) {
+  const held = programs.get(gl) ?? new Map();
+  programs.set(gl, held);
+  const made = held.get(vertex) ?? linked(gl, vertex, fragment);
+  held.set(vertex, made);
+  return made;
+}
+
+/** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment */
+function linked(gl, vertex, fragment) {
   const program = /** @type {WebGLProgram} */ (gl.createProgram());
   for (const [kind, source] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]])) {
     const shader = /** @type {WebGLShader} */ (gl.createShader(kind));

@@ -1,3 +1,6 @@
+/** So many cells, spread over the city, are enough for the fit. */
+const FITTED = 1000;
+
 /**
  * Where a projected grid's cells lie on the globe.
  *
@@ -14,9 +17,11 @@ export class Lattice {
     this.ny = grid.ny;
     this.ids = cells.id;
     this.rowOfId = new Map(cells.id.map((id, row) => [id, row]));
-    const basis = cells.id.map((id) => this.#basis((id % this.nx) + 0.5, Math.floor(id / this.nx) + 0.5));
-    this.lonTerms = leastSquares(basis, cells.longitude);
-    this.latTerms = leastSquares(basis, cells.latitude);
+    const step = Math.ceil(cells.id.length / FITTED);
+    const some = (/** @type {number[]} */ values) => values.filter((_, row) => row % step === 0);
+    const basis = some(cells.id).map((id) => this.#basis((id % this.nx) + 0.5, Math.floor(id / this.nx) + 0.5));
+    this.lonTerms = leastSquares(basis, some(cells.longitude));
+    this.latTerms = leastSquares(basis, some(cells.latitude));
   }
 
   /** Whether a reply is on this very grid. @param {any} shown */

@@ -1,6 +1,6 @@
 /**
- * Lines that change with every hour, as a WebGL layer: drawn with the cells in one frame, where a
- * GeoJSON source would go through a worker and have the whole map drawn again for each of its replies.
+ * Lines as a WebGL layer: drawn with the cells in one frame, where a GeoJSON source would go through a
+ * worker and have the whole map drawn again for each of its replies.
  */
 import { MercatorCoordinate } from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { blendOver, programOf, shifted } from "./gl.js";
@@ -81,7 +81,6 @@ export class LinesLayer {
 
   /** @param {any} _map @param {WebGL2RenderingContext} gl */
   onRemove(_map, gl) {
-    gl.deleteProgram(this.#program ?? null);
     gl.deleteBuffer(this.#buffers.lines);
     gl.deleteVertexArray(this.#buffers.array);
   }

@@ -6,10 +6,11 @@ import { byId } from "./dom.js";
 import { drawCard, drawHead, drawLegend, drawNotice, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
 import { scaleOf } from "./measures.js";
+import { mapOf } from "./open-map.js";
 import { setNeighbourhoods } from "./places.js";
 import { drawRun, knownRegion } from "./run.js";
 import { tell } from "./runs.js";
-import { forget, showShares, showWeek, tellAnew } from "./shares.js";
+import { expectTrackRecord, forget, showShares, showWeek, tellAnew } from "./shares.js";
 import { markStrip, openStrip } from "./strip.js";
 import { drawTake, fillBriefing, refreshPermalink, selectors } from "./take.js";
 import { inZone, plusHours, weekStart, dayText } from "./time.js";
@@ -26,29 +27,30 @@ const SHARES_DELAY_MS = 120;
 /** @type {any} */ let scale = null;
 /** @type {any} */ let outcomes = null;
 /** @type {number[]} */ let ranked = [];
-/** @type {Map<number, number>} */ let rankOf = new Map();
+let rankOf = new Uint32Array();
 let opening = "";
 let asked = 0;
 let sharesTimer = 0;
 
 /** @type {any} */ let map;
-/** The map's library is the largest part of the page: what it will show is asked for meanwhile. */
-const opened = openMap();
+/** @type {Promise<void> | undefined} */ let opened;
+
+/** The map's library is the largest part of the page: it starts while the forecast is on its way. */
+function whenMap() {
+  if (!opened) {
+    opened = openMap();
+    opened.catch(tell);
+  }
+  return opened;
+}
 
 async function openMap() {
-  const Kind = hasWebgl() ? (await import("./map.js")).ForecastMap : (await import("./plain-map.js")).PlainMap;
-  const made = new Kind(pointAt, (/** @type {number} */ row) => chooseCell(row < 0 ? null : shown.cells.id[row]), (/** @type {string} */ place) => {
+  map = await mapOf(pointAt, (row) => chooseCell(row < 0 || !shown ? null : shown.cells.id[row]), (place) => {
     view.place = place;
     remember();
   });
-  await made.open();
-  map = made;
-}
-
-function hasWebgl() {
-  const context = document.createElement("canvas").getContext("webgl2");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return context !== null;
+  if (known.region) map.showRegion(known.region, view.place);
+  if (shown) drawMap();
 }
 
 function remember() {
@@ -60,13 +62,13 @@ const version = () => known.models.find((/** @type {any} */ m) => m.version === 
 
 function pointAt(/** @type {number} */ row) {
   if (!shown) return;
-  const at = row < 0 && view.cell !== null ? map.lattice?.rowOfId.get(view.cell) ?? -1 : row;
-  drawCard(shown, at, rankOf.get(at) ?? 0);
+  const at = row < 0 && view.cell !== null ? shown.cells.id.indexOf(view.cell) : row;
+  drawCard(shown, at, rankOf[at] ?? 0);
 }
 
 function chooseCell(/** @type {number | null} */ id) {
   view.cell = id === view.cell ? null : id;
-  map.choose(view.cell);
+  map?.choose(view.cell);
   pointAt(-1);
   const focused = document.activeElement?.closest("#top-cells") !== null;
   byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
@@ -88,16 +90,18 @@ async function showForecast() {
   remember();
   if (!known.champion) return showNothing();
   try {
-    const [reply] = await Promise.all([
+    const replies = Promise.all([
       getJson(forecastPath(view.region, "density", selectors())),
       view.measure === "difference" ? loadUsual() : null,
-      opened,
     ]);
+    whenMap();
+    const [reply] = await replies;
     if (mine !== asked) return undefined;
     shown = reply;
     tell();
     ranked = ranking(shown);
-    rankOf = new Map(ranked.map((row, i) => [row, i + 1]));
+    rankOf = new Uint32Array(ranked.length);
+    ranked.forEach((row, i) => { rankOf[row] = i + 1; });
     drawHead(shown);
     drawNotice(shown, opening);
     redraw();
@@ -121,18 +125,25 @@ function redraw() {
   if (!shown) return;
   // While hours play, colours keep their meaning.
   scale = scaleOf(view.measure, shown, usual, playing() ? scale : null);
-  map.paint(shown, scale);
-  map.choose(view.cell);
+  if (map) drawMap();
   pointAt(-1);
   byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
   drawTop();
 }
 
+function drawMap() {
+  map.paint(shown, scale);
+  map.choose(view.cell);
+  drawHotspots();
+}
+
+const drawHotspots = () => map.outline(flagged(shown, ranked), hotspotColour());
+
 function drawTop() {
   byId("top-text").textContent = `${view.top} %`;
   byId("top").setAttribute("aria-valuetext", `${view.top} %`);
   if (!shown) return;
-  map.outline(flagged(shown, ranked), hotspotColour());
+  if (map) drawHotspots();
   drawLegend(scale);
   clearTimeout(sharesTimer);
   sharesTimer = setTimeout(() => showShares(known), SHARES_DELAY_MS);
@@ -146,6 +157,7 @@ async function showOutcomes(/** @type {boolean} */ wanted) {
     outcomes = null;
     tell(error);
   }
+  await whenMap();
   map.outcomes(outcomes);
   return outcomes;
 }
@@ -158,7 +170,7 @@ async function drawPane() {
   }
   if (view.tab === "trust" && known.region) await drawTrust({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
-  if (view.tab === "take" && shown) drawTake({ onBriefing: brief });
+  if (view.tab === "take" && shown) drawTake({ onBriefing: guarded(brief) });
 }
 
 /** A new backtest is a new track record. */
@@ -169,6 +181,7 @@ async function tested() {
 }
 
 async function brief() {
+  await whenMap();
   const picture = await map.picture();
   fillBriefing({ region: known.region, shown, picture, cells: topCells(shown, ranked, () => {}) });
   await byId("briefing").querySelector("img").decode();
@@ -197,14 +210,15 @@ async function showRegion(anew) {
     byId("when").textContent = t("noRegion");
     return drawPane();
   }
+  forget();
+  if (may("read")) expectTrackRecord(view.region);
   known = await knownRegion(view.region);
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
-  forget();
   usual = null;
   outcomes = null;
+  shown = null;
   setNeighbourhoods(known.region.neighbourhoods);
-  // Before anything that waits for the map draws on it.
-  const shownRegion = opened.then(() => map.showRegion(known.region, view.place));
+  map?.showRegion(known.region, view.place);
   const option = (/** @type {string} */ value, /** @type {string} */ text) => new Option(text, value);
   byId("category").replaceChildren(option("", t("allCategories")), ...Object.keys(known.region.categories).map((c) => option(c, c)));
   byId("model").replaceChildren(option("", serving()), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
@@ -215,7 +229,7 @@ async function showRegion(anew) {
     showShares(known);
     showWeek(known);
   }
-  await Promise.all([showForecast(), shownRegion]);
+  await showForecast();
 }
 
 /** Name of the choice that follows whatever version serves. */
@@ -269,7 +283,7 @@ async function start() {
   openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
   try {
     if (await openAccess(load)) await load();
-    await opened;
+    await whenMap();
   } catch (error) {
     tell(error);
   }

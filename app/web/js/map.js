@@ -4,41 +4,43 @@ import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
 import { Lattice } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
-import { COLOURS, middles } from "./marks.js";
+import { COLOURS, linesOf, middles } from "./marks.js";
+import { addTiles, cellsOpacity } from "./tiles.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
 const CHOSEN_PX = 3.5;
-const LINES = { "line-join": "round", "line-cap": "round" };
-
-function style() {
-  const sources = ["boundary", "neighbourhoods", "outcomes"];
-  const line = (/** @type {string} */ id, /** @type {string} */ colour, /** @type {any} */ width) => ({
-    id, type: "line", source: id, layout: LINES, paint: { "line-color": colour, "line-width": width },
-  });
-  const circle = {
+const BOUNDARY_PX = 1.4;
+/** One city seen from above: no turning, no fading, nothing drawn twice. */
+const PLAIN = /** @type {const} */ ({
+  attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, renderWorldCopies: false,
+  crossSourceCollisions: false, refreshExpiredTiles: false, validateStyle: false,
+});
+const STYLE = /** @type {any} */ ({
+  version: 8, sources: {},
+  layers: [{ id: "background", type: "background", paint: { "background-color": "#e7ebee" } }],
+});
+const DOTS = /** @type {any} */ ({
+  id: "outcomes", type: "circle", source: "outcomes",
+  paint: {
     "circle-radius": ["interpolate", ["linear"], ["+", ["get", "hits"], ["get", "misses"]], 1, 3.5, 10, 9],
     "circle-color": ["case", [">=", ["get", "hits"], ["get", "misses"]], COLOURS.hit, COLOURS.miss],
     "circle-stroke-color": "#fff", "circle-stroke-width": 1.2,
-  };
-  return {
-    version: 8,
-    sources: Object.fromEntries(sources.map((id) => [id, { type: "geojson", data: EMPTY }])),
-    layers: [
-      { id: "background", type: "background", paint: { "background-color": "#e7ebee" } },
-      line("neighbourhoods", COLOURS.part, ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6]),
-      line("boundary", COLOURS.ink, 1.4),
-      { id: "outcomes", type: "circle", source: "outcomes", paint: circle },
-    ],
-  };
-}
+  },
+});
 
-/** Hotspots' outlines grow with the zoom. @param {number} zoom @returns {number} CSS pixels */
-const hotspotWidth = (zoom) => 0.9 + 1.5 * Math.min(Math.max((zoom - 9) / 4, 0), 1);
+const PARTS = /** @type {any} */ ({
+  id: "neighbourhoods", type: "line", source: "neighbourhoods", layout: { "line-join": "round", "line-cap": "round" },
+  paint: { "line-color": COLOURS.part, "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6] },
+});
+
+/** Width that grows with the zoom, in CSS pixels. @param {number} from @param {number} to */
+const growing = (from, to) => (/** @type {number} */ zoom) => from + (to - from) * Math.min(Math.max((zoom - 9) / 4, 0), 1);
 
 export class ForecastMap {
   /** @type {Lattice | undefined} */ lattice;
-  #layer = new CellsLayer();
-  #hotspots = new LinesLayer("hotspots", COLOURS.hotspot, hotspotWidth);
+  #layer = new CellsLayer(cellsOpacity);
+  #boundary = new LinesLayer("boundary", COLOURS.ink, () => BOUNDARY_PX);
+  #hotspots = new LinesLayer("hotspots", COLOURS.hotspot, growing(0.9, 2.4));
   #chosen = new LinesLayer("chosen", COLOURS.chosen, () => CHOSEN_PX);
   /** @type {any} */ #map;
   /** @type {any} */ #home;
@@ -54,14 +56,13 @@ export class ForecastMap {
 
   async open() {
     maplibre.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
-    const map = new maplibre.Map({ container: "map", attributionControl: false, dragRotate: false, pitchWithRotate: false, style: style() });
+    const map = new maplibre.Map({ container: "map", style: STYLE, ...PLAIN });
     map.touchZoomRotate.disableRotation();
     map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
     map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
-    await map.once("load");
-    map.addLayer(this.#layer, "neighbourhoods");
-    map.addLayer(this.#hotspots, "outcomes");
-    map.addLayer(this.#chosen);
+    await map.once("style.load");
+    addTiles(map);
+    for (const layer of [this.#layer, this.#boundary, this.#hotspots, this.#chosen]) map.addLayer(layer);
     const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
     map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
     map.on("mouseout", () => this.handlers.onPoint(-1));
@@ -80,9 +81,9 @@ export class ForecastMap {
   /** @param {any} region as the service tells it @param {string} place zoom/latitude/longitude or "" */
   showRegion(region, place) {
     this.lattice = undefined;
-    this.#set("boundary", region.boundary ?? EMPTY);
-    this.#set("neighbourhoods", region.neighbourhoods ?? EMPTY);
-    this.#set("outcomes", EMPTY);
+    this.#boundary.setLines(linesOf(region.boundary));
+    this.#show(PARTS, "boundary", region.neighbourhoods);
+    this.outcomes(null);
     for (const layer of [this.#hotspots, this.#chosen]) layer.setLines([]);
     this.#layer.clear();
     this.#home = region.boundary ? boundsOf(region.boundary) : undefined;
@@ -125,7 +126,14 @@ export class ForecastMap {
 
   /** @param {any | null} collection cells with hits and misses, as polygons */
   outcomes(collection) {
-    this.#set("outcomes", collection ? middles(collection) : EMPTY);
+    this.#show(DOTS, "chosen", collection && middles(collection));
+  }
+
+  /** A source has the map drawn again whenever it is set: there is none before it has something to show. @param {any} layer @param {string} before @param {any | null} data */
+  #show(layer, before, data) {
+    const source = this.#map.getSource(layer.source);
+    if (source) source.setData(data ?? EMPTY);
+    else if (data) this.#map.addSource(layer.source, { type: "geojson", data }).addLayer(layer, before);
   }
 
   /** The map as a picture. @returns {Promise<string>} a data URL */
@@ -134,11 +142,6 @@ export class ForecastMap {
       this.#map.once("render", () => resolve(this.#map.getCanvas().toDataURL("image/png")));
       this.#map.triggerRepaint();
     });
-  }
-
-  /** @param {string} id @param {any} data */
-  #set(id, data) {
-    this.#map.getSource(id).setData(data);
   }
 }
 

@@ -12,3 +12,11 @@ export function middles(collection) {
   };
   return { type: "FeatureCollection", features: collection.features.map(middle) };
 }
+
+/** All lines and rings of a geometry, a collection or nothing. @param {any} told @returns {number[][][]} */
+export function linesOf(told) {
+  if (!told) return [];
+  if (told.features) return told.features.flatMap((/** @type {any} */ feature) => linesOf(feature.geometry));
+  const walk = (/** @type {any} */ part) => (typeof part[0]?.[0] === "number" ? [part] : part.flatMap(walk));
+  return walk(told.coordinates);
+}

@@ -27,7 +27,7 @@ export class PlainMap {
 
   async open() {
     this.#canvas = make("canvas", { id: "map-image", role: "img", "aria-label": t("imageAlt"), "data-i18n-label": "imageAlt" });
-    byId("map").append(this.#canvas, make("p", { class: "note", id: "no-webgl", "data-i18n": "noWebgl" }, t("noWebgl")));
+    byId("map").replaceChildren(this.#canvas, make("p", { class: "note", id: "no-webgl", "data-i18n": "noWebgl" }, t("noWebgl")));
     const row = (/** @type {any} */ event) => {
       const [lon, lat] = this.#unproject(event.offsetX, event.offsetY);
       return this.lattice?.rowAt(lon, lat) ?? -1;

@@ -17,12 +17,12 @@ export const modelName = (name) => (name === "the champion" ? t("priorChampion")
 
 /**
  * The track record of a version: the latest backtest with its model, else its own validation.
- * @param {any} region @param {any} version
+ * @param {any} region @param {any} version @param {Promise<any>} [asked] the latest backtest, asked for before
  * @returns {Promise<Record_ | null>}
  */
-export async function trackRecord(region, version) {
+export async function trackRecord(region, version, asked) {
   if (!version) return null;
-  const backtest = await latestBacktest(region);
+  const backtest = await (asked ?? latestBacktest(region.id));
   const tested = backtest?.models[version.model];
   if (tested) {
     return {
@@ -40,11 +40,11 @@ export async function trackRecord(region, version) {
   };
 }
 
-/** @param {any} region @returns {Promise<any>} its result with its id, or null */
-async function latestBacktest(region) {
-  const { backtests } = await getJson(regionPath(region.id, "backtests"));
+/** @param {string} region @returns {Promise<any>} its result with its id, or null */
+export async function latestBacktest(region) {
+  const { backtests } = await getJson(regionPath(region, "backtests"));
   const latest = backtests.find((/** @type {any} */ b) => b.status === "succeeded");
-  return latest ? { id: latest.id, ...(await getJson(regionPath(region.id, `backtests/${latest.id}`))).result } : null;
+  return latest ? { id: latest.id, ...(await getJson(regionPath(region, `backtests/${latest.id}`))).result } : null;
 }
 
 /**

@@ -3,13 +3,14 @@ import { forecastPath, getJson } from "./api.js";
 import { drawShares } from "./forecast.js";
 import { currentLanguage } from "./i18n.js";
 import { tell } from "./runs.js";
-import { trackRecord } from "./scores.js";
+import { latestBacktest, trackRecord } from "./scores.js";
 import { drawStrip } from "./strip.js";
 import { selectors } from "./take.js";
 import { plusHours, weekStart } from "./time.js";
 import { view } from "./view.js";
 
 /** @type {Map<any, Promise<any>>} version -> what it caught in past weeks */ const past = new Map();
+/** @type {Promise<any> | undefined} */ let tests;
 let seriesKey = "";
 let sharesKey = "";
 
@@ -32,8 +33,20 @@ export async function showShares(/** @type {any} */ known) {
 
 function pastOf(/** @type {any} */ known) {
   const version = known.models.find((/** @type {any} */ m) => m.version === (view.model || known.champion));
-  if (!past.has(version)) past.set(version, trackRecord(known.region, version));
-  return past.get(version);
+  const held = past.get(version);
+  if (held) return held;
+  const asked = trackRecord(known.region, version, tests);
+  tests = undefined;
+  past.set(version, asked);
+  // What failed is asked for again next time; whoever waits for it hears of the failure.
+  asked.catch(() => past.delete(version));
+  return asked;
+}
+
+/** The track record takes two requests: begin while the region itself is on its way. @param {string} region */
+export function expectTrackRecord(region) {
+  tests = latestBacktest(region);
+  tests.catch(() => {});
 }
 
 /** The week of the chosen hour. */
@@ -60,5 +73,6 @@ export function tellAnew() {
 /** The region, its data or its models are others now. */
 export function forget() {
   tellAnew();
+  tests = undefined;
   past.clear();
 }

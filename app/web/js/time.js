@@ -34,9 +34,15 @@ export function inZone(instant, zone, minutes = false) {
   return `${parts.slice(0, 10)}T${minutes ? parts.slice(11, 16) : `${parts.slice(11, 13)}:00`}`;
 }
 
+/** @type {Map<string, Intl.DateTimeFormat>} Making one takes longer than a hundred uses. */ const formats = new Map();
+
 /** @param {string} local @param {Intl.DateTimeFormatOptions} options */
-const format = (local, options) =>
-  new Intl.DateTimeFormat(currentLanguage(), { timeZone: "UTC", hourCycle: "h23", ...options }).format(asDate(local));
+function format(local, options) {
+  const key = currentLanguage() + JSON.stringify(options);
+  const made = formats.get(key) ?? new Intl.DateTimeFormat(currentLanguage(), { timeZone: "UTC", hourCycle: "h23", ...options });
+  formats.set(key, made);
+  return made.format(asDate(local));
+}
 
 /** @param {string} local */
 export const dayText = (local) => format(local, { day: "numeric", month: "short", year: "numeric" });
