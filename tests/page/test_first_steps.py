@@ -15,6 +15,10 @@ def test_from_nothing_to_a_region(open_seen):
     seen = open_seen()
     page = seen.open()
     expect(page.locator("#pane-run .notice")).to_contain_text("There is no region yet")
+    assert not page.is_visible("#time")
+    assert page.evaluate(
+        "document.querySelector('#panel').scrollWidth <= document.querySelector('#panel').clientWidth"
+    )
     page.fill("#new-region [name=id]", "harbour")
     page.fill("#new-region [name=timezone]", "Europe/Atlantis")
     page.click("#new-region button")

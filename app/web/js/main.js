@@ -98,6 +98,7 @@ async function showForecast() {
     const [reply] = await replies;
     if (mine !== asked) return undefined;
     shown = reply;
+    document.body.dataset.holds = "forecast";
     tell();
     ranked = ranking(shown);
     rankOf = new Uint32Array(ranked.length);
@@ -114,6 +115,7 @@ async function showForecast() {
 
 function showNothing() {
   shown = null;
+  document.body.dataset.holds = known.region ? "region" : "nothing";
   byId("when").textContent = !known.region ? t("noRegion") : may("read") ? t("noModel") : missing("read");
   for (const id of ["total", "shares", "shares-note", "top-cells", "strip", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
@@ -207,8 +209,7 @@ async function showRegion(anew) {
   if (!view.region) {
     known = { region: null, models: [], champion: null };
     view.tab = "run";
-    byId("when").textContent = t("noRegion");
-    return drawPane();
+    return showNothing();
   }
   forget();
   if (may("read")) expectTrackRecord(view.region);
