@@ -120,7 +120,7 @@ export function drawCard(shown, row, rank) {
 function placeOf(lon, lat) {
   const area = nameOf(lon, lat);
   const at = coordinates(lat, lon);
-  return area ? make("span", {}, make("span", { class: "area" }, area), make("span", { class: "at" }, at)) : at;
+  return area ? make("span", {}, make("span", { class: "area", title: area }, area), make("span", { class: "at" }, at)) : at;
 }
 
 /**

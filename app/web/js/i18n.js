@@ -44,13 +44,15 @@ const WARNINGS = /** @type {[RegExp, string][]} */ ([
   [/^in-sample/, "warnSample"],
   [/^thin data: trained on (\d+)/, "warnThin"],
   [/^the study area was derived/, "warnBoundary"],
+  [/^not learnt from, since they mostly reflect patrol activity: (.+)/, "warnPatrols"],
 ]);
 
 /** A warning of the service in the page's language; unknown ones as they came. @param {string} text */
 export function warning(text) {
   for (const [pattern, key] of WARNINGS) {
     const found = pattern.exec(text);
-    if (found) return t(key, { n: found[1] ? count(Number(found[1])) : "" });
+    const told = found?.[1] ?? "";
+    if (found) return t(key, { n: /^\d+$/.test(told) ? count(Number(told)) : told });
   }
   return text;
 }
