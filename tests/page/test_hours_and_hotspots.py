@@ -143,7 +143,11 @@ def test_figures_do_not_wait_for_the_maps_library(open_seen):
     seen = open_seen()
     page = seen.page
     held: list = []
-    page.route("**/maplibre-gl.mjs", held.append)
+
+    def hold(route) -> None:
+        held.append(route)
+
+    page.route("**/maplibre-gl.mjs", hold)
     page.goto(f"{seen.site.url}/{EVENING}", wait_until="commit")
     expect(page.locator("#total")).to_contain_text("incidents expected")
     expect(page.locator("#top-cells tbody tr")).to_have_count(10)
