@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -142,10 +143,10 @@ async def upload(
         mapping=own if mapping is None else await run_in_threadpool(resolved),
     )
     body = _BodyStream(request.stream(), state.settings)
+    work = partial(ingest, state.engine, region, body, source, settings=state.settings)
     async with _place(state):
-        summary = await run_in_threadpool(
-            ingest, state.engine, region, body, source, settings=state.settings
-        )
+        # A thread of its own: one that waits for a slow client takes none from those who read.
+        summary = await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
     return Response(orjson.dumps(summary.to_json()), media_type="application/json")
 
 

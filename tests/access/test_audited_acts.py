@@ -141,7 +141,7 @@ class Acts:
         cancel_backtest(self.engine, REGION, self.made["backtest"])
 
     def train(self):
-        for model in ("uniform", "pooled-kde"):
+        for model in ("uniform", "gmm", "pooled-kde"):
             request = TrainingRequest(model, validate=False)
             run = run_now(self.engine, self.settings, REGION, request, lambda _s, _m: None)
             if run.status != "succeeded":

@@ -107,6 +107,7 @@ def test_columns_that_are_not_recognised_are_named_and_kept(open_seen):
     assert_accessible(page, "#columns-part")
     page.click("#send-again")
     expect(page.locator("#upload-report")).to_contain_text("Accepted3")
+    expect(page.locator("#pane-run")).to_contain_text("Nothing stands out")
     part.locator("[name=mapping-name]").fill("wache")
     page.click("#keep-mapping")
     expect(page.locator("#columns-status.good")).to_contain_text("wache")

@@ -21,7 +21,10 @@ export function drawRun(known) {
   const parts = region
     ? [holds(region), ...allowed("upload", "upload", () => uploadPart(known)), ...allowed("train", "train", () => trainingPart(known)), ...(may("read") ? [schedule(region)] : []), ...(may("read") ? modelsPart(known) : [])]
     : [make("p", { class: "notice" }, t("noRegion"))];
+  const typedIn = /** @type {HTMLElement | null} */ (document.activeElement);
   byId("pane-run").replaceChildren(...parts, ...(may("create") ? newRegionPart(known, !region) : []), ...(may("keys") && isEverywhere() ? [keys()] : []));
+  // Who is typing in a part that is kept goes on typing there.
+  if (typedIn?.isConnected && typedIn !== document.activeElement) typedIn.focus({ preventScroll: true });
   if (region && may("train")) resumeTraining(known);
 }
 
