@@ -149,6 +149,7 @@ def _study_area(
     if region.boundary is not None:
         return study_area_from_geojson(region.boundary, region.crs)
     longitude, latitude = to_degrees(x_m.astype(np.float64), y_m.astype(np.float64), region.crs)
-    area = derive_study_area(longitude, latitude, region.crs)
-    set_boundary(connection, region.key, area.to_geojson(), derived=True)
-    return area
+    derived = derive_study_area(longitude, latitude, region.crs).to_geojson()
+    set_boundary(connection, region.key, derived, derived=True)
+    # As every later training reads it: the way to degrees and back moves its last bits, and the grid's hash.
+    return study_area_from_geojson(derived, region.crs)
