@@ -48,10 +48,7 @@ SLOT_QUERY = text(
 def main() -> None:
     """Both sides in one run; ends with the `RESULT` line."""
     print(machine())
-    with fresh_home() as home:
-        engine = open_engine(Settings(home=home))
-        migrate(engine)
-        key = new_region(engine)
+    with fresh_store() as (home, engine, key):
         path = csv_of_rows(home)
         print(f"data: {N_ROWS:,} synthetic incidents, {path.stat().st_size / 2**20:.0f} MB of CSV")
         idle_ms = _read_while(engine, key, lambda: time.sleep(IDLE_S))
@@ -60,7 +57,6 @@ def main() -> None:
         again = ingest_in_a_process(home, path)
         copy_s = _bare_copy(engine, home)
         slot_ms = float(np.median(_read_while(engine, key, lambda: time.sleep(2.0))))
-        engine.dispose()
     ratio = first["seconds"] / copy_s
     print(
         f"ingest: {first['seconds']:.1f} s ({N_ROWS / first['seconds']:,.0f} rows/s), "
@@ -92,11 +88,16 @@ def fresh_home() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def new_region(engine: Engine) -> int:
-    """The synthetic city with its boundary; its key."""
-    area = synthetic_city().area.to_geojson()
-    region = add_region(engine, REGION, name="Bench", timezone=TIMEZONE, boundary=area)
-    return region.key
+@contextmanager
+def fresh_store() -> Iterator[tuple[Path, Engine, int]]:
+    """Such a home, its migrated database, and the key of the synthetic city's region there."""
+    with fresh_home() as home:
+        engine = open_engine(Settings(home=home))
+        migrate(engine)
+        area = synthetic_city().area.to_geojson()
+        region = add_region(engine, REGION, name="Bench", timezone=TIMEZONE, boundary=area)
+        yield home, engine, region.key
+        engine.dispose()
 
 
 def csv_of_rows(home: Path) -> Path:

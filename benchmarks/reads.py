@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from app.config import Settings
 from app.services.data_report import data_report
-from app.storage.database import migrate, open_engine
 from app.storage.incidents import PageQuery, page
 from app.storage.regions import get_region
 from benchmarks.cities import machine
@@ -23,9 +21,8 @@ from benchmarks.ingest import (
     N_ROWS,
     REGION,
     csv_of_rows,
-    fresh_home,
+    fresh_store,
     ingest_in_a_process,
-    new_region,
 )
 
 ORIGIN = datetime(2019, 1, 1, tzinfo=UTC)
@@ -37,10 +34,7 @@ SMALL_BOX = (-74.06, 4.64, -74.05, 4.65)
 def main() -> None:
     """Load once, read many times; ends with the `RESULT` line."""
     print(machine())
-    with fresh_home() as home:
-        engine = open_engine(Settings(home=home))
-        migrate(engine)
-        new_region(engine)
+    with fresh_store() as (home, engine, _):
         loaded = ingest_in_a_process(home, csv_of_rows(home))
         print(
             f"{N_ROWS:,} rows in {loaded['seconds']:.0f} s, {loaded['accepted']:,} accepted; "
@@ -55,7 +49,6 @@ def main() -> None:
         report = data_report(engine, REGION)
         report_s = time.perf_counter() - started
         print(f"data report: {report_s:.1f} s, {report['incidents']['n']:,} incidents")
-        engine.dispose()
     figures = " ".join(f"{name}_ms={np.quantile(w, 0.99):.1f}" for name, w in told.items())
     print(f"RESULT reads {figures} report_s={report_s:.1f} rss_mb={loaded['grown_mb']:.0f}")
 

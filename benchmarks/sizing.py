@@ -15,8 +15,6 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from app.config import Settings
-from app.storage.database import migrate, open_engine
 from benchmarks.cities import machine
 from benchmarks.drills.processes import peak_memory_mb
 from benchmarks.drills.service import Service
@@ -24,9 +22,8 @@ from benchmarks.ingest import (
     N_ROWS,
     REGION,
     csv_of_rows,
-    fresh_home,
+    fresh_store,
     ingest_in_a_process,
-    new_region,
 )
 
 MODEL = "stack"
@@ -36,10 +33,7 @@ N_WINDOWS = 168
 def main() -> None:
     """Ingest, train in a process of its own, serve all hours; ends with the `RESULT` line."""
     print(machine())
-    with fresh_home() as home:
-        engine = open_engine(Settings(home=home))
-        migrate(engine)
-        new_region(engine)
+    with fresh_store() as (home, engine, _):
         sizes_mb = [_database_mb(engine)]
         loaded = ingest_in_a_process(home, csv_of_rows(home))
         sizes_mb.append(_database_mb(engine))

@@ -199,30 +199,39 @@ def promote(
     statement = _set_champion(region_key, version, revision)
     if connection.execute(statement.returning(champions.c.revision)).one_or_none() is None:
         raise Conflict("the champion has changed meanwhile", code="champion_changed")
-    connection.execute(
-        insert(promotions).values(
-            region_key=region_key,
-            version=version,
-            previous_version=current.version if current else None,
-            reason=reason,
-            action=action,
-            data_until=select(func.max(incidents.c.occurred_at))
-            .where(incidents.c.region_key == region_key)
-            .scalar_subquery(),
-        )
-    )
-    audit.record_for(
-        connection,
-        "rollback" if action == "rolled_back" else "promotion",
-        region_key,
-        version=version,
-        previous=current.version if current else None,
-        reason=reason,
-    )
+    previous = current.version if current else None
+    _note_promotion(connection, region_key, (version, previous), reason, action)
     promoted = champion(connection, region_key)
     if promoted is None:
         raise Conflict("the champion vanished during its promotion")
     return promoted
+
+
+def _note_promotion(
+    connection: Connection,
+    region_key: int,
+    versions: tuple[str, str | None],
+    reason: str,
+    action: str,
+) -> None:
+    """Keep a promotion from the second of two versions to the first, there and in the audit log."""
+    version, previous = versions
+    data_until = select(func.max(incidents.c.occurred_at)).where(
+        incidents.c.region_key == region_key
+    )
+    connection.execute(
+        insert(promotions).values(
+            region_key=region_key,
+            version=version,
+            previous_version=previous,
+            reason=reason,
+            action=action,
+            data_until=data_until.scalar_subquery(),
+        )
+    )
+    told = {"version": version, "previous": previous, "reason": reason}
+    name = "rollback" if action == "rolled_back" else "promotion"
+    audit.record_for(connection, name, region_key, **told)
 
 
 def _set_champion(region_key: int, version: str, revision: int) -> Any:

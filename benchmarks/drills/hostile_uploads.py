@@ -19,6 +19,7 @@ from benchmarks.drills.ingest import (
     UPLOAD_TIMEOUT_S,
     city,
     csv_of,
+    health_waits_s,
     rows_of,
     send,
     stored,
@@ -108,7 +109,8 @@ def endless_uploads() -> tuple[bool, str]:
     """I6: good rows without an end, as fast as they are taken, plain and compressed."""
     rows = rows_of(WARM_ROWS)
     body = "".join(rows).encode()
-    after_s, statuses, waits = 0.0, [], []
+    after_s, statuses = 0.0, []
+    waits: list[float] = []
     with city(HOTSLOT_MAX_BODY_BYTES=str(ENDLESS_CAP_BYTES)) as target:
         pid, before_mb = _warmed(target)
 
@@ -120,11 +122,7 @@ def endless_uploads() -> tuple[bool, str]:
             stream = _endless(csv_of([]), body, packer, past_cap_s)
             thread = threading.Thread(target=send_all, args=(stream, packer is not None))
             thread.start()
-            while thread.is_alive():
-                started = time.perf_counter()
-                target.call("GET", "/healthz").raise_for_status()
-                waits.append(time.perf_counter() - started)
-                time.sleep(0.05)
+            waits += health_waits_s(target, thread)
             after_s = max(after_s, time.perf_counter() - past_cap_s[0])
             stream.close()
         grown_mb = peak_memory_mb(pid) - before_mb

@@ -19,7 +19,7 @@ from benchmarks.drills.poisons import (
     ON_ARTIFACTS,
     ON_ROWS,
     Target,
-    point_to_grid,
+    point_to,
     swap_grid,
 )
 from benchmarks.drills.result import Drill, repeats
@@ -84,7 +84,7 @@ def served_instead(engine: Engine, settings: Settings, target: Target) -> list[s
     if _wrongly_served(engine, settings, target):
         wrong.append(swap_grid.__name__)
     with engine.begin() as connection:
-        point_to_grid(connection, target, own)
+        point_to(connection, target, grid_sha256=own)
     for attack in ON_ROWS:
         with engine.begin() as connection:
             for window in range(N_ROWS):

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, text, update
 
 from app.storage import registry
 from app.storage.stored_grids import load_grid, store_grid
+from app.storage.tables import model_versions
 
 N_ROWS = 168
 
@@ -58,17 +59,14 @@ def _put_with_hash(connection: Connection, target: Target, content: bytes) -> No
         text("INSERT INTO artifacts (sha256, content, size_bytes) VALUES (:s, :c, :n)"),
         {"s": sha256, "c": content, "n": len(content)},
     )
-    _point_to(connection, target, sha256)
+    point_to(connection, target, artifact_sha256=sha256)
 
 
-def _point_to(connection: Connection, target: Target, sha256: str) -> None:
-    connection.execute(
-        text(
-            "UPDATE model_versions SET artifact_sha256 = :s "
-            "WHERE region_key = :key AND version = :version"
-        ),
-        {"s": sha256, "key": target.key, "version": target.version},
-    )
+def point_to(connection: Connection, target: Target, **sha256: str) -> None:
+    """Make another stored artifact (`artifact_sha256`) or grid (`grid_sha256`) the target's."""
+    columns = model_versions.c
+    mine = (columns.region_key == target.key) & (columns.version == target.version)
+    connection.execute(update(model_versions).where(mine).values(**sha256))
 
 
 def _flipped(content: bytes, rng: random.Random) -> bytes:
@@ -131,18 +129,7 @@ def swap_artifact(connection: Connection, target: Target, rng: random.Random) ->
     """A sound artifact of another version or region."""
     key, version = rng.choice([(target.key, target.other), target.foreign])
     sha256 = registry.get_version(connection, key, version).artifact_sha256
-    _point_to(connection, target, sha256)
-
-
-def point_to_grid(connection: Connection, target: Target, sha256: str) -> None:
-    """Make a stored grid the target's."""
-    connection.execute(
-        text(
-            "UPDATE model_versions SET grid_sha256 = :s "
-            "WHERE region_key = :key AND version = :version"
-        ),
-        {"s": sha256, "key": target.key, "version": target.version},
-    )
+    point_to(connection, target, artifact_sha256=sha256)
 
 
 def swap_grid(connection: Connection, target: Target, rng: random.Random) -> None:
@@ -150,7 +137,7 @@ def swap_grid(connection: Connection, target: Target, rng: random.Random) -> Non
     version = registry.get_version(connection, target.key, target.version)
     grid, boundary = load_grid(connection, version.grid_sha256)
     moved = replace(grid, x0_m=grid.x0_m + rng.randrange(1, 1000))
-    point_to_grid(connection, target, store_grid(connection, moved, boundary))
+    point_to(connection, target, grid_sha256=store_grid(connection, moved, boundary))
 
 
 def _row(connection: Connection, target: Target, rng: random.Random, change: str) -> None:
