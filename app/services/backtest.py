@@ -20,6 +20,7 @@ from app.services.backtest_result import counts_json, iso, neighbourhoods_json, 
 from app.services.backtest_run import Execution, Progress, Protocol, held_out, run_protocol
 from app.services.backtest_store import models_digest
 from app.services.device import choose_device
+from app.services.outages import through_outage
 from app.services.training_data import TrainingData, load_training_data
 from app.storage import audit
 from app.storage.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job
@@ -142,8 +143,12 @@ def execute_backtest(
     result = backtest_region(
         engine, settings, run.region_key, request, progress=progress, cancelled=cancelled
     )
-    with engine.begin() as connection:
-        finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+
+    def keep() -> None:
+        with engine.begin() as connection:
+            finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+
+    through_outage(keep)
 
 
 def backtest_region(
@@ -162,7 +167,7 @@ def backtest_region(
         InvalidInput: the cell size is out of range.
     """
     request.checked()
-    data = load_training_data(engine, region_key)
+    data = through_outage(lambda: load_training_data(engine, region_key))
     grid, incidents = _regridded(data, request.cell_size_m)
     protocol = Protocol(
         request.models,

@@ -13,11 +13,21 @@ from app.config import Settings
 from app.domain.access import acting_as
 from app.domain.errors import Conflict, HotslotError, Unavailable
 from app.services.backtest import BacktestRequest, execute_backtest
+from app.services.outages import OUTAGE_S, through_outage
 from app.services.sync.execute import execute_sync
 from app.services.train import TrainingRequest, execute_training
 from app.storage import audit
 from app.storage.regions import get_region
-from app.storage.runs import Run, Superseded, beat, claim_run, create_run, finish_run, get_run
+from app.storage.runs import (
+    Run,
+    Superseded,
+    beat,
+    claim_run,
+    count_failure,
+    create_run,
+    finish_run,
+    get_run,
+)
 from models.base import FitCancelled, TooFewIncidents
 
 BEAT_EVERY_S = 0.5
@@ -28,7 +38,8 @@ _log = logging.getLogger("hotslot.jobs")
 class RunMonitor:
     """Carries a fit's progress into the run's row, and the caller's wish to cancel back.
 
-    At most one write per half second; the share done never falls.
+    At most one write per half second; the share done never falls. A database that is away for a
+    short while costs the fit nothing: what it writes later is still fenced by its attempt.
     """
 
     def __init__(self, engine: Engine, kind: str, run: Run) -> None:
@@ -36,6 +47,7 @@ class RunMonitor:
         self.kind = kind
         self.run = run
         self._last_beat = 0.0
+        self._answered = time.monotonic()
         self._share = 0.0
         self._cancelled = False
 
@@ -44,14 +56,21 @@ class RunMonitor:
 
         Raises:
             Superseded: another worker has the run now.
+            Unavailable: the database has not answered for a minute.
         """
         now = time.monotonic()
         if now - self._last_beat < BEAT_EVERY_S:
             return
         self._last_beat = now
         self._share = max(self._share, min(share, 1.0))
-        with self.engine.begin() as connection:
-            self._cancelled = beat(connection, self.kind, self.run, self._share, message)
+        try:
+            with self.engine.begin() as connection:
+                self._cancelled = beat(connection, self.kind, self.run, self._share, message)
+        except Unavailable:
+            if now - self._answered > OUTAGE_S:
+                raise
+        else:
+            self._answered = time.monotonic()
 
     def cancelled(self) -> bool:
         """Whether the caller asked to stop, as of the last beat."""
@@ -65,10 +84,14 @@ def work_on(engine: Engine, settings: Settings, kind: str, run_id: UUID) -> None
         Superseded: another worker took over meanwhile.
         Unavailable: the database went away; the run may be tried again.
     """
-    with engine.begin() as connection:
-        run = claim_run(connection, kind, run_id)
+    run = through_outage(lambda: _claim(engine, kind, run_id))
     if run is not None:
         run_claimed(engine, settings, kind, run)
+
+
+def _claim(engine: Engine, kind: str, run_id: UUID) -> Run | None:
+    with engine.begin() as connection:
+        return claim_run(connection, kind, run_id)
 
 
 def run_now(
@@ -140,8 +163,17 @@ def _reason(error: Exception) -> str:
 
 
 def _end(engine: Engine, kind: str, run: Run, status: str, message: str) -> None:
+    def end() -> None:
+        with engine.begin() as connection:
+            finish_run(connection, kind, run, status, message)
+
+    through_outage(end)
+
+
+def note_failure(engine: Engine, kind: str, run_id: UUID) -> int:
+    """Count a try that a run ended by its own doing; returns how many there were."""
     with engine.begin() as connection:
-        finish_run(connection, kind, run, status, message)
+        return count_failure(connection, kind, run_id)
 
 
 def fail_run(engine: Engine, kind: str, run_id: UUID, reason: str) -> None:

@@ -21,9 +21,12 @@ from app.storage.runs import set_job
 KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
 PRIORITY_OF_TASK = {TRAIN_TASK: TRAIN_PRIORITY, BACKTEST_TASK: BACKTEST_PRIORITY}
 """Of runs that a person asked for."""
-MAX_ATTEMPTS = 5
-"""A run that takes its worker along so often is given up."""
-GIVEN_UP = f"its worker vanished {MAX_ATTEMPTS} times"
+MAX_ATTEMPTS = 10
+"""Tries of a run in all, most of them cut off by what befell its worker or the database.
+
+More than a run's own failures may be (`job_max_attempts`): a machine taken away is not the run's fault.
+"""
+GIVEN_UP = f"given up: cut off {MAX_ATTEMPTS} times by the loss of its worker or the database"
 
 # The worker that a thawed one was replaced by loses its job when the thawed one ends its own.
 _LOST = """

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.services.device import choose_device, choose_threads, use_threads
 from app.services.memorisation import memorisation_report
+from app.services.outages import through_outage
 from app.services.register import Fitted, register
 from app.services.slots import fit_counts
 from app.services.training_data import TrainingData, load_training_data
@@ -134,14 +135,17 @@ def execute_training(
     request = TrainingRequest.from_json(run.request)
     clock = StepClock()
     progress(0.0, "reading incidents")
-    data = load_training_data(
-        engine, run.region_key, request.categories, request.until, by_policy=True
+    data = through_outage(
+        lambda: load_training_data(
+            engine, run.region_key, request.categories, request.until, by_policy=True
+        )
     )
     if len(data.incidents) == 0:
         raise NotReady("the region has no incidents inside its study area", code="no_incidents")
     context = fit_context(settings, data.cutoff_s, request.seed or 0, progress, cancelled)
     clock.done("read")
-    register(engine, run, _fit(engine, request, data, context, clock))
+    fitted = _fit(engine, request, data, context, clock)
+    through_outage(lambda: register(engine, run, fitted))
 
 
 def fit_context(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from app.services.backtest_run import held_out
 from app.services.gate import GateDecision, decide
+from app.services.outages import through_outage
 from app.services.share_report import share_report
 from app.services.training_data import TrainingData
 from app.storage import registry
@@ -73,7 +74,7 @@ def validate_model(
     if len(past) == 0 or len(test) == 0:
         nothing: dict[str, Difference] = {}
         return Validation({}, nothing, decide(nothing))
-    current = _champion(engine, data, origin_s)
+    current = through_outage(lambda: _champion(engine, data, origin_s))
     fitted = {model: model, REFERENCE: REFERENCE}
     if current is not None and current.tables is None and current.model != model:
         fitted[CHAMPION] = current.model

@@ -128,6 +128,18 @@ def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
     return None if row is None else _as_run(row)
 
 
+def count_failure(connection: Connection, kind: str, run_id: UUID) -> int:
+    """Count a try that ended by the run's own doing; returns how many there were (0: no such run)."""
+    table = RUN_TABLES[kind]
+    query = (
+        update(table)
+        .where(table.c.id == run_id)
+        .values(failures=table.c.failures + 1)
+        .returning(table.c.failures)
+    )
+    return int(connection.scalar(query) or 0)
+
+
 def beat(connection: Connection, kind: str, run: Run, progress: float, message: str) -> bool:
     """Write progress; returns whether the caller asked to cancel.
 

@@ -58,6 +58,8 @@ sync_runs = Table(
     Column("request", JSONB, nullable=False),
     Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # Of these, the tries that the run itself ended; the others fell with their worker.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

@@ -177,6 +177,8 @@ training_runs = Table(
     Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
     # Raised by each claim; a worker may write only while its own number is the newest (fencing).
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # Of these, the tries that the run itself ended; the others fell with their worker.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),
     _created(),
@@ -274,6 +276,8 @@ backtests = Table(
     Column("request", JSONB, nullable=False),
     Column("result", JSONB),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # Of these, the tries that the run itself ended; the others fell with their worker.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),
     _created(),

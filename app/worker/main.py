@@ -15,6 +15,7 @@ from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_l
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import MAINTENANCE_QUEUE, TASK_QUEUE
 from app.worker.health import beat_file
+from app.worker.in_hand import InHand
 from app.worker.schedule_tick import queue_due_trainings
 from app.worker.sync_tick import queue_due_syncs
 from app.worker.tasks import build_app
@@ -26,16 +27,17 @@ GRACE_S = 1.0
 _log = logging.getLogger("hotslot.worker")
 
 
-async def requeue_stalled(app: App, engine: Engine, stalled_s: float) -> int:
-    """Give jobs whose worker stopped beating back to the queue; returns how many.
+async def requeue_stalled(app: App, engine: Engine, stalled_s: float, in_hand: InHand) -> int:
+    """Give jobs back to the queue that nobody works on; returns how many.
 
-    A job that took its worker along `MAX_ATTEMPTS` times is ended.
+    Their worker stopped beating, or is this one and has not got them. A job that was cut off
+    `MAX_ATTEMPTS` times is ended.
     """
     jobs = await app.job_manager.get_stalled_jobs(
         queue=TASK_QUEUE, seconds_since_heartbeat=stalled_s
     )
     count = 0
-    for job in jobs:
+    for job in (*jobs, *await in_hand.dropped(app, TASK_QUEUE)):
         if job.attempts + 1 >= MAX_ATTEMPTS:
             if job.task_name in KIND_OF_TASK:
                 run_id = str(job.task_kwargs["run_id"])
@@ -48,11 +50,11 @@ async def requeue_stalled(app: App, engine: Engine, stalled_s: float) -> int:
     return count + await asyncio.to_thread(requeue_lost_runs, engine, stalled_s)
 
 
-async def _sweep(app: App, engine: Engine, settings: Settings) -> None:
+async def _sweep(app: App, engine: Engine, settings: Settings, in_hand: InHand) -> None:
     while True:
         beat_file(settings).touch()
         try:
-            await requeue_stalled(app, engine, settings.job_stalled_s)
+            await requeue_stalled(app, engine, settings.job_stalled_s, in_hand)
         except Exception:
             # The sweep must outlive a database that is away for a while; the next one tells.
             _log.exception("looking for stalled jobs failed")
@@ -107,10 +109,11 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
 
 
 async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
-    app = build_app(conninfo(engine), settings, engine)
+    in_hand = InHand()
+    app = build_app(conninfo(engine), settings, engine, in_hand)
     async with app.open_async():
         beside = [
-            asyncio.create_task(_sweep(app, engine, settings)),
+            asyncio.create_task(_sweep(app, engine, settings, in_hand)),
             asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
         ]
         if wait:

@@ -14,7 +14,8 @@ from procrastinate.jobs import Job
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.services.jobs import fail_run
+from app.services.jobs import fail_run, note_failure
+from app.services.recovery import MAX_ATTEMPTS
 from app.storage.database import network_options
 from app.storage.queue import (
     BACKTEST_TASK,
@@ -25,6 +26,7 @@ from app.storage.queue import (
     TRAIN_TASK,
 )
 from app.worker.child import OUT_OF_MEMORY, RETRY, SUPERSEDED
+from app.worker.in_hand import InHand
 
 RETRY_WAIT_S = 5
 RETRY_WAIT_MAX_S = 300
@@ -38,16 +40,13 @@ class ChildFailed(Exception):
 
 
 class CappedBackoff(BaseRetryStrategy):
-    """Try again after 5, 10, 20, ... s, at most `max_attempts` times in all."""
-
-    def __init__(self, max_attempts: int) -> None:
-        self.max_attempts = max_attempts
+    """Try again after 5, 10, 20, ... s; `supervise` ends what has failed too often itself."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """At once when the worker was told to stop; after a pause when the child died."""
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision(retry_in={"seconds": 0})
-        if job.attempts + 1 >= self.max_attempts:
+        if job.attempts + 1 >= MAX_ATTEMPTS:
             return None
         pause_s = min(RETRY_WAIT_S * 2**job.attempts, RETRY_WAIT_MAX_S)
         return RetryDecision(retry_in={"seconds": pause_s})
@@ -115,31 +114,48 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     else:
         reason = f"its process ended with status {status}"
     _log.warning("child failed", extra={"run": run_id, "status": status, "attempt": job.attempts})
-    if job.attempts + 1 >= settings.job_max_attempts:
+    if await asyncio.to_thread(_is_last_try, settings, engine, kind, run_id, status, job):
         await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), reason)
         return
     raise ChildFailed(reason)
 
 
-def build_app(conninfo: str, settings: Settings, engine: Engine) -> App:
+def _is_last_try(
+    settings: Settings, engine: Engine, kind: str, run_id: str, status: int, job: Job
+) -> bool:
+    """Few failures of its own end a run; what befalls its worker or the database, only many."""
+    if job.attempts + 1 >= MAX_ATTEMPTS:
+        return True
+    if status == RETRY:
+        return False
+    return note_failure(engine, kind, UUID(run_id)) >= settings.job_max_attempts
+
+
+def build_app(
+    conninfo: str, settings: Settings, engine: Engine, in_hand: InHand | None = None
+) -> App:
     """The procrastinate app with hotslot's tasks, bound to one database."""
+    in_hand = in_hand or InHand()
     connector = PsycopgConnector(
         conninfo=conninfo, min_size=1, max_size=4, kwargs=network_options(settings)
     )
     app = App(connector=connector)
-    retry = CappedBackoff(settings.job_max_attempts)
+    retry = CappedBackoff()
 
     @app.task(name=TRAIN_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def train(context: Any, run_id: str) -> None:
-        await supervise(settings, engine, "train", run_id, context.job)
+        with in_hand.hold(context.job):
+            await supervise(settings, engine, "train", run_id, context.job)
 
     @app.task(name=BACKTEST_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def backtest(context: Any, run_id: str) -> None:
-        await supervise(settings, engine, "backtest", run_id, context.job)
+        with in_hand.hold(context.job):
+            await supervise(settings, engine, "backtest", run_id, context.job)
 
     @app.task(name=SYNC_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def sync(context: Any, run_id: str) -> None:
-        await supervise(settings, engine, "sync", run_id, context.job)
+        with in_hand.hold(context.job):
+            await supervise(settings, engine, "sync", run_id, context.job)
 
     @app.periodic(cron=settings.maintenance_cron, periodic_id="maintenance")
     @app.task(
