@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import TaskID
 from rich.table import Table
 
 from app.commands.common import console, opened, progress_bar
 from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
-from app.services.ingest import ingest_file
+from app.services.ingest import ingest_stream
 from app.services.ingest_upload import IngestSummary
 from app.services.mappings import resolve_mapping, save_mapping
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
@@ -86,8 +90,13 @@ def ingest(
     region: str,
     files: Annotated[
         list[Path],
-        typer.Argument(help="CSV, JSON, GeoJSON, Parquet, Excel, GeoPackage; also .gz and .zip."),
+        typer.Argument(
+            help="CSV, JSON, GeoJSON, Parquet, Excel, GeoPackage; also .gz and .zip; - is standard input."
+        ),
     ],
+    file_format: Annotated[
+        str, typer.Option("--format", help="Of standard input: csv, ndjson, csv.gz, parquet, ...")
+    ] = "csv",
     columns: Annotated[
         list[str] | None,
         typer.Option(help="field=column, repeated; occurred_at=DATE+TIME joins two."),
@@ -114,21 +123,32 @@ def ingest(
         if save_mapping_as is not None:
             save_mapping(engine, region, save_mapping_as, chosen)
         for path in files:
-            if not path.is_file():
-                raise InvalidInput(f"no such file: {path}", field="files")
-            task = bar.add_task(path.name, total=path.stat().st_size)
+            with _opened_input(path, file_format) as (file, name, size):
+                task = bar.add_task(name, total=size)
 
-            def advance(n_bytes: int, task: object = task) -> None:
-                bar.update(task, completed=n_bytes)  # type: ignore[arg-type]
+                def advance(n_bytes: int, task: TaskID = task) -> None:
+                    bar.update(task, completed=n_bytes)
 
-            summaries[str(path)] = ingest_file(
-                engine, region, path, settings=settings, mapping=chosen, progress=advance
-            )
+                summaries[str(path)] = ingest_stream(
+                    engine, region, file, name, settings=settings, mapping=chosen, progress=advance
+                )
     if as_json:
         typer.echo(json.dumps({k: v.to_json() for k, v in summaries.items()}, indent=2))
         return
     for path_name, summary in summaries.items():
         print_summary(path_name, summary)
+
+
+@contextmanager
+def _opened_input(path: Path, file_format: str) -> Iterator[tuple[IO[bytes], str, int | None]]:
+    """A file, or standard input: bytes, a name that tells the format, size where it is known."""
+    if str(path) == "-":
+        yield sys.stdin.buffer, f"stdin.{file_format}", None
+        return
+    if not path.is_file():
+        raise InvalidInput(f"no such file: {path}", field="files")
+    with path.open("rb") as file:
+        yield file, path.name, path.stat().st_size
 
 
 def print_summary(name: str, summary: IngestSummary) -> None:

@@ -132,7 +132,8 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
         "a bare number is not a time; give RFC 3339",
     )
     matched = pc.extract_regex(_arrow_texts(text), TIME_PATTERN)
-    base = pd.Series(pc.struct_field(matched, "base").to_numpy(zero_copy_only=False))
+    upper = pc.replace_substring(pc.struct_field(matched, "base"), "t", "T")
+    base = pd.Series(upper.to_numpy(zero_copy_only=False))
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
     slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)

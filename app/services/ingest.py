@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import IO
 
 from sqlalchemy import Connection, Engine
 
@@ -115,18 +116,42 @@ def ingest_file(
     Raises:
         InvalidInput: the name tells no known type; see `ingest` for the rest.
     """
-    suffixes = [s.lower() for s in path.suffixes]
+    with path.open("rb") as file:
+        return ingest_stream(
+            engine,
+            region_id,
+            file,
+            path.name,
+            settings=settings,
+            mapping=mapping,
+            progress=progress,
+        )
+
+
+def ingest_stream(
+    engine: Engine,
+    region_id: str,
+    file: IO[bytes],
+    name: str,
+    *,
+    settings: Settings,
+    mapping: ColumnMapping | None = None,
+    progress: Callable[[int], None] = lambda _n_bytes: None,
+) -> IngestSummary:
+    """Store the incidents of an open file, which is read once from its beginning to its end.
+
+    Raises:
+        InvalidInput: the name tells no known type; see `ingest` for the rest.
+    """
+    suffixes = [s.lower() for s in PurePath(name).suffixes]
     encoding = "gzip" if suffixes and suffixes[-1] == ".gz" else None
     suffix = suffixes[-2] if encoding and len(suffixes) > 1 else (suffixes or [""])[-1]
     content_type = SUFFIX_TYPES.get(suffix)
     if content_type is None:
-        raise InvalidInput(f"{path.name}: not one of {', '.join(SUFFIX_TYPES)}", field="files")
-    source = UploadSource(
-        content_type, encoding, name=path.name, mapping=mapping or ColumnMapping()
-    )
-    with path.open("rb") as file:
-        chunks = iter(lambda: file.read(READ_BYTES), b"")
-        return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)
+        raise InvalidInput(f"{name}: not one of {', '.join(SUFFIX_TYPES)}", field="files")
+    source = UploadSource(content_type, encoding, name=name, mapping=mapping or ColumnMapping())
+    chunks = iter(lambda: file.read(READ_BYTES), b"")
+    return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)
 
 
 def _watched(

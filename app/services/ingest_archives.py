@@ -1,24 +1,27 @@
-"""Zip archives: one data file of any known format, or the parts of one shapefile."""
+"""Zip archives: data files of one known format, or the parts of one shapefile."""
 
 from __future__ import annotations
 
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from app.domain.errors import InvalidInput
+from app.domain.errors import InvalidInput, LimitExceeded
 from app.services.ingest_decoding import READ_BYTES
 from app.services.ingest_files import check_sizes, damage_named, layer_blocks, spooled, write_file
 from app.services.ingest_readers import Block, Reader, ReadOptions
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 SYSTEM_FOLDER = "__MACOSX/"
+MAX_MEMBERS = 1_000
 _SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
 
 
 def zip_reader(readers: Mapping[str, Reader]) -> Reader:
-    """A reader of the one data file, or the one shapefile, that a zip archive holds.
+    """A reader of the data files, all of one format, or of the one shapefile that a zip archive holds.
 
     Args:
         readers: by suffix of the member.
@@ -46,15 +49,37 @@ def _blocks(
         check_sizes(layer, options)
         yield from _shapefile_blocks(archive, layer, options)
         return
-    if len(data) != 1:
+    formats = {_suffix(m) for m in data}
+    if len(formats) != 1:
         raise InvalidInput(
-            f"the archive must hold one data file or one shapefile, not {len(data)}",
+            "the archive must hold data files of one format or one shapefile, it holds "
+            f"{', '.join(sorted(formats)) or 'none'}",
             code="archive",
         )
+    if len(data) > MAX_MEMBERS:
+        raise LimitExceeded(
+            f"{len(data)} files, the limit of an archive is {MAX_MEMBERS}", code="archive"
+        )
     check_sizes(data, options)
-    with archive.open(data[0]) as member:
-        chunks = iter(lambda: member.read(READ_BYTES), b"")
-        yield from readers[_suffix(data[0])](chunks, options)
+    for member in sorted(data, key=lambda m: m.filename):
+        with _named(member, alone=len(data) == 1), archive.open(member) as file:
+            yield from readers[_suffix(member)](_chunks(file), options)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: file.read(READ_BYTES), b"")
+
+
+@contextmanager
+def _named(member: zipfile.ZipInfo, *, alone: bool) -> Iterator[None]:
+    """Errors say which of several files they are about."""
+    try:
+        yield
+    except InvalidInput as error:
+        if not alone:
+            error.message = f"{member.filename}: {error.message}"
+            error.args = (error.message,)
+        raise
 
 
 def _suffix(member: zipfile.ZipInfo) -> str:
@@ -68,6 +93,5 @@ def _shapefile_blocks(
     with tempfile.TemporaryDirectory() as folder:
         for member in members:
             with archive.open(member) as source:
-                chunks = iter(lambda source=source: source.read(READ_BYTES), b"")  # type: ignore[misc]
-                write_file(Path(folder) / f"layer{_suffix(member)}", chunks)
+                write_file(Path(folder) / f"layer{_suffix(member)}", _chunks(source))
         yield from layer_blocks(Path(folder) / "layer.shp", _SHAPEFILE_MAGIC, options)

@@ -19,6 +19,7 @@ from app.domain.errors import InvalidInput
 from app.services.ingest_decoding import lines_of, text_of
 
 MAX_JSON_ROW_CHARS = 1 << 20
+MAX_DIGITS = 400
 COORDINATES = {"longitude", "latitude", "x", "y"}
 
 
@@ -167,9 +168,14 @@ def _no_constant(name: str) -> Any:
     raise InvalidInput(f"{name} is not JSON", code="bad_json")
 
 
+def _whole_number(digits: str) -> int | str:
+    """A number of any length: one that Python would refuse to read stays a text, to be judged later."""
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
+
+
 def _array_items(texts: Iterator[str], start: str) -> Iterator[Any]:
     """Items of the first JSON array after `start`, decoded one at a time from a growing buffer."""
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
+    decoder = json.JSONDecoder(parse_constant=_no_constant, parse_int=_whole_number)
     buffer = ""
     opened = False
     for text in texts:

@@ -150,7 +150,8 @@ def test_the_command_line_tells_formats_by_their_names(engine, settings, region,
         ("application/geopackage+sqlite3", b"<VRTDataset/>", "damaged"),
         ("application/geopackage+sqlite3", b"SQLite format 3\x00 and no more", "damaged"),
         ("application/zip", b"no archive", "damaged"),
-        ("application/zip", archive({"a.csv": b"x", "b.csv": b"y"}), "archive"),
+        ("application/zip", archive({"a.csv": b"x", "b.json": b"[]"}), "archive"),
+        ("application/zip", archive({f"{n}.csv": b"" for n in range(1001)}), "archive"),
         ("application/zip", archive({"a.pdf": b"x"}), "archive"),
         ("application/zip", archive({"a.zip": archive({"b.csv": b"x"})}), "archive"),
         ("application/zip", archive({"a.shp": b"no shapefile", "a.dbf": b""}), "damaged"),
@@ -161,6 +162,19 @@ def test_what_cannot_be_read_is_refused_by_name(engine, settings, region, conten
     with pytest.raises(InvalidInput) as caught:
         send(engine, settings, region, body, content_type)
     assert caught.value.code == code
+
+
+def test_an_archive_of_many_files_is_read_whole_or_not_at_all(engine, settings, region, frame):
+    half = len(frame) // 2
+    parts = {
+        f"2024-0{n}/part.csv": part.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S").encode()
+        for n, part in ((2, frame[half:]), (1, frame[:half]))
+    }
+    summary = send(engine, settings, region, archive(parts), "application/zip")
+    assert (summary.received, summary.duplicates) == (len(frame), len(frame))
+    parts["2024-03/part.csv"] = b"when,where\n"
+    with pytest.raises(InvalidInput, match=r"2024-03/part\.csv: "):
+        send(engine, settings, region, archive(parts), "application/zip")
 
 
 def test_a_zip_bomb_is_refused_before_it_unfolds(engine, settings, region):
