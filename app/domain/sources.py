@@ -25,9 +25,9 @@ class SourceSpec:
 
     Args:
         kind: the API that answers at `url`.
-        url: Socrata's `.../resource/ID.json`, an ArcGIS layer, a CKAN portal, a file, an archive;
-            an archive's may hold `{month}`.
-        dataset: CKAN's resource or package; the police force of an archive.
+        url: Socrata's `.../resource/ID.json`, an ArcGIS layer (or service), a CKAN portal, a file, an
+            archive; an archive's may hold `{month}`.
+        dataset: CKAN's resource or package; the name of an ArcGIS service's layer; an archive's force.
         columns: {field or part: column of the portal}; ArcGIS geometry is `geometry.x`, `geometry.y`.
         crs: of `x`, `y`; ArcGIS geometry is always asked for in degrees.
         time_format: of times that are not ISO 8601, as `strptime` takes it.

@@ -17,7 +17,8 @@ import uvicorn
 
 DATASET = "abcd-1234"
 SOCRATA_PATH = f"/resource/{DATASET}.json"
-LAYER_PATH = "/arcgis/rest/services/Crime/FeatureServer/0"
+SERVICE_PATH = "/arcgis/rest/services/Crime/FeatureServer"
+LAYER_PATH = f"{SERVICE_PATH}/0"
 RESOURCE = "11111111-2222-3333-4444-555555555555"
 TOKEN = "secret-token-value"
 
@@ -39,6 +40,11 @@ class Portals:
     requests: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
     needs_token: bool = False
     max_record_count: int = 3
+    rows_max: int = 32_000
+    layer: dict = field(default_factory=dict)
+    layers: list[dict] = field(default_factory=list)
+    sorts: bool = True
+    error: dict | None = None
     edited_ms: int | None = None
     modified: str = "2024-05-01T00:00:00"
     held: threading.Event = field(default_factory=threading.Event)
@@ -102,9 +108,13 @@ class Portals:
     def _answer(self, path, query, headers):
         if path == SOCRATA_PATH:
             return self._socrata(query, headers)
+        if path == SERVICE_PATH:
+            return _json({"layers": self.layers, "tables": []})
         if path.startswith(LAYER_PATH):
             return _json(self._arcgis(path, query, headers))
         if path.startswith("/api/3/action/"):
+            if self.error is not None:
+                return _json({"help": f"{self.url}/help", "success": False, "error": self.error})
             return _json({"success": True, "result": self._ckan(path.rpartition("/")[2], query)})
         return self._file(path, headers)
 
@@ -143,7 +153,10 @@ class Portals:
             told = {"objectIdField": "OBJECTID", "maxRecordCount": self.max_record_count}
             if self.edited_ms is not None:
                 told["editingInfo"] = {"dataLastEditDate": self.edited_ms}
-            return {**told, "fields": fields}
+            return {**told, **self.layer, "fields": fields}
+        refused = self.error or self._arcgis_refusal(query)
+        if refused is not None:
+            return {"error": refused}
         found = sorted(self.features, key=lambda f: f["attributes"]["OBJECTID"])
         after = re.search(r"OBJECTID > (\d+)", query["where"])
         since = re.search(r"EDITED >= timestamp '([^']+)'", query["where"])
@@ -155,8 +168,10 @@ class Portals:
         if "returnCountOnly" in query:
             return {"count": len(found)}
         assert (query["outSR"], query["orderByFields"]) == ("4326", "OBJECTID ASC")
-        count = min(int(query["resultRecordCount"]), self.max_record_count)
+        count = min(int(query.get("resultRecordCount", 2_000)), self.max_record_count)
         wanted = query["outFields"].split(",")
+        if not self.sorts:
+            found.reverse()
         page = [
             {
                 "attributes": {n: f["attributes"].get(n) for n in wanted},
@@ -166,6 +181,15 @@ class Portals:
         ]
         more = {"exceededTransferLimit": True} if len(found) > count else {}
         return {"features": page, **more}
+
+    def _arcgis_refusal(self, query):
+        """What a layer refuses by its own description."""
+        if self.layer.get("datesInUnknownTimezone") and "timeReferenceUnknownClient" not in query:
+            return {"code": 400, "message": "Unknown time zone", "details": []}
+        able = self.layer.get("advancedQueryCapabilities", {}).get("supportsPagination", True)
+        if not able and "resultOffset" in query:
+            return {"code": 400, "message": "", "details": ["Pagination is not supported."]}
+        return None
 
     def _ckan(self, action, query):
         resource = {
@@ -180,10 +204,11 @@ class Portals:
             return resource
         if action == "package_show":
             return {"resources": [resource, {"id": "x", "format": "PDF"}]}
-        first, count = int(query["offset"]), int(query["limit"])
+        first, count = int(query["offset"]), min(int(query["limit"]), self.rows_max)
         wanted = query["fields"].split(",")
         found = sorted(self.records, key=lambda r: r["_id"])[first : first + count]
         return {
+            "limit": count,
             "total": len(self.records),
             "records": [{n: r.get(n) for n in wanted} for r in found],
         }

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import InvalidInput
 from app.domain.sources import SourceSpec
-from tests.sync.portals import LAYER_PATH, RESOURCE
+from tests.sync.portals import LAYER_PATH, RESOURCE, SERVICE_PATH
 
 MARCH_MS = 1_709_978_400_000  # 2024-03-09T10:00Z
 DAY_MS = 86_400_000
@@ -94,6 +94,92 @@ def test_a_layers_errors_have_status_200(portals, city):
     wrong = city(SourceSpec("arcgis", portals.url + LAYER_PATH, columns={"category": "NONE"}))
     portals.needs_token = False
     assert "no field NONE" in wrong.sync().message
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ({"code": 400, "message": "Cannot query.", "details": ["'Invalid field: X'"]},
+         "error 400: Cannot query.; 'Invalid field: X'"),
+        ({"code": 429, "message": "Too many requests."}, "given up after 6 tries: error 429"),
+        ({"code": 498, "message": "Invalid token."}, "error 498: a valid token is needed"),
+    ],
+)  # fmt: skip
+def test_a_layers_error_within_status_200_is_told_in_its_words(portals, city, error, shown):
+    portals.features, portals.error = [feature(0)], error
+    run = city(layer(portals)).sync()
+    assert (run.status, shown in run.message) == ("failed", True), run.message
+
+
+def test_a_layer_without_paging_is_read_by_object_id_alone(portals, city):
+    portals.features = [feature(n) for n in range(8)]
+    portals.layer = {"advancedQueryCapabilities": {"supportsPagination": False}}
+    run = city(layer(portals)).sync()
+    assert (run.status, run.metrics["accepted"], run.metrics["pages"]) == ("succeeded", 8, 3)
+
+
+def test_a_layer_that_cannot_be_paged_safely_is_refused(portals, city):
+    portals.features, portals.sorts = [feature(n) for n in range(8)], False
+    town = city(layer(portals))
+    assert "does not sort by its object id" in town.sync().message
+    portals.sorts = True
+    portals.layer = {"uniqueIdInfo": {"OIDFieldContainsHashValue": True}}
+    assert "no lasting object id" in town.sync().message
+    assert town.stored() == {}
+
+
+def test_dates_of_no_known_zone_are_wall_time(portals, city):
+    portals.features = [feature(0)]
+    portals.layer = {"datesInUnknownTimezone": True}
+    toronto = city(layer(portals))
+    assert toronto.sync().status == "succeeded"
+    assert utc_times(toronto) == ["03-09 15:00"]
+
+
+def test_a_layer_is_found_by_its_name_whatever_its_number(portals, city):
+    portals.features = [feature(n) for n in range(4)]
+    portals.layers = [
+        {"id": 7, "name": "Crimes - 2025"},
+        {"id": 0, "name": "Crimes - Last 30 Days"},
+    ]
+    url = portals.url + SERVICE_PATH
+
+    def named(name):
+        return city(SourceSpec("arcgis", url, name, LAYER_COLUMNS)).sync()
+
+    assert named("last 30 days").metrics["accepted"] == 4
+    assert named("Crimes - Last 30 Days").status == "succeeded"
+    assert "2 layers are called 'Crimes'" in named("Crimes").message
+    assert "there are Crimes - 2025, Crimes - Last 30 Days" in named("Crimes - 2031").message
+
+
+def test_a_datastore_that_gives_fewer_rows_than_asked_is_read_whole(portals, city):
+    portals.records = [
+        {"_id": n, "when": f"2024-03-{n + 1:02d}T10:00:00", "lon": -79.4, "lat": 43.7, "id": n}
+        for n in range(7)
+    ]
+    portals.rows_max = 2
+    boston = city(SourceSpec("ckan", portals.url, RESOURCE, CSV_COLUMNS, page_rows=5))
+    assert boston.sync().metrics["accepted"] == 7
+    asked = portals.asked("/api/3/action/datastore_search", "offset")
+    assert asked == ["0", "2", "4", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ({"__type": "Not Found Error", "message": "Not found: no such resource"},
+         "resource_show: Not found: no such resource"),
+        ({"__type": "Validation Error", "limit": ["Invalid integer"]},
+         "resource_show: limit: ['Invalid integer']"),
+        ({"__type": "Authorization Error"}, "resource_show: Authorization Error"),
+        ({}, "resource_show: no success, and no reason given"),
+    ],
+)  # fmt: skip
+def test_a_portals_error_within_status_200_fails_the_run(portals, city, error, shown):
+    portals.error = error
+    run = city(SourceSpec("ckan", portals.url, RESOURCE, CSV_COLUMNS)).sync()
+    assert (run.status, run.message) == ("failed", f"source_failed: {shown}")
 
 
 def test_a_datastore_is_read_once_per_modification(portals, city):

@@ -1,7 +1,8 @@
 """ArcGIS feature layers: pages in the order of the object id, which only ever grows within a layer.
 
 A page is asked for by `objectid > last`, so rows that come and go meanwhile shift nothing; the server
-may give fewer than asked (`maxRecordCount`) and says so (`exceededTransferLimit`).
+may give fewer than asked (`maxRecordCount`) and says so (`exceededTransferLimit`). A server that neither
+sorts by it nor keeps it (`OIDFieldContainsHashValue`) is refused rather than read with gaps.
 """
 
 from __future__ import annotations
@@ -9,28 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from app.domain.errors import SourceFailed
 from app.domain.sources import SourceSpec
 from app.services.sync.pages import Page, RowShaper, State
-from app.services.sync.portal import Broken, PortalClient
+from app.services.sync.portal import Broken, PortalClient, told_error
 
 DAY_MS = 86_400_000
 RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
 TOKEN_CODES = frozenset({401, 403, 498, 499})
 DATE_TYPE = "esriFieldTypeDate"
 GEOMETRY = ("geometry.x", "geometry.y")
+UNKNOWN_ZONE = ("datesInUnknownTimezone", "datesInUnknownTimeZone")
 
 
 @dataclass(frozen=True)
 class _Layer:
     """What a layer says of itself."""
 
+    url: str
     id_field: str
     max_rows: int
     dates: frozenset[str]
     edited_ms: int | None
+    paged: bool = True
+    wall_time: bool = False
 
 
 def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
@@ -46,10 +52,12 @@ def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterat
     since, high = state.get("since_ms"), state.get("high_ms")
     after, done = state.get("after"), int(state.get("done", 0))
     condition = _condition(spec, since)
-    total = done + _count(portal, spec, _after(condition, layer, after))
+    total = done + _count(portal, layer, _after(condition, layer, after))
     while True:
-        answer = _ask(portal, spec, _query(spec, layer, shaper, _after(condition, layer, after)))
+        query = _query(spec, layer, shaper, _after(condition, layer, after))
+        answer = _ask(portal, f"{layer.url}/query", query)
         records = [_record(feature, layer, spec) for feature in answer.get("features", [])]
+        _check_order([int(record[layer.id_field]) for record in records], after)
         if not records:
             yield Page(_ended(spec, layer, high), share=1.0, message=f"{done:,} rows read")
             return
@@ -68,13 +76,17 @@ def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterat
             return
 
 
-def _ask(
-    portal: PortalClient, spec: SourceSpec, params: Mapping[str, str], path: str = "/query"
-) -> Any:
-    answer = portal.json(spec.url.rstrip("/") + path, {"f": "json", **params}, _fault)
+def _ask(portal: PortalClient, url: str, params: Mapping[str, str]) -> Any:
+    answer = portal.json(url, {"f": "json", **params}, _fault)
     if not isinstance(answer, dict):
         raise SourceFailed("the answer is no JSON object")
     return answer
+
+
+def _check_order(ids: list[int], after: int | None) -> None:
+    """Refuse rows that are not in the order asked for: going on after the last would leave some out."""
+    if any(a >= b for a, b in pairwise([*([] if after is None else [after]), *ids])):
+        raise SourceFailed("the layer does not sort by its object id: it cannot be paged safely")
 
 
 def _fault(answer: Any) -> Broken | None:
@@ -82,7 +94,7 @@ def _fault(answer: Any) -> Broken | None:
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return None
-    code, message = error.get("code"), str(error.get("message", ""))[:200]
+    code, message = error.get("code"), told_error(error)
     if code in RETRIED_CODES:
         return Broken(f"error {code}: {message}")
     if code in TOKEN_CODES:
@@ -91,24 +103,56 @@ def _fault(answer: Any) -> Broken | None:
 
 
 def _layer(portal: PortalClient, spec: SourceSpec) -> _Layer:
-    about = _ask(portal, spec, {}, "")
+    url = _layer_url(portal, spec)
+    about = _ask(portal, url, {})
     fields = about.get("fields") or []
     named = {field.get("name"): field.get("type") for field in fields}
-    id_field = about.get("objectIdField") or next(
-        (name for name, kind in named.items() if kind == "esriFieldTypeOID"), None
-    )
-    if not id_field:
-        raise SourceFailed("the layer has no object id field: it cannot be paged safely")
+    dates = frozenset(str(name) for name, kind in named.items() if kind == DATE_TYPE)
     missing = set(RowShaper(spec).columns(spec.changed)) - named.keys() - set(GEOMETRY)
     if missing:
         raise SourceFailed(f"the layer has no field {', '.join(sorted(missing))}", code="columns")
-    limit = int(about.get("maxRecordCount") or spec.page_rows)
-    dates = frozenset(str(name) for name, kind in named.items() if kind == DATE_TYPE)
     if spec.changed is not None and spec.changed not in dates:
         raise SourceFailed(f"{spec.changed} is no date field of the layer", code="columns")
     told = about.get("editingInfo") or {}
-    edited = told.get("dataLastEditDate") or told.get("lastEditDate")
-    return _Layer(str(id_field), min(limit, spec.page_rows), dates, edited)
+    return _Layer(
+        url,
+        _id_field(about, named),
+        min(int(about.get("maxRecordCount") or spec.page_rows), spec.page_rows),
+        dates,
+        told.get("dataLastEditDate") or told.get("lastEditDate"),
+        # Servers refuse resultOffset where they do not page; they still give maxRecordCount rows.
+        paged=(about.get("advancedQueryCapabilities") or {}).get("supportsPagination") is not False,
+        wall_time=any(about.get(name) for name in UNKNOWN_ZONE),
+    )
+
+
+def _id_field(about: Mapping[str, Any], named: Mapping[Any, Any]) -> str:
+    known = about.get("objectIdField") or next(
+        (name for name, kind in named.items() if kind == "esriFieldTypeOID"), None
+    )
+    if not known or (about.get("uniqueIdInfo") or {}).get("OIDFieldContainsHashValue"):
+        raise SourceFailed("the layer has no lasting object id: it cannot be paged safely")
+    return str(known)
+
+
+def _layer_url(portal: PortalClient, spec: SourceSpec) -> str:
+    """The layer's address; with `dataset` that of the one layer of the service so named.
+
+    Publishers give a layer another number (some each January); its name lasts longer.
+    """
+    url = spec.url.rstrip("/")
+    if spec.dataset is None:
+        return url
+    about = _ask(portal, url, {})
+    known = [*(about.get("layers") or []), *(about.get("tables") or [])]
+    wanted = spec.dataset.casefold()
+    named = {layer.get("id"): str(layer.get("name", "")).strip() for layer in known}
+    found = [key for key, name in named.items() if name.casefold() == wanted]
+    found = found or [key for key, name in named.items() if wanted in name.casefold()]
+    if len(found) != 1:
+        names = ", ".join(sorted(named.values()))[:200]
+        raise SourceFailed(f"{len(found)} layers are called {spec.dataset!r}; there are {names}")
+    return f"{url}/{found[0]}"
 
 
 def _condition(spec: SourceSpec, since_ms: int | None) -> str:
@@ -124,28 +168,35 @@ def _after(condition: str, layer: _Layer, after: int | None) -> str:
     return condition if after is None else f"{condition} AND {layer.id_field} > {after}"
 
 
-def _count(portal: PortalClient, spec: SourceSpec, where: str) -> int:
-    answer = _ask(portal, spec, {"where": where, "returnCountOnly": "true"})
-    return int(answer.get("count") or 0)
+def _count(portal: PortalClient, layer: _Layer, where: str) -> int:
+    asked = {"where": where, "returnCountOnly": "true", **_zone(layer)}
+    return int(_ask(portal, f"{layer.url}/query", asked).get("count") or 0)
+
+
+def _zone(layer: _Layer) -> dict[str, str]:
+    """What a layer with dates of no known zone wants to hear before it answers."""
+    return {"timeReferenceUnknownClient": "true"} if layer.wall_time else {}
 
 
 def _query(spec: SourceSpec, layer: _Layer, shaper: RowShaper, where: str) -> dict[str, str]:
     columns = shaper.columns(layer.id_field, spec.changed)
+    pages = {"resultOffset": "0", "resultRecordCount": str(layer.max_rows)} if layer.paged else {}
     return {
         "where": where,
         "outFields": ",".join(c for c in columns if c not in GEOMETRY),
         "returnGeometry": "true" if set(GEOMETRY) & set(columns) else "false",
         "outSR": "4326",
         "orderByFields": f"{layer.id_field} ASC",
-        "resultOffset": "0",
-        "resultRecordCount": str(layer.max_rows),
+        **pages,
+        **_zone(layer),
     }
 
 
 def _record(feature: Mapping[str, Any], layer: _Layer, spec: SourceSpec) -> dict[str, Any]:
     record = dict(feature.get("attributes") or {})
+    dates = "local" if layer.wall_time else spec.esri_dates
     for name in layer.dates & record.keys():
-        record[name] = _date_text(record[name], spec.esri_dates)
+        record[name] = _date_text(record[name], dates)
     geometry = feature.get("geometry") or {}
     record[GEOMETRY[0]], record[GEOMETRY[1]] = geometry.get("x"), geometry.get("y")
     return record

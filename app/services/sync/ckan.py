@@ -2,6 +2,8 @@
 
 A datastore cannot be asked for what changed, so a sweep reads all rows, and only when the resource says
 that it was modified. A resource that is modified while it is read is read again by the next run.
+A portal gives at most 32,000 rows at once unless it is set up otherwise, whatever is asked for; so the
+offset follows the rows that came, and only an empty page ends a sweep.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from app.domain.errors import SourceFailed
 from app.domain.sources import SourceSpec
 from app.services.sync.files import file_pages_at
 from app.services.sync.pages import Page, RowShaper, State
-from app.services.sync.portal import PortalClient
+from app.services.sync.portal import PortalClient, told_error
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DATA_FORMATS = frozenset({"csv", "json", "geojson", "xlsx", "zip", "parquet"})
@@ -58,10 +60,11 @@ def ckan_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator
 
 
 def _action(portal: PortalClient, spec: SourceSpec, name: str, params: Mapping[str, str]) -> Any:
+    """An action's result. Its errors may come with status 200: `success` alone says how it went."""
     answer = portal.json(f"{spec.url.rstrip('/')}/api/3/action/{name}", params)
     if not isinstance(answer, dict) or not answer.get("success"):
         error = answer.get("error") if isinstance(answer, dict) else None
-        raise SourceFailed(f"{name}: {str(error)[:200]}")
+        raise SourceFailed(f"{name}: {told_error(error) or 'no success, and no reason given'}")
     return answer["result"]
 
 

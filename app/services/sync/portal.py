@@ -19,12 +19,14 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, SourceFailed
 from app.services.sync.address import check_host, check_peer, checked_url
 
-RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+# 202 is how Socrata says that it still works on the answer.
+RETRIED_STATUS = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 CONNECT_TIMEOUT_S = 10.0
 NAP_S = 1.0
 MAX_REASON_CHARS = 200
+MAX_REFUSAL_CHARS = 4_000
 T = TypeVar("T")
 
 
@@ -212,7 +214,10 @@ class PortalClient:
         if status in RETRIED_STATUS:
             raise Broken(f"status {status}", retry_after_s(response.headers.get("Retry-After")))
         if status in (401, 403):
-            raise SourceFailed(f"status {status}: a valid app token is needed", code="token")
+            raise SourceFailed(
+                f"status {status}: refused, a valid token may be needed{_reason(response)}",
+                code="token",
+            )
         if status != httpx.codes.OK:
             raise SourceFailed(f"the portal answers with status {status}{_reason(response)}")
 
@@ -231,14 +236,34 @@ class PortalClient:
 
 
 def _reason(response: httpx.Response) -> str:
-    """What a refusal says of itself, such as an unknown column: the start of its text, on one line."""
+    """What a refusal says of itself, such as an unknown column, on one line.
+
+    Socrata's JSON holds a `message`, CKAN's and ArcGIS' an `error` with one.
+    """
     text = ""
     for part in response.iter_text():
         text += part
-        if len(text) >= MAX_REASON_CHARS:
+        if len(text) >= MAX_REFUSAL_CHARS:
             break
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        told = None
+    if isinstance(told, dict):
+        text = told_error(told.get("error")) or str(told.get("message") or text)
     shown = "".join(c if c.isprintable() else " " for c in text[:MAX_REASON_CHARS]).strip()
     return f": {shown}" if shown else ""
+
+
+def told_error(error: Any) -> str:
+    """The words of an error object: its message and details (ArcGIS), or what is wrong by field (CKAN)."""
+    if not isinstance(error, dict):
+        return error if isinstance(error, str) else ""
+    parts = [error.get("message"), *(error.get("details") or [])]
+    if not any(parts):
+        parts = [f"{name}: {value}" for name, value in error.items() if not name.startswith("__")]
+    words = "; ".join(str(part) for part in parts if part) or str(error.get("__type", ""))
+    return words[:MAX_REASON_CHARS]
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
