@@ -96,6 +96,32 @@ PORTALS = (
         US_12_HOURS,
     ),
     Portal(
+        # Its offence category tells but three kinds apart.
+        "Seattle, SPD crime data (since 2024)",
+        ("offense_id", "offense_date", "offense_sub_category"),
+        {
+            "occurred_at": "offense_date",
+            "longitude": "longitude",
+            "latitude": "latitude",
+            "category": "offense_sub_category",
+            "external_id": "offense_id",
+        },
+        US_12_HOURS,
+    ),
+    Portal(
+        "Los Angeles, NIBRS offences",
+        ("date_occ", "time_occ", "uniquenibrno"),
+        {
+            "date": "date_occ",
+            "time": "time_occ",
+            "longitude": "hndrdth_lon",
+            "latitude": "hndrdth_lat",
+            "category": "nibr_code",
+            "external_id": "uniquenibrno",
+        },
+        "%m/%d/%Y %H%M",
+    ),
+    Portal(
         "Vancouver, GeoDASH",
         ("type", "year", "month", "day", "hour", "minute", "hundred_block", "x", "y"),
         {
@@ -112,6 +138,17 @@ PORTALS = (
     ),
     Portal(
         # Several offences share one event id, so it is no `external_id`.
+        "Toronto, major crime indicators (since 2026)",
+        ("occ_date", "occ_hour", "csi_category", "long_wgs84", "lat_wgs84"),
+        {
+            "date": "occ_date",
+            "hour": "occ_hour",
+            "longitude": "long_wgs84",
+            "latitude": "lat_wgs84",
+            "category": "csi_category",
+        },
+    ),
+    Portal(
         "Toronto, major crime indicators",
         ("occ_date", "occ_hour", "long_wgs84", "lat_wgs84"),
         {
@@ -145,7 +182,20 @@ PORTALS = (
         },
     ),
     Portal(
+        # dispatch_date_time beside them is UTC in some copies and local in others; these are local in all.
         "Philadelphia, incidents",
+        ("dispatch_date", "dispatch_time", "text_general_code", "lat", "lng"),
+        {
+            "date": "dispatch_date",
+            "time": "dispatch_time",
+            "longitude": "lng",
+            "latitude": "lat",
+            "category": "text_general_code",
+            "external_id": "objectid",
+        },
+    ),
+    Portal(
+        "Philadelphia, incidents (time of dispatch alone)",
         ("dispatch_date_time", "text_general_code", "lng", "lat"),
         {
             "occurred_at": "dispatch_date_time",

@@ -1,9 +1,8 @@
-"""Sources of known cities, from the portals' public documentation.
+"""Sources of known cities, from the portals' public documentation and from public programs that read them.
 
-None of them could be reached from where hotslot is developed and tested: dataset ids and column names
-are as published, and not verified by a request. A column that a portal has renamed since makes the first
-sync fail by its name, or shows in the share of rejected rows; `hotslot source add` takes `--columns` over
-a preset.
+None of them could be reached from where hotslot is developed and tested: docs/connectors.md tells what
+was confirmed by whom, and when. A column that a portal has renamed since makes the first sync fail by its
+name, or shows in the share of rejected rows; `hotslot source add` takes `--columns` over a preset.
 """
 
 from __future__ import annotations
@@ -55,6 +54,8 @@ def _arcgis(layer: str, licence: str, columns: dict[str, str]) -> SourceSpec:
 
 
 _NYPD = _columns("cmplnt_fr_dt+cmplnt_fr_tm", "longitude", "latitude", "ofns_desc", "cmplnt_num")
+# A date at midnight beside a time of day, HHMM.
+_LA_TIMES, _LA_FORMAT = "date_occ+time_occ", "%Y-%m-%dT00:00:00.000 %H%M"
 _NYC_LICENCE = "NYC Open Data terms of use (opendata.cityofnewyork.us)"
 
 PRESETS: dict[str, Preset] = {
@@ -79,32 +80,47 @@ PRESETS: dict[str, Preset] = {
         "New York, NYPD complaints of past years",
         "America/New_York",
         _socrata("data.cityofnewyork.us", "qgea-i56i", _NYC_LICENCE, _NYPD),
-        "Some nine million rows: keep a token (docs/connectors.md).",
+        "Some ten million rows: keep a token (docs/connectors.md).",
     ),
     "los-angeles": Preset(
-        "Los Angeles, crime data from 2020",
+        "Los Angeles, NIBRS offences from March 2024",
+        "America/Los_Angeles",
+        replace(
+            _socrata(
+                "data.lacity.org",
+                "k7nn-b2ep",
+                "City of Los Angeles terms of use (data.lacity.org)",
+                _columns(_LA_TIMES, "hndrdth_lon", "hndrdth_lat", "nibr_code", "uniquenibrno"),
+            ),
+            time_format=_LA_FORMAT,
+        ),
+        "Later months of 2024 are partly in los-angeles-historic: the two records systems overlap.",
+    ),
+    "los-angeles-historic": Preset(
+        "Los Angeles, crime data 2020 to 2024",
         "America/Los_Angeles",
         replace(
             _socrata(
                 "data.lacity.org",
                 "2nrs-mtv8",
                 "CC0 1.0",
-                _columns("date_occ+time_occ", "lon", "lat", "crm_cd_desc", "dr_no"),
+                _columns(_LA_TIMES, "lon", "lat", "crm_cd_desc", "dr_no"),
             ),
-            time_format="%Y-%m-%dT00:00:00.000 %H%M",
+            time_format=_LA_FORMAT,
         ),
-        "The police changed its records system in 2024: later months are incomplete.",
+        "Ends in 2024, when the police changed its records system.",
     ),
     "san-francisco": Preset(
         "San Francisco, incident reports from 2018",
         "America/Los_Angeles",
         _socrata(
-            "data.sfgov.org",
+            # data.sfgov.org, its name before 2026, refuses what has a $select.
+            "data.sf.gov",
             "wg3w-h783",
             "ODC Public Domain Dedication and Licence 1.0",
             _columns("incident_datetime", "longitude", "latitude", "incident_category", "row_id"),
         ),
-        "Supplements repeat an incident under a row of their own.",
+        "Supplements repeat an incident under a row of their own; places are the nearest crossing.",
     ),
     "seattle": Preset(
         "Seattle, SPD crime data from 2008",
@@ -113,17 +129,27 @@ PRESETS: dict[str, Preset] = {
             "data.seattle.gov",
             "tazs-3rd5",
             "Public domain (City of Seattle open data policy)",
-            _columns("offense_date", "longitude", "latitude", "offense_category", "offense_id"),
+            _columns("offense_date", "longitude", "latitude", "offense_sub_category", "offense_id"),
         ),
-        "Places of some offences read REDACTED and are refused.",
+        "Places of one row in six read REDACTED and are refused; an unknown time reads 00:00.",
     ),
     "cincinnati": Preset(
-        "Cincinnati, crime incidents (PDI)",
+        "Cincinnati, reported crime (STARS) from June 2024",
+        "America/New_York",
+        _socrata(
+            "data.cincinnati-oh.gov",
+            "7aqy-xrv9",
+            "City of Cincinnati open data terms (data.cincinnati-oh.gov)",
+            _columns("datefrom", "longitude_x", "latitude_x", "stars_category", "incident_no"),
+        ),
+    ),
+    "cincinnati-historic": Preset(
+        "Cincinnati, crime incidents (PDI) to June 2024",
         "America/New_York",
         _socrata(
             "data.cincinnati-oh.gov",
             "k59e-2pvf",
-            "CC0 1.0",
+            "Public domain (City of Cincinnati)",
             _columns("date_from", "longitude_x", "latitude_x", "offense", "instanceid"),
         ),
         "Ends in 2024, when the city changed its records system.",
@@ -151,7 +177,7 @@ PRESETS: dict[str, Preset] = {
                 "hour": "OCC_HOUR",
                 "longitude": "LONG_WGS84",
                 "latitude": "LAT_WGS84",
-                "category": "MCI_CATEGORY",
+                "category": "CSI_CATEGORY",
             },
         ),
         "Offences share an event's id and object ids are renumbered: a sweep reads the whole layer.",
@@ -161,13 +187,13 @@ PRESETS: dict[str, Preset] = {
         "America/New_York",
         replace(
             _arcgis(
-                "https://maps2.dcgis.dc.gov/dcgis/rest/services/FEEDS/MPD/MapServer/8",
+                "https://maps2.dcgis.dc.gov/dcgis/rest/services/FEEDS/MPD/MapServer",
                 "CC BY 4.0 (DC Metropolitan Police Department)",
                 _columns("START_DATE", "LONGITUDE", "LATITUDE", "OFFENSE", "CCN"),
             ),
-            changed="REPORT_DAT",
+            dataset="Last 30 Days",
         ),
-        "Each past year is a layer of its own: add one source per year by --url.",
+        "Each year is a layer of its own: add one source per year by --dataset 'Crime Incidents - 2025'.",
     ),
     "denver": Preset(
         "Denver, crime of the last five years",
@@ -176,7 +202,7 @@ PRESETS: dict[str, Preset] = {
             _arcgis(
                 "https://services1.arcgis.com/zdB7qR0BtYrg0Xpl/arcgis/rest/services/"
                 "ODC_CRIME_OFFENSES_P/FeatureServer/324",
-                "CC BY 3.0 (City and County of Denver)",
+                "City and County of Denver open data terms (CC BY 3.0 by some accounts)",
                 _columns(
                     "FIRST_OCCURRENCE_DATE",
                     "GEO_LON",
@@ -186,9 +212,12 @@ PRESETS: dict[str, Preset] = {
                 ),
             ),
             changed="REPORTED_DATE",
+            # Offences are revised weeks after their report, and no column tells.
+            overlap_days=60,
+            where="IS_CRIME = 1",
         ),
-        "Look at the hour-of-week picture first: should the dates be wall time, add with "
-        "--esri-dates local.",
+        "The layer calls its dates UTC. Look at the hour-of-week picture first: should they be wall time, "
+        "add with --esri-dates local. Sexual assaults have no places and are not in it.",
     ),
     "boston": Preset(
         "Boston, crime incident reports from 2023",
@@ -202,9 +231,28 @@ PRESETS: dict[str, Preset] = {
             time_format="%Y-%m-%d %H:%M:%S+00",
             licence="ODC Public Domain Dedication and Licence 1.0",
         ),
+        "Published weeks to months late.",
     ),
     "pittsburgh": Preset(
-        "Pittsburgh, police incident blotter (archive)",
+        "Pittsburgh, monthly criminal activity from 2024",
+        "America/New_York",
+        SourceSpec(
+            "ckan",
+            "https://data.wprdc.org",
+            "bd41992a-987a-4cca-8798-fbe1cd946b07",
+            {
+                "date": "ReportedDate",
+                "hour": "Hour",
+                "longitude": "XCOORD",
+                "latitude": "YCOORD",
+                "category": "NIBRS_Coded_Offense",
+            },
+            licence="CC BY 4.0 (City of Pittsburgh, WPRDC)",
+        ),
+        "The time is that of the report. Offences of a report share its number: each sweep reads all rows.",
+    ),
+    "pittsburgh-historic": Preset(
+        "Pittsburgh, police incident blotter to November 2023",
         "America/New_York",
         SourceSpec(
             "ckan",
@@ -213,7 +261,6 @@ PRESETS: dict[str, Preset] = {
             _columns("INCIDENTTIME", "X", "Y", "INCIDENTHIERARCHYDESC", "PK"),
             licence="CC BY 4.0 (City of Pittsburgh, WPRDC)",
         ),
-        "Ends in 2023.",
     ),
     "philadelphia": Preset(
         "Philadelphia, crime incidents of the last two years",
@@ -222,7 +269,7 @@ PRESETS: dict[str, Preset] = {
             "file",
             "https://phl.carto.com/api/v2/sql?format=csv&q=SELECT%20objectid,dispatch_date,"
             "dispatch_time,text_general_code,ST_X(the_geom)%20AS%20lng,ST_Y(the_geom)%20AS%20lat"
-            "%20FROM%20incidents_part1_part2%20WHERE%20dispatch_date%20%3E%3D%20now()%20-%20"
+            "%20FROM%20incidents_part1_part2%20WHERE%20dispatch_date_time%20%3E%3D%20now()%20-%20"
             "interval%20'2%20years'",
             columns=_columns(
                 "dispatch_date+dispatch_time", "lng", "lat", "text_general_code", "objectid"

@@ -28,6 +28,8 @@ _MONTHS = {
          "october", "november", "december"), 1)
     for name in (names, names[:3])
 }  # fmt: skip
+# "2025 Apr 26 03:45:00 PM": Socrata's newer exports. A month by its name leaves nothing to guess.
+_NAMED = r"^\s*(\d{4} [A-Z][a-z]{2} \d{1,2}) (\d{1,2}:\d{2}(?::\d{2})? [AP]M)\s*$"
 _DAY = r"^\s*(\d{4})[-/](\d{2})[-/](\d{2})"
 _WITH_OFFSET = r"\d{2}:\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)\s*$"
 
@@ -66,8 +68,12 @@ def _texts(values: Sequence[Any]) -> pd.Series[Any]:
 
 
 def _whole_times(values: Sequence[Any], time_format: str | None) -> Sequence[Any]:
+    given = _texts(values)
+    text = _named_months(given, "%Y-%m-%dT%H:%M:%S")
     raw = pd.Series(list(values), dtype=object)
-    text = _texts(values)
+    if text is not given:
+        raw = raw.where(text.isna(), text)
+        values = raw.tolist()
     if time_format is not None:
         parsed = _iso(pd.to_datetime(text, format=time_format, errors="coerce"))
         return parsed.where(parsed.notna(), _refusable(raw, time_format)).tolist()
@@ -78,6 +84,19 @@ def _whole_times(values: Sequence[Any], time_format: str | None) -> Sequence[Any
     fixed = text.str.replace(_DAY, r"\1-\2-\3", regex=True)
     fixed = fixed.where(~short, fixed.str.cat(["00"] * len(fixed)))
     return fixed.where(slashed | short, raw).tolist()
+
+
+def _named_months(text: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Texts whose month is a name, in another form; the rest as they are."""
+    # The pattern costs more than all else here; no other form has a blank at that place.
+    if not any(isinstance(value, str) and value[4:5] == " " for value in text):
+        return text
+    named = text.str.extract(_NAMED)
+    clock = named[1].str.replace(r"^(\d{1,2}:\d{2}) ", r"\1:00 ", regex=True)
+    moments = pd.to_datetime(
+        named[0].str.cat(clock, sep=" "), format="%Y %b %d %I:%M:%S %p", errors="coerce"
+    )
+    return moments.dt.strftime(form).astype(object).where(moments.notna(), text)
 
 
 def _refusable(raw: pd.Series[Any], time_format: str) -> pd.Series[Any]:
@@ -96,10 +115,12 @@ def _iso(moments: pd.Series[Any]) -> pd.Series[Any]:
 def _split_times(
     dates: Sequence[Any], beside: Sequence[Any], time_format: str | None, timezone: str
 ) -> Sequence[Any]:
-    date, clock = _texts(dates).str.strip(), _clock_texts(beside)
+    day_format = (time_format or "%Y-%m-%d").partition(" ")[0]
+    date = _named_months(_texts(dates).str.strip(), day_format)
+    clock = _clock_texts(beside)
     whole = date.fillna("").str.cat(clock.fillna(""), sep=" ")
     if time_format is not None:
-        day_format, _, clock_format = time_format.partition(" ")
+        clock_format = time_format.partition(" ")[2]
         day = date.str.extract(r"^(\S+)")[0]
         if clock_format == "%H%M":
             clock = clock.str.replace(r"[:h]", "", regex=True).str.zfill(4)

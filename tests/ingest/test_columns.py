@@ -37,6 +37,21 @@ PORTALS = {
         "1,02/05/2020 10:10:00 AM,LARCENY,-122.33,47.6",
         "America/Los_Angeles", "2020-02-05 18:10", "LARCENY", "1",
     ),
+    "seattle today": (
+        "Report Number,Offense ID,Offense Date,Offense Sub Category,Latitude,Longitude,Offense Category",
+        "R1,1,2025 Apr 26 03:45:00 PM,LARCENY-THEFT,47.6,-122.33,PROPERTY CRIME",
+        "America/Los_Angeles", "2025-04-26 22:45", "LARCENY-THEFT", "1",
+    ),
+    "los angeles, exported anew": (
+        "DR_NO,DATE OCC,TIME OCC,Crm Cd Desc,LAT,LON",
+        "5,2020 Jan 08 12:00:00 AM,905,THEFT,34.05,-118.25",
+        "America/Los_Angeles", "2020-01-08 17:05", "THEFT", "5",
+    ),
+    "los angeles nibrs": (
+        "CaseNo,UniqueNIBRNo,date_occ,time_occ,NIBR_Code,HNDRDTH_LAT,HNDRDTH_LON",
+        "25,25-23F-1,01/08/2025 12:00:00 AM,0905,23F,34.05,-118.25",
+        "America/Los_Angeles", "2025-01-08 17:05", "23F", "25-23F-1",
+    ),
     "vancouver": (
         "TYPE,YEAR,MONTH,DAY,HOUR,MINUTE,HUNDRED_BLOCK,NEIGHBOURHOOD,X,Y",
         "Theft,2020,1,9,4,30,10XX A ST,West End,491000.0,5458000.0",
@@ -46,6 +61,11 @@ PORTALS = {
         "EVENT_UNIQUE_ID,OCC_DATE,OCC_HOUR,MCI_CATEGORY,LONG_WGS84,LAT_WGS84",
         "GO-1,2014/01/01 05:00:00+00,23,Assault,-79.4,43.7",
         "America/Toronto", "2014-01-02 04:00", "Assault", None,
+    ),
+    "toronto since 2026": (
+        "EVENT_UNIQUE_ID,OCC_DATE,OCC_HOUR,CSI_CATEGORY,LONG_WGS84,LAT_WGS84",
+        "GO-1,2014/01/01 05:00:00+00,23,Robbery,-79.4,43.7",
+        "America/Toronto", "2014-01-02 04:00", "Robbery", None,
     ),
     "toronto before 2022": (
         "X,Y,event_unique_id,occurrencedate,occurrencehour,MCI,Long,Lat",
@@ -61,6 +81,11 @@ PORTALS = {
         "objectid,dispatch_date_time,text_general_code,lat,lng,point_x,point_y",
         "3,2021-06-01 14:00:00+00,Thefts,39.95,-75.16,-75.16,39.95",
         "America/New_York", "2021-06-01 14:00", "Thefts", "3",
+    ),
+    "philadelphia, all columns": (
+        "objectid,dispatch_date_time,dispatch_date,dispatch_time,hour,text_general_code,lat,lng",
+        "113,2011-09-27 10:41:00+00,2011-09-27,06:41:00,6,Theft from Vehicle,39.98,-75.27",
+        "America/New_York", "2011-09-27 10:41", "Theft from Vehicle", "113",
     ),
     "common names": (
         "Incident Date,Incident Time,Lat,Long,Crime Type",
@@ -94,7 +119,7 @@ def stored(engine, region):
 @pytest.mark.parametrize("portal", PORTALS)
 def test_a_portals_own_columns_are_understood(engine, settings, portal):
     header, row, timezone, instant, category, external_id = PORTALS[portal]
-    region = add_region(engine, portal.replace(" ", "-"), timezone=timezone).id
+    region = add_region(engine, portal.replace(",", "").replace(" ", "-"), timezone=timezone).id
     summary = send(engine, settings, region, f"{header}\n{row}\n")
     assert summary.accepted == 1, summary.errors
     assert [found[:3] for found in stored(engine, region)] == [(instant, category, external_id)]

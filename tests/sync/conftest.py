@@ -47,9 +47,9 @@ def sync_settings(settings):
 class City:
     """A region with one source, read in this process."""
 
-    def __init__(self, engine, settings, spec: SourceSpec, **when):
+    def __init__(self, engine, settings, spec: SourceSpec, timezone="America/Toronto", **when):
         self.engine, self.settings = engine, settings
-        self.id = add_region(engine, f"city{next(_numbers)}", timezone="America/Toronto").id
+        self.id = add_region(engine, f"city{next(_numbers)}", timezone=timezone).id
         self.source = add_source(engine, settings, self.id, "portal", spec, **when)
 
     def sync(self, *, full: bool = False, **changes):

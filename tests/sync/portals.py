@@ -153,7 +153,7 @@ class Portals:
             told = {"objectIdField": "OBJECTID", "maxRecordCount": self.max_record_count}
             if self.edited_ms is not None:
                 told["editingInfo"] = {"dataLastEditDate": self.edited_ms}
-            return {**told, **self.layer, "fields": fields}
+            return {"fields": fields, **told, **self.layer}
         refused = self.error or self._arcgis_refusal(query)
         if refused is not None:
             return {"error": refused}
