@@ -14,7 +14,10 @@ KindOption = Annotated[
     str | None, typer.Option(help="socrata, arcgis, ckan, file or police-archive.")
 ]
 UrlOption = Annotated[str | None, typer.Option(help="Dataset, layer, portal, file.")]
-DatasetOption = Annotated[str | None, typer.Option(help="CKAN resource or package; police force.")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(help="CKAN resource or package; layer of an ArcGIS service; police force."),
+]
 ColumnsOption = Annotated[
     list[str] | None, typer.Option(help="field=column, repeated or with commas.")
 ]
