@@ -35,6 +35,8 @@ from app.storage import incident_writes as writes
 from app.storage.regions import Region, set_crs
 
 SWAPPED_WARNING_SHARE = 0.5
+STATISTICS_FROM_ROWS = 20_000
+"""Fewer new rows are left to the database's own upkeep."""
 
 
 @dataclass
@@ -149,6 +151,8 @@ class Upload:
         """Merge the staged rows and keep the summary, in the same transaction."""
         summary = self.summary
         merged = writes.merge(self.connection, self.region.key, self.upload_id)
+        if merged.added >= STATISTICS_FROM_ROWS:
+            writes.refresh_statistics(self.connection)
         summary.accepted = merged.added + merged.corrected
         summary.corrected = merged.corrected
         summary.duplicates = summary.received - summary.rejected - summary.accepted

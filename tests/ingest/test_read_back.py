@@ -15,6 +15,7 @@ from app.main import create_app
 from app.services.ingest import UploadSource, ingest
 from app.services.regions import add_region
 from app.storage.incidents import PageQuery, page_statement
+from app.storage.regions import get_region
 
 N_ROWS = 137
 
@@ -163,3 +164,29 @@ def test_a_later_page_starts_where_the_index_says(client, engine):
 def test_wrong_queries_are_named(client, query, field):
     reply = client.get(f"/v1/regions/back/incidents?{query}")
     assert (reply.status_code, reply.json()["field"]) == (422, field)
+
+
+def test_a_large_upload_is_known_to_the_planner_at_once(engine, settings, monkeypatch):
+    """Without statistics a page after a million rows sorted all that follow it."""
+    monkeypatch.setattr("app.services.ingest_upload.STATISTICS_FROM_ROWS", 1_000)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE incidents SET (autovacuum_enabled = false)"))
+    add_region(engine, "large", timezone="America/Toronto", cell_size_m=500.0)
+    rows = "".join(
+        f"2024-0{1 + k % 9}-{1 + k % 28:02d}T{k % 24:02d}:{k % 60:02d}:00,-79.4,{43.6 + k / 1e5}\n"
+        for k in range(5_000)
+    )
+    body = ("occurred_at,longitude,latitude\n" + rows).encode()
+    ingest(engine, "large", [body], UploadSource("text/csv"), settings=settings)
+    with engine.connect() as connection:
+        known = connection.scalar(
+            text("SELECT reltuples FROM pg_class WHERE oid = 'incidents'::regclass")
+        )
+        key = get_region(connection, "large").key
+        query = PageQuery(after=(datetime(2024, 1, 2, tzinfo=UTC), 0), limit=10)
+        statement = page_statement(key, query).compile(
+            engine, compile_kwargs={"literal_binds": True}
+        )
+        plan = "\n".join(connection.execute(text(f"EXPLAIN {statement}")).scalars())
+    assert known >= 5_000
+    assert "Index Scan using ix_incidents_region_time" in plan and "Bitmap" not in plan, plan
