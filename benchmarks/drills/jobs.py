@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from benchmarks.drills.uploads import upload
 FINISH_S = 180.0
 TAKEOVER_S = 60.0
 EXIT_S = 10.0
+AT_ONCE = 4
 
 
 def start_training(target: Service, model: str = "maf") -> str:
@@ -63,9 +65,29 @@ def _wait_for_takeover(target: Service, claims: int) -> None:
 
 
 def worker_killed() -> tuple[bool, str]:
-    """J1: two workers; the one that trains is killed, the other must take over."""
-    n, unfinished, slowest_s, finished_s = repeats(50), 0, 0.0, 0.0
-    rng = random.Random(2)
+    """J1: two workers; the one that trains is killed, the other must take over.
+
+    Most of a round is waiting, so a few services of their own go through their rounds at a time.
+    """
+    n = repeats(50)
+    shares = [n // AT_ONCE + (k < n % AT_ONCE) for k in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rounds = [
+            taken for part in pool.map(_workers_killed, shares, range(AT_ONCE)) for taken in part
+        ]
+    finished = sum(status == "succeeded" for status, _, _ in rounds)
+    slowest_s = max(takeover_s for _, takeover_s, _ in rounds)
+    ended_s = max(end_s for _, _, end_s in rounds)
+    return finished == n and slowest_s <= TAKEOVER_S, (
+        f"{n} kills: {finished} finished; slowest takeover {slowest_s:.0f} s, "
+        f"slowest end {ended_s:.0f} s after the kill"
+    )
+
+
+def _workers_killed(n: int, seed: int) -> list[tuple[str, float, float]]:
+    """Status, seconds to the takeover and to the end, of each of n kills in a service of its own."""
+    rng = random.Random(seed)
+    rounds = []
     with service(workers=0) as target:
         for place in range(3):
             upload(target, place, f"seed-{place}")
@@ -83,15 +105,11 @@ def worker_killed() -> tuple[bool, str]:
             claims = _claims(target)
             second.start()
             _wait_for_takeover(target, claims)
-            slowest_s = max(slowest_s, time.perf_counter() - killed_at)
-            unfinished += wait_until_done(target, path)["status"] != "succeeded"
-            finished_s = max(finished_s, time.perf_counter() - killed_at)
+            takeover_s = time.perf_counter() - killed_at
+            status = wait_until_done(target, path)["status"]
+            rounds.append((status, takeover_s, time.perf_counter() - killed_at))
             second.stop()
-    passed = unfinished == 0 and slowest_s <= TAKEOVER_S
-    return passed, (
-        f"{n} kills: {n - unfinished} finished; slowest takeover {slowest_s:.0f} s, "
-        f"slowest end {finished_s:.0f} s after the kill"
-    )
+    return rounds
 
 
 def service_killed() -> tuple[bool, str]:
