@@ -25,7 +25,7 @@ import shapely
 from openpyxl.utils.exceptions import InvalidFileException
 from pyproj import CRS
 
-from app.domain.columns import ColumnMapping, plan_columns
+from app.domain.columns import ColumnMapping, ColumnPlan, plan_columns
 from app.domain.errors import InvalidInput, LimitExceeded, Unavailable
 from app.services.ingest_decoding import EXPANSION_FLOOR_BYTES
 from app.services.ingest_readers import Block, ReadOptions
@@ -58,6 +58,14 @@ broken projection ends in.
 """
 
 
+_STRUCTURE = (pa.ArrowException, zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError)
+"""Of these, what complains of a file's frame; the others' messages may repeat a cell's value."""
+
+# What these libraries say of odd cells (a birth date before 1900, say) repeats the cell, and goes
+# to standard error. Cython code has no module of its own there: warnings name whoever called it.
+for _module in (r"openpyxl\.", r"pyogrio\.", r"app\.services\.ingest_files"):
+    warnings.filterwarnings("ignore", module=_module)
+
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -74,8 +82,9 @@ def damage_named(what: str) -> Iterator[None]:
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno in _DISK_FULL:
             raise Unavailable("the disk is full", retry_after_s=30, code="disk_full") from error
-        shown = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InvalidInput(f"not a readable {what}: {shown}", code="damaged") from error
+        told = str(error).splitlines()[:1] if isinstance(error, _STRUCTURE) else []
+        shown = f": {told[0][:200]}" if told else ""
+        raise InvalidInput(f"not a readable {what}{shown}", code="damaged") from error
 
 
 @contextmanager
@@ -92,12 +101,11 @@ def read_parquet(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Bloc
     """Blocks of a Parquet file; GeoParquet's points stand for missing coordinates."""
     with damage_named("Parquet file"), spooled(chunks) as buffer:
         file = pq.ParquetFile(buffer)
-        yield from _arrow_blocks(
-            file.iter_batches(batch_size=options.n_rows),
-            *_geo_column(file.schema_arrow),
-            file.schema_arrow.names,
-            options,
-        )
+        geometry, crs = _geo_column(file.schema_arrow)
+        plan = _plan(file.schema_arrow.names, geometry, crs, options)
+        wanted = _wanted(plan, file.schema_arrow.names, geometry)
+        batches = file.iter_batches(batch_size=options.n_rows, columns=wanted)
+        yield from _arrow_blocks(batches, geometry, plan)
 
 
 def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
@@ -115,13 +123,10 @@ def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
     return name, CRS.from_json_dict(crs).to_wkt() if isinstance(crs, dict) else _WGS84
 
 
-def _arrow_blocks(
-    batches: Iterator[pa.RecordBatch],
-    geometry: str | None,
-    crs: str | None,
-    names: Sequence[str],
-    options: ReadOptions,
-) -> Iterator[Block]:
+def _plan(
+    names: Sequence[str], geometry: str | None, crs: str | None, options: ReadOptions
+) -> ColumnPlan:
+    """The plan of a file's columns; points stand for missing coordinates."""
     header = [name for name in names if name != geometry]
     mapping = options.mapping
     if geometry is not None:
@@ -132,6 +137,18 @@ def _arrow_blocks(
         )
     plan = plan_columns(header, mapping)
     plan.require_all(header)
+    return plan
+
+
+def _wanted(plan: ColumnPlan, names: Sequence[str], geometry: str | None) -> list[str]:
+    """The columns to decode: what is about persons, or of no use, is not even unpacked."""
+    used = {*plan.names.values(), geometry}
+    return [name for name in names if name in used]
+
+
+def _arrow_blocks(
+    batches: Iterator[pa.RecordBatch], geometry: str | None, plan: ColumnPlan
+) -> Iterator[Block]:
     for batch in batches:
         values: dict[str, Sequence[Any]] = {}
         if geometry is not None:
@@ -214,15 +231,16 @@ def layer_blocks(path: Path, magic: bytes, options: ReadOptions) -> Iterator[Blo
             raise InvalidInput(f"not a {path.suffix} file", code="damaged")
     import pyogrio
 
-    with (
-        damage_named(f"{path.suffix} file"),
-        pyogrio.open_arrow(path, use_pyarrow=True, batch_size=options.n_rows) as (told, stream),
-    ):
-        geometry = told["geometry_name"] or "wkb_geometry"
-        names = [field.name for field in stream.schema]
-        yield from _arrow_blocks(
-            iter(stream), geometry if geometry in names else None, told["crs"], names, options
-        )
+    with damage_named(f"{path.suffix} file"):
+        told = pyogrio.read_info(path)
+        names = [str(name) for name in told["fields"]]
+        geometry = (told["geometry_name"] or "wkb_geometry") if told["geometry_type"] else None
+        plan = _plan(names, geometry, told["crs"], options)
+        columns = _wanted(plan, names, None)
+        with pyogrio.open_arrow(
+            path, columns=columns, use_pyarrow=True, batch_size=options.n_rows
+        ) as (_, stream):
+            yield from _arrow_blocks(iter(stream), geometry, plan)
 
 
 def check_sizes(members: Sequence[zipfile.ZipInfo], options: ReadOptions) -> None:
