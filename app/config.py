@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     job_max_attempts: int = 3
     training_memory_bytes: int = Field(default=8 << 30, ge=512 << 20)
     """Cap on a fit's process; its libraries alone need nearly half a gigabyte."""
-    training_precision: Literal["float32", "tf32", "bf16"] = "float32"
+    training_precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
     """Of the networks' matrix products on CUDA."""
     training_cuda_graphs: bool = False
     """Record training steps on CUDA and replay them."""

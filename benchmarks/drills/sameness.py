@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from models.catalog import create_model
 
 MAX_NATS = 1e-4
 COMPARED = ("maf-window",)
+PRECISE = "maf-window in 64 bits"
+FITS = (*ROBUST, PRECISE)
+"""Flows of single windows are trained in 32 bits unless asked; only in 64 is M4 promised of them."""
 N_KNOWN, N_HELD_OUT = 2_000, 2_000
 OTHER_MACHINES = {
     "without AVX": {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"},
@@ -53,10 +57,11 @@ def fit_all(n_threads: int, path: Path) -> None:
     known = incidents_of(city_rows(N_KNOWN, 9))
     cells = build_grid(synthetic_city().area, 500.0)
     context = FitContext(int(known.time_s[-1]) + 1, seed=5, n_threads=n_threads)
+    precise = replace(context, precision="float64")
+    fitted = {m: create_model(m).fit(known, cells, context) for m in ROBUST}
+    fitted[PRECISE] = create_model("maf-window").fit(known, cells, precise)
     # As an artifact keeps them.
-    tables = {
-        m: create_model(m).fit(known, cells, context).probability_.astype("<f4") for m in ROBUST
-    }
+    tables = {m: model.probability_.astype("<f4") for m, model in fitted.items()}
     np.savez(path, allow_pickle=False, **tables)
 
 
@@ -95,25 +100,26 @@ def same_again() -> tuple[bool, str]:
     differing = [
         f"{model} ({what})"
         for what, tables in again.items()
-        for model in ROBUST
+        for model in FITS
         if tables[model].tobytes() != first[model].tobytes()
     ]
     apart = {
         (what, m): abs(_nats(tables[m], held_out, cells) - _nats(first[m], held_out, cells))
         for what, tables in others.items()
-        for m in ROBUST
+        for m in FITS
     }
+    promised = max(nats for (_, m), nats in apart.items() if m not in COMPARED)
     return (
-        not differing and max(apart.values()) <= MAX_NATS,
-        f"{len(ROBUST)} models; other bits: {differing}; {_told(apart)}",
+        not differing and promised <= MAX_NATS,
+        f"{len(FITS)} fits; other bits: {differing}; {_told(apart)}",
     )
 
 
 def _told(apart: dict[tuple[str, str], float]) -> str:
-    """Nats apart: models that a service is left to serve by itself, and those fitted to compare with."""
+    """Nats apart: where equality is promised, and where it is not."""
     groups = {
-        "served models": [m for m in ROBUST if m not in COMPARED],
-        " and ".join(COMPARED) + " (for comparison)": list(COMPARED),
+        "promised": [m for m in FITS if m not in COMPARED],
+        " and ".join(COMPARED) + " in 32 bits, not promised": list(COMPARED),
     }
     words = []
     for group, models in groups.items():

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 
 from models.base import FitContext
-from models.flows.acceleration import Recorded, half_precision, product_precision
+from models.flows.acceleration import (
+    Recorded,
+    half_precision,
+    product_precision,
+    training_dtype,
+)
 from models.flows.flow import Flow
 from models.flows.randomness import hashed_uniform, member_keys
 from models.flows.recipe import Source, TrainingResult, TrainingSettings, defended
@@ -45,17 +50,19 @@ def train(
     everyone = torch.arange(n_members, device=device)
     keys = member_keys(context.seed, everyone) if keys is None else keys
     chunk = settings.chunk or (_CPU_CHUNK if device.type == "cpu" else n_members)
+    dtype = training_dtype(context.precision)
     parts = []
     for start in range(0, n_members, chunk):
         members = everyone[start : start + chunk]
         end = min(n_members, start + chunk)
         share = context.part(start / n_members, end / n_members)
-        run = Run(flow.select(members), members, keys[members], source, settings, context)
+        initial = flow.select(members).to(dtype)
+        run = Run(initial, members, keys[members], source, settings, context)
         with product_precision(context.precision):
-            parts.append(_with_restarts(run, flow.select(members), share))
+            parts.append(_with_restarts(run, flow.select(members).to(dtype), share))
     best = flow.select(everyone).eval()
     for start, part in zip(range(0, n_members, chunk), parts, strict=True):
-        best.assign(everyone[start : start + chunk], part.flow)
+        best.assign(everyone[start : start + chunk], part.flow.float())
     return TrainingResult(
         best,
         torch.cat([part.score for part in parts]),
@@ -102,12 +109,13 @@ class Run:
         self.members, self.keys = members, keys
         self.source, self.settings = source, settings
         self.precision = context.precision
+        self.dtype = training_dtype(context.precision)
         device = members.device
         self.rows = torch.arange(len(members), device=device)
         # What changes from step to step lives on the device, so that a recorded step sees it.
         self.place = torch.zeros((), dtype=torch.int64, device=device)
         self.rate = torch.zeros((), device=device)
-        self.fresh_share = torch.zeros((), device=device)
+        self.fresh_share = torch.zeros((), device=device, dtype=self.dtype)
         self._take(flow)
         self._advance = Recorded(self._train_once, device, wanted=context.cuda_graphs)
         self.diverged = torch.zeros(len(members), dtype=torch.bool, device=members.device)
@@ -134,9 +142,10 @@ class Run:
     def _draw(self, step: int | Tensor, n: int, *, held_out: bool) -> tuple[Tensor, Tensor | None]:
         mine, n_uniforms = self.rows, self.source.n_uniforms
         uniforms = hashed_uniform(self.keys[mine], step, n * n_uniforms)
-        return self.source.draw(
+        x, context = self.source.draw(
             self.members[mine], uniforms.reshape(len(mine), n, n_uniforms), held_out=held_out
         )
+        return x.to(self.dtype), None if context is None else context.to(self.dtype)
 
     def _log_p(self, flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
         log_q = self.source.log_defensive[self.members[self.rows]]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, IntArray, normalised
+from models.flows.acceleration import training_dtype
 from models.flows.flow import Flow, FlowSettings
 from models.flows.pools import Ages, WindowedRows, split_by_age
 from models.flows.randomness import member_keys
@@ -32,13 +33,15 @@ class Frame:
         cell: (n,) row of each incident's cell.
     """
 
-    def __init__(self, cells: Cells, cell: IntArray, device: str) -> None:
+    def __init__(
+        self, cells: Cells, cell: IntArray, device: str, dtype: torch.dtype = torch.float32
+    ) -> None:
         corner = np.stack([cells.ix[cell], cells.iy[cell]], axis=1).astype(np.float64)
         self.mean = corner.mean(0) + 0.5
         self.sd = np.maximum(corner.std(0), 1.0)
         lattice = np.stack([cells.ix, cells.iy], axis=1) - self.mean
-        self.low = torch.as_tensor(lattice / self.sd, dtype=torch.float32, device=device)
-        self.step = torch.as_tensor(1 / self.sd, dtype=torch.float32, device=device)
+        self.low = torch.as_tensor(lattice / self.sd, dtype=dtype, device=device)
+        self.step = torch.as_tensor(1 / self.sd, dtype=dtype, device=device)
         squares = float(cells.area_km2.sum() / (cells.cell_size_m / 1000.0) ** 2)
         self.log_uniform = -float(np.log(squares / self.sd.prod()))
         self.cell_area = float(1 / self.sd.prod())
@@ -110,7 +113,7 @@ class WindowFlows:
     ) -> WindowFlows:
         """Train on incidents that all lie in some cell; `cell` (n,) is the row of each."""
         settings, device = self.settings, context.device
-        self._frame = Frame(cells, cell, device)
+        self._frame = Frame(cells, cell, device, training_dtype(context.precision))
         learn, judge = split_by_age(known, settings.ages, context.cutoff_s)
         window = known.window.astype(np.int64)
         cell_of = torch.as_tensor(cell, device=device)
@@ -205,7 +208,7 @@ class WindowFlows:
         parts = []
         for start in range(0, len(x), step):
             part = x[start : start + step]
-            log_p = flow.log_prob(part.reshape(1, -1, 2).expand(m, -1, -1))
+            log_p = flow.log_prob(part.float().reshape(1, -1, 2).expand(m, -1, -1))
             parts.append(log_p.double().exp().reshape(m, len(part), 4).mean(2))
         density: FloatArray = torch.cat(parts, dim=1).cpu().numpy()
         return density

@@ -64,6 +64,14 @@ def test_members_in_another_order_train_alike():
     torch.testing.assert_close(backward.score, forward.score.flip(0), atol=1e-4, rtol=0)
 
 
+def test_in_64_bits_the_last_bits_do_not_grow_and_the_flow_is_32_bits():
+    precise, longer = FitContext(0, precision="float64"), replace(SHORT, n_steps=200)
+    forward = fitted([0, 1, 2], longer, context=precise)
+    backward = fitted([2, 1, 0], longer, context=precise)
+    torch.testing.assert_close(backward.score, forward.score.flip(0), atol=1e-8, rtol=0)
+    assert {p.dtype for p in forward.flow.parameters()} == {torch.float32}
+
+
 def test_same_seed_gives_the_same_bits():
     first, second = fitted([0, 1]), fitted([0, 1])
     for a, b in zip(first.flow.parameters(), second.flow.parameters(), strict=True):
