@@ -10,6 +10,7 @@ import time
 import psycopg
 
 from app.storage.embedded import ensure_running
+from benchmarks.drills.database_proxy import proxied
 from benchmarks.drills.jobs import start_training, wait_until_done, wait_until_running
 from benchmarks.drills.processes import processes_of
 from benchmarks.drills.result import Drill, repeats
@@ -19,6 +20,7 @@ from benchmarks.drills.uploads import upload
 SHORT_LEASE = {"HOTSLOT_JOB_HEARTBEAT_S": "1", "HOTSLOT_JOB_STALLED_S": "6"}
 MAX_TRIES = 5
 TINY_MEMORY_MB = 560
+AWAY_S = (2.0, 15.0, 45.0, 75.0)
 
 
 def worker_thawed() -> tuple[bool, str]:
@@ -126,7 +128,40 @@ def hopeless_jobs() -> tuple[bool, str]:
     )
 
 
+def database_away() -> tuple[bool, str]:
+    """The line to the database is cut for longer and longer while a training runs; nobody restarts."""
+    outcomes = []
+    with service(workers=0) as owner, proxied(ensure_running(owner.home)) as (proxy, url):
+        upload(owner, 0, "first")
+        target = Service(owner.home, 1, {"HOTSLOT_DATABASE_URL": url})
+        target.start()
+        for away_s in AWAY_S[: repeats(len(AWAY_S))]:
+            path = start_training(target)
+            wait_until_running(target, path)
+            time.sleep(1.0)
+            proxy.switch("cut")
+            time.sleep(away_s)
+            proxy.switch("pass")
+            while not target.answers("/v1/regions"):
+                time.sleep(0.1)
+            status = wait_until_done(target, path)["status"]
+            outcomes.append((away_s, status, _attempts(owner, path)))
+        target.stop()
+        target.client.close()
+    told = ", ".join(f"{s:.0f} s away: {status} at try {n}" for s, status, n in outcomes)
+    return all(status == "succeeded" for _, status, _ in outcomes), told
+
+
+def _attempts(target: Service, path: str) -> int:
+    with psycopg.connect(ensure_running(target.home)) as connection:
+        row = connection.execute(
+            "SELECT attempt FROM training_runs WHERE id = %s", (path.rsplit("/", 1)[-1],)
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 DRILLS = (
+    Drill("away", "database away while a training runs", "the run succeeds", database_away),
     Drill("J2", "worker frozen past its lease, thawed", "0 stale promotions", worker_thawed),
     Drill("J3", "processor saturated", "0 false stalls in 10 min", processor_saturated),
     Drill("J5", "always failing, out of memory", "<= 5 tries, reason, others go on", hopeless_jobs),
