@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from app.api.patient_http import PatientHttp
 from app.commands.common import console, opened
 from app.config import Settings
 from app.logs import configure_logging
@@ -98,6 +99,7 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
                 timeout_graceful_shutdown=5,
                 timeout_worker_healthcheck=PROCESS_START_S,
                 server_header=False,
+                http=PatientHttp,
             )
 
 

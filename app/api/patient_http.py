@@ -1,0 +1,70 @@
+"""HTTP connections whose request line and headers must come in time and within bounds.
+
+uvicorn waits for them as long as it takes, so a few hundred sockets that send a byte now and then
+hold as many connections for ever, and headers without an end fill the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_S = 10.0
+"""From the connection, or a request's first byte, to the end of its headers."""
+MAX_HEAD_BYTES = 1 << 16
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class PatientHttp(HttpToolsProtocol):
+    """uvicorn's own connection, with a deadline and a bound for what comes before a body."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._patience: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first request's time begins."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before the headers have ended."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._patience is not None and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(_TOO_LONG)
+
+    def on_message_begin(self) -> None:
+        """A further request on a connection that is kept has its own time."""
+        super().on_message_begin()
+        if self._patience is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """In time: what follows is the body, which has deadlines of its own."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more to wait for."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._patience = self.loop.call_later(HEAD_S, self._refuse, _TOO_SLOW)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _refuse(self, reply: bytes) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self.transport.write(reply)
+            self.transport.close()

@@ -1,0 +1,95 @@
+"""Sockets that send their headers a byte at a time, or without an end, on a real server."""
+
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from app.api import patient_http
+from app.api.patient_http import MAX_HEAD_BYTES, PatientHttp
+
+HEAD_S = 0.5
+
+
+async def answer(scope, receive, send):
+    if scope["type"] == "http":
+        await receive()
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+        )
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+def address(monkeypatch):
+    monkeypatch.setattr(patient_http, "HEAD_S", HEAD_S)
+    config = uvicorn.Config(answer, port=0, http=PatientHttp, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()
+    server.should_exit = True
+    thread.join(10)
+
+
+def reply_of(line):
+    line.settimeout(10)
+    return line.recv(100)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: x\r\nA: "])
+def test_headers_that_do_not_end_are_given_up(address, beginning):
+    with socket.create_connection(address) as line:
+        line.sendall(beginning)
+        started = time.perf_counter()
+        assert reply_of(line).startswith(b"HTTP/1.1 408 ")
+        assert time.perf_counter() - started >= HEAD_S / 2
+        assert reply_of(line) == b""
+
+
+def test_dripping_does_not_buy_time(address):
+    with socket.create_connection(address) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nA: ")
+        with pytest.raises(OSError):  # noqa: PT011, PT012  broken pipe or reset, as the system likes
+            for _ in range(100):
+                time.sleep(HEAD_S / 10)
+                line.sendall(b"x")
+                line.setblocking(False)
+                try:
+                    if line.recv(100) == b"":
+                        raise BrokenPipeError
+                except BlockingIOError:
+                    pass
+                line.setblocking(True)
+
+
+def test_headers_without_an_end_are_refused(address):
+    with socket.create_connection(address) as line:
+        line.sendall(b"GET / HTTP/1.1\r\n")
+        line.sendall(b"A: " + b"x" * MAX_HEAD_BYTES)
+        assert reply_of(line).startswith(b"HTTP/1.1 431 ")
+
+
+def test_others_and_later_requests_are_served(address):
+    slow = [socket.create_connection(address) for _ in range(50)]
+    with socket.create_connection(address) as line:
+        for _ in range(3):
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert reply_of(line).startswith(b"HTTP/1.1 200 ")
+            time.sleep(HEAD_S)
+        line.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert reply_of(line).startswith(b"HTTP/1.1 408 ")
+    for one in slow:
+        one.close()
+
+
+def test_a_body_has_more_time_than_its_headers(address):
+    with socket.create_connection(address) as line:
+        line.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        time.sleep(2 * HEAD_S)
+        line.sendall(b"b")
+        assert reply_of(line).startswith(b"HTTP/1.1 200 ")
