@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Collection
 
 from procrastinate import App
 from procrastinate.jobs import Status
@@ -23,6 +24,7 @@ from app.worker.tasks import build_app
 SWEEP_EVERY_S = 5.0
 RESTART_AFTER_S = 2.0
 GRACE_S = 1.0
+CANCEL_AGAIN_S = 1.0
 """A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
 _log = logging.getLogger("hotslot.worker")
 
@@ -108,6 +110,19 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
         await asyncio.wait({stopped}, timeout=RESTART_AFTER_S)
 
 
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: once is not enough.
+
+    A wait for a connection that fails as it is cancelled loses the cancellation (`asyncio.wait_for`
+    before Python 3.12); a worker that waited for such a task after an outage took no job ever again.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
 async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
     in_hand = InHand()
     app = build_app(conninfo(engine), settings, engine, in_hand)
@@ -134,9 +149,7 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
                 install_signal_handlers=False,
             )
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await _ended(beside)
 
 
 def run_worker(settings: Settings, *, wait: bool = True) -> None:

@@ -20,7 +20,7 @@ from app.storage.queue import TASK_QUEUE
 from app.storage.runs import claim_run, get_run
 from app.worker.child import RETRY
 from app.worker.in_hand import InHand
-from app.worker.main import requeue_stalled
+from app.worker.main import _ended, requeue_stalled
 from app.worker.tasks import _is_last_try, build_app
 
 REQUEST = TrainingRequest(model="uniform", validate=False)
@@ -123,3 +123,23 @@ def test_lost_databases_do_not_use_up_a_runs_own_tries(engine, settings, town):
     assert [last(RETRY, n) for n in range(MAX_ATTEMPTS)] == [False] * (MAX_ATTEMPTS - 1) + [True]
     assert [last(-9) for _ in range(settings.job_max_attempts)] == [False, False, True]
     assert note_failure(engine, "train", run.id) == settings.job_max_attempts + 1
+
+
+def test_a_task_that_loses_its_cancellation_is_cancelled_again(monkeypatch):
+    monkeypatch.setattr("app.worker.main.CANCEL_AGAIN_S", 0.05)
+    cancelled = []
+
+    async def deaf():
+        while len(cancelled) < 3:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                cancelled.append(1)
+
+    async def act():
+        tasks = [asyncio.create_task(deaf()), asyncio.create_task(asyncio.sleep(3600))]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(_ended(tasks), 10)
+        return [task.done() for task in tasks]
+
+    assert asyncio.run(act()) == [True, True]
