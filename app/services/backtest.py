@@ -183,7 +183,9 @@ def backtest_region(
     return {
         **result_json(results, incidents, grid, protocol),
         "counts": counts_json(incidents, data.region.timezone, protocol),
-        "neighbourhoods": neighbourhoods_json(results, incidents, grid, protocol, parts),
+        "neighbourhoods": neighbourhoods_json(
+            results, incidents, grid, protocol, parts, data.policy.minimum_count
+        ),
         "region": data.region.id,
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),

@@ -139,6 +139,7 @@ def neighbourhoods_json(
     grid: Grid,
     protocol: Protocol,
     collection: Mapping[str, Any] | None,
+    minimum_count: int,
 ) -> dict[str, Any]:
     """`share_report` of all models over all origins."""
     tests = [held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
@@ -147,4 +148,6 @@ def neighbourhoods_json(
         name: [r.flagged for r in results if r.task.model == name] for name in protocol.models
     }
     time_s = np.concatenate([t.time_s for t in tests])
-    return share_report(flagged, found[found >= 0], time_s[found >= 0], grid, collection)
+    return share_report(
+        flagged, found[found >= 0], time_s[found >= 0], grid, collection, minimum_count
+    )

@@ -14,7 +14,7 @@ from app.domain.errors import InvalidInput
 from app.domain.grid import Grid
 from app.domain.learning_policy import LearningPolicy
 from app.domain.neighbourhoods import Neighbourhoods, divide
-from app.services.share_report import groups_report, share_report
+from app.services.share_report import groups_report, hidden, share_report, too_small
 from app.services.validate import StoredModel
 from app.storage import registry
 from app.storage.incidents import IncidentColumns, read_columns
@@ -124,6 +124,8 @@ def _by_part(
         columns.time_s[inside],
         grid,
         region.neighbourhoods,
+        # Ratios and numbers stand on the shares; `_per_head` leaves the small ones out.
+        minimum_count=0,
     )
     n = int(inside.sum())
     return {
@@ -161,22 +163,8 @@ def _per_head(
         shown["flagged_km2_hours_per_1000"] = 1000 * hours / people if people else None
         shown["incidents_per_1000"] = 1000 * row["incidents"] / people if people else None
         found.append(shown)
-    hidden = _too_small([row["incidents"] for row in rows], minimum)
-    return [_hidden(row) if i in hidden else row for i, row in enumerate(found)]
-
-
-def _too_small(counts: Sequence[int], minimum: int) -> set[int]:
-    """Places of the counts to hide: those below the minimum, and more while the rest tells them.
-
-    The counts sum to a total that is told: a single hidden one, or several that are few together,
-    could be worked out from the others.
-    """
-    hidden = {i for i, count in enumerate(counts) if count < minimum}
-    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
-        if not hidden or (len(hidden) > 1 and sum(counts[j] for j in hidden) >= minimum):
-            break
-        hidden.add(i)
-    return hidden
+    left_out = too_small([row["incidents"] for row in rows], minimum)
+    return [hidden(row) if i in left_out else row for i, row in enumerate(found)]
 
 
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -190,12 +178,6 @@ def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:
         "ratio_lo": over(row["incident_share_hi"]),
         "ratio_hi": over(row["incident_share_lo"]),
     }
-
-
-def _hidden(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without what tells a small number of incidents."""
-    told = ("incident", "ratio")
-    return {k: None if k.startswith(told) else v for k, v in row.items()} | {"hidden": True}
 
 
 def _under_reporting(

@@ -22,6 +22,7 @@ def share_report(
     time_s: NDArray[np.int64],
     grid: Grid,
     collection: Mapping[str, Any] | None,
+    minimum_count: int,
 ) -> dict[str, Any]:
     """Each neighbourhood's share of the flagged area beside its share of area and incidents.
 
@@ -33,6 +34,7 @@ def share_report(
         rows: (n,) cells of the incidents.
         time_s: (n,) their times.
         collection: GeoJSON FeatureCollection of neighbourhoods; None: parts by the compass.
+        minimum_count: shares that stand for fewer incidents are left out (`too_small`).
     """
     parts = divide(grid, collection)
     n_parts = len(parts.names)
@@ -44,28 +46,53 @@ def share_report(
         name: shares_by_part(tables, parts.part, n_parts, grid.area_km2)
         for name, tables in flagged.items()
     }
+    counts = np.bincount(parts.part[rows], minlength=n_parts).tolist()
+    left_out = too_small(counts, minimum_count)
+    order = np.argsort(-incident_share, kind="stable").tolist()
+    told = [
+        {
+            "name": parts.names[i],
+            "area_share": float(area_share[i]),
+            "incident_share": float(incident_share[i]),
+            "incident_share_lo": float(lo[i]),
+            "incident_share_hi": float(hi[i]),
+            "population_share": population_share[i],
+            "flagged_share": {m: float(share[i]) for m, share in shares.items()},
+        }
+        for i in order
+    ]
     return {
         "flagged_percent": FLAGGED_PERCENT,
         "named_parts": collection is not None,
+        "minimum_count": minimum_count,
         "disparity": {m: dict(disparity(share, incident_share)) for m, share in shares.items()},
-        "rows": [
-            {
-                "name": parts.names[i],
-                "area_share": float(area_share[i]),
-                "incident_share": float(incident_share[i]),
-                "incident_share_lo": float(lo[i]),
-                "incident_share_hi": float(hi[i]),
-                "population_share": population_share[i],
-                "flagged_share": {m: float(share[i]) for m, share in shares.items()},
-            }
-            for i in np.argsort(-incident_share, kind="stable")
-        ],
+        "rows": [hidden(row) if i in left_out else row for i, row in zip(order, told, strict=True)],
         "groups": {
             m: groups_report(parts, np.concatenate(list(tables)), grid)
             for m, tables in flagged.items()
             if parts.groups and tables
         },
     }
+
+
+def too_small(counts: Sequence[int], minimum: int) -> set[int]:
+    """Places of the counts to hide: those below the minimum, and more while the rest tells them.
+
+    The counts sum to a total that is told: a single hidden one, or several that are few together,
+    could be worked out from the others.
+    """
+    found = {i for i, count in enumerate(counts) if count < minimum}
+    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
+        if not found or (len(found) > 1 and sum(counts[j] for j in found) >= minimum):
+            break
+        found.add(i)
+    return found
+
+
+def hidden(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without what tells a small number of incidents."""
+    told = ("incident", "ratio")
+    return {k: None if k.startswith(told) else v for k, v in row.items()} | {"hidden": True}
 
 
 def groups_report(

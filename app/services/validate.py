@@ -125,7 +125,12 @@ def _compare(
         "differences": {name: asdict(d) for name, d in against.items()},
         "place_reference": _reference(rivals[model], scored[model].log_density, test),
         "neighbourhoods": share_report(
-            flagged, rows, test.time_s, data.grid, data.region.neighbourhoods
+            flagged,
+            rows,
+            test.time_s,
+            data.grid,
+            data.region.neighbourhoods,
+            data.policy.minimum_count,
         ),
     }
     decision = decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself")

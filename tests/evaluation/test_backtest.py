@@ -64,7 +64,7 @@ def result(results, incidents, grid, protocol):
         **result_json(results, incidents, grid, protocol),
         "counts": counts_json(incidents, TIMEZONE, protocol),
         "neighbourhoods": neighbourhoods_json(
-            results, incidents, grid, protocol, two_parts(grid, half)
+            results, incidents, grid, protocol, two_parts(grid, half), 0
         ),
         "region": "<synthetic & small>",
         "cell_size_m": grid.cell_size_m,
@@ -195,6 +195,27 @@ def test_neighbourhoods_shares_sum_to_one(result):
         assert sum(r[column] for r in rows) == pytest.approx(1.0)
     for model in QUICK:
         assert sum(r["flagged_share"][model] for r in rows) == pytest.approx(1.0)
+
+
+def test_shares_of_few_incidents_are_not_told(results, incidents, grid, protocol):
+    def rows(minimum, middle_m):
+        parts = two_parts(grid, middle_m)
+        found = neighbourhoods_json(results, incidents, grid, protocol, parts, minimum)
+        assert found["minimum_count"] == minimum
+        return {r["name"]: r for r in found["rows"]}
+
+    tests = [held_out(incidents, o, HORIZON_DAYS) for o in protocol.origins_s]
+    n = sum((grid.locate(t.x_m, t.y_m) >= 0).sum() for t in tests)
+    edge = grid.x0_m + 1.5 * grid.cell_size_m
+    few, many = sorted(rows(0, edge).values(), key=lambda r: r["incident_share"])
+    n_few = round(few["incident_share"] * n)
+    shown = rows(n_few, edge)
+    assert not any("hidden" in r for r in shown.values())
+    # Of two parts one alone would be the rest of the whole.
+    hidden = rows(n_few + 1, edge)
+    for name in (few["name"], many["name"]):
+        assert hidden[name]["incident_share"] is hidden[name]["incident_share_hi"] is None
+        assert hidden[name]["flagged_share"] == shown[name]["flagged_share"]
 
 
 def test_seed_spread_of_a_deterministic_model_is_nothing(results):

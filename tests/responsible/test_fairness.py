@@ -11,10 +11,10 @@ from app.domain.neighbourhoods import divide
 from app.domain.study_area import to_degrees
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.main import create_app
-from app.services.fairness import _hidden, _too_small
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
+from app.services.share_report import hidden, too_small
 from app.services.train import TrainingRequest
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
 
@@ -157,14 +157,14 @@ def test_small_numbers_are_hidden_on_demand(client):
         "flagged_share": 0.2,
     }
     told = {"name": "left", "flagged_share": 0.2, "hidden": True}
-    assert {k: v for k, v in _hidden(row).items() if v is not None} == told
+    assert {k: v for k, v in hidden(row).items() if v is not None} == told
     client.put(path, json={})
     for wrong in ({"discovered_weight": 2}, {"minimum_count": -1}, {"patrol_categories": "x"}):
         assert client.put(path, json=wrong).status_code == 422
 
 
 @pytest.mark.parametrize(
-    ("counts", "minimum", "hidden"),
+    ("counts", "minimum", "left_out"),
     [
         ([9, 8, 7], 0, set()),
         ([9, 8, 7], 5, set()),
@@ -174,8 +174,8 @@ def test_small_numbers_are_hidden_on_demand(client):
         ([3], 5, {0}),
     ],
 )
-def test_what_is_hidden_cannot_be_worked_out_from_the_rest(counts, minimum, hidden):
-    assert _too_small(counts, minimum) == hidden
+def test_what_is_hidden_cannot_be_worked_out_from_the_rest(counts, minimum, left_out):
+    assert too_small(counts, minimum) == left_out
 
 
 def test_scores_of_single_days_stay_inside(client):
