@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.services.figures import drawing, file_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 STRONG = ("stack", "maf", "pooled-kde")
-# Matplotlib's text layout is not safe to use from two threads at once.
-_lock = threading.Lock()
 
 
 def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
@@ -23,10 +20,7 @@ def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
 
     Left the whole curve, right the first fifth, where patrols are planned.
     """
-    with _lock:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(11, 5), dpi=110)
+    with drawing(figsize=(11, 5), dpi=110) as figure:
         whole, first = figure.subplots(1, 2)
         for name, scores, width in _models(result):
             curve = np.array(scores["cap_curve"])
@@ -40,7 +34,7 @@ def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
             axes.set_ylim(0, 100)
         whole.legend(fontsize=8, loc="lower right")
         figure.suptitle(_title(result))
-        return _bytes(figure, file_format)
+        return file_of(figure, file_format, bbox_inches="tight")
 
 
 def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
@@ -50,10 +44,7 @@ def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
     is right, below it promises too much. Right: randomised probability integral transform of the
     hourly counts; flat is right, a hump means intervals too wide, a trough too narrow.
     """
-    with _lock:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(11, 5), dpi=110)
+    with drawing(figsize=(11, 5), dpi=110) as figure:
         places, numbers = figure.subplots(1, 2)
         promised = np.linspace(0, 100, 11)
         for name, scores, width in _models(result):
@@ -74,7 +65,7 @@ def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
             )
         _frame(numbers, "randomised PIT of hourly counts", "share of hours")
         figure.suptitle(_title(result))
-        return _bytes(figure, file_format)
+        return file_of(figure, file_format, bbox_inches="tight")
 
 
 def _models(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], float]]:
@@ -95,11 +86,3 @@ def _frame(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)
-
-
-def _bytes(figure: Figure, file_format: str) -> bytes:
-    buffer = io.BytesIO()
-    # Without a date the same result gives the same bytes.
-    metadata = {"Date": None} if file_format == "svg" else {}
-    figure.savefig(buffer, format=file_format, bbox_inches="tight", metadata=metadata)
-    return buffer.getvalue()

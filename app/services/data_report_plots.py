@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from app.services.figures import drawing, file_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,16 +16,11 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MAX_CODES = 8
 MAX_MONTH_LABELS = 10
 Report = Mapping[str, Any]
-# Matplotlib's text layout is not safe to use from two threads at once.
-_lock = threading.Lock()
 
 
 def data_report_plot(report: Report, file_format: str) -> bytes:
     """PNG or SVG: volume by month with breaks, heat map of the week, times of day, fate of the rows."""
-    with _lock:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(12, 8), dpi=110, layout="constrained")
+    with drawing(figsize=(12, 8), dpi=110, layout="constrained") as figure:
         (volume, week), (times, rows) = figure.subplots(2, 2, width_ratios=(3, 2))
         _volume(volume, report)
         _week(week, report)
@@ -33,11 +28,7 @@ def data_report_plot(report: Report, file_format: str) -> bytes:
         _rows(rows, report["uploads"])
         upload = f", upload {report['upload']}" if report["upload"] is not None else ""
         figure.suptitle(f"{report['region']}{upload}: {report['incidents']['n']:,} incidents")
-        buffer = io.BytesIO()
-        # Without a date the same report gives the same bytes.
-        metadata = {"Date": None} if file_format == "svg" else {}
-        figure.savefig(buffer, format=file_format, metadata=metadata)
-        return buffer.getvalue()
+        return file_of(figure, file_format)
 
 
 def _volume(axes: Axes, report: Report) -> None:
@@ -93,5 +84,6 @@ def _rows(axes: Axes, uploads: Report) -> None:
     bars = axes.barh(names, numbers, color=colours)
     axes.bar_label(bars, [f"{n:,}" for n in numbers], fontsize=8, padding=2)
     axes.set_xscale("symlog")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.margins(x=0.15)
     axes.set_title(f"what became of {uploads['received']:,} rows (log scale)", fontsize=10)

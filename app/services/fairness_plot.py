@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from app.services.figures import drawing, file_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_ROWS = 30
 MAX_GROUPS = 12
-# Matplotlib's text layout is not safe to use from two threads at once.
-_lock = threading.Lock()
 
 
 def fairness_plot(report: dict[str, Any], file_format: str) -> bytes:
@@ -25,10 +23,8 @@ def fairness_plot(report: dict[str, Any], file_format: str) -> bytes:
     """
     rows = [r for r in report["neighbourhoods"] if r["incident_share"] is not None][:MAX_ROWS]
     groups = [(g, v["ratio"]) for g, v in report["groups"].items() if v["ratio"]][:MAX_GROUPS]
-    with _lock:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(13 if groups else 9, max(4.0, 0.32 * len(rows) + 1.8)), dpi=110)
+    size = (13 if groups else 9, max(4.0, 0.32 * len(rows) + 1.8))
+    with drawing(figsize=size, dpi=110) as figure:
         axes = figure.subplots(1, 2 if groups else 1, squeeze=False)[0]
         _shares(axes[0], rows, report["flagged_percent"])
         if groups:
@@ -38,10 +34,7 @@ def fairness_plot(report: dict[str, Any], file_format: str) -> bytes:
             f"{report['n_incidents']:,} incidents)"
         )
         figure.tight_layout()
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if file_format == "svg" else {}
-        figure.savefig(buffer, format=file_format, metadata=metadata)
-        return buffer.getvalue()
+        return file_of(figure, file_format)
 
 
 def _shares(axes: Axes, rows: list[dict[str, Any]], percent: float) -> None:

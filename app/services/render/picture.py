@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import shapely
 from app.domain.errors import InvalidInput
 from app.domain.hexagons import projected
 from app.domain.windows import zone
+from app.services.figures import drawing, file_of
 from app.services.forecast_types import Forecast
 from app.services.render.colours import colour_map, upper_end
 from app.services.render.files import text_tags
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 PIXELS_PER_INCH = 110
 WIDTH_INCHES = 8.0
 BAR_KM = (1, 2, 5, 10, 20, 50, 100)
-_figure_lock = threading.Lock()
-"""matplotlib's text layout is not safe between threads."""
 
 
 def density_png(forecast: Forecast) -> bytes:
@@ -34,8 +31,7 @@ def density_png(forecast: Forecast) -> bytes:
     """
     if len(forecast.rows) == 0:
         raise InvalidInput("no cell touches the bbox", field="bbox")
-    with _figure_lock:
-        return _draw(forecast)
+    return _draw(forecast)
 
 
 def title_of(forecast: Forecast) -> str:
@@ -55,37 +51,33 @@ def title_of(forecast: Forecast) -> str:
 
 def _draw(forecast: Forecast) -> bytes:
     from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure
 
     rows = forecast.rows
     density = 100 * forecast.density_per_km2[rows]
     polygons_m = projected(forecast.cells.polygons_degrees()[rows], forecast.cells.crs)
     west, south, east, north = shapely.total_bounds(polygons_m) / 1000
     height = WIDTH_INCHES * 0.84 * (north - south) / (east - west)
-    figure = Figure(
-        figsize=(WIDTH_INCHES, float(np.clip(height, 3, 20)) + 0.8), dpi=PIXELS_PER_INCH
-    )
-    axes = figure.add_axes((0.02, 0.02, 0.82, 0.86))
-    top = upper_end(density)
-    corners = [shapely.get_coordinates(p) / 1000 for p in polygons_m]
-    drawn = PolyCollection(corners, cmap=colour_map(), linewidths=0, antialiased=False)
-    drawn.set_array(np.sqrt(np.minimum(density, top)))
-    drawn.set_clim(0, float(np.sqrt(top)))
-    axes.add_collection(drawn)
-    _outline(axes, forecast)
-    axes.set_xlim(float(west), float(east))
-    axes.set_ylim(float(south), float(north))
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    _scale_bar(axes, float(west), float(south), float(east - west))
-    bar = figure.colorbar(drawn, cax=figure.add_axes((0.86, 0.12, 0.025, 0.68)))
-    ticks = np.linspace(0, float(np.sqrt(top)), 6)
-    bar.set_ticks(ticks.tolist(), labels=[f"{t**2:.2g}" for t in ticks])
-    bar.set_label("% of the incidents per km²")
-    figure.suptitle(title_of(forecast), fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata=text_tags(forecast))
-    return buffer.getvalue()
+    size = (WIDTH_INCHES, float(np.clip(height, 3, 20)) + 0.8)
+    with drawing(figsize=size, dpi=PIXELS_PER_INCH) as figure:
+        axes = figure.add_axes((0.02, 0.02, 0.82, 0.86))
+        top = upper_end(density)
+        corners = [shapely.get_coordinates(p) / 1000 for p in polygons_m]
+        drawn = PolyCollection(corners, cmap=colour_map(), linewidths=0, antialiased=False)
+        drawn.set_array(np.sqrt(np.minimum(density, top)))
+        drawn.set_clim(0, float(np.sqrt(top)))
+        axes.add_collection(drawn)
+        _outline(axes, forecast)
+        axes.set_xlim(float(west), float(east))
+        axes.set_ylim(float(south), float(north))
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        _scale_bar(axes, float(west), float(south), float(east - west))
+        bar = figure.colorbar(drawn, cax=figure.add_axes((0.86, 0.12, 0.025, 0.68)))
+        ticks = np.linspace(0, float(np.sqrt(top)), 6)
+        bar.set_ticks(ticks.tolist(), labels=[f"{t**2:.2g}" for t in ticks])
+        bar.set_label("% of the incidents per km²")
+        figure.suptitle(title_of(forecast), fontsize=10)
+        return file_of(figure, "png", text_tags(forecast))
 
 
 def _outline(axes: Axes, forecast: Forecast) -> None:
