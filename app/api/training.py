@@ -25,6 +25,7 @@ from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.deadlines import answered_within
 from app.storage.erasures import marked_versions
+from app.storage.promotions import promote_by_hand
 from app.storage.regions import get_region
 from app.storage.runs import Run, get_run, list_runs
 
@@ -194,6 +195,6 @@ def promote(state: State, region: str, version: str) -> dict[str, Any]:
         make_ready(state.forecasts, region, version)
     with state.engine.begin() as connection:
         key = get_region(connection, region).key
-        champion = registry.promote(connection, key, version, "promoted by hand")
+        champion = promote_by_hand(connection, key, version)
     state.forecasts.forget_champion(region)
     return {"champion": champion.version, "revision": champion.revision}

@@ -24,7 +24,7 @@ from app.services.schedule import (
     tick,
 )
 from app.storage import registry
-from app.storage.promotions import roll_back
+from app.storage.promotions import promote_by_hand, roll_back
 from app.storage.regions import get_region
 from app.storage.runs import Run, get_run
 from app.storage.schedules import database_clock, failures_by_region
@@ -105,7 +105,7 @@ def models(
         if action == "rollback":
             roll_back(connection, key, "rolled back by hand")
         elif version is not None:
-            registry.promote(connection, key, version, "promoted by hand")
+            promote_by_hand(connection, key, version)
         champion = registry.champion(connection, key)
         versions = registry.list_versions(connection, key)
     rows = [_model_row(v, champion.version if champion else None) for v in versions]

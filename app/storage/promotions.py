@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from app.domain.errors import Conflict
 from app.storage import registry
+from app.storage.erasures import marked_versions
 from app.storage.tables import model_versions, promotions
 
 
@@ -52,13 +53,41 @@ def line_of(changes: list[Promotion]) -> list[Promotion]:
 
 
 def line(connection: Connection, region_key: int) -> list[Promotion]:
-    """The promotions that hold and whose versions are still kept; the champion's is the last."""
+    """The promotions that hold and whose versions may serve again; the champion's is the last.
+
+    Those are kept still, and had learnt nothing that is erased since, unless the champion had too: no
+    way back, by hand or by itself, leads to what an erasure has replaced.
+    """
     kept = set(
         connection.scalars(
             select(model_versions.c.version).where(model_versions.c.region_key == region_key)
         )
     )
+    current = registry.champion(connection, region_key)
+    marked = marked_versions(connection, region_key)
+    if current is None or current.version not in marked:
+        kept -= marked.keys()
     return [p for p in line_of(history(connection, region_key)) if p.version in kept]
+
+
+def promote_by_hand(connection: Connection, region_key: int, version: str) -> registry.Champion:
+    """Make a version the champion because a person says so.
+
+    Raises:
+        NotFound, ArtifactCorrupt: see `registry.promote`.
+        Conflict: it had learnt from incidents that are erased since, which the champion had not; or
+            the champion changed meanwhile.
+    """
+    chosen = registry.get_version(connection, region_key, version).version
+    current = registry.champion(connection, region_key)
+    marked = marked_versions(connection, region_key)
+    if current is not None and chosen in marked and current.version not in marked:
+        raise Conflict(
+            f"{chosen} had learnt from incidents that are erased; train again instead",
+            code="learnt_from_erased",
+        )
+    revision = current.revision if current else 0
+    return registry.promote(connection, region_key, chosen, "promoted by hand", revision)
 
 
 def roll_back(
@@ -68,7 +97,7 @@ def roll_back(
 
     Raises:
         NotReady: the region has no champion.
-        Conflict: it has no predecessor, or changed meanwhile.
+        Conflict: it has no predecessor (see `line`), or changed meanwhile.
     """
     registry.get_version(connection, region_key)
     held = line(connection, region_key)

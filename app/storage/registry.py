@@ -190,8 +190,9 @@ def promote(
         Conflict: another promotion came first.
     """
     record = get_version(connection, region_key, version)
-    check_version(connection, record)
     version = record.version
+    _hold(connection, region_key, version)
+    check_version(connection, record)
     current = champion(connection, region_key)
     revision = current.revision if current else 0
     if expected_revision is not None and expected_revision != revision:
@@ -205,6 +206,19 @@ def promote(
     if promoted is None:
         raise Conflict("the champion vanished during its promotion")
     return promoted
+
+
+def _hold(connection: Connection, region_key: int, version: str) -> None:
+    """Until this transaction ends, retention leaves the version alone.
+
+    Raises:
+        NotFound: it went while this waited.
+    """
+    held = select(model_versions.c.version).where(
+        model_versions.c.region_key == region_key, model_versions.c.version == version
+    )
+    if connection.scalar(held.with_for_update(read=True, key_share=True)) is None:
+        raise NotFound(f"version {version!r} is not kept any more", field="model")
 
 
 def _note_promotion(

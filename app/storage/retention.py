@@ -49,9 +49,12 @@ def drop_versions(
     # The champion's predecessor, however long ago: without it there is no way back.
     before = [promotion.version for promotion in line(connection, region_key)[-2:]]
     kept = (newest, current, before, been, ended)
-    statement = delete(model_versions).where(
-        mine, *(model_versions.c.version.not_in(versions) for versions in kept)
-    )
+    spare = (mine, *(model_versions.c.version.not_in(versions) for versions in kept))
+    # A version that is being promoted is held and stays; one that was, a moment ago, is seen to be
+    # champion by the second statement, and none can be while this transaction holds it.
+    candidates = select(model_versions.c.version).where(*spare).with_for_update(skip_locked=True)
+    held = connection.scalars(candidates).all()
+    statement = delete(model_versions).where(*spare, model_versions.c.version.in_(held))
     return sorted(connection.scalars(statement.returning(model_versions.c.version)))
 
 
