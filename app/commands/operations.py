@@ -27,10 +27,11 @@ from app.storage import registry
 from app.storage.promotions import promote_by_hand, roll_back
 from app.storage.regions import get_region
 from app.storage.runs import Run, get_run
-from app.storage.schedules import database_clock, failures_by_region
+from app.storage.schedules import database_clock, failures_by_region, unfinished_tick_runs
 from app.worker.main import run_worker
 
 POLL_S = 1.0
+WORK_AGAIN_S = 5.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -180,7 +181,8 @@ def _age(seconds: float | None) -> str:
 def train_due(settings: Settings) -> tuple[list[Run], dict[str, str]]:
     """Queue what schedules ask for now and work until it is done, alone or beside other workers.
 
-    Returns the runs, and why which regions' schedules could not be looked at.
+    What an earlier call left, when it was killed, is worked on too; a run that another worker has is
+    not waited for. Returns the runs, and why which regions' schedules could not be looked at.
     """
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -188,16 +190,31 @@ def train_due(settings: Settings) -> tuple[list[Run], dict[str, str]]:
         started = tick(engine, now)
         with engine.connect() as connection:
             failing = failures_by_region(connection)
-        if started:
-            run_worker(settings, wait=False)
-        return [_wait_for(engine, run_id) for run_id in started], failing
+            open_runs = unfinished_tick_runs(connection)
+        if open_runs:
+            _work_off(settings, engine, started)
+        runs = [_run(engine, run_id) for run_id in dict.fromkeys([*started, *open_runs])]
+        return [run for run in runs if run.finished], failing
 
 
-def _wait_for(engine: Engine, run_id: UUID) -> Run:
-    """The run once it is finished: another worker may have it."""
+def _work_off(settings: Settings, engine: Engine, started: list[UUID]) -> None:
+    """Work as a worker does until these runs are finished.
+
+    A worker that finds no job to start ends, though one of them may wait for its next try, or for the
+    heartbeat of a worker that died to grow old.
+    """
     while True:
-        with engine.connect() as connection:
-            run = get_run(connection, "train", run_id)
-        if run.finished:
-            return run
-        time.sleep(POLL_S)
+        if run_worker(settings, wait=False):
+            raise KeyboardInterrupt
+        looked_at = time.monotonic()
+        while True:
+            if all(_run(engine, run_id).finished for run_id in started):
+                return
+            if time.monotonic() - looked_at > WORK_AGAIN_S:
+                break
+            time.sleep(POLL_S)
+
+
+def _run(engine: Engine, run_id: UUID) -> Run:
+    with engine.connect() as connection:
+        return get_run(connection, "train", run_id)

@@ -11,6 +11,7 @@ from app.storage.queue import (
     BACKTEST_PRIORITY,
     BACKTEST_TASK,
     SCHEDULED_PRIORITY,
+    SYNC_PRIORITY,
     SYNC_TASK,
     TRAIN_PRIORITY,
     TRAIN_TASK,
@@ -19,8 +20,12 @@ from app.storage.queue import (
 from app.storage.runs import set_job
 
 KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
-PRIORITY_OF_TASK = {TRAIN_TASK: TRAIN_PRIORITY, BACKTEST_TASK: BACKTEST_PRIORITY}
-"""Of runs that a person asked for."""
+PRIORITY_OF_TASK = {
+    TRAIN_TASK: TRAIN_PRIORITY,
+    BACKTEST_TASK: BACKTEST_PRIORITY,
+    SYNC_TASK: SYNC_PRIORITY,
+}
+"""Of trainings and backtests that a person asked for, and of syncs."""
 MAX_ATTEMPTS = 10
 """Tries of a run in all, most of them cut off by what befell its worker or the database.
 
@@ -42,6 +47,7 @@ _LOST = """
 _LOST_OF = {
     TRAIN_TASK: text(_LOST.format(table="training_runs")),
     BACKTEST_TASK: text(_LOST.format(table="backtests")),
+    SYNC_TASK: text(_LOST.format(table="sync_runs")),
 }
 
 

@@ -27,7 +27,8 @@ from app.storage.schedules import Schedule
 from app.storage.version_history import arrived_since, newest_version
 
 CLOCK_JUMP = timedelta(hours=1)
-"""A tick so far ahead of the clock was taken by a clock that was wrong, and bars no others."""
+"""What is so far ahead of the clock, a tick or a schedule's beginning, was written by a clock that was
+wrong, and bars no ticks."""
 TRIGGER_PAUSE = timedelta(hours=1)
 """Between trainings that data asked for."""
 PAUSE_AFTER_FAILURE = timedelta(days=1)
@@ -217,7 +218,7 @@ def _due_by_clock(
     if schedule.cron is None:
         return None
     latest = latest_tick(schedule.cron, region.timezone, now)
-    if latest is None or latest <= schedule.counted_from:
+    if latest is None or latest <= schedule.counted_from <= now + CLOCK_JUMP:
         return None
     newest = store.newest_tick(connection, region.key, now + CLOCK_JUMP, "cron")
     if newest is not None and newest >= latest:
@@ -228,10 +229,12 @@ def _due_by_clock(
 def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> str | None:
     """Why new data or an alarm asks for a training, if one does."""
     key = schedule.region_key
-    last = next(iter(store.latest_ticks(connection, key, limit=1)), None)
+    if store.has_unfinished_run(connection, key):
+        return None
+    last = next(iter(store.latest_ticks(connection, key, 1, before=now + CLOCK_JUMP)), None)
     if last is not None:
         pause = PAUSE_AFTER_FAILURE if last.status == "failed" else TRIGGER_PAUSE
-        if now - last.tick_at < pause or store.has_unfinished_run(connection, key):
+        if now - last.tick_at < pause:
             return None
     if _enough_new(connection, schedule):
         return "new_incidents" if schedule.new_incidents else "new_share"

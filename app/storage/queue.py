@@ -19,6 +19,7 @@ MAINTENANCE_TASK = "hotslot.maintenance"
 TASK_QUEUE = "hotslot"
 MAINTENANCE_QUEUE = "hotslot-maintenance"
 """Of its own, so that upkeep never waits for a training to end."""
+SYNC_PRIORITY = 1
 TRAIN_PRIORITY = 0
 BACKTEST_PRIORITY = -1
 SCHEDULED_PRIORITY = -10

@@ -105,8 +105,10 @@ def lock_schedule(connection: Connection, region_key: int) -> Schedule | None:
     return None if row is None else _as_schedule(row)
 
 
-def latest_ticks(connection: Connection, region_key: int, limit: int = 10) -> list[Tick]:
-    """The newest ticks of a region, by their own time."""
+def latest_ticks(
+    connection: Connection, region_key: int, limit: int = 10, before: datetime | None = None
+) -> list[Tick]:
+    """The newest ticks of a region (not later than `before`), by their own time."""
     query = (
         select(
             schedule_ticks.c.tick_at,
@@ -119,6 +121,8 @@ def latest_ticks(connection: Connection, region_key: int, limit: int = 10) -> li
         .order_by(schedule_ticks.c.tick_at.desc())
         .limit(limit)
     )
+    if before is not None:
+        query = query.where(schedule_ticks.c.tick_at <= before)
     return [Tick(*row) for row in connection.execute(query)]
 
 
@@ -158,6 +162,17 @@ def waiting_run(connection: Connection, region_key: int) -> UUID | None:
     )
     found: UUID | None = connection.scalar(query)
     return found
+
+
+def unfinished_tick_runs(connection: Connection) -> list[UUID]:
+    """Runs of any region that a tick queued and that have not come to an end."""
+    query = (
+        select(training_runs.c.id)
+        .join(schedule_ticks, schedule_ticks.c.run_id == training_runs.c.id)
+        .where(training_runs.c.status.in_(("queued", "running")))
+        .distinct()
+    )
+    return list(connection.scalars(query))
 
 
 def has_unfinished_run(connection: Connection, region_key: int) -> bool:

@@ -52,14 +52,18 @@ async def requeue_stalled(app: App, engine: Engine, stalled_s: float, in_hand: I
     return count + await asyncio.to_thread(requeue_lost_runs, engine, stalled_s)
 
 
+async def _look_round(app: App, engine: Engine, settings: Settings, in_hand: InHand) -> None:
+    beat_file(settings).touch()
+    try:
+        await requeue_stalled(app, engine, settings.job_stalled_s, in_hand)
+    except Exception:
+        # The sweep must outlive a database that is away for a while; the next one tells.
+        _log.exception("looking for stalled jobs failed")
+
+
 async def _sweep(app: App, engine: Engine, settings: Settings, in_hand: InHand) -> None:
     while True:
-        beat_file(settings).touch()
-        try:
-            await requeue_stalled(app, engine, settings.job_stalled_s, in_hand)
-        except Exception:
-            # The sweep must outlive a database that is away for a while; the next one tells.
-            _log.exception("looking for stalled jobs failed")
+        await _look_round(app, engine, settings, in_hand)
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
@@ -83,10 +87,11 @@ async def _keep_up(app: App, settings: Settings) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
-async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) -> None:
-    """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until the queue is empty.
+async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) -> bool:
+    """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until no job can start.
 
     procrastinate's worker ends when it loses the database for half a minute; it is started again.
+    Returns whether it was told to stop.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,14 +105,15 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
         try:
             await work
         except asyncio.CancelledError:
-            return
+            return True
         except Exception:
             if not wait:
                 raise
             _log.exception("the worker lost the database; it starts again")
         if not wait:
-            return
+            break
         await asyncio.wait({stopped}, timeout=RESTART_AFTER_S)
+    return stop.is_set()
 
 
 async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -127,6 +133,9 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
     in_hand = InHand()
     app = build_app(conninfo(engine), settings, engine, in_hand)
     async with app.open_async():
+        if not wait:
+            # Before the only look at the queue: what was dropped bars the others of its region.
+            await _look_round(app, engine, settings, in_hand)
         beside = [
             asyncio.create_task(_sweep(app, engine, settings, in_hand)),
             asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
@@ -152,10 +161,10 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
             await _ended(beside)
 
 
-def run_worker(settings: Settings, *, wait: bool = True) -> None:
-    """Blocking entry point of `hotslot worker`."""
+def run_worker(settings: Settings, *, wait: bool = True) -> bool:
+    """Blocking entry point of `hotslot worker`; returns whether it was told to stop."""
     engine = open_engine(settings)
     try:
-        asyncio.run(serve_queue(settings, engine, wait=wait))
+        return asyncio.run(serve_queue(settings, engine, wait=wait))
     finally:
         engine.dispose()

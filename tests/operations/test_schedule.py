@@ -23,6 +23,7 @@ from app.services.train import TrainingRequest, request_training
 from app.storage.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
 from app.storage.schedules import failures_by_region
 from benchmarks.drills import operations as drill
+from tests.conftest import add_town
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 
@@ -154,6 +155,25 @@ def test_a_lost_run_keeps_its_place_in_the_queue(clean, settings):
     with clean.connect() as connection:
         found = connection.scalars(text("SELECT priority FROM procrastinate_jobs ORDER BY lock"))
         assert found.all() == [SCHEDULED_PRIORITY, TRAIN_PRIORITY]
+
+
+def test_a_clock_that_was_far_ahead_silences_no_trigger_and_no_schedule(clean, settings, town_csv):
+    add_town(clean, settings, town_csv)
+    ahead, back = NOW + timedelta(days=400), NOW + timedelta(hours=2)
+    set_schedule(clean, "town", ScheduleRequest("uniform", new_incidents=1), NOW)
+    assert len(tick(clean, ahead)) == 1
+    finish_all(clean)
+    assert len(tick(clean, back)) == 1, "new data"
+    finish_all(clean)
+    set_schedule(clean, "town", ScheduleRequest("uniform", cron="0 * * * *"), ahead)
+    assert len(tick(clean, back + timedelta(minutes=1))) == 1, "the hour's tick"
+
+
+def test_new_data_ask_for_nothing_while_a_first_training_is_under_way(clean, settings, town_csv):
+    add_town(clean, settings, town_csv)
+    set_schedule(clean, "town", ScheduleRequest("uniform", new_incidents=1), NOW)
+    request_training(clean, settings, "town", TrainingRequest("uniform"))
+    assert tick(clean, NOW + timedelta(hours=2)) == []
 
 
 def test_a_region_that_cannot_be_looked_at_keeps_no_other_from_its_tick(clean, caplog):

@@ -16,8 +16,10 @@ from app.cli import app as command_line
 from app.domain.errors import Conflict, HotslotError, InvalidInput
 from app.main import create_app
 from app.services.jobs import run_claimed, work_on
+from app.services.recovery import requeue_lost_runs
 from app.services.sync.schedule import claim_here, queue_due, request_sync
 from app.services.sync.sources import remove_source
+from app.storage.queue import SYNC_PRIORITY
 from app.storage.runs import Superseded, get_run
 from app.storage.sync_store import end_active_run, held_source
 from app.worker.main import serve_queue
@@ -135,6 +137,23 @@ def test_a_source_is_due_once_and_caught_up_once(portals, socrata):
     assert city.sync().status == "succeeded"
     assert queue_due(city.engine) == 0
     assert 3500 < waits.total_seconds() <= 3600
+
+
+def test_a_run_whose_job_is_lost_is_queued_again(portals, socrata):
+    """Else the source would count as being read for ever, and never be read again."""
+    portals.rows = [socrata_row(0)]
+    city = socrata()
+    (run,) = request_sync(city.engine, city.id)
+    with city.engine.begin() as connection:
+        connection.execute(text("DELETE FROM procrastinate_jobs"))
+        connection.execute(text("UPDATE sync_runs SET created_at = now() - interval '1 h'"))
+    assert requeue_lost_runs(city.engine, 60.0) == 1
+    with city.engine.connect() as connection:
+        args, priority = connection.execute(
+            text("SELECT args, priority FROM procrastinate_jobs")
+        ).one()
+    assert (args, priority) == ({"run_id": str(run.id)}, SYNC_PRIORITY)
+    work_on(city.engine, city.settings, "sync", run.id)
 
 
 def test_a_source_is_due_by_a_cron_expression_in_local_time(portals, socrata):
