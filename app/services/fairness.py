@@ -46,7 +46,7 @@ def fairness_report(
     Raises:
         NotFound: no such region, version.
         NotReady: nothing is trained yet.
-        InvalidInput: an unknown neighbourhood, or a rate outside (0, 1].
+        InvalidInput: an unknown neighbourhood, or a rate out of range.
     """
     region, version, grid, tables, columns = _evidence(engine, region_id, selector)
     model = StoredModel(tables.astype(np.float64), grid.area_km2)

@@ -21,6 +21,9 @@ MAX_VERTICES = 200_000
 MAX_BUFFER_M = 5_000.0
 MAX_TANGLED_VERTICES = 300
 MAX_THIN_VERTICES = 10_000
+MAX_MEETINGS = 60_000
+"""Of lines' sides by their boxes, next to those of neighbours; a crossing costs some 30 microseconds."""
+SIDES_AT_ONCE = 500
 
 
 def areas_geojson(
@@ -68,7 +71,12 @@ def areas_geojson(
         one = {"type": "Feature", "properties": properties, "geometry": feature.get("geometry")}
         if isinstance(feature.get("id"), str | int):
             one["id"] = feature["id"]
-        parts.append(orjson.dumps(one))
+        try:
+            parts.append(orjson.dumps(one))
+        except orjson.JSONEncodeError as error:  # an integer of more than 64 bits
+            raise InvalidInput(
+                "properties or id cannot be told as JSON", field=f"areas.features.{place}"
+            ) from error
     return collection({**forecast.heading(), "n_areas": len(parts)}, b",".join(parts))
 
 
@@ -97,13 +105,16 @@ def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float
         raise InvalidInput("areas must be in degrees (WGS 84)", field="areas")
     _refuse_tangles(shapes)
     shapes_m = projected(shapes, crs)
+    if not np.isfinite(shapely.get_coordinates(shapes_m)).all():
+        # A quarter of the globe away there are no metres; GEOS dies of widening such a line.
+        raise InvalidInput("areas lie too far from the region", field="areas")
     thin = shapely.get_dimensions(shapes_m) < 2
     shapes_m[thin] = [_widened(shape, buffer_m) for shape in shapes_m[thin]]
     return np.asarray(mended(shapes_m))
 
 
 def _refuse_tangles(shapes: NDArray[Any]) -> None:
-    """Mending n sides that all cross each other costs n^2 pieces; widening a line n sides does too."""
+    """Mending n sides that all cross each other costs n^2 pieces, widening a line of n such sides too."""
     n_vertices = shapely.get_num_coordinates(shapes)
     tangled = ~shapely.is_valid(shapes)
     if n_vertices[tangled].sum() > MAX_TANGLED_VERTICES:
@@ -114,6 +125,25 @@ def _refuse_tangles(shapes: NDArray[Any]) -> None:
         raise LimitExceeded(
             f"{n_thin} points of lines, the limit is {MAX_THIN_VERTICES}", field="areas"
         )
+    left = MAX_MEETINGS
+    for place in np.flatnonzero(shapely.get_dimensions(shapes) == 1).tolist():
+        left -= _meetings(shapes[place], left)
+        if left < 0:
+            raise LimitExceeded("lines cross themselves", field=f"areas.features.{place}.geometry")
+
+
+def _meetings(shape: Any, limit: int) -> int:
+    """How many sides of a shape's lines meet others than their neighbours, by their boxes.
+
+    Counted up to a limit: ten thousand sides may have a hundred million.
+    """
+    sides = np.concatenate([_sides(part) for part in shapely.get_parts(shape)])
+    tree, found = shapely.STRtree(sides), -3 * len(sides)
+    for start in range(0, len(sides), SIDES_AT_ONCE):
+        found += tree.query(sides[start : start + SIDES_AT_ONCE]).shape[1]
+        if found > limit:
+            break
+    return max(found, 0)
 
 
 def _widened(shape: Any, buffer_m: float) -> Any:
@@ -123,13 +153,17 @@ def _widened(shape: Any, buffer_m: float) -> Any:
     """
     pieces: list[Any] = []
     for part in shapely.get_parts(shape):
-        xy = shapely.get_coordinates(part)
-        sides: Any = np.array([part])
-        if len(xy) > 1:
-            sides = shapely.linestrings(np.stack([xy[:-1], xy[1:]], axis=1))
-        wide: Any = shapely.buffer(sides, buffer_m, quad_segs=8)
+        wide: Any = shapely.buffer(_sides(part), buffer_m, quad_segs=8)
         pieces.extend(wide)
     return shapely.union_all(pieces)
+
+
+def _sides(part: Any) -> NDArray[Any]:
+    """A line's sides, one by one; a point as it is."""
+    xy = shapely.get_coordinates(part)
+    if len(xy) < 2:
+        return np.array([part])
+    return np.asarray(shapely.linestrings(np.stack([xy[:-1], xy[1:]], axis=1)))
 
 
 def _geometry(feature: Mapping[str, Any], place: int) -> Any:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import h3
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput
@@ -16,7 +15,7 @@ from app.domain.hexagons import check_resolution, h3_cells_over, h3_polygons_deg
 from app.domain.regrid import overlap_of
 from app.domain.study_area import M2_PER_KM2
 from app.services.cache import BoundedCache
-from app.services.forecast_cells import CellSet, HexCells, SquareCells
+from app.services.forecast_cells import CellSet, HexCells, SquareCells, rows_in_bbox
 from app.services.forecast_types import LoadedVersion, Selector
 from models.base import FloatArray
 
@@ -78,8 +77,10 @@ class CellMaker:
         """
         area_km2 = version.area.area_km2
         if selector.bbox is not None:
-            polygon = projected(np.array([shapely.box(*selector.bbox)]), version.grid.crs)[0]
-            area_km2 = shapely.intersection(version.area.polygon_m, polygon).area / M2_PER_KM2
+            # By the version's own cells: a box that goes far around the globe is no shape in metres.
+            area_km2 = float(
+                version.grid.area_km2[rows_in_bbox(version.cells, selector.bbox)].sum()
+            )
         if selector.grid == "h3":
             resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
             check_resolution(resolution, version.area.area_km2)

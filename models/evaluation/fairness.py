@@ -13,6 +13,8 @@ from models.base import DAY_S, FloatArray, IntArray
 
 N_RESAMPLES = 1_000
 WEEK_S = 7 * DAY_S
+LEAST_RATE = 1e-6
+"""Of incidents that are reported; what is divided by less overflows."""
 _BOUNDS = (0.025, 0.975)
 
 
@@ -109,10 +111,10 @@ def as_if_reported(probability: FloatArray, part: IntArray, rate: FloatArray) ->
     """(W, N) probabilities if every incident were reported, where parts (P,) report `rate` of them.
 
     Raises:
-        ValueError: a rate is not within (0, 1].
+        ValueError: a rate is not within [`LEAST_RATE`, 1].
     """
-    if not np.all((rate > 0) & (rate <= 1)):
-        raise ValueError("reporting rates lie within (0, 1]")
+    if not np.all((rate >= LEAST_RATE) & (rate <= 1)):
+        raise ValueError(f"reporting rates lie within [{LEAST_RATE:g}, 1]")
     weighed = probability / rate[part]
     result: FloatArray = weighed / weighed.sum(axis=1, keepdims=True)
     return result

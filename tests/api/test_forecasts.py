@@ -159,6 +159,22 @@ def test_bbox_shows_only_cells_that_touch_it(served):
     assert body["bbox_share"] == pytest.approx(sum(body["cells"]["probability"]), rel=1e-6)
 
 
+def test_series_of_boxes_that_go_around_the_globe(served):
+    """As rings in metres they cross themselves, where geometry fails."""
+    every = len(get(served, "density", window=4)["cells"]["id"])
+    for bbox in ("-180,-90,180,90", "-33,0,147,49", "-180,0,-2.6,50", "-33,0,137.86,50"):
+        shown = len(get(served, "series", window=4, cells=True, bbox=bbox)["cells"]["id"])
+        assert shown in (0, every)
+
+
+@pytest.mark.parametrize("told", [{"id": 2**70}, {"properties": {"n": [2**70]}}])
+def test_areas_with_integers_that_no_reply_can_tell_are_refused(served, told):
+    point = {"type": "Point", "coordinates": [-74.06, 4.66]}
+    body = {"window": 4, "areas": {"type": "Feature", "geometry": point, **told}}
+    reply = served.client.post(f"{BASE}/areas", json=body)
+    assert (reply.status_code, reply.json()["field"]) == (422, "areas.features.0"), reply.text
+
+
 def test_as_of_takes_the_version_that_knew_nothing_later(served):
     body = get(served, "density", at="2019-12-15T20:00", as_of="2019-12-15")
     assert body["model_version"] == "truth-20191201-1da2385870"

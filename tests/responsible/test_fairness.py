@@ -100,7 +100,7 @@ def test_under_reporting_moves_the_flagged_area_where_less_is_reported(client):
     west = found["flagged_share"]["west"]
     assert west["then"] > west["now"]
     assert 0 < found["overlap"] < 1
-    for wrong in ("west=0", "west=1.1", "west=nan", "nowhere=0.5", "west", "west=x"):
+    for wrong in ("west=0", "west=1e-320", "west=1.1", "west=nan", "nowhere=0.5", "west", "west=x"):
         assert client.get(path, params={"reporting": wrong}).status_code == 422, wrong
 
 
