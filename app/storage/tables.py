@@ -43,6 +43,9 @@ metadata = MetaData(
 )
 
 
+OPEN_RUN = "status IN ('queued', 'running')"
+
+
 def _created() -> Column[object]:
     return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
 
@@ -189,6 +192,11 @@ training_runs = Table(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
     ),
     Index("ix_training_runs_region_created", "region_key", "created_at"),
+    # For the counts and the latest duration that each scrape of the metrics asks for.
+    Index("ix_training_runs_region_status", "region_key", "status"),
+    Index("ix_training_runs_region_finished", "region_key", "finished_at"),
+    # Each worker looks every few seconds for runs that nobody works on; finished ones pile up.
+    Index("ix_training_runs_open", "region_key", postgresql_where=text(OPEN_RUN)),
 )
 
 model_versions = Table(
@@ -287,4 +295,6 @@ backtests = Table(
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
     ),
+    Index("ix_backtests_region_created", "region_key", "created_at"),
+    Index("ix_backtests_open", "region_key", postgresql_where=text(OPEN_RUN)),
 )
