@@ -23,7 +23,7 @@ from app.services.device import choose_device
 from app.services.outages import through_outage
 from app.services.training_data import TrainingData, load_training_data
 from app.storage import audit
-from app.storage.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job
+from app.storage.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job, turn_of
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
 from models.base import DAY_S, HORIZON_DAYS, Incidents
@@ -106,9 +106,8 @@ def request_backtest(engine: Engine, region_id: str, request: BacktestRequest) -
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         run = create_run(connection, "backtest", region.key, request.to_json())
-        job_id = defer_job(
-            connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=BACKTEST_PRIORITY
-        )
+        turn = turn_of(connection, BACKTEST_TASK, region.key, BACKTEST_PRIORITY)
+        job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=turn)
         set_job(connection, "backtest", run.id, job_id)
         audit.record(
             connection, "backtest.requested", chain=region.id, run=str(run.id), **run.request

@@ -16,6 +16,7 @@ from app.storage.queue import (
     TRAIN_PRIORITY,
     TRAIN_TASK,
     defer_job,
+    turn_of,
 )
 from app.storage.runs import set_job
 
@@ -93,6 +94,8 @@ def _requeue(connection: Connection, task: str, stalled_s: float) -> int:
     for run in lost:
         lock = f"train:{run.region_key}" if task == TRAIN_TASK else None
         priority = SCHEDULED_PRIORITY if run.scheduled else PRIORITY_OF_TASK[task]
+        if task != SYNC_TASK:
+            priority = turn_of(connection, task, run.region_key, priority)
         args = {"run_id": str(run.id)}
         job_id = defer_job(connection, task, args, lock=lock, priority=priority)
         set_job(connection, KIND_OF_TASK[task], run.id, job_id)

@@ -22,7 +22,7 @@ from app.services.training_data import TrainingData, load_training_data
 from app.services.training_facts import data_facts
 from app.services.validate import validate_model
 from app.storage import audit
-from app.storage.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job
+from app.storage.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job, turn_of
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, get_run, request_cancel, set_job
 from models.base import FitContext
@@ -89,14 +89,18 @@ def queue_training(
     request: TrainingRequest,
     priority: int = TRAIN_PRIORITY,
 ) -> Run:
-    """A run's row and its job in the caller's transaction; one of a region runs at a time."""
+    """A run's row and its job in the caller's transaction; one of a region runs at a time.
+
+    Args:
+        priority: of the region's first such job that waits; further ones come in later turns.
+    """
     run = create_run(connection, "train", region_key, request.to_json())
     job_id = defer_job(
         connection,
         TRAIN_TASK,
         {"run_id": str(run.id)},
         lock=f"train:{region_key}",
-        priority=priority,
+        priority=turn_of(connection, TRAIN_TASK, region_key, priority),
     )
     set_job(connection, "train", run.id, job_id)
     audit.record_for(connection, "training.requested", region_key, run=str(run.id), **run.request)

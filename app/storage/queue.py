@@ -19,10 +19,12 @@ MAINTENANCE_TASK = "hotslot.maintenance"
 TASK_QUEUE = "hotslot"
 MAINTENANCE_QUEUE = "hotslot-maintenance"
 """Of its own, so that upkeep never waits for a training to end."""
+TURNS = 1_000_000
+"""Priorities of one kind: below its first, by turns of the regions (`turn_of`)."""
 SYNC_PRIORITY = 1
 TRAIN_PRIORITY = 0
-BACKTEST_PRIORITY = -1
-SCHEDULED_PRIORITY = -10
+BACKTEST_PRIORITY = -TURNS
+SCHEDULED_PRIORITY = -2 * TURNS
 """People who wait go before the clock."""
 
 _DEFER = text(
@@ -32,6 +34,20 @@ _DEFER = text(
     ]::procrastinate_job_to_defer_v1[]))
     """
 )
+
+_TURN = """
+    SELECT max(job.priority) FILTER (
+               WHERE job.status = 'todo' AND coalesce(job.scheduled_at, now()) <= now()) AS now_on,
+           min(job.priority) FILTER (WHERE run.region_key = :region) AS own
+    FROM procrastinate_jobs AS job
+    JOIN {table} AS run ON run.id = (job.args->>'run_id')::uuid
+    WHERE job.status IN ('todo', 'doing') AND job.task_name = :task
+      AND job.priority > :first - :turns AND job.priority <= :first
+"""
+_TURN_OF = {
+    TRAIN_TASK: text(_TURN.format(table="training_runs")),
+    BACKTEST_TASK: text(_TURN.format(table="backtests")),
+}
 
 _LOST_UPKEEP = text(
     """
@@ -63,6 +79,23 @@ def defer_job(
         },
     ).one()
     return int(row[0])
+
+
+def turn_of(connection: Connection, task: str, region_key: int, first: int) -> int:
+    """The priority of a region's next job of a kind, so that regions take turns.
+
+    It comes after the region's own that wait or run, and not before those of others whose turn it is
+    now: who asks for much waits for itself, and a stream of new requests keeps nobody waiting for ever.
+
+    Args:
+        first: the kind's highest priority.
+    """
+    values = {"task": task, "region": region_key, "first": first, "turns": TURNS}
+    now_on, own = connection.execute(_TURN_OF[task], values).one()
+    turn = first if now_on is None else now_on
+    if own is not None:
+        turn = min(turn, own - 1)
+    return max(int(turn), first - TURNS + 1)
 
 
 def forget_lost_upkeep(connection: Connection) -> int:

@@ -1,0 +1,83 @@
+"""Regions take turns: what one asks for in plenty keeps no other waiting."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from app.services.backtest import BacktestRequest, request_backtest
+from app.services.regions import add_region
+from app.services.train import TrainingRequest, request_training
+
+REGIONS = ("a", "b", "c")
+# As the queue fetches them: by priority, then in the order of their arrival.
+_ORDER = text(
+    """
+    SELECT region.id FROM procrastinate_jobs AS job
+    JOIN (SELECT id, region_key FROM training_runs UNION SELECT id, region_key FROM backtests) AS run
+      ON run.id = (job.args->>'run_id')::uuid
+    JOIN regions AS region ON region.key = run.region_key
+    WHERE job.status = 'todo' ORDER BY job.priority DESC, job.id
+    """
+)
+_TAKE = text(
+    """
+    UPDATE procrastinate_jobs SET status = 'doing'
+    WHERE id = (SELECT id FROM procrastinate_jobs WHERE status = 'todo'
+                ORDER BY priority DESC, id LIMIT 1)
+    """
+)
+_END = text("UPDATE procrastinate_jobs SET status = 'succeeded' WHERE status = 'doing'")
+
+
+@pytest.fixture
+def queue(engine, settings):
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE regions, procrastinate_jobs CASCADE"))
+    for region in REGIONS:
+        add_region(engine, region, timezone="UTC")
+
+    def train(region):
+        request_training(engine, settings, region, TrainingRequest("uniform"))
+
+    def order():
+        with engine.connect() as connection:
+            return "".join(connection.scalars(_ORDER))
+
+    def work_one():
+        with engine.begin() as connection:
+            connection.execute(_END)
+            connection.execute(_TAKE)
+
+    return train, order, work_one
+
+
+def test_a_backlog_of_one_region_lets_the_others_pass(queue):
+    train, order, _ = queue
+    for region in "aaaabcb":
+        train(region)
+    assert order() == "abcabaa"
+
+
+def test_new_requests_pass_a_backlog_and_do_not_starve_it(queue):
+    train, order, work_one = queue
+    for _ in range(4):
+        train("a")
+    for _ in range(2):
+        work_one()
+    assert order() == "aa"
+    train("b")
+    assert order() == "aba", "b came when the third turn was on"
+    for _ in range(6):
+        work_one()
+        train("b")
+    assert "a" not in order(), "b, that asks again and again, did not keep a waiting"
+
+
+def test_backtests_take_turns_after_all_trainings_of_people(queue, engine):
+    train, order, _ = queue
+    for region in "aab":
+        request_backtest(engine, region, BacktestRequest(("uniform",)))
+    train("c")
+    train("c")
+    assert order() == "ccaba"
