@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,8 @@ from app.domain.grid import Grid
 from models.base import HORIZON_DAYS, Incidents
 from models.evaluation.metrics import ScoredIncidents
 
+KEPT_S = 30 * 86_400
+"""What an interrupted backtest left is of no use to anybody after so long, and its disk is not endless."""
 _ARRAYS = ("log_density", "mid_rank", "place", "promised")
 _log = logging.getLogger("hotslot.backtest")
 
@@ -83,6 +87,7 @@ class TaskStore:
         self.folder = folder
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            _drop_old(folder)
             digest = hashlib.sha256(
                 f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()
             )
@@ -132,6 +137,15 @@ class TaskStore:
             path = self._path(task)
             if path is not None:
                 path.unlink(missing_ok=True)
+
+
+def _drop_old(folder: Path) -> None:
+    """Delete tasks that nobody came back for: a backtest that was cancelled keeps its files."""
+    before = time.time() - KEPT_S
+    for path in folder.glob("*.npz"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
 
 
 def _read(path: Path, task: Task) -> TaskResult:

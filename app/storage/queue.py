@@ -103,6 +103,13 @@ def forget_lost_upkeep(connection: Connection) -> int:
     return connection.execute(_LOST_UPKEEP, {"queue": MAINTENANCE_QUEUE}).rowcount
 
 
+def drop_waiting_job(connection: Connection, job_id: int | None) -> None:
+    """Take a job off the queue, unless a worker has it: one whose run is over costs a process's start."""
+    connection.execute(
+        text("DELETE FROM procrastinate_jobs WHERE id = :id AND status = 'todo'"), {"id": job_id}
+    )
+
+
 def queue_depth(connection: Connection) -> dict[str, int]:
     """Jobs by status (todo, doing, failed, ...)."""
     rows = connection.execute(

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
 from app.domain.errors import Conflict, NotFound
+from app.storage.queue import drop_waiting_job
 from app.storage.sync_tables import sync_runs
 from app.storage.tables import backtests, training_runs
 
@@ -190,8 +191,11 @@ def request_cancel(connection: Connection, kind: str, run: Run) -> Run:
         update(table)
         .where(table.c.id == run.id, table.c.status == "queued")
         .values(status="cancelled", message="cancelled before it started", finished_at=func.now())
-    ).rowcount
-    if not ended:
+        .returning(table.c.job_id)
+    ).one_or_none()
+    if ended is not None:
+        drop_waiting_job(connection, ended.job_id)
+    else:
         asked = connection.execute(
             update(table)
             .where(table.c.id == run.id, table.c.status == "running")

@@ -32,7 +32,7 @@ from app.services.backtest_run import (
     run_protocol,
     tasks_of,
 )
-from app.services.backtest_store import TaskStore
+from app.services.backtest_store import KEPT_S, TaskStore
 from models.base import DAY_S, FitCancelled, FitContext, Incidents
 from models.catalog import MODEL_NAMES, create_model
 from models.maf import MafPaper, MafWindow
@@ -241,6 +241,19 @@ def test_interrupted_backtest_goes_on_where_it_stopped(
         np.testing.assert_array_equal(one.flagged, expected.flagged)
         assert one.area_shares == expected.area_shares
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_cancelled_backtest_left_goes_after_a_month(
+    tmp_path, incidents, grid, protocol, results
+):
+    store = TaskStore(tmp_path, incidents, grid, protocol)
+    for result in results[:2]:
+        store.save(result)
+    old = min(tmp_path.iterdir())
+    os.utime(old, (time.time() - KEPT_S - 60,) * 2)
+    TaskStore(tmp_path, incidents, grid, protocol)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not old.exists()
 
 
 def test_store_refuses_what_it_cannot_read_and_what_is_not_the_same(

@@ -8,6 +8,8 @@ from sqlalchemy import text
 from app.services.backtest import BacktestRequest, request_backtest
 from app.services.regions import add_region
 from app.services.train import TrainingRequest, request_training
+from app.storage.regions import get_region
+from app.storage.runs import list_runs, request_cancel
 
 REGIONS = ("a", "b", "c")
 # As the queue fetches them: by priority, then in the order of their arrival.
@@ -81,3 +83,14 @@ def test_backtests_take_turns_after_all_trainings_of_people(queue, engine):
     train("c")
     train("c")
     assert order() == "ccaba"
+
+
+def test_a_run_that_is_cancelled_while_it_waits_leaves_no_job(queue, engine):
+    train, order, _ = queue
+    for region in "aab":
+        train(region)
+    with engine.begin() as connection:
+        key = get_region(connection, "a").key
+        for run in list_runs(connection, "train", key):
+            assert request_cancel(connection, "train", run).status == "cancelled"
+    assert order() == "b"
