@@ -1,6 +1,7 @@
 """The backtest: paired, blind to the future, resumable, stoppable; its pictures and its report."""
 
 import json
+import os
 import threading
 import time
 from dataclasses import replace
