@@ -28,7 +28,7 @@ from sqlalchemy import Engine, text
 from app.config import Settings
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.services.ingest import ingest_file
-from app.services.regions import add_region
+from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
 from app.storage.database import long_statements, migrate, open_engine
 from app.storage.embedded import data_directory, release
 from benchmarks.cities import machine
@@ -89,13 +89,17 @@ def fresh_home() -> Iterator[Path]:
 
 
 @contextmanager
-def fresh_store() -> Iterator[tuple[Path, Engine, int]]:
+def fresh_store(
+    cell_size_m: float = DEFAULT_CELL_SIZE_M,
+) -> Iterator[tuple[Path, Engine, int]]:
     """Such a home, its migrated database, and the key of the synthetic city's region there."""
     with fresh_home() as home:
         engine = open_engine(Settings(home=home))
         migrate(engine)
         area = synthetic_city().area.to_geojson()
-        region = add_region(engine, REGION, name="Bench", timezone=TIMEZONE, boundary=area)
+        region = add_region(
+            engine, REGION, timezone=TIMEZONE, name="Bench", boundary=area, cell_size_m=cell_size_m
+        )
         yield home, engine, region.key
         engine.dispose()
 
