@@ -16,7 +16,8 @@ _WARM_UP_CALLS = 3
 def training_dtype(precision: Precision) -> torch.dtype:
     """Of weights and points in training.
 
-    Training amplifies the last bits, in which processors differ: 32 bits end 3e-3 nats apart (M4).
+    Training amplifies the last bits, in which processors differ: 32 bits end 3e-3 nats apart (M4),
+    and so do 64 unless the weights are rounded (`training.Run`).
     """
     return torch.float64 if precision == "float64" else torch.float32
 

@@ -8,25 +8,48 @@ by the roots of their eigenvalues, give that kernel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from models.base import HOURS_PER_DAY, N_WINDOWS, FloatArray
 
 _SATURDAY = 5
+_EQUAL = 1e-9
+"""Eigenvalues closer than this share of the largest are one."""
 
 
 def leading_features(covariance: FloatArray, rank: int) -> FloatArray:
-    """(W, R) features whose products approximate a covariance (W, W) best; R <= rank.
+    """(W, R) features whose products approximate a covariance (W, W) best; equal on every machine.
+
+    R is `rank` or what W allows, and more where equal eigenvalues go on: which vectors of theirs a
+    library names first depends on the processor, all of them together do not. Their basis is the one
+    next to fixed directions, for the same reason.
 
     >>> covariance = np.array([[2.0, 1.0], [1.0, 2.0]])
     >>> features = leading_features(covariance, 5)
     >>> bool(np.allclose(features @ features.T, covariance))
     True
+    >>> leading_features(np.eye(3), 1).shape
+    (3, 3)
     """
     value, vector = np.linalg.eigh(covariance)
-    value, vector = value[::-1][:rank], vector[:, ::-1][:, :rank]
-    return np.asarray(vector * np.sqrt(np.maximum(value, 0.0)), np.float64)
+    value, vector = np.maximum(value[::-1], 0.0), vector[:, ::-1]
+    edges = np.flatnonzero(np.diff(value) < -_EQUAL * value[0]) + 1
+    features: list[FloatArray] = []
+    for low, high in pairwise([0, *edges.tolist(), len(value)]):
+        if low >= rank:
+            break
+        own = vector[:, low:high]
+        features.append(_pinned(own) * np.sqrt(value[low:high].mean()))
+    return np.concatenate(features, axis=1)
+
+
+def _pinned(vectors: FloatArray) -> FloatArray:
+    """An orthonormal basis (W, k) of what orthonormal vectors (W, k) span, whichever they are."""
+    directions = np.random.default_rng(0).standard_normal(vectors.shape)
+    basis, triangle = np.linalg.qr(vectors @ (vectors.T @ directions))
+    return np.asarray(basis * np.sign(np.diag(triangle)), np.float64)
 
 
 def hour_covariance(length_hours: float, like_days: float, other_days: float) -> FloatArray:
