@@ -46,6 +46,7 @@ FORMATS_OF: dict[str, dict[str, dict[str, Any]]] = {
     "GET /v1/regions/{region}/incidents 200": {
         "application/geo+json": reference("FeatureCollection"),
         "text/csv": {"type": "string"},
+        "application/vnd.apache.parquet": {"type": "string", "format": "binary"},
     },
     f"GET {_BACKTESTS}/{{run_id}}/cap 200": PICTURES,
     f"GET {_BACKTESTS}/{{run_id}}/calibration 200": PICTURES,
@@ -53,6 +54,11 @@ FORMATS_OF: dict[str, dict[str, dict[str, Any]]] = {
     f"GET {_RUNS}/{{run_id}}/events 200": {"text/event-stream": {"type": "string"}},
     "GET /v1/regions/{region}/fairness-report 200": {
         "application/json": {"type": "object"},
+        **PICTURES,
+    },
+    "GET /v1/regions/{region}/data-report 200": {
+        "application/json": {"type": "object"},
+        "text/html": {"type": "string"},
         **PICTURES,
     },
     f"GET {_MODELS}/{{version}}/card 200": {

@@ -47,6 +47,22 @@ def test_schemathesis_finds_nothing(address, tmp_path):
     assert httpx.get(f"{address}/healthz").status_code == 200
 
 
+def test_each_format_that_can_be_asked_for_is_told(document):
+    told = {}
+    for name, operation in operations(document).items():
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] == "f":
+                schema = parameter["schema"]
+                schema = next(
+                    (s for s in schema.get("anyOf", []) if s.get("type") == "string"), schema
+                )
+                formats = schema.get("enum") or re.findall(r"\w+", schema["pattern"])
+                replies = operation["responses"]["200"]["content"]
+                told[name] = (formats, list(replies))
+    assert len(told) > 8
+    assert not {n: t for n, t in told.items() if len(t[0]) > len(t[1])}
+
+
 def test_each_call_has_an_example_that_fits_its_schema(document):
     missing = []
     for name, operation in operations(document).items():
