@@ -24,6 +24,7 @@ from app.services.backtest import (
 )
 from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
+from app.services.told_scores import told_backtest
 from app.storage.regions import get_region
 from app.storage.runs import Run, list_runs
 
@@ -59,7 +60,7 @@ def backtest_json(run: Run) -> dict[str, Any]:
         "request": run.request,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
-        "result": run.result,
+        "result": None if run.result is None else told_backtest(run.result),
     }
 
 
@@ -144,4 +145,4 @@ def _result(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     run = read_run(state, "backtest", region, run_id)
     if run.result is None:
         raise NotReady("the backtest has no result yet", code="no_result")
-    return run.result
+    return told_backtest(run.result)

@@ -20,6 +20,7 @@ from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
 from app.services.forecast_ahead import make_ready
+from app.services.told_scores import told_validation
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
@@ -47,14 +48,9 @@ class NewTrainingRun(BaseModel):
     validate_first: Annotated[bool, Field(alias="validate")] = True
 
 
-def told(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores as the API shows them: without those of single days, which tell single incidents."""
-    return {name: value for name, value in scores.items() if name != "place_reference"}
-
-
 def _told_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     scores = metrics.get("scores")
-    return {**metrics, **({"scores": told(scores)} if scores else {})}
+    return {**metrics, **({"scores": told_validation(scores)} if scores else {})}
 
 
 def run_json(run: Run) -> dict[str, Any]:
@@ -156,7 +152,7 @@ def version_json(
         "categories": record.categories,
         "settings": record.settings,
         "provenance": record.provenance,
-        "scores": told(record.scores),
+        "scores": told_validation(record.scores),
         "report": record.report,
         "artifact_sha256": record.artifact_sha256,
     }

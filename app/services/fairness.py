@@ -14,7 +14,7 @@ from app.domain.errors import InvalidInput
 from app.domain.grid import Grid
 from app.domain.learning_policy import LearningPolicy
 from app.domain.neighbourhoods import Neighbourhoods, divide
-from app.services.share_report import groups_report, hidden, share_report, too_small
+from app.services.share_report import groups_report, hidden, share_report, told_disparity, too_small
 from app.services.validate import StoredModel
 from app.storage import registry
 from app.storage.incidents import IncidentColumns, read_columns
@@ -53,7 +53,8 @@ def fairness_report(
     flagged = flagged_cells(model)
     parts = divide(grid, region.neighbourhoods)
     found = _by_part(version, region, grid, columns, flagged)
-    minimum = LearningPolicy.of(region.settings).minimum_count
+    rows, minimum = found["neighbourhoods"], LearningPolicy.of(region.settings).minimum_count
+    left_out = too_small([row["incidents"] for row in rows], minimum)
     return {
         "region": region.id,
         "model": version.model,
@@ -64,8 +65,13 @@ def fairness_report(
         "flagged_percent": FLAGGED_PERCENT,
         "named_parts": region.neighbourhoods is not None,
         "minimum_count": minimum,
-        **found,
-        "neighbourhoods": _per_head(found["neighbourhoods"], parts, flagged, grid, minimum),
+        "n_incidents": found["n_incidents"],
+        "disparity": told_disparity(
+            np.array([row["flagged_share"] for row in rows]),
+            np.array([row["incident_share"] for row in rows]),
+            left_out,
+        ),
+        "neighbourhoods": _per_head(rows, parts, flagged, grid, left_out),
         "groups": groups_report(parts, flagged, grid),
         "excluded_categories": version.report.get("data", {}).get("excluded_categories", []),
         "under_reporting": _under_reporting(model, parts, flagged, grid, reporting),
@@ -124,13 +130,12 @@ def _by_part(
         columns.time_s[inside],
         grid,
         region.neighbourhoods,
-        # Ratios and numbers stand on the shares; `_per_head` leaves the small ones out.
+        # What is told of them stands on all shares; `fairness_report` leaves the small ones out.
         minimum_count=0,
     )
     n = int(inside.sum())
     return {
         "n_incidents": n,
-        "disparity": shares["disparity"][version.model],
         "neighbourhoods": [
             {
                 **{k: v for k, v in row.items() if k != "flagged_share"},
@@ -147,7 +152,7 @@ def _per_head(
     parts: Neighbourhoods,
     flagged: NDArray[np.int32],
     grid: Grid,
-    minimum: int,
+    left_out: set[int],
 ) -> list[dict[str, Any]]:
     """Ratios with their intervals, figures per 1,000 residents, and numbers too small left out."""
     fraction = flagged_fraction(flagged, parts.part, len(parts.names), grid.area_km2)
@@ -163,7 +168,6 @@ def _per_head(
         shown["flagged_km2_hours_per_1000"] = 1000 * hours / people if people else None
         shown["incidents_per_1000"] = 1000 * row["incidents"] / people if people else None
         found.append(shown)
-    left_out = too_small([row["incidents"] for row in rows], minimum)
     return [hidden(row) if i in left_out else row for i, row in enumerate(found)]
 
 

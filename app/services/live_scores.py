@@ -153,15 +153,20 @@ def _summary(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any
     return {
         "n": n,
         "days": len(days),
-        "log_score": _told(total / n) if n >= MIN_TOLD else None,
-        "expected_log_score": _told(expected / n) if n >= MIN_TOLD else None,
+        "log_score": told_mean(total, n),
+        "expected_log_score": told_mean(expected, n),
         "difference_to_champion": (
             _difference(difference) if common and difference.n.sum() >= MIN_TOLD else None
         ),
     }
 
 
-def _told(mean: float) -> float:
+def told_mean(total: float, n: float) -> float | None:
+    """A mean of incidents' log densities as far as it may be told: rounded, not of few of them."""
+    return round(float(total) / n, TOLD_DECIMALS) if n >= MIN_TOLD else None
+
+
+def _rounded(mean: float) -> float:
     return round(float(mean), TOLD_DECIMALS)
 
 
@@ -169,9 +174,9 @@ def _difference(difference: DaySums) -> dict[str, Any]:
     lo, hi = interval_of(difference)
     bounded = len(difference.n) > 1
     return {
-        "mean": _told(difference.mean),
-        "lo": _told(lo) if bounded else None,
-        "hi": _told(hi) if bounded else None,
+        "mean": _rounded(difference.mean),
+        "lo": _rounded(lo) if bounded else None,
+        "hi": _rounded(hi) if bounded else None,
         "n": int(difference.n.sum()),
         "days": len(difference.n),
     }

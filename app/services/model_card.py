@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
 from app.services.fairness import fairness_report
+from app.services.told_scores import told_validation
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
@@ -89,7 +90,7 @@ def model_card(engine: Engine, region_id: str, selector: str | None = None) -> d
 
 def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:
     """Scores on the 28 days before the data's end, of a fit that had not seen them."""
-    scores = version.scores
+    scores = told_validation(version.scores)
     if not scores.get("models"):
         return None
     wanted = ("n", "log_score", "cap_auc", "hit_rate", "pai")
@@ -155,13 +156,13 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
 
 def _evaluation_markdown(found: dict[str, Any] | None) -> str:
     if found is None:
-        return "This version was not scored before it was registered."
+        return "This version was not scored before it was registered, or on too few incidents."
     lines = [
         "| model | incidents | log score | CAP-AUC | hits in top 5 % |",
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {m} | {s['n']:,} | {s['log_score']:.4f} | {s['cap_auc']:.4f} | "
+        f"| {m} | {s['n']:,} | {s['log_score']:.3f} | {s['cap_auc']:.3f} | "
         f"{100 * s['hit_rate']['5']:.1f} % |"
         for m, s in found["models"].items()
     ]

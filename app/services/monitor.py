@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from app.services.arrivals import arrivals
 from app.services.gate import MAX_DEFICIT
-from app.services.live_scores import paired, shadowed, update_scores
+from app.services.live_scores import paired, shadowed, told_mean, update_scores
 from app.services.slots import counted_slots
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
@@ -175,13 +175,23 @@ def _place_check(
         return _check(("place", days, 1.0), f"not judged: {why}")
     live = _residuals(lived)
     p_value = drift.place_p_value(live, before)
+    observed, expected = _told(live), _told(before)
     return _check(
         ("place", days, p_value),
-        f"incidents since {start:%Y-%m-%d} lie where the forecast is thinner: {live.mean:+.3f} nats "
-        f"beside its own expectation, {before.mean:+.3f} when it was validated",
-        observed=live.mean,
-        expected=before.mean,
+        f"incidents since {start:%Y-%m-%d} lie where the forecast is thinner: {_nats(observed)} "
+        f"beside its own expectation, {_nats(expected)} when it was validated",
+        observed=observed,
+        expected=expected,
     )
+
+
+def _told(sums: drift.DaySums) -> float | None:
+    return told_mean(sums.total.sum(), sums.n.sum())
+
+
+def _nats(mean: float | None) -> str:
+    """A mean in words; that of few incidents is not told to those who read alarms either."""
+    return "too few to tell" if mean is None else f"{mean:+.3f} nats"
 
 
 def _reference(version: registry.VersionRecord) -> drift.DaySums | None:
@@ -244,10 +254,10 @@ def _judge_promotion(
         p_value,
         worse,
         {
-            "message": f"rolled back to {before}: {champion} was {-difference.mean:.3f} nats per "
-            f"incident worse on {int(difference.n.sum())} incidents that arrived since",
+            "message": f"rolled back to {before}: {champion} was worse on "
+            f"{int(difference.n.sum())} incidents that arrived since ({_nats(_told(difference))} each)",
             "to": before,
-            "difference": difference.mean,
+            "difference": _told(difference),
         },
     )
     alarms.record_look(connection, region_key, champion, check, now)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from app.services.live_scores import paired
+from app.services.live_scores import paired, told_mean
 from app.storage import health, live_scores, registry
 from app.storage.alarms import open_alarms
 from app.storage.promotions import line
@@ -30,7 +30,7 @@ class RegionState:
     ingest_lag_s: float | None
     """Since the last incident that is known."""
     live_log_score: float | None
-    """Of the champion on the last 28 scored days, nats per incident."""
+    """Of the champion on the last 28 scored days, nats per incident, as far as it may be told."""
     live_difference: float | None
     """The same minus the champion's before, on the same incidents."""
     last_training_s: float | None
@@ -97,10 +97,9 @@ def _live(
     if version is None:
         return None, None
     days = live_scores.read_days(connection, key, version.version)[-LIVE_DAYS:]
-    n = sum(day.n for day in days)
-    score = sum(day.log_density_sum for day in days) / n if n else None
+    score = told_mean(sum(day.log_density_sum for day in days), sum(day.n for day in days))
     held = line(connection, key)
     if len(held) < 2:
         return score, None
     common, difference = paired(days, live_scores.read_days(connection, key, held[-2].version))
-    return score, difference.mean if common else None
+    return score, told_mean(difference.total.sum(), difference.n.sum()) if common else None

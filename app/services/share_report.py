@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.domain.grid import Grid
 from app.domain.neighbourhoods import Neighbourhoods, divide
-from models.base import DAY_S
+from models.base import DAY_S, FloatArray
 from models.evaluation.fairness import flagged_fraction, group_exposure, incident_shares
 from models.evaluation.flagged import FLAGGED_PERCENT, disparity, shares_by_part
 
@@ -65,7 +65,9 @@ def share_report(
         "flagged_percent": FLAGGED_PERCENT,
         "named_parts": collection is not None,
         "minimum_count": minimum_count,
-        "disparity": {m: dict(disparity(share, incident_share)) for m, share in shares.items()},
+        "disparity": {
+            m: told_disparity(share, incident_share, left_out) for m, share in shares.items()
+        },
         "rows": [hidden(row) if i in left_out else row for i, row in zip(order, told, strict=True)],
         "groups": {
             m: groups_report(parts, np.concatenate(list(tables)), grid)
@@ -87,6 +89,21 @@ def too_small(counts: Sequence[int], minimum: int) -> set[int]:
             break
         found.add(i)
     return found
+
+
+def told_disparity(
+    flagged_share: FloatArray, incident_share: FloatArray, left_out: set[int]
+) -> dict[str, float]:
+    """`disparity` of shares by part; parts that are left out count as one.
+
+    Each by itself would tell its number: flagged shares and the sum of those hidden are known.
+    """
+    hidden_ones = sorted(left_out)
+    both = [
+        np.append(np.delete(share, hidden_ones), share[hidden_ones].sum())
+        for share in (flagged_share, incident_share)
+    ]
+    return dict(disparity(*(both if left_out else (flagged_share, incident_share))))
 
 
 def hidden(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from models.base import Cells, DensityModel, FloatArray, Incidents, IntArray
 
 HIT_PERCENTS = (1, 5, 10, 15, 20)
+EMPTY_SUMMARY: Mapping[str, Any] = {
+    "n": 0, "log_score": None, "cap_auc": None, "hits": {}, "hit_rate": {}, "pai": {}, "pei": {},
+}  # fmt: skip
+"""Of no incidents."""
 CAP_POINTS = 101
 
 
@@ -156,8 +160,7 @@ def summarise(scored: ScoredIncidents, share_of_area: Mapping[int, float]) -> di
     """
     n = len(scored)
     if n == 0:
-        empty: dict[str, Any] = {"n": 0, "log_score": None, "cap_auc": None}
-        return {**empty, "hits": {}, "hit_rate": {}, "pai": {}, "pei": {}}
+        return dict(EMPTY_SUMMARY)
     hits = {k: int((scored.place < n_top(scored.n_cells, k)).sum()) for k in HIT_PERCENTS}
     return {
         "n": n,

@@ -1,14 +1,17 @@
 """Live scores of few incidents are not told: a single one's log density would tell its cell."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.main import create_app
+from app.services import monitor
 from app.services.jobs import run_now
 from app.services.train import TrainingRequest
 from app.storage import live_scores as store
+from app.storage import registry
 from app.storage.live_scores import LiveDay
 from app.storage.regions import get_region
 
@@ -69,3 +72,27 @@ def test_from_the_floor_on_rounded_means_are_told_and_small_weeks_are_not(
         assert part["expected_log_score"] == -1.0
         assert part["difference_to_champion"]["mean"] == 0.1
     assert {second[name] for name in HIDDEN} == {None}
+
+
+@pytest.mark.parametrize(("n", "shown"), [(1, None), (FLOOR - 1, None), (FLOOR, -1.335)])
+def test_metrics_keep_to_the_floor_too(engine, settings, town, versions, n, shown):
+    told(engine, settings, town, versions, [n])
+    with TestClient(create_app(settings, engine)) as client:
+        lines = client.get("/metrics").text.splitlines()
+    found = [line.split()[-1] for line in lines if line.startswith("hotslot_live_log_score{")]
+    assert found == ([] if shown is None else [str(shown)])
+
+
+@pytest.mark.parametrize("n", [1, FLOOR])
+def test_looks_and_alarms_keep_to_the_floor_too(engine, settings, town, versions, n):
+    told(engine, settings, town, versions, [n])
+    period = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 29, tzinfo=UTC))
+    with engine.begin() as connection:
+        key = get_region(connection, town).key
+        record = registry.get_version(connection, key, versions[1])
+        scores = {"place_reference": {"n": [n], "total": [0.1234567 * n]}}
+        look = monitor._place_check(connection, replace(record, scores=scores), 28, period)
+    few = n < FLOOR
+    assert look.details["observed"] == (None if few else round(PER_INCIDENT + 1, 3))
+    assert look.details["expected"] == (None if few else 0.123)
+    assert ("too few to tell" in look.details["message"]) == few

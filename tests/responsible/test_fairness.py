@@ -11,10 +11,11 @@ from app.domain.neighbourhoods import divide
 from app.domain.study_area import to_degrees
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.main import create_app
+from app.services import told_scores
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
-from app.services.share_report import hidden, too_small
+from app.services.share_report import hidden, told_disparity, too_small
 from app.services.train import TrainingRequest
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
 
@@ -178,9 +179,55 @@ def test_what_is_hidden_cannot_be_worked_out_from_the_rest(counts, minimum, left
     assert too_small(counts, minimum) == left_out
 
 
+def test_disparity_does_not_tell_what_is_hidden():
+    """As many as could be solved for: a ratio over a known flagged share, a sum of differences."""
+    flagged = np.array([0.5, 0.3, 0.1, 0.1])
+
+    def told(*counts: int) -> dict[str, float]:
+        return told_disparity(flagged, np.array(counts) / sum(counts), too_small(counts, 10))
+
+    assert told(70, 17, 6, 7) == told(70, 17, 4, 9)
+    assert told(70, 10, 10, 10) != told(70, 10, 11, 9), "nothing is hidden of the first"
+    assert told(70, 17, 6, 7)["max_ratio"] == pytest.approx(0.3 / 0.17)
+
+
 def test_scores_of_single_days_stay_inside(client):
     for path in ("models", "training-runs"):
         assert "place_reference" not in client.get(f"/v1/regions/town/{path}").text
+
+
+def test_validations_tell_rounded_means_and_nothing_of_few_incidents(client, monkeypatch):
+    """One more incident would tell its log density, and so its cell, by the difference."""
+    path = "/v1/regions/town/models"
+    scores = client.get(path).json()["models"][0]["scores"]
+    for one in (scores, *scores["models"].values()):
+        assert [one[m] for m in ("log_score", "cap_auc")] == [
+            round(one[m], 3) for m in ("log_score", "cap_auc")
+        ]
+    monkeypatch.setattr(told_scores, "MIN_TOLD", scores["n"] + 1)
+    few = client.get(path).json()["models"][0]["scores"]
+    assert set(few) == {"n", "origin_s", "neighbourhoods"}
+    run = client.get("/v1/regions/town/training-runs").json()["training_runs"][0]
+    assert run["metrics"]["scores"] == few
+    version = client.get(path).json()["champion"]
+    assert client.get(f"{path}/{version}/card").json()["evaluation"] is None
+    assert "too few" in client.get(f"{path}/{version}/card", params={"f": "md"}).text
+
+
+def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
+    def summary(n: int) -> dict[str, object]:
+        return {"n": n, "log_score": -1.23456, "cap_auc": 0.98765, "hits": {"1": 1}, "seconds": 1}
+
+    one = {**summary(21), "per_origin": [summary(20), summary(1)]}
+    differences = [{"model": "a", "against": "b", "n": 21, "log_score": 0.12345, "lo": 0.1, "p": 0}]
+    result = {"n": 21, "models": {"a": one}, "differences": differences}
+    told = told_scores.told_backtest(result)
+    assert told["differences"][0] == {**differences[0], "log_score": 0.123}
+    first, second = told["models"]["a"]["per_origin"]
+    for shown in (told["models"]["a"], first):
+        assert (shown["log_score"], shown["cap_auc"], shown["seconds"]) == (-1.235, 0.988, 1)
+    assert (second["n"], second["log_score"], second["hits"]) == (1, None, {})
+    assert told_scores.told_backtest({**result, "n": 19})["models"] == {}
 
 
 def test_the_card_tells_all_that_it_must(client):

@@ -1,0 +1,60 @@
+"""Scores of held-out incidents as readers are told them: a single one's would tell its cell.
+
+Those of fewer than `MIN_TOLD` incidents are left out as if there were none, and means are rounded: two
+validations whose incidents differ by one would tell that one's by their difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.services.live_scores import MIN_TOLD, TOLD_DECIMALS
+from models.evaluation.metrics import EMPTY_SUMMARY
+
+MEANS = ("log_score", "cap_auc")
+OF_DIFFERENCES = (*MEANS, "mean", "lo", "hi", "cap_auc_lo", "cap_auc_hi")
+
+
+def told_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary of scores, and what may stand beside it."""
+    if summary["n"] < MIN_TOLD:
+        return {**summary, **EMPTY_SUMMARY, "n": summary["n"]}
+    return {**summary, **_rounded(summary, MEANS)}
+
+
+def told_difference(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """A difference of two models' scores."""
+    return {**difference, **_rounded(difference, OF_DIFFERENCES)}
+
+
+def told_validation(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """A validation: without the scores of single days, and empty where it had few incidents."""
+    if not scores:
+        return {}
+    told = {name: value for name, value in scores.items() if name != "place_reference"}
+    if scores["n"] < MIN_TOLD:
+        return {name: told[name] for name in ("n", "origin_s", "neighbourhoods") if name in told}
+    models = {name: told_summary(one) for name, one in scores.get("models", {}).items()}
+    differences = {n: told_difference(d) for n, d in scores.get("differences", {}).items()}
+    return {**told_summary(told), "models": models, "differences": differences}
+
+
+def told_backtest(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A backtest's result: without models where it had few incidents, and so of each origin."""
+    if result["n"] < MIN_TOLD:
+        return {**result, "models": {}, "differences": []}
+    models = {
+        name: {**told_summary(one), "per_origin": [told_summary(o) for o in one["per_origin"]]}
+        for name, one in result["models"].items()
+    }
+    return {
+        **result,
+        "models": models,
+        "differences": [told_difference(d) for d in result["differences"]],
+    }
+
+
+def _rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    known = {name: values[name] for name in names if values.get(name) is not None}
+    return {name: round(float(value), TOLD_DECIMALS) for name, value in known.items()}
