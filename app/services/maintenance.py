@@ -16,11 +16,14 @@ from app.services.recovery import end_abandoned_runs
 from app.services.register import TRAIN_LOCK
 from app.storage import audit, retention
 from app.storage.database import long_statements, transaction_lock
-from app.storage.queue import forget_lost_upkeep
+from app.storage.queue import forget_ended_jobs, forget_lost_upkeep
 from app.storage.regions import list_regions
 from app.storage.schedules import drop_old_ticks
+from app.storage.sync_store import drop_old_runs
 
 TICKS_KEPT = timedelta(days=400)
+SYNC_RUNS_KEPT = timedelta(days=90)
+ENDED_JOBS_KEPT = timedelta(days=30)
 _log = logging.getLogger("hotslot.maintenance")
 
 
@@ -65,6 +68,8 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
         artifacts, grids = retention.collect(connection)
         drop_old_ticks(connection, now - TICKS_KEPT)
         forget_lost_upkeep(connection)
+        forget_ended_jobs(connection, now - ENDED_JOBS_KEPT)
+        drop_old_runs(connection, now - SYNC_RUNS_KEPT)
         if artifacts or grids:
             audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
     return Upkeep(len(regions), failed, dropped, artifacts, grids)

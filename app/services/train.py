@@ -25,7 +25,7 @@ from app.storage import audit
 from app.storage.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job, turn_of
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, get_run, request_cancel, set_job
-from models.base import FitContext
+from models.base import FitCancelled, FitContext
 from models.catalog import MODEL_NAMES, create_model
 from models.small_counts import pool_small_counts
 
@@ -149,6 +149,9 @@ def execute_training(
     context = fit_context(settings, data.cutoff_s, request.seed or 0, progress, cancelled)
     clock.done("read")
     fitted = _fit(engine, request, data, context, clock)
+    if cancelled():
+        # Asked for during the last steps: what nobody wants any more is not promoted.
+        raise FitCancelled("cancelled before it was registered")
     through_outage(lambda: register(engine, run, fitted))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -79,6 +80,20 @@ def defer_job(
         },
     ).one()
     return int(row[0])
+
+
+_ENDED = text(
+    """
+    DELETE FROM procrastinate_jobs AS job
+    WHERE job.status NOT IN ('todo', 'doing') AND NOT EXISTS (
+        SELECT FROM procrastinate_events AS event WHERE event.job_id = job.id AND event.at >= :before)
+    """
+)
+
+
+def forget_ended_jobs(connection: Connection, before: datetime) -> int:
+    """Drop jobs that ended long ago: what failed for good stays a while to be looked at."""
+    return connection.execute(_ENDED, {"before": before}).rowcount
 
 
 def turn_of(connection: Connection, task: str, region_key: int, first: int) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Engine,
     Row,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -191,6 +192,24 @@ def new_claimed_run(connection: Connection, source: Source) -> Run:
     if run is None:
         raise Conflict("the run ended before it started")
     return run
+
+
+def drop_old_runs(connection: Connection, before: datetime) -> int:
+    """Forget runs long past, of which a source may have one a minute; returns how many.
+
+    Those of a source that has had none since stay: they tell how it ended.
+    """
+    newer = sync_runs.alias()
+    later = exists().where(
+        newer.c.source_key == sync_runs.c.source_key,
+        newer.c.region_key == sync_runs.c.region_key,
+        newer.c.created_at > before,
+    )
+    return connection.execute(
+        delete(sync_runs).where(
+            sync_runs.c.created_at < before, sync_runs.c.status.not_in(ACTIVE), later
+        )
+    ).rowcount
 
 
 @contextmanager

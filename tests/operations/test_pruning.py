@@ -1,0 +1,49 @@
+"""What piles up by itself goes by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from app.domain.sources import SourceSpec
+from app.services.maintenance import ENDED_JOBS_KEPT, SYNC_RUNS_KEPT, maintain
+from app.storage.queue import TRAIN_TASK, defer_job
+from app.storage.regions import get_region
+from app.storage.schedules import database_clock
+from app.storage.sync_store import insert_source, new_run
+
+COLUMNS = {"occurred_at": "at", "longitude": "x", "latitude": "y", "category": "c"}
+DAY = timedelta(days=1)
+
+
+def test_failed_jobs_and_runs_of_sources_go_when_they_are_old(engine, settings, town):
+    spec = SourceSpec("socrata", "https://example.org/resource/abcd-1234.json", columns=COLUMNS)
+    end = text("UPDATE sync_runs SET status = 'failed', created_at = :at WHERE id = :id")
+    with engine.begin() as connection:
+        now = database_clock(connection)
+        region = get_region(connection, town)
+        for name, ages in (
+            ("busy", (SYNC_RUNS_KEPT + DAY, DAY)),
+            ("idle", (SYNC_RUNS_KEPT + DAY,)),
+        ):
+            source = insert_source(connection, region.key, name, spec, every_s=60, cron=None)
+            for age in ages:
+                run = new_run(connection, source)
+                connection.execute(end, {"at": now - age, "id": run.id})
+        for age in (ENDED_JOBS_KEPT + DAY, DAY):
+            values = {"id": defer_job(connection, TRAIN_TASK, {"run_id": "-"}), "at": now - age}
+            for change in (
+                "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = :id",
+                "UPDATE procrastinate_jobs SET status = 'failed' WHERE id = :id",
+                "UPDATE procrastinate_events SET at = :at WHERE job_id = :id",
+            ):
+                connection.execute(text(change), values)
+    maintain(engine, settings, now)
+    with engine.connect() as connection:
+        names = connection.scalars(
+            text("SELECT request->>'source' FROM sync_runs ORDER BY 1")
+        ).all()
+        jobs = connection.scalar(text("SELECT count(*) FROM procrastinate_jobs"))
+    assert names == ["busy", "idle"], "one that is old and the last is kept"
+    assert jobs == 1
