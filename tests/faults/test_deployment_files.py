@@ -40,6 +40,15 @@ def test_everything_waits_for_the_migration_and_that_for_the_database(services):
         assert services[name]["deploy"]["resources"]["limits"]["memory"]
 
 
+def test_the_database_takes_the_connections_of_as_many_replicas_as_have_ports(services):
+    first, last = services["api"]["ports"][0].split(":")[1].split("-")
+    of_api = 2 * Settings.model_fields["database_pool_size"].default
+    n_api = int(last) - int(first) + 1
+    workers_and_fits = n_api * (7 + of_api)
+    given = int(services["db"]["command"][-1].removeprefix("max_connections="))
+    assert n_api * of_api + workers_and_fits < given
+
+
 def test_settings_named_in_the_files_exist(services):
     named = {key for service in services.values() for key in service.get("environment", {})}
     for path in MANIFESTS:
