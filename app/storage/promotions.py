@@ -41,15 +41,15 @@ def line_of(changes: list[Promotion]) -> list[Promotion]:
     >>> [promotion.version for promotion in line_of(made)]
     ['1', '3']
     """
-    line: list[Promotion] = []
+    line: dict[str, Promotion] = {}
     for change in changes:
         if change.action == "rolled_back":
-            while line and line[-1].version != change.version:
-                line.pop()
+            while line and next(reversed(line)) != change.version:
+                line.popitem()
         else:
-            line = [p for p in line if p.version != change.version]
-            line.append(change)
-    return line
+            line.pop(change.version, None)
+            line[change.version] = change
+    return list(line.values())
 
 
 def line(connection: Connection, region_key: int) -> list[Promotion]:

@@ -271,6 +271,7 @@ promotions = Table(
     Column("data_until", DateTime(timezone=True)),
     _created(),
     CheckConstraint("action IN ('promoted', 'rolled_back')", name="action"),
+    Index("ix_promotions_region_id", "region_key", "id"),
 )
 
 backtests = Table(

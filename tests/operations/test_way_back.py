@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -110,3 +111,15 @@ def test_no_way_back_leads_to_what_an_erasure_replaced(engine, settings, town):
         with pytest.raises(Conflict, match="erased"):
             promotions.promote_by_hand(connection, key, learnt)
         assert promotions.roll_back(connection, key, "test").version == clean
+
+
+def test_years_of_promotions_are_gone_through_at_once():
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    made = [
+        promotions.Promotion(str(n), None, "promoted", "", at, at + timedelta(hours=n))
+        for n in range(20_000)
+    ]
+    began = time.perf_counter()
+    held = promotions.line_of([*made, replace(made[15_000], action="rolled_back")])
+    assert [promotion.version for promotion in held[-2:]] == ["14999", "15000"]
+    assert time.perf_counter() - began < 1.0
