@@ -7,15 +7,42 @@ hold as many connections for ever, and headers without an end fill the memory.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.api.problems import problem
+
 HEAD_S = 10.0
 """From the connection, or a request's first byte, to the end of its headers."""
 MAX_HEAD_BYTES = 1 << 16
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def _last_words(status: HTTPStatus, code: str, detail: str) -> bytes:
+    """A reply in problem+json, as the application's own, after which the connection ends."""
+    reply = problem(status, detail, code)
+    body = bytes(reply.body)
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {reply.media_type}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+_TOO_SLOW = _last_words(
+    HTTPStatus.REQUEST_TIMEOUT, "too_slow", f"the request's headers took over {HEAD_S:g} s"
+)
+_TOO_LONG = _last_words(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "too_large",
+    f"request line and headers are longer than {MAX_HEAD_BYTES} bytes",
+)
+_NOT_HTTP = _last_words(
+    HTTPStatus.BAD_REQUEST, "bad_request", "no valid HTTP request, or too long an address"
+)
 
 
 class PatientHttp(HttpToolsProtocol):
@@ -37,6 +64,11 @@ class PatientHttp(HttpToolsProtocol):
         super().data_received(data)
         if self._patience is not None and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LONG)
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn answers to bytes that are no request."""
+        del msg
+        self._refuse(_NOT_HTTP)
 
     def on_message_begin(self) -> None:
         """A further request on a connection that is kept has its own time."""

@@ -102,7 +102,8 @@ def made_up_requests() -> tuple[bool, str]:
             done = _schemathesis(target, examples, rounds)
             found = re.search(r"(\d+) generated", done.stdout)
             if done.returncode != 0 or found is None:
-                return False, f"after {cases} cases, seed {rounds}: {done.stdout[-1500:]}"
+                failures = done.stdout.partition("= FAILURES =")[2].partition("= WARNINGS =")[0]
+                return False, f"after {cases} cases, seed {rounds}: {failures.strip(' =')[:2000]}"
             cases += int(found[1])
         healthy = target.answers("/readyz")
     return healthy, f"{cases} cases in {rounds} rounds, 0 failures, healthy after: {healthy}"

@@ -1,5 +1,7 @@
 """Sockets that send their headers a byte at a time, or without an end, on a real server."""
 
+import json
+import re
 import socket
 import threading
 import time
@@ -38,7 +40,25 @@ def address(monkeypatch):
 
 def reply_of(line):
     line.settimeout(10)
-    return line.recv(100)
+    return line.recv(1000)
+
+
+def all_of(line):
+    found = b""
+    while part := reply_of(line):
+        found += part
+    head, _, body = found.partition(b"\r\n\r\n")
+    return head, body
+
+
+@pytest.mark.parametrize("sent", [b"\0\r\n\r\n", b"GET /" + 70_000 * b"a" + b" HTTP/1.1\r\n\r\n"])
+def test_what_is_no_request_gets_a_problem(address, sent):
+    with socket.create_connection(address) as line:
+        line.sendall(sent)
+        head, body = all_of(line)
+    assert re.match(rb"HTTP/1.1 4(00|31) ", head)
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head
+    assert json.loads(body)["code"] in ("bad_request", "too_large")
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: x\r\nA: "])

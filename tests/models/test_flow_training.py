@@ -12,7 +12,7 @@ from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import hashed_uniform, member_keys
 from models.flows.recipe import TrainingSettings
 from models.flows.swag import SwagSettings
-from models.flows.training import train
+from models.flows.training import Run, train
 from models.flows.windows import WindowFlows
 from models.maf import Maf, MafPaper, MafWindow
 
@@ -70,6 +70,29 @@ def test_in_64_bits_the_last_bits_do_not_grow_and_the_flow_is_32_bits():
     backward = fitted([2, 1, 0], longer, context=precise)
     torch.testing.assert_close(backward.score, forward.score.flip(0), atol=1e-8, rtol=0)
     assert {p.dtype for p in forward.flow.parameters()} == {torch.float32}
+
+
+def test_noise_of_another_processor_is_rounded_away_in_64_bits():
+    """Points that differ in the last bits give weights that do not differ at all."""
+
+    class Noisy(Rings):
+        def draw(self, members, uniforms, *, held_out):
+            uniforms = uniforms.double()
+            x, context = super().draw(members, uniforms, held_out=held_out)
+            return x * (1 + self.noise * uniforms), context
+
+    keys, members = member_keys(3, torch.arange(2)), torch.arange(2)
+    weights = []
+    for noise in (0.0, 1e-14):
+        source = Noisy(2)
+        source.noise = noise
+        context = FitContext(0, precision="float64")
+        run = Run(Flow(keys, SPLINE).double(), members, keys, source, SHORT, context)
+        for step in range(50):
+            run.step(step)
+        weights.append(list(run.flow.parameters()))
+    for a, b in zip(*weights, strict=True):
+        assert torch.equal(a, b)
 
 
 def test_same_seed_gives_the_same_bits():

@@ -163,3 +163,14 @@ def test_features_reproduce_their_covariance():
     drift = drift_covariance(ages, [(100.0, 0.3), (1500.0, 1.0)])
     np.testing.assert_allclose(np.diag(drift), 1.3)
     assert drift[0, 1] > drift[0, 2]
+
+
+def test_features_follow_from_the_covariance_and_not_from_the_library():
+    """Equal eigenvalues: 1e-14 of noise turns their eigenvectors anyhow, and must not turn these."""
+    covariance = hour_covariance(2.0, 0.9, 0.7)
+    noise = 1e-14 * np.random.default_rng(4).standard_normal(covariance.shape)
+    for rank in (1, 9, 20, 30):
+        features = leading_features(covariance, rank)
+        assert rank <= features.shape[1] <= rank + 8
+        again = leading_features(covariance + noise + noise.T, rank)
+        np.testing.assert_allclose(again, features, atol=1e-10)
