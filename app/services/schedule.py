@@ -71,7 +71,9 @@ class ScheduleRequest:
 def set_schedule(
     engine: Engine, region_id: str, request: ScheduleRequest, now: datetime
 ) -> dict[str, Any]:
-    """Keep a region's schedule; ticks before `now` are not made up for.
+    """Keep a region's schedule; ticks of a new cron expression before `now` are not made up for.
+
+    With the expression as it was, a tick that is due stays due.
 
     Raises:
         NotFound: no such region.
@@ -80,6 +82,7 @@ def set_schedule(
     request = request.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
+        before = store.get_schedule(connection, region.key)
         store.put_schedule(
             connection,
             Schedule(
@@ -89,7 +92,7 @@ def set_schedule(
                 request.new_incidents,
                 request.new_share,
                 request.on_drift,
-                counted_from=now,
+                counted_from=before.counted_from if before and before.cron == request.cron else now,
             ),
         )
         audit.record(connection, "schedule.set", chain=region.id, **asdict(request))

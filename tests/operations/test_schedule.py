@@ -169,6 +169,20 @@ def test_a_clock_that_was_far_ahead_silences_no_trigger_and_no_schedule(clean, s
     assert len(tick(clean, back + timedelta(minutes=1))) == 1, "the hour's tick"
 
 
+def test_a_schedule_that_is_edited_while_it_is_due_keeps_its_tick(clean):
+    drill.prepare(clean)
+    due, later = NOW + timedelta(hours=1), NOW + timedelta(hours=1, minutes=1)
+    set_schedule(clean, drill.REGION, ScheduleRequest("uniform", cron="0 * * * *"), NOW)
+    set_schedule(clean, drill.REGION, ScheduleRequest("pooled-kde", cron="0 * * * *"), later)
+    assert len(tick(clean, later)) == 1
+    ticks = show_schedule(clean, drill.REGION, later)["last_ticks"]
+    assert [one["at"] for one in ticks] == [due.isoformat()]
+    finish_all(clean)
+    other = ScheduleRequest("uniform", cron="5 * * * *")
+    set_schedule(clean, drill.REGION, other, due + timedelta(minutes=10))
+    assert tick(clean, due + timedelta(minutes=11)) == [], "a new expression looks ahead"
+
+
 def test_new_data_ask_for_nothing_while_a_first_training_is_under_way(clean, settings, town_csv):
     add_town(clean, settings, town_csv)
     set_schedule(clean, "town", ScheduleRequest("uniform", new_incidents=1), NOW)
