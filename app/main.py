@@ -42,6 +42,7 @@ from app.api.head import HeadAsGet
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
 from app.api.openapi import HotslotApi
+from app.api.pieces import InPieces
 from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.api.rate_limit import RateLimiter
 from app.api.rules import RouteTable
@@ -144,6 +145,7 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
         tiles_url=settings.page_tiles_url,
     )
     app.add_middleware(HangUp)
+    app.add_middleware(InPieces)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""HTTP connections whose request line and headers must come in time and within bounds.
+"""HTTP connections whose request line and headers must come, and whose replies be read, in time.
 
-uvicorn waits for them as long as it takes, so a few hundred sockets that send a byte now and then
-hold as many connections for ever, and headers without an end fill the memory.
+uvicorn waits for both as long as it takes, so a few hundred sockets that send a byte now and then, or
+read none, hold as many connections for ever, and headers without an end fill the memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from app.api.problems import problem
 HEAD_S = 10.0
 """From the connection, or a request's first byte, to the end of its headers."""
 MAX_HEAD_BYTES = 1 << 16
+UNREAD_S = 20.0
+"""How long what was sent may lie unread; see `pieces.py` for how much that is."""
 
 
 def _last_words(status: HTTPStatus, code: str, detail: str) -> bytes:
@@ -52,6 +54,7 @@ class PatientHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._patience: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first request's time begins."""
@@ -84,7 +87,41 @@ class PatientHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more to wait for."""
         self._stop_waiting()
+        self._stop_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not keep up: it has so long to read on."""
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        """It has."""
+        self._stop_unread()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """A connection that is to end does not wait for ever for its last reply to be read."""
+        super().on_response_complete()
+        self._end_in_time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nor does one that idles."""
+        super().timeout_keep_alive_handler()
+        self._end_in_time()
+
+    def _end_in_time(self) -> None:
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._await_reading()
+
+    def _await_reading(self) -> None:
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _await_head(self) -> None:
         self._head_bytes = 0
