@@ -17,7 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.services.forecast import CHAMPION_TTL_S
 
 KEYED_HEADERS = frozenset(
-    (b"accept", b"accept-encoding", b"authorization", b"cookie", b"if-none-match", b"x-api-key")
+    (
+        b"accept",
+        b"accept-encoding",
+        b"authorization",
+        b"cookie",
+        b"host",
+        b"if-none-match",
+        b"x-api-key",
+    )
 )
 MAX_KEPT = 256
 MAX_KEPT_BYTES = 32 << 20
@@ -51,6 +59,7 @@ class ForecastMemo:
             await self.app(scope, receive, send)
             return
         key = (
+            scope["scheme"],  # with the host it is the address that TileJSON tells of its tiles
             scope["path"],
             scope["query_string"],
             *(pair for pair in scope["headers"] if pair[0] in KEYED_HEADERS),

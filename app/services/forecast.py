@@ -79,7 +79,7 @@ class ForecastService:
         version = self.cache.get(("version", region_id, wanted), LoadedVersion)
         if version is None:
             return None
-        news = self.brief.recall("news", version.record.version, tuple)
+        news = self.brief.recall("news", _full_name(version), tuple)
         return None if news is None else self._planned(version, selector, news)
 
     def plan(self, region_id: str, selector: Selector) -> Plan:
@@ -91,10 +91,10 @@ class ForecastService:
             InvalidInput: the selector is wrong.
         """
         version = self.version_of(region_id, selector.model, selector.as_of)
-        news = self.brief.recall("news", version.record.version, tuple)
+        news = self.brief.recall("news", _full_name(version), tuple)
         if news is None:
             news = news_of(self.engine, version)
-            self.brief.keep("news", version.record.version, news, NEWS_TTL_S)
+            self.brief.keep("news", _full_name(version), news, NEWS_TTL_S)
         return self._planned(version, selector, news)
 
     def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
@@ -279,6 +279,11 @@ class ForecastService:
             mean = mean * [counts.category_share(code, int(w)) for w in slots.window]
         result: FloatArray = mean
         return result
+
+
+def _full_name(version: LoadedVersion) -> str:
+    """Regions with the same data have versions of the same name, but each its own news."""
+    return f"{version.region.id}/{version.record.version}"
 
 
 def _checked(moment: datetime, timezone: str, field: str) -> datetime:

@@ -79,6 +79,14 @@ def test_geotiff_by_rasterio(served, truth):
         np.testing.assert_allclose(band[row, column], truth["cells"][name], rtol=1e-6)
 
 
+def test_tilejson_names_the_address_that_it_was_asked_at(served):
+    """Also right after another asked by another name: its tiles would be fetched there, key and all."""
+    url = f"{BASE}/tiles/tilejson.json"
+    for host in ("localhost", "127.0.0.1:81", "localhost"):
+        reply = served.client.get(url, params={"at": AT}, headers={"Host": host})
+        assert reply.json()["tiles"][0].startswith(f"http://{host}/"), reply.text
+
+
 def test_pictures_and_tiles_by_pillow(served, truth):
     picture = Image.open(io.BytesIO(fetch(served, "forecasts/density", f="png").content))
     assert set(picture.text) >= SAID
