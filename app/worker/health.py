@@ -6,6 +6,7 @@ that hangs does not. A database that is away is no reason to restart a worker.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -13,11 +14,22 @@ from pathlib import Path
 from app.config import Settings
 
 FRESH_S = 60.0
+_log = logging.getLogger("hotslot.worker")
 
 
 def beat_file(settings: Settings) -> Path:
     """The file whose time of change is the worker's last sign of life."""
     return settings.home / "worker.beat"
+
+
+def beat(settings: Settings) -> None:
+    """Give a sign of life; a worker of another machine's database may be the first to need a home."""
+    path = beat_file(settings)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        _log.warning("no sign of life", extra={"file": str(path), "reason": str(error)})
 
 
 def is_alive(settings: Settings) -> bool:

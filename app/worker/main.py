@@ -15,7 +15,7 @@ from app.config import Settings
 from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import MAINTENANCE_QUEUE, TASK_QUEUE
-from app.worker.health import beat_file
+from app.worker.health import beat
 from app.worker.in_hand import InHand
 from app.worker.schedule_tick import queue_due_trainings
 from app.worker.sync_tick import queue_due_syncs
@@ -53,7 +53,7 @@ async def requeue_stalled(app: App, engine: Engine, stalled_s: float, in_hand: I
 
 
 async def _look_round(app: App, engine: Engine, settings: Settings, in_hand: InHand) -> None:
-    beat_file(settings).touch()
+    beat(settings)
     try:
         await requeue_stalled(app, engine, settings.job_stalled_s, in_hand)
     except Exception:

@@ -9,8 +9,12 @@ from sqlalchemy import text
 
 from app.commands import operations
 from app.commands.operations import train_due
+from app.config import Settings
 from app.services.schedule import ScheduleRequest, set_schedule, tick
+from app.storage.runs import get_run
 from app.worker import tasks
+from app.worker.health import beat, is_alive
+from app.worker.main import run_worker
 
 
 @pytest.fixture
@@ -49,3 +53,22 @@ def test_what_a_killed_call_left_is_worked_on_by_the_next(due, engine, settings)
         connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
     runs, _ = train_due(settings)
     assert [(run.id, run.status) for run in runs] == [(left, "succeeded")]
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_without_a_home_looks_after_jobs_all_the_same(due, engine, settings, tmp_path):
+    """All that a worker of another machine is given is the database's address."""
+    elsewhere = settings.model_copy(update={"home": tmp_path / "not" / "there"})
+    (left,) = tick(engine, datetime.now(UTC))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+    run_worker(elsewhere, wait=False)
+    assert is_alive(elsewhere)
+    with engine.connect() as connection:
+        assert get_run(connection, "train", left).status == "succeeded"
+
+
+def test_a_home_that_cannot_be_written_stops_no_worker(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    beat(Settings(home=tmp_path / "file" / "home"))
+    assert "no sign of life" in caplog.text
