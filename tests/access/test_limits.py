@@ -16,6 +16,9 @@ from app.api.incidents import _BodyStream
 from app.api.rate_limit import RateLimiter
 from app.domain.access import Caller, Role
 from app.domain.errors import InvalidInput, LimitExceeded, RateLimited
+from app.domain.grid import build_grid
+from app.domain.overlaps import CellIndex
+from app.domain.study_area import StudyArea
 from app.services.forecast_areas import _polygons_m, _widened
 
 READER = frozenset({Role.READER})
@@ -258,6 +261,21 @@ def test_lines_that_cross_themselves_are_refused_before_they_are_widened():
     for features in (lines, many):
         with pytest.raises(LimitExceeded, match="cross"):
             _polygons_m(features, "EPSG:32618", 5.0)
+
+
+def test_stars_of_many_corners_are_refused_before_they_are_cut():
+    """Valid, and below the limits of corners: cutting it into rows of cells took minutes."""
+    area = StudyArea(shapely.box(480_000, 5_449_000, 500_000, 5_461_000), "EPSG:32610")
+    index = CellIndex(area, build_grid(area, 250.0))
+
+    def star(n: int, depth: float) -> shapely.Polygon:
+        turn, far = np.arange(n) * 2 * np.pi / n, np.where(np.arange(n) % 2, 1.0, depth)
+        x_m, y_m = 490_000 + far * 9_000 * np.cos(turn), 5_455_000 + far * 5_500 * np.sin(turn)
+        return shapely.Polygon(np.column_stack([x_m, y_m]))
+
+    with pytest.raises(LimitExceeded, match="cross rows"):
+        index.overlap(np.array([star(20_000, 0.1)]))
+    assert index.overlap(np.array([star(20_000, 0.999)])).area_km2.sum() > 150
 
 
 def test_streets_are_no_tangle():
