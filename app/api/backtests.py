@@ -10,10 +10,10 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
-from app.api.state import State
+from app.api.state import CallerOf, State
 from app.api.times import Moment
 from app.api.training import read_run
-from app.domain.access import Role
+from app.domain.access import Caller, Role
 from app.domain.errors import NotReady
 from app.domain.windows import zone
 from app.services.backtest import (
@@ -50,8 +50,8 @@ class NewBacktest(BaseModel):
     n_seeds: Annotated[int, Field(ge=1, le=20)] = 1
 
 
-def backtest_json(run: Run) -> dict[str, Any]:
-    """A backtest as the API shows it."""
+def backtest_json(run: Run, *, exact: bool) -> dict[str, Any]:
+    """A backtest as the API shows it; `exact`: to one who may list incidents."""
     return {
         "id": str(run.id),
         "status": run.status,
@@ -60,13 +60,15 @@ def backtest_json(run: Run) -> dict[str, Any]:
         "request": run.request,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
-        "result": None if run.result is None else told_backtest(run.result),
+        "result": None if run.result is None else told_backtest(run.result, exact=exact),
     }
 
 
 @router.post("", status_code=202)
 @allow(Role.ANALYST, Role.TRAINER)
-def start(state: State, region: str, new: NewBacktest, response: Response) -> dict[str, Any]:
+def start(
+    state: State, caller: CallerOf, region: str, new: NewBacktest, response: Response
+) -> dict[str, Any]:
     """Queue a backtest; follow it at the URL in `Location`."""
     origins = None
     if new.origins is not None:
@@ -84,7 +86,7 @@ def start(state: State, region: str, new: NewBacktest, response: Response) -> di
     )
     run = request_backtest(state.engine, region, request)
     response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
-    return backtest_json(run)
+    return backtest_json(run, exact=caller.lists_incidents)
 
 
 @router.get("")
@@ -93,56 +95,62 @@ def list_all(state: State, region: str) -> dict[str, Any]:
     """The newest backtests, without their results."""
     with state.engine.connect() as connection:
         runs = list_runs(connection, "backtest", get_region(connection, region).key)
-    return {"backtests": [{**backtest_json(run), "result": None} for run in runs]}
+    return {"backtests": [{**backtest_json(run, exact=False), "result": None} for run in runs]}
 
 
 @router.get("/{run_id}")
 @allow(Role.READER)
-def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+def show(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """One backtest with its result."""
-    return backtest_json(read_run(state, "backtest", region, run_id))
+    return backtest_json(read_run(state, "backtest", region, run_id), exact=caller.lists_incidents)
 
 
 @router.delete("/{run_id}")
 @allow(Role.ANALYST, Role.TRAINER)
-def cancel(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+def cancel(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """Cancel a backtest."""
-    return backtest_json(cancel_backtest(state.engine, region, run_id))
+    return backtest_json(
+        cancel_backtest(state.engine, region, run_id), exact=caller.lists_incidents
+    )
 
 
 @router.get("/{run_id}/cap")
 @allow(Role.READER)
 def cap(
     state: State,
+    caller: CallerOf,
     region: str,
     run_id: UUID,
     f: Annotated[str, Query(pattern="^(png|svg)$")] = "svg",
 ) -> Response:
     """The CAP curves of a finished backtest as a picture."""
-    return Response(cap_plot(_result(state, region, run_id), f), media_type=_PICTURE[f])
+    return Response(cap_plot(_result(state, caller, region, run_id), f), media_type=_PICTURE[f])
 
 
 @router.get("/{run_id}/calibration")
 @allow(Role.READER)
 def calibration(
     state: State,
+    caller: CallerOf,
     region: str,
     run_id: UUID,
     f: Annotated[str, Query(pattern="^(png|svg)$")] = "svg",
 ) -> Response:
     """Whether its forecasts kept what they promised, in space and in number, as a picture."""
-    return Response(calibration_plot(_result(state, region, run_id), f), media_type=_PICTURE[f])
+    return Response(
+        calibration_plot(_result(state, caller, region, run_id), f), media_type=_PICTURE[f]
+    )
 
 
 @router.get("/{run_id}/report")
 @allow(Role.READER)
-def report(state: State, region: str, run_id: UUID) -> HTMLResponse:
+def report(state: State, caller: CallerOf, region: str, run_id: UUID) -> HTMLResponse:
     """A finished backtest as one HTML page."""
-    return HTMLResponse(html_report(_result(state, region, run_id)))
+    return HTMLResponse(html_report(_result(state, caller, region, run_id)))
 
 
-def _result(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+def _result(state: State, caller: Caller, region: str, run_id: UUID) -> dict[str, Any]:
     run = read_run(state, "backtest", region, run_id)
     if run.result is None:
         raise NotReady("the backtest has no result yet", code="no_result")
-    return told_backtest(run.result)
+    return told_backtest(run.result, exact=caller.lists_incidents)

@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
-from app.api.state import ApiState, State
+from app.api.state import ApiState, CallerOf, State
 from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
@@ -48,20 +48,20 @@ class NewTrainingRun(BaseModel):
     validate_first: Annotated[bool, Field(alias="validate")] = True
 
 
-def _told_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _told_metrics(metrics: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
     scores = metrics.get("scores")
-    return {**metrics, **({"scores": told_validation(scores)} if scores else {})}
+    return {**metrics, **({"scores": told_validation(scores, exact=exact)} if scores else {})}
 
 
-def run_json(run: Run) -> dict[str, Any]:
-    """A run as the API shows it."""
+def run_json(run: Run, *, exact: bool) -> dict[str, Any]:
+    """A run as the API shows it; `exact`: to one who may list incidents."""
     return {
         "id": str(run.id),
         "status": run.status,
         "progress": run.progress,
         "message": run.message,
         "model_version": run.model_version,
-        "metrics": _told_metrics(run.metrics),
+        "metrics": _told_metrics(run.metrics, exact=exact),
         "request": run.request,
         "created_at": run.created_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
@@ -71,7 +71,9 @@ def run_json(run: Run) -> dict[str, Any]:
 
 @router.post("/training-runs", status_code=202)
 @allow(Role.TRAINER)
-def start(state: State, region: str, new: NewTrainingRun, response: Response) -> dict[str, Any]:
+def start(
+    state: State, caller: CallerOf, region: str, new: NewTrainingRun, response: Response
+) -> dict[str, Any]:
     """Queue a training run; follow it at the URL in `Location`."""
     until = new.until
     if until is not None and until.tzinfo is None:
@@ -80,16 +82,16 @@ def start(state: State, region: str, new: NewTrainingRun, response: Response) ->
     request = TrainingRequest(new.model, new.categories, until, new.seed, new.validate_first)
     run = request_training(state.engine, state.settings, region, request)
     response.headers["Location"] = f"/v1/regions/{region}/training-runs/{run.id}"
-    return run_json(run)
+    return run_json(run, exact=caller.lists_incidents)
 
 
 @router.get("/training-runs")
 @allow(Role.READER)
-def list_all(state: State, region: str) -> dict[str, Any]:
+def list_all(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """The newest training runs."""
     with state.engine.connect() as connection:
         runs = list_runs(connection, "train", get_region(connection, region).key)
-    return {"training_runs": [run_json(run) for run in runs]}
+    return {"training_runs": [run_json(run, exact=caller.lists_incidents) for run in runs]}
 
 
 def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
@@ -100,28 +102,28 @@ def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
 
 @router.get("/training-runs/{run_id}")
 @allow(Role.READER)
-def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+def show(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """One training run."""
-    return run_json(read_run(state, "train", region, run_id))
+    return run_json(read_run(state, "train", region, run_id), exact=caller.lists_incidents)
 
 
 @router.delete("/training-runs/{run_id}")
 @allow(Role.TRAINER)
-def cancel(state: State, region: str, run_id: UUID) -> dict[str, Any]:
+def cancel(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """Cancel a run; a running one stops at its next step."""
-    return run_json(cancel_training(state.engine, region, run_id))
+    return run_json(cancel_training(state.engine, region, run_id), exact=caller.lists_incidents)
 
 
 @router.get("/training-runs/{run_id}/events")
 @allow(Role.READER)
-async def events(state: State, region: str, run_id: UUID) -> StreamingResponse:
+async def events(state: State, caller: CallerOf, region: str, run_id: UUID) -> StreamingResponse:
     """The run's progress as server-sent events, until it is finished."""
     first = await run_in_threadpool(read_run, state, "train", region, run_id)
 
     async def stream() -> AsyncIterator[bytes]:
         run, last = first, b""
         while True:
-            data = orjson.dumps(run_json(run))
+            data = orjson.dumps(run_json(run, exact=caller.lists_incidents))
             if data != last:
                 yield b"event: progress\ndata: " + data + b"\n\n"
                 last = data
@@ -136,7 +138,11 @@ async def events(state: State, region: str, run_id: UUID) -> StreamingResponse:
 
 
 def version_json(
-    record: registry.VersionRecord, champion: str | None, marked: Mapping[str, int]
+    record: registry.VersionRecord,
+    champion: str | None,
+    marked: Mapping[str, int],
+    *,
+    exact: bool,
 ) -> dict[str, Any]:
     """A model version as the API shows it; `marked` tells how much of its data is erased since."""
     return {
@@ -152,7 +158,7 @@ def version_json(
         "categories": record.categories,
         "settings": record.settings,
         "provenance": record.provenance,
-        "scores": told_validation(record.scores),
+        "scores": told_validation(record.scores, exact=exact),
         "report": record.report,
         "artifact_sha256": record.artifact_sha256,
     }
@@ -160,7 +166,7 @@ def version_json(
 
 @router.get("/models")
 @allow(Role.READER)
-def models(state: State, region: str) -> dict[str, Any]:
+def models(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """The region's model versions, newest first."""
     with state.engine.connect() as connection:
         key = get_region(connection, region).key
@@ -168,19 +174,22 @@ def models(state: State, region: str) -> dict[str, Any]:
         versions = registry.list_versions(connection, key)
         marked = marked_versions(connection, key)
     champion = current.version if current else None
-    return {"champion": champion, "models": [version_json(v, champion, marked) for v in versions]}
+    exact = caller.lists_incidents
+    told = [version_json(v, champion, marked, exact=exact) for v in versions]
+    return {"champion": champion, "models": told}
 
 
 @router.get("/models/{version}")
 @allow(Role.READER)
-def model(state: State, region: str, version: str) -> dict[str, Any]:
+def model(state: State, caller: CallerOf, region: str, version: str) -> dict[str, Any]:
     """One model version."""
     with state.engine.connect() as connection:
         key = get_region(connection, region).key
         current = registry.champion(connection, key)
         found = registry.get_version(connection, key, version)
         marked = marked_versions(connection, key)
-    return version_json(found, current.version if current else None, marked)
+    champion = current.version if current else None
+    return version_json(found, champion, marked, exact=caller.lists_incidents)
 
 
 @router.post("/models/{version}/promote")

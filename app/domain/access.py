@@ -90,6 +90,11 @@ class Caller:
         """Whether a region is within its scope."""
         return self.regions is None or region_id in self.regions
 
+    @property
+    def lists_incidents(self) -> bool:
+        """Whether single incidents are no secret to it, as they are to readers."""
+        return Role.ANALYST in self.roles
+
 
 LOCAL = Caller(LOCAL_ACTOR, frozenset(Role), rate_per_s=0.0)
 

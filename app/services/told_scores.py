@@ -1,5 +1,7 @@
 """Scores of held-out incidents as readers are told them: a single one's would tell its cell.
 
+Who may list incidents (`exact`) is told all digits: others' backtests can be repeated from them.
+
 Those of fewer than `MIN_TOLD` incidents are left out as if there were none, and means are rounded: two
 validations whose incidents differ by one would tell that one's by their difference.
 """
@@ -28,11 +30,11 @@ def told_difference(difference: Mapping[str, Any]) -> dict[str, Any]:
     return {**difference, **_rounded(difference, OF_DIFFERENCES)}
 
 
-def told_validation(scores: Mapping[str, Any]) -> dict[str, Any]:
+def told_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
     """A validation: without the scores of single days, and empty where it had few incidents."""
-    if not scores:
-        return {}
     told = {name: value for name, value in scores.items() if name != "place_reference"}
+    if exact or not scores:
+        return told
     if scores["n"] < MIN_TOLD:
         return {name: told[name] for name in ("n", "origin_s", "neighbourhoods") if name in told}
     models = {name: told_summary(one) for name, one in scores.get("models", {}).items()}
@@ -40,8 +42,10 @@ def told_validation(scores: Mapping[str, Any]) -> dict[str, Any]:
     return {**told_summary(told), "models": models, "differences": differences}
 
 
-def told_backtest(result: Mapping[str, Any]) -> dict[str, Any]:
+def told_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
     """A backtest's result: without models where it had few incidents, and so of each origin."""
+    if exact:
+        return dict(result)
     if result["n"] < MIN_TOLD:
         return {**result, "models": {}, "differences": []}
     models = {

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.api import access as gate
+from app.domain.access import Caller, Role
 from app.domain.grid import build_grid
 from app.domain.neighbourhoods import divide
 from app.domain.study_area import to_degrees
@@ -196,20 +198,24 @@ def test_scores_of_single_days_stay_inside(client):
         assert "place_reference" not in client.get(f"/v1/regions/town/{path}").text
 
 
-def test_validations_tell_rounded_means_and_nothing_of_few_incidents(client, monkeypatch):
+def test_readers_are_told_rounded_means_and_nothing_of_few_incidents(client, monkeypatch):
     """One more incident would tell its log density, and so its cell, by the difference."""
-    path = "/v1/regions/town/models"
+    path, means = "/v1/regions/town/models", ("log_score", "cap_auc")
+    exact = client.get(path).json()["models"][0]["scores"]
+    assert any(exact[m] != round(exact[m], 3) for m in means), (
+        "who may list incidents sees all digits"
+    )
+    monkeypatch.setattr(gate, "LOCAL", Caller("local", frozenset({Role.READER})))
     scores = client.get(path).json()["models"][0]["scores"]
-    for one in (scores, *scores["models"].values()):
-        assert [one[m] for m in ("log_score", "cap_auc")] == [
-            round(one[m], 3) for m in ("log_score", "cap_auc")
-        ]
+    for name, one in scores["models"].items():
+        assert [one[m] for m in means] == [round(exact["models"][name][m], 3) for m in means]
     monkeypatch.setattr(told_scores, "MIN_TOLD", scores["n"] + 1)
     few = client.get(path).json()["models"][0]["scores"]
     assert set(few) == {"n", "origin_s", "neighbourhoods"}
     run = client.get("/v1/regions/town/training-runs").json()["training_runs"][0]
     assert run["metrics"]["scores"] == few
     version = client.get(path).json()["champion"]
+    assert client.get(f"{path}/{version}").json()["scores"] == few
     assert client.get(f"{path}/{version}/card").json()["evaluation"] is None
     assert "too few" in client.get(f"{path}/{version}/card", params={"f": "md"}).text
 
@@ -228,6 +234,7 @@ def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
         assert (shown["log_score"], shown["cap_auc"], shown["seconds"]) == (-1.235, 0.988, 1)
     assert (second["n"], second["log_score"], second["hits"]) == (1, None, {})
     assert told_scores.told_backtest({**result, "n": 19})["models"] == {}
+    assert told_scores.told_backtest(result, exact=True) == result
 
 
 def test_the_card_tells_all_that_it_must(client):
