@@ -24,7 +24,7 @@ from app.services.backtest import (
 )
 from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
-from app.services.told_scores import told_backtest
+from app.services.told import told_backtest
 from app.storage.regions import get_region
 from app.storage.runs import Run, list_runs
 

@@ -20,7 +20,7 @@ from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
 from app.services.forecast_ahead import make_ready
-from app.services.told_scores import told_validation
+from app.services.told import told_report, told_validation
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
@@ -159,7 +159,7 @@ def version_json(
         "settings": record.settings,
         "provenance": record.provenance,
         "scores": told_validation(record.scores, exact=exact),
-        "report": record.report,
+        "report": told_report(record.report, exact=exact),
         "artifact_sha256": record.artifact_sha256,
     }
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
 from app.services.fairness import fairness_report
-from app.services.told_scores import told_validation
+from app.services.told import told_validation
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region

@@ -13,7 +13,7 @@ from app.domain.neighbourhoods import divide
 from app.domain.study_area import to_degrees
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.main import create_app
-from app.services import told_scores
+from app.services import told as told_scores
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
@@ -235,6 +235,17 @@ def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
     assert (second["n"], second["log_score"], second["hits"]) == (1, None, {})
     assert told_scores.told_backtest({**result, "n": 19})["models"] == {}
     assert told_scores.told_backtest(result, exact=True) == result
+
+
+def test_readers_are_told_how_many_lie_at_a_default_geocode_and_not_where():
+    report = {
+        "data": {"default_geocodes": [{"x_m": 1, "y_m": 2, "n_incidents": 300}], "a": 1},
+        "b": 2,
+    }
+    told = told_scores.told_report(report)
+    assert told == {"data": {"default_geocodes": [{"n_incidents": 300}], "a": 1}, "b": 2}
+    assert told_scores.told_report(report, exact=True) == report
+    assert told_scores.told_report({}) == {}
 
 
 def test_the_card_tells_all_that_it_must(client):

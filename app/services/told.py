@@ -1,8 +1,8 @@
-"""Scores of held-out incidents as readers are told them: a single one's would tell its cell.
+"""What readers are told of versions and evaluations: a single incident's score would tell its cell.
 
 Who may list incidents (`exact`) is told all digits: others' backtests can be repeated from them.
 
-Those of fewer than `MIN_TOLD` incidents are left out as if there were none, and means are rounded: two
+Scores of fewer than `MIN_TOLD` incidents are left out as if there were none, and means are rounded: two
 validations whose incidents differ by one would tell that one's by their difference.
 """
 
@@ -57,6 +57,15 @@ def told_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str
         "models": models,
         "differences": [told_difference(d) for d in result["differences"]],
     }
+
+
+def told_report(report: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
+    """A version's report: of default geocodes how many incidents, not where."""
+    data = report.get("data", {})
+    if exact or not data.get("default_geocodes"):
+        return dict(report)
+    piles = [{"n_incidents": pile["n_incidents"]} for pile in data["default_geocodes"]]
+    return {**report, "data": {**data, "default_geocodes": piles}}
 
 
 def _rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
