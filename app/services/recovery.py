@@ -11,7 +11,6 @@ from app.storage.queue import (
     BACKTEST_PRIORITY,
     BACKTEST_TASK,
     SCHEDULED_PRIORITY,
-    SYNC_PRIORITY,
     SYNC_TASK,
     TRAIN_PRIORITY,
     TRAIN_TASK,
@@ -21,12 +20,8 @@ from app.storage.queue import (
 from app.storage.runs import set_job
 
 KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
-PRIORITY_OF_TASK = {
-    TRAIN_TASK: TRAIN_PRIORITY,
-    BACKTEST_TASK: BACKTEST_PRIORITY,
-    SYNC_TASK: SYNC_PRIORITY,
-}
-"""Of trainings and backtests that a person asked for, and of syncs."""
+PRIORITY_OF_TASK = {TRAIN_TASK: TRAIN_PRIORITY, BACKTEST_TASK: BACKTEST_PRIORITY, SYNC_TASK: 0}
+"""Of trainings and backtests that a person asked for, and of syncs, which have a queue of their own."""
 MAX_ATTEMPTS = 10
 """Tries of a run in all, most of them cut off by what befell its worker or the database.
 

@@ -28,7 +28,7 @@ def oldest_waiting_s(connection: Connection) -> float | None:
 
 
 def living_workers(connection: Connection, stalled_s: float) -> int:
-    """Claimers of jobs that have beaten lately; a worker process has two, one of them for upkeep."""
+    """Claimers of jobs that have beaten lately; a worker process has three, one for each queue."""
     return int(connection.scalar(_LIVING, {"stalled": stalled_s}) or 0)
 
 

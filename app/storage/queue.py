@@ -18,11 +18,14 @@ BACKTEST_TASK = "hotslot.backtest"
 SYNC_TASK = "hotslot.sync"
 MAINTENANCE_TASK = "hotslot.maintenance"
 TASK_QUEUE = "hotslot"
+SYNC_QUEUE = "hotslot-sync"
+"""Of its own: a portal that does not answer keeps no training waiting, a long backtest no feed."""
 MAINTENANCE_QUEUE = "hotslot-maintenance"
 """Of its own, so that upkeep never waits for a training to end."""
+RUN_QUEUES = (TASK_QUEUE, SYNC_QUEUE)
+"""Of the jobs that work on a run."""
 TURNS = 1_000_000
 """Priorities of one kind: below its first, by turns of the regions (`turn_of`)."""
-SYNC_PRIORITY = 1
 TRAIN_PRIORITY = 0
 BACKTEST_PRIORITY = -TURNS
 SCHEDULED_PRIORITY = -2 * TURNS
@@ -72,7 +75,7 @@ def defer_job(
     row = connection.execute(
         _DEFER,
         {
-            "queue": TASK_QUEUE,
+            "queue": SYNC_QUEUE if task == SYNC_TASK else TASK_QUEUE,
             "task": task,
             "priority": priority,
             "lock": lock,

@@ -33,14 +33,12 @@ class InHand:
         finally:
             self._held.discard(job.id)
 
-    async def dropped(self, app: App, queue: str) -> list[Job]:
+    async def dropped(self, app: App) -> list[Job]:
         """Jobs under this process's name that it has not had in hand for two looks in a row."""
         found = [
             job
             for worker_id in self._worker_ids
-            for job in await app.job_manager.list_jobs_async(
-                queue=queue, status="doing", worker_id=worker_id
-            )
+            for job in await app.job_manager.list_jobs_async(status="doing", worker_id=worker_id)
             if job.id not in self._held
         ]
         again = [job for job in found if job.id in self._suspected]

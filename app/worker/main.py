@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.storage.database import conninfo, open_engine
-from app.storage.queue import MAINTENANCE_QUEUE, TASK_QUEUE
+from app.storage.queue import MAINTENANCE_QUEUE, RUN_QUEUES
 from app.worker.health import beat
 from app.worker.in_hand import InHand
 from app.worker.schedule_tick import queue_due_trainings
@@ -25,6 +25,7 @@ SWEEP_EVERY_S = 5.0
 RESTART_AFTER_S = 2.0
 GRACE_S = 1.0
 CANCEL_AGAIN_S = 1.0
+HAND_BACK_S = 5.0
 """A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
 _log = logging.getLogger("hotslot.worker")
 
@@ -35,11 +36,15 @@ async def requeue_stalled(app: App, engine: Engine, stalled_s: float, in_hand: I
     Their worker stopped beating, or is this one and has not got them. A job that was cut off
     `MAX_ATTEMPTS` times is ended.
     """
-    jobs = await app.job_manager.get_stalled_jobs(
-        queue=TASK_QUEUE, seconds_since_heartbeat=stalled_s
-    )
+    stalled = [
+        job
+        for queue in RUN_QUEUES
+        for job in await app.job_manager.get_stalled_jobs(
+            queue=queue, seconds_since_heartbeat=stalled_s
+        )
+    ]
     count = 0
-    for job in (*jobs, *await in_hand.dropped(app, TASK_QUEUE)):
+    for job in (*stalled, *await in_hand.dropped(app)):
         if job.attempts + 1 >= MAX_ATTEMPTS:
             if job.task_name in KIND_OF_TASK:
                 run_id = str(job.task_kwargs["run_id"])
@@ -145,20 +150,38 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
                 asyncio.create_task(queue_due_trainings(engine, settings.schedule_tick_s)),
                 asyncio.create_task(_keep_up(app, settings)),
             ]
+        lanes = [asyncio.create_task(_lane(app, settings, queue, wait)) for queue in RUN_QUEUES]
         try:
-            await app.run_worker_async(
-                queues=[TASK_QUEUE],
-                wait=wait,
-                concurrency=1,
-                update_heartbeat_interval=settings.job_heartbeat_s,
-                stalled_worker_timeout=settings.job_stalled_s,
-                shutdown_graceful_timeout=GRACE_S,
-                fetch_job_polling_interval=2.0,
-                delete_jobs="successful",
-                install_signal_handlers=False,
+            # One that ends while it should wait has lost the database: all start again.
+            await asyncio.wait(
+                lanes,
+                return_when=asyncio.FIRST_COMPLETED if wait else asyncio.FIRST_EXCEPTION,
             )
         finally:
-            await _ended(beside)
+            for lane in lanes:
+                lane.cancel()
+            # A second cancel would take the time in which a lane hands its job back.
+            await asyncio.wait(lanes, timeout=HAND_BACK_S)
+            await _ended([*beside, *lanes])
+    for lane in lanes:
+        if not lane.cancelled():
+            lane.result()
+
+
+async def _lane(app: App, settings: Settings, queue: str, wait: bool) -> None:
+    """Jobs of one queue, one after another."""
+    await app.run_worker_async(
+        queues=[queue],
+        name=queue,
+        wait=wait,
+        concurrency=1,
+        update_heartbeat_interval=settings.job_heartbeat_s,
+        stalled_worker_timeout=settings.job_stalled_s,
+        shutdown_graceful_timeout=GRACE_S,
+        fetch_job_polling_interval=2.0,
+        delete_jobs="successful",
+        install_signal_handlers=False,
+    )
 
 
 def run_worker(settings: Settings, *, wait: bool = True) -> bool:

@@ -21,6 +21,7 @@ from app.storage.queue import (
     BACKTEST_TASK,
     MAINTENANCE_QUEUE,
     MAINTENANCE_TASK,
+    SYNC_QUEUE,
     SYNC_TASK,
     TASK_QUEUE,
     TRAIN_TASK,
@@ -152,7 +153,7 @@ def build_app(
         with in_hand.hold(context.job):
             await supervise(settings, engine, "backtest", run_id, context.job)
 
-    @app.task(name=SYNC_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
+    @app.task(name=SYNC_TASK, queue=SYNC_QUEUE, pass_context=True, retry=retry)
     async def sync(context: Any, run_id: str) -> None:
         with in_hand.hold(context.job):
             await supervise(settings, engine, "sync", run_id, context.job)

@@ -99,7 +99,7 @@ def test_jobs_whose_end_was_lost_go_back_to_the_queue(engine, settings, town):
             worker = await app.job_manager.register_worker()
             job = await app.job_manager.fetch_job(queues=[TASK_QUEUE], worker_id=worker)
             with in_hand.hold(job):
-                while_held = [await in_hand.dropped(app, TASK_QUEUE) for _ in range(3)]
+                while_held = [await in_hand.dropped(app) for _ in range(3)]
             counts = [await requeue_stalled(app, engine, 3600.0, in_hand) for _ in range(3)]
             again = await app.job_manager.fetch_job(queues=[TASK_QUEUE], worker_id=worker)
             return job, while_held, counts, again

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from fastapi.testclient import TestClient
@@ -19,7 +20,8 @@ from app.services.jobs import run_claimed, work_on
 from app.services.recovery import requeue_lost_runs
 from app.services.sync.schedule import claim_here, queue_due, request_sync
 from app.services.sync.sources import remove_source
-from app.storage.queue import SYNC_PRIORITY
+from app.services.train import TrainingRequest, request_training
+from app.storage.queue import SYNC_QUEUE
 from app.storage.runs import Superseded, get_run
 from app.storage.sync_store import end_active_run, held_source
 from app.worker.main import serve_queue
@@ -139,6 +141,32 @@ def test_a_source_is_due_once_and_caught_up_once(portals, socrata):
     assert 3500 < waits.total_seconds() <= 3600
 
 
+def test_a_portal_that_does_not_answer_keeps_no_training_waiting(
+    portals, socrata, settings, engine, environment
+):
+    portals.rows = [socrata_row(n) for n in range(30)]
+    city = socrata()
+    assert city.sync().metrics["accepted"] == 30
+    training = request_training(engine, settings, city.id, TrainingRequest(model="uniform"))
+    seen = []
+
+    def until_trained(_query):
+        for _ in range(600):
+            with engine.connect() as connection:
+                run = get_run(connection, "train", training.id)
+            if run.finished:
+                break
+            time.sleep(0.1)
+        seen.append((run.status, run.message))
+
+    portals.before_rows = until_trained
+    (sync,) = request_sync(engine, city.id)
+    asyncio.run(serve_queue(settings, engine, wait=False))
+    assert seen[0][0] == "succeeded", seen
+    with engine.connect() as connection:
+        assert get_run(connection, "sync", sync.id).status == "succeeded"
+
+
 def test_a_run_whose_job_is_lost_is_queued_again(portals, socrata):
     """Else the source would count as being read for ever, and never be read again."""
     portals.rows = [socrata_row(0)]
@@ -149,10 +177,10 @@ def test_a_run_whose_job_is_lost_is_queued_again(portals, socrata):
         connection.execute(text("UPDATE sync_runs SET created_at = now() - interval '1 h'"))
     assert requeue_lost_runs(city.engine, 60.0) == 1
     with city.engine.connect() as connection:
-        args, priority = connection.execute(
-            text("SELECT args, priority FROM procrastinate_jobs")
+        args, queue = connection.execute(
+            text("SELECT args, queue_name FROM procrastinate_jobs")
         ).one()
-    assert (args, priority) == ({"run_id": str(run.id)}, SYNC_PRIORITY)
+    assert (args, queue) == ({"run_id": str(run.id)}, SYNC_QUEUE)
     work_on(city.engine, city.settings, "sync", run.id)
 
 

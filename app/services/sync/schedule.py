@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from app.domain.cron import next_tick
 from app.domain.errors import Conflict, NotReady
 from app.storage import audit
-from app.storage.queue import SYNC_PRIORITY, SYNC_TASK, defer_job
+from app.storage.queue import SYNC_TASK, defer_job
 from app.storage.regions import get_region, get_region_by_key
 from app.storage.runs import Run, get_run, set_job
 from app.storage.schedules import database_clock
@@ -111,6 +111,6 @@ def _queued(connection: Connection, source: Source) -> Run:
             return run
         end_active_run(connection, source, ABANDONED)
     run = new_run(connection, source)
-    job_id = defer_job(connection, SYNC_TASK, {"run_id": str(run.id)}, priority=SYNC_PRIORITY)
+    job_id = defer_job(connection, SYNC_TASK, {"run_id": str(run.id)})
     set_job(connection, "sync", run.id, job_id)
     return get_run(connection, "sync", run.id)
