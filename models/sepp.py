@@ -25,6 +25,9 @@ from models.smoothing import Smoother, inside, snap
 
 LEARN_DAYS = 365
 MAX_LEARN_INCIDENTS = 30_000
+MAX_PAIRS = 8_000_000
+"""Near pairs that a fit keeps, some 100 bytes each; a few blocks that hold a city's crime have many more."""
+ASKED = 1_000
 REACH_M = 500.0
 REACH_DAYS = 60.0
 MEAN_LAG_DAYS = (1.0, 30.0)
@@ -84,7 +87,7 @@ class Sepp(DensityModel):
         """The fitted process; None where there is too little to tell triggering from chance."""
         start_s = context.cutoff_s - LEARN_DAYS * DAY_S
         first = int(np.searchsorted(known.time_s, start_s))
-        first = max(first, len(known) - MAX_LEARN_INCIDENTS)
+        first = _few_pairs_from(known, max(first, len(known) - MAX_LEARN_INCIDENTS))
         if first < MIN_INCIDENTS or len(known) - first < MIN_INCIDENTS:
             return None
         before = FitContext(int(known.time_s[first]), cancelled=context.cancelled)
@@ -126,13 +129,34 @@ def _expectation_maximisation(
     return process
 
 
+def _few_pairs_from(known: Incidents, first: int) -> int:
+    """The row at or after `first` from which on there are no more than `MAX_PAIRS` near pairs.
+
+    Their number is that of some incidents' neighbours: to find all pairs is what must not be done.
+    """
+    while len(known) - first > MIN_INCIDENTS:
+        scaled = _in_reaches(known.take(slice(first, None)))
+        asked = scaled[:: max(1, len(scaled) // ASKED)]
+        near = KDTree(scaled).query_ball_point(asked, 1.0, p=np.inf, return_length=True)
+        if 0.5 * len(scaled) * (near.mean() - 1) <= MAX_PAIRS:
+            break
+        first += (len(known) - first) // 5
+    return first
+
+
+def _in_reaches(incidents: Incidents) -> FloatArray:
+    """(n, 3) places and times, each axis in its reach."""
+    time_days = (incidents.time_s - incidents.time_s[0]) / DAY_S
+    x, y = (c.astype(np.float64) / REACH_M for c in (incidents.x_m, incidents.y_m))
+    return np.stack([x, y, time_days / REACH_DAYS], axis=1)
+
+
 def _pairs(latest: Incidents) -> tuple[IntArray, FloatArray, FloatArray]:
     """Later incident of each pair within reach, days and squared metres apart."""
     x = latest.x_m.astype(np.float64)
     y = latest.y_m.astype(np.float64)
     time_days = (latest.time_s - latest.time_s[0]) / DAY_S
-    scaled = np.stack([x / REACH_M, y / REACH_M, time_days / REACH_DAYS], axis=1)
-    pair = KDTree(scaled).query_pairs(1.0, p=np.inf, output_type="ndarray")
+    pair = KDTree(_in_reaches(latest)).query_pairs(1.0, p=np.inf, output_type="ndarray")
     parent, child = pair.min(axis=1), pair.max(axis=1)
     later = latest.time_s[child] > latest.time_s[parent]
     parent, child = parent[later].astype(np.int64), child[later].astype(np.int64)
