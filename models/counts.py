@@ -31,11 +31,14 @@ from models.counts_fit import (
     Rates,
     Slots,
     clipped,
+    delivered,
     dispersion_of,
     fit_rates,
     fold_starts,
+    following,
     moment_dispersion,
     season_terms,
+    spans,
     usable_history,
 )
 from models.counts_negative_binomial import (
@@ -87,6 +90,8 @@ class CountModel:
     """Share of past slots inside the intervals forecast for them."""
     category_shares: tuple[tuple[float, ...], ...] = ()
     """(C, 8): each category's share of all incidents by three-hour part of the day."""
+    undelivered_s: tuple[tuple[int, int], ...] = ()
+    """Spans [start, end) of the history that the feed seems not to have delivered, left out of the fit."""
 
     @property
     def dispersion(self) -> float:
@@ -100,6 +105,9 @@ class CountModel:
         slots, count = slots.take(used), count[used]
         if len(slots) == 0 or count.sum() == 0:
             return cls._of(fit_rates(slots, count.astype(np.float64), HalfLives()), slots)
+        came = delivered(slots, count)
+        missed_s = spans(slots.time_s[~came])
+        slots, count = slots.take(came), count[came]
         cleaned = count.astype(np.float64)
         for _ in range(CLIP_ROUNDS):
             first = cls._of(fit_rates(slots, cleaned, HalfLives()), slots)
@@ -120,9 +128,10 @@ class CountModel:
                 n_folds=len(folds.observed),
             )
             model = replace(model, past_coverage=folds.coverage(model.dispersion))
-        mean = model.mean(_following(slots))
+        mean = model.mean(following(slots))
         target = _target(model.past_coverage)
-        return replace(model, nominal_level=nominal_level(mean, model.dispersion, target))
+        level = nominal_level(mean, model.dispersion, target)
+        return replace(model, nominal_level=level, undelivered_s=missed_s)
 
     @classmethod
     def _of(cls, rates: Rates, slots: Slots) -> Self:
@@ -218,9 +227,12 @@ class CountModel:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The inverse of `state`, lists or tuples alike."""
-        rows = tuple(tuple(row) for row in state["category_shares"])
+        tables = {
+            name: tuple(map(tuple, state.get(name, ())))
+            for name in ("category_shares", "undelivered_s")
+        }
         vectors = {name: tuple(state[name]) for name in ("profile", "season")}
-        return cls(**{**state, **vectors, "category_shares": rows})
+        return cls(**{**state, **vectors, **tables})
 
 
 @dataclass(frozen=True)
@@ -278,14 +290,6 @@ def _past_forecasts(slots: Slots, count: IntArray, cleaned: FloatArray) -> _Fold
     others = [w for w in PROFILE_HALF_LIVES_WEEKS if w != usual.profile_weeks]
     by_profile = [forecast(replace(best.half, profile_weeks=w)) for w in others]
     return max([best, *by_profile], key=_Folds.score)
-
-
-def _following(slots: Slots) -> Slots:
-    """The 28 days after a history, holidays unknown."""
-    n = HORIZON_DAYS * 24
-    time_s = slots.time_s[-1] + HOUR_S * (1 + np.arange(n, dtype=np.int64))
-    window = (int(slots.window[-1]) + 1 + np.arange(n)) % N_WINDOWS
-    return Slots(time_s, window, np.zeros(n, bool))
 
 
 def _target(past_coverage: float | None) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FloatArray, IntArray
 from models.counts_negative_binomial import log_mass, nearest_quantile
+from models.delivery import undelivered
 
 HOUR_S = 3600
 WEEK_S = 7 * DAY_S
@@ -80,6 +81,13 @@ def usable_history(slots: Slots, count: IntArray) -> slice:
     return slice(first + (int(full[0]) * N_WINDOWS if len(full) else 0), n)
 
 
+def delivered(slots: Slots, count: IntArray) -> NDArray[np.bool_]:
+    """(n,) the hours of days that the feed delivered, in whole days back from the last hour."""
+    odd = len(slots) % 24
+    missed = undelivered(count[odd:].reshape(-1, 24).sum(axis=1).astype(np.float64))
+    return np.concatenate([np.ones(odd, np.bool_), np.repeat(~missed, 24)])
+
+
 def season_terms(time_s: IntArray, n_terms: int) -> FloatArray:
     """(n, n_terms) cos, sin of one and two cycles a year."""
     phase = 2 * np.pi * np.asarray(time_s) / YEAR_S
@@ -93,16 +101,18 @@ def fit_season(slots: Slots, count: FloatArray) -> FloatArray:
     A year and a half is the least that tells a season from a trend; a ridge keeps it modest.
     """
     week = (slots.time_s - slots.time_s[0]) // WEEK_S
-    n_weeks = int(week[-1])  # the last, partial week is left out
-    if n_weeks < SEASON_MIN_WEEKS:
+    n_weeks = int(week[-1])
+    # The last, partial week is left out, and so are those that the feed did not deliver in full.
+    whole = np.flatnonzero(np.bincount(week)[:n_weeks] == N_WINDOWS)
+    if len(whole) < SEASON_MIN_WEEKS:
         return np.zeros(0)
-    totals = np.bincount(week, weights=count)[:n_weeks]
-    middle_s = slots.time_s[0] + (np.arange(n_weeks) + 0.5) * WEEK_S
+    totals = np.bincount(week, weights=count)[whole]
+    middle_s = slots.time_s[0] + (whole + 0.5) * WEEK_S
     harmonics = season_terms(middle_s.astype(np.int64), 4)
     n_knots = max(2, n_weeks // 52 + 1)
     knots = np.linspace(0, n_weeks - 1, n_knots)
     unit = np.eye(n_knots)
-    trend = np.stack([np.interp(np.arange(n_weeks), knots, unit[k]) for k in range(n_knots)], 1)
+    trend = np.stack([np.interp(whole, knots, unit[k]) for k in range(n_knots)], 1)
     design = np.concatenate([trend, harmonics], axis=1)
     weight = np.maximum(totals, 1.0)
     penalty = np.diag([1e-3] * n_knots + [SEASON_RIDGE] * 4)
@@ -194,3 +204,19 @@ def fold_starts(slots: Slots, n_folds: int, min_weeks: int) -> list[int]:
     step = HORIZON_DAYS * 24
     starts = [len(slots) - (i + 1) * step for i in range(n_folds)]
     return [s for s in starts if s >= min_weeks * N_WINDOWS]
+
+
+def following(slots: Slots) -> Slots:
+    """The 28 days after a history, holidays unknown."""
+    n = HORIZON_DAYS * 24
+    time_s = slots.time_s[-1] + HOUR_S * (1 + np.arange(n, dtype=np.int64))
+    window = (int(slots.window[-1]) + 1 + np.arange(n)) % N_WINDOWS
+    return Slots(time_s, window, np.zeros(n, bool))
+
+
+def spans(time_s: IntArray) -> tuple[tuple[int, int], ...]:
+    """[start, end) of each run of consecutive hours."""
+    if len(time_s) == 0:
+        return ()
+    edges = np.flatnonzero(np.diff(time_s) > HOUR_S) + 1
+    return tuple((int(run[0]), int(run[-1]) + HOUR_S) for run in np.split(time_s, edges))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from app.storage.regions import Region
 from app.storage.registry import VersionRecord
+from models.base import DAY_S
 
 STALE_AFTER_DAYS = 60
 THIN_INCIDENTS = 5_000
 MAX_NAMED = 8
+GAP_RECALLED_DAYS = 365
+"""Gaps longer ago than this hardly bear on a forecast."""
+UNKNOWN_TIMES_SHARE = 0.02
+OUTSIDE_SHARE = 0.05
 
 
 def warnings_of(record: VersionRecord, region: Region, until: datetime) -> list[str]:
@@ -21,7 +28,11 @@ def warnings_of(record: VersionRecord, region: Region, until: datetime) -> list[
 def standing_warnings(record: VersionRecord, region: Region) -> list[str]:
     """Sentences about anything that a version says, of whatever time."""
     data = record.report.get("data", {})
-    return [*_of_data(record, region, data), *_of_patrols(record, data)]
+    return [
+        *_of_data(record, region, data),
+        *_of_delivery(record, region),
+        *_of_patrols(record, data),
+    ]
 
 
 def _of_time(record: VersionRecord, until: datetime) -> list[str]:
@@ -49,9 +60,37 @@ def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> lis
             f"{small['n_cells']} cells with fewer than {small['minimum_count']} incidents share one "
             "density: their differences are hidden"
         )
+    outside = data.get("outside_study_area", 0)
+    if outside > OUTSIDE_SHARE * (outside + record.n_incidents):
+        found.append(f"{outside} incidents outside the study area were left out")
+    unknown = data.get("unknown_times", [])
+    n_unknown = sum(told["n_incidents"] for told in unknown)
+    if n_unknown > UNKNOWN_TIMES_SHARE * record.n_incidents:
+        found.append(
+            f"{n_unknown} incidents are timed {', '.join(told['at'] for told in unknown)}, probably "
+            "since their times are unknown: forecasts put them into these hours"
+        )
     if region.boundary_derived:
         found.append("the study area was derived from the incidents; no boundary was given")
     return found
+
+
+def _of_delivery(record: VersionRecord, region: Region) -> Iterator[str]:
+    """What a feed seems to have kept back; the expected counts are made without these days."""
+    zone = ZoneInfo(region.timezone)
+    cutoff_s = record.cutoff.timestamp()
+    for start_s, end_s in record.counts.get("undelivered_s", []):
+        first, after = (datetime.fromtimestamp(t, UTC).astimezone(zone) for t in (start_s, end_s))
+        if end_s >= cutoff_s:
+            yield (
+                f"incidents from {first:%Y-%m-%d} on seem to have arrived in part only: expected counts "
+                "follow what came before"
+            )
+        elif end_s >= cutoff_s - GAP_RECALLED_DAYS * DAY_S:
+            yield (
+                f"hardly any incidents from {first:%Y-%m-%d} to {after:%Y-%m-%d}: taken for days that "
+                "the feed did not deliver"
+            )
 
 
 def _of_patrols(record: VersionRecord, data: dict[str, Any]) -> list[str]:

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.clock_times import MINUTES_OF_DAY, clock_times
 from app.domain.learning_policy import patrol_categories
+from app.domain.windows import local_offset_s
 from app.services.device import device_name
 from app.services.training_data import TrainingData
 from app.storage import registry
 from models.base import DensityModel, FitContext
 
 LIBRARIES = ("hotslot", "torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
+MINUTE_S = 60
 CODE_FOLDERS = ("app", "models")
 
 
@@ -38,11 +41,24 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
         "data": {
             "outside_study_area": data.n_outside,
             "default_geocodes": piles,
+            "unknown_times": _unknown_times(data),
             "discovered_weight": data.policy.discovered_weight,
             "excluded_categories": data.excluded_categories,
             "patrol_categories": patrol_categories(data.categories),
         }
     }
+
+
+def _unknown_times(data: TrainingData) -> list[dict[str, Any]]:
+    """Times of day at which far more incidents are dated than the hours around explain."""
+    time_s = data.incidents.time_s
+    local_s = time_s + local_offset_s(time_s, data.region.timezone)
+    by_minute = np.bincount(local_s // MINUTE_S % MINUTES_OF_DAY, minlength=MINUTES_OF_DAY)
+    return [
+        {"at": told.label, "n_incidents": told.n_incidents}
+        for told in clock_times(by_minute)
+        if told.spike
+    ]
 
 
 def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[str, Any]:

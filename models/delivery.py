@@ -1,0 +1,87 @@
+"""Days that a feed did not deliver, told from quiet ones by the number of incidents alone.
+
+Two things happen to feeds: they stop for a while, and what is reported late is missing at their end.
+Neither says how much happened, and taken at its word either would halve the level that is forecast.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import FloatArray
+
+MIN_GAP_DAYS = 3
+BLANK_SHARE = 0.1
+"""Strays are dated into gaps: a blank day may hold so much of what is usual."""
+BESIDE_DAYS = 28
+SURE_INCIDENTS = 20.0
+"""So many must be missed before a gap is none of chance's making."""
+FADED_SHARE = 0.2
+"""No city's crime falls to a fifth at once; what a late feed has of its last days does."""
+WHOLE_SHARE = 0.8
+LATEST_DAYS = 28
+USUAL_DAYS = 56
+MAX_FADED_DAYS = 56
+_WEEK_DAYS = 7
+
+Mask = NDArray[np.bool_]
+
+
+def undelivered(daily: FloatArray) -> Mask:
+    """(n,) which days a feed did not deliver, or not in full.
+
+    Args:
+        daily: (n,) incidents of consecutive days, oldest first, the last one complete.
+
+    >>> daily = np.full(200, 9.0)
+    >>> daily[60:100] = 0
+    >>> np.flatnonzero(undelivered(daily))[[0, -1]]
+    array([60, 99])
+    """
+    missed = _gaps(daily)
+    missed[len(daily) - _faded_days(daily, missed) :] = True
+    return missed
+
+
+def _gaps(daily: FloatArray) -> Mask:
+    """Runs of blank days that the days beside them do not explain."""
+    missed = np.zeros(len(daily), np.bool_)
+    if len(daily) == 0 or daily.sum() == 0:
+        return missed
+    bar = BLANK_SHARE * np.median(daily[daily > 0])
+    week = np.convolve(daily, np.full(_WEEK_DAYS, 1 / _WEEK_DAYS), "same")[: len(daily)]
+    blank = (daily <= bar) | ((week <= bar) & (len(daily) > _WEEK_DAYS))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], blank, [False]])))
+    for start, end in pairwise(edges.tolist()):
+        if not blank[start] or end - start < MIN_GAP_DAYS:
+            continue
+        beside = (daily[max(0, start - BESIDE_DAYS) : start], daily[end : end + BESIDE_DAYS])
+        if any(len(side) < BESIDE_DAYS // 2 and side.sum() < SURE_INCIDENTS for side in beside):
+            continue
+        expected = min(float(side.mean()) for side in beside) * (end - start)
+        if expected >= SURE_INCIDENTS and daily[start:end].sum() <= BLANK_SHARE * expected:
+            missed[start:end] = True
+    return missed
+
+
+def _faded_days(daily: FloatArray, missed: Mask) -> int:
+    """How many of the last days a feed that is late has delivered in part only."""
+    n = len(daily)
+    usual = np.flatnonzero(~missed[: max(0, n - LATEST_DAYS)])[-USUAL_DAYS:]
+    of_weekday = [daily[usual[usual % _WEEK_DAYS == day]] for day in range(_WEEK_DAYS)]
+    if len(usual) < USUAL_DAYS // 2 or any(len(of) == 0 for of in of_weekday):
+        return 0
+    expected = np.array([of.mean() for of in of_weekday])[np.arange(n) % _WEEK_DAYS]
+    latest = slice(None, -LATEST_DAYS - 1, -1)
+    due, come = np.cumsum(expected[latest]), np.cumsum(daily[latest])
+    faded = (due >= SURE_INCIDENTS) & (come < FADED_SHARE * due)
+    if not faded[MIN_GAP_DAYS - 1 :].any():
+        return 0
+    for days in range(min(MAX_FADED_DAYS, n - _WEEK_DAYS)):
+        week = slice(n - days - _WEEK_DAYS, n - days)
+        if daily[week].sum() >= WHOLE_SHARE * expected[week].sum():
+            return days
+    return min(MAX_FADED_DAYS, n - _WEEK_DAYS)
