@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -75,13 +76,14 @@ def list_all() -> None:
     with opened(Settings()) as engine, engine.connect() as connection:
         for region in list_regions(connection):
             summary = region_summary(connection, region)
+            zone = ZoneInfo(region.timezone)
             table.add_row(
                 region.id,
                 region.name,
                 region.timezone,
                 f"{summary.n_incidents:,}",
-                f"{summary.first_at:%Y-%m-%d}" if summary.first_at else "",
-                f"{summary.last_at:%Y-%m-%d}" if summary.last_at else "",
+                f"{summary.first_at.astimezone(zone):%Y-%m-%d}" if summary.first_at else "",
+                f"{summary.last_at.astimezone(zone):%Y-%m-%d}" if summary.last_at else "",
             )
     Console().print(table)
 
@@ -99,7 +101,9 @@ def ingest(
     ] = "csv",
     columns: Annotated[
         list[str] | None,
-        typer.Option(help="field=column, repeated; occurred_at=DATE+TIME joins two."),
+        typer.Option(
+            help="field=column, repeated or with commas; occurred_at=DATE+TIME joins two."
+        ),
     ] = None,
     crs: Annotated[str | None, typer.Option(help="CRS of projected x, y: EPSG:26910.")] = None,
     time_format: Annotated[

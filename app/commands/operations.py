@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
 import typer
@@ -80,14 +82,22 @@ def _schedule_table(found: dict[str, Any]) -> Table:
         "new incidents": found["new_incidents"],
         "new share": found["new_share"],
         "on drift": "yes" if found["on_drift"] else None,
-        "next": found["next_at"],
+        "next": found["next_at"] and _local(found["next_at"], found["timezone"]),
     }
     for name, value in causes.items():
         if value is not None:
             table.add_row(name, str(value))
     for past in found["last_ticks"]:
-        table.add_row(past["at"], f"{past['cause']}: {past['status'] or 'run is gone'}")
+        table.add_row(
+            _local(past["at"], found["timezone"]),
+            f"{past['cause']}: {past['status'] or 'run is gone'}",
+        )
     return table
+
+
+def _local(at: str, timezone: str) -> str:
+    """The instant as the region's clocks show it, for whoever wrote `30 4` as its cron."""
+    return datetime.fromisoformat(at).astimezone(ZoneInfo(timezone)).isoformat(timespec="minutes")
 
 
 def models(
@@ -114,7 +124,14 @@ def models(
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return
     table = Table(title=f"versions of {region}")
-    for heading in ("", "version", "trained until", "incidents", "log score", "created"):
+    for heading in (
+        "",
+        "version",
+        "trained until (UTC)",
+        "incidents",
+        "log score",
+        "created (UTC)",
+    ):
         table.add_column(heading)
     for row in rows:
         score = row["log_score"]

@@ -75,6 +75,19 @@ def test_commands(hotslot, client):
         assert hotslot(*wrong).exit_code != 0
 
 
+def test_times_are_the_regions_own(hotslot, tmp_path):
+    hotslot("schedule", "town", "--cron", "30 4 * * *")
+    assert "T04:30" in hotslot("schedule", "town").stdout
+    hotslot("schedule", "town", "--off")
+    evening = tmp_path / "eve.csv"
+    evening.write_text("occurred_at,longitude,latitude\n2021-12-31T23:00,-79.4,43.7\n")
+    assert hotslot("region", "create", "eve", "--timezone", "America/Toronto").exit_code == 0
+    assert hotslot("ingest", "eve", str(evening)).exit_code == 0
+    listed = hotslot("region", "list").stdout
+    assert "2021-12-31" in listed
+    assert "2022-01-01" not in listed
+
+
 def test_due_trainings_run_once(hotslot, client):
     assert (
         hotslot("schedule", "town", "--new-incidents", "500", "--model", "uniform").exit_code == 0
