@@ -71,7 +71,7 @@ FORMATS_OF: dict[str, dict[str, dict[str, Any]]] = {
 """Replies of other types than JSON whose routes do not say so."""
 ARGUMENTS = {
     "region": "toronto",
-    "version": "stack-20220101T050000Z-cf68c14efb",
+    "version": "stack-20220101T050000Z-0c4cc6f7a69d237c8b",
     "run_id": "539610f0-9967-4cbd-8cd2-8f33ab84e18e",
     "external_id": "2021-118237",
     "name": "portal",
