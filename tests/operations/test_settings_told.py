@@ -1,0 +1,30 @@
+"""Settings and the documentation name the same environment variables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OF_NO_SETTING = {"SECRETS_DIR", "SHARED", "BENCH_ROWS", "BENCH_CITIES", "DRILL_REPEATS"}
+
+
+@pytest.fixture(scope="module")
+def told() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_each_setting_is_told(told, name):
+    # In the table of limits without the prefix, in running text by its small name, too.
+    assert re.search(rf"HOTSLOT_{name.upper()}\b|`{name.upper()}`|`{name}`", told), name
+
+
+def test_what_is_told_is_a_setting(told):
+    named = set(re.findall(r"HOTSLOT_([A-Z_]*[A-Z])\b", told)) - OF_NO_SETTING
+    assert named - {"SYNC"} <= {name.upper() for name in Settings.model_fields}
