@@ -12,7 +12,9 @@ from app.config import Settings
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the HTTP request at hand."""
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_NO_EXTRAS = {"message", "asctime", "taskName", "color_message"}
+"""Set by logging itself, and by uvicorn for terminals."""
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _NO_EXTRAS
 _CHATTY = ("alembic", "app.storage.deadlines", "httpx", "matplotlib", "procrastinate")
 
 

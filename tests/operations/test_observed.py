@@ -121,7 +121,7 @@ def test_log_lines():
     token = REQUEST_ID.set("r1")
     try:
         line = JsonFormatter().format(record_of(run="7", at=datetime(2024, 1, 1, tzinfo=UTC)))
-        plain = TextFormatter().format(record_of(run="7"))
+        plain = TextFormatter().format(record_of(run="7", color_message="\x1b[36ma word\x1b[0m"))
     finally:
         REQUEST_ID.reset(token)
     assert "\n" not in line
