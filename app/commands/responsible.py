@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -59,10 +59,19 @@ def fairness(
     _print(found)
 
 
-def _print(found: dict[str, object]) -> None:
-    table = Table("neighbourhood", "incidents", "flagged", "ratio [95 %]", "km2 h per 1,000")
+def _print(found: dict[str, Any]) -> None:
     rows = found["neighbourhoods"]
-    for row in rows[:MAX_ROWS]:  # type: ignore[index]
+    left = f"; {len(rows) - MAX_ROWS} more by --json" if len(rows) > MAX_ROWS else ""
+    table = Table(
+        "neighbourhood",
+        "incidents",
+        "flagged",
+        "ratio [95 %]",
+        "km2 h per 1,000",
+        caption="shares of incidents and of the flagged area, and flagged over incidents; flagged km2 "
+        f"times hours a week per 1,000 residents, with a population layer{left}",
+    )
+    for row in rows[:MAX_ROWS]:
         per_head = row["flagged_km2_hours_per_1000"]
         shown = row["incident_share"] is not None
         bounds = [row[k] for k in ("ratio", "ratio_lo", "ratio_hi")]
@@ -74,7 +83,21 @@ def _print(found: dict[str, object]) -> None:
             "" if per_head is None else f"{per_head:.2f}",
         )
     results().print(table)
-    for name, told in found["groups"].items():  # type: ignore[attr-defined]
+    moved = found["under_reporting"]
+    if moved is not None:
+        Console().print(
+            f"if so little is reported there, flagged cells overlap by {100 * moved['overlap']:.1f} %",
+            highlight=False,
+        )
+        for name, share in moved["flagged_share"].items():
+            if moved["reporting"][name] < 1:
+                Console().print(
+                    f"{name}: {100 * share['now']:.1f} % of the flagged area, "
+                    f"then {100 * share['then']:.1f} %",
+                    highlight=False,
+                    markup=False,
+                )
+    for name, told in found["groups"].items():
         if told["ratio"]:
             r = told["ratio"]
             Console().print(

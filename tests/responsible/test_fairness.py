@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from app.api import access as gate
+from app.cli import app as command_line
 from app.domain.access import Caller, Role
 from app.domain.grid import build_grid
 from app.domain.neighbourhoods import divide
@@ -105,6 +107,16 @@ def test_under_reporting_moves_the_flagged_area_where_less_is_reported(client):
     assert 0 < found["overlap"] < 1
     for wrong in ("west=0", "west=1e-320", "west=1.1", "west=nan", "nowhere=0.5", "west", "west=x"):
         assert client.get(path, params={"reporting": wrong}).status_code == 422, wrong
+
+
+def test_the_command_tells_what_under_reporting_moves(client, settings, monkeypatch):
+    monkeypatch.setenv("HOTSLOT_DATABASE_URL", settings.database_url.get_secret_value())
+    words = ["fairness-report", "town", "--reporting", "west=0.4"]
+    shown = CliRunner().invoke(command_line, words).stdout
+    assert "west: " in shown
+    assert "% of the flagged area, then" in shown
+    assert "east: " not in shown
+    assert "flagged cells overlap by" in shown
 
 
 @pytest.mark.parametrize(
