@@ -80,7 +80,8 @@ def result_table(result: dict[str, Any], region: str) -> Table:
     """Scores of all models, worst first, with the difference from pooled-kde and its interval."""
     against = {d["model"]: d for d in result["differences"] if d["against"] == "pooled-kde"}
     table = Table(
-        title=f"{region}: {result['n']:,} incidents after {len(result['origins'])} origins",
+        title=f"{region}: {result['n']:,} incidents after {len(result['origins'])} "
+        f"origin{'s' * (len(result['origins']) > 1)}",
         caption="log score: mean ln density per km2; minus: nats per incident [95 % over weeks]",
     )
     table.add_column("model")
