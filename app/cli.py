@@ -26,7 +26,6 @@ from app.domain.errors import HotslotError, InvalidInput
 
 app = typer.Typer(
     name="hotslot",
-    help="Forecasts where crime concentrates in which hour of the week.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,15 +47,25 @@ demo.add_to(app)
 access.add_to(app)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("hotslot"))
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    _version: Annotated[
+        bool,
+        # Eager: before the parser misses a command.
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        from importlib.metadata import version as package_version
-
-        typer.echo(package_version("hotslot"))
-        raise typer.Exit
+    """Forecasts where crime concentrates in which hour of the week."""
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ def serve(
 def worker(
     until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
 ) -> None:
-    """Run training and backtest jobs from the queue."""
+    """Run trainings, backtests and syncs from the queue, and upkeep."""
     settings = Settings()
     configure_logging(settings)
     with opened(settings):

@@ -1,0 +1,30 @@
+"""The command line by itself: its version and its help."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from app.cli import app
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_version():
+    told = CliRunner().invoke(app, ["--version"])
+    assert told.exit_code == 0
+    assert told.stdout.strip() == version("hotslot")
+
+
+def test_help_says_what_it_is():
+    assert "which hour of the week" in CliRunner().invoke(app, ["--help"]).stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help(name):
+    told = CliRunner().invoke(app, [name, "--help"])
+    assert told.exit_code == 0
+    assert "Usage:" in told.stdout
