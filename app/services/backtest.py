@@ -37,7 +37,7 @@ DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
 
 @dataclass(frozen=True)
 class BacktestRequest:
-    """What to compare; without `origins` the last `n_origins` back-to-back periods are taken.
+    """What to compare; without `origins` the last `n_origins` back-to-back periods with incidents are taken.
 
     Each model is fitted with `n_seeds` seeds from `seed` on, to tell the spread that comes from a
     fit's random numbers; scores and differences are those of the first.
@@ -200,19 +200,31 @@ def _regridded(data: TrainingData, cell_size_m: float | None) -> tuple[Grid, Inc
 
 
 def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents) -> tuple[int, ...]:
-    step_s = request.horizon_days * DAY_S
     if request.origins is not None:
         origins = tuple(sorted(int(o.timestamp()) for o in request.origins))
     else:
-        origins = tuple(
-            data.cutoff_s - (request.n_origins - i) * step_s for i in range(request.n_origins)
-        )
+        origins = _latest_origins(request, data.cutoff_s, incidents)
     for origin in origins:
         if len(incidents.before(origin)) == 0:
             raise NotReady(f"no incidents before the origin {iso(origin)}", code="no_incidents")
         if len(held_out(incidents, origin, request.horizon_days)) == 0:
             raise NotReady(f"no incidents after the origin {iso(origin)}", code="no_incidents")
     return origins
+
+
+def _latest_origins(
+    request: BacktestRequest, cutoff_s: int, incidents: Incidents
+) -> tuple[int, ...]:
+    """Back from the cutoff, periods passed over that lie in a feed's gap."""
+    step_s = request.horizon_days * DAY_S
+    origins: list[int] = []
+    origin_s = cutoff_s
+    while len(origins) < request.n_origins:
+        origin_s -= step_s
+        in_gap = len(held_out(incidents, origin_s, request.horizon_days)) == 0
+        if not in_gap or len(incidents.before(origin_s)) == 0:
+            origins.append(origin_s)
+    return tuple(reversed(origins))
 
 
 def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dict[str, Any]:

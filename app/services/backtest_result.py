@@ -8,13 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.grid import Grid
 from app.services.backtest_run import Protocol, TaskResult, held_out, joined
 from app.services.share_report import share_report
 from app.services.slots import counted_slots
-from models.base import DAY_S, Incidents
-from models.counts import CountModel
+from models.base import DAY_S, Incidents, IntArray
+from models.counts import CountModel, Slots
+from models.counts_fit import delivered
 from models.evaluation.calibration import histogram, judge_counts, worst_gap
 from models.evaluation.flagged import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import cap_curve, summarise
@@ -105,7 +107,8 @@ def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
 def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict[str, Any]:
     """The count model on the same origins: coverage of its 90 % intervals, PIT, totals.
 
-    Slots after the last incident are left out: what a feed has not delivered is not quiet.
+    Slots after the last incident are left out, and so are days that the feed seems not to have
+    delivered: they are not quiet.
     """
     end_s = int(incidents.time_s[-1]) + 1
     per_origin = []
@@ -113,8 +116,11 @@ def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict
         past = incidents.before(origin_s)
         slots, count = counted_slots(past.time_s, timezone, int(past.time_s[0]), origin_s)
         until_s = min(origin_s + protocol.horizon_days * DAY_S, end_s)
-        later = counted_slots(incidents.time_s, timezone, origin_s, until_s)
-        judged = judge_counts(CountModel.fit(slots, count), *later, seed=protocol.seed)
+        later, observed = counted_slots(incidents.time_s, timezone, origin_s, until_s)
+        came = _delivered_since(slots, count, later, observed)
+        judged = judge_counts(
+            CountModel.fit(slots, count), later.take(came), observed[came], seed=protocol.seed
+        )
         per_origin.append({"origin": iso(origin_s), **judged})
     weight = np.array([o["n_slots"] for o in per_origin], np.float64)
 
@@ -131,6 +137,20 @@ def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict
         "totals_covered": sum(o["total"]["covered"] for o in per_origin),
         "per_origin": per_origin,
     }
+
+
+def _delivered_since(
+    before: Slots, count: IntArray, later: Slots, observed: IntArray
+) -> NDArray[np.bool_]:
+    """(n,) which of the later slots the feed delivered; all where it seems to have delivered none."""
+    both = Slots(
+        *(
+            np.concatenate([getattr(before, name), getattr(later, name)])
+            for name in ("time_s", "window", "holiday")
+        )
+    )
+    came = delivered(both, np.concatenate([count, observed]))[len(count) :]
+    return came if came.any() else np.ones(len(observed), np.bool_)
 
 
 def neighbourhoods_json(

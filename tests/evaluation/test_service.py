@@ -128,3 +128,18 @@ def test_paper_table_of_a_region(database, settings):
     add_region(database, "empty", timezone=TIMEZONE, name="Empty", boundary=None)
     with pytest.raises(NotReady):
         paper_table_of_region(database, settings, "empty", request)
+
+
+def test_a_feeds_gap_is_passed_over_and_not_judged_as_quiet(database, settings, city, tmp_path):
+    frame = city.draw(n_days=240, per_day=15, seed=4)
+    day = (frame["occurred_at"] - frame["occurred_at"].iloc[0]).dt.days
+    frame[(day < 130) | (day >= 200)].to_csv(tmp_path / "gap.csv", index=False)
+    add_region(
+        database, "gap", timezone=TIMEZONE, boundary=city.area.to_geojson(), cell_size_m=1000.0
+    )
+    ingest_file(database, "gap", tmp_path / "gap.csv", settings=settings)
+    run = run_now(database, settings, "gap", BacktestRequest(("pooled-kde",), n_origins=3), quiet)
+    assert run.status == "succeeded", run.message
+    # Periods of the days from 212, 184 and 100 on; the one from 128 on, with two days of data, too.
+    assert len(run.result["origins"]) == 3
+    assert run.result["counts"]["coverage"] > 0.8
