@@ -253,6 +253,9 @@ def normalised(weights: FloatArray, area_km2: FloatArray, floor: float = 1e-3) -
     uniform = area_km2 / area_km2.sum()
     total = weights.sum(axis=-1, keepdims=True)
     shares = np.where(total > 0, weights / np.where(total > 0, total, 1.0), uniform)
-    mixed: FloatArray = (1.0 - floor) * shares + floor * uniform
-    result: FloatArray = mixed / mixed.sum(axis=-1, keepdims=True)
+    # In place: such a table of a city in small cells takes a hundred megabytes.
+    shares *= 1.0 - floor
+    shares += floor * uniform
+    shares /= shares.sum(axis=-1, keepdims=True)
+    result: FloatArray = shares
     return result

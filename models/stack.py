@@ -8,8 +8,9 @@ thin data does not hand the forecast to a component that was lucky once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -66,6 +67,7 @@ class Stack(DensityModel):
             window = known.window[fold.test].astype(np.int64)
             held_out.append(tables[:, window, cell[fold.test]].T.astype(np.float64))
             past = past or Moment(fold.origin_s, tables[0].astype(np.float64))
+            del tables
         self.weights_ = mixture_weights(np.concatenate(held_out), _prior())
         tables, self.component_reports_ = _components(
             known, cells, context.part(0.9 * len(folds) / steps, 0.9)
@@ -111,12 +113,15 @@ def _components(
     hours = flow.hour_ratio_
     backbone = flow.backbone_.probability_[0]
     drifted = flow.drift_ratio_ * backbone
-    rows = [
-        flow.probability_,
-        hours * backbone,
-        np.repeat(drifted[None, :], N_WINDOWS, axis=0),
-        *(hours * other.probability_[0] for other in others.values()),
+    makers: list[Callable[[], FloatArray]] = [
+        lambda: flow.probability_,
+        lambda: hours * backbone,
+        lambda: np.repeat(drifted[None, :], N_WINDOWS, axis=0),
+        *(partial(np.multiply, hours, other.probability_[0]) for other in others.values()),
     ]
-    tables = np.stack([normalised(r, cells.area_km2).astype(np.float32) for r in rows])
+    # One by one: with a hundred thousand cells each of them is 134 MB.
+    tables = np.empty((len(COMPONENTS), N_WINDOWS, len(cells.area_km2)), np.float32)
+    for place, make in enumerate(makers):
+        tables[place] = normalised(make(), cells.area_km2)
     reports = {"flow": flow.report(), **{n: o.report() for n, o in others.items()}}
     return tables, reports
