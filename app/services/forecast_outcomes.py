@@ -76,7 +76,10 @@ def _range(
     service: ForecastService, region_id: str, selector: Selector
 ) -> tuple[datetime, datetime]:
     if selector.at is not None or selector.window is not None:
-        raise InvalidInput("give from and to, or neither", field="at")
+        raise InvalidInput(
+            "outcomes are of a range: from and to, or neither for the last days; not at or window",
+            field="at" if selector.at is not None else "window",
+        )
     if selector.start is None and selector.end is None:
         return _last_days(service, region_id)
     version = service.version_of(region_id, selector.model)

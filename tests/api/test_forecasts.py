@@ -212,6 +212,8 @@ def test_new_incidents_are_reported_as_news(served):
         ("samples", {"window": 3, "n": 10_001}, "n"),
         ("samples", {"window": 3, "n": 10**9, "seed": 1}, "n"),
         ("outcomes", {"from": "2019-01-01", "to": "2019-12-30"}, "to"),
+        ("outcomes", {"at": "2019-12-26T23:00"}, "at"),
+        ("outcomes", {"window": 3}, "window"),
     ],
 )
 def test_limits_name_the_parameter(served, path, params, field):
