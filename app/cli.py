@@ -6,6 +6,8 @@ import sys
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from app.commands import (
     access,
@@ -22,6 +24,7 @@ from app.commands import (
     training,
 )
 from app.commands.common import console
+from app.config import Settings
 from app.domain.errors import HotslotError, InvalidInput
 
 app = typer.Typer(
@@ -79,6 +82,23 @@ def main() -> None:
     except HotslotError as error:
         console.print(f"[red]error[/red] {error.message}", highlight=False, soft_wrap=True)
         sys.exit(1)
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        # By name and reason alone: a value may be a secret.
+        for fault in error.errors(include_url=False, include_input=False):
+            name, *within = (str(part) for part in fault["loc"])
+            place = ".".join([f"HOTSLOT_{name.upper()}", *within])
+            _refuse(f"{place}: {fault['msg'].removeprefix('Value error, ')}")
+        sys.exit(2)
+    except SettingsError as error:
+        _refuse(f"settings: {error}")
+        sys.exit(2)
+
+
+def _refuse(text: str) -> None:
+    console.print("[red]error[/red]", end=" ", highlight=False)
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app.cli import app
+from app.cli import app, main
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -21,6 +21,26 @@ def test_version():
 
 def test_help_says_what_it_is():
     assert "which hour of the week" in CliRunner().invoke(app, ["--help"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOTSLOT_PAGE_TILES_URL", "https://tiles.example/x.png"),
+        ("HOTSLOT_PORT", "harbour"),
+        ("HOTSLOT_ALLOWED_HOSTS", "map.example"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_without_its_value(monkeypatch, capsys, name, value):
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["hotslot", "status"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert name.removeprefix("HOTSLOT_").lower() in told.lower()
+    assert value not in told
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
