@@ -80,7 +80,9 @@ def _of_delivery(record: VersionRecord, region: Region) -> Iterator[str]:
     zone = ZoneInfo(region.timezone)
     cutoff_s = record.cutoff.timestamp()
     for start_s, end_s in record.counts.get("undelivered_s", []):
-        first, after = (datetime.fromtimestamp(t, UTC).astimezone(zone) for t in (start_s, end_s))
+        first, last = (
+            datetime.fromtimestamp(t, UTC).astimezone(zone) for t in (start_s, end_s - 1)
+        )
         if end_s >= cutoff_s:
             yield (
                 f"incidents from {first:%Y-%m-%d} on seem to have arrived in part only: expected counts "
@@ -88,7 +90,7 @@ def _of_delivery(record: VersionRecord, region: Region) -> Iterator[str]:
             )
         elif end_s >= cutoff_s - GAP_RECALLED_DAYS * DAY_S:
             yield (
-                f"hardly any incidents from {first:%Y-%m-%d} to {after:%Y-%m-%d}: taken for days that "
+                f"hardly any incidents from {first:%Y-%m-%d} to {last:%Y-%m-%d}: taken for days that "
                 "the feed did not deliver"
             )
 

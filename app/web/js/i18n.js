@@ -44,6 +44,10 @@ const WARNINGS = /** @type {[RegExp, string][]} */ ([
   [/^in-sample/, "warnSample"],
   [/^thin data: trained on (\d+)/, "warnThin"],
   [/^the study area was derived/, "warnBoundary"],
+  [/^hardly any incidents from (\S+) to /, "warnGap"],
+  [/^incidents from (\S+) on seem to have arrived in part/, "warnLate"],
+  [/^(\d+) incidents are timed /, "warnTimes"],
+  [/^(\d+) incidents outside the study area/, "warnOutside"],
   [/^not learnt from, since they mostly reflect patrol activity: (.+)/, "warnPatrols"],
 ]);
 
