@@ -219,3 +219,20 @@ def test_new_incidents_are_reported_as_news(served):
 def test_limits_name_the_parameter(served, path, params, field):
     body = problem(served, path, **params)
     assert (body["status"], body["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [("catgory=theft", "category"), ("modle=stack", "model"), ("Window=3", "window")],
+)
+def test_a_misspelt_parameter_is_not_answered_as_if_it_were_not_there(served, query, meant):
+    reply = served.client.get(f"/v1/regions/town/forecasts/density?{query}")
+    assert reply.status_code == 422
+    told = reply.json()
+    assert (told["code"], told["field"]) == ("unknown_parameter", query.partition("=")[0])
+    assert repr(meant) in told["detail"]
+
+
+def test_parameters_of_other_routes_are_ignored(served):
+    query = "window=3&n=2&cell_size_m=500&top=5&dissolve=true"
+    assert served.client.get(f"/v1/regions/town/forecasts/samples?{query}").status_code == 200
