@@ -23,7 +23,7 @@ from app.services.regions import add_region
 from app.services.train import TrainingRequest
 from app.storage import registry
 from app.storage.erasures import marked_versions
-from app.storage.promotions import roll_back
+from app.storage.promotions import promote_by_hand, roll_back
 from app.storage.regions import get_region
 from app.storage.tables import incidents
 
@@ -128,27 +128,41 @@ class RegionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.learnt)
     @rule(data=st.data())
     def promote(self, data: st.DataObject) -> None:
-        """Any version may become champion."""
+        """Any version may become champion, but none that an erasure has replaced."""
         version = data.draw(st.sampled_from(sorted(self.learnt)))
         self._promote(version)
 
     def _promote(self, version: str) -> None:
-        with self.engine.begin() as connection:
-            registry.promote(connection, self.key, version, "a life at random")
+        refused = version not in self._may_serve()
+        try:
+            with self.engine.begin() as connection:
+                promote_by_hand(connection, self.key, version)
+        except Conflict as refusal:
+            _same((refusal.code, refused), ("learnt_from_erased", True))
+            return
+        _same(refused, False)
         self._extend_line(version)
+
+    def _may_serve(self) -> set[str]:
+        """Versions that had learnt nothing that is erased since; all, where the champion had."""
+        with self.engine.connect() as connection:
+            marked = set(marked_versions(connection, self.key))
+        return set(self.learnt) - (set() if set(self.line[-1:]) & marked else marked)
 
     @precondition(lambda self: self.line)
     @rule()
     def roll_back(self) -> None:
         """The champion before this one takes over again; where there is none, nothing changes."""
+        may_serve = self._may_serve()
+        earlier = [version for version in self.line[:-1] if version in may_serve]
         try:
             with self.engine.begin() as connection:
                 found = roll_back(connection, self.key, "a life at random").version
         except Conflict as refusal:
-            _same((refusal.code, len(self.line)), ("no_earlier_champion", 1))
+            _same((refusal.code, earlier), ("no_earlier_champion", []))
             return
-        self.line.pop()
-        _same([found], self.line[-1:])
+        _same([found], earlier[-1:])
+        self.line = self.line[: self.line.index(found) + 1]
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
