@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.to_thread
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
@@ -41,7 +41,6 @@ from app.api.hang_up import HangUp
 from app.api.head import HeadAsGet
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
-from app.api.misspelt import RefuseMisspelt
 from app.api.openapi import HotslotApi
 from app.api.pieces import InPieces
 from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
@@ -102,7 +101,6 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         if engine is None:
             own.dispose()
 
-    routes = [route for part in PARTS for route in part.router.routes]
     app = HotslotApi(
         title="hotslot",
         version="0.1.0",
@@ -112,11 +110,10 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         responses=DOCUMENTED,
-        dependencies=[Depends(RefuseMisspelt(routes))],
     )
     add_problem_handlers(app)
     app.add_exception_handler(Exception, internal_error)
-    table = RouteTable([*app.routes, *routes])
+    table = RouteTable([*app.routes, *(route for part in PARTS for route in part.router.routes)])
     for part in PARTS:
         app.include_router(part.router)
     _surround(app, settings, table)

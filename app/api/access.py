@@ -16,6 +16,7 @@ from typing import TypeVar
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.local_access import check_local
+from app.api.misspelt import refuse_misspelt
 from app.api.problems import problem, problem_of
 from app.api.rate_limit import RateLimiter
 from app.api.rules import Found, RouteTable, Rule
@@ -69,6 +70,7 @@ class Access:
         try:
             caller = await caller_of(scope, gate)
             authorise(caller, rule, found.region)
+            refuse_misspelt(scope["query_string"], rule.parameters, self.table.parameters)
             gate.limiter.enter(caller)
         except HotslotError as refusal:
             await problem_of(refusal)(scope, receive, send)

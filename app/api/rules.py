@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
+from app.api.misspelt import query_names
 from app.domain.access import Role
 
 MAX_REMEMBERED = 4096
@@ -35,12 +37,14 @@ class Rule:
         confined: outside of a region, whether a key that is confined to some regions will do.
         streams: its handler reads the body by itself, so that the limit of JSON does not apply.
         counted: name under which uses are counted for the audit log; None: they are not.
+        parameters: names of its query parameters.
     """
 
     roles: frozenset[Role] | None
     confined: bool = False
     streams: bool = False
     counted: str | None = None
+    parameters: frozenset[str] = frozenset()
 
 
 def allow(
@@ -84,6 +88,7 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self.routes = [(route, rule_of(route)) for route in routes if isinstance(route, Route)]
+        self.parameters = frozenset[str]().union(*(rule.parameters for _, rule in self.routes))
         self._found: dict[tuple[str, str], Found] = {}
 
     def find(self, method: str, path: str) -> Found:
@@ -125,4 +130,5 @@ def rule_of(route: Route) -> Rule:
             f"{sorted(route.methods or ())} {route.path}: {UndeclaredRoute.__doc__}"
         )
     is_read = "/{region}/forecasts/" in route.path or "/{region}/tiles/" in route.path
-    return replace(rule, counted=route.name) if is_read else rule
+    names = query_names(route.dependant) if isinstance(route, APIRoute) else frozenset()
+    return replace(rule, counted=route.name if is_read else None, parameters=names)
