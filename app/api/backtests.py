@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -95,7 +96,7 @@ def list_all(state: State, region: str) -> dict[str, Any]:
     """The newest backtests, without their results."""
     with state.engine.connect() as connection:
         runs = list_runs(connection, "backtest", get_region(connection, region).key)
-    return {"backtests": [{**backtest_json(run, exact=False), "result": None} for run in runs]}
+    return {"backtests": [backtest_json(replace(run, result=None), exact=False) for run in runs]}
 
 
 @router.get("/{run_id}")

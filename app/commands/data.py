@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from rich.progress import TaskID
 from rich.table import Table
 
 from app.commands.common import console, opened, progress_bar
@@ -117,7 +116,6 @@ def ingest(
 ) -> None:
     """Read incidents from files; the same file twice adds nothing."""
     settings = Settings()
-    summaries: dict[str, IngestSummary] = {}
     own = ColumnMapping.parse(
         [pair for text in columns or [] for pair in text.split(",")], crs, time_format
     )
@@ -126,16 +124,21 @@ def ingest(
             chosen = resolve_mapping(connection, region, mapping, own)
         if save_mapping_as is not None:
             save_mapping(engine, region, save_mapping_as, chosen)
-        for path in files:
+
+        def read(path: Path) -> IngestSummary:
             with _opened_input(path, file_format) as (file, name, size):
                 task = bar.add_task(name, total=size)
-
-                def advance(n_bytes: int, task: TaskID = task) -> None:
-                    bar.update(task, completed=n_bytes)
-
-                summaries[str(path)] = ingest_stream(
-                    engine, region, file, name, settings=settings, mapping=chosen, progress=advance
+                return ingest_stream(
+                    engine,
+                    region,
+                    file,
+                    name,
+                    settings=settings,
+                    mapping=chosen,
+                    progress=lambda n_bytes: bar.update(task, completed=n_bytes),
                 )
+
+        summaries = {str(path): read(path) for path in files}
     if as_json:
         typer.echo(json.dumps({k: v.to_json() for k, v in summaries.items()}, indent=2))
         return

@@ -53,31 +53,40 @@ def areas_geojson(
     inside = np.divide(
         area_km2 * 1e6, shapely.area(polygons_m), out=np.zeros(len(area_km2)), where=area_km2 > 0
     )
-    parts = []
-    for place, feature in enumerate(features):
-        given = feature.get("properties")
-        properties = {
-            **(given if isinstance(given, dict) else {}),
-            "area_km2": float(area_km2[place]),
-            "share_inside_study_area": min(float(inside[place]), 1.0),
-            "probability": min(float(probability[place]), 1.0),
-            "density_per_km2": (
-                float(probability[place] / area_km2[place]) if area_km2[place] > 0 else None
-            ),
-            "expected_count": float(count[place]),
-            "expected_count_lo": int(low[place]),
-            "expected_count_hi": int(high[place]),
-        }
-        one = {"type": "Feature", "properties": properties, "geometry": feature.get("geometry")}
-        if isinstance(feature.get("id"), str | int):
-            one["id"] = feature["id"]
-        try:
-            parts.append(orjson.dumps(one))
-        except orjson.JSONEncodeError as error:  # an integer of more than 64 bits
-            raise InvalidInput(
-                "properties or id cannot be told as JSON", field=f"areas.features.{place}"
-            ) from error
+    parts = [
+        _told(
+            feature,
+            place,
+            {
+                "area_km2": float(area_km2[place]),
+                "share_inside_study_area": min(float(inside[place]), 1.0),
+                "probability": min(float(probability[place]), 1.0),
+                "density_per_km2": (
+                    float(probability[place] / area_km2[place]) if area_km2[place] > 0 else None
+                ),
+                "expected_count": float(count[place]),
+                "expected_count_lo": int(low[place]),
+                "expected_count_hi": int(high[place]),
+            },
+        )
+        for place, feature in enumerate(features)
+    ]
     return collection({**forecast.heading(), "n_areas": len(parts)}, b",".join(parts))
+
+
+def _told(feature: Mapping[str, Any], place: int, found: Mapping[str, Any]) -> bytes:
+    """A feature as it was given, with what was found of it beside its own properties."""
+    given = feature.get("properties")
+    properties = {**(given if isinstance(given, dict) else {}), **found}
+    one = {"type": "Feature", "properties": properties, "geometry": feature.get("geometry")}
+    if isinstance(feature.get("id"), str | int):
+        one["id"] = feature["id"]
+    try:
+        return orjson.dumps(one)
+    except orjson.JSONEncodeError as error:  # an integer of more than 64 bits
+        raise InvalidInput(
+            "properties or id cannot be told as JSON", field=f"areas.features.{place}"
+        ) from error
 
 
 def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.grid import Grid
 from app.services.arrivals import Arrivals, arrivals, as_date
+from app.services.told import MIN_TOLD, rounded, told_mean
 from app.services.validate import StoredModel
 from app.storage import live_scores as store
 from app.storage import registry
@@ -25,10 +26,6 @@ from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, 
 
 SHADOW_DAYS = 90
 N_CHALLENGERS = 3
-MIN_TOLD = 20
-"""Incidents; the log density of a single one tells its cell and hour, since no two cells have the same."""
-TOLD_DECIMALS = 3
-"""Of means: so that one more incident does not tell its own log density by the difference."""
 
 
 def shadowed(connection: Connection, region_key: int) -> list[registry.VersionRecord]:
@@ -161,22 +158,13 @@ def _summary(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any
     }
 
 
-def told_mean(total: float, n: float) -> float | None:
-    """A mean of incidents' log densities as far as it may be told: rounded, not of few of them."""
-    return round(float(total) / n, TOLD_DECIMALS) if n >= MIN_TOLD else None
-
-
-def _rounded(mean: float) -> float:
-    return round(float(mean), TOLD_DECIMALS)
-
-
 def _difference(difference: DaySums) -> dict[str, Any]:
     lo, hi = interval_of(difference)
     bounded = len(difference.n) > 1
     return {
-        "mean": _rounded(difference.mean),
-        "lo": _rounded(lo) if bounded else None,
-        "hi": _rounded(hi) if bounded else None,
+        "mean": rounded(difference.mean),
+        "lo": rounded(lo) if bounded else None,
+        "hi": rounded(hi) if bounded else None,
         "n": int(difference.n.sum()),
         "days": len(difference.n),
     }

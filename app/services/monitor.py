@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Engine
 
 from app.services.arrivals import arrivals
 from app.services.gate import MAX_DEFICIT
-from app.services.live_scores import paired, shadowed, told_mean, update_scores
+from app.services.live_scores import paired, shadowed, update_scores
 from app.services.slots import counted_slots
+from app.services.told import told_mean
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
 from app.storage.alarms import DRIFT_KINDS, Check

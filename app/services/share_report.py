@@ -48,9 +48,9 @@ def share_report(
     }
     counts = np.bincount(parts.part[rows], minlength=n_parts).tolist()
     left_out = too_small(counts, minimum_count)
-    order = np.argsort(-incident_share, kind="stable").tolist()
-    told = [
-        {
+
+    def row(i: int) -> dict[str, Any]:
+        return {
             "name": parts.names[i],
             "area_share": float(area_share[i]),
             "incident_share": float(incident_share[i]),
@@ -59,8 +59,8 @@ def share_report(
             "population_share": population_share[i],
             "flagged_share": {m: float(share[i]) for m, share in shares.items()},
         }
-        for i in order
-    ]
+
+    order = np.argsort(-incident_share, kind="stable").tolist()
     return {
         "flagged_percent": FLAGGED_PERCENT,
         "named_parts": collection is not None,
@@ -68,7 +68,7 @@ def share_report(
         "disparity": {
             m: told_disparity(share, incident_share, left_out) for m, share in shares.items()
         },
-        "rows": [hidden(row) if i in left_out else row for i, row in zip(order, told, strict=True)],
+        "rows": [hidden(row(i)) if i in left_out else row(i) for i in order],
         "groups": {
             m: groups_report(parts, np.concatenate(list(tables)), grid)
             for m, tables in flagged.items()

@@ -11,23 +11,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.services.live_scores import MIN_TOLD, TOLD_DECIMALS
 from models.evaluation.metrics import EMPTY_SUMMARY
 
+MIN_TOLD = 20
+"""Incidents; the log density of a single one tells its cell and hour, since no two cells have the same."""
+TOLD_DECIMALS = 3
+"""Of means: so that one more incident does not tell its own log density by the difference."""
 MEANS = ("log_score", "cap_auc")
 OF_DIFFERENCES = (*MEANS, "mean", "lo", "hi", "cap_auc_lo", "cap_auc_hi")
+
+
+def told_mean(total: float, n: float) -> float | None:
+    """A mean of incidents' log densities as far as it may be told: rounded, not of few of them."""
+    return rounded(total / n) if n >= MIN_TOLD else None
+
+
+def rounded(mean: float) -> float:
+    """A mean of enough incidents, as told."""
+    return round(float(mean), TOLD_DECIMALS)
 
 
 def told_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
     """A summary of scores, and what may stand beside it."""
     if summary["n"] < MIN_TOLD:
         return {**summary, **EMPTY_SUMMARY, "n": summary["n"]}
-    return {**summary, **_rounded(summary, MEANS)}
+    return {**summary, **_all_rounded(summary, MEANS)}
 
 
 def told_difference(difference: Mapping[str, Any]) -> dict[str, Any]:
     """A difference of two models' scores."""
-    return {**difference, **_rounded(difference, OF_DIFFERENCES)}
+    return {**difference, **_all_rounded(difference, OF_DIFFERENCES)}
 
 
 def told_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
@@ -68,6 +81,6 @@ def told_report(report: Mapping[str, Any], *, exact: bool = False) -> dict[str, 
     return {**report, "data": {**data, "default_geocodes": piles}}
 
 
-def _rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _all_rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     known = {name: values[name] for name in names if values.get(name) is not None}
-    return {name: round(float(value), TOLD_DECIMALS) for name, value in known.items()}
+    return {name: rounded(value) for name, value in known.items()}

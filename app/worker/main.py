@@ -24,9 +24,9 @@ from app.worker.tasks import build_app
 SWEEP_EVERY_S = 5.0
 RESTART_AFTER_S = 2.0
 GRACE_S = 1.0
+"""A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
 CANCEL_AGAIN_S = 1.0
 HAND_BACK_S = 5.0
-"""A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
 _log = logging.getLogger("hotslot.worker")
 
 

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -79,11 +80,9 @@ def test_dripping_does_not_buy_time(address):
                 time.sleep(HEAD_S / 10)
                 line.sendall(b"x")
                 line.setblocking(False)
-                try:
+                with suppress(BlockingIOError):
                     if line.recv(100) == b"":
                         raise BrokenPipeError
-                except BlockingIOError:
-                    pass
                 line.setblocking(True)
 
 

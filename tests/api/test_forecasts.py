@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import shapely
 
+from app.api import misspelt
+
 BASE = "/v1/regions/town/forecasts"
 AT = "at=2019-12-31T23:00"
 
@@ -236,3 +238,11 @@ def test_a_misspelt_parameter_is_not_answered_as_if_it_were_not_there(served, qu
 def test_parameters_of_other_routes_are_ignored(served):
     query = "window=3&n=2&cell_size_m=500&top=5&dissolve=true"
     assert served.client.get(f"/v1/regions/town/forecasts/samples?{query}").status_code == 200
+
+
+def test_a_long_address_costs_few_comparisons(monkeypatch):
+    """Else thousands of unknown names would hold up the event loop for seconds."""
+    compared = []
+    monkeypatch.setattr(misspelt, "get_close_matches", lambda name, *_: compared.append(name))
+    misspelt.refuse_misspelt(b"&".join(b"a%d=" % n for n in range(9_000)), {"model"}, {"model"})
+    assert len(compared) == misspelt.MAX_UNKNOWN

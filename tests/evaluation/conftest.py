@@ -9,7 +9,11 @@ from app.domain.grid import Grid, build_grid
 from app.domain.study_area import to_metres
 from app.domain.synthetic import CATEGORIES, CRS, TIMEZONE, SyntheticCity, synthetic_city
 from app.domain.windows import windows_of
-from models.base import DensityModel, Incidents
+from app.services.backtest_run import Protocol, fit_and_score, tasks_of
+from models.base import DAY_S, DensityModel, Incidents
+
+QUICK = ("uniform", "pooled-kde", "window-kde")
+HORIZON_DAYS = 14
 
 
 class Fixed(DensityModel):
@@ -65,3 +69,19 @@ def as_incidents():
 def incidents(city, grid) -> Incidents:
     drawn = _as_incidents(city.draw(n_days=200, per_day=40, seed=1))
     return drawn.take(grid.locate(drawn.x_m, drawn.y_m) >= 0)
+
+
+@pytest.fixture(scope="module")
+def origins(incidents):
+    end = int(incidents.time_s[-1]) + 1
+    return (end - 2 * HORIZON_DAYS * DAY_S, end - HORIZON_DAYS * DAY_S)
+
+
+@pytest.fixture(scope="module")
+def protocol(origins):
+    return Protocol(QUICK, origins, HORIZON_DAYS)
+
+
+@pytest.fixture(scope="module")
+def results(incidents, grid, protocol):
+    return [fit_and_score(incidents, grid, t, protocol) for t in tasks_of(protocol)]

@@ -1,9 +1,6 @@
-"""The backtest: paired, blind to the future, resumable, stoppable; its pictures and its report."""
+"""The backtest: paired, blind to the future; its pictures and its report."""
 
 import json
-import os
-import threading
-import time
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -24,38 +21,16 @@ from app.services.backtest_result import (
     seed_spread,
 )
 from app.services.backtest_run import (
-    Execution,
     Protocol,
     Task,
     fit_and_score,
     held_out,
     joined,
-    run_protocol,
-    tasks_of,
 )
-from app.services.backtest_store import KEPT_S, TaskStore
-from models.base import DAY_S, FitCancelled, FitContext, Incidents
+from models.base import DAY_S, FitContext, Incidents
 from models.catalog import MODEL_NAMES, create_model
 from models.maf import MafPaper, MafWindow
-
-QUICK = ("uniform", "pooled-kde", "window-kde")
-HORIZON_DAYS = 14
-
-
-@pytest.fixture(scope="module")
-def origins(incidents):
-    end = int(incidents.time_s[-1]) + 1
-    return (end - 2 * HORIZON_DAYS * DAY_S, end - HORIZON_DAYS * DAY_S)
-
-
-@pytest.fixture(scope="module")
-def protocol(origins):
-    return Protocol(QUICK, origins, HORIZON_DAYS)
-
-
-@pytest.fixture(scope="module")
-def results(incidents, grid, protocol):
-    return [fit_and_score(incidents, grid, t, protocol) for t in tasks_of(protocol)]
+from tests.evaluation.conftest import HORIZON_DAYS, QUICK
 
 
 @pytest.fixture(scope="module")
@@ -224,66 +199,6 @@ def test_seed_spread_of_a_deterministic_model_is_nothing(results):
     spread = seed_spread([r for r in [*results, *twin] if r.task.model == "pooled-kde"])
     assert spread == {"n": 2, "log_score_sd": 0.0, "cap_auc_sd": 0.0}
     assert seed_spread(results[:2])["log_score_sd"] is None
-
-
-def test_interrupted_backtest_goes_on_where_it_stopped(
-    tmp_path, incidents, grid, protocol, results
-):
-    store = TaskStore(tmp_path, incidents, grid, protocol)
-    for kept in results[:-1]:
-        store.save(kept)
-    marked = replace(results[0], report={"kept": True})
-    store.save(marked)
-    done = run_protocol(incidents, grid, protocol, Execution(1, tmp_path))
-    assert done[0].report == {"kept": True}
-    for one, expected in zip(done, results, strict=True):
-        assert one.task == expected.task
-        np.testing.assert_array_equal(one.scored.log_density, expected.scored.log_density)
-        np.testing.assert_array_equal(one.flagged, expected.flagged)
-        assert one.area_shares == expected.area_shares
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_a_cancelled_backtest_left_goes_after_a_month(
-    tmp_path, incidents, grid, protocol, results
-):
-    store = TaskStore(tmp_path, incidents, grid, protocol)
-    for result in results[:2]:
-        store.save(result)
-    old = min(tmp_path.iterdir())
-    os.utime(old, (time.time() - KEPT_S - 60,) * 2)
-    TaskStore(tmp_path, incidents, grid, protocol)
-    assert len(list(tmp_path.iterdir())) == 1
-    assert not old.exists()
-
-
-def test_store_refuses_what_it_cannot_read_and_what_is_not_the_same(
-    tmp_path, incidents, grid, protocol, results
-):
-    store = TaskStore(tmp_path, incidents, grid, protocol)
-    store.save(results[0])
-    task = results[0].task
-    assert store.load(task) is not None
-    assert store.load(replace(task, seed=5)) is None
-    moved = replace(incidents, x_m=incidents.x_m + 1)
-    assert TaskStore(tmp_path, moved, grid, protocol).load(task) is None
-    for path in tmp_path.iterdir():
-        path.write_bytes(path.read_bytes()[:200])
-    assert store.load(task) is None
-
-
-def test_cancelling_stops_soon_and_keeps_what_is_done(tmp_path, incidents, grid, protocol):
-    called = threading.Event()
-    started = time.monotonic()
-
-    def progress(share, _message):
-        if share > 0:
-            called.set()
-
-    with pytest.raises(FitCancelled):
-        run_protocol(incidents, grid, protocol, Execution(1, tmp_path), progress, called.is_set)
-    assert 1 <= len(list(tmp_path.iterdir())) < len(tasks_of(protocol))
-    assert time.monotonic() - started < 60
 
 
 def test_joined_scores_are_those_of_all_incidents(results):

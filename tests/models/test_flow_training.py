@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from app.domain.grid import Grid
 from models.base import DAY_S, FitCancelled, FitContext, Incidents
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import hashed_uniform, member_keys
@@ -15,6 +14,7 @@ from models.flows.swag import SwagSettings
 from models.flows.training import Run, train
 from models.flows.windows import WindowFlows
 from models.maf import Maf, MafPaper, MafWindow
+from tests.models.squares import square_grid
 
 CUTOFF_S = 1_700_000_000
 
@@ -155,8 +155,7 @@ def test_draws_depend_on_member_and_step_alone():
 
 
 def _cells():
-    nx, ny = 6, 5
-    return Grid("EPSG:32618", 0.0, 0.0, 250.0, nx, ny, np.arange(nx * ny), np.full(nx * ny, 0.0625))
+    return square_grid(6, 5)
 
 
 def _incidents(n, kind):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from app.domain.grid import Grid
 from models import sepp
 from models.base import DAY_S, N_WINDOWS, FitContext, Incidents
+from tests.models.squares import square_grid
 
 START_S = 1_600_000_000
 N_DAYS = 500
@@ -14,8 +14,7 @@ SIDE = 8
 
 @pytest.fixture(scope="module")
 def cells():
-    n = SIDE * SIDE
-    return Grid("EPSG:32618", 0.0, 0.0, 250.0, SIDE, SIDE, np.arange(n), np.full(n, 0.0625))
+    return square_grid(SIDE, SIDE)
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from app.domain.grid import Grid
 from models.base import DAY_S, N_WINDOWS, FitCancelled, FitContext, Incidents
 from models.flows.correction import FlowCorrection
 from models.flows.lattice import Lattice, bilinear
 from models.flows.priors import drift_covariance, hour_covariance, leading_features
 from models.flows.tilt import TiltSettings, fit_tilt
+from tests.models.squares import square_grid
 
 CUTOFF_S = 1_700_006_400
 NX, NY = 16, 12
@@ -17,8 +17,7 @@ NX, NY = 16, 12
 
 @pytest.fixture(scope="module")
 def cells():
-    n = NX * NY
-    return Grid("EPSG:32618", 0.0, 0.0, 250.0, NX, NY, np.arange(n), np.full(n, 0.0625))
+    return square_grid(NX, NY)
 
 
 @pytest.fixture(scope="module")
