@@ -26,6 +26,7 @@ from app.commands import (
 from app.commands.common import console
 from app.config import Settings
 from app.domain.errors import HotslotError, InvalidInput
+from app.storage.private_files import write_privately
 
 app = typer.Typer(
     name="hotslot",
@@ -73,6 +74,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the `hotslot` command."""
+    write_privately()
     try:
         app()
     except InvalidInput as error:

@@ -56,6 +56,7 @@ from app.services.keys import require_keys_for_others
 from app.services.oidc import TokenVerifier
 from app.services.read_audit import ReadCounter
 from app.storage.database import open_engine
+from app.storage.private_files import write_privately
 
 PARTS = (
     system,
@@ -201,6 +202,7 @@ M_ARENA_MAX, MALLOC_ARENAS = -8, 2
 def create_served_app() -> FastAPI:
     """What uvicorn's processes call: settings from the environment."""
     limit_malloc_arenas()
+    write_privately()
     settings = Settings()
     configure_logging(settings)
     app = create_app(settings)

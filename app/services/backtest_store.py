@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import models
 from app.domain.grid import Grid
+from app.storage.private_files import private_folder
 from models.base import HORIZON_DAYS, Incidents
 from models.evaluation.metrics import ScoredIncidents
 
@@ -86,7 +87,7 @@ class TaskStore:
     ) -> None:
         self.folder = folder
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             _drop_old(folder)
             digest = hashlib.sha256(
                 f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()

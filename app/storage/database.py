@@ -27,6 +27,7 @@ from app.storage.deadlines import (
     PatientConnection,
 )
 from app.storage.embedded import ensure_running
+from app.storage.embedded_cluster import close_if_there
 
 MIN_SERVER_VERSION = 140000
 MIGRATION_LOCK = 0x686F74736C6F74
@@ -44,11 +45,11 @@ def open_engine(settings: Settings) -> Engine:
         InvalidInput: the address is not PostgreSQL's, or the server is older than 14.
         Unavailable: the server cannot be reached.
     """
-    address = (
-        settings.database_url.get_secret_value()
-        if settings.database_url is not None
-        else ensure_running(settings.home)
-    )
+    if settings.database_url is None:
+        address = ensure_running(settings.home)
+    else:
+        address = settings.database_url.get_secret_value()
+        close_if_there(settings.home)
     if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
         raise InvalidInput(
             "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"

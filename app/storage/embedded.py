@@ -5,9 +5,11 @@ opens every parent of its data folder to all, and trusts every local user as sup
 
 * the cluster asks every connection for a password (scram-sha-256), random, kept in a 0600 file;
 * it listens on a Unix socket in a 0700 folder only, never on TCP;
-* as root (whom PostgreSQL refuses to run under) the server runs as `postgres` or `nobody`, and no
-  folder's mode is changed: where that user cannot reach the home or the binaries, the cluster and a
-  copy of the binaries go to `/var/lib/hotslot-embedded/<hash of the home>`;
+* the home is closed to other users (0700);
+* as root (whom PostgreSQL refuses to run under) the server runs as `postgres` or `nobody`, whose group
+  may pass through the home (0710). No other folder's mode is changed: where that user cannot reach the
+  home or the binaries, the cluster and a copy of the binaries go to
+  `/var/lib/hotslot-embedded/<hash of the home>`;
 * processes that use one home share one server: each holds a shared file lock, and the one that
   leaves last stops the server. A killed process lets go of its lock, so nothing gets stuck.
 
@@ -20,6 +22,7 @@ import atexit
 import contextlib
 import fcntl
 import logging
+import os
 import socket
 import subprocess
 import threading
@@ -31,7 +34,8 @@ from typing import IO
 import psycopg
 
 from app.domain.errors import InvalidInput, Unavailable
-from app.storage.embedded_cluster import USER, Cluster, create, locate, own, run
+from app.storage.embedded_cluster import USER, Cluster, close_home, create, locate, own, run
+from app.storage.private_files import open_lock
 
 START_TIMEOUT_S = 30
 START_TRIES = 20
@@ -50,8 +54,8 @@ def ensure_running(home: Path) -> str:
     """
     home = home.expanduser().resolve()
     try:
-        home.mkdir(mode=0o711, parents=True, exist_ok=True)
-        users = _held.get(home) or (home / "postgres.users").open("a")
+        close_home(home)
+        users = _held.get(home) or os.fdopen(open_lock(home / "postgres.users"), "w")
     except OSError as error:
         raise InvalidInput(f"HOTSLOT_HOME {home}: {error.strerror}", field="home") from error
     with _exclusive(home):
@@ -114,7 +118,7 @@ def _release_all() -> None:
 @contextlib.contextmanager
 def _exclusive(home: Path) -> Iterator[None]:
     """One process at a time starts, joins or stops the home's server."""
-    with (home / "postgres.lock").open("a") as lock:
+    with os.fdopen(open_lock(home / "postgres.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.domain.errors import Unavailable
+from app.storage.private_files import close_folder, private_folder
 
 ROOT_CLUSTERS = Path("/var/lib/hotslot-embedded")
 USER = "hotslot"
@@ -94,12 +95,49 @@ def locate(home: Path) -> Cluster:
         return Cluster(home, home / "postgres", install / "bin", None)
     account = _server_account()
     run_as = (account.pw_uid, account.pw_gid)
-    if _reachable_by_all(home) and _reachable_by_all(install / "bin"):
+    if _server_inside(home, account.pw_gid, install):
         return Cluster(home, home / "postgres", install / "bin", run_as)
     name = hashlib.sha256(str(home).encode()).hexdigest()[:16]
     base = ROOT_CLUSTERS / name
-    base.mkdir(mode=0o711, parents=True, exist_ok=True)
+    for folder in (ROOT_CLUSTERS, base):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)
     return Cluster(home, base / "postgres", _reachable_install(install) / "bin", run_as)
+
+
+def close_home(home: Path) -> None:
+    """Make a home, closed to all users but its own and, where its data lie inside, the server's.
+
+    Raises:
+        InvalidInput: it is a folder of the system's.
+        Unavailable: as `locate`.
+    """
+    group = None
+    if os.geteuid() == 0:
+        gid = _server_account().pw_gid
+        # Before anything is made or closed: whether the server passes here says where its data lie.
+        group = gid if _server_inside(home, gid, _binaries()) else None
+    private_folder(home)
+    close_folder(home, passing_group=group)
+
+
+def close_if_there(home: Path) -> None:
+    """Close a home beside an external server; one that cannot be told about stays as it is."""
+    home = home.expanduser().resolve()
+    if home.exists():
+        with contextlib.suppress(Unavailable):
+            close_home(home)
+
+
+def _server_inside(home: Path, gid: int, install: Path) -> bool:
+    """Whether the server's account reaches its binaries and the inside of a home of root's."""
+    if not (_reachable_by_all(home.parent) and _reachable_by_all(install / "bin")):
+        return False
+    if not home.exists():
+        return True
+    found = home.stat()
+    in_group = found.st_gid == gid and found.st_mode & stat.S_IXGRP
+    return bool(found.st_mode & stat.S_IXOTH or in_group)
 
 
 def _server_account() -> pwd.struct_passwd:
@@ -125,8 +163,18 @@ def _reachable_install(install: Path) -> Path:
 
 
 def own(cluster: Cluster, path: Path) -> None:
-    """Make a folder that only the server's user can enter."""
+    """Make a folder that only the server's user can enter.
+
+    Raises:
+        Unavailable: another user was first with this name, as one may in a shared folder.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    ours = {os.geteuid(), *(cluster.run_as or ())[:1]}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+        raise Unavailable(
+            f"{path} belongs to another user: remove it, or set HOTSLOT_HOME to a shorter path"
+        )
     path.chmod(0o700)
     if cluster.run_as is not None:
         os.chown(path, *cluster.run_as)

@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.domain.errors import Unavailable
 from app.logs import configure_logging
+from app.storage.private_files import write_privately
 from app.storage.runs import Superseded
 from app.storage.schedules import database_clock
 
@@ -54,6 +55,7 @@ def cap_memory(limit_bytes: int, device: str) -> None:
 
 def main(kind: str, what: str) -> int:
     """Work on one run to its end, or do the upkeep; returns the exit status."""
+    write_privately()
     settings = Settings()
     configure_logging(settings)
     exit_with_parent()

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from app.config import Settings
+from app.storage.private_files import private_folder
 
 FRESH_S = 60.0
 _log = logging.getLogger("hotslot.worker")
@@ -26,8 +27,8 @@ def beat(settings: Settings) -> None:
     """Give a sign of life; a worker of another machine's database may be the first to need a home."""
     path = beat_file(settings)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch()
+        private_folder(path.parent)
+        path.touch(mode=0o600)
     except OSError as error:
         _log.warning("no sign of life", extra={"file": str(path), "reason": str(error)})
 
