@@ -160,13 +160,12 @@ def _clipped_areas(
     area: StudyArea, x0_m: float, y0_m: float, size_m: float, nx: int, ny: int
 ) -> NDArray[np.float64]:
     """(ny * nx,) area in m2 of each square that lies inside the polygon."""
-    polygon = area.polygon_m
-    shapely.prepare(polygon)
     x_m = x0_m + np.arange(nx) * size_m
     y_m = y0_m + np.arange(ny) * size_m
     left, bottom = (a.ravel() for a in np.meshgrid(x_m, y_m))
     squares = shapely.box(left, bottom, left + size_m, bottom + size_m)
-    result = np.where(shapely.contains(polygon, squares), size_m**2, 0.0)
-    edge = (result == 0) & shapely.intersects(polygon, squares)
-    result[edge] = shapely.area(shapely.intersection(squares[edge], polygon))
+    with area.prepared() as polygon_m:
+        result = np.where(shapely.contains(polygon_m, squares), size_m**2, 0.0)
+        edge = (result == 0) & shapely.intersects(polygon_m, squares)
+    result[edge] = shapely.area(shapely.intersection(squares[edge], area.polygon_m))
     return result

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.domain.errors import LimitExceeded
 from app.domain.grid import Grid
+from app.domain.native import prepared, shareable
 from app.domain.study_area import M2_PER_KM2, StudyArea, mended
 
 MANY_CORNERS = 256
@@ -57,6 +58,7 @@ class CellIndex:
             )
             mine = edge[grid.iy[edge] == iy]
             shapes[mine] = shapely.intersection(shapes[mine], mended(row))
+        shareable(shapes)
         return shapes
 
     @cached_property
@@ -79,7 +81,7 @@ class CellIndex:
             LimitExceeded: together they cover or cross more cells than may be measured at once.
         """
         self._check(polygons_m)
-        shapely.prepare(polygons_m)
+        polygons_m = prepared(polygons_m)
         target, source = self._tree.query(polygons_m, predicate="intersects")
         size_m2 = np.zeros(len(source))
         todo = np.ones(len(source), bool)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from app.domain.columns import FIELDS, TIME_PARTS, ColumnPlan
 from app.domain.errors import InvalidInput
+from app.domain.native import transformer
 from app.domain.windows import zone
 
 Raw = Mapping[str, Sequence[Any]]
@@ -188,11 +187,6 @@ def _numbered_times(columns: Raw) -> Sequence[Any]:
     return parsed.where(parsed.notna(), written).tolist()
 
 
-@lru_cache(maxsize=16)
-def _to_degrees(crs: str) -> Transformer:
-    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-
-
 def _degrees(x: Sequence[Any], y: Sequence[Any], crs: str) -> tuple[Sequence[Any], Sequence[Any]]:
     """Longitude and latitude; coordinates that are no numbers stay as written."""
     raw_x, raw_y = (pd.Series(list(values), dtype=object) for values in (x, y))
@@ -200,7 +194,7 @@ def _degrees(x: Sequence[Any], y: Sequence[Any], crs: str) -> tuple[Sequence[Any
     # 0/0 is how many portals write "unknown": it must not become a place far off.
     known = np.isfinite(x_m) & np.isfinite(y_m) & ((x_m != 0) | (y_m != 0))
     try:
-        longitude, latitude = _to_degrees(crs).transform(x_m, y_m)
+        longitude, latitude = transformer(crs, "EPSG:4326").transform(x_m, y_m)
     except ProjError as error:
         raise InvalidInput("no way is known from this CRS to degrees", field="crs") from error
     return _placed(raw_x, longitude, known), _placed(raw_y, latitude, known)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from app.domain.grid import Grid
+from app.domain.study_area import StudyArea
 
 FloatArray = NDArray[np.float64]
 
@@ -24,16 +24,17 @@ class Overlap:
     share: FloatArray
 
 
-def overlap_of(area_m: BaseGeometry, source: Grid, target: Grid) -> Overlap:
+def overlap_of(area: StudyArea, source: Grid, target: Grid) -> Overlap:
     """Exact overlaps of two grids of one study area; densities are constant inside source cells.
 
     Pieces inside the study area need no clipping; only those at its edge are intersected.
     """
     rows, columns, boxes = _pieces(source, target)
-    inside = shapely.contains(area_m, boxes)
+    with area.prepared() as polygon_m:
+        inside = shapely.contains(polygon_m, boxes)
     size = shapely.area(boxes)
     edge = ~inside
-    size[edge] = shapely.area(shapely.intersection(boxes[edge], area_m))
+    size[edge] = shapely.area(shapely.intersection(boxes[edge], area.polygon_m))
     keep = size > 0
     rows, columns, size = rows[keep], columns[keep], size[keep]
     total = np.bincount(rows, weights=size, minlength=len(source))

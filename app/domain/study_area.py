@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
 from shapely.geometry.base import BaseGeometry
 
 from app.domain.errors import InvalidInput
+from app.domain.native import PreparedCopies, shareable, transformer
 
 MAX_BOUNDARY_VERTICES = 200_000
 MAX_EXTENT_DEG = 10.0
@@ -28,20 +29,15 @@ HULL_MIN_INCIDENTS = 20
 M2_PER_KM2 = 1e6
 
 
-@lru_cache(maxsize=64)
-def _transformer(source: str, target: str) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)
-
-
 def to_metres(longitude: Any, latitude: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Longitude and latitude (WGS 84 degrees) as x_m, y_m in a projected CRS."""
-    x_m, y_m = _transformer("EPSG:4326", crs).transform(longitude, latitude)
+    x_m, y_m = transformer("EPSG:4326", crs).transform(longitude, latitude)
     return np.asarray(x_m), np.asarray(y_m)
 
 
 def to_degrees(x_m: Any, y_m: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """x_m, y_m in a projected CRS as longitude and latitude (WGS 84 degrees)."""
-    longitude, latitude = _transformer(crs, "EPSG:4326").transform(x_m, y_m)
+    longitude, latitude = transformer(crs, "EPSG:4326").transform(x_m, y_m)
     return np.asarray(longitude), np.asarray(latitude)
 
 
@@ -62,11 +58,20 @@ def choose_crs(longitude: float, latitude: float) -> str:
 
 @dataclass(frozen=True)
 class StudyArea:
-    """A valid polygon or multipolygon in a projected CRS (`polygon_m`, metres, `crs` EPSG:...)."""
+    """A valid polygon or multipolygon in a projected CRS (`polygon_m`, metres, `crs` EPSG:...).
+
+    Threads share it: nobody may prepare `polygon_m`, `prepared` lends copies.
+    """
 
     polygon_m: BaseGeometry
     crs: str
     derived: bool = False
+    _copies: PreparedCopies = field(
+        default_factory=PreparedCopies, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        shareable(self.polygon_m)
 
     @property
     def area_km2(self) -> float:
@@ -76,9 +81,13 @@ class StudyArea:
     def contains(self, longitude: NDArray[Any], latitude: NDArray[Any]) -> NDArray[np.bool_]:
         """(n,) whether each point lies inside."""
         x_m, y_m = to_metres(longitude, latitude, self.crs)
-        shapely.prepare(self.polygon_m)
-        inside: NDArray[np.bool_] = shapely.contains_xy(self.polygon_m, x_m, y_m)
+        with self.prepared() as polygon_m:
+            inside: NDArray[np.bool_] = shapely.contains_xy(polygon_m, x_m, y_m)
         return inside
+
+    def prepared(self) -> AbstractContextManager[Any]:
+        """Lend a prepared copy of `polygon_m` for one thread's use."""
+        return self._copies.of(self.polygon_m)
 
     def grown(self, margin_m: float) -> StudyArea:
         """The same area with a margin, its outline simplified to a twentieth of it."""

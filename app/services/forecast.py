@@ -12,7 +12,6 @@ import logging
 import math
 from datetime import UTC, datetime, timedelta
 
-import shapely
 from sqlalchemy import Engine
 
 from app.config import Settings
@@ -181,7 +180,6 @@ class ForecastService:
             with self.engine.connect() as connection:
                 grid, boundary = load_grid(connection, grid_sha256)
             area = study_area_from_geojson(boundary, grid.crs)
-            shapely.prepare(area.polygon_m)
             return Ground(grid, area)
 
         return self.cache.get_or_make(

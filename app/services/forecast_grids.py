@@ -132,6 +132,6 @@ def _hexagons(version: LoadedVersion, resolution: int) -> Made:
 
 def _squares(version: LoadedVersion, cell_size_m: float) -> Made:
     grid = build_grid(version.area, cell_size_m)
-    overlap = overlap_of(version.area.polygon_m, version.grid, grid)
+    overlap = overlap_of(version.area, version.grid, grid)
     cells = SquareCells(grid)
     return cells, Movement(overlap.source, overlap.target, overlap.share, len(cells))

@@ -157,7 +157,7 @@ def test_replies_hide_few_incidents_at_two_cell_sizes(
     assert density[few] == pytest.approx(density[few][0], rel=1e-5)
     assert len(np.unique(density[~few].round(9))) > 10
     grid = build_grid(data.area, 200.0)
-    overlap = overlap_of(data.area.polygon_m, data.grid, grid)
+    overlap = overlap_of(data.area, data.grid, grid)
     touched_by_others = np.bincount(overlap.target, ~few[overlap.source], len(grid)) > 0
     fine_density = np.array(fine["cells"]["density_per_km2"])[~touched_by_others]
     assert len(fine_density) > 50
