@@ -103,11 +103,11 @@ def test_a_home_that_an_older_version_left_open_is_closed_with_its_data(reached)
 
 
 def test_a_folder_of_the_system_is_no_home():
-    for shared in ("/tmp", "/var/lib", "/"):
-        before = os.stat(shared).st_mode
+    for shared in map(Path, ("/tmp", "/var/lib", "/")):
+        before = shared.stat().st_mode
         with pytest.raises(InvalidInput, match="shared"):
-            ensure_running(Path(shared))
-        assert os.stat(shared).st_mode == before
+            ensure_running(shared)
+        assert shared.stat().st_mode == before
 
 
 def test_a_link_in_place_of_a_lock_is_refused(tmp_path):

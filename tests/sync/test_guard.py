@@ -1,5 +1,7 @@
 """Where a source may lie, who may say so, and what a preset holds."""
 
+import socket
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -9,7 +11,8 @@ from app.domain.sources import SourceSpec
 from app.domain.windows import zone
 from app.main import create_app
 from app.services.regions import add_region
-from app.services.sync.address import check_address, checked_url
+from app.services.sync.address import check_address, check_host, checked_url
+from app.services.sync.portal import PortalClient
 from app.services.sync.sources import add_source, preset
 from tests.sync.portals import SOCRATA_PATH, TOKEN, socrata_row
 
@@ -23,6 +26,8 @@ from tests.sync.portals import SOCRATA_PATH, TOKEN, socrata_row
         "https://user:word@data.example.org/a.csv",
         "https:///a.csv",
         "http://127.0.0.1:80/a.csv",
+        "https://data.example.org:0/a.csv",
+        "https://data.example.org:99999/a.csv",
     ],
 )
 def test_an_address_that_is_not_plain_https_is_refused(engine, settings, url):
@@ -32,18 +37,66 @@ def test_an_address_that_is_not_plain_https_is_refused(engine, settings, url):
     assert caught.value.field == "url"
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["10.0.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "::1", "fd00::1", "0.0.0.0",
-     "::ffff:10.0.0.1", "100.64.0.1", "224.0.0.1"],
-)  # fmt: skip
-def test_a_private_address_is_refused(address):
+REFUSED = [
+    *("10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "127.255.255.254"),
+    *("0.0.0.0", "0.1.2.3", "100.64.0.1", "192.0.0.1", "192.0.0.9", "192.0.0.170", "192.0.0.192"),
+    *("192.0.2.1", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.175.48.1", "198.18.0.1"),
+    *("198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255"),
+    *("::", "::1", "::127.0.0.1", "::8.8.8.8", "::ffff:10.0.0.1", "::ffff:127.0.0.1"),
+    *("::ffff:192.0.0.192", "::ffff:0:8.8.8.8", "64:ff9b::7f00:1", "64:ff9b::808:808"),
+    *("64:ff9b:1::7f00:1", "64:ff9b:1:ffff::808:808", "2002:7f00:1::", "2002:a9fe:a9fe::"),
+    *("2002:808:808::", "2001:0:7f00:1::1", "2001:2::1", "2001:10::1", "2001:20::1"),
+    *("2001:db8::1", "3fff::1", "5f00::1", "100::1", "2620:4f:8000::1", "fc00::1", "fd00::1"),
+    *("fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "ff0e::1", "4000::1", "8000::1"),
+    *("2606:4700::1%eth0", "not an address"),
+]
+
+
+@pytest.mark.parametrize("address", REFUSED)
+def test_an_address_that_is_not_plainly_public_is_refused(address):
     with pytest.raises(SourceFailed, match="no public address"):
         check_address(address, "host", allow_loopback=False)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["0x7f.1", "2130706433", "017700000001", "127.1", "0", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]",
+     "[fec0::1]", "192.0.0.192", "localhost", "a..b", "x" * 70],
+)  # fmt: skip
+def test_a_host_is_refused_however_it_is_spelt(host):
+    with pytest.raises(SourceFailed) as caught:
+        check_host(checked_url(f"https://{host}/a", allow_loopback=False), allow_loopback=False)
+    assert caught.value.code in ("private_address", "unknown_host")
+
+
+def test_the_address_that_was_judged_is_the_one_connected_to(settings, monkeypatch):
+    """A name that resolves to this machine from its second look-up on (DNS rebinding)."""
+    answers = []
+    real = socket.getaddrinfo
+
+    def resolve(host, port, *args, **options):
+        if host != "rebound.example":
+            return real(host, port, *args, **options)
+        answers.append("127.0.0.1" if answers else "93.184.215.14")
+        return real(answers[-1], port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    asked = settings.model_copy(update={"sync_max_retries": 0, "sync_request_timeout_s": 1.0})
+    with socket.create_server(("127.0.0.1", 0)) as inside:
+        inside.settimeout(0.2)
+        url = f"https://rebound.example:{inside.getsockname()[1]}/x"
+        with PortalClient(asked, url, {}, lambda: None) as client:
+            client._client.timeout = 1.0
+            with pytest.raises(SourceFailed):
+                client.json(url, {})
+        with pytest.raises(TimeoutError):
+            inside.accept()
+    assert answers == ["93.184.215.14"]
+
+
 def test_public_addresses_and_loopback_by_a_setting():
-    check_address("93.184.215.14", "host", allow_loopback=False)
+    for address in ("93.184.215.14", "::ffff:93.184.215.14", "2606:4700::1111", "2a00:1450::1"):
+        check_address(address, "host", allow_loopback=False)
     check_address("127.0.0.1", "host", allow_loopback=True)
     with pytest.raises(SourceFailed):
         check_address("10.0.0.1", "host", allow_loopback=True)
