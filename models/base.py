@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.estimator import Estimator
+
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -179,10 +181,11 @@ class CategoryDensity:
         return result + self.fixed[rows]
 
 
-class DensityModel(ABC):
+class DensityModel(Estimator, ABC):
     """A forecast of where incidents fall, per window, on the cells of a study area.
 
-    `__init__` only stores settings; `fit` returns self; fitted state ends in `_`:
+    `__init__` only stores settings; `fit` returns self; fitted state ends in `_`, and asking for it
+    before raises `NotFittedError`:
 
     * `probability_` (W, N) float64, W = 168, or 1 when all windows share one density; rows sum to
       one: the probability of each cell given that an incident happens in the window.
@@ -214,6 +217,15 @@ class DensityModel(ABC):
         row: FloatArray = table[window % len(table)] if len(table) > 1 else table[0]
         own = None if category is None else self.category_density_.get(category)
         return row if own is None else own.given(row)
+
+    def sample(
+        self, n: int, window: int, category: int | None = None, seed: int | None = None
+    ) -> IntArray:
+        """(n,) rows of cells drawn by their probability in one window."""
+        cumulative = np.cumsum(self.cell_probability(window, category))
+        draws = np.random.default_rng(seed).random(n) * cumulative[-1]
+        rows: IntArray = np.searchsorted(cumulative, draws, side="right")
+        return rows.clip(max=len(cumulative) - 1)
 
     def log_density(
         self, rows: IntArray, window: NDArray[Any], category: NDArray[Any] | None = None

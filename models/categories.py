@@ -26,6 +26,7 @@ from models.base import (
     IntArray,
     normalised,
 )
+from models.estimator import Estimator
 from models.flows.lattice import Lattice
 from models.flows.tilt import fit_tilt
 from models.folds import mixture_weights
@@ -59,7 +60,7 @@ class Moment:
         return np.asarray(mean / mean.sum(), np.float64)
 
 
-class Categories:
+class Categories(Estimator):
     """Densities of the categories.
 
     Attributes:

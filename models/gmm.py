@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.base import (
     N_WINDOWS,
@@ -17,6 +19,7 @@ from models.base import (
     Incidents,
     normalised,
 )
+from models.estimator import ConvergenceWarning
 from models.smoothing import inside
 from models.thin import FULL_STRENGTH, spread
 
@@ -35,7 +38,8 @@ class Gmm(DensityModel):
     Args:
         max_components: per window; a window has one per `INCIDENTS_PER_COMPONENT` incidents.
         min_sd_m: floor of each component's spread, against collapse on repeated geocodes.
-        n_iterations: EM steps.
+        max_iterations: EM steps at most.
+        tolerance: nats per incident; EM stops when no window gains as much in a step.
         max_points: incidents per window that a fit uses; the latest are kept.
     """
 
@@ -45,18 +49,23 @@ class Gmm(DensityModel):
         self,
         max_components: int = 40,
         min_sd_m: float = 80.0,
-        n_iterations: int = 40,
+        max_iterations: int = 100,
+        tolerance: float = 1e-3,
         max_points: int = 4000,
     ) -> None:
         self.max_components = max_components
         self.min_sd_m = min_sd_m
-        self.n_iterations = n_iterations
+        self.max_iterations = max_iterations
+        self.tolerance = tolerance
         self.max_points = max_points
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
         """Fit all windows; one with fewer than 10 incidents takes the fit of all incidents.
 
         So few in all that settings cannot be told apart get one component (`models.thin`).
+
+        Warns:
+            ConvergenceWarning: EM still improved some windows at its last step.
         """
         known, _ = inside(incidents, cells, context.cutoff_s)
         self.area_km2_ = cells.area_km2
@@ -69,13 +78,20 @@ class Gmm(DensityModel):
         )
         by_window = [places[known.window == w][-self.max_points :] for w in range(N_WINDOWS)]
         self.fallback_windows_ = [w for w, own in enumerate(by_window) if len(own) < _WINDOW_FLOOR]
-        for w in self.fallback_windows_:
-            by_window[w] = places[-self.max_points :]
         thin = len(places) < FULL_STRENGTH
         self.max_components_ = 1 if thin else self.max_components
         table = np.zeros((N_WINDOWS, len(cells.area_km2)))
+        self.unconverged_windows_: list[int] = []
         if len(places):
             self._fit_chunks(by_window, table, cells, context)
+            self._fill_fallbacks(places[-self.max_points :], table, cells, context)
+        if self.unconverged_windows_:
+            warnings.warn(
+                f"EM did not converge in {self.max_iterations} steps in "
+                f"{len(self.unconverged_windows_)} windows; raise max_iterations or tolerance",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         inside_share = table.sum(axis=1)
         self.leaked_share_ = float(np.clip(1.0 - inside_share.mean(), 0.0, 1.0))
         fitted = normalised(table, self.area_km2_)
@@ -88,21 +104,43 @@ class Gmm(DensityModel):
         """Fill the rows of the table, windows of similar size together."""
         generator = torch.Generator().manual_seed(context.seed)
         order = np.argsort([len(own) for own in by_window], kind="stable")
-        for start in range(0, N_WINDOWS, _WINDOWS_PER_BATCH):
-            context.report(start / N_WINDOWS, f"windows {start}..{start + _WINDOWS_PER_BATCH}")
+        order = order[len(self.fallback_windows_) :]
+        for start in range(0, len(order), _WINDOWS_PER_BATCH):
+            context.report(start / len(order), f"windows {start}..{start + _WINDOWS_PER_BATCH}")
             chunk = order[start : start + _WINDOWS_PER_BATCH]
-            mixture = _fit_batch([by_window[w] for w in chunk], self, generator)
+            mixture, converged = _fit_batch([by_window[w] for w in chunk], self, generator)
             table[chunk] = _on_cells(*mixture, cells)
+            self.unconverged_windows_ += chunk[~converged].tolist()
+
+    def _fill_fallbacks(
+        self, places: FloatArray, table: FloatArray, cells: Cells, context: FitContext
+    ) -> None:
+        """Give windows with few incidents the one fit of all incidents."""
+        if not self.fallback_windows_:
+            return
+        generator = torch.Generator().manual_seed(context.seed)
+        mixture, converged = _fit_batch([places], self, generator)
+        table[self.fallback_windows_] = _on_cells(*mixture, cells)
+        if not converged[0]:
+            self.unconverged_windows_ += self.fallback_windows_
 
     def report(self) -> Mapping[str, Any]:
-        """Windows that took the fit of all incidents, mass outside the study area."""
-        return {"fallback_windows": self.fallback_windows_, "leaked_share": self.leaked_share_}
+        """Return windows that took the fit of all incidents or did not converge, mass outside."""
+        return {
+            "fallback_windows": self.fallback_windows_,
+            "unconverged_windows": self.unconverged_windows_,
+            "leaked_share": self.leaked_share_,
+        }
+
+
+Mixture = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Weights (B, K), means (B, K, 2) and covariances (B, K, 2, 2) in km of B mixtures."""
 
 
 def _fit_batch(
     groups: list[FloatArray], settings: Gmm, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Weights (B, K), means (B, K, 2) and covariances (B, K, 2, 2) in km of B mixtures."""
+) -> tuple[Mixture, NDArray[np.bool_]]:
+    """Fit a mixture to each of B groups of places (n, 2); (B,) whether it converged."""
     longest = max(len(own) for own in groups)
     wanted = [
         int(np.clip(len(own) // INCIDENTS_PER_COMPONENT, 1, settings.max_components_))
@@ -124,16 +162,21 @@ def _fit_batch(
     start = spread / torch.tensor(wanted) + (settings.min_sd_m / 1000.0) ** 2
     covariance = start[:, None, None, None] * torch.eye(2).expand(len(groups), n_components, 2, 2)
     floor = (settings.min_sd_m / 1000.0) ** 2 * torch.eye(2)
-    for _ in range(settings.n_iterations):
+    score = torch.full((len(groups),), -torch.inf)
+    converged = torch.zeros(len(groups), dtype=torch.bool)
+    for _ in range(settings.max_iterations):
         joint = torch.log(weight)[:, None, :] + _log_normal(points, mean, covariance)
-        share = torch.softmax(joint, dim=2) * mask[..., None]
+        evidence = torch.logsumexp(joint, dim=2, keepdim=True)
+        before, score = score, (evidence[..., 0] * mask).sum(dim=1) / size[:, 0]
+        converged = score - before < settings.tolerance
+        if bool(converged.all()):
+            break
+        share = torch.exp(joint - evidence) * mask[..., None]
         weight, mean, covariance = _maximise(points, share, floor)
-    return weight, mean, covariance
+    return (weight, mean, covariance), converged.numpy()
 
 
-def _maximise(
-    points: torch.Tensor, share: torch.Tensor, floor: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _maximise(points: torch.Tensor, share: torch.Tensor, floor: torch.Tensor) -> Mixture:
     """One M step from responsibilities (B, P, K); a component without points gets weight zero."""
     mass = share.sum(dim=1)
     safe = mass.clamp_min(1e-6)

@@ -83,17 +83,17 @@ class MafWindow(DensityModel):
             backbone = MultiKde().fit(incidents, cells, context)
             self.probability_ = np.repeat(backbone.probability_, N_WINDOWS, axis=0)
             self.band_sd_ = np.zeros_like(self.probability_)
-            self._report: dict[str, Any] = {"fallback": f"{len(known)} incidents: backbone only"}
+            self.report_: dict[str, Any] = {"fallback": f"{len(known)} incidents: backbone only"}
             return self
         flows = WindowFlows(self._settings()).fit(known, cell, cells, context)
         self.probability_ = flows.probability_.mean(0)
         self.band_sd_ = flows.probability_.std(0)
-        self._report = flows.report()
+        self.report_ = flows.report()
         return self
 
     def report(self) -> Mapping[str, Any]:
         """Held-out score, steps, failures, leaked mass."""
-        return self._report
+        return self.report_
 
 
 class MafPaper(MafWindow):

@@ -19,6 +19,7 @@ from models.base import (
     Incidents,
     IntArray,
 )
+from models.estimator import Estimator
 from models.flows.lattice import Lattice
 from models.flows.priors import drift_covariance, hour_covariance, leading_features
 from models.flows.tilt import TiltSettings, fit_tilt
@@ -107,7 +108,7 @@ _DRIFT = DriftSettings()
 _HOURS = HourSettings()
 
 
-class FlowCorrection:
+class FlowCorrection(Estimator):
     """Ratio of a corrected density to a backbone's, for every window and cell.
 
     Two tilts (`models.flows.tilt`), one upon the other: the backbone's drift, extrapolated to the

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, IntArray
+from models.estimator import Estimator
 from models.flows.context import window_features
 from models.flows.coordinates import CellRanks
 from models.flows.flow import Flow, FlowSettings
@@ -17,6 +18,7 @@ from models.flows.randomness import member_keys
 from models.flows.recipe import TrainingResult, TrainingSettings
 from models.flows.training import train
 
+SPLINE = FlowSettings(conditional="spline", n_blocks=1, hidden=(64, 64))
 TRAINING = TrainingSettings(
     n_steps=1200,
     batch_size=1024,
@@ -58,7 +60,7 @@ class ConditionalDraws:
         return x, self.context[row]
 
 
-class NeuralCorrection:
+class NeuralCorrection(Estimator):
     """Ratio of a conditional flow's density to a backbone's, for every window and cell.
 
     The flow lives in the backbone's own coordinates (`CellRanks`), starts as the identity, which is
@@ -67,9 +69,9 @@ class NeuralCorrection:
 
     Args:
         n_members: of the ensemble.
-        flow: architecture; its number of context features is filled in.
+        flow: architecture (None: `SPLINE`); its number of context features is filled in.
         training: how members are trained.
-        ages: which incidents teach, which judge.
+        ages: which incidents teach, which judge; None: the last 28 days judge.
     """
 
     ratio_: FloatArray
@@ -83,9 +85,9 @@ class NeuralCorrection:
         ages: Ages | None = None,
     ) -> None:
         self.n_members = n_members
-        self.flow = flow or FlowSettings(conditional="spline", n_blocks=1, hidden=(64, 64))
+        self.flow = flow
         self.training = training
-        self.ages = ages or Ages()
+        self.ages = ages
 
     def fit(
         self, incidents: Incidents, cells: Cells, backbone: FloatArray, context: FitContext
@@ -112,11 +114,11 @@ class NeuralCorrection:
             ranks,
             cell,
             features[window],
-            split_by_age(known, self.ages, context.cutoff_s),
+            split_by_age(known, self.ages or Ages(), context.cutoff_s),
             orders,
         )
         keys = member_keys(context.seed, torch.arange(self.n_members, device=context.device))
-        settings = FlowSettings(**{**vars(self.flow), "n_context": features.shape[1]})
+        settings = FlowSettings(**{**vars(self.flow or SPLINE), "n_context": features.shape[1]})
         self.result_: TrainingResult = train(
             Flow(keys, settings), source, self.training, context.part(0, 0.8), keys
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, IntArray, normalised
+from models.estimator import Estimator
 from models.flows.acceleration import training_dtype
 from models.flows.flow import Flow, FlowSettings
 from models.flows.pools import Ages, WindowedRows, split_by_age
@@ -102,7 +103,7 @@ class WindowSettings:
     windows: tuple[int, ...] = tuple(range(N_WINDOWS))
 
 
-class WindowFlows:
+class WindowFlows(Estimator):
     """Flows of all windows; `probability_` (R, 168, N) per restart, `leaked_share_` (R, 168)."""
 
     def __init__(self, settings: WindowSettings) -> None:
@@ -113,14 +114,14 @@ class WindowFlows:
     ) -> WindowFlows:
         """Train on incidents that all lie in some cell; `cell` (n,) is the row of each."""
         settings, device = self.settings, context.device
-        self._frame = Frame(cells, cell, device, training_dtype(context.precision))
+        self.frame_ = Frame(cells, cell, device, training_dtype(context.precision))
         learn, judge = split_by_age(known, settings.ages, context.cutoff_s)
         window = known.window.astype(np.int64)
         cell_of = torch.as_tensor(cell, device=device)
 
         def source(kernel: FloatArray, windows: Tensor) -> WindowDraws:
             rows = [WindowedRows(window, w, kernel, device) for w in (learn, judge)]
-            return WindowDraws(self._frame, cell_of, rows, windows)
+            return WindowDraws(self.frame_, cell_of, rows, windows)
 
         restart = torch.arange(settings.n_restarts, device=device)
         chosen = torch.as_tensor(settings.windows, device=device)
@@ -133,10 +134,10 @@ class WindowFlows:
             flow = pooled.flow.select(member // N_WINDOWS)
         else:
             flow = self._new_flow(member_keys(context.seed, member), member // N_WINDOWS)
-        self._source = source(settings.kernel, member % N_WINDOWS)
-        self._keys = member_keys(context.seed + 1, member)
+        self.source_ = source(settings.kernel, member % N_WINDOWS)
+        self.keys_ = member_keys(context.seed + 1, member)
         self.result_: TrainingResult = train(
-            flow, self._source, settings.training, context.part(0.2, 0.9), self._keys
+            flow, self.source_, settings.training, context.part(0.2, 0.9), self.keys_
         )
         self._tabulate(cells, context)
         return self
@@ -149,7 +150,7 @@ class WindowFlows:
         W counts the windows that were fitted; see `models.flows.swag`.
         """
         flow = self.result_.flow
-        around = swag(flow, self._source, settings, context.part(0, 0.5), self._keys)
+        around = swag(flow, self.source_, settings, context.part(0, 0.5), self.keys_)
         shape = (self.settings.n_restarts, len(self.settings.windows), len(cells.area_km2))
         reading = context.part(0.5, 1)
         return np.stack(
@@ -189,7 +190,7 @@ class WindowFlows:
             device=context.device,
         )
         everyone = torch.arange(n_cells, device=context.device)
-        x = self._frame.place(everyone[:, None].expand(-1, 4), offset.expand(n_cells, -1, -1))
+        x = self.frame_.place(everyone[:, None].expand(-1, 4), offset.expand(n_cells, -1, -1))
         parts = []
         for start in range(0, flow.n_members, _MEMBERS_AT_ONCE):
             context.report(start / flow.n_members, "reading the cells")
@@ -197,7 +198,7 @@ class WindowFlows:
             members = torch.arange(start, end, device=context.device)
             parts.append(self._cell_density(flow.select(members), x))
         fill = cells.area_km2 / (cells.cell_size_m / 1000.0) ** 2
-        return np.nan_to_num(np.concatenate(parts) * self._frame.cell_area * fill, posinf=0.0)
+        return np.nan_to_num(np.concatenate(parts) * self.frame_.cell_area * fill, posinf=0.0)
 
     @staticmethod
     def _cell_density(flow: Flow, x: Tensor) -> FloatArray:
