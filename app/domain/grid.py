@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.once import once
 from app.domain.study_area import M2_PER_KM2, StudyArea, to_degrees
 
 MIN_CELL_SIZE_M = 100.0
@@ -42,17 +42,17 @@ class Grid:
     def __len__(self) -> int:
         return len(self.cell_id)
 
-    @cached_property
+    @once
     def ix(self) -> NDArray[np.int64]:
         """Column of each cell, counted east."""
         return self.cell_id % self.nx
 
-    @cached_property
+    @once
     def iy(self) -> NDArray[np.int64]:
         """Row of each cell, counted north."""
         return self.cell_id // self.nx
 
-    @cached_property
+    @once
     def _row_of_id(self) -> NDArray[np.int64]:
         rows = np.full(self.nx * self.ny, -1, np.int64)
         rows[self.cell_id] = np.arange(len(self.cell_id))
@@ -86,7 +86,7 @@ class Grid:
         y_m = self.y0_m + (self.iy.astype(np.float64) + 0.5) * self.cell_size_m
         return x_m, y_m
 
-    @cached_property
+    @once
     def centres_degrees(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Longitude and latitude of the middle of each full square, (N,) each."""
         return to_degrees(*self.centres_m(), self.crs)

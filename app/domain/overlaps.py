@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from app.domain.errors import LimitExceeded
 from app.domain.grid import Grid
 from app.domain.native import prepared, shareable
+from app.domain.once import once
 from app.domain.study_area import M2_PER_KM2, StudyArea, mended
 
 MANY_CORNERS = 256
@@ -41,7 +41,7 @@ class CellIndex:
         self.area = area
         self.grid = grid
 
-    @cached_property
+    @once
     def _shapes_m(self) -> NDArray[Any]:
         """(N,) each cell's square, clipped to the study area at its edge.
 
@@ -61,14 +61,14 @@ class CellIndex:
         shareable(shapes)
         return shapes
 
-    @cached_property
+    @once
     def _whole(self) -> NDArray[np.bool_]:
         """(N,) whether a cell lies inside the study area with all its square."""
         full_km2 = self.grid.cell_size_m**2 / M2_PER_KM2
         whole: NDArray[np.bool_] = self.grid.area_km2 >= full_km2 * (1 - 1e-12)
         return whole
 
-    @cached_property
+    @once
     def _tree(self) -> shapely.STRtree:
         return shapely.STRtree(self._shapes_m)
 

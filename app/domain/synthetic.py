@@ -9,7 +9,6 @@ distribution function, so a model's score can be compared with the truth's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from app.domain.grid import Grid
+from app.domain.once import once
 from app.domain.study_area import StudyArea, to_degrees
 from app.domain.windows import HOUR_S, N_WINDOWS, windows_of
 
@@ -60,7 +60,7 @@ class SyntheticCity:
     kind: NDArray[np.int64]
     """Row of the profile that each component follows, and its category."""
 
-    @cached_property
+    @once
     def area(self) -> StudyArea:
         """The rectangle that all incidents lie in."""
         rectangle = shapely.box(
@@ -68,7 +68,7 @@ class SyntheticCity:
         )
         return StudyArea(rectangle, CRS)
 
-    @cached_property
+    @once
     def _window_weights(self) -> NDArray[np.float64]:
         """(168, K) share of each component in each window's density."""
         shares = self.weight * _profiles()[self.kind].T

@@ -26,7 +26,7 @@ def drawing(**arguments: Any) -> Iterator[Figure]:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
 
-        with rc_context({"text.parse_math": False}):
+        with rc_context({"text.parse_math": False, "svg.hashsalt": "hotslot"}):
             yield Figure(**arguments)
 
 

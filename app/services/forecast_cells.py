@@ -5,7 +5,6 @@ Everything here belongs to a grid alone, is made once and shared by all forecast
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from app.domain.grid import Grid
 from app.domain.hexagons import h3_centres, h3_polygons_degrees
+from app.domain.native import shareable
+from app.domain.once import once
 from app.domain.study_area import to_degrees
 from models.base import FloatArray
 
@@ -45,19 +46,19 @@ class SquareCells:
             "grid": {"x0_m": grid.x0_m, "y0_m": grid.y0_m, "nx": grid.nx, "ny": grid.ny},
         }
 
-    @cached_property
+    @once
     def ids(self) -> list[int]:
         """The contract's cell ids."""
         ids: list[int] = self.grid.cell_id.tolist()
         return ids
 
-    @cached_property
+    @once
     def centres(self) -> tuple[FloatArray, FloatArray]:
         """Longitude and latitude of the middles, six decimals."""
         longitude, latitude = self.grid.centres_degrees
         return longitude.round(DEGREE_DECIMALS), latitude.round(DEGREE_DECIMALS)
 
-    @cached_property
+    @once
     def corners(self) -> FloatArray:
         """(N, 5, 2) closed rings in degrees, six decimals: neighbours share their corners."""
         grid = self.grid
@@ -71,14 +72,14 @@ class SquareCells:
         result: FloatArray = np.stack([*ring, ring[0]], axis=1)
         return result
 
-    @cached_property
+    @once
     def geometry_json(self) -> list[bytes]:
         """Each cell's GeoJSON geometry."""
         text = orjson.dumps(np.ascontiguousarray(self.corners[:, None]), option=_JSON)
         rings = text[4:-4].split(_RING_END)
         return [b'{"type":"Polygon","coordinates":[[[' + ring + b"]]]}" for ring in rings]
 
-    @cached_property
+    @once
     def bounds(self) -> FloatArray:
         """(N, 4) west, south, east, north."""
         low, high = self.corners.min(axis=1), self.corners.max(axis=1)
@@ -107,25 +108,26 @@ class HexCells:
         """The resolution; H3 ids tell their places by themselves."""
         return {"crs": self.crs, "grid": {"type": "h3", "resolution": self.resolution}}
 
-    @cached_property
+    @once
     def centres(self) -> tuple[FloatArray, FloatArray]:
         """Longitude and latitude of the middles, six decimals."""
         longitude, latitude = h3_centres(self.ids)
         return longitude.round(DEGREE_DECIMALS), latitude.round(DEGREE_DECIMALS)
 
-    @cached_property
+    @once
     def _polygons(self) -> NDArray[Any]:
         polygons: NDArray[Any] = shapely.transform(
             h3_polygons_degrees(self.ids), lambda xy: xy.round(DEGREE_DECIMALS)
         )
+        shareable(polygons)
         return polygons
 
-    @cached_property
+    @once
     def geometry_json(self) -> list[bytes]:
         """Each cell's GeoJSON geometry."""
         return [text.encode() for text in shapely.to_geojson(self._polygons)]
 
-    @cached_property
+    @once
     def bounds(self) -> FloatArray:
         """(N, 4) west, south, east, north."""
         bounds: FloatArray = shapely.bounds(self._polygons)

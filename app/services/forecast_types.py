@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.domain.grid import Grid
 from app.domain.hotspots import ranked_rows
+from app.domain.once import once
 from app.domain.overlaps import CellIndex
 from app.domain.study_area import StudyArea
 from app.domain.windows import HOUR_S, zone
@@ -56,12 +56,12 @@ class Ground:
     grid: Grid
     area: StudyArea
 
-    @cached_property
+    @once
     def cells(self) -> SquareCells:
         """The grid's cells as replies show them."""
         return SquareCells(self.grid)
 
-    @cached_property
+    @once
     def index(self) -> CellIndex:
         """The grid's cells by place, for areas of any shape."""
         return CellIndex(self.area, self.grid)
@@ -96,7 +96,7 @@ class LoadedVersion:
         """The grid's cells by place."""
         return self.ground.index
 
-    @cached_property
+    @once
     def category_codes(self) -> dict[str, int]:
         """Code of each category the version was trained on."""
         return {name: code for code, name in enumerate(self.record.categories)}
@@ -120,13 +120,13 @@ class Plan:
     news: tuple[str, ...] = ()
     """What has happened since the version was trained, in words."""
 
-    @cached_property
+    @once
     def slots(self) -> Slots:
         """The hours asked for, one after another."""
         times = self.start_s + HOUR_S * np.arange(self.n_slots, dtype=np.int64)
         return slots_of(times, self.version.region.timezone)
 
-    @cached_property
+    @once
     def key(self) -> tuple[object, ...]:
         """Equal keys, equal forecasts."""
         s = self.selector
@@ -183,19 +183,19 @@ class Forecast:
         windows = self.plan.slots.window
         return int(windows[0]) if len(windows) == 1 else None
 
-    @cached_property
+    @once
     def rows(self) -> NDArray[np.int64]:
         """Rows of the cells to show: all, or those that touch the box asked for."""
         if self.selector.bbox is None:
             return np.arange(len(self.cells))
         return rows_in_bbox(self.cells, self.selector.bbox)
 
-    @cached_property
+    @once
     def expected_total(self) -> float:
         """Incidents expected in all slots and cells."""
         return float(self.slot_mean.sum())
 
-    @cached_property
+    @once
     def dispersion(self) -> float:
         """Of any share of the total."""
         counts = self.version.counts
@@ -213,33 +213,33 @@ class Forecast:
             return self.version.counts.interval(mean.astype(np.float64))
         return nearest_interval(mean, self.dispersion, LEVEL)
 
-    @cached_property
+    @once
     def total_interval(self) -> tuple[float, float]:
         """Bounds of the total."""
         low, high = self.interval_of(np.array([self.expected_total]))
         return float(low[0]), float(high[0])
 
-    @cached_property
+    @once
     def density_per_km2(self) -> FloatArray:
         """Probability per km2."""
         return self.probability / self.cells.area_km2
 
-    @cached_property
+    @once
     def expected_count(self) -> FloatArray:
         """Expected incidents of each cell."""
         return self.probability * self.expected_total
 
-    @cached_property
+    @once
     def interval(self) -> tuple[FloatArray, FloatArray]:
         """Bounds that hold each cell's count with 90 % probability."""
         return self.interval_of(self.expected_count)
 
-    @cached_property
+    @once
     def ranking(self) -> NDArray[np.int64]:
         """Rows to show from the highest probability down, ties by cell id."""
         return self.rows[ranked_rows(self.probability[self.rows])]
 
-    @cached_property
+    @once
     def warnings(self) -> list[str]:
         """What to keep in mind when reading this forecast."""
         version = self.version

@@ -7,7 +7,6 @@ neither saw. Beside it the density of the study's largest network and ours, as p
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from sqlalchemy import Engine
 
 from app.config import Settings
@@ -23,6 +21,7 @@ from app.domain.errors import NotReady
 from app.domain.grid import Grid
 from app.services.backtest_run import held_out
 from app.services.device import choose_threads, thread_count, use_threads
+from app.services.figures import drawing, file_of
 from app.services.training_data import load_training_data
 from app.storage.regions import get_region
 from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray
@@ -173,22 +172,20 @@ def _densities(case: _Case, request: FigureRequest) -> dict[str, FloatArray]:
 
 def block_plot(found: dict[str, Any], grid: Grid, file_format: str) -> bytes:
     """Losses against blocks with every seed as a point, and the two densities (png or svg)."""
-    figure = Figure(figsize=(13, 4.5), dpi=110)
-    losses, *maps = figure.subplots(1, 1 + len(found["density"]), squeeze=False)[0]
-    for preset, colour in zip(PRESETS, ("tab:red", "tab:blue"), strict=True):
-        values = np.array(found["losses"][preset])
-        blocks = np.repeat(found["blocks"], values.shape[1])
-        losses.scatter(blocks, values.ravel(), s=12, alpha=0.5, color=colour)
-        losses.plot(found["blocks"], values.mean(1), color=colour, label=preset)
-    losses.set_xlabel("blocks")
-    losses.set_ylabel(f"loss on {found['n_test']} later incidents, nats")
-    losses.legend()
-    for axes, (preset, density) in zip(maps, found["density"].items(), strict=True):
-        _draw(axes, grid, density)
-        axes.set_title(f"{preset}: density per km2", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=file_format, bbox_inches="tight")
-    return buffer.getvalue()
+    with drawing(figsize=(13, 4.5), dpi=110) as figure:
+        losses, *maps = figure.subplots(1, 1 + len(found["density"]), squeeze=False)[0]
+        for preset, colour in zip(PRESETS, ("tab:red", "tab:blue"), strict=True):
+            values = np.array(found["losses"][preset])
+            blocks = np.repeat(found["blocks"], values.shape[1])
+            losses.scatter(blocks, values.ravel(), s=12, alpha=0.5, color=colour)
+            losses.plot(found["blocks"], values.mean(1), color=colour, label=preset)
+        losses.set_xlabel("blocks")
+        losses.set_ylabel(f"loss on {found['n_test']} later incidents, nats")
+        losses.legend()
+        for axes, (preset, density) in zip(maps, found["density"].items(), strict=True):
+            _draw(axes, grid, density)
+            axes.set_title(f"{preset}: density per km2", fontsize=10)
+        return file_of(figure, file_format, bbox_inches="tight")
 
 
 def _draw(axes: Axes, grid: Grid, density: FloatArray) -> None:

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import map_coordinates
@@ -92,7 +91,8 @@ def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
         template: the tiles' address with {z}, {x} and {y}.
     """
     region = forecast.version.region
-    bounds = shapely.bounds(shapely.union_all(forecast.cells.polygons_degrees())).tolist()
+    cells = forecast.cells.bounds
+    bounds = [*cells[:, :2].min(axis=0).tolist(), *cells[:, 2:].max(axis=0).tolist()]
     top = upper_end(forecast.density_per_km2)
     stops = np.linspace(0, 1, 6)
     colours = palette()[np.round(stops * (N_COLOURS - 1)).astype(int)]
