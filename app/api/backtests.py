@@ -25,7 +25,7 @@ from app.services.backtest import (
 )
 from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
-from app.services.told import told_backtest
+from app.services.disclosure import shown_backtest
 from app.storage.regions import get_region
 from app.storage.runs import Run, list_runs
 
@@ -61,7 +61,7 @@ def backtest_json(run: Run, *, exact: bool) -> dict[str, Any]:
         "request": run.request,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
-        "result": None if run.result is None else told_backtest(run.result, exact=exact),
+        "result": None if run.result is None else shown_backtest(run.result, exact=exact),
     }
 
 
@@ -154,4 +154,4 @@ def _result(state: State, caller: Caller, region: str, run_id: UUID) -> dict[str
     run = read_run(state, "backtest", region, run_id)
     if run.result is None:
         raise NotReady("the backtest has no result yet", code="no_result")
-    return told_backtest(run.result, exact=caller.lists_incidents)
+    return shown_backtest(run.result, exact=caller.lists_incidents)

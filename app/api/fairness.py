@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
-from app.api.state import State
+from app.api.state import CallerOf, State
 from app.domain.access import Role
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.learning_policy import Choice, LearningPolicy
@@ -115,10 +115,14 @@ def change_policy(state: State, region: str, policy: Policy) -> dict[str, Any]:
 @router.get("/models/{version}/card")
 @allow(Role.READER)
 def card(
-    state: State, region: str, version: str, f: Literal["json", "html", "md"] = "json"
+    state: State,
+    caller: CallerOf,
+    region: str,
+    version: str,
+    f: Literal["json", "html", "md"] = "json",
 ) -> Response:
     """A version's card: data, limits, evaluation, whom it falls on, prohibited uses."""
-    found = model_card(state.engine, region, version)
+    found = model_card(state.engine, region, version, exact=caller.lists_incidents)
     if f == "json":
         return Response(orjson.dumps(found), media_type="application/json")
     return Response(card_as(found, f), media_type=CARDS[f])

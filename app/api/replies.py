@@ -21,7 +21,6 @@ PROVENANCE = {
     "X-Hotslot-Model": "model",
     "X-Hotslot-Model-Version": "model_version",
     "X-Hotslot-Trained-Until": "trained_until",
-    "X-Hotslot-Data-Hash": "data_hash",
     "X-Hotslot-Generated-At": "generated_at",
     "X-Hotslot-At": "at",
     "X-Hotslot-Expected-Total": "expected_total",

@@ -35,7 +35,6 @@ class Heading(Reply):
     model: str
     model_version: str
     trained_until: str = Field(description="the model saw nothing later")
-    data_hash: str = Field(description="of the incidents it was trained on")
     generated_at: str
     category: str | None
     warnings: list[str] = Field(description="thin data, stale model, drift and the like")
@@ -167,7 +166,6 @@ class ScoreReply(Reply):
     region: str
     model_version: str
     trained_until: str
-    data_hash: str
     generated_at: str
     warnings: list[str]
     scores: list[Score]
@@ -244,7 +242,9 @@ class ModelReply(Reply):
     champion: bool
     trained_until: str
     created_at: str
-    data_hash: str
+    data_hash: str | None = Field(
+        default=None, description="keyed digest of its incidents; only to who may list them"
+    )
     n_incidents: int
 
 

@@ -20,7 +20,7 @@ from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
 from app.services.forecast_ahead import make_ready
-from app.services.told import told_report, told_validation
+from app.services.disclosure import shown_report, shown_validation, without_fingerprints
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
@@ -50,7 +50,7 @@ class NewTrainingRun(BaseModel):
 
 def _told_metrics(metrics: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
     scores = metrics.get("scores")
-    return {**metrics, **({"scores": told_validation(scores, exact=exact)} if scores else {})}
+    return {**metrics, **({"scores": shown_validation(scores, exact=exact)} if scores else {})}
 
 
 def run_json(run: Run, *, exact: bool) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def version_json(
     exact: bool,
 ) -> dict[str, Any]:
     """A model version as the API shows it; `marked` tells how much of its data is erased since."""
-    return {
+    shown = {
         "version": record.version,
         "model": record.model,
         "champion": record.version == champion,
@@ -158,10 +158,11 @@ def version_json(
         "categories": record.categories,
         "settings": record.settings,
         "provenance": record.provenance,
-        "scores": told_validation(record.scores, exact=exact),
-        "report": told_report(record.report, exact=exact),
+        "scores": shown_validation(record.scores, exact=exact),
+        "report": shown_report(record.report, exact=exact),
         "artifact_sha256": record.artifact_sha256,
     }
+    return shown if exact else without_fingerprints(shown)
 
 
 @router.get("/models")

@@ -52,7 +52,6 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
         "model": record.model,
         "model_version": record.version,
         "trained_until": record.cutoff.isoformat(),
-        "data_hash": record.data_hash,
         "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "warnings": warnings,
     }

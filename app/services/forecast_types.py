@@ -265,7 +265,6 @@ class Forecast:
             "model": record.model,
             "model_version": record.version,
             "trained_until": record.cutoff.isoformat(),
-            "data_hash": record.data_hash,
             "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "category": self.selector.category,
             "warnings": self.warnings,

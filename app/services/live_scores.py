@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.grid import Grid
 from app.services.arrivals import Arrivals, arrivals, as_date
-from app.services.told import MIN_TOLD, rounded, told_mean
+from app.services.disclosure import MIN_GROUP, rounded, shown_mean
 from app.services.validate import StoredModel
 from app.storage import live_scores as store
 from app.storage import registry
@@ -150,10 +150,10 @@ def _summary(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any
     return {
         "n": n,
         "days": len(days),
-        "log_score": told_mean(total, n),
-        "expected_log_score": told_mean(expected, n),
+        "log_score": shown_mean(total, n),
+        "expected_log_score": shown_mean(expected, n),
         "difference_to_champion": (
-            _difference(difference) if common and difference.n.sum() >= MIN_TOLD else None
+            _difference(difference) if common and difference.n.sum() >= MIN_GROUP else None
         ),
     }
 

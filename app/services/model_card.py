@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
 from app.services.fairness import fairness_report
-from app.services.told import told_validation
+from app.services.disclosure import shown_validation, without_fingerprints
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
@@ -37,8 +37,13 @@ READ_ON = "docs/responsible-use.md"
 MAX_ROWS = 12
 
 
-def model_card(engine: Engine, region_id: str, selector: str | None = None) -> dict[str, Any]:
+def model_card(
+    engine: Engine, region_id: str, selector: str | None = None, *, exact: bool = True
+) -> dict[str, Any]:
     """The card of a version (None: the champion), JSON-ready.
+
+    Args:
+        exact: for one who may list incidents; others get it as `disclosure` says.
 
     Raises:
         NotFound: no such region, version.
@@ -51,7 +56,7 @@ def model_card(engine: Engine, region_id: str, selector: str | None = None) -> d
         erased = marked_versions(connection, region.key).get(version.version, 0)
     report = fairness_report(engine, region_id, version.version)
     data = version.report.get("data", {})
-    return {
+    card = {
         "region": region.id,
         "model_version": version.version,
         "model": version.model,
@@ -86,11 +91,12 @@ def model_card(engine: Engine, region_id: str, selector: str | None = None) -> d
         "artifact_sha256": version.artifact_sha256,
         "read_on": READ_ON,
     }
+    return card if exact else without_fingerprints(card)
 
 
 def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:
     """Scores on the 28 days before the data's end, of a fit that had not seen them."""
-    scores = told_validation(version.scores)
+    scores = shown_validation(version.scores)
     if not scores.get("models"):
         return None
     wanted = ("n", "log_score", "cap_auc", "hit_rate", "pai")
@@ -213,10 +219,18 @@ def _bounds(row: dict[str, Any]) -> str:
 
 def _provenance_lines(card: dict[str, Any]) -> list[str]:
     return [
-        f"model {card['model']}, seed {card['seed']}, artifact sha256 {card['artifact_sha256']}",
-        f"data sha256 {card['data']['data_hash']}",
+        f"model {card['model']}, seed {card['seed']}",
+        *_digest_lines(card),
         *(f"{k}: {_plain(v)}" for k, v in card["provenance"].items() if not isinstance(v, dict)),
     ]
+
+
+def _digest_lines(card: dict[str, Any]) -> list[str]:
+    """Digests, where the card is for one who may list incidents."""
+    if "artifact_sha256" not in card:
+        return []
+    keyed = f"keyed digest of the data {card['data']['data_hash']}"
+    return [f"artifact sha256 {card['artifact_sha256']}", keyed]
 
 
 def card_html(card: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from app.services.arrivals import arrivals
 from app.services.gate import MAX_DEFICIT
 from app.services.live_scores import paired, shadowed, update_scores
 from app.services.slots import counted_slots
-from app.services.told import told_mean
+from app.services.disclosure import shown_mean
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
 from app.storage.alarms import DRIFT_KINDS, Check
@@ -187,7 +187,7 @@ def _place_check(
 
 
 def _told(sums: drift.DaySums) -> float | None:
-    return told_mean(sums.total.sum(), sums.n.sum())
+    return shown_mean(sums.total.sum(), sums.n.sum())
 
 
 def _nats(mean: float | None) -> str:

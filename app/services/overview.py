@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from app.services.live_scores import paired
-from app.services.told import told_mean
+from app.services.disclosure import shown_mean
 from app.storage import health, live_scores, registry
 from app.storage.alarms import open_alarms
 from app.storage.promotions import line
@@ -98,9 +98,9 @@ def _live(
     if version is None:
         return None, None
     days = live_scores.read_days(connection, key, version.version)[-LIVE_DAYS:]
-    score = told_mean(sum(day.log_density_sum for day in days), sum(day.n for day in days))
+    score = shown_mean(sum(day.log_density_sum for day in days), sum(day.n for day in days))
     held = line(connection, key)
     if len(held) < 2:
         return score, None
     common, difference = paired(days, live_scores.read_days(connection, key, held[-2].version))
-    return score, told_mean(difference.total.sum(), difference.n.sum()) if common else None
+    return score, shown_mean(difference.total.sum(), difference.n.sum()) if common else None

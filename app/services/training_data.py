@@ -15,7 +15,8 @@ from app.domain.grid import Grid, build_grid
 from app.domain.learning_policy import LearningPolicy, patrol_categories
 from app.domain.piles import Pile, find_piles
 from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
-from app.storage.incidents import IncidentColumns, data_hash, read_columns
+from app.storage.fingerprints import data_hash
+from app.storage.incidents import IncidentColumns, read_columns
 from app.storage.regions import Region, categories_of, get_region_by_key, set_boundary
 from models.base import Incidents
 
@@ -81,13 +82,15 @@ def load_training_data(
         if len(columns.time_s) == 0:
             raise NotReady("the region has no incidents yet", code="no_incidents")
         area = _study_area(connection, region, columns.x_m, columns.y_m)
-    return _inside(region, area, columns, until_s, policy, excluded)
+        digest = data_hash(connection, columns)
+    return _inside(region, area, columns, digest, until_s, policy, excluded)
 
 
 def _inside(
     region: Region,
     area: StudyArea,
     columns: IncidentColumns,
+    digest: str,
     until_s: int,
     policy: LearningPolicy,
     excluded: list[str],
@@ -111,7 +114,7 @@ def _inside(
         rows=rows[kept],
         categories=list(columns.category_names),
         cutoff_s=min(until_s, (last_s // HOUR_S + 1) * HOUR_S),
-        data_hash=data_hash(columns),
+        data_hash=digest,
         n_outside=int((~inside).sum()),
         piles=piles,
         policy=policy,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -134,15 +133,6 @@ def _parse(buffer: BytesIO) -> pa.Table:
         read_options=pa_csv.ReadOptions(column_names=list(_SCHEMA), use_threads=False),
         convert_options=pa_csv.ConvertOptions(column_types=_SCHEMA),
     )
-
-
-def data_hash(columns: IncidentColumns) -> str:
-    """sha256 of what a fit sees: equal data in any order of arrival give equal hashes."""
-    digest = hashlib.sha256()
-    for array in (columns.time_s, columns.window, columns.x_m, columns.y_m, columns.category):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update("\x00".join(columns.category_names).encode())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

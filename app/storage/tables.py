@@ -50,6 +50,14 @@ def _created() -> Column[object]:
     return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
+secrets = Table(
+    "secrets",
+    metadata,
+    # Random bytes of this installation, made by the migration; no route and no command shows them.
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
 regions = Table(
     "regions",
     metadata,

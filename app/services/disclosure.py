@@ -1,0 +1,104 @@
+"""What readers may see of incidents: one policy for every door.
+
+Callers who may list incidents (`exact`) get all digits. For everyone else:
+
+- no digest of incidents in any form: tried against guesses it would confirm a single one;
+- no score of fewer than `MIN_GROUP` incidents, and means rounded: one incident's log density tells
+  its cell, since hardly two cells have the same;
+- no figures of categories with fewer than `MIN_GROUP` incidents: they count as `OTHER`.
+
+What changes over time is released in steps of at least `MIN_GROUP` incidents; see `releases`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.evaluation.metrics import EMPTY_SUMMARY
+
+MIN_GROUP = 20
+"""Incidents; nothing that readers see changes by, or stands for, fewer."""
+OTHER = "other"
+"""The name under which small categories are counted together."""
+DECIMALS = 3
+"""Of means: one more incident must not show its own log density by the difference."""
+MEANS = ("log_score", "cap_auc")
+OF_DIFFERENCES = (*MEANS, "mean", "lo", "hi", "cap_auc_lo", "cap_auc_hi")
+FINGERPRINTS = frozenset({"data_hash", "artifact_sha256"})
+"""Members that are functions of all incidents, bit for bit."""
+
+
+def without_fingerprints(value: Any) -> Any:
+    """Copy JSON without its fingerprints, however deep they stand."""
+    if isinstance(value, Mapping):
+        return {k: without_fingerprints(v) for k, v in value.items() if k not in FINGERPRINTS}
+    if isinstance(value, list | tuple):
+        return [without_fingerprints(one) for one in value]
+    return value
+
+
+def shown_mean(total: float, n: float) -> float | None:
+    """Round a mean of incidents' log densities; None for too few of them."""
+    return rounded(total / n) if n >= MIN_GROUP else None
+
+
+def rounded(mean: float) -> float:
+    """Round a mean of enough incidents."""
+    return round(float(mean), DECIMALS)
+
+
+def shown_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Round a summary of scores; empty it where it stands for too few incidents."""
+    if summary["n"] < MIN_GROUP:
+        return {**summary, **EMPTY_SUMMARY, "n": summary["n"]}
+    return {**summary, **_all_rounded(summary, MEANS)}
+
+
+def shown_difference(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """Round a difference of two models' scores."""
+    return {**difference, **_all_rounded(difference, OF_DIFFERENCES)}
+
+
+def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
+    """Show a validation without the scores of single days, and empty where it had few incidents."""
+    shown = {name: value for name, value in scores.items() if name != "place_reference"}
+    if exact or not scores:
+        return shown
+    if scores["n"] < MIN_GROUP:
+        return {name: shown[name] for name in ("n", "origin_s", "neighbourhoods") if name in shown}
+    models = {name: shown_summary(one) for name, one in scores.get("models", {}).items()}
+    differences = {n: shown_difference(d) for n, d in scores.get("differences", {}).items()}
+    return {**shown_summary(shown), "models": models, "differences": differences}
+
+
+def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
+    """Show a backtest's result; without models where it had few incidents, and so of each origin."""
+    if exact:
+        return dict(result)
+    shown: dict[str, Any] = without_fingerprints(result)
+    if result["n"] < MIN_GROUP:
+        return {**shown, "models": {}, "differences": []}
+    models = {
+        name: {**shown_summary(one), "per_origin": [shown_summary(o) for o in one["per_origin"]]}
+        for name, one in shown["models"].items()
+    }
+    return {
+        **shown,
+        "models": models,
+        "differences": [shown_difference(d) for d in result["differences"]],
+    }
+
+
+def shown_report(report: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
+    """Show a version's report; of default geocodes how many incidents, not where."""
+    data = report.get("data", {})
+    if exact or not data.get("default_geocodes"):
+        return dict(report)
+    piles = [{"n_incidents": pile["n_incidents"]} for pile in data["default_geocodes"]]
+    return {**report, "data": {**data, "default_geocodes": piles}}
+
+
+def _all_rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    known = {name: values[name] for name in names if values.get(name) is not None}
+    return {name: rounded(value) for name, value in known.items()}
