@@ -18,7 +18,7 @@ RUN python -m venv /opt/hotslot \
  && if [ "$TORCH" = cpu ] && sed -n '/^torch==/,/[^\\]$/p' requirements-image.lock > torch.lock \
       && /opt/hotslot/bin/pip install --no-deps --require-hashes -r torch.lock; then lock=requirements-image.lock; fi \
  && /opt/hotslot/bin/pip install --require-hashes -r "$lock" -c "$lock"
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY models models
 COPY migrations migrations

@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from app import __version__
 from app.commands import (
     access,
     backtesting,
@@ -53,9 +54,7 @@ access.add_to(app)
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        typer.echo(version("hotslot"))
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
+from app import __version__
 from app.api import (
     audit,
     backtests,
@@ -104,7 +105,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     app = HotslotApi(
         title="hotslot",
-        version="0.1.0",
+        version=__version__,
         summary="Forecasts where crime concentrates in which hour of the week.",
         lifespan=lifespan,
         docs_url=None,

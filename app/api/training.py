@@ -19,8 +19,8 @@ from app.api.state import ApiState, CallerOf, State
 from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
-from app.services.forecast_ahead import make_ready
 from app.services.disclosure import shown_report, shown_validation, without_fingerprints
+from app.services.forecast_ahead import make_ready
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt

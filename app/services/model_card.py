@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
-from app.services.fairness import fairness_report
 from app.services.disclosure import shown_validation, without_fingerprints
+from app.services.fairness import fairness_report
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region

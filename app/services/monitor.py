@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from app.services.arrivals import arrivals
+from app.services.disclosure import shown_mean
 from app.services.gate import MAX_DEFICIT
 from app.services.live_scores import paired, shadowed, update_scores
 from app.services.slots import counted_slots
-from app.services.disclosure import shown_mean
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
 from app.storage.alarms import DRIFT_KINDS, Check

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from app.services.live_scores import paired
 from app.services.disclosure import shown_mean
+from app.services.live_scores import paired
 from app.storage import health, live_scores, registry
 from app.storage.alarms import open_alarms
 from app.storage.promotions import line

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app import __version__
 from app.domain.clock_times import MINUTES_OF_DAY, clock_times
 from app.domain.learning_policy import patrol_categories
 from app.domain.windows import local_offset_s
@@ -23,7 +24,7 @@ from app.services.training_data import TrainingData
 from app.storage import registry
 from models.base import DensityModel, FitContext
 
-LIBRARIES = ("hotslot", "torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
 MINUTE_S = 60
 CODE_FOLDERS = ("app", "models")
 
@@ -73,7 +74,10 @@ def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[st
         "machine": platform.machine(),
         "python": platform.python_version(),
         "code_sha256": code_sha256(),
-        "libraries": {name: package_version(name) for name in LIBRARIES},
+        "libraries": {
+            "hotslot": __version__,
+            **{name: package_version(name) for name in LIBRARIES},
+        },
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import re
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from app import __version__
 from app.cli import app, main
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -16,7 +18,7 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 def test_version():
     told = CliRunner().invoke(app, ["--version"])
     assert told.exit_code == 0
-    assert told.stdout.strip() == version("hotslot")
+    assert told.stdout.strip() == __version__
 
 
 def test_help_says_what_it_is():
@@ -48,3 +50,16 @@ def test_help(name):
     told = CliRunner().invoke(app, [name, "--help"])
     assert told.exit_code == 0
     assert "Usage:" in told.stdout
+
+
+def test_one_version_number_everywhere():
+    root = Path(__file__).parents[2]
+    places = {
+        "CITATION.cff": r'^version: "(.+)"$',
+        "CHANGELOG.md": r"^## (\S+)",
+        "docs/kubernetes/kustomization.yaml": r'newTag: "(.+)"',
+    }
+    for name, pattern in places.items():
+        found = re.search(pattern, (root / name).read_text(), re.MULTILINE)
+        assert found, name
+        assert found[1] == __version__, name
