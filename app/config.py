@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     audit_reads_every_s: float = 60.0
     """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096
+    max_categories: int = Field(default=1000, ge=1, le=30_000)
+    """Of a region; rows with a further one are refused."""
     max_errors_echoed: int = 100
     upload_chunk_rows: int = 20_000
 

@@ -77,14 +77,14 @@ class Incidents:
         x_m, y_m: (n,) float32, metres in the projected CRS (0.5 m is lost at UTM northings).
         time_s: (n,) int64, UTC seconds since 1970.
         window: (n,) int16, hour of the local week, 0..167.
-        category: (n,) int16, code of the category.
+        category: (n,) int32, code of the category.
     """
 
     x_m: Float32Array
     y_m: Float32Array
     time_s: IntArray
     window: NDArray[np.int16]
-    category: NDArray[np.int16]
+    category: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.time_s)

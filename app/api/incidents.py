@@ -233,9 +233,9 @@ def list_page(
     return Response(content, headers=headers, media_type=_MEDIA_TYPES[f])
 
 
-@router.delete("/{external_id}", status_code=204)
+@router.delete("/{external_id:path}", status_code=204)
 @allow(Role.ADMIN)
 def delete(state: State, region: str, external_id: str) -> Response:
-    """Erase an incident by its external id."""
+    """Erase an incident by its external id, in which slashes are sent as %2F."""
     erase_incident(state.engine, region, external_id)
     return Response(status_code=204)

@@ -14,7 +14,7 @@ from app.storage import audit, registry
 from app.storage import erasures as store
 from app.storage.database import transaction_lock
 from app.storage.incident_writes import INGEST_LOCK
-from app.storage.regions import get_region
+from app.storage.regions import drop_unused_categories, get_region
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def _finish(
     connection: Connection, region_key: int, what: str, gone: store.Erased
 ) -> ErasureResult:
     versions = store.dependent_versions(connection, region_key, gone)
+    drop_unused_categories(connection, region_key)
     erasure_id = store.keep_erasure(connection, region_key, what, gone.n_incidents, versions)
     # Not which one: the log keeps for ever what it is told.
     audit.record_for(connection, "erase", region_key, what=what, incidents=gone.n_incidents)

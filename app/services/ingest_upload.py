@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from app.config import Settings
 from app.domain.dedup_keys import dedup_keys
+from app.domain.errors import Conflict
 from app.domain.far_places import FarCheck
 from app.domain.incident_rules import MARGIN_M, ParsedBlock, RowErrors, parse_block
 from app.domain.personal import personal_warning
@@ -34,6 +35,17 @@ from app.storage import audit
 from app.storage import incident_writes as writes
 from app.storage.regions import Region, set_crs
 
+REFUSED_BY_MERGE = {
+    "too_many_categories": (
+        "category",
+        "the region has {limit} categories, as many as it may; send a coarser column as category",
+    ),
+    "too_many_equal_rows": (
+        "external_id",
+        f"{writes.MAX_EQUAL_ROWS} rows before it have its time, place and category; send ids as external_id",
+    ),
+}
+"""{code: field and message}."""
 SWAPPED_WARNING_SHARE = 0.5
 STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to the database's own upkeep."""
@@ -77,9 +89,10 @@ class Upload:
         self.implausible_years: Counter[str] = Counter()
         self.personal: tuple[str, ...] = ()
         self.crs = region.crs
+        self.named = (idempotency_key, source)
         self.area = _given_area(region)
         self.distances = FarCheck(_middle(connection, region))
-        self.upload_id = writes.begin_upload(connection, region.key, idempotency_key, source)
+        # No row that others need is touched before the whole body is here: it may take its time.
         writes.create_staging(connection)
 
     def add(self, block: Block) -> None:
@@ -104,7 +117,7 @@ class Upload:
 
     def _staged(self, parsed: ParsedBlock, errors: RowErrors) -> pa.Table:
         if self.crs is None:
-            self.crs = set_crs(self.connection, self.region.key, _crs_of(parsed))
+            self.crs = _crs_of(parsed)
         x_m, y_m = to_metres(parsed.longitude, parsed.latitude, self.crs)
         # Far from a region without a boundary the projection may have no answer.
         finite = np.isfinite(x_m) & np.isfinite(y_m)
@@ -147,17 +160,45 @@ class Upload:
         summary.received += block.n_rows
         summary.rejected += len(errors.reasons)
 
-    def finish(self, body_sha256: str) -> IngestSummary:
-        """Merge the staged rows and keep the summary, in the same transaction."""
+    def _note_refused(self, refused: list[writes.RefusedRows]) -> None:
+        """Rows that the merge refused, with the others in order of their rows."""
         summary = self.summary
-        merged = writes.merge(self.connection, self.region.key, self.upload_id)
+        for found in refused:
+            column, message = REFUSED_BY_MERGE[found.code]
+            message = message.format(limit=self.settings.max_categories)
+            self.codes[found.code] += found.count
+            summary.rejected += found.count
+            summary.errors += [
+                {"row": place + 1, "field": column, "code": found.code, "message": message}
+                for place in found.first
+            ]
+        summary.errors.sort(key=lambda error: int(error["row"]))
+        del summary.errors[self.settings.max_errors_echoed :]
+
+    def finish(self, body_sha256: str) -> IngestSummary:
+        """Merge the staged rows and keep the summary, in the same transaction.
+
+        Raises:
+            Conflict: another first upload said meanwhile that the region lies elsewhere.
+        """
+        summary = self.summary
+        upload_id = writes.begin_upload(self.connection, self.region.key, *self.named)
+        self._place_region()
+        merged = writes.merge(
+            self.connection,
+            self.region.key,
+            upload_id,
+            max_categories=self.settings.max_categories,
+            echoed=self.settings.max_errors_echoed,
+        )
+        self._note_refused(merged.refused)
         if merged.added >= STATISTICS_FROM_ROWS:
             writes.refresh_statistics(self.connection)
         summary.accepted = merged.added + merged.corrected
         summary.corrected = merged.corrected
         summary.duplicates = summary.received - summary.rejected - summary.accepted
         summary.rejected_by_code = dict(sorted(self.codes.items()))
-        summary.upload_id = self.upload_id
+        summary.upload_id = upload_id
         summary.warnings = self._warnings()
         report = {
             "repeated_rows": merged.repeated,
@@ -165,17 +206,27 @@ class Upload:
             "far_rows": self.distances.n_far,
             "swapped_rows": self.distances.n_swapped + self.codes["looks_swapped"],
         }
-        writes.end_upload(self.connection, self.upload_id, body_sha256, summary.to_json(), report)
+        writes.end_upload(self.connection, upload_id, body_sha256, summary.to_json(), report)
         audit.record(
             self.connection,
             "ingest",
             chain=self.region.id,
-            upload=self.upload_id,
+            upload=upload_id,
             body_sha256=body_sha256,
             received=summary.received,
             accepted=summary.accepted,
         )
         return summary
+
+    def _place_region(self) -> None:
+        """Keep the CRS that the first incidents of a region chose."""
+        if self.region.crs is not None or self.crs is None:
+            return
+        if set_crs(self.connection, self.region.key, self.crs) != self.crs:
+            raise Conflict(
+                "another upload was the region's first meanwhile, from another UTM zone; send it again",
+                code="region_placed",
+            )
 
     def _warnings(self) -> list[str]:
         swapped = self.codes["looks_swapped"] + self.distances.n_swapped

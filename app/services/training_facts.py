@@ -30,8 +30,16 @@ CODE_FOLDERS = ("app", "models")
 
 
 def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
-    """(W, N) probabilities under `ALL_CATEGORIES`, (2, N) ratio and fixed part under each category."""
-    own = {code: np.stack([d.ratio, d.fixed]) for code, d in model.category_density_.items()}
+    """(W, N) probabilities under `ALL_CATEGORIES`, (2, N) ratio and fixed part under each category.
+
+    A category whose code does not fit into the tables' two bytes (regions that had more of them
+    before their number was limited) goes by the city's density.
+    """
+    own = {
+        code: np.stack([d.ratio, d.fixed])
+        for code, d in model.category_density_.items()
+        if code <= np.iinfo(np.int16).max
+    }
     return {registry.ALL_CATEGORIES: model.probability_, **own}
 
 

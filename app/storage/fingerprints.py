@@ -32,7 +32,10 @@ def keyed(key: bytes, plain_hash: str) -> str:
 def _plain_hash(columns: IncidentColumns) -> str:
     """Hash the columns; the order of arrival does not matter."""
     digest = hashlib.sha256()
-    for array in (columns.time_s, columns.window, columns.x_m, columns.y_m, columns.category):
+    # Two bytes wherever they suffice, as in the hashes of versions that exist.
+    narrow = len(columns.category_names) <= np.iinfo(np.int16).max
+    category = columns.category.astype(np.int16) if narrow else columns.category
+    for array in (columns.time_s, columns.window, columns.x_m, columns.y_m, category):
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update("\x00".join(columns.category_names).encode())
     return digest.hexdigest()

@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.storage.database import long_statements, translated
 from app.storage.tables import uploads
 
+MAX_EQUAL_ROWS = 32_767
+"""Rows of one upload without an id that agree in time, place and category: their number is two bytes."""
 MERGE_TIMEOUT_S = 3600.0
 """One statement of an upload of the largest size allowed."""
 LOCK_WAIT_S = 600
@@ -65,6 +67,31 @@ _NUMBER_ROWS = text(
     WHERE external_id IS NULL OR place = copies
     """
 )
+# Names beyond the region's limit, by their first row: a column of free text is no category.
+_TOO_MANY = text(
+    """
+    WITH named AS (
+        SELECT category, min("row") AS first FROM staged_incidents GROUP BY category
+    ), unknown AS (
+        SELECT category, row_number() OVER (ORDER BY first) AS place FROM named
+        WHERE NOT EXISTS (SELECT FROM categories WHERE region_key = :region AND name = category)
+    )
+    SELECT category FROM unknown
+    WHERE place > :limit - (SELECT count(*) FROM categories WHERE region_key = :region)
+    """
+)
+_REFUSE_CATEGORIES = text(
+    """
+    WITH gone AS (DELETE FROM staged_incidents WHERE category = ANY(:names) RETURNING "row")
+    SELECT count(*), (array_agg("row" ORDER BY "row"))[1:(:echoed)] FROM gone
+    """
+)
+_TOO_OFTEN = text(
+    """
+    SELECT count(*), (array_agg("row" ORDER BY "row"))[1:(:echoed)] FROM merged_incidents
+    WHERE occurrence > :limit
+    """
+)
 _CHANGED = """
     FROM merged_incidents AS m
     WHERE m.external_id IS NOT NULL AND i.region_key = :region AND i.dedup_key = m.dedup_key
@@ -97,6 +124,7 @@ _INSERT = text(
     SELECT :region, to_timestamp(time_s), longitude, latitude, x_m, y_m, "window",
         category_key, external_id, source, dedup_key, occurrence, :upload
     FROM merged_incidents
+    WHERE occurrence <= :limit
     ORDER BY time_s
     ON CONFLICT (region_key, dedup_key, occurrence) DO NOTHING
     """
@@ -106,7 +134,8 @@ _INSERT = text(
 _COUNT_REPEATED = text(
     """
     SELECT (SELECT count(*) FROM staged_incidents) - count(*) FILTER (WHERE occurrence = 1),
-           (SELECT count(*) - count(DISTINCT digest) FROM refused_rows)
+           (SELECT count(*) - count(DISTINCT digest) FROM refused_rows),
+           count(*) FILTER (WHERE occurrence > :limit)
     FROM merged_incidents
     """
 )
@@ -120,12 +149,22 @@ _MIDDLE = text(
 
 
 @dataclass(frozen=True)
+class RefusedRows:
+    """Rows that a merge did not take: how many, and the first ones' places in the upload (from 0)."""
+
+    code: str
+    count: int
+    first: list[int]
+
+
+@dataclass(frozen=True)
 class Merged:
     """What a merge did; `repeated` rows equal an earlier one of their upload, refused ones too."""
 
     added: int
     corrected: int
     repeated: int
+    refused: list[RefusedRows]
 
 
 @dataclass(frozen=True)
@@ -184,24 +223,47 @@ def _copy_in(connection: Connection, statement: str, content: bytes | memoryview
         copy.write(content)
 
 
-def merge(connection: Connection, region_key: int, upload_id: int) -> Merged:
+def merge(
+    connection: Connection, region_key: int, upload_id: int, *, max_categories: int, echoed: int
+) -> Merged:
     """Move staged rows to the incidents.
 
     One merge per region at a time: concurrent uploads of the same rows neither deadlock nor add twice.
+
+    Args:
+        max_categories: names that a region may have; rows with further ones are refused.
+        echoed: how many places of refused rows are returned.
     """
     connection.execute(
         text("SELECT pg_advisory_xact_lock(:lock, :region)"),
         {"lock": INGEST_LOCK, "region": region_key},
     )
     of_region = {"region": region_key}
+    refused = _refuse_categories(connection, region_key, max_categories, echoed)
     connection.execute(_ADD_CATEGORIES, of_region)
     connection.execute(_NUMBER_ROWS, of_region)
     values = {"region": region_key, "upload": upload_id}
     connection.execute(_KEEP_HISTORY, of_region)
     corrected = connection.execute(_CORRECT, values).rowcount
-    added = connection.execute(_INSERT, values).rowcount
-    accepted_again, refused_again = connection.execute(_COUNT_REPEATED).one()
-    return Merged(added, corrected, accepted_again + refused_again)
+    limit = {"limit": MAX_EQUAL_ROWS}
+    added = connection.execute(_INSERT, {**values, **limit}).rowcount
+    accepted_again, refused_again, too_often = connection.execute(_COUNT_REPEATED, limit).one()
+    if too_often:
+        found = connection.execute(_TOO_OFTEN, {**limit, "echoed": echoed}).one()
+        refused.append(RefusedRows("too_many_equal_rows", *found))
+    return Merged(added, corrected, accepted_again + refused_again, refused)
+
+
+def _refuse_categories(
+    connection: Connection, region_key: int, limit: int, echoed: int
+) -> list[RefusedRows]:
+    """Take rows whose category is one too many out of the staged ones."""
+    values = {"region": region_key, "limit": limit}
+    names = list(connection.scalars(_TOO_MANY, values))
+    if not names:
+        return []
+    found = connection.execute(_REFUSE_CATEGORIES, {"names": names, "echoed": echoed}).one()
+    return [RefusedRows("too_many_categories", *found)]
 
 
 def refresh_statistics(connection: Connection) -> None:

@@ -50,7 +50,7 @@ class IncidentColumns:
     y_m: NDArray[np.float32]
     time_s: NDArray[np.int64]
     window: NDArray[np.int16]
-    category: NDArray[np.int16]
+    category: NDArray[np.int32]
     category_names: list[str]
 
 
@@ -83,7 +83,7 @@ def read_columns(
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
     long_statements(connection)
     table = _copy_out(connection, _COLUMNS.format(sql.SQL(" AND ").join(conditions)))
-    codes = np.full(max(known, default=0) + 1, -1, np.int16)
+    codes = np.full(max(known, default=0) + 1, -1, np.int32)
     codes[list(known)] = range(len(known))
     return IncidentColumns(
         x_m=table["x_m"],

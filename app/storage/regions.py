@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, cast, func, select, update
+from sqlalchemy import Connection, Row, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.domain.errors import Conflict, NotFound
@@ -196,3 +196,34 @@ def categories_of(connection: Connection, region_key: int) -> dict[int, str]:
         .order_by(categories.c.name)
     )
     return {int(key): str(name) for key, name in rows}
+
+
+# Looked at first by the index of incidents alone; the history, which has none, only where some are left.
+_UNUSED = text(
+    """
+    SELECT c.key FROM categories AS c
+    WHERE c.region_key = :region AND NOT EXISTS (
+        SELECT FROM incidents AS i WHERE i.region_key = :region AND i.category_key = c.key
+    )
+    """
+)
+_DROP_UNUSED = text(
+    """
+    DELETE FROM categories WHERE key = ANY(:keys) AND key NOT IN (
+        SELECT CAST(before ->> 'category_key' AS integer) FROM incident_history
+        WHERE region_key = :region AND before ->> 'category_key' IS NOT NULL
+    )
+    """
+)
+
+
+def drop_unused_categories(connection: Connection, region_key: int) -> int:
+    """Remove the names of categories that no incident of a region has or had; returns how many.
+
+    The caller holds the region's ingest lock: a merge under way may be about to use one.
+    """
+    values = {"region": region_key}
+    keys = list(connection.scalars(_UNUSED, values))
+    if not keys:
+        return 0
+    return connection.execute(_DROP_UNUSED, {**values, "keys": keys}).rowcount

@@ -83,6 +83,8 @@ categories = Table(
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
     UniqueConstraint("region_key", "name"),
+    # What incidents refer to: with the region, their index finds those of a category.
+    UniqueConstraint("region_key", "key"),
 )
 
 uploads = Table(
@@ -111,7 +113,7 @@ incidents = Table(
     Column("x_m", REAL, nullable=False),
     Column("y_m", REAL, nullable=False),
     Column("window", SmallInteger, nullable=False),
-    Column("category_key", ForeignKey("categories.key"), nullable=False),
+    Column("category_key", Integer, nullable=False),
     Column("external_id", Text),
     # reported (by the public) or discovered (by patrols); see docs/responsible-use.md.
     Column("source", Text, nullable=False, server_default=text("'reported'")),
@@ -122,6 +124,9 @@ incidents = Table(
     Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
     Column("inserted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("region_key", "dedup_key", "occurrence"),
+    ForeignKeyConstraint(
+        ["region_key", "category_key"], ["categories.region_key", "categories.key"]
+    ),
     CheckConstraint('"window" >= 0 AND "window" < 168', name="window"),
     CheckConstraint("source IN ('reported', 'discovered')", name="source"),
     Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),

@@ -45,7 +45,7 @@ def incidents_of(rows: list[dict[str, Any]]) -> Incidents:
     )
     seconds = np.asarray(time_s.to_numpy(), np.int64)
     window = windows_of(seconds, TIMEZONE)
-    category = np.zeros(len(seconds), np.int16)
+    category = np.zeros(len(seconds), np.int32)
     return Incidents(x_m.astype(np.float32), y_m.astype(np.float32), seconds, window, category)
 
 
