@@ -253,6 +253,7 @@ class ModelList(Reply):
 
     champion: str | None
     models: list[ModelReply]
+    warnings: list[str]
 
 
 SCHEMAS: tuple[type[BaseModel], ...] = (

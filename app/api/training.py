@@ -161,6 +161,7 @@ def version_json(
         "scores": shown_validation(record.scores, exact=exact),
         "report": shown_report(record.report, exact=exact),
         "artifact_sha256": record.artifact_sha256,
+        "sealed_at": record.sealed_at.isoformat(),
     }
     return shown if exact else without_fingerprints(shown)
 
@@ -176,8 +177,10 @@ def models(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
         marked = marked_versions(connection, key)
     champion = current.version if current else None
     exact = caller.lists_incidents
-    told = [version_json(v, champion, marked, exact=exact) for v in versions]
-    return {"champion": champion, "models": told}
+    told = [version_json(v, champion, marked, exact=exact) for v in versions if v.is_sound]
+    altered = [v.version for v in versions if not v.is_sound]
+    left_out = [f"{name} is left out: its record is not what was registered" for name in altered]
+    return {"champion": champion, "models": told, "warnings": left_out}
 
 
 @router.get("/models/{version}")

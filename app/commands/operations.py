@@ -119,7 +119,13 @@ def models(
             promote_by_hand(connection, key, version)
         champion = registry.champion(connection, key)
         versions = registry.list_versions(connection, key)
-    rows = [_model_row(v, champion.version if champion else None) for v in versions]
+    sound = [v for v in versions if v.is_sound]
+    for version_ in versions:
+        if not version_.is_sound:
+            console.print(
+                f"[red]{version_.version} is left out: its record is not what was registered[/red]"
+            )
+    rows = [_model_row(v, champion.version if champion else None) for v in sound]
     if as_json:
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return

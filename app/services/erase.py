@@ -95,8 +95,8 @@ def _retrain(connection: Connection, region_key: int) -> UUID:
     champion = registry.champion(connection, region_key)
     request = TrainingRequest()
     if champion is not None:
-        version = registry.get_version(connection, region_key, champion.version)
-        if version.settings:
+        version = registry.sound_version(connection, region_key, champion.version)
+        if version is not None and version.settings:
             request = TrainingRequest.from_json(version.settings)
     waiting = store.queued_run(connection, region_key, request.to_json())
     return waiting or queue_training(connection, region_key, request).id

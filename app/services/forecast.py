@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
@@ -26,7 +27,6 @@ from app.services.forecast_types import Forecast, Ground, LoadedVersion, Plan, S
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.regions import get_region
-from app.storage.soundness import check_rows
 from app.storage.stored_grids import load_grid
 from app.storage.version_history import earlier_champions, version_as_of
 from app.storage.version_names import check_grid_name
@@ -78,6 +78,8 @@ class ForecastService:
         version = self.cache.get(("version", region_id, wanted), LoadedVersion)
         if version is None:
             return None
+        if selector.model is None:
+            version = self._noted(version)
         news = self.brief.recall("news", _full_name(version), tuple)
         return None if news is None else self._planned(version, selector, news)
 
@@ -110,10 +112,9 @@ class ForecastService:
             NotReady: nothing is trained yet.
         """
         champion = self.brief.recall("champion", region_id, str)
-        if as_of is None and selector is None and champion is not None:
+        if as_of is None and selector is None:
             loaded = self.cache.get(("version", region_id, champion), LoadedVersion)
-            if loaded is not None:
-                return loaded
+            return self._champion(region_id) if loaded is None else self._noted(loaded)
         with self.engine.connect() as connection:
             region = get_region(connection, region_id)
             if as_of is None:
@@ -121,30 +122,49 @@ class ForecastService:
             else:
                 moment = as_of if as_of.tzinfo else as_of.replace(tzinfo=zone(region.timezone))
                 record = version_as_of(connection, region.key, moment, selector)
-        if selector is not None or as_of is not None:
-            return self.load(region_id, record)
-        try:
-            loaded = self.load(region_id, record)
-        except ArtifactCorrupt as damage:
-            loaded = self._predecessor(region_id, record, damage)
+        return self.load(region_id, record)
+
+    def _champion(self, region_id: str) -> LoadedVersion:
+        """The champion, or the version before it that serves in its place."""
+        with self.engine.connect() as connection:
+            key = get_region(connection, region_id).key
+            try:
+                record = registry.get_version(connection, key)
+                loaded = self.load(region_id, record)
+                self.brief.forget("stands_in", _full_name(loaded))
+            except ArtifactCorrupt as damage:
+                loaded = self._predecessor(connection, region_id, key, damage)
         self.brief.keep("champion", region_id, loaded.record.version, CHAMPION_TTL_S)
         self.brief.keep("served", region_id, True, SERVED_S)
-        return loaded
+        return self._noted(loaded)
+
+    def _noted(self, loaded: LoadedVersion) -> LoadedVersion:
+        """The version that serves, with the reason where it serves in the champion's place."""
+        reason = self.brief.recall("stands_in", _full_name(loaded), str)
+        return loaded if reason is None else replace(loaded, stands_in=reason)
 
     def _predecessor(
-        self, region_id: str, champion: registry.VersionRecord, damage: ArtifactCorrupt
+        self, connection: Connection, region_id: str, key: int, damage: ArtifactCorrupt
     ) -> LoadedVersion:
         """The last champion before a damaged one that is still what was registered.
 
         Raises:
             ArtifactCorrupt: there is none.
         """
-        with self.engine.connect() as connection:
-            earlier = earlier_champions(connection, champion)
-        for record in earlier:
+        current = registry.champion(connection, key)
+        champion = "" if current is None else current.version
+        for record in earlier_champions(connection, key, champion):
             with contextlib.suppress(ArtifactCorrupt):
                 loaded = self.load(region_id, record)
-                _log.error("%s; %s serves in its place", damage.message, record.version)
+                name = _full_name(loaded)
+                if self.brief.recall("stands_in", name, str) is None:
+                    _log.error("%s; %s serves in its place", damage.message, record.version)
+                reason = (
+                    f"the champion {champion} failed its integrity check: {record.version}, the "
+                    "champion before it, serves in its place; train again"
+                )
+                # Longer than the champion is remembered: it must not outlive its reason.
+                self.brief.keep("stands_in", name, reason, 4 * CHAMPION_TTL_S)
                 return loaded
         raise damage
 
@@ -160,7 +180,7 @@ class ForecastService:
             ground = self._ground(record.grid_sha256)
             with self.engine.connect() as connection:
                 region = get_region(connection, region_id)
-                check_rows(connection, region.key, record.version, len(ground.grid))
+                registry.check_forecasts(connection, record, len(ground.grid))
             counts = CountModel.from_state(record.counts)
             return LoadedVersion(region, record, ground, counts)
 

@@ -40,7 +40,8 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
     Raises:
         InvalidInput: a time is out of range.
     """
-    record, warnings = version.record, standing_warnings(version.record, version.region)
+    record = version.record
+    warnings = [*version.reasons, *standing_warnings(record, version.region)]
     seen = int((_seconds(incidents, version) < record.cutoff.timestamp()).sum())
     if seen:
         warnings.append(

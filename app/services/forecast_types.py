@@ -75,6 +75,8 @@ class LoadedVersion:
     record: registry.VersionRecord
     ground: Ground
     counts: CountModel
+    stands_in: str | None = None
+    """Why it serves in the champion's place, where it does."""
 
     @property
     def grid(self) -> Grid:
@@ -95,6 +97,11 @@ class LoadedVersion:
     def index(self) -> CellIndex:
         """The grid's cells by place."""
         return self.ground.index
+
+    @property
+    def reasons(self) -> list[str]:
+        """What replies say of why this version answers: nothing where it was to."""
+        return [] if self.stands_in is None else [self.stands_in]
 
     @once
     def category_codes(self) -> dict[str, int]:
@@ -141,6 +148,7 @@ class Plan:
             s.resolution,
             s.bbox,
             self.news,
+            self.version.stands_in,
         )
 
 
@@ -243,7 +251,11 @@ class Forecast:
     def warnings(self) -> list[str]:
         """What to keep in mind when reading this forecast."""
         version = self.version
-        return [*self.plan.news, *warnings_of(version.record, version.region, self.until)]
+        return [
+            *version.reasons,
+            *self.plan.news,
+            *warnings_of(version.record, version.region, self.until),
+        ]
 
     def heading(self) -> dict[str, Any]:
         """What every reply says of itself."""

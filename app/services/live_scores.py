@@ -34,7 +34,7 @@ def shadowed(connection: Connection, region_key: int) -> list[registry.VersionRe
     newest = [
         v
         for v in registry.list_versions(connection, region_key)
-        if not v.settings.get("categories")
+        if v.is_sound and not v.settings.get("categories")
     ]
     challengers = [v.version for v in newest if v.version not in held][:N_CHALLENGERS]
     return [v for v in newest if v.version in (*held, *challengers)]

@@ -88,6 +88,7 @@ def model_card(
         "provenance": version.provenance,
         "settings": version.settings,
         "seed": version.seed,
+        "sealed_at": version.sealed_at.isoformat(),
         "artifact_sha256": version.artifact_sha256,
         "read_on": READ_ON,
     }
@@ -221,6 +222,7 @@ def _provenance_lines(card: dict[str, Any]) -> list[str]:
     return [
         f"model {card['model']}, seed {card['seed']}",
         *_digest_lines(card),
+        f"its record is checked against a digest of {card['sealed_at']}",
         *(f"{k}: {_plain(v)}" for k, v in card["provenance"].items() if not isinstance(v, dict)),
     ]
 

@@ -61,13 +61,13 @@ def monitor_region(
             update_scores(connection, region, version, now)
             for version in shadowed(connection, region_key)
         )
-        champion = registry.get_version(connection, region_key, current.version)
+        champion = registry.sound_version(connection, region_key, current.version)
         back = _judge_promotion(connection, region_key, current, now) if auto_rollback else None
         if back is not None:
             _clear_others(connection, region_key, back, now)
             return Seen(scored, ("rollback",), back)
-        _clear_others(connection, region_key, champion.version, now)
-        raised = tuple(_look(connection, region, champion, now))
+        _clear_others(connection, region_key, current.version, now)
+        raised = tuple(_look(connection, region, champion, now)) if champion is not None else ()
     return Seen(scored, raised, None)
 
 
@@ -211,7 +211,8 @@ def _has_drifted(
     connection: Connection, region_key: int, version: str, days: Container[date]
 ) -> bool:
     """Whether incidents of these days lie where a version's forecast is thinner than it was."""
-    reference = _reference(registry.get_version(connection, region_key, version))
+    record = registry.sound_version(connection, region_key, version)
+    reference = _reference(record) if record is not None else None
     lived = [d for d in scores.read_days(connection, region_key, version) if d.day in days]
     if reference is None or not lived:
         return False

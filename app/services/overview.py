@@ -75,12 +75,12 @@ def overview(connection: Connection, stalled_s: float) -> Overview:
 def _region(connection: Connection, region: Region, now: datetime) -> RegionState:
     key = region.key
     current = registry.champion(connection, key)
-    version = registry.get_version(connection, key, current.version) if current else None
+    version = registry.sound_version(connection, key, current.version) if current else None
     last = last_incident_at(connection, key)
     score, difference = _live(connection, key, version)
     return RegionState(
         region=region.id,
-        champion=version.version if version else None,
+        champion=current.version if current else None,
         model_age_s=(now - version.cutoff).total_seconds() if version else None,
         ingest_lag_s=(now - last).total_seconds() if last else None,
         live_log_score=score,

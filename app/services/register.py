@@ -22,6 +22,7 @@ from app.storage.retention import hold_unnamed
 from app.storage.runs import Run, finish_run
 from app.storage.stored_grids import store_grid
 from app.storage.version_names import version_name
+from app.storage.version_registration import register_version
 from models.base import DensityModel, FitContext
 
 TRAIN_LOCK = 0x686F7473
@@ -66,7 +67,7 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         promote, reason = _verdict(connection, run.region_key, name, fitted, current)
         new = _version(run, fitted, name, (sha256, grid_sha256))
         new.gate.update(promote=promote, reason=reason)
-        registry.register_version(connection, new, tables)
+        register_version(connection, new, tables)
         mark_if_late(connection, run.region_key, name, run.id)
         if promote and (current is None or current.version != name):
             revision = current.revision if current else 0
@@ -144,7 +145,10 @@ def _verdict(
         return True, "first version of this region"
     if current.version == name:
         return True, "this version is the champion already"
-    champion = registry.get_version(connection, region_key, current.version)
+    champion = registry.sound_version(connection, region_key, current.version)
+    if champion is None:
+        damaged = "the champion's record is not what was registered"
+        return fitted.request["categories"] is None, damaged
     if _replaces_erased(connection, fitted, champion):
         return True, "the champion had learnt from incidents that are erased"
     if fitted.request["categories"] is not None:

@@ -160,7 +160,9 @@ def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | 
         current = registry.champion(connection, key)
         if current is None:
             return None
-        version = registry.get_version(connection, key, current.version)
+        version = registry.sound_version(connection, key, current.version)
+        if version is None:
+            return None
         grid, _ = registry.grid_of(connection, version)
         same_cells = np.array_equal(grid.cell_id, data.grid.cell_id)
         if version.cutoff.timestamp() > origin_s or not same_cells:

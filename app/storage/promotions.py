@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from app.domain.errors import Conflict
+from app.domain.errors import Conflict, NotReady
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.tables import model_versions, promotions
@@ -99,7 +99,8 @@ def roll_back(
         NotReady: the region has no champion.
         Conflict: it has no predecessor (see `line`), or changed meanwhile.
     """
-    registry.get_version(connection, region_key)
+    if registry.champion(connection, region_key) is None:
+        raise NotReady("no model has been trained for this region yet", code="no_model")
     held = line(connection, region_key)
     if len(held) < 2:
         raise Conflict("there is no earlier champion to go back to", code="no_earlier_champion")

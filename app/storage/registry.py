@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.errors import Conflict, NotFound, NotReady
 from app.domain.grid import Grid
+from app.domain.once import once
 from app.storage import audit
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.soundness import check_artifact, check_rows, row_digest
 from app.storage.stored_grids import load_grid
 from app.storage.tables import champions, forecast_grids, incidents, model_versions, promotions
 from app.storage.version_names import check_artifact_name, check_grid_name
+from app.storage.version_seal import seal_of
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
@@ -53,9 +55,27 @@ class NewVersion:
 
 @dataclass(frozen=True)
 class VersionRecord(NewVersion):
-    """A registered version."""
+    """A registered version; `sealed_at` is later than its creation where it was sealed again."""
 
     created_at: datetime
+    forecasts_sha256: str
+    sealed_at: datetime
+    seal: bytes
+
+    @once
+    def is_sound(self) -> bool:
+        """Whether the row is what was registered."""
+        return bytes(self.seal) == seal_of(vars(self))
+
+    def checked(self) -> VersionRecord:
+        """Return the record itself.
+
+        Raises:
+            ArtifactCorrupt: the row was altered after its registration.
+        """
+        if not self.is_sound:
+            raise ArtifactCorrupt(f"version {self.version}: its record is not what was registered")
+        return self
 
 
 @dataclass(frozen=True)
@@ -71,59 +91,8 @@ def _as_version(row: Row[Any]) -> VersionRecord:
     return VersionRecord(**row._mapping)
 
 
-def register_version(
-    connection: Connection,
-    new: NewVersion,
-    tables: Mapping[int, NDArray[np.float64]],
-) -> VersionRecord:
-    """Write a version and its probability tables in the caller's transaction.
-
-    Args:
-        new: its artifact and grid are stored already, in the same transaction.
-        tables: (W, N) probabilities, W = 1 or 168, under `ALL_CATEGORIES`; (2, N) ratio and fixed
-            part under the codes of categories.
-
-    A version that exists already (same data, seed, settings: same artifact) is left as it is.
-
-    Raises:
-        ValueError: a table holds what no probability can be.
-    """
-    for code, table in tables.items():
-        if not np.all(np.isfinite(table)) or np.any(table < 0):
-            raise ValueError(
-                f"the table of category {code} holds values that are not finite or < 0"
-            )
-    inserted = connection.execute(
-        upsert(model_versions)
-        .values(**asdict(new))
-        .on_conflict_do_nothing()
-        .returning(model_versions.c.version)
-    ).one_or_none()
-    if inserted is not None:
-        for code, table in tables.items():
-            _insert_table(connection, new, code, table)
-    return get_version(connection, new.region_key, new.version)
-
-
-def _insert_table(
-    connection: Connection, new: NewVersion, code: int, table: NDArray[np.float64]
-) -> None:
-    windows = range(len(table)) if len(table) > 1 else (ANY_WINDOW,)
-    rows = []
-    for window, row in zip(windows, table, strict=True):
-        place = {
-            "region_key": new.region_key,
-            "version": new.version,
-            "category_code": code,
-            "window": window,
-            "cell_values": row.astype("<f4").tobytes(),
-        }
-        rows.append({**place, "digest": row_digest(**place)})
-    connection.execute(insert(forecast_grids), rows)
-
-
 def list_versions(connection: Connection, region_key: int, limit: int = 100) -> list[VersionRecord]:
-    """The newest versions of a region."""
+    """The newest versions of a region; see `is_sound` of each before its figures are used."""
     query = (
         select(model_versions)
         .where(model_versions.c.region_key == region_key)
@@ -141,14 +110,17 @@ def get_version(
     Raises:
         NotReady: the region has no champion yet.
         NotFound: no version answers to the selector.
+        ArtifactCorrupt: its record is not what was registered.
     """
     query = select(model_versions).where(model_versions.c.region_key == region_key)
+    current = champion(connection, region_key) if selector is None else None
     if selector is None:
-        current = champion(connection, region_key)
         if current is None:
             raise NotReady("no model has been trained for this region yet", code="no_model")
         selector = current.version
     row = connection.execute(query.where(model_versions.c.version == selector)).one_or_none()
+    if row is None and current is not None:
+        raise ArtifactCorrupt(f"version {selector}: its record is missing")
     if row is None:
         newest = (
             query.where(model_versions.c.model == selector)
@@ -158,7 +130,17 @@ def get_version(
         row = connection.execute(newest).one_or_none()
     if row is None:
         raise NotFound(f"no model or version {selector!r} in this region", field="model")
-    return _as_version(row)
+    return _as_version(row).checked()
+
+
+def sound_version(
+    connection: Connection, region_key: int, selector: str | None = None
+) -> VersionRecord | None:
+    """Return what `get_version` does, or None where there is none or its record was altered."""
+    try:
+        return get_version(connection, region_key, selector)
+    except (NotReady, NotFound, ArtifactCorrupt):
+        return None
 
 
 def champion(connection: Connection, region_key: int) -> Champion | None:
@@ -279,7 +261,17 @@ def check_version(connection: Connection, version: VersionRecord) -> None:
     check_artifact_name(version.version, version.artifact_sha256)
     check_artifact(connection, version.artifact_sha256)
     grid, _ = grid_of(connection, version)
-    check_rows(connection, version.region_key, version.version, len(grid))
+    check_forecasts(connection, version, len(grid))
+
+
+def check_forecasts(connection: Connection, version: VersionRecord, n_cells: int) -> None:
+    """Nothing when all stored forecasts of a version are what was registered.
+
+    Raises:
+        ArtifactCorrupt: one of them is not.
+    """
+    place = version.region_key, version.version
+    check_rows(connection, *place, n_cells, version.forecasts_sha256)
 
 
 def read_probabilities(

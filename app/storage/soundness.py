@@ -12,6 +12,7 @@ import hashlib
 from sqlalchemy import Connection, text
 
 from app.storage.artifacts import ArtifactCorrupt, load_artifact
+from app.storage.version_seal import forecasts_sha256
 
 _UNSOUND_ROWS = text(
     """
@@ -23,10 +24,10 @@ _UNSOUND_ROWS = text(
     LIMIT 1
     """
 )
-_COUNT_ROWS = text(
+_DIGESTS = text(
     """
-    SELECT category_code, count(*) FROM forecast_grids
-    WHERE region_key = :region AND version = :version GROUP BY category_code
+    SELECT category_code, "window", digest FROM forecast_grids
+    WHERE region_key = :region AND version = :version
     """
 )
 
@@ -39,16 +40,21 @@ def row_digest(
     return hashlib.sha256(place + cell_values).digest()
 
 
-def check_rows(connection: Connection, region_key: int, version: str, n_cells: int) -> None:
-    """Nothing when all rows of a version are there and sound; the database does the hashing.
+def check_rows(
+    connection: Connection, region_key: int, version: str, n_cells: int, forecasts: str
+) -> None:
+    """Nothing when all rows of a version are there and sound; the database hashes their values.
+
+    Args:
+        forecasts: what the version's record says of all of them, see `forecasts_sha256`.
 
     Raises:
         ArtifactCorrupt: a row is missing, or is not what was registered.
     """
     of = {"region": region_key, "version": version}
-    counts = {int(code): int(n) for code, n in connection.execute(_COUNT_ROWS, of)}
-    if counts.pop(-1, 0) not in (1, 168) or any(n != 2 for n in counts.values()):
-        raise ArtifactCorrupt(f"version {version} has lost some of its forecasts")
+    rows = [(int(code), int(w), bytes(d)) for code, w, d in connection.execute(_DIGESTS, of)]
+    if forecasts_sha256(rows) != forecasts:
+        raise ArtifactCorrupt(f"version {version}: its forecasts are not what was registered")
     broken = connection.execute(_UNSOUND_ROWS, {**of, "n_cells": n_cells}).one_or_none()
     if broken is not None:
         raise ArtifactCorrupt(

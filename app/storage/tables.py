@@ -220,7 +220,8 @@ model_versions = Table(
     Column("model", Text, nullable=False),
     Column("artifact_sha256", ForeignKey("artifacts.sha256"), nullable=False),
     Column("grid_sha256", ForeignKey("grids.sha256"), nullable=False),
-    Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
+    # A run that a version names stays: the seal covers its id.
+    Column("run_id", ForeignKey("training_runs.id")),
     Column("data_hash", Text, nullable=False),
     Column("n_incidents", Integer, nullable=False),
     Column("cutoff", DateTime(timezone=True), nullable=False),
@@ -235,6 +236,10 @@ model_versions = Table(
     Column("counts", JSONB, nullable=False),
     Column("gate", JSONB, nullable=False, server_default=text("'{}'")),
     _created(),
+    # Binds the rows of forecast_grids; the seal binds the whole row: see storage/version_seal.py.
+    Column("forecasts_sha256", Text, nullable=False),
+    Column("sealed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("seal", LargeBinary, nullable=False),
     Index("ix_model_versions_region_created", "region_key", "created_at"),
 )
 

@@ -9,7 +9,11 @@ from sqlalchemy import Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
 from app.storage import registry
+from app.storage.artifacts import ArtifactCorrupt
 from app.storage.tables import categories, champions, incidents, model_versions, promotions, regions
+
+MAX_LOOKED_AT = 5
+"""How many versions are looked at for one that is sound."""
 
 
 def version_as_of(
@@ -25,8 +29,8 @@ def version_as_of(
         NotFound: every version of that model had seen later incidents.
     """
     if model is None:
-        model = registry.get_version(connection, region_key).model
-    version = connection.scalar(
+        model = _model_served(connection, region_key)
+    names = connection.scalars(
         select(model_versions.c.version)
         .where(
             model_versions.c.region_key == region_key,
@@ -34,8 +38,9 @@ def version_as_of(
             model_versions.c.cutoff <= as_of,
         )
         .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
-        .limit(1)
+        .limit(MAX_LOOKED_AT)
     )
+    version = _first_sound(connection, region_key, names.all())
     if version is None:
         raise NotFound(
             f"no version of {model!r} knew only what came before {as_of.isoformat()}; "
@@ -43,7 +48,27 @@ def version_as_of(
             field="as_of",
             code="no_version_as_of",
         )
-    return registry.get_version(connection, region_key, version)
+    return version
+
+
+def _model_served(connection: Connection, region_key: int) -> str:
+    """The champion's model; where its record was altered, that of the champion before."""
+    try:
+        return registry.get_version(connection, region_key).model
+    except ArtifactCorrupt:
+        current = registry.champion(connection, region_key)
+        earlier = earlier_champions(connection, region_key, current.version if current else "")
+        if not earlier:
+            raise
+        return earlier[0].model
+
+
+def _first_sound(
+    connection: Connection, region_key: int, names: Sequence[str]
+) -> registry.VersionRecord | None:
+    """The first of these versions whose record is what was registered."""
+    found = (registry.sound_version(connection, region_key, name) for name in names)
+    return next((version for version in found if version is not None), None)
 
 
 def older_version(
@@ -57,14 +82,14 @@ def older_version(
 
 
 def earlier_champions(
-    connection: Connection, champion: registry.VersionRecord, limit: int = 5
+    connection: Connection, region_key: int, champion: str, limit: int = MAX_LOOKED_AT
 ) -> list[registry.VersionRecord]:
-    """The versions that were champion before, the last one first."""
+    """The versions that were champion before and whose records are sound, the last one first."""
     before = (
         select(promotions.c.version, func.max(promotions.c.id).label("newest"))
         .where(
-            promotions.c.region_key == champion.region_key,
-            promotions.c.version != champion.version,
+            promotions.c.region_key == region_key,
+            promotions.c.version != champion,
         )
         .group_by(promotions.c.version)
         .subquery()
@@ -72,12 +97,12 @@ def earlier_champions(
     kept = (
         select(model_versions.c.version)
         .join(before, model_versions.c.version == before.c.version)
-        .where(model_versions.c.region_key == champion.region_key)
+        .where(model_versions.c.region_key == region_key)
         .order_by(before.c.newest.desc())
         .limit(limit)
     )
-    versions = connection.scalars(kept).all()
-    return [registry.get_version(connection, champion.region_key, v) for v in versions]
+    found = [registry.sound_version(connection, region_key, v) for v in connection.scalars(kept)]
+    return [version for version in found if version is not None]
 
 
 def current_champions(
@@ -95,16 +120,16 @@ def current_champions(
 
 def newest_version(connection: Connection, region_key: int) -> registry.VersionRecord | None:
     """The version of all categories whose data end last, whatever its model."""
-    version = connection.scalar(
+    names = connection.scalars(
         select(model_versions.c.version)
         .where(
             model_versions.c.region_key == region_key,
             func.jsonb_typeof(model_versions.c.settings["categories"]).is_distinct_from("array"),
         )
         .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
-        .limit(1)
+        .limit(MAX_LOOKED_AT)
     )
-    return None if version is None else registry.get_version(connection, region_key, version)
+    return _first_sound(connection, region_key, names.all())
 
 
 def arrived_since(

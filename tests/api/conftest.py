@@ -22,6 +22,7 @@ from app.storage import registry
 from app.storage.artifacts import pack, store_artifact
 from app.storage.regions import get_region
 from app.storage.stored_grids import store_grid
+from app.storage.version_registration import register_version
 from models.base import CategoryDensity
 
 OLD = datetime(2019, 12, 1, tzinfo=UTC)
@@ -69,7 +70,7 @@ def register(engine, data, model, cutoff, tables, *, promote=False):
             counts=fit_counts(data).state(),
             gate={},
         )
-        record = registry.register_version(connection, new, tables)
+        record = register_version(connection, new, tables)
         if promote:
             registry.promote(connection, data.region.key, record.version, "test")
     return record.version

@@ -16,6 +16,7 @@ from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt, pack, unpack
 from app.storage.regions import get_region
 from app.storage.version_names import check_grid_name, version_name
+from app.storage.version_registration import register_version
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 DAMAGES = {
@@ -137,7 +138,7 @@ def test_weights_that_are_no_numbers_never_reach_the_registry(engine, town, vers
             | {"version": "poisoned"}
         )
         with pytest.raises(ValueError, match="finite"):
-            registry.register_version(connection, bad, {-1: np.full((1, 3), np.nan)})
+            register_version(connection, bad, {-1: np.full((1, 3), np.nan)})
 
 
 def test_a_name_binds_its_grid_and_one_from_before_names_did_still_loads():

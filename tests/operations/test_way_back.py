@@ -16,6 +16,7 @@ from app.services.jobs import run_now
 from app.services.train import TrainingRequest
 from app.storage import promotions, registry, retention
 from app.storage.regions import get_region
+from app.storage.version_seal import seal_version
 
 HELD_S = 0.8
 
@@ -44,6 +45,8 @@ def versions(engine, settings, town):
             ),
             {"v": made},
         )
+        for version in made:
+            seal_version(connection, key, version)
     return made, key
 
 

@@ -16,6 +16,7 @@ from app.services.train import TrainingRequest
 from app.services.training_data import load_training_data
 from app.storage import registry
 from app.storage.regions import get_region
+from app.storage.version_seal import seal_version
 from models.base import FitContext
 from models.catalog import create_model
 from models.evaluation.memorisation import judge
@@ -113,6 +114,9 @@ def test_samples_of_a_betraying_version_are_withheld(engine, settings, town, tra
             ),
             {"bad": json.dumps(bad)},
         )
+        key = get_region(connection, town).key
+        for version in registry.list_versions(connection, key):
+            seal_version(connection, key, version.version)
     with TestClient(create_app(settings, engine)) as client:
         base = f"/v1/regions/{town}/forecasts"
         for seed in ({}, {"seed": 3}):
