@@ -10,12 +10,13 @@ PART ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench drills rehearse lock clean
+.PHONY: help venv demo test check docs bench drills rehearse lock clean
 
 help:
 	@echo "make demo    Toronto from nothing to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
 	@echo "make test    the tests, against a real PostgreSQL"
-	@echo "make check   ruff, mypy, import-linter, compose and Dockerfile lint, licences, SBOM, pip-audit"
+	@echo "make check   ruff, mypy, import-linter, documentation, deployment files, licences, pip-audit"
+	@echo "make docs    the documentation site in build/site, links checked"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
 	@echo "make rehearse what Dockerfile and compose file say, done without a container engine (root)"
@@ -33,7 +34,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 
-check: $(STAMP)
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+
+check: $(STAMP) docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -49,7 +53,7 @@ bench: $(STAMP) $(RIVALS)
 
 $(RIVALS): $(STAMP) requirements-bench.lock
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-bench.lock || \
-	  echo "nflows and normflows are not to be had: their columns stay empty"
+	  echo "nflows and normflows are not available here: their columns stay empty"
 	@touch $(RIVALS)
 
 drills: $(STAMP) $(FUZZER)
@@ -57,7 +61,7 @@ drills: $(STAMP) $(FUZZER)
 
 $(FUZZER): $(STAMP) requirements-fuzz.lock
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-fuzz.lock || \
-	  echo "atheris is not to be had: the parsers are fuzzed by mutation only"
+	  echo "atheris is not available here: the parsers are fuzzed by mutation only"
 	@touch $(FUZZER)
 
 rehearse: $(STAMP)
