@@ -18,6 +18,7 @@ from benchmarks.drills import (
     contract,
     database_faults,
     degenerate,
+    hammer,
     hostile_uploads,
     ingest,
     jobs,
@@ -49,6 +50,7 @@ ALL = (
     *contract.DRILLS,
     *operations.DRILLS,
     *responsible.DRILLS,
+    *hammer.DRILLS,
 )
 
 

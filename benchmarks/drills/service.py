@@ -70,9 +70,13 @@ class Service:
         except httpx.TransportError:
             return False
 
+    def log(self) -> str:
+        """All that services of this home have printed."""
+        return (self.home / "drill.log").read_text(errors="replace")
+
     def log_tail(self) -> str:
         """The end of what it printed."""
-        return (self.home / "drill.log").read_text(errors="replace")[-800:]
+        return self.log()[-800:]
 
     def kill_group(self) -> None:
         """Send SIGKILL to the API, its workers and their fits at once."""

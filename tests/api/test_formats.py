@@ -90,6 +90,8 @@ def test_tilejson_names_the_address_that_it_was_asked_at(served):
 def test_pictures_and_tiles_by_pillow(served, truth):
     picture = Image.open(io.BytesIO(fetch(served, "forecasts/density", f="png").content))
     assert set(picture.text) >= SAID
+    boxed = fetch(served, "forecasts/density", f="png", bbox="-74.09,4.62,-74.06,4.66")
+    Image.open(io.BytesIO(boxed.content)).load()
     tiles = fetch(served, "tiles/tilejson.json").json()
     assert tiles["tilejson"] == "3.0.0"
     west, south, east, north = tiles["bounds"]

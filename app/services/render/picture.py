@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PIXELS_PER_INCH = 110
 WIDTH_INCHES = 8.0
+PNG_NAMES = {"bbox": "bounding_box"}
 BAR_KM = (1, 2, 5, 10, 20, 50, 100)
 
 
@@ -77,7 +78,9 @@ def _draw(forecast: Forecast) -> bytes:
         bar.set_ticks(ticks.tolist(), labels=[f"{t**2:.2g}" for t in ticks])
         bar.set_label("% of the incidents per km²")
         figure.suptitle(title_of(forecast), fontsize=10)
-        return file_of(figure, "png", text_tags(forecast))
+        tags = text_tags(forecast)
+        # Pillow takes a text named "bbox" for the place of an animation's frame: cannot read the file.
+        return file_of(figure, "png", {PNG_NAMES.get(k, k): text for k, text in tags.items()})
 
 
 def _outline(axes: Axes, forecast: Forecast) -> None:
