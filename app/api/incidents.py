@@ -218,8 +218,10 @@ def list_page(
         start, end = _interval(when, found.timezone)
         query = PageQuery(_bbox(bbox), start, end, category, _after(cursor), limit)
         rows = page(connection, found, query)
-        asked = {"bbox": bbox, "datetime": when, "category": category, "format": f}
-        audit.record(connection, "export", chain=found.id, incidents=len(rows), asked=asked)
+        # Not where, when and what: entries cannot be erased, and these may single out an incident.
+        n_filters = sum(asked is not None for asked in (bbox, when, category))
+        told: dict[str, Any] = {"incidents": len(rows), "filters": n_filters, "format": f}
+        audit.record(connection, "export", chain=found.id, **told)
     following = None
     if len(rows) == limit:
         following = str(request.url.include_query_params(cursor=_cursor(rows[-1])))

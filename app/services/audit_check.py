@@ -7,6 +7,7 @@ and its head alike. Only something kept out of their reach shows that: print the
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,18 +61,44 @@ def _check_chain(
     connection: Connection, chain: str, anchored: tuple[int, str] | None
 ) -> tuple[tuple[int, str], str | None]:
     """The last good entry's (seq, hash), and the first fault."""
-    seq, previous = 0, audit.FIRST_HASH
+    seq, previous, blanked = 0, audit.FIRST_HASH, _Blanked()
     for entry in audit.entries(connection, chain):
         if entry.seq != seq + 1:
             return (seq, previous), f"entries {seq + 1} to {entry.seq - 1} are missing"
         if entry.previous_hash != previous:
             return (seq, previous), f"entry {entry.seq} does not follow the one before it"
-        if entry.hash != entry.computed_hash():
+        if entry.hash != entry.computed_hash() and not blanked.note(entry):
             return (seq, previous), f"entry {entry.seq} was changed"
         if anchored is not None and anchored[0] == entry.seq and anchored[1] != entry.hash:
             return (seq, previous), f"entry {entry.seq} is not the one of the anchor"
         seq, previous = entry.seq, entry.hash
+        blanked.look(entry)
+    if blanked.fault is not None:
+        return (seq, previous), blanked.fault
     return (seq, previous), _fault_at_end(connection, chain, (seq, previous), anchored)
+
+
+class _Blanked:
+    """Entries whose details were taken out, and whether an entry after them answers for the rest."""
+
+    def __init__(self) -> None:
+        self.remains = hashlib.sha256()
+        self.fault: str | None = None
+
+    def note(self, entry: audit.Entry) -> bool:
+        """Take an entry that its hash does not fit; false where it does not claim to be blanked."""
+        if not entry.is_blanked:
+            return False
+        self.remains.update(entry.what_remains())
+        self.fault = f"entry {entry.seq} was changed, no later entry answers for it"
+        return True
+
+    def look(self, entry: audit.Entry) -> None:
+        """See whether a sound entry answers for all that were noted."""
+        if entry.action == audit.BLANKED and self.fault is not None:
+            told = json.loads(entry.details).get("sha256")
+            found = told == self.remains.hexdigest()
+            self.fault = None if found else f"blanked entries before entry {entry.seq} were changed"
 
 
 def _fault_at_end(

@@ -212,7 +212,6 @@ class Upload:
             "ingest",
             chain=self.region.id,
             upload=upload_id,
-            body_sha256=body_sha256,
             received=summary.received,
             accepted=summary.accepted,
         )

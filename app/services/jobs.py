@@ -114,7 +114,8 @@ def run_now(
         queued = create_run(connection, kind, region.key, request.to_json())
         run = claim_run(connection, kind, queued.id)
         action = "training.requested" if kind == "train" else "backtest.requested"
-        audit.record(connection, action, chain=region.id, run=str(queued.id), **queued.request)
+        told = {"run": str(queued.id), **request.audited()}
+        audit.record(connection, action, chain=region.id, **told)
     if run is None:
         raise Conflict("the run was cancelled before it started")
     return run_claimed(engine, settings, kind, run, watch)

@@ -62,6 +62,11 @@ class TrainingRequest:
         """As kept in the run's row."""
         return {**asdict(self), "until": self.until.isoformat() if self.until else None}
 
+    def audited(self) -> dict[str, Any]:
+        """As the audit log has it: how many categories, and whether there is an end, not which."""
+        n_categories = None if self.categories is None else len(self.categories)
+        return {**asdict(self), "categories": n_categories, "until": self.until is not None}
+
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TrainingRequest:
         """The inverse of `to_json`."""
@@ -103,7 +108,8 @@ def queue_training(
         priority=turn_of(connection, TRAIN_TASK, region_key, priority),
     )
     set_job(connection, "train", run.id, job_id)
-    audit.record_for(connection, "training.requested", region_key, run=str(run.id), **run.request)
+    told = {"run": str(run.id), **request.audited()}
+    audit.record_for(connection, "training.requested", region_key, **told)
     return run
 
 

@@ -1,7 +1,10 @@
 """The audit log: entries are added inside the transaction of what they tell of, and never change.
 
 Each entry's hash covers its content and the hash before it, so an edited, removed or reordered entry
-breaks the chain behind it. A chain's head row is locked from an entry to the commit: record last.
+breaks the chain behind it. Entries hold nothing that could single out an incident. Older ones that did
+were blanked by a migration: they keep their hash, and a `BLANKED` entry covers what remains.
+
+A chain's head row is locked from an entry to the commit: record last.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ SERVICE_CHAIN = "*"
 """Entries that concern no single region."""
 FIRST_HASH = "0" * 64
 READ_ROWS = 5_000
+BLANKED = "details.blanked"
+"""Says that details were taken out of older entries; its digest is of all that remains of those."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ class Entry:
     details: str
     previous_hash: str
     hash: str
+
+    @property
+    def is_blanked(self) -> bool:
+        """Whether details were taken out of it: its hash is that of the entry before."""
+        return '"blanked": true' in self.details and json.loads(self.details)["blanked"] is True
+
+    def what_remains(self) -> bytes:
+        """What a later entry of the kind `BLANKED` answers for, where details were taken out."""
+        at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
+        kept = [self.seq, at, self.actor, self.action, self.details, self.hash]
+        return _canonical(kept).encode() + b"\n"
 
     def computed_hash(self) -> str:
         """The SHA-256 that its content asks for."""
