@@ -5,6 +5,7 @@ from alembic import context
 import app.storage.access_tables
 import app.storage.erasure_tables
 import app.storage.operations_tables
+import app.storage.release_tables
 import app.storage.sync_tables  # noqa: F401  (its tables belong to the metadata)
 from app.config import Settings
 from app.storage.database import open_engine

@@ -21,7 +21,14 @@ from app.api.problems import problem, problem_of
 from app.api.rate_limit import RateLimiter
 from app.api.rules import Found, RouteTable, Rule
 from app.config import Settings
-from app.domain.access import LOCAL, Caller, Role, current_actor, key_id_of
+from app.domain.access import (
+    LOCAL,
+    Caller,
+    Role,
+    current_actor,
+    key_id_of,
+    sees_unreleased,
+)
 from app.domain.errors import HotslotError, PermissionRefused, Unauthenticated
 from app.services.key_ring import REREAD_EVERY_S, KeyRing
 from app.services.oidc import TokenVerifier
@@ -79,10 +86,12 @@ class Access:
             gate.reads.note(caller.actor, found.region, rule.counted)
         scope.setdefault("state", {}).update(caller=caller, streams_body=rule.streams)
         token = current_actor.set(caller.actor)
+        sight = sees_unreleased.set(caller.lists_incidents)
         try:
             await self.app(scope, receive, send)
         finally:
             current_actor.reset(token)
+            sees_unreleased.reset(sight)
             gate.limiter.leave(caller)
 
 

@@ -18,11 +18,11 @@ from app.services.schedule import (
     set_schedule,
     show_schedule,
 )
-from app.storage import registry
 from app.storage.alarms import list_alarms, list_looks
 from app.storage.promotions import roll_back
 from app.storage.regions import get_region
 from app.storage.schedules import database_clock
+from app.storage.version_visibility import served
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["operations"])
 
@@ -107,9 +107,9 @@ def alarms(state: State, region: str) -> dict[str, Any]:
     """Alarms, newest first, and every look that was taken at the champion."""
     with state.engine.connect() as connection:
         key = get_region(connection, region).key
-        champion = registry.champion(connection, key)
+        champion = served(connection, key)
         found = list_alarms(connection, key)
-        looks = list_looks(connection, key, champion.version) if champion else []
+        looks = list_looks(connection, key, champion) if champion else []
     return {
         "alarms": [
             {

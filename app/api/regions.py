@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
 
 from app.api.rules import allow
 from app.api.state import CallerOf, State
 from app.domain.access import Role
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
-from app.storage import registry
+from app.services.releases import released_view
 from app.storage.regions import Region, get_region, list_regions, region_summary
+from app.storage.version_visibility import served
 
 router = APIRouter(prefix="/v1/regions", tags=["regions"])
 
@@ -59,6 +61,17 @@ def region_json(region: Region) -> dict[str, Any]:
     }
 
 
+def _holds(connection: Connection, region: Region) -> dict[str, Any]:
+    """A region's incidents, to the second and the last one."""
+    summary = region_summary(connection, region)
+    return {
+        "incidents": summary.n_incidents,
+        "first_at": summary.first_at.isoformat() if summary.first_at else None,
+        "last_at": summary.last_at.isoformat() if summary.last_at else None,
+        "categories": summary.categories,
+    }
+
+
 @router.post("", status_code=201)
 @allow(Role.ADMIN)
 def create(state: State, new: NewRegion) -> dict[str, Any]:
@@ -80,30 +93,23 @@ def list_all(state: State, caller: CallerOf) -> dict[str, Any]:
     """All regions that the caller may see."""
     with state.engine.connect() as connection:
         regions = [r for r in list_regions(connection) if caller.sees(r.id)]
-        champions = {r.key: registry.champion(connection, r.key) for r in regions}
-    return {
-        "regions": [
-            {**region_json(r), "champion": found.version if (found := champions[r.key]) else None}
-            for r in regions
-        ]
-    }
+        champions = {r.key: served(connection, r.key) for r in regions}
+    return {"regions": [{**region_json(r), "champion": champions[r.key]} for r in regions]}
 
 
 @router.get("/{region}")
 @allow(Role.READER, Role.INGESTER)
-def show(state: State, region: str) -> dict[str, Any]:
+def show(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """One region: what it holds, its champion, its boundary and neighbourhoods."""
-    with state.engine.connect() as connection:
+    with state.engine.begin() as connection:
         found = get_region(connection, region)
-        summary = region_summary(connection, found)
-        champion = registry.champion(connection, found.key)
+        exact = caller.lists_incidents
+        holds = _holds(connection, found) if exact else released_view(connection, found)
+        champion = served(connection, found.key)
     return {
         **region_json(found),
-        "incidents": summary.n_incidents,
-        "first_at": summary.first_at.isoformat() if summary.first_at else None,
-        "last_at": summary.last_at.isoformat() if summary.last_at else None,
-        "categories": summary.categories,
-        "champion": champion.version if champion else None,
+        **holds,
+        "champion": champion,
         "boundary": found.boundary,
         "neighbourhoods": found.neighbourhoods,
     }

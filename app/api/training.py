@@ -28,10 +28,15 @@ from app.storage.deadlines import answered_within
 from app.storage.erasures import marked_versions
 from app.storage.promotions import promote_by_hand
 from app.storage.regions import get_region
+from app.storage.releases import MIN_GROUP
 from app.storage.runs import Run, get_run, list_runs
+from app.storage.version_visibility import served
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
 EVENT_EVERY_S = 0.5
+RELEASE_NOTE = (
+    f"`until` is a release's instant: readers see incidents in steps of at least {MIN_GROUP}"
+)
 
 
 class NewTrainingRun(BaseModel):
@@ -80,9 +85,10 @@ def start(
         with state.engine.connect() as connection:
             until = until.replace(tzinfo=zone(get_region(connection, region).timezone))
     request = TrainingRequest(new.model, new.categories, until, new.seed, new.validate_first)
-    run = request_training(state.engine, state.settings, region, request)
+    exact = caller.lists_incidents
+    run = request_training(state.engine, state.settings, region, request, exact=exact)
     response.headers["Location"] = f"/v1/regions/{region}/training-runs/{run.id}"
-    return run_json(run, exact=caller.lists_incidents)
+    return {**run_json(run, exact=exact), **({} if exact else {"note": RELEASE_NOTE})}
 
 
 @router.get("/training-runs")
@@ -172,10 +178,9 @@ def models(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """The region's model versions, newest first."""
     with state.engine.connect() as connection:
         key = get_region(connection, region).key
-        current = registry.champion(connection, key)
+        champion = served(connection, key)
         versions = registry.list_versions(connection, key)
         marked = marked_versions(connection, key)
-    champion = current.version if current else None
     exact = caller.lists_incidents
     told = [version_json(v, champion, marked, exact=exact) for v in versions if v.is_sound]
     altered = [v.version for v in versions if not v.is_sound]
@@ -189,10 +194,9 @@ def model(state: State, caller: CallerOf, region: str, version: str) -> dict[str
     """One model version."""
     with state.engine.connect() as connection:
         key = get_region(connection, region).key
-        current = registry.champion(connection, key)
+        champion = served(connection, key)
         found = registry.get_version(connection, key, version)
         marked = marked_versions(connection, key)
-    champion = current.version if current else None
     return version_json(found, champion, marked, exact=caller.lists_incidents)
 
 

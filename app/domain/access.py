@@ -27,6 +27,8 @@ _ABSENT = hashlib.sha256(b"no such key").hexdigest()
 
 current_actor: ContextVar[str] = ContextVar("current_actor", default=LOCAL_ACTOR)
 """Whom the audit log names; set once for each request, and carried into its threads."""
+sees_unreleased: ContextVar[bool] = ContextVar("sees_unreleased", default=True)
+"""Whether versions show that are not released to readers (storage/releases.py); set like the actor."""
 UPKEEP_ACTOR = "upkeep"
 """What the service does by its own clock: retention, rollbacks."""
 

@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.storage.releases import MIN_GROUP
 from models.evaluation.metrics import EMPTY_SUMMARY
 
-MIN_GROUP = 20
-"""Incidents; nothing that readers see changes by, or stands for, fewer."""
 OTHER = "other"
 """The name under which small categories are counted together."""
 DECIMALS = 3
@@ -36,6 +35,27 @@ def without_fingerprints(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_fingerprints(one) for one in value]
     return value
+
+
+def fold_categories(counts: Mapping[str, int], minimum: int) -> dict[str, int]:
+    """Count categories with few incidents together as `OTHER`.
+
+    The total is known, so that of one that is hidden alone, or few together, the number would be too:
+    the next larger ones join them.
+
+    >>> fold_categories({"theft": 90, "assault": 25, "arson": 1}, 20)
+    {'theft': 90, 'other': 26}
+    """
+    folded = {name for name, n in counts.items() if n < minimum}
+    if OTHER in counts and folded:
+        folded.add(OTHER)
+    for name in sorted(counts, key=lambda one: (counts[one], one)):
+        if not folded or sum(counts[one] for one in folded) >= minimum:
+            break
+        folded.add(name)
+    shown = {name: n for name, n in counts.items() if name not in folded}
+    rest = sum(counts[name] for name in folded)
+    return {**shown, OTHER: rest} if rest else shown
 
 
 def shown_mean(total: float, n: float) -> float | None:

@@ -15,6 +15,7 @@ from app.storage import erasures as store
 from app.storage.database import transaction_lock
 from app.storage.incident_writes import INGEST_LOCK
 from app.storage.regions import drop_unused_categories, get_region
+from app.storage.releases import forgive_erasure
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def _finish(
 ) -> ErasureResult:
     versions = store.dependent_versions(connection, region_key, gone)
     drop_unused_categories(connection, region_key)
+    forgive_erasure(connection, region_key)
     erasure_id = store.keep_erasure(connection, region_key, what, gone.n_incidents, versions)
     # Not which one: the log keeps for ever what it is told.
     audit.record_for(connection, "erase", region_key, what=what, incidents=gone.n_incidents)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from app.config import Settings
+from app.domain.access import sees_unreleased
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
 from app.domain.study_area import study_area_from_geojson
 from app.domain.windows import HOUR_S, next_slot_of, slot_start, zone
@@ -24,12 +25,14 @@ from app.services.forecast_grids import CELL_BYTES, CellMaker
 from app.services.forecast_news import news_of
 from app.services.forecast_tables import TableReader
 from app.services.forecast_types import Forecast, Ground, LoadedVersion, Plan, Selector
+from app.services.releases import known_categories
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.regions import get_region
 from app.storage.stored_grids import load_grid
 from app.storage.version_history import earlier_champions, version_as_of
 from app.storage.version_names import check_grid_name
+from app.storage.version_visibility import is_withheld
 from models.base import FloatArray
 from models.counts import CountModel
 
@@ -64,6 +67,7 @@ class ForecastService:
     def forget_champion(self, region_id: str) -> None:
         """Ask again who is champion (after a promotion by this process)."""
         self.brief.forget("champion", region_id)
+        self.brief.forget("released champion", region_id)
         self.promotions_seen += 1
 
     def cached_plan(self, region_id: str, selector: Selector) -> Plan | None:
@@ -74,13 +78,15 @@ class ForecastService:
         """
         if selector.as_of is not None:
             return None
-        wanted = selector.model or self.brief.recall("champion", region_id, str)
+        wanted = selector.model or self.brief.recall(_champion_kind(), region_id, str)
         version = self.cache.get(("version", region_id, wanted), LoadedVersion)
-        if version is None:
+        if version is None or (version.withheld and not sees_unreleased.get()):
             return None
         if selector.model is None:
             version = self._noted(version)
         news = self.brief.recall("news", _full_name(version), tuple)
+        if selector.category is not None and self._shown_categories(region_id) is None:
+            return None
         return None if news is None else self._planned(version, selector, news)
 
     def plan(self, region_id: str, selector: Selector) -> Plan:
@@ -92,6 +98,7 @@ class ForecastService:
             InvalidInput: the selector is wrong.
         """
         version = self.version_of(region_id, selector.model, selector.as_of)
+        self._read_shown_categories(version)
         news = self.brief.recall("news", _full_name(version), tuple)
         if news is None:
             news = news_of(self.engine, version)
@@ -99,8 +106,32 @@ class ForecastService:
         return self._planned(version, selector, news)
 
     def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
+        if selector.category is not None and selector.category not in self.codes(version):
+            raise NotFound(f"the model knows no category {selector.category!r}", field="category")
         start, n_slots = self._span(version, selector)
         return Plan(version, selector, int(start.timestamp()), n_slots, news)
+
+    def codes(self, version: LoadedVersion) -> dict[str, int]:
+        """Codes of the version's categories that the caller may see; rare ones are for who lists."""
+        known = version.category_codes
+        if sees_unreleased.get():
+            return known
+        shown = self._read_shown_categories(version)
+        return {name: code for name, code in known.items() if name in shown}
+
+    def _shown_categories(self, region_id: str) -> frozenset[str] | None:
+        """What everyone may see, as far as it is known without asking the database."""
+        if sees_unreleased.get():
+            return frozenset()
+        return self.brief.recall("shown categories", region_id, frozenset)
+
+    def _read_shown_categories(self, version: LoadedVersion) -> frozenset[str]:
+        found = self._shown_categories(version.region.id)
+        if found is None:
+            with self.engine.begin() as connection:
+                found = known_categories(connection, version.region)
+            self.brief.keep("shown categories", version.region.id, found, NEWS_TTL_S)
+        return found
 
     def version_of(
         self, region_id: str, selector: str | None = None, as_of: datetime | None = None
@@ -111,7 +142,7 @@ class ForecastService:
             NotFound: no such region, model or version.
             NotReady: nothing is trained yet.
         """
-        champion = self.brief.recall("champion", region_id, str)
+        champion = self.brief.recall(_champion_kind(), region_id, str)
         if as_of is None and selector is None:
             loaded = self.cache.get(("version", region_id, champion), LoadedVersion)
             return self._champion(region_id) if loaded is None else self._noted(loaded)
@@ -134,7 +165,7 @@ class ForecastService:
                 self.brief.forget("stands_in", _full_name(loaded))
             except ArtifactCorrupt as damage:
                 loaded = self._predecessor(connection, region_id, key, damage)
-        self.brief.keep("champion", region_id, loaded.record.version, CHAMPION_TTL_S)
+        self.brief.keep(_champion_kind(), region_id, loaded.record.version, CHAMPION_TTL_S)
         self.brief.keep("served", region_id, True, SERVED_S)
         return self._noted(loaded)
 
@@ -181,8 +212,9 @@ class ForecastService:
             with self.engine.connect() as connection:
                 region = get_region(connection, region_id)
                 registry.check_forecasts(connection, record, len(ground.grid))
+                withheld = is_withheld(connection, region.key, record.version)
             counts = CountModel.from_state(record.counts)
-            return LoadedVersion(region, record, ground, counts)
+            return LoadedVersion(region, record, ground, counts, withheld=withheld)
 
         key = ("version", region_id, record.version)
         name = f"{region_id}/{record.version}"
@@ -297,6 +329,11 @@ class ForecastService:
             mean = mean * [counts.category_share(code, int(w)) for w in slots.window]
         result: FloatArray = mean
         return result
+
+
+def _champion_kind() -> str:
+    """Readers are served another champion where the region's is withheld from them."""
+    return "champion" if sees_unreleased.get() else "released champion"
 
 
 def _full_name(version: LoadedVersion) -> str:

@@ -73,7 +73,7 @@ def score_incidents(
     longitude = np.array([i.longitude for i in incidents])
     latitude = np.array([i.latitude for i in incidents])
     rows = version.grid.locate(*to_metres(longitude, latitude, version.grid.crs))
-    known = version.category_codes
+    known = service.codes(version)
     codes = np.array([known.get(i.category or "", ALL_CATEGORIES) for i in incidents])
     log_density, percentile = _scored(service, version, rows, window, codes)
     inside = rows >= 0

@@ -77,6 +77,8 @@ class LoadedVersion:
     counts: CountModel
     stands_in: str | None = None
     """Why it serves in the champion's place, where it does."""
+    withheld: bool = False
+    """Whether readers do not see it."""
 
     @property
     def grid(self) -> Grid:

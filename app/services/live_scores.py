@@ -15,13 +15,14 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.grid import Grid
 from app.services.arrivals import Arrivals, arrivals, as_date
-from app.services.disclosure import MIN_GROUP, rounded, shown_mean
+from app.services.disclosure import rounded, shown_mean
 from app.services.validate import StoredModel
 from app.storage import live_scores as store
 from app.storage import registry
 from app.storage.live_scores import LiveDay
 from app.storage.promotions import line
 from app.storage.regions import Region, get_region
+from app.storage.releases import MIN_GROUP
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
 
 SHADOW_DAYS = 90

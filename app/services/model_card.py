@@ -15,6 +15,7 @@ from app.services.fairness import fairness_report
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
+from app.storage.version_visibility import served
 
 PURPOSE = (
     "Forecasts of how likely recorded incidents are, by cell (100 m or more) and hour of the week, to "
@@ -52,7 +53,7 @@ def model_card(
     with engine.connect() as connection:
         region = get_region(connection, region_id)
         version = registry.get_version(connection, region.key, selector)
-        current = registry.champion(connection, region.key)
+        current = served(connection, region.key)
         erased = marked_versions(connection, region.key).get(version.version, 0)
     report = fairness_report(engine, region_id, version.version)
     data = version.report.get("data", {})
@@ -60,7 +61,7 @@ def model_card(
         "region": region.id,
         "model_version": version.version,
         "model": version.model,
-        "champion": current is not None and current.version == version.version,
+        "champion": current == version.version,
         "purpose": PURPOSE,
         "prohibited_uses": list(PROHIBITED),
         "limits": list(LIMITS),

@@ -23,8 +23,10 @@ from app.storage.runs import Run, finish_run
 from app.storage.stored_grids import store_grid
 from app.storage.version_names import version_name
 from app.storage.version_registration import register_version
+from app.storage.version_visibility import is_registered, release, withhold
 from models.base import DensityModel, FitContext
 
+REPLACES_ERASED = "the champion had learnt from incidents that are erased"
 TRAIN_LOCK = 0x686F7473
 """First half of the advisory lock that lets one training per region write at a time."""
 
@@ -67,7 +69,12 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         promote, reason = _verdict(connection, run.region_key, name, fitted, current)
         new = _version(run, fitted, name, (sha256, grid_sha256))
         new.gate.update(promote=promote, reason=reason)
+        known = is_registered(connection, run.region_key, name)
         register_version(connection, new, tables)
+        if fitted.data.released or reason == REPLACES_ERASED:
+            release(connection, run.region_key, name)
+        elif not known:
+            withhold(connection, run.region_key, name)
         mark_if_late(connection, run.region_key, name, run.id)
         if promote and (current is None or current.version != name):
             revision = current.revision if current else 0
@@ -150,7 +157,7 @@ def _verdict(
         damaged = "the champion's record is not what was registered"
         return fitted.request["categories"] is None, damaged
     if _replaces_erased(connection, fitted, champion):
-        return True, "the champion had learnt from incidents that are erased"
+        return True, REPLACES_ERASED
     if fitted.request["categories"] is not None:
         return False, "trained on some categories only"
     if fitted.cutoff < champion.cutoff:

@@ -8,6 +8,7 @@ and a clock set back repeats nothing.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +17,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.domain.cron import check_cron, latest_tick, next_tick
-from app.domain.errors import InvalidInput, NotFound, Unavailable
-from app.services.train import TrainingRequest, queue_training
+from app.domain.errors import InvalidInput, NotFound, NotReady, Unavailable
+from app.services.releases import advance
+from app.services.train import TrainingRequest, of_release, queue_training
 from app.storage import audit
 from app.storage import schedules as store
 from app.storage.alarms import open_alarms
@@ -207,9 +209,10 @@ def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID 
 def _start(
     connection: Connection, schedule: Schedule, region: Region, tick_at: datetime, cause: str
 ) -> UUID | None:
-    run = queue_training(
-        connection, region.key, TrainingRequest(schedule.model), priority=SCHEDULED_PRIORITY
-    )
+    request = TrainingRequest(schedule.model)
+    with suppress(NotReady):  # Too few are released yet: readers will not see what it makes.
+        request = of_release(connection, region, request)
+    run = queue_training(connection, region.key, request, priority=SCHEDULED_PRIORITY)
     store.record_tick(connection, region.key, tick_at, cause, run.id)
     return run.id
 
@@ -239,7 +242,7 @@ def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> s
         pause = PAUSE_AFTER_FAILURE if last.status == "failed" else TRIGGER_PAUSE
         if now - last.tick_at < pause:
             return None
-    if _enough_new(connection, schedule):
+    if _enough_new(connection, schedule) and _enough_released(connection, schedule, now):
         return "new_incidents" if schedule.new_incidents else "new_share"
     if schedule.on_drift and _unanswered(connection, key, last.tick_at if last else None, now):
         return "drift"
@@ -258,6 +261,14 @@ def _enough_new(connection: Connection, schedule: Schedule) -> bool:
         return True
     known = newest.n_incidents if newest else 0
     return schedule.new_share is not None and count > 0 and count >= schedule.new_share * known
+
+
+def _enough_released(connection: Connection, schedule: Schedule, now: datetime) -> bool:
+    """Whether a training would see them: it takes what is released, or all where nothing is yet."""
+    region = get_region_by_key(connection, schedule.region_key)
+    newest = newest_version(connection, schedule.region_key)
+    found = advance(connection, region, now)
+    return newest is None or (found is not None and found.until > newest.cutoff)
 
 
 def _unanswered(

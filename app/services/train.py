@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,16 +14,18 @@ from sqlalchemy import Connection, Engine
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.services.device import choose_device, choose_threads, use_threads
+from app.services.disclosure import OTHER
 from app.services.memorisation import memorisation_report
 from app.services.outages import through_outage
 from app.services.register import Fitted, register
+from app.services.releases import released_until
 from app.services.slots import fit_counts
 from app.services.training_data import TrainingData, load_training_data
 from app.services.training_facts import data_facts
 from app.services.validate import validate_model
 from app.storage import audit
 from app.storage.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job, turn_of
-from app.storage.regions import get_region
+from app.storage.regions import Region, get_region
 from app.storage.runs import Run, create_run, get_run, request_cancel, set_job
 from models.base import FitCancelled, FitContext
 from models.catalog import MODEL_NAMES, create_model
@@ -39,6 +41,8 @@ class TrainingRequest:
     until: datetime | None = None
     seed: int | None = None
     validate: bool = True
+    release: int | None = None
+    """The release to train on, for who may not list incidents and for schedules; None: all."""
 
     def checked(self) -> TrainingRequest:
         """Itself.
@@ -60,7 +64,10 @@ class TrainingRequest:
 
     def to_json(self) -> dict[str, Any]:
         """As kept in the run's row."""
-        return {**asdict(self), "until": self.until.isoformat() if self.until else None}
+        given = {**asdict(self), "until": self.until.isoformat() if self.until else None}
+        if self.release is None:
+            del given["release"]
+        return given
 
     def audited(self) -> dict[str, Any]:
         """As the audit log has it: how many categories, and whether there is an end, not which."""
@@ -75,17 +82,40 @@ class TrainingRequest:
 
 
 def request_training(
-    engine: Engine, settings: Settings, region_id: str, request: TrainingRequest
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    request: TrainingRequest,
+    *,
+    exact: bool = True,
 ) -> Run:
     """Queue a training run: its row and its job in one transaction.
 
+    Args:
+        exact: by one who may list incidents; others train on what is released.
+
     Raises:
         NotFound: no such region.
+        NotReady: too few incidents are released.
         InvalidInput: the request is wrong, or names a category the region does not have.
     """
     request.checked()
     with engine.begin() as connection:
-        return queue_training(connection, get_region(connection, region_id).key, request)
+        region = get_region(connection, region_id)
+        if not exact:
+            request = of_release(connection, region, request)
+        return queue_training(connection, region.key, request)
+
+
+def of_release(connection: Connection, region: Region, request: TrainingRequest) -> TrainingRequest:
+    """Hold a request to the last release up to its `until`, which moves to the release's instant.
+
+    Raises:
+        NotReady: too few incidents are released.
+        InvalidInput: a category has too few incidents.
+    """
+    found = released_until(connection, region, request.until, request.categories)
+    return replace(request, until=found.until, release=found.seq)
 
 
 def queue_training(
@@ -147,7 +177,12 @@ def execute_training(
     progress(0.0, "reading incidents")
     data = through_outage(
         lambda: load_training_data(
-            engine, run.region_key, request.categories, request.until, by_policy=True
+            engine,
+            run.region_key,
+            request.categories,
+            request.until,
+            by_policy=True,
+            release=request.release,
         )
     )
     if len(data.incidents) == 0:
@@ -200,6 +235,9 @@ def _fit(
     model = create_model(request.model).fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
+    if data.categories and data.categories[-1] == OTHER:
+        # What is left of a release when its shown categories are taken away may be a single incident.
+        model.category_density_.pop(len(data.categories) - 1, None)
     pooled = pool_small_counts(model, data.rows, data.incidents.category, data.policy.minimum_count)
     clock.done("fit")
     context.report(0.92, "looking for memorised places")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,8 +15,9 @@ from app.domain.grid import Grid, build_grid
 from app.domain.learning_policy import LearningPolicy, patrol_categories
 from app.domain.piles import Pile, find_piles
 from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
+from app.services.releases import checked_release, release_cut, settle_exact
 from app.storage.fingerprints import data_hash
-from app.storage.incidents import IncidentColumns, read_columns
+from app.storage.incidents import IncidentColumns, ReleaseCut, read_columns
 from app.storage.regions import Region, categories_of, get_region_by_key, set_boundary
 from models.base import Incidents
 
@@ -35,13 +36,16 @@ class TrainingData:
     """(n,) row of the grid that holds each incident."""
     categories: list[str]
     cutoff_s: int
-    data_hash: str
     n_outside: int
     piles: list[Pile]
     """Default geocodes inside the study area; what lies on them is left out of `incidents`."""
     policy: LearningPolicy
-    excluded_categories: list[str]
+    data_hash: str = ""
+    """Keyed digest of what was read."""
+    excluded_categories: list[str] = field(default_factory=list)
     """Categories that mostly reflect patrols and are left out for that."""
+    released: bool = True
+    """Whether readers may see what is made of it."""
 
 
 def load_training_data(
@@ -51,6 +55,7 @@ def load_training_data(
     until: datetime | None = None,
     *,
     by_policy: bool = False,
+    release: int | None = None,
 ) -> TrainingData:
     """Read a region's incidents and cut its grid; a missing boundary is derived and kept.
 
@@ -60,46 +65,64 @@ def load_training_data(
     Args:
         by_policy: take what the region's learning policy allows (training does); otherwise all
             reported incidents, so that comparisons of models stand on all of them.
+        release: take what this release holds, up to its instant.
 
     Raises:
-        NotReady: the region has no incidents, or only such that its policy excludes.
+        NotReady: the region has no incidents, or only such that its policy excludes; the release was
+            corrected.
         InvalidInput: no boundary can be derived; unknown category.
     """
-    until_s = int((until or datetime.now(UTC)).timestamp())
     with engine.begin() as connection:
         region = get_region_by_key(connection, region_key)
         policy = LearningPolicy.of(region.settings)
         excluded: list[str] = []
+        chosen = categories
         if by_policy and categories is None:
-            categories, excluded = _learnt_categories(connection, region, policy)
+            chosen, excluded = _learnt_categories(connection, region, policy)
+        cut, moment = _cut(connection, region, release)
+        until_s = int((moment or until or datetime.now(UTC)).timestamp())
         columns = read_columns(
             connection,
             region,
             until=datetime.fromtimestamp(until_s, UTC),
-            category_names=categories,
+            category_names=chosen,
             discovered_share=policy.discovered_weight if by_policy else 0.0,
+            cut=cut,
         )
         if len(columns.time_s) == 0:
             raise NotReady("the region has no incidents yet", code="no_incidents")
         area = _study_area(connection, region, columns.x_m, columns.y_m)
         digest = data_hash(connection, columns)
-    return _inside(region, area, columns, digest, until_s, policy, excluded)
+        released = cut is not None or (
+            by_policy and categories is None and settle_exact(connection, region, until)
+        )
+    end_s = (int(columns.time_s[-1]) // HOUR_S + 1) * HOUR_S
+    cutoff_s = until_s if cut is not None else min(until_s, end_s)
+    found = _inside(region, area, columns, cutoff_s, policy)
+    return replace(found, data_hash=digest, excluded_categories=excluded, released=released)
+
+
+def _cut(
+    connection: Connection, region: Region, release: int | None
+) -> tuple[ReleaseCut | None, datetime | None]:
+    """What to read of a release, and its instant."""
+    if release is None:
+        return None, None
+    found = checked_release(connection, region, release)
+    return release_cut(connection, region, found), found.until
 
 
 def _inside(
     region: Region,
     area: StudyArea,
     columns: IncidentColumns,
-    digest: str,
-    until_s: int,
+    cutoff_s: int,
     policy: LearningPolicy,
-    excluded: list[str],
 ) -> TrainingData:
     """What lies in some cell and on no default geocode."""
     grid = build_grid(area, region.cell_size_m)
     rows = grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
-    last_s = int(columns.time_s[-1])
     piles, piled = find_piles(columns.x_m[inside], columns.y_m[inside])
     kept = inside.copy()
     kept[inside] = ~piled
@@ -113,12 +136,10 @@ def _inside(
         incidents=incidents,
         rows=rows[kept],
         categories=list(columns.category_names),
-        cutoff_s=min(until_s, (last_s // HOUR_S + 1) * HOUR_S),
-        data_hash=digest,
+        cutoff_s=cutoff_s,
         n_outside=int((~inside).sum()),
         piles=piles,
         policy=policy,
-        excluded_categories=excluded,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -37,8 +37,20 @@ _SINCE = sql.SQL("occurred_at >= {}")
 _UNTIL = sql.SQL("occurred_at < {}")
 _ARRIVED_AFTER = sql.SQL("inserted_at > {}")
 _COLUMNS = sql.SQL(
-    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, category_key'
-    " FROM incidents WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
+    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}'
+    " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
+)
+_ALL = sql.SQL("category_key"), sql.SQL("incidents")
+_RELEASED_CATEGORY = sql.SQL("CASE WHEN step <= last THEN category_key ELSE 0 END")
+# With the release that each incident came with: see `app.storage.releases`.
+_RELEASED = sql.SQL(
+    """(
+    SELECT i.*, greatest(
+        u.release, 1 + width_bucket(i.occurred_at, {instants}::timestamptz[])) AS step
+    FROM incidents i JOIN uploads u ON u.id = i.upload_id
+    WHERE u.region_key = {region} AND u.release <= {seq}
+) AS incidents LEFT JOIN unnest({keys}::int[], {lasts}::int[]) AS shown (key, last)
+    ON key = category_key"""
 )
 
 
@@ -54,6 +66,46 @@ class IncidentColumns:
     category_names: list[str]
 
 
+@dataclass(frozen=True)
+class ReleaseCut:
+    """What is read of a release.
+
+    Args:
+        seq: the release.
+        instants: those of the region's releases, in order.
+        category_steps: category key -> the last release at which its incidents carry its name; later
+            ones, and other categories, count as `rest`.
+        rest: the name for these.
+    """
+
+    seq: int
+    instants: Sequence[datetime]
+    category_steps: Mapping[int, int]
+    rest: str
+
+    def source(self, region_key: int) -> tuple[sql.Composable, sql.Composable]:
+        """The expression of the category, and the table to read."""
+        table = _RELEASED.format(
+            instants=list(self.instants),
+            region=region_key,
+            seq=self.seq,
+            keys=list(self.category_steps),
+            lasts=list(self.category_steps.values()),
+        )
+        return _RELEASED_CATEGORY, table
+
+    def codes(
+        self, known: Mapping[int, str], keys: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], list[str]]:
+        """Codes of categories, `rest` the last of them, and their names."""
+        shown = [key for key in known if key in self.category_steps and known[key] != self.rest]
+        codes = np.full(max(known, default=0) + 1, len(shown), np.int32)
+        codes[shown] = range(len(shown))
+        found: NDArray[np.int32] = codes[keys]
+        names = [known[key] for key in shown]
+        return found, [*names, self.rest] if np.any(found == len(shown)) else names
+
+
 def read_columns(
     connection: Connection,
     region: Region,
@@ -62,6 +114,7 @@ def read_columns(
     category_names: Sequence[str] | None = None,
     discovered_share: float = 0.0,
     arrived_after: datetime | None = None,
+    cut: ReleaseCut | None = None,
 ) -> IncidentColumns:
     """A region's incidents as columns, streamed by COPY: about 40 bytes an incident at the peak.
 
@@ -69,6 +122,7 @@ def read_columns(
         discovered_share: which part of the incidents that patrols discovered is read besides the
             reported ones; their keys, which are hashes, tell which.
         arrived_after: only incidents that were stored after that moment.
+        cut: only what is released to readers.
 
     Raises:
         InvalidInput: a category that the region does not have.
@@ -82,16 +136,20 @@ def read_columns(
     bounds = (_SINCE, since), (_UNTIL, until), (_ARRIVED_AFTER, arrived_after)
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
     long_statements(connection)
-    table = _copy_out(connection, _COLUMNS.format(sql.SQL(" AND ").join(conditions)))
+    source = _ALL if cut is None else cut.source(region.key)
+    table = _copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))
     codes = np.full(max(known, default=0) + 1, -1, np.int32)
     codes[list(known)] = range(len(known))
+    category, names = codes[table["category_key"]], list(known.values())
+    if cut is not None:
+        category, names = cut.codes(known, table["category_key"])
     return IncidentColumns(
         x_m=table["x_m"],
         y_m=table["y_m"],
         time_s=table["time_s"],
         window=table["window"],
-        category=codes[table["category_key"]],
-        category_names=list(known.values()),
+        category=category,
+        category_names=names,
     )
 
 

@@ -23,6 +23,7 @@ from app.storage.stored_grids import load_grid
 from app.storage.tables import champions, forecast_grids, incidents, model_versions, promotions
 from app.storage.version_names import check_artifact_name, check_grid_name
 from app.storage.version_seal import seal_of
+from app.storage.version_visibility import served, visible
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
@@ -95,7 +96,7 @@ def list_versions(connection: Connection, region_key: int, limit: int = 100) -> 
     """The newest versions of a region; see `is_sound` of each before its figures are used."""
     query = (
         select(model_versions)
-        .where(model_versions.c.region_key == region_key)
+        .where(model_versions.c.region_key == region_key, *visible())
         .order_by(model_versions.c.created_at.desc(), model_versions.c.version)
         .limit(limit)
     )
@@ -112,12 +113,12 @@ def get_version(
         NotFound: no version answers to the selector.
         ArtifactCorrupt: its record is not what was registered.
     """
-    query = select(model_versions).where(model_versions.c.region_key == region_key)
-    current = champion(connection, region_key) if selector is None else None
+    query = select(model_versions).where(model_versions.c.region_key == region_key, *visible())
+    current = served(connection, region_key) if selector is None else None
     if selector is None:
         if current is None:
             raise NotReady("no model has been trained for this region yet", code="no_model")
-        selector = current.version
+        selector = current
     row = connection.execute(query.where(model_versions.c.version == selector)).one_or_none()
     if row is None and current is not None:
         raise ArtifactCorrupt(f"version {selector}: its record is missing")

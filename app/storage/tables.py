@@ -97,6 +97,8 @@ uploads = Table(
     Column("source", Text),
     # What the caller was told; replayed word for word to a retry with the same key.
     Column("summary", JSONB, nullable=False),
+    # The first release that holds its rows (storage/releases.py); none yet: readers see nothing of it.
+    Column("release", Integer),
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
     _created(),
     UniqueConstraint("region_key", "idempotency_key"),

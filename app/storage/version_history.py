@@ -11,6 +11,7 @@ from app.domain.errors import NotFound, NotReady
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.tables import categories, champions, incidents, model_versions, promotions, regions
+from app.storage.version_visibility import served, visible
 
 MAX_LOOKED_AT = 5
 """How many versions are looked at for one that is sound."""
@@ -36,6 +37,7 @@ def version_as_of(
             model_versions.c.region_key == region_key,
             (model_versions.c.model == model) | (model_versions.c.version == model),
             model_versions.c.cutoff <= as_of,
+            *visible(),
         )
         .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
         .limit(MAX_LOOKED_AT)
@@ -56,8 +58,7 @@ def _model_served(connection: Connection, region_key: int) -> str:
     try:
         return registry.get_version(connection, region_key).model
     except ArtifactCorrupt:
-        current = registry.champion(connection, region_key)
-        earlier = earlier_champions(connection, region_key, current.version if current else "")
+        earlier = earlier_champions(connection, region_key, served(connection, region_key) or "")
         if not earlier:
             raise
         return earlier[0].model
@@ -97,7 +98,7 @@ def earlier_champions(
     kept = (
         select(model_versions.c.version)
         .join(before, model_versions.c.version == before.c.version)
-        .where(model_versions.c.region_key == region_key)
+        .where(model_versions.c.region_key == region_key, *visible())
         .order_by(before.c.newest.desc())
         .limit(limit)
     )

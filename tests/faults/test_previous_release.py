@@ -78,7 +78,7 @@ def test_the_old_champion_answers_as_it_did(client):
 def test_what_was_stored_is_listed_still(client):
     models = client.get("/v1/regions/town/models").json()["models"]
     assert {m["model"] for m in models} >= {"pooled-kde", "maf", "stack"}
-    assert client.get("/v1/regions/noboundary").json()["incidents"] == 5
+    assert client.get("/v1/regions/noboundary").json()["incidents"] == 0, "too few for a reader"
     (backtest,) = client.get("/v1/regions/town/backtests").json()["backtests"]
     assert backtest["status"] == "succeeded"
     assert client.get("/v1/regions/town/schedule").json()["cron"] == "15 4 * * *"
