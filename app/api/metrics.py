@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine
 
+from app.domain.access import sees_unreleased
 from app.domain.errors import Unavailable
 from app.services.overview import RegionState, overview
 from app.storage.alarms import ALARM_KINDS
@@ -26,7 +29,9 @@ TRAINED_SECONDS = Gauge(
     "hotslot_training_last_seconds", "Duration of the last finished training", ["region"]
 )
 MODEL_AGE = Gauge("hotslot_model_age_seconds", "Since the champion's data end", ["region"])
-INGEST_LAG = Gauge("hotslot_ingest_lag_seconds", "Since the last known incident", ["region"])
+INGEST_LAG = Gauge(
+    "hotslot_ingest_lag_seconds", "Since the day of the last known incident", ["region"]
+)
 LIVE_SCORE = Gauge(
     "hotslot_live_log_score", "Champion's live log score, nats per incident, 28 days", ["region"]
 )
@@ -37,6 +42,7 @@ ALARMS = Gauge("hotslot_alarms", "Open alarms", ["region", "kind"])
 SCHEDULE_FAILING = Gauge(
     "hotslot_schedule_failing", "1 when the last look at what is due failed", ["region"]
 )
+DAY_S = 86_400
 BY_REGION = (
     RUNS,
     TRAINED_SECONDS,
@@ -50,12 +56,15 @@ BY_REGION = (
 
 
 def refresh_metrics(engine: Engine, stalled_s: float) -> None:
-    """Read queue and regions; a database that is away leaves the last values."""
+    """Read queue and regions as readers see them; a database that is away leaves the last values."""
+    sight = sees_unreleased.set(False)
     try:
         with engine.connect() as connection:
             found = overview(connection, stalled_s)
     except Unavailable:
         return
+    finally:
+        sees_unreleased.reset(sight)
     for status in ("todo", "doing", "failed"):
         QUEUE.labels(status).set(found.queue.get(status, 0))
     OLDEST_JOB.set(found.oldest_job_s or 0.0)
@@ -63,15 +72,20 @@ def refresh_metrics(engine: Engine, stalled_s: float) -> None:
     for gauge in BY_REGION:
         gauge.clear()
     for region in found.regions:
-        _set_region(region)
+        _set_region(region, found.at)
 
 
-def _set_region(state: RegionState) -> None:
+def _lag_of_day(lag_s: float, at: datetime) -> float:
+    """How long ago the (UTC) day began that lies so far back: the second is for who lists incidents."""
+    return lag_s + (at.timestamp() - lag_s) % DAY_S
+
+
+def _set_region(state: RegionState, at: datetime) -> None:
     """Gauges of one region; what is not known has no value."""
     values = {
         TRAINED_SECONDS: state.last_training_s,
         MODEL_AGE: state.model_age_s,
-        INGEST_LAG: state.ingest_lag_s,
+        INGEST_LAG: None if state.ingest_lag_s is None else _lag_of_day(state.ingest_lag_s, at),
         LIVE_SCORE: state.live_log_score,
         LIVE_DIFFERENCE: state.live_difference,
     }

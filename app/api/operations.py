@@ -9,8 +9,9 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
-from app.api.state import ApiState, State
+from app.api.state import ApiState, CallerOf, State
 from app.domain.access import Role
+from app.services.disclosure import shown_alarm, shown_look
 from app.services.live_scores import live_report
 from app.services.schedule import (
     ScheduleRequest,
@@ -96,28 +97,32 @@ def rollback(state: State, region: str) -> dict[str, Any]:
 
 @router.get("/models/{version}/live-scores")
 @allow(Role.READER)
-def live_scores(state: State, region: str, version: str) -> dict[str, Any]:
+def live_scores(state: State, caller: CallerOf, region: str, version: str) -> dict[str, Any]:
     """How a version does on incidents that arrived after it, beside the champion, by week."""
-    return live_report(state.engine, region, version)
+    return live_report(state.engine, region, version, exact=caller.lists_incidents)
 
 
 @router.get("/alarms")
 @allow(Role.READER)
-def alarms(state: State, region: str) -> dict[str, Any]:
+def alarms(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """Alarms, newest first, and every look that was taken at the champion."""
     with state.engine.connect() as connection:
         key = get_region(connection, region).key
         champion = served(connection, key)
         found = list_alarms(connection, key)
         looks = list_looks(connection, key, champion) if champion else []
+    exact = caller.lists_incidents
     return {
         "alarms": [
-            {
-                **asdict(alarm),
-                "raised_at": alarm.raised_at.isoformat(),
-                "cleared_at": alarm.cleared_at.isoformat() if alarm.cleared_at else None,
-            }
+            shown_alarm(
+                {
+                    **asdict(alarm),
+                    "raised_at": alarm.raised_at.isoformat(),
+                    "cleared_at": alarm.cleared_at.isoformat() if alarm.cleared_at else None,
+                },
+                exact=exact,
+            )
             for alarm in found
         ],
-        "looks": [asdict(look) for look in looks],
+        "looks": [shown_look(asdict(look), exact=exact) for look in looks],
     }

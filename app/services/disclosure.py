@@ -110,6 +110,21 @@ def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[st
     }
 
 
+def shown_alarm(alarm: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
+    """Show an alarm; to readers without the figures behind its message."""
+    if exact:
+        return dict(alarm)
+    kept = {k: v for k, v in alarm["details"].items() if k in ("days", "to")}
+    return {**alarm, "details": kept}
+
+
+def shown_look(look: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
+    """Show a look at a version; looks grow day by day, so readers learn its outcome alone."""
+    if exact:
+        return dict(look)
+    return {**look, "p_value": None, "details": {}}
+
+
 def shown_report(report: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
     """Show a version's report; of default geocodes how many incidents, not where."""
     data = report.get("data", {})

@@ -84,7 +84,7 @@ class ForecastService:
             return None
         if selector.model is None:
             version = self._noted(version)
-        news = self.brief.recall("news", _full_name(version), tuple)
+        news = self.brief.recall(_news_kind(), _full_name(version), tuple)
         if selector.category is not None and self._shown_categories(region_id) is None:
             return None
         return None if news is None else self._planned(version, selector, news)
@@ -99,10 +99,10 @@ class ForecastService:
         """
         version = self.version_of(region_id, selector.model, selector.as_of)
         self._read_shown_categories(version)
-        news = self.brief.recall("news", _full_name(version), tuple)
+        news = self.brief.recall(_news_kind(), _full_name(version), tuple)
         if news is None:
             news = news_of(self.engine, version)
-            self.brief.keep("news", _full_name(version), news, NEWS_TTL_S)
+            self.brief.keep(_news_kind(), _full_name(version), news, NEWS_TTL_S)
         return self._planned(version, selector, news)
 
     def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
@@ -334,6 +334,11 @@ class ForecastService:
 def _champion_kind() -> str:
     """Readers are served another champion where the region's is withheld from them."""
     return "champion" if sees_unreleased.get() else "released champion"
+
+
+def _news_kind() -> str:
+    """Readers are told of what is released alone."""
+    return "news" if sees_unreleased.get() else "released news"
 
 
 def _full_name(version: LoadedVersion) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from datetime import datetime, timedelta
 
+from sqlalchemy import Connection, Engine
+
+from app.domain.access import sees_unreleased
 from app.domain.learning_policy import LearningPolicy
 from app.services.forecast_types import LoadedVersion
 from app.storage.alarms import Alarm, open_alarms
 from app.storage.regions import get_region_by_key
+from app.storage.releases import MIN_GROUP, latest
 from app.storage.version_history import arrived_since
 
 
 def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
     """Sentences for the warnings; empty when nothing has happened since the version's data end."""
-    cutoff = version.record.cutoff
     with engine.connect() as connection:
-        count, last_at = arrived_since(
-            connection, version.record.region_key, cutoff, version.not_learnt
-        )
+        count, last_at = _arrived(connection, version)
         alarms = [
             a for a in open_alarms(connection, version.record.region_key) if _told(a, version)
         ]
@@ -30,6 +31,22 @@ def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
         return raised
     news = f"{count} incidents up to {last_at:%Y-%m-%d} have arrived since the model's data end"
     return (news, *raised)
+
+
+def _arrived(connection: Connection, version: LoadedVersion) -> tuple[int, datetime | None]:
+    """How many incidents came since the data end, up to when; to readers those that are released."""
+    key, since = version.record.region_key, version.record.cutoff
+    if sees_unreleased.get():
+        return arrived_since(connection, key, since, version.not_learnt)
+    last = latest(connection, key)
+    if last is None or last.until <= since:
+        return 0, None
+    count, last_at = arrived_since(
+        connection, key, since, version.not_learnt, (last.seq, last.until)
+    )
+    return (
+        (count, last.until - timedelta(seconds=1)) if last_at and count >= MIN_GROUP else (0, None)
+    )
 
 
 def _told(alarm: Alarm, version: LoadedVersion) -> bool:

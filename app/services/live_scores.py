@@ -15,14 +15,15 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.grid import Grid
 from app.services.arrivals import Arrivals, arrivals, as_date
-from app.services.disclosure import rounded, shown_mean
+from app.services.released_scores import summary_of
 from app.services.validate import StoredModel
 from app.storage import live_scores as store
 from app.storage import registry
 from app.storage.live_scores import LiveDay
 from app.storage.promotions import line
 from app.storage.regions import Region, get_region
-from app.storage.releases import MIN_GROUP
+from app.storage.released_scores import read_periods
+from app.storage.version_visibility import served
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
 
 SHADOW_DAYS = 90
@@ -113,8 +114,13 @@ def paired(one: Sequence[LiveDay], other: Sequence[LiveDay]) -> tuple[list[Any],
     return [a.day for a, _ in both], sums
 
 
-def live_report(engine: Engine, region_id: str, version: str) -> dict[str, Any]:
+def live_report(
+    engine: Engine, region_id: str, version: str, *, exact: bool = True
+) -> dict[str, Any]:
     """How a version does on what arrived after it, beside the champion, in all and by week.
+
+    Args:
+        exact: for one who may list incidents; others see what is released.
 
     Raises:
         NotFound: no such region or version.
@@ -122,23 +128,44 @@ def live_report(engine: Engine, region_id: str, version: str) -> dict[str, Any]:
     with engine.connect() as connection:
         key = get_region(connection, region_id).key
         record = registry.get_version(connection, key, version)
-        current = registry.champion(connection, key)
+        champion = served(connection, key)
+        head = {
+            "version": record.version,
+            "champion": champion,
+            "trained_until": record.cutoff.isoformat(),
+        }
+        rival = champion if champion != record.version else None
+        if not exact:
+            return {**head, **_released(connection, key, record.version, rival)}
         days = store.read_days(connection, key, record.version)
-        rival = store.read_days(connection, key, current.version) if current else []
-    champion = current.version if current else None
+        against = store.read_days(connection, key, rival) if rival else []
+    return {**head, **_exact(days, against)}
+
+
+def _released(connection: Connection, key: int, version: str, rival: str | None) -> dict[str, Any]:
+    periods = read_periods(connection, key, version)
+    against = read_periods(connection, key, rival) if rival else []
+    return {
+        **summary_of(periods, against),
+        "weeks": [
+            {
+                "from": one.from_day.isoformat(),
+                "to": one.to_day.isoformat(),
+                **summary_of([one], against),
+            }
+            for one in periods
+        ],
+    }
+
+
+def _exact(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any]:
     weeks: dict[Any, list[LiveDay]] = {}
     for day in days:
         weeks.setdefault(day.day - timedelta(days=day.day.weekday()), []).append(day)
     return {
-        "version": record.version,
-        "champion": champion,
-        "trained_until": record.cutoff.isoformat(),
-        **_summary(days, rival if champion != record.version else []),
+        **_summary(days, rival),
         "weeks": [
-            {
-                "from": monday.isoformat(),
-                **_summary(mine, rival if champion != record.version else []),
-            }
+            {"from": monday.isoformat(), **_summary(mine, rival)}
             for monday, mine in sorted(weeks.items())
         ],
     }
@@ -151,11 +178,9 @@ def _summary(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any
     return {
         "n": n,
         "days": len(days),
-        "log_score": shown_mean(total, n),
-        "expected_log_score": shown_mean(expected, n),
-        "difference_to_champion": (
-            _difference(difference) if common and difference.n.sum() >= MIN_GROUP else None
-        ),
+        "log_score": total / n if n else None,
+        "expected_log_score": expected / n if n else None,
+        "difference_to_champion": _difference(difference) if common else None,
     }
 
 
@@ -163,9 +188,9 @@ def _difference(difference: DaySums) -> dict[str, Any]:
     lo, hi = interval_of(difference)
     bounded = len(difference.n) > 1
     return {
-        "mean": rounded(difference.mean),
-        "lo": rounded(lo) if bounded else None,
-        "hi": rounded(hi) if bounded else None,
+        "mean": difference.mean,
+        "lo": lo if bounded else None,
+        "hi": hi if bounded else None,
         "n": int(difference.n.sum()),
         "days": len(difference.n),
     }

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from app.services.arrivals import arrivals
-from app.services.disclosure import shown_mean
 from app.services.gate import MAX_DEFICIT
 from app.services.live_scores import paired, shadowed, update_scores
+from app.services.released_scores import release_scores
 from app.services.slots import counted_slots
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
@@ -57,10 +57,10 @@ def monitor_region(
         current = registry.champion(connection, region_key)
         if current is None:
             return Seen(0, (), None)
-        scored = sum(
-            update_scores(connection, region, version, now)
-            for version in shadowed(connection, region_key)
-        )
+        followed = shadowed(connection, region_key)
+        scored = sum(update_scores(connection, region, version, now) for version in followed)
+        for version in followed:
+            release_scores(connection, region, version.version, now)
         champion = registry.sound_version(connection, region_key, current.version)
         back = _judge_promotion(connection, region_key, current, now) if auto_rollback else None
         if back is not None:
@@ -176,23 +176,14 @@ def _place_check(
         return _check(("place", days, 1.0), f"not judged: {why}")
     live = _residuals(lived)
     p_value = drift.place_p_value(live, before)
-    observed, expected = _told(live), _told(before)
+    observed, expected = (float(sums.total.sum() / sums.n.sum()) for sums in (live, before))
     return _check(
         ("place", days, p_value),
-        f"incidents since {start:%Y-%m-%d} lie where the forecast is thinner: {_nats(observed)} "
-        f"beside its own expectation, {_nats(expected)} when it was validated",
+        f"incidents since {start:%Y-%m-%d} lie where the forecast is thinner than it expects, more "
+        "than when it was validated",
         observed=observed,
         expected=expected,
     )
-
-
-def _told(sums: drift.DaySums) -> float | None:
-    return shown_mean(sums.total.sum(), sums.n.sum())
-
-
-def _nats(mean: float | None) -> str:
-    """A mean in words; that of few incidents is not told to those who read alarms either."""
-    return "too few to tell" if mean is None else f"{mean:+.3f} nats"
 
 
 def _reference(version: registry.VersionRecord) -> drift.DaySums | None:
@@ -257,9 +248,10 @@ def _judge_promotion(
         worse,
         {
             "message": f"rolled back to {before}: {champion} was worse on "
-            f"{int(difference.n.sum())} incidents that arrived since ({_nats(_told(difference))} each)",
+            "incidents that arrived since",
             "to": before,
-            "difference": _told(difference),
+            "n": int(difference.n.sum()),
+            "difference": float(difference.mean),
         },
     )
     alarms.record_look(connection, region_key, champion, check, now)

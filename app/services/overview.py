@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from app.services.disclosure import shown_mean
-from app.services.live_scores import paired
-from app.storage import health, live_scores, registry
+from app.services.released_scores import difference_of
+from app.storage import health, registry
 from app.storage.alarms import open_alarms
 from app.storage.promotions import line
 from app.storage.queue import queue_depth
 from app.storage.regions import Region, list_regions
+from app.storage.released_scores import Period, read_periods
 from app.storage.schedules import database_clock, failure_of
 from app.storage.version_history import last_incident_at
+from app.storage.version_visibility import served
 
 LIVE_DAYS = 28
 
@@ -31,7 +34,7 @@ class RegionState:
     ingest_lag_s: float | None
     """Since the last incident that is known."""
     live_log_score: float | None
-    """Of the champion on the last 28 scored days, nats per incident, as far as it may be told."""
+    """Of the champion on the last 28 released days, nats per incident."""
     live_difference: float | None
     """The same minus the champion's before, on the same incidents."""
     last_training_s: float | None
@@ -74,13 +77,13 @@ def overview(connection: Connection, stalled_s: float) -> Overview:
 
 def _region(connection: Connection, region: Region, now: datetime) -> RegionState:
     key = region.key
-    current = registry.champion(connection, key)
-    version = registry.sound_version(connection, key, current.version) if current else None
+    current = served(connection, key)
+    version = registry.sound_version(connection, key, current) if current else None
     last = last_incident_at(connection, key)
     score, difference = _live(connection, key, version)
     return RegionState(
         region=region.id,
-        champion=current.version if current else None,
+        champion=current,
         model_age_s=(now - version.cutoff).total_seconds() if version else None,
         ingest_lag_s=(now - last).total_seconds() if last else None,
         live_log_score=score,
@@ -97,10 +100,21 @@ def _live(
 ) -> tuple[float | None, float | None]:
     if version is None:
         return None, None
-    days = live_scores.read_days(connection, key, version.version)[-LIVE_DAYS:]
-    score = shown_mean(sum(day.log_density_sum for day in days), sum(day.n for day in days))
+    periods = _last_days(read_periods(connection, key, version.version))
+    score = shown_mean(sum(p.log_density_sum for p in periods), sum(p.n for p in periods))
     held = line(connection, key)
     if len(held) < 2:
         return score, None
-    common, difference = paired(days, live_scores.read_days(connection, key, held[-2].version))
-    return score, shown_mean(difference.total.sum(), difference.n.sum()) if common else None
+    against = read_periods(connection, key, held[-2].version)
+    difference = difference_of(periods, against)
+    return score, None if difference is None else difference["mean"]
+
+
+def _last_days(periods: Sequence[Period]) -> list[Period]:
+    """The newest periods that cover `LIVE_DAYS` days."""
+    found: list[Period] = []
+    for period in reversed(periods):
+        if found and (found[-1].to_day - period.from_day).days > LIVE_DAYS:
+            break
+        found.insert(0, period)
+    return found

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
-from app.storage.tables import categories, champions, incidents, model_versions, promotions, regions
+from app.storage.tables import (
+    categories,
+    champions,
+    incidents,
+    model_versions,
+    promotions,
+    regions,
+    uploads,
+)
 from app.storage.version_visibility import served, visible
 
 MAX_LOOKED_AT = 5
@@ -134,12 +142,17 @@ def newest_version(connection: Connection, region_key: int) -> registry.VersionR
 
 
 def arrived_since(
-    connection: Connection, region_key: int, since: datetime, without: Sequence[str] = ()
+    connection: Connection,
+    region_key: int,
+    since: datetime,
+    without: Sequence[str] = (),
+    released: tuple[int, datetime] | None = None,
 ) -> tuple[int, datetime | None]:
     """How many reported incidents happened since an instant, and when the last one did.
 
     Args:
         without: categories that are not counted.
+        released: count what this release holds, given by its number and instant.
     """
     left_out = select(categories.c.key).where(
         categories.c.region_key == region_key, categories.c.name.in_(without)
@@ -150,9 +163,18 @@ def arrived_since(
             incidents.c.occurred_at >= since,
             incidents.c.source == "reported",
             incidents.c.category_key.not_in(left_out),
+            *_held_by(region_key, released),
         )
     ).one()
     return int(row[0]), row[1]
+
+
+def _held_by(region_key: int, released: tuple[int, datetime] | None) -> list[ColumnElement[bool]]:
+    if released is None:
+        return []
+    seq, until = released
+    shown = select(uploads.c.id).where(uploads.c.region_key == region_key, uploads.c.release <= seq)
+    return [incidents.c.occurred_at < until, incidents.c.upload_id.in_(shown)]
 
 
 def last_incident_at(connection: Connection, region_key: int) -> datetime | None:
