@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from sqlalchemy.exc import DataError
 
 from app import __version__
 from app.commands import (
@@ -24,7 +25,7 @@ from app.commands import (
     syncing,
     training,
 )
-from app.commands.common import console
+from app.commands.common import complain
 from app.config import Settings
 from app.domain.errors import HotslotError, InvalidInput
 from app.storage.private_files import write_privately
@@ -78,10 +79,10 @@ def main() -> None:
         app()
     except InvalidInput as error:
         place = f"{error.field}: " if error.field else ""
-        console.print(f"[red]error[/red] {place}{error.message}", highlight=False, soft_wrap=True)
+        complain(f"{place}{error.message}")
         sys.exit(2)
     except HotslotError as error:
-        console.print(f"[red]error[/red] {error.message}", highlight=False, soft_wrap=True)
+        complain(error.message)
         sys.exit(1)
     except ValidationError as error:
         if error.title != Settings.__name__:
@@ -90,16 +91,14 @@ def main() -> None:
         for fault in error.errors(include_url=False, include_input=False):
             name, *within = (str(part) for part in fault["loc"])
             place = ".".join([f"HOTSLOT_{name.upper()}", *within])
-            _refuse(f"{place}: {fault['msg'].removeprefix('Value error, ')}")
+            complain(f"{place}: {fault['msg'].removeprefix('Value error, ')}")
+        sys.exit(2)
+    except (DataError, UnicodeError):
+        complain("a value is out of range, or holds characters that cannot be stored")
         sys.exit(2)
     except SettingsError as error:
-        _refuse(f"settings: {error}")
+        complain(f"settings: {error}")
         sys.exit(2)
-
-
-def _refuse(text: str) -> None:
-    console.print("[red]error[/red]", end=" ", highlight=False)
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.config import Settings
+from app.domain.plain_text import json_for_terminals, on_one_line
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the HTTP request at hand."""
@@ -38,7 +39,7 @@ class JsonFormatter(logging.Formatter):
         line.update({k: v for k, v in _extras(record).items() if k not in line})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json_for_terminals(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
@@ -50,7 +51,7 @@ class TextFormatter(logging.Formatter):
         if request_id is not None:
             extras["request_id"] = request_id
         told = "".join(f" {name}={value}" for name, value in extras.items())
-        text = f"{record.levelname} {record.name}: {record.getMessage()}{told}"
+        text = on_one_line(f"{record.levelname} {record.name}: {record.getMessage()}{told}")
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

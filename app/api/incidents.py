@@ -123,7 +123,9 @@ async def upload(
     ] = None,
     idempotency_key: Annotated[str | None, Header()] = None,
     own: Annotated[ColumnMapping, Depends(_mapping)] = _NO_MAPPING,
-    mapping: Annotated[str | None, Query(description="a kept mapping's name")] = None,
+    mapping: Annotated[
+        str | None, Query(max_length=64, description="a kept mapping's name")
+    ] = None,
 ) -> Response:
     """Store incidents: all accepted rows of a body, or nothing.
 
@@ -205,11 +207,11 @@ def list_page(
     request: Request,
     state: State,
     region: str,
-    bbox: str | None = None,
-    when: Annotated[str | None, Query(alias="datetime")] = None,
-    category: str | None = None,
+    bbox: Annotated[str | None, Query(max_length=200)] = None,
+    when: Annotated[str | None, Query(alias="datetime", max_length=130)] = None,
+    category: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-    cursor: str | None = None,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
     f: Annotated[str, Query(pattern="^(geojson|csv|parquet)$")] = "geojson",
 ) -> Response:
     """Incidents in order of time; `next` links to the following page."""

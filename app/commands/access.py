@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.table import Table
 
-from app.commands.common import console, opened, results
+from app.commands.common import complain, console, echo_json, opened, results
 from app.config import Settings
 from app.domain.access import Key, Role
 from app.services.audit_check import heads_json, read_anchor, verify_audit
@@ -70,7 +69,7 @@ def list_all(as_json: AsJson = False) -> None:
     with opened(Settings()) as engine:
         keys = list_keys(engine)
     if as_json:
-        typer.echo(orjson.dumps([key_json(key) for key in keys], option=orjson.OPT_INDENT_2))
+        echo_json([key_json(key) for key in keys])
         return
     table = Table("id", "name", "roles", "regions", "expires", "active")
     for key in keys:
@@ -105,15 +104,15 @@ def revoke(key_id: KeyId) -> None:
     """End a key for good; services notice within seconds."""
     with opened(Settings()) as engine:
         key = revoke_key(engine, key_id)
-    console.print(f"key {key.id} ({key.name}) is revoked", highlight=False)
+    console.print(f"key {key.id} ({key.name}) is revoked")
 
 
 def _print_once(made: ShownOnce, as_json: bool) -> None:
     if as_json:
         shown = {**key_json(made.key), "key": made.text}
-        typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+        echo_json(shown)
         return
-    console.print("keep it now: it is shown this once", highlight=False)
+    console.print("keep it now: it is shown this once")
     typer.echo(made.text)
 
 
@@ -137,7 +136,7 @@ def head() -> None:
     """Print every chain's last entry: keep it elsewhere, as an anchor for `verify`."""
     with opened(Settings()) as engine:
         report = verify_audit(engine)
-    typer.echo(orjson.dumps(heads_json(report.heads), option=orjson.OPT_INDENT_2))
+    echo_json(heads_json(report.heads))
     _fail_on(report.problems)
 
 
@@ -157,6 +156,6 @@ def verify(
 
 def _fail_on(problems: list[str]) -> None:
     for problem in problems:
-        console.print(f"[red]error[/red] {problem}", highlight=False, soft_wrap=True)
+        complain(problem)
     if problems:
         raise typer.Exit(1)

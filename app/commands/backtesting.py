@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from app.commands.common import console, opened, parse_time, progress_of, results
+from app.commands.common import complain, opened, parse_time, progress_of, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.services.backtest import DEFAULT_MODELS, BacktestRequest
@@ -63,7 +63,7 @@ def backtest(
         with progress_of(f"backtest of {region}") as update:
             run = run_now(engine, settings, region, request, update)
     if run.result is None:
-        console.print(f"[red]error[/red] {run.message}", highlight=False)
+        complain(run.message)
         raise typer.Exit(1)
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(run.result, option=orjson.OPT_INDENT_2))

@@ -6,31 +6,72 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
+import orjson
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskProgressColumn,
-    TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, Unavailable
+from app.domain.plain_text import json_for_terminals, on_one_line
 from app.domain.windows import zone
 from app.storage.database import migrate, open_engine, schema_is_current
 
-console = Console(stderr=True)
+
+class PlainConsole(Console):
+    """A console that shows every text as it is: no markup, no emoji codes, no terminal escapes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a text, its control characters spelt out."""
+        return super().render_str("\n".join(map(on_one_line, text.split("\n"))), **options)
+
+
+console = PlainConsole(stderr=True)
 """Progress and messages; results go to standard output."""
 FILE_COLUMNS = 140
 
 
+def say(text: str) -> None:
+    """Print a line to standard output, however long."""
+    PlainConsole().print(on_one_line(text), soft_wrap=True)
+
+
+def complain(text: str, kind: str = "error") -> None:
+    """Print an error, or a warning, to standard error, however long."""
+    style = "red" if kind == "error" else "yellow"
+    console.print(Text(kind, style=style), on_one_line(text), soft_wrap=True)
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON that terminals show as it is."""
+    typer.echo(json_for_terminals(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
+
+
+class _Description(ProgressColumn):
+    """What a bar is for, in plain text."""
+
+    def render(self, task: Task) -> Text:
+        return Text(on_one_line(task.description))
+
+
 def results() -> Console:
     """Standard output for tables: as wide as the terminal, or wide enough for all in a file."""
-    return Console() if sys.stdout.isatty() else Console(width=FILE_COLUMNS)
+    return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=FILE_COLUMNS)
 
 
 @contextmanager
@@ -57,7 +98,7 @@ def progress_bar() -> Progress:
     """The bar of every long command."""
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        _Description(),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),

@@ -11,10 +11,9 @@ from typing import IO, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import console, opened, progress_bar
+from app.commands.common import complain, console, echo_json, opened, progress_bar, results, say
 from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
@@ -51,7 +50,7 @@ def create(
             boundary=read_geojson(boundary) if boundary else None,
             cell_size_m=cell_size_m,
         )
-    Console().print(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
+    say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
 
 
 def read_geojson(path: Path) -> dict[str, object]:
@@ -84,7 +83,7 @@ def list_all() -> None:
                 f"{summary.first_at.astimezone(zone):%Y-%m-%d}" if summary.first_at else "",
                 f"{summary.last_at.astimezone(zone):%Y-%m-%d}" if summary.last_at else "",
             )
-    Console().print(table)
+    results().print(table)
 
 
 def ingest(
@@ -140,7 +139,7 @@ def ingest(
 
         summaries = {str(path): read(path) for path in files}
     if as_json:
-        typer.echo(json.dumps({k: v.to_json() for k, v in summaries.items()}, indent=2))
+        echo_json({k: v.to_json() for k, v in summaries.items()})
         return
     for path_name, summary in summaries.items():
         print_summary(path_name, summary)
@@ -160,18 +159,15 @@ def _opened_input(path: Path, file_format: str) -> Iterator[tuple[IO[bytes], str
 
 def print_summary(name: str, summary: IngestSummary) -> None:
     """The counts of one file, its first errors and warnings."""
-    Console().print(
+    say(
         f"{name}: received {summary.received:,} = accepted {summary.accepted:,} + duplicates "
         f"{summary.duplicates:,} + rejected {summary.rejected:,}",
-        highlight=False,
-        soft_wrap=True,
     )
     for error in summary.errors[:ERRORS_SHOWN]:
         console.print(
             f"  row {error['row']}: {error['field']}: {error['message']} ({error['code']})",
-            highlight=False,
         )
     if summary.rejected > ERRORS_SHOWN:
         console.print(f"  ... {summary.rejected - ERRORS_SHOWN:,} more")
     for warning in summary.warnings:
-        console.print(f"  [yellow]warning[/yellow] {warning}", highlight=False)
+        complain(warning, "warning")

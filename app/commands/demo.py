@@ -9,7 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 from app.commands.backtesting import result_table
-from app.commands.common import console, opened, progress_bar, progress_of, results
+from app.commands.common import complain, console, opened, progress_bar, progress_of, results
 from app.commands.data import print_summary
 from app.commands.demo_data import DemoData, prepare
 from app.commands.service import run_service
@@ -51,13 +51,13 @@ def demo(
     with opened(settings) as engine:
         with console.status("getting the data"):
             chosen = _prepare(data, settings)
-        console.print(f"[dim]{chosen.licence}[/dim]")
+        console.print(chosen.licence, style="dim", soft_wrap=True)
         _ingest(engine, settings, chosen)
         _compare(engine, settings, chosen)
         with progress_of("training stack on everything") as update:
             request = TrainingRequest(model="stack", seed=0, validate=False)
             run = run_now(engine, settings, chosen.region, request, update)
-        results().print(f"{run.model_version or 'stack'}: {run.message}", highlight=False)
+        results().print(f"{run.model_version or 'stack'}: {run.message}")
     console.print(f"ready after {time.perf_counter() - started:.0f} s")
     if run.status != "succeeded":
         raise typer.Exit(1)
@@ -69,7 +69,7 @@ def _prepare(choice: str, settings: Settings) -> DemoData:
     try:
         return prepare(choice, settings.home / "cache")
     except Unavailable as error:
-        console.print(f"[yellow]{error.message}; taking the synthetic city instead[/yellow]")
+        complain(f"{error.message}; taking the synthetic city instead", "warning")
         return prepare("synthetic", settings.home / "cache")
 
 

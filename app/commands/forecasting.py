@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import console, opened, parse_time
+from app.commands.common import complain, console, opened, parse_time
 from app.config import Settings
 from app.domain.errors import InvalidInput
+from app.domain.plain_text import json_for_terminals
 from app.services.forecast import Forecast, ForecastService, Selector
 from app.services.forecast_hotspots import HotspotOptions, hotspots_geojson
 from app.services.forecast_samples import samples_geojson
@@ -55,8 +55,10 @@ def forecast(
     category: Annotated[str | None, typer.Option(help="One category only.")] = None,
     cell_size_m: Annotated[float | None, typer.Option(help="Side of a cell.")] = None,
     top: Annotated[float, typer.Option(help="Percent of cells to flag.")] = 5.0,
-    n: Annotated[int, typer.Option(help="Number of samples.")] = 1000,
-    seed: Annotated[int | None, typer.Option(help="Seed of the samples.")] = None,
+    n: Annotated[int, typer.Option(help="Number of samples.", min=1)] = 1000,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the samples.", min=0, max=2**53 - 1)
+    ] = None,
 ) -> None:
     """Forecast one slot; the output's suffix tells the format of a density."""
     settings = Settings()
@@ -73,9 +75,10 @@ def forecast(
         else:
             content = _writer_of(output)(found)
     for warning in found.warnings:
-        console.print(f"[yellow]warning[/yellow] {warning}", highlight=False)
+        complain(warning, "warning")
     if output is None or str(output) == "-":
-        sys.stdout.buffer.write(content + b"\n")
+        # Of the formats, JSON alone goes to standard output.
+        typer.echo(json_for_terminals(content.decode()))
     else:
         output.write_bytes(content)
         console.print(f"{output}: {len(content):,} bytes, {found.version.record.version}")

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import orjson
 import typer
 from rich.table import Table
 from sqlalchemy import Engine
 
-from app.commands.common import console, opened, results
+from app.commands.common import console, echo_json, opened, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.services.overview import overview
@@ -70,7 +69,7 @@ def schedule(
         else:
             found = show_schedule(engine, region, now)
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        echo_json(found)
     else:
         results().print(_schedule_table(found))
 
@@ -127,7 +126,7 @@ def models(
             )
     rows = [_model_row(v, champion.version if champion else None) for v in sound]
     if as_json:
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        echo_json(rows)
         return
     table = Table(title=f"versions of {region}")
     for heading in (
@@ -171,7 +170,7 @@ def status(
     with opened(settings) as engine, engine.connect() as connection:
         found = overview(connection, settings.job_stalled_s)
     if as_json:
-        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode())
+        echo_json(asdict(found))
         return
     jobs = ", ".join(f"{count} {name}" for name, count in sorted(found.queue.items())) or "none"
     waited = "" if found.oldest_job_s is None else f"; the oldest waits {_age(found.oldest_job_s)}"

@@ -57,4 +57,4 @@ def _print(found: dict[str, Any]) -> None:
     console = results()
     console.print(table)
     for sentence in found["findings"] or ["Nothing stands out."]:
-        console.print(f"- {sentence}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"- {sentence}", soft_wrap=True)

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import console, opened, results
+from app.commands.common import complain, echo_json, opened, results, say
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.domain.learning_policy import LearningPolicy
+from app.domain.plain_text import on_one_line
 from app.services.erase import erase_incident, erase_upload
 from app.services.fairness import fairness_report, parse_rates
 from app.services.fairness_plot import fairness_plot
@@ -85,25 +85,21 @@ def _print(found: dict[str, Any]) -> None:
     results().print(table)
     moved = found["under_reporting"]
     if moved is not None:
-        Console().print(
+        say(
             f"if so little is reported there, flagged cells overlap by {100 * moved['overlap']:.1f} %",
-            highlight=False,
         )
         for name, share in moved["flagged_share"].items():
             if moved["reporting"][name] < 1:
-                Console().print(
+                say(
                     f"{name}: {100 * share['now']:.1f} % of the flagged area, "
                     f"then {100 * share['then']:.1f} %",
-                    highlight=False,
-                    markup=False,
                 )
     for name, told in found["groups"].items():
         if told["ratio"]:
             r = told["ratio"]
-            Console().print(
+            say(
                 f"flagged where {name} live, over everyone else: {r['value']:.2f} "
                 f"[{r['lo']:.2f}, {r['hi']:.2f}]",
-                highlight=False,
             )
 
 
@@ -124,7 +120,8 @@ def card(
         else card_as(found, name)
     )
     if output is None:
-        sys.stdout.write(text)
+        lines = map(on_one_line, text.splitlines())
+        sys.stdout.write("\n".join(lines) + "\n")
     else:
         output.write_text(text, encoding="utf-8")
 
@@ -143,9 +140,8 @@ def erase(
         else:
             found = erase_incident(engine, region, str(external_id))
     queued = f", training {found.run_id} is queued" if found.run_id else ""
-    Console().print(
+    say(
         f"erased {found.n_incidents:,}; {len(found.versions)} versions had learnt from it{queued}",
-        highlight=False,
     )
 
 
@@ -167,10 +163,9 @@ def layer(
         kept = set_population(engine, region, population.read_bytes(), kind, chosen)
     people = [f["properties"] for f in kept["features"]]
     names = sorted({g for p in people for g in p["groups"]})
-    Console().print(
+    say(
         f"{len(people)} neighbourhoods, {sum(p['population'] for p in people):,.0f} residents"
         + (f", groups: {', '.join(names)}" if names else ""),
-        highlight=False,
     )
 
 
@@ -200,6 +195,6 @@ def policy(
         kept = policy_of(engine, region)
         if changed:
             kept = set_policy(engine, region, LearningPolicy(**{**kept.to_json(), **changed}))
-    Console().print_json(orjson.dumps(kept.to_json()).decode())
+    echo_json(kept.to_json())
     if kept.patrol_categories == "include" or kept.discovered_weight > 0:
-        console.print("[yellow]warning[/yellow] patrols may decide where patrols are sent")
+        complain("patrols may decide where patrols are sent", "warning")

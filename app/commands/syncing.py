@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import console, opened, progress_of, results
+from app.commands.common import complain, console, echo_json, opened, progress_of, results, say
 from app.commands.source_options import (
     ChangedOption,
     ColumnsOption,
@@ -50,7 +48,7 @@ from app.services.sync.sources import (
 )
 from app.storage.runs import Run
 
-HOUR_S = 3600
+HOUR_S, MAX_HOURS = 3600, 366 * 24
 source_app = typer.Typer(help="Open-data sources of a region's incidents.", no_args_is_help=True)
 
 
@@ -94,17 +92,18 @@ def add(
     pages = _stated(page_rows=page_rows, month_times=month_times, first_month=first_month)
     spec = _described(preset_name, {**origin, **rows, **news, **pages}, columns)
     settings = Settings()
+    if every_hours is not None and not 0 < every_hours < MAX_HOURS:
+        raise InvalidInput(f"every-hours must lie within 0..{MAX_HOURS}", field="every_hours")
     every_s = round(every_hours * HOUR_S) if every_hours is not None else None
     name = name or preset_name or spec.kind
     with opened(settings) as engine:
         add_source(engine, settings, region, name, spec, every_s=every_s, cron=cron)
-    out = Console()
-    out.print(f"source {name} added ({spec.kind}, {spec.url})", highlight=False)
+    say(f"source {name} added ({spec.kind}, {spec.url})")
     if preset_name is not None:
         chosen = find_preset(preset_name)
-        out.print(f"licence: {chosen.licence}", highlight=False)
+        say(f"licence: {chosen.licence}")
         if chosen.note:
-            out.print(chosen.note, highlight=False)
+            say(chosen.note)
 
 
 def _stated(**options: Any) -> dict[str, Any]:
@@ -152,7 +151,7 @@ def list_all(
             }
             for s in sources
         ]
-        typer.echo(json.dumps(told, indent=2))
+        echo_json(told)
         return
     table = Table("source", "kind", "every", "last success", "accepted", "rejected", "last error")
     for s in sources:
@@ -172,7 +171,7 @@ def remove(region: str, name: str) -> None:
     """Remove a source; the incidents that it brought stay."""
     with opened(Settings()) as engine:
         remove_source(engine, region, name)
-    Console().print(f"source {name} removed; its incidents stay", highlight=False)
+    say(f"source {name} removed; its incidents stay")
 
 
 def presets() -> None:
@@ -205,7 +204,7 @@ def sync(
                 runs[name] = run_claimed(engine, settings, "sync", claimed, update)
     if as_json:
         told = {n: {"status": r.status, "message": r.message, **r.metrics} for n, r in runs.items()}
-        typer.echo(json.dumps(told, indent=2))
+        echo_json(told)
     else:
         for name, run in runs.items():
             _print_run(name, run)
@@ -216,10 +215,8 @@ def sync(
 def _print_run(name: str, run: Run) -> None:
     counts = {key: f"{run.metrics.get(key, 0):,}" for key in ("received", "accepted", "corrected")}
     counts |= {key: f"{run.metrics.get(key, 0):,}" for key in ("duplicates", "rejected", "deleted")}
-    Console().print(
+    say(
         f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()),
-        highlight=False,
-        soft_wrap=True,
     )
     if run.status != "succeeded":
-        console.print(f"[red]error[/red] {name}: {run.message}", highlight=False, soft_wrap=True)
+        complain(f"{name}: {run.message}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 import typer
-from rich.console import Console
 
-from app.commands.common import console, opened, parse_time, progress_of
+from app.commands.common import complain, console, echo_json, opened, parse_time, progress_of, say
 from app.commands.operations import train_due
 from app.config import Settings
 from app.domain.errors import InvalidInput
@@ -52,23 +50,23 @@ def train(
         with progress_of(f"training {model}") as update:
             run = run_now(engine, settings, region, request, update)
     if as_json:
-        typer.echo(orjson.dumps(run_json(run), option=orjson.OPT_INDENT_2).decode())
+        echo_json(run_json(run))
     elif run.status == "succeeded":
-        Console().print(f"{run.model_version}: {run.message}", highlight=False)
+        say(f"{run.model_version}: {run.message}")
     if run.status != "succeeded":
-        console.print(f"[red]error[/red] {run.message}", highlight=False)
+        complain(run.message)
         raise typer.Exit(1)
 
 
 def tell_due(runs: list[Run], failing: dict[str, str], as_json: bool) -> None:
     """What became of the trainings that were due; status 1 when one failed, or a look at a schedule."""
     for region, failure in failing.items():
-        console.print(f"{region}: its schedule cannot be looked at: {failure}")
+        complain(f"{region}: its schedule cannot be looked at: {failure}")
     if as_json:
-        typer.echo(orjson.dumps([run_json(r) for r in runs], option=orjson.OPT_INDENT_2).decode())
+        echo_json([run_json(r) for r in runs])
     else:
         for run in runs:
-            Console().print(f"{run.status}: {run.model_version or run.id}: {run.message}")
+            say(f"{run.status}: {run.model_version or run.id}: {run.message}")
         if not runs and not failing:
             console.print("nothing is due")
     if failing or any(run.status != "succeeded" for run in runs):

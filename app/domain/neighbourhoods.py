@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import shape
 
+from app.domain.errors import InvalidInput
 from app.domain.grid import Grid
 from app.domain.study_area import to_metres
 
+MAX_PEOPLE = 1e10
 _COMPASS = (
     "south-west", "south", "south-east", "west", "centre", "east",
     "north-west", "north", "north-east",
@@ -86,3 +89,21 @@ def divide_by_compass(grid: Grid) -> Neighbourhoods:
 def _third(values: NDArray[np.int64]) -> NDArray[np.int64]:
     result: NDArray[np.int64] = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values)
     return result
+
+
+def number_of_people(value: Any, name: str) -> float:
+    """A number of residents, as a layer or a boundary states it.
+
+    Raises:
+        InvalidInput: not a number within 0..10^10.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 <= number <= MAX_PEOPLE:
+        raise InvalidInput(
+            f"{name[:100]} must be a number of people, 0 to {MAX_PEOPLE:,.0f}, in every row",
+            field="population",
+        )
+    return number

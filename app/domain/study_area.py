@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
+from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from app.domain.errors import InvalidInput
+from app.domain.geojson import features_of
 from app.domain.native import PreparedCopies, shareable, transformer
 
 MAX_BOUNDARY_VERTICES = 200_000
@@ -107,18 +109,37 @@ class StudyArea:
 def _geometries(geojson: Mapping[str, Any]) -> list[BaseGeometry]:
     kind = geojson.get("type")
     if kind == "FeatureCollection":
-        return [g for f in geojson.get("features") or [] for g in _geometries(f)]
+        found = features_of(geojson, "boundary")
+        return [_geometry(feature.get("geometry") or {}) for feature in found]
     if kind == "Feature":
-        return _geometries(geojson.get("geometry") or {})
+        return [_geometry(geojson.get("geometry") or {})]
+    return [_geometry(geojson)]
+
+
+def _geometry(geojson: Any) -> BaseGeometry:
+    """A polygon or several, in degrees."""
+    kind = geojson.get("type") if isinstance(geojson, Mapping) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise InvalidInput(
-            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {kind!r}",
+            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {str(kind)[:60]!r}",
             field="boundary",
         )
     try:
-        return [shapely.geometry.shape(dict(geojson))]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        with np.errstate(all="ignore"):
+            shape: BaseGeometry = shapely.geometry.shape(dict(geojson))
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        ShapelyError,
+    ) as error:
         raise InvalidInput(f"boundary is not valid GeoJSON: {error}", field="boundary") from error
+    # Before anything is computed with them: GEOS fails at what is not finite.
+    if not np.all(np.abs(shapely.get_coordinates(shape)) <= (180.0, 90.0)):
+        raise InvalidInput("boundary must be in degrees (WGS 84)", field="boundary")
+    return shape
 
 
 def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) -> StudyArea:
@@ -138,8 +159,6 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
     west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
     if not all(map(math.isfinite, (west, south, east, north))):
         raise InvalidInput("boundary is empty", field="boundary")
-    if west < -180 or east > 180 or south < -90 or north > 90:
-        raise InvalidInput("boundary must be in degrees (WGS 84)", field="boundary")
     if max(east - west, north - south) > MAX_EXTENT_DEG:
         raise InvalidInput(f"boundary spans over {MAX_EXTENT_DEG} degrees", field="boundary")
     crs = crs or choose_crs((west + east) / 2, (south + north) / 2)

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
-from app.domain.grid import Grid, build_grid
+from app.domain.grid import Grid, build_grid, check_cell_size
+from app.domain.moments import check_moment
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
 from app.services.backtest_run import Execution, Progress, Protocol, held_out, run_protocol
 from app.services.backtest_store import models_digest
@@ -32,6 +33,7 @@ from models.catalog import MODEL_NAMES
 MAX_ORIGINS = 52
 MAX_HORIZON_DAYS = 366
 MAX_SEEDS = 20
+MAX_SEED = 2**53
 DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
 
 
@@ -72,6 +74,10 @@ class BacktestRequest:
             )
         if not 1 <= self.n_seeds <= MAX_SEEDS:
             raise InvalidInput(f"n_seeds must lie within 1..{MAX_SEEDS}", field="n_seeds")
+        if not 0 <= self.seed < MAX_SEED:
+            raise InvalidInput("seed must lie within 0..2^53-1", field="seed")
+        if self.cell_size_m is not None:
+            check_cell_size(self.cell_size_m)
         self._check_origins()
         return self
 
@@ -79,8 +85,8 @@ class BacktestRequest:
         if self.origins is not None:
             if not 1 <= len(self.origins) <= MAX_ORIGINS:
                 raise InvalidInput(f"1..{MAX_ORIGINS} origins", field="origins")
-            if any(origin.tzinfo is None for origin in self.origins):
-                raise InvalidInput("origins need a UTC offset", field="origins")
+            for origin in self.origins:
+                check_moment(origin, "origins")
 
     def to_json(self) -> dict[str, Any]:
         """As kept in the run's row."""

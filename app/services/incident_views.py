@@ -11,10 +11,10 @@ import orjson
 import pandas as pd
 from sqlalchemy import Row
 
+from app.domain.plain_text import in_spreadsheet
 from app.domain.windows import zone
 from app.storage.regions import Region
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HEADER = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
 Rows = Sequence[Row[Any]]
 
@@ -47,16 +47,9 @@ def incidents_csv(rows: Rows, region: Region) -> bytes:
     writer.writerow(HEADER)
     for row in rows:
         at = row.occurred_at.astimezone(local).isoformat()
-        words = (_harmless(row.category), _harmless(row.external_id), row.source)
+        words = map(in_spreadsheet, (row.category, row.external_id, row.source))
         writer.writerow([at, row.longitude, row.latitude, *words])
     return text.getvalue().encode()
-
-
-def _harmless(text: str | None) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    if text is None:
-        return ""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def incidents_parquet(rows: Rows, region: Region) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
+from app.domain.plain_text import on_one_line
 from app.services.disclosure import shown_validation, without_fingerprints
 from app.services.fairness import fairness_report
 from app.storage import registry
@@ -128,7 +129,7 @@ def card_markdown(card: dict[str, Any]) -> str:
 
 def _plain(text: object) -> str:
     """Text of users (categories, names) without anything that Markdown would act on."""
-    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", on_one_line(" ".join(str(text).split())))
 
 
 def _list(title: str, lines: Iterable[str]) -> str:

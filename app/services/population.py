@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput, NotReady
+from app.domain.geojson import features_of
+from app.domain.neighbourhoods import number_of_people
 from app.domain.portals import normalised_name
 from app.domain.study_area import study_area_from_geojson
 from app.services.regions import NAME_PROPERTIES, neighbourhoods_of
@@ -90,11 +91,11 @@ def _from_geojson(content: bytes, groups: Sequence[str] | None) -> tuple[dict[st
     if collection is None:
         raise InvalidInput("the layer needs two neighbourhoods at least", field="population")
     people: People = {}
-    for feature, kept in zip(given["features"], collection["features"], strict=True):
+    for feature, kept in zip(features_of(given, "population"), collection["features"], strict=True):
         properties = feature.get("properties") or {}
         own = properties.get("groups") or {}
         values = own if groups is None else {g: properties.get(g) for g in groups}
-        if not isinstance(values, dict):
+        if not isinstance(values, Mapping):
             raise InvalidInput("groups must be an object of numbers", field="groups")
         lowered = {str(k).lower(): v for k, v in properties.items()}
         found = _people(lowered.get("population"), values, list(values))
@@ -115,22 +116,12 @@ def _people(
 ) -> tuple[float, dict[str, float]]:
     if len(groups) > MAX_GROUPS:
         raise InvalidInput(f"at most {MAX_GROUPS} groups", field="groups")
-    total = _number(everyone, "population")
-    members = {str(g)[:100]: _number(values.get(g), str(g)) for g in groups}
+    total = number_of_people(everyone, "population")
+    members = {str(g)[:100]: number_of_people(values.get(g), str(g)) for g in groups}
     for name, n in members.items():
         if n > total * (1 + 1e-9):
             raise InvalidInput(f"group {name!r} has more members than residents", field="groups")
     return total, members
-
-
-def _number(value: Any, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number) or number < 0:
-        raise InvalidInput(f"{name} must be a number of people in every row", field="population")
-    return number
 
 
 def _joined(collection: Mapping[str, Any], people: People) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
-from app.domain.grid import build_grid
+from app.domain.geojson import features_of
+from app.domain.grid import build_grid, check_cell_size
+from app.domain.neighbourhoods import number_of_people
 from app.domain.study_area import study_area_from_geojson
 from app.domain.windows import zone
 from app.storage import audit
@@ -50,6 +52,7 @@ def add_region(
     if len(name) > MAX_NAME_CHARS or "\x00" in name:
         raise InvalidInput(f"name must be at most {MAX_NAME_CHARS} characters", field="name")
     zone(timezone)
+    check_cell_size(cell_size_m)
     crs = None
     geometry = None
     if boundary is not None:
@@ -73,7 +76,8 @@ def add_region(
 
 def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The named parts of a boundary FeatureCollection, or None when it has fewer than two."""
-    features = (boundary or {}).get("features") or []
+    collection = boundary is not None and boundary.get("type") == "FeatureCollection"
+    features = features_of(boundary, "boundary") if boundary and collection else []
     named = []
     for position, feature in enumerate(features):
         properties = feature.get("properties") or {}
@@ -85,7 +89,11 @@ def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | No
                 "type": "Feature",
                 "properties": {
                     "name": str(found or f"part {position + 1}")[:MAX_NAME_CHARS],
-                    **({"population": people} if isinstance(people, int | float) else {}),
+                    **(
+                        {"population": number_of_people(people, "population")}
+                        if isinstance(people, int | float)
+                        else {}
+                    ),
                 },
                 "geometry": feature.get("geometry"),
             }

@@ -62,6 +62,8 @@ class ScheduleRequest:
             raise InvalidInput("new_incidents must be at least 1", field="new_incidents")
         if self.new_share is not None and not 0.001 <= self.new_share <= 100:
             raise InvalidInput("new_share must lie within 0.001..100", field="new_share")
+        if self.cron is not None and not self.cron.strip():
+            raise InvalidInput("cron is empty; give five fields, or null", field="cron")
         if not (self.cron or self.new_incidents or self.new_share or self.on_drift):
             raise InvalidInput(
                 "give at least one of cron, new_incidents, new_share, on_drift", field="cron"

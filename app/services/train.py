@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
+from app.domain.moments import check_moment
 from app.services.device import choose_device, choose_threads, use_threads
 from app.services.disclosure import OTHER
 from app.services.memorisation import memorisation_report
@@ -54,8 +55,8 @@ class TrainingRequest:
             raise InvalidInput(
                 f"unknown model {self.model!r}; one of {', '.join(MODEL_NAMES)}", field="model"
             )
-        if self.until is not None and self.until.tzinfo is None:
-            raise InvalidInput("until needs a UTC offset", field="until")
+        if self.until is not None:
+            check_moment(self.until, "until")
         if self.categories is not None and not self.categories:
             raise InvalidInput("categories must be null or name at least one", field="categories")
         if self.seed is not None and not 0 <= self.seed < 2**63:

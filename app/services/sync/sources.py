@@ -27,7 +27,7 @@ from app.storage.sync_store import (
 )
 
 MAX_SOURCES = 50
-MIN_EVERY_S = 60
+MIN_EVERY_S, MAX_EVERY_S = 60, 366 * 86400
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -77,8 +77,10 @@ def add_source(
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput("a source's name is 1-63 of a-z, 0-9, '-' and '_'", field="name")
-    if every_s is not None and every_s < MIN_EVERY_S:
-        raise InvalidInput(f"at least {MIN_EVERY_S} s between two runs", field="every")
+    if every_s is not None and not MIN_EVERY_S <= every_s <= MAX_EVERY_S:
+        raise InvalidInput(
+            f"{MIN_EVERY_S} s to {MAX_EVERY_S // 86400} days between two runs", field="every"
+        )
     if every_s is not None and cron is not None:
         raise InvalidInput("give a time between runs or a cron expression", field="cron")
     tidy = None if cron is None else check_cron(cron)

@@ -1,0 +1,83 @@
+"""Every option of every command at its extremes: served or refused in a line, never a traceback."""
+
+import io
+import sys
+
+import pytest
+import typer
+
+from app.cli import app, main
+from app.services.jobs import run_now
+from app.services.train import TrainingRequest
+
+COMMANDS = typer.main.get_command(app)
+TEXTS = ["", "-1", "0", "nan", "inf", "1e308", "1" + "0" * 400, "9223372036854775808", "x" * 5000]
+TIMES = ["0001-01-01", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23:59", "2019-02-30"]
+ODD = ["\x1b[31m", "[red]", "\udcff", "\u202e", "a=b", "=", "a/b"]
+BASE = {
+    "backtest": ["town", "--models", "uniform", "--n-origins", "1"],
+    "data-report": ["town"], "fairness-report": ["town"], "model-card": ["town"],
+    "erase": ["town", "none"], "forecast": ["town", "density", "--at", "2019-12-31T23:00"],
+    "forecast samples": ["town", "samples", "--at", "2019-12-31T23:00"],
+    "forecast hotspots": ["town", "hotspots", "--at", "2019-12-31T23:00"],
+    "ingest": ["town", "-"], "key create": ["k", "--role", "reader"], "key rotate": ["none"],
+    "key revoke": ["none"], "audit list": [], "models": ["town"], "schedule": ["town"],
+    "region create": ["made", "--timezone", "UTC"], "region policy": ["town"],
+    "region layer": ["town", "--population", "none.csv"], "status": [], "sync": ["town"],
+    "source add": ["town", "--kind", "file", "--url", "https://a.example/x.csv"],
+    "source list": ["town"], "source remove": ["town", "none"],
+    "train": ["town", "--model", "uniform", "--no-validate"],
+}  # fmt: skip
+FILES = ("json_file", "output", "plot", "calibration", "report", "html", "figure", "boundary", "population", "anchor")  # fmt: skip
+
+
+def options():
+    for name, base in BASE.items():
+        command = COMMANDS
+        for part in name.split():
+            command = getattr(command, "commands", {}).get(part, command)
+        kinds = [p for p in command.params if p.name not in FILES and not getattr(p, "is_flag", 0)]
+        for parameter in kinds:
+            yield name, command.name, base, parameter
+
+
+@pytest.fixture(scope="module")
+def home(engine, settings, town):
+    run = run_now(engine, settings, town, TrainingRequest("uniform"), lambda *_: None)
+    assert run.status == "succeeded", run.message
+    return settings
+
+
+def run(monkeypatch, arguments):
+    monkeypatch.setattr(sys, "argv", ["hotslot", *arguments])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\n1\n")))
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+def test_options_at_their_extremes(home, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("HOTSLOT_HOME", str(home.home))
+    monkeypatch.setenv("HOTSLOT_DATABASE_URL", home.database_url.get_secret_value())
+    monkeypatch.chdir(tmp_path)
+    faults = []
+    for name, own, base, parameter in options():
+        for value in [*TEXTS, *TIMES, *ODD]:
+            path = name.split() if own != "forecast" else ["forecast"]
+            if parameter.param_type_name == "argument":
+                place = [p.name for p in [parameter]]
+                arguments = [*path, value, *base[1:]] if place else base
+            else:
+                arguments = [*path, *base, parameter.opts[0], value]
+            try:
+                code = run(monkeypatch, arguments)
+            except BaseException as error:
+                faults.append((name, parameter.name, value[:30], repr(error)[:90]))
+                continue
+            told = capsys.readouterr()
+            if code not in (0, 1, 2) or "\x1b" in told.out + told.err or "Traceback" in told.err:
+                faults.append((name, parameter.name, value[:30], code))
+    print(*faults, sep="\n")
+    assert faults == []
