@@ -15,7 +15,7 @@ from app.domain.neighbourhoods import divide
 from app.domain.study_area import to_degrees
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.main import create_app
-from app.services import told as told_scores
+from app.services import disclosure
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
@@ -221,7 +221,7 @@ def test_readers_are_told_rounded_means_and_nothing_of_few_incidents(client, mon
     scores = client.get(path).json()["models"][0]["scores"]
     for name, one in scores["models"].items():
         assert [one[m] for m in means] == [round(exact["models"][name][m], 3) for m in means]
-    monkeypatch.setattr(told_scores, "MIN_TOLD", scores["n"] + 1)
+    monkeypatch.setattr(disclosure, "MIN_GROUP", scores["n"] + 1)
     few = client.get(path).json()["models"][0]["scores"]
     assert set(few) == {"n", "origin_s", "neighbourhoods"}
     run = client.get("/v1/regions/town/training-runs").json()["training_runs"][0]
@@ -239,14 +239,14 @@ def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
     one = {**summary(21), "per_origin": [summary(20), summary(1)]}
     differences = [{"model": "a", "against": "b", "n": 21, "log_score": 0.12345, "lo": 0.1, "p": 0}]
     result = {"n": 21, "models": {"a": one}, "differences": differences}
-    told = told_scores.told_backtest(result)
+    told = disclosure.shown_backtest(result)
     assert told["differences"][0] == {**differences[0], "log_score": 0.123}
     first, second = told["models"]["a"]["per_origin"]
     for shown in (told["models"]["a"], first):
         assert (shown["log_score"], shown["cap_auc"], shown["seconds"]) == (-1.235, 0.988, 1)
     assert (second["n"], second["log_score"], second["hits"]) == (1, None, {})
-    assert told_scores.told_backtest({**result, "n": 19})["models"] == {}
-    assert told_scores.told_backtest(result, exact=True) == result
+    assert disclosure.shown_backtest({**result, "n": 19})["models"] == {}
+    assert disclosure.shown_backtest(result, exact=True) == result
 
 
 def test_readers_are_told_how_many_lie_at_a_default_geocode_and_not_where():
@@ -254,10 +254,10 @@ def test_readers_are_told_how_many_lie_at_a_default_geocode_and_not_where():
         "data": {"default_geocodes": [{"x_m": 1, "y_m": 2, "n_incidents": 300}], "a": 1},
         "b": 2,
     }
-    told = told_scores.told_report(report)
+    told = disclosure.shown_report(report)
     assert told == {"data": {"default_geocodes": [{"n_incidents": 300}], "a": 1}, "b": 2}
-    assert told_scores.told_report(report, exact=True) == report
-    assert told_scores.told_report({}) == {}
+    assert disclosure.shown_report(report, exact=True) == report
+    assert disclosure.shown_report({}) == {}
 
 
 def test_the_card_tells_all_that_it_must(client):
