@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import CallerOf, State
+from app.api.texts import ShortText
 from app.api.times import Moment
 from app.api.training import read_run
 from app.domain.access import Caller, Role
@@ -42,7 +43,7 @@ class NewBacktest(BaseModel):
         json_schema_extra={"examples": [{"models": ["pooled-kde", "stack"], "n_origins": 2}]},
     )
 
-    models: Annotated[list[str], Field(min_length=1, max_length=20)] = list(DEFAULT_MODELS)
+    models: Annotated[list[ShortText], Field(min_length=1, max_length=20)] = list(DEFAULT_MODELS)
     origins: Annotated[list[Moment] | None, Field(max_length=52)] = None
     n_origins: Annotated[int, Field(ge=1, le=52)] = 4
     horizon_days: Annotated[int, Field(ge=1, le=366)] = 28

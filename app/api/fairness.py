@@ -11,14 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import CallerOf, State
+from app.api.texts import ShortText
 from app.domain.access import Role
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.learning_policy import Choice, LearningPolicy
 from app.services.fairness import fairness_report, parse_rates
 from app.services.fairness_plot import fairness_plot
-from app.services.learning_policy import policy_of, set_policy
+from app.services.learning_policy import policy_of, remove_policy, set_policy
 from app.services.model_card import card_as, model_card
-from app.services.population import MAX_LAYER_BYTES, set_population
+from app.services.population import MAX_LAYER_BYTES, remove_population, set_population
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"])
 PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
@@ -67,7 +68,8 @@ async def population(
     region: str,
     content_type: Annotated[str, Header(include_in_schema=False)] = "",
     groups: Annotated[
-        list[str] | None, Query(max_length=50, description="columns that count a group's members")
+        list[ShortText] | None,
+        Query(max_length=50, description="columns that count a group's members"),
     ] = None,
 ) -> dict[str, Any]:
     """Residents and groups of each neighbourhood: CSV by name, or GeoJSON that replaces the parts."""
@@ -110,6 +112,22 @@ def change_policy(state: State, region: str, policy: Policy) -> dict[str, Any]:
         policy.patrol_categories, policy.discovered_weight, policy.minimum_count
     )
     return set_policy(state.engine, region, wanted).to_json()
+
+
+@router.delete("/learning-policy", status_code=204)
+@allow(Role.ADMIN)
+def forget_policy(state: State, region: str) -> Response:
+    """Go back to the defaults; the next training follows."""
+    remove_policy(state.engine, region)
+    return Response(status_code=204)
+
+
+@router.delete("/population", status_code=204)
+@allow(Role.ADMIN)
+def forget_population(state: State, region: str) -> Response:
+    """Forget residents and groups; the neighbourhoods stay."""
+    remove_population(state.engine, region)
+    return Response(status_code=204)
 
 
 @router.get("/models/{version}/card")

@@ -20,10 +20,12 @@ from sqlalchemy import Row
 
 from app.api.rules import allow
 from app.api.state import ApiState, State
+from app.api.texts import LongText, ShortText
 from app.config import Settings
 from app.domain.access import Role
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput, Unavailable
+from app.domain.texts import shortened
 from app.domain.windows import zone
 from app.services.erase import erase_incident
 from app.services.incident_views import incidents_csv, incidents_geojson, incidents_parquet
@@ -98,7 +100,7 @@ _NO_MAPPING = ColumnMapping()
 
 def _mapping(
     columns: Annotated[
-        list[str] | None,
+        list[LongText] | None,
         Query(max_length=20, description="field=column; occurred_at=A+B joins a date and a time"),
     ] = None,
     crs: Annotated[
@@ -124,7 +126,7 @@ async def upload(
     idempotency_key: Annotated[str | None, Header()] = None,
     own: Annotated[ColumnMapping, Depends(_mapping)] = _NO_MAPPING,
     mapping: Annotated[
-        str | None, Query(max_length=64, description="a kept mapping's name")
+        str | None, Query(max_length=63, description="a kept mapping's name")
     ] = None,
 ) -> Response:
     """Store incidents: all accepted rows of a body, or nothing.
@@ -177,7 +179,9 @@ def _interval(text: str | None, timezone: str) -> tuple[datetime | None, datetim
         try:
             parsed = datetime.fromisoformat(part)
         except ValueError as error:
-            raise InvalidInput(f"not an RFC 3339 time: {part!r}", field="datetime") from error
+            raise InvalidInput(
+                f"not an RFC 3339 time: {shortened(part)}", field="datetime"
+            ) from error
         return parsed if parsed.tzinfo else parsed.replace(tzinfo=zone(timezone))
 
     return moment(parts[0]), moment(parts[1])
@@ -209,7 +213,7 @@ def list_page(
     region: str,
     bbox: Annotated[str | None, Query(max_length=200)] = None,
     when: Annotated[str | None, Query(alias="datetime", max_length=130)] = None,
-    category: Annotated[str | None, Query(max_length=200)] = None,
+    category: ShortText | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     f: Annotated[str, Query(pattern="^(geojson|csv|parquet)$")] = "geojson",

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.texts import shortened
 
 JSON_TYPES = ("application/json", "application/geo+json")
 MAX_CONTAINERS = 600_000
@@ -35,7 +36,7 @@ async def json_body(request: Request, model: type[T], types: Collection[str] = J
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in types:
         raise InvalidInput(
-            f"Content-Type {kind!r} is not one of {', '.join(types)}",
+            f"Content-Type {shortened(kind)} is not one of {', '.join(types)}",
             field="Content-Type",
             code="unsupported_media_type",
         )

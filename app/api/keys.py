@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import CallerOf, State
+from app.api.texts import ShortText
 from app.domain.access import LOCAL_ACTOR, Role
 from app.services.keys import (
     DEFAULT_EXPIRY_DAYS,
@@ -38,7 +39,7 @@ class KeyRequest(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
     regions: Annotated[
-        list[str] | None, Field(max_length=1000, description="null: all regions")
+        list[ShortText] | None, Field(max_length=1000, description="null: all regions")
     ] = None
     expires_days: Annotated[
         float | None, Field(gt=0, le=3650, allow_inf_nan=False, description="null: never")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import State
+from app.api.texts import ShortText
 from app.domain.access import Role
 from app.domain.columns import ColumnMapping
-from app.services.mappings import list_mappings, save_mapping
+from app.services.mappings import list_mappings, remove_mapping, save_mapping
 
 router = APIRouter(prefix="/v1/regions/{region}/mappings", tags=["incidents"])
 
@@ -33,7 +34,9 @@ class Mapping(BaseModel):
         },
     )
 
-    columns: Annotated[dict[str, str], Field(max_length=20, description="{field: column}")] = {}
+    columns: Annotated[
+        dict[ShortText, ShortText], Field(max_length=20, description="{field: column}")
+    ] = {}
     crs: Annotated[str | None, Field(max_length=64, description="of projected x, y")] = None
     time_format: Annotated[str | None, Field(max_length=60, description="as strptime")] = None
 
@@ -53,3 +56,11 @@ def save(state: State, region: str, name: str, mapping: Mapping) -> dict[str, An
     made = ColumnMapping(mapping.columns, mapping.crs, mapping.time_format)
     save_mapping(state.engine, region, name, made)
     return made.to_json()
+
+
+@router.delete("/{name}", status_code=204)
+@allow(Role.INGESTER)
+def remove(state: State, region: str, name: str) -> Response:
+    """Forget a mapping."""
+    remove_mapping(state.engine, region, name)
+    return Response(status_code=204)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from fastapi.dependencies.models import Dependant
 
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 
 LIKENESS = 0.75
 MAX_NAME_CHARS = 40
@@ -38,7 +39,7 @@ def refuse_misspelt(query: bytes, known: Collection[str], anywhere: Collection[s
     for name in islice(unknown, MAX_UNKNOWN):
         if close := get_close_matches(name, sorted(known), 1, LIKENESS):
             raise InvalidInput(
-                f"there is no parameter {name!r}; is {close[0]!r} meant?",
+                f"there is no parameter {shortened(name)}; is {shortened(close[0])} meant?",
                 field=name,
                 code="unknown_parameter",
             )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from app.api.rules import allow
 from app.api.state import State
@@ -18,7 +18,9 @@ router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 
 @router.delete("/uploads/{upload}")
 @allow(Role.ADMIN)
-def delete_upload(state: State, region: str, upload: int) -> dict[str, Any]:
+def delete_upload(
+    state: State, region: str, upload: Annotated[int, Path(ge=1, lt=2**63)]
+) -> dict[str, Any]:
     """Erase all incidents of an upload; versions that had learnt from them are marked and replaced."""
     found = erase_upload(state.engine, region, upload)
     return {

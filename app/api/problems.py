@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
+import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DataError
+from psycopg.errors import CheckViolation, NumericValueOutOfRange
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 
 from app.domain.errors import (
+    MAX_FIELD_CHARS,
     Conflict,
     HotslotError,
     InvalidInput,
@@ -25,6 +28,7 @@ from app.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from app.domain.texts import cut
 
 CONTENT_TYPE = "application/problem+json"
 WWW_AUTHENTICATE = 'ApiKey realm="hotslot", Bearer realm="hotslot"'
@@ -135,11 +139,11 @@ def problem(
         "type": f"urn:hotslot:{code}",
         "title": TITLES.get(status, "Error"),
         "status": status,
-        "detail": detail.encode("utf-8", "replace").decode(),
+        "detail": cut(detail.encode("utf-8", "replace").decode()),
         "code": code,
     }
     if field is not None:
-        body["field"] = field
+        body["field"] = cut(field, MAX_FIELD_CHARS)
     return Response(
         orjson.dumps({**body, **more}), status, headers=headers, media_type=CONTENT_TYPE
     )
@@ -167,9 +171,9 @@ def _of_validation(error: RequestValidationError) -> Response:
     """What was wrong and where; never the value itself, which may not even be JSON."""
     errors = [
         {
-            "field": ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]),
+            "field": cut(_place(found["loc"]), MAX_FIELD_CHARS),
             "code": str(found["type"]),
-            "message": str(found["msg"]).encode("utf-8", "replace").decode(),
+            "message": cut(str(found["msg"]).encode("utf-8", "replace").decode()),
             **_bound(found),
         }
         for found in error.errors()[:MAX_ERRORS]
@@ -180,12 +184,34 @@ def _of_validation(error: RequestValidationError) -> Response:
     return problem(422, detail, "invalid_input", field=first["field"], errors=errors, **more)
 
 
+def _place(loc: Sequence[object]) -> str:
+    """Where in a request; names of members are the caller's own, of any length."""
+    return ".".join(cut(str(part), MAX_FIELD_CHARS) for part in loc[1:]) or str(loc[0])
+
+
+def _of_database(error: DataError | IntegrityError) -> Response:
+    """A value that passed the service's own rules and not the database's."""
+    original = error.orig
+    if isinstance(original, NumericValueOutOfRange):
+        return problem(422, "a number is larger than can be stored", "out_of_range")
+    if isinstance(original, CheckViolation):
+        name = original.diag.constraint_name or ""
+        return problem(422, f"a value is larger than may be stored ({name})", "limit_exceeded")
+    if isinstance(original, psycopg.DataError):
+        return problem(422, "a value holds characters that cannot be stored", "bad_text")
+    _log.exception("request failed", exc_info=error)
+    return problem(500, "internal error; the server's log has the details", "internal_error")
+
+
 def _bound(found: dict[str, Any]) -> dict[str, Any]:
     """The limit that a number passed, and the number, where both are short and finite."""
     context = found.get("ctx") or {}
     limit = next((context[name] for name in _BOUNDS if name in context), None)
+    given = found.get("input")
+    if isinstance(given, str) and "max_length" in context:
+        given = len(given)
     try:
-        asked = float(str(context.get("actual_length", found.get("input")))[:MAX_NUMBER_CHARS])
+        asked = float(str(context.get("actual_length", given))[:MAX_NUMBER_CHARS])
     except ValueError:
         return {}
     return {} if limit is None or not math.isfinite(asked) else {"limit": limit, "asked": asked}
@@ -215,7 +241,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     bad_text = _handler(
         lambda _e: problem(422, "a value holds characters that cannot be stored", "bad_text")
     )
-    app.add_exception_handler(DataError, bad_text)
+    app.add_exception_handler(DataError, _handler(_of_database))
+    app.add_exception_handler(IntegrityError, _handler(_of_database))
     app.add_exception_handler(UnicodeError, bad_text)
 
 

@@ -13,7 +13,7 @@ from app.api.state import CallerOf, State
 from app.domain.access import Role
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
 from app.services.releases import released_view
-from app.storage.regions import Region, get_region, list_regions, region_summary
+from app.storage.regions import Region, get_region, list_regions, outlined, region_summary
 from app.storage.version_visibility import served
 
 router = APIRouter(prefix="/v1/regions", tags=["regions"])
@@ -38,7 +38,7 @@ class NewRegion(BaseModel):
         },
     )
 
-    id: Annotated[str, Field(description="1-63 of a-z, 0-9, '-', '_'")]
+    id: Annotated[str, Field(max_length=63, description="1-63 of a-z, 0-9, '-', '_'")]
     name: Annotated[str | None, Field(max_length=200)] = None
     timezone: Annotated[str, Field(max_length=64, description="IANA name")]
     boundary: Annotated[
@@ -84,7 +84,9 @@ def create(state: State, new: NewRegion) -> dict[str, Any]:
         boundary=new.boundary,
         cell_size_m=new.cell_size_m,
     )
-    return {**region_json(region), "boundary": region.boundary}
+    with state.engine.connect() as connection:
+        boundary = outlined(connection, region).boundary
+    return {**region_json(region), "boundary": boundary}
 
 
 @router.get("")
@@ -102,7 +104,7 @@ def list_all(state: State, caller: CallerOf) -> dict[str, Any]:
 def show(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """One region: what it holds, its champion, its boundary and neighbourhoods."""
     with state.engine.begin() as connection:
-        found = get_region(connection, region)
+        found = outlined(connection, get_region(connection, region))
         exact = caller.lists_incidents
         holds = _holds(connection, found) if exact else released_view(connection, found)
         champion = served(connection, found.key)

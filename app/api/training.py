@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import ApiState, CallerOf, State
+from app.api.texts import ShortText
 from app.api.times import Moment
 from app.domain.access import Role
 from app.domain.windows import zone
@@ -47,7 +48,7 @@ class NewTrainingRun(BaseModel):
     )
 
     model: Annotated[str, Field(max_length=64)] = "stack"
-    categories: Annotated[list[str] | None, Field(min_length=1, max_length=200)] = None
+    categories: Annotated[list[ShortText] | None, Field(min_length=1, max_length=200)] = None
     until: Moment | None = None
     seed: Annotated[int | None, Field(ge=0, le=2**53 - 1)] = None
     validate_first: Annotated[bool, Field(alias="validate")] = True

@@ -26,6 +26,7 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.domain.errors import InvalidInput, Unavailable
 from app.domain.plain_text import json_for_terminals, on_one_line
+from app.domain.texts import shortened
 from app.domain.windows import zone
 from app.storage.database import migrate, open_engine, schema_is_current
 
@@ -129,6 +130,6 @@ def parse_time(value: str, timezone: str, field: str) -> datetime:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
         raise InvalidInput(
-            f"{field} must be an RFC 3339 time, got {value!r}", field=field
+            f"{field} must be an RFC 3339 time, got {shortened(value)}", field=field
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from app.commands.common import console, echo_json, opened, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 from app.services.overview import overview
 from app.services.schedule import (
     ScheduleRequest,
@@ -107,7 +108,9 @@ def models(
 ) -> None:
     """List a region's versions, promote one, or go back to the champion before."""
     if action not in (None, "promote", "rollback"):
-        raise InvalidInput(f"action is promote or rollback, got {action!r}", field="action")
+        raise InvalidInput(
+            f"action is promote or rollback, got {shortened(action)}", field="action"
+        )
     if (action == "promote") != (version is not None):
         raise InvalidInput("promote needs a version, and nothing else takes one", field="version")
     with opened(Settings()) as engine, engine.begin() as connection:

@@ -12,6 +12,7 @@ from rich.table import Table
 from app.commands.common import console, opened, progress_of, results
 from app.config import Settings
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 from app.services.paper_table import STUDY_MODELS, PaperRequest, paper_table_of_region
 from models.catalog import MODEL_NAMES
 
@@ -40,7 +41,7 @@ def paper_table(
     pooled = tuple(m.strip() for m in pooled_models.split(",") if m.strip())
     unknown = [m for m in pooled if m not in MODEL_NAMES]
     if unknown:
-        raise InvalidInput(f"unknown model {unknown[0]!r}", field="pooled-models")
+        raise InvalidInput(f"unknown model {shortened(unknown[0])}", field="pooled-models")
     settings = Settings()
     request = PaperRequest(n_seeds=n_seeds, pooled_models=pooled)
     with opened(settings) as engine:

@@ -15,9 +15,11 @@ from typing import Any
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from app.domain.bounds import check_text
 from app.domain.errors import InvalidInput
 from app.domain.personal import is_personal, personal_columns
 from app.domain.portals import PORTALS, Portal, normalised_name
+from app.domain.texts import cut, shortened
 
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
 TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
@@ -48,6 +50,7 @@ ALIASES = {
     "y": ("y_coordinate", "ycoord", "y_coord", "northing"),
 }  # fmt: skip
 _MAX_FORMAT_CHARS = 60
+MAX_CRS_CHARS = 64
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,18 @@ class ColumnMapping:
 
     def __post_init__(self) -> None:
         known = (*FIELDS, *TIME_PARTS, *PLACE_PARTS)
-        for name in self.columns:
+        check_text(self.crs, "crs", MAX_CRS_CHARS)
+        for name, column in self.columns.items():
+            check_text(column, f"columns.{cut(name, 20)}")
             if name not in known:
                 raise InvalidInput(
-                    f"{name!r} is no field; fields are {', '.join(known)}", field="columns"
+                    f"{shortened(name)} is no field; fields are {', '.join(known)}", field="columns"
                 )
         if self.crs is not None:
             try:
                 CRS.from_user_input(self.crs)
             except CRSError as error:
-                raise InvalidInput(f"unknown CRS {self.crs!r}", field="crs") from error
+                raise InvalidInput(f"unknown CRS {shortened(self.crs)}", field="crs") from error
         if self.time_format is not None and (
             len(self.time_format) > _MAX_FORMAT_CHARS or "%" not in self.time_format
         ):
@@ -94,7 +99,7 @@ class ColumnMapping:
         for text in columns:
             name, sign, column = text.partition("=")
             if not sign or not name.strip() or not column.strip():
-                raise InvalidInput(f"{text!r} is not field=column", field="columns")
+                raise InvalidInput(f"{shortened(text)} is not field=column", field="columns")
             pairs[name.strip()] = column.strip()
         return cls(pairs, crs, time_format)
 
@@ -181,7 +186,7 @@ def _shown(header: Sequence[str]) -> str:
     known |= {column for portal in PORTALS for column in portal.columns.values()}
     if not any(normalised_name(name) in known for name in header):
         return f"none of the first row's {len(header)} fields is a known column: is it the header?"
-    return f"the header has {', '.join(map(str, header[:20]))[:200]!r}"
+    return f"the header has {shortened(', '.join(map(str, header[:20])), 200)}"
 
 
 def _portal_of(exact: Mapping[str, str]) -> Portal | None:
@@ -196,14 +201,14 @@ def _given(
         parts = [part.strip() for part in wanted.split("+")]
         if any(is_personal(part) for part in parts):
             raise InvalidInput(
-                f"{wanted!r} tells about persons; hotslot takes time, place and category only",
+                f"{shortened(wanted)} tells about persons; hotslot takes time, place and category only",
                 field="columns",
                 code="personal_column",
             )
         missing = [p for p in parts if p not in header and normalised_name(p) not in exact]
         if missing:
             raise InvalidInput(
-                f"the file has no column {missing[0]!r}; {_shown(header)}",
+                f"the file has no column {shortened(missing[0])}; {_shown(header)}",
                 field="columns",
                 code="missing_column",
             )

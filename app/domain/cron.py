@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim, CronSimError
 
+from app.domain.bounds import check_text
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 from app.domain.windows import zone
 
 N_FIELDS = 5
@@ -25,14 +27,17 @@ def check_cron(expression: str) -> str:
     >>> check_cron(" 15  3 * * MON ")
     '15 3 * * MON'
     """
+    check_text(expression, "cron")
     tidy = " ".join(expression.split())
     try:
         if len(tidy.split(" ")) != N_FIELDS:
-            raise InvalidInput(f"cron needs {N_FIELDS} fields, got {expression!r}", field="cron")
+            raise InvalidInput(
+                f"cron needs {N_FIELDS} fields, got {shortened(expression)}", field="cron"
+            )
         next(CronSim(tidy, datetime(2024, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
         raise InvalidInput(
-            f"cron {expression!r}: {error or 'never comes'}", field="cron"
+            f"cron {shortened(expression)}: {error or 'never comes'}", field="cron"
         ) from error
     return tidy
 

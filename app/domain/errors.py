@@ -15,6 +15,10 @@ HotslotError
 
 from __future__ import annotations
 
+from app.domain.texts import cut
+
+MAX_FIELD_CHARS = 100
+
 
 class HotslotError(Exception):
     """Base of the errors that reach a caller as problem+json or as one line on the terminal."""
@@ -22,9 +26,10 @@ class HotslotError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.field = field
+        # Whatever was put into it: what a caller sent is repeated in part only.
+        self.message = cut(message)
+        super().__init__(self.message)
+        self.field = None if field is None else cut(field, MAX_FIELD_CHARS)
         if code is not None:
             self.code = code
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from app.domain.bounds import MAX_ADDRESS_CHARS, MAX_TEXT_CHARS, check_text
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
 from app.domain.personal import is_personal
+from app.domain.texts import shortened
 
 Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -17,6 +19,12 @@ SOCRATA_CHANGED = ":updated_at"
 MAX_OVERLAP_DAYS = 366.0
 MAX_PAGE_ROWS = 50_000
 MONTH = "{month}"
+TEXT_LIMITS = {
+    "url": MAX_ADDRESS_CHARS,
+    "where": MAX_ADDRESS_CHARS,
+    "licence": MAX_ADDRESS_CHARS,
+    **dict.fromkeys(("dataset", "changed", "deleted_when", "token", "preset"), MAX_TEXT_CHARS),
+}
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,10 @@ class SourceSpec:
         """
         if self.kind not in KINDS:
             raise InvalidInput(
-                f"unknown kind {self.kind!r}; one of {', '.join(KINDS)}", field="kind"
+                f"unknown kind {shortened(self.kind)}; one of {', '.join(KINDS)}", field="kind"
             )
+        for name, limit in TEXT_LIMITS.items():
+            check_text(getattr(self, name), name, limit)
         if not 0 <= self.overlap_days <= MAX_OVERLAP_DAYS:
             raise InvalidInput(
                 f"overlap_days must lie within 0..{MAX_OVERLAP_DAYS:.0f}", field="overlap_days"
@@ -105,7 +115,7 @@ class SourceSpec:
         personal = [c for c in self.columns.values() if any(map(is_personal, c.split("+")))]
         if personal:
             raise InvalidInput(
-                f"{personal[0]!r} tells of persons: it is not read",
+                f"{shortened(personal[0])} tells of persons: it is not read",
                 field="columns",
                 code="personal_column",
             )

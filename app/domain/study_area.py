@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,13 +18,17 @@ from pyproj.database import query_utm_crs_info
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
-from app.domain.errors import InvalidInput
+from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.geojson import features_of
 from app.domain.native import PreparedCopies, shareable, transformer
+from app.domain.texts import shortened
 
 MAX_BOUNDARY_VERTICES = 200_000
 MAX_EXTENT_DEG = 10.0
 SIDES_ASKED, MEETINGS_PER_SIDE = 32, 100
+SIDES_AT_ONCE = 64
+"""Looked up together: each may meet all others, and the pairs are held in memory."""
+MEETINGS_OF_NEIGHBOURS, MAX_OVERLAPS = 10, 500_000
 HULL_CELL_M = 500.0
 HULL_REACH_M = 1_000.0
 HULL_MIN_INCIDENTS = 20
@@ -121,7 +125,7 @@ def _geometry(geojson: Any) -> BaseGeometry:
     kind = geojson.get("type") if isinstance(geojson, Mapping) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise InvalidInput(
-            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {str(kind)[:60]!r}",
+            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {shortened(kind)}",
             field="boundary",
         )
     try:
@@ -155,6 +159,7 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
         raise InvalidInput(f"boundary has over {MAX_BOUNDARY_VERTICES} vertices", field="boundary")
     if any(is_tangled(part) for part in parts):
         raise InvalidInput("the boundary's sides cross each other too often", field="boundary")
+    _check_overlaps(parts)
     union = shapely.union_all([mended(shapely.force_2d(part)) for part in parts])
     west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
     if not all(map(math.isfinite, (west, south, east, north))):
@@ -169,6 +174,33 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
     if polygon_m.area <= 0:
         raise InvalidInput("boundary has no area", field="boundary")
     return StudyArea(polygon_m, crs)
+
+
+def _check_overlaps(parts: Sequence[BaseGeometry]) -> None:
+    """Nothing when the parts overlap so little that joining them does not take long.
+
+    Sides of neighbours meet some six others; those of shapes laid over each other meet all of theirs.
+
+    Raises:
+        LimitExceeded: their sides meet too often.
+    """
+    if len(parts) == 1:
+        return
+    xy, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
+    joined = ring[1:] == ring[:-1]
+    sides: Any = shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
+    tree, met = shapely.STRtree(sides), 0
+    limit = MEETINGS_OF_NEIGHBOURS * len(sides) + MAX_OVERLAPS
+    for start in range(0, len(sides), SIDES_AT_ONCE):
+        met += tree.query(sides[start : start + SIDES_AT_ONCE]).shape[1]
+        if met > limit:
+            raise LimitExceeded(
+                f"the {len(parts)} parts of the boundary overlap too often: their {len(sides)} sides may "
+                f"meet {limit} times; give parts that lie beside each other",
+                field="boundary",
+                limit=limit,
+                asked=met,
+            )
 
 
 def mended(shapes: Any) -> Any:

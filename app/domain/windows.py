@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 
 N_WINDOWS = 168
 HOUR_S = 3600
@@ -30,7 +31,7 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f"unknown IANA time zone {name!r}", field="timezone") from error
+        raise InvalidInput(f"unknown IANA time zone {shortened(name)}", field="timezone") from error
 
 
 def local_offset_s(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.grid import Grid, build_grid, check_cell_size
 from app.domain.moments import check_moment
+from app.domain.texts import shortened
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
 from app.services.backtest_run import Execution, Progress, Protocol, held_out, run_protocol
 from app.services.backtest_store import models_digest
@@ -62,7 +63,8 @@ class BacktestRequest:
         for model in self.models:
             if model not in MODEL_NAMES:
                 raise InvalidInput(
-                    f"unknown model {model!r}; one of {', '.join(MODEL_NAMES)}", field="models"
+                    f"unknown model {shortened(model)}; one of {', '.join(MODEL_NAMES)}",
+                    field="models",
                 )
         if not self.models or len(set(self.models)) < len(self.models):
             raise InvalidInput("models must name at least one, each once", field="models")

@@ -14,11 +14,12 @@ from app.domain.errors import InvalidInput
 from app.domain.grid import Grid
 from app.domain.learning_policy import LearningPolicy
 from app.domain.neighbourhoods import Neighbourhoods, divide
+from app.domain.texts import shortened
 from app.services.share_report import groups_report, hidden, share_report, told_disparity, too_small
 from app.services.validate import StoredModel
 from app.storage import registry
 from app.storage.incidents import IncidentColumns, read_columns
-from app.storage.regions import Region, categories_of, get_region
+from app.storage.regions import OutlinedRegion, categories_of, get_region, outlined
 from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.flagged import FLAGGED_PERCENT, flagged_cells, overlap
@@ -80,10 +81,10 @@ def fairness_report(
 
 def _evidence(
     engine: Engine, region_id: str, selector: str | None
-) -> tuple[Region, registry.VersionRecord, Grid, Float32Array, IncidentColumns]:
+) -> tuple[OutlinedRegion, registry.VersionRecord, Grid, Float32Array, IncidentColumns]:
     """What a report stands on, as of one moment: (W, N) probabilities, and the year's incidents."""
     with engine.begin() as connection:
-        region = get_region(connection, region_id)
+        region = outlined(connection, get_region(connection, region_id))
         version = registry.get_version(connection, region.key, selector)
         grid, _ = registry.grid_of(connection, version)
         tables = registry.read_probabilities(
@@ -117,7 +118,7 @@ def parse_rates(texts: Sequence[str]) -> dict[str, float]:
 
 def _by_part(
     version: registry.VersionRecord,
-    region: Region,
+    region: OutlinedRegion,
     grid: Grid,
     columns: IncidentColumns,
     flagged: NDArray[np.int32],
@@ -195,7 +196,7 @@ def _under_reporting(
         return None
     unknown = sorted(set(reporting) - set(parts.names))
     if unknown:
-        raise InvalidInput(f"no neighbourhood {unknown[0]!r}", field="reporting")
+        raise InvalidInput(f"no neighbourhood {shortened(unknown[0])}", field="reporting")
     rate = np.array([reporting.get(name, 1.0) for name in parts.names])
     try:
         moved = as_if_reported(model.probability_, parts.part, rate)

@@ -19,6 +19,7 @@ from app.config import Settings
 from app.domain.access import sees_unreleased
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
 from app.domain.study_area import study_area_from_geojson
+from app.domain.texts import shortened
 from app.domain.windows import HOUR_S, next_slot_of, slot_start, zone
 from app.services.cache import BoundedCache, BriefMemory
 from app.services.forecast_grids import CELL_BYTES, CellMaker
@@ -107,7 +108,9 @@ class ForecastService:
 
     def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
         if selector.category is not None and selector.category not in self.codes(version):
-            raise NotFound(f"the model knows no category {selector.category!r}", field="category")
+            raise NotFound(
+                f"the model knows no category {shortened(selector.category)}", field="category"
+            )
         start, n_slots = self._span(version, selector)
         return Plan(version, selector, int(start.timestamp()), n_slots, news)
 
@@ -317,7 +320,7 @@ class ForecastService:
         if category is None:
             return registry.ALL_CATEGORIES
         if category not in plan.version.category_codes:
-            raise NotFound(f"the model knows no category {category!r}", field="category")
+            raise NotFound(f"the model knows no category {shortened(category)}", field="category")
         return plan.version.category_codes[category]
 
     def slot_means(self, plan: Plan) -> FloatArray:

@@ -13,13 +13,14 @@ from sqlalchemy import Connection, Engine
 from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import Conflict, InvalidInput
+from app.domain.texts import shortened
 from app.services.ingest_decoding import READ_BYTES, decoded
 from app.services.ingest_formats import READERS, SUFFIX_TYPES
 from app.services.ingest_readers import ReadOptions
 from app.services.ingest_upload import IngestSummary, Upload
 from app.storage import incident_writes as writes
 from app.storage.disk import require_room
-from app.storage.regions import Region, get_region
+from app.storage.regions import Region, get_region, outlined
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def ingest_within(
     reader = READERS.get(source.content_type)
     if reader is None:
         raise InvalidInput(
-            f"Content-Type {source.content_type!r} is not one of {', '.join(READERS)}",
+            f"Content-Type {shortened(source.content_type)} is not one of {', '.join(READERS)}",
             code="unsupported_media_type",
         )
     digest = hashlib.sha256()
@@ -82,7 +83,7 @@ def ingest_within(
     chunks = decoded(
         raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
     )
-    region = get_region(connection, region_id)
+    region = outlined(connection, get_region(connection, region_id))
     replay = _replay(connection, region, source, raw, digest.hexdigest)
     if replay is not None:
         return replay
@@ -148,7 +149,9 @@ def ingest_stream(
     suffix = suffixes[-2] if encoding and len(suffixes) > 1 else (suffixes or [""])[-1]
     content_type = SUFFIX_TYPES.get(suffix)
     if content_type is None:
-        raise InvalidInput(f"{name}: not one of {', '.join(SUFFIX_TYPES)}", field="files")
+        raise InvalidInput(
+            f"{shortened(name)}: not one of {', '.join(SUFFIX_TYPES)}", field="files"
+        )
     source = UploadSource(content_type, encoding, name=name, mapping=mapping or ColumnMapping())
     chunks = iter(lambda: file.read(READ_BYTES), b"")
     return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)

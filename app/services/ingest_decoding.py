@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.texts import shortened
 
 READ_BYTES = 1 << 18
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
@@ -34,7 +35,9 @@ def decoded(
     elif encoding in ("gzip", "x-gzip"):
         yield from _capped(_gunzipped(chunks, max_expansion), limit_bytes)
     else:
-        raise InvalidInput(f"Content-Encoding {encoding!r} is not known; use gzip", code="encoding")
+        raise InvalidInput(
+            f"Content-Encoding {shortened(encoding)} is not known; use gzip", code="encoding"
+        )
 
 
 def _capped(chunks: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ from app.domain.windows import windows_of
 from app.services.ingest_readers import Block
 from app.storage import audit
 from app.storage import incident_writes as writes
-from app.storage.regions import Region, set_crs
+from app.storage.regions import OutlinedRegion, set_crs
 
 REFUSED_BY_MERGE = {
     "too_many_categories": (
@@ -76,7 +76,7 @@ class Upload:
     def __init__(
         self,
         connection: Connection,
-        region: Region,
+        region: OutlinedRegion,
         idempotency_key: str | None,
         source: str | None,
         settings: Settings,
@@ -258,7 +258,7 @@ def _digests(block: Block, rows: list[int]) -> Iterator[str]:
         yield hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def _middle(connection: Connection, region: Region) -> tuple[float, float] | None:
+def _middle(connection: Connection, region: OutlinedRegion) -> tuple[float, float] | None:
     """About where a region lies, in degrees, where that is known."""
     if region.boundary is None:
         return writes.middle_of(connection, region.key)
@@ -266,7 +266,7 @@ def _middle(connection: Connection, region: Region) -> tuple[float, float] | Non
     return float(centre.x), float(centre.y)
 
 
-def _given_area(region: Region) -> StudyArea | None:
+def _given_area(region: OutlinedRegion) -> StudyArea | None:
     """The caller's boundary with a margin; one derived from incidents must not refuse later ones."""
     if region.boundary is None or region.boundary_derived:
         return None

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from app.domain.learning_policy import SETTINGS_PATH, LearningPolicy
 from app.storage import audit
-from app.storage.regions import get_region, set_setting
+from app.storage.regions import get_region, remove_setting, set_setting
 
 
 def policy_of(engine: Engine, region_id: str) -> LearningPolicy:
@@ -32,3 +32,20 @@ def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> Learni
         set_setting(connection, region.key, SETTINGS_PATH, policy.to_json())
         audit.record(connection, "learning_policy.changed", chain=region.id, **policy.to_json())
     return policy
+
+
+def remove_policy(engine: Engine, region_id: str) -> None:
+    """Go back to the defaults.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        remove_setting(connection, region.key, SETTINGS_PATH)
+        audit.record(
+            connection,
+            "learning_policy.changed",
+            chain=region.id,
+            **LearningPolicy().to_json(),
+        )

@@ -7,17 +7,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from app.domain.bounds import MAX_MAPPINGS
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
-from app.storage.regions import Region, get_region, set_setting
+from app.domain.texts import shortened
+from app.storage.regions import (
+    MAPPINGS,
+    get_region,
+    mappings_of,
+    remove_setting,
+    set_setting,
+)
 
-MAX_MAPPINGS = 100
 _NAME = re.compile(r"[a-z0-9_-]{1,63}")
-
-
-def _kept(region: Region) -> dict[str, dict[str, Any]]:
-    kept: dict[str, dict[str, Any]] = region.settings.get("mappings", {})
-    return kept
 
 
 def list_mappings(connection: Connection, region_id: str) -> dict[str, dict[str, Any]]:
@@ -26,7 +28,8 @@ def list_mappings(connection: Connection, region_id: str) -> dict[str, dict[str,
     Raises:
         NotFound: no such region.
     """
-    return dict(sorted(_kept(get_region(connection, region_id)).items()))
+    kept = mappings_of(connection, get_region(connection, region_id).key)
+    return dict(sorted(kept.items()))
 
 
 def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMapping) -> None:
@@ -41,9 +44,28 @@ def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMappi
         raise InvalidInput("a mapping's name is 1-63 of a-z, 0-9, '-' and '_'", field="mapping")
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        if name not in _kept(region) and len(_kept(region)) >= MAX_MAPPINGS:
-            raise LimitExceeded(f"a region keeps {MAX_MAPPINGS} mappings", field="mapping")
-        set_setting(connection, region.key, ("mappings", name), mapping.to_json())
+        kept = mappings_of(connection, region.key)
+        if name not in kept and len(kept) >= MAX_MAPPINGS:
+            raise LimitExceeded(
+                f"the region has {len(kept)} mappings, the limit is {MAX_MAPPINGS}; remove one first",
+                field="mapping",
+                limit=MAX_MAPPINGS,
+                asked=len(kept) + 1,
+            )
+        set_setting(connection, region.key, (MAPPINGS, name), mapping.to_json())
+
+
+def remove_mapping(engine: Engine, region_id: str, name: str) -> None:
+    """Forget a mapping; what was uploaded by it stays.
+
+    Raises:
+        NotFound: no such region, no such mapping.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        if name not in mappings_of(connection, region.key):
+            raise NotFound(f"no mapping {shortened(name)} is kept", field="mapping")
+        remove_setting(connection, region.key, (MAPPINGS, name))
 
 
 def resolve_mapping(
@@ -56,9 +78,9 @@ def resolve_mapping(
     """
     if name is None:
         return own
-    kept = _kept(get_region(connection, region_id)).get(name)
+    kept = mappings_of(connection, get_region(connection, region_id).key).get(name)
     if kept is None:
-        raise NotFound(f"no mapping {name!r} is kept", field="mapping")
+        raise NotFound(f"no mapping {shortened(name)} is kept", field="mapping")
     return ColumnMapping(
         {**kept["columns"], **own.columns},
         own.crs or kept["crs"],

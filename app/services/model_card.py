@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from app.domain.errors import InvalidInput
 from app.domain.plain_text import on_one_line
+from app.domain.texts import shortened
 from app.services.disclosure import shown_validation, without_fingerprints
 from app.services.fairness import fairness_report
 from app.storage import registry
@@ -280,5 +281,7 @@ def card_as(card: dict[str, Any], name: str) -> str:
         InvalidInput: another format.
     """
     if name not in CARD_FORMATS:
-        raise InvalidInput(f"{name!r} is not one of json, {', '.join(CARD_FORMATS)}", field="f")
+        raise InvalidInput(
+            f"{shortened(name)} is not one of json, {', '.join(CARD_FORMATS)}", field="f"
+        )
     return CARD_FORMATS[name](card)

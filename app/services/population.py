@@ -11,14 +11,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from app.domain.errors import InvalidInput, NotReady
+from app.domain.errors import InvalidInput, NotFound, NotReady
 from app.domain.geojson import features_of
 from app.domain.neighbourhoods import number_of_people
 from app.domain.portals import normalised_name
 from app.domain.study_area import study_area_from_geojson
+from app.domain.texts import shortened
 from app.services.regions import NAME_PROPERTIES, neighbourhoods_of
 from app.storage import audit
-from app.storage.regions import get_region, set_neighbourhoods
+from app.storage.regions import get_region, outlined, set_neighbourhoods
 
 MAX_LAYER_BYTES = 32 << 20
 MAX_GROUPS = 50
@@ -45,20 +46,39 @@ def set_population(
     """
     if len(content) > MAX_LAYER_BYTES:
         raise InvalidInput(f"a layer has at most {MAX_LAYER_BYTES} bytes", code="too_large")
+    with engine.connect() as connection:
+        get_region(connection, region_id)
+    own, people = (
+        (None, _from_csv(content, groups)) if kind == "csv" else _from_geojson(content, groups)
+    )
     with engine.begin() as connection:
-        region = get_region(connection, region_id)
-        if kind == "csv":
-            if region.neighbourhoods is None:
-                raise NotReady("the region has no neighbourhoods; give the layer as GeoJSON")
-            collection, people = region.neighbourhoods, _from_csv(content, groups)
-        else:
-            collection, people = _from_geojson(content, groups)
+        region = outlined(connection, get_region(connection, region_id))
+        collection = own or region.neighbourhoods
+        if collection is None:
+            raise NotReady("the region has no neighbourhoods; give the layer as GeoJSON")
         peopled = _joined(collection, people)
         set_neighbourhoods(connection, region.key, peopled)
         audit.record(
             connection, "population.changed", chain=region.id, sha256=sha256(content).hexdigest()
         )
     return peopled
+
+
+def remove_population(engine: Engine, region_id: str) -> None:
+    """Forget who lives in a region's neighbourhoods; the neighbourhoods stay.
+
+    Raises:
+        NotFound: no such region, or it has no population layer.
+    """
+    with engine.begin() as connection:
+        region = outlined(connection, get_region(connection, region_id))
+        features = (region.neighbourhoods or {}).get("features", [])
+        if not any("population" in feature["properties"] for feature in features):
+            raise NotFound(f"{region.id} has no population layer", code="no_population")
+        bare = [{**f, "properties": {"name": f["properties"]["name"]}} for f in features]
+        collection = {"type": "FeatureCollection", "features": bare}
+        set_neighbourhoods(connection, region.key, collection)
+        audit.record(connection, "population.removed", chain=region.id)
 
 
 def _from_csv(content: bytes, groups: Sequence[str] | None) -> People:
@@ -75,7 +95,7 @@ def _from_csv(content: bytes, groups: Sequence[str] | None) -> People:
     chosen = [n for n in header if n not in (named, everyone)] if groups is None else groups
     missing = [g for g in chosen if g not in header]
     if missing:
-        raise InvalidInput(f"the layer has no column {missing[0]!r}", field="groups")
+        raise InvalidInput(f"the layer has no column {shortened(missing[0])}", field="groups")
     return {str(row[named]).strip(): _people(row[everyone], row, chosen) for row in rows}
 
 
@@ -120,7 +140,9 @@ def _people(
     members = {str(g)[:100]: number_of_people(values.get(g), str(g)) for g in groups}
     for name, n in members.items():
         if n > total * (1 + 1e-9):
-            raise InvalidInput(f"group {name!r} has more members than residents", field="groups")
+            raise InvalidInput(
+                f"group {shortened(name)} has more members than residents", field="groups"
+            )
     return total, members
 
 

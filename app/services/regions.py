@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+import shapely
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
 from sqlalchemy import Engine
 
+from app.domain.bounds import MAX_NEIGHBOURHOODS, check_length
 from app.domain.errors import InvalidInput
 from app.domain.geojson import features_of
 from app.domain.grid import build_grid, check_cell_size
@@ -59,6 +64,7 @@ def add_region(
         area = study_area_from_geojson(boundary)
         build_grid(area, cell_size_m)
         crs, geometry = area.crs, area.to_geojson()
+    parts = neighbourhoods_of(neighbourhoods or boundary)
     with engine.begin() as connection:
         made = store.create_region(
             connection,
@@ -68,7 +74,7 @@ def add_region(
             crs=crs,
             cell_size_m=cell_size_m,
             boundary=geometry,
-            neighbourhoods=neighbourhoods_of(neighbourhoods or boundary),
+            neighbourhoods=parts,
         )
         audit.record(connection, "region.created", chain=region_id, cell_size_m=cell_size_m)
         return made
@@ -78,6 +84,7 @@ def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | No
     """The named parts of a boundary FeatureCollection, or None when it has fewer than two."""
     collection = boundary is not None and boundary.get("type") == "FeatureCollection"
     features = features_of(boundary, "boundary") if boundary and collection else []
+    check_length(features, "neighbourhoods", MAX_NEIGHBOURHOODS)
     named = []
     for position, feature in enumerate(features):
         properties = feature.get("properties") or {}
@@ -95,7 +102,19 @@ def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | No
                         else {}
                     ),
                 },
-                "geometry": feature.get("geometry"),
+                "geometry": _geometry(feature.get("geometry")),
             }
         )
     return {"type": "FeatureCollection", "features": named} if len(named) > 1 else None
+
+
+def _geometry(given: Any) -> dict[str, Any] | None:
+    """A feature's geometry as GeoJSON has it: whatever else stands in it is not kept."""
+    if not given:
+        return None
+    try:
+        found = shapely.force_2d(shape(given))
+        kept: dict[str, Any] = json.loads(shapely.to_geojson(found))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ShapelyError) as error:
+        raise InvalidInput(f"not a GeoJSON geometry: {error}", field="neighbourhoods") from error
+    return kept

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.learning_policy import LearningPolicy
+from app.domain.texts import shortened
 from app.domain.windows import zone
 from app.services.disclosure import OTHER, fold_categories
 from app.storage import releases as store
@@ -146,7 +147,7 @@ def _of_categories(
     for name in categories:
         if sum(n for _, n in by_name.get(name, [])) < minimum:
             raise InvalidInput(
-                f"category {name!r} has fewer than {minimum} released incidents, or does not exist; "
+                f"category {shortened(name)} has fewer than {minimum} released incidents, or does not exist; "
                 "name others, or train on all",
                 field="categories",
                 code="too_few_of_category",

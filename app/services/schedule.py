@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.cron import check_cron, latest_tick, next_tick
 from app.domain.errors import InvalidInput, NotFound, NotReady, Unavailable
+from app.domain.texts import cut
 from app.services.releases import advance
 from app.services.train import TrainingRequest, of_release, queue_training
 from app.storage import audit
@@ -180,7 +181,7 @@ def _tick_alone(engine: Engine, region_key: int, now: datetime) -> UUID | None:
         raise
     except Exception as error:
         _log.exception("looking for a due training failed", extra={"region_key": region_key})
-        failure = f"{type(error).__name__}: {error}"[:MAX_FAILURE_LENGTH]
+        failure = cut(f"{type(error).__name__}: {error}", MAX_FAILURE_LENGTH)
     with engine.begin() as connection:
         store.note_failure(connection, region_key, failure)
     return None

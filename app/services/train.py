@@ -12,8 +12,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.config import Settings
+from app.domain.bounds import MAX_CATEGORIES_NAMED, check_length, check_text
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.moments import check_moment
+from app.domain.texts import shortened
 from app.services.device import choose_device, choose_threads, use_threads
 from app.services.disclosure import OTHER
 from app.services.memorisation import memorisation_report
@@ -53,12 +55,16 @@ class TrainingRequest:
         """
         if self.model not in MODEL_NAMES:
             raise InvalidInput(
-                f"unknown model {self.model!r}; one of {', '.join(MODEL_NAMES)}", field="model"
+                f"unknown model {shortened(self.model)}; one of {', '.join(MODEL_NAMES)}",
+                field="model",
             )
         if self.until is not None:
             check_moment(self.until, "until")
         if self.categories is not None and not self.categories:
             raise InvalidInput("categories must be null or name at least one", field="categories")
+        check_length(self.categories, "categories", MAX_CATEGORIES_NAMED)
+        for name in self.categories or ():
+            check_text(name, "categories")
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
         return self

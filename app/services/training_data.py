@@ -18,7 +18,14 @@ from app.domain.study_area import StudyArea, derive_study_area, study_area_from_
 from app.services.releases import checked_release, release_cut, settle_exact
 from app.storage.fingerprints import data_hash
 from app.storage.incidents import IncidentColumns, ReleaseCut, read_columns
-from app.storage.regions import Region, categories_of, get_region_by_key, set_boundary
+from app.storage.regions import (
+    OutlinedRegion,
+    Region,
+    categories_of,
+    get_region_by_key,
+    outlined,
+    set_boundary,
+)
 from models.base import Incidents
 
 HOUR_S = 3600
@@ -28,7 +35,7 @@ HOUR_S = 3600
 class TrainingData:
     """Incidents inside the study area and off default geocodes, before the cutoff, sorted by time."""
 
-    region: Region
+    region: OutlinedRegion
     area: StudyArea
     grid: Grid
     incidents: Incidents
@@ -73,7 +80,7 @@ def load_training_data(
         InvalidInput: no boundary can be derived; unknown category.
     """
     with engine.begin() as connection:
-        region = get_region_by_key(connection, region_key)
+        region = outlined(connection, get_region_by_key(connection, region_key))
         policy = LearningPolicy.of(region.settings)
         excluded: list[str] = []
         chosen = categories
@@ -113,7 +120,7 @@ def _cut(
 
 
 def _inside(
-    region: Region,
+    region: OutlinedRegion,
     area: StudyArea,
     columns: IncidentColumns,
     cutoff_s: int,
@@ -166,7 +173,10 @@ def _learnt_categories(
 
 
 def _study_area(
-    connection: Connection, region: Region, x_m: NDArray[np.float32], y_m: NDArray[np.float32]
+    connection: Connection,
+    region: OutlinedRegion,
+    x_m: NDArray[np.float32],
+    y_m: NDArray[np.float32],
 ) -> StudyArea:
     if region.crs is None:
         raise NotReady("the region has neither boundary nor incidents", code="no_incidents")

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, case, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.access import current_actor
+from app.domain.texts import cut
 from app.storage.access_tables import audit_heads, audit_log
 from app.storage.tables import regions
 
@@ -29,6 +30,10 @@ FIRST_HASH = "0" * 64
 READ_ROWS = 5_000
 BLANKED = "details.blanked"
 """Says that details were taken out of older entries; its digest is of all that remains of those."""
+MAX_DETAILS_CHARS = 8_000
+"""Of an entry: entries stay for ever. ASCII, so that characters are bytes."""
+MAX_DETAIL_TEXT = 300
+LIST_ENTRIES = (50, 10, 1)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,32 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def _bounded(details: dict[str, Any]) -> str:
+    """Canonical JSON of details, with no more of long texts and lists than an entry may hold."""
+    text = _canonical(details)
+    for n_entries in LIST_ENTRIES:
+        if len(text) <= MAX_DETAILS_CHARS:
+            return text
+        text = _canonical(_shortened(details, n_entries))
+    return text if len(text) <= MAX_DETAILS_CHARS else _canonical({"left_out": len(text)})
+
+
+def _shortened(value: Any, n_entries: int) -> Any:
+    """Texts cut, and of lists and objects the first entries with a note of how many there were."""
+    if isinstance(value, str):
+        return cut(value, MAX_DETAIL_TEXT)
+    if isinstance(value, list | tuple):
+        first = [_shortened(entry, n_entries) for entry in value[:n_entries]]
+        more = len(value) - n_entries
+        return [*first, f"and {more} more"] if more > 0 else first
+    if isinstance(value, dict):
+        pairs = list(value.items())[:n_entries]
+        found = {cut(str(k), MAX_DETAIL_TEXT): _shortened(v, n_entries) for k, v in pairs}
+        more = len(value) - n_entries
+        return {**found, "left_out": more} if more > 0 else found
+    return value
+
+
 def record(
     connection: Connection,
     action: str,
@@ -86,7 +117,8 @@ def record(
     Args:
         chain: a region's id, or the service's own chain.
         actor: who did it; None takes the caller of the request at hand.
-        details: what JSON can hold; nothing personal, since entries cannot be erased.
+        details: what JSON can hold; nothing personal, since entries cannot be erased. Long texts and
+            lists are cut: see `_bounded`.
     """
     start = upsert(audit_heads).values(chain=chain, seq=0, hash=FIRST_HASH)
     connection.execute(start.on_conflict_do_nothing())
@@ -101,7 +133,7 @@ def record(
         at=datetime.now(UTC),
         actor=actor or current_actor.get(),
         action=action,
-        details=_canonical(details),
+        details=_bounded(details),
         previous_hash=head.hash,
         hash="",
     )
@@ -162,8 +194,13 @@ def newest(
     before: datetime | None,
     limit: int,
 ) -> list[Entry]:
-    """The newest entries that match, newest first."""
-    query = select(audit_log).order_by(
+    """The newest entries that match, newest first; for reading, not for checking hashes."""
+    details = case(
+        (func.octet_length(audit_log.c.details) <= 2 * MAX_DETAILS_CHARS, audit_log.c.details),
+        else_=literal('{"left_out": "written before entries had a limit: see audit verify"}'),
+    )
+    columns = [c for c in audit_log.c if c.name != "details"]
+    query = select(*columns, details.label("details")).order_by(
         audit_log.c.at.desc(), audit_log.c.chain, audit_log.c.seq.desc()
     )
     for column, wanted in (("chain", chain), ("action", action), ("actor", actor)):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.sql.elements import TextClause
 
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 from app.domain.windows import N_WINDOWS
 from app.storage.database import long_statements
 
@@ -150,7 +151,8 @@ def day_counts(connection: Connection, scope: Scope) -> DayCounts:
         rows = connection.execute(scope.query(_DAYS)).all()
     except DataError as error:
         raise InvalidInput(
-            f"the database server does not know the time zone {scope.timezone!r}", field="timezone"
+            f"the database server does not know the time zone {shortened(scope.timezone)}",
+            field="timezone",
         ) from error
     epoch = date(1970, 1, 1).toordinal()
     return DayCounts(

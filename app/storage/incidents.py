@@ -16,6 +16,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 from app.storage.database import long_statements, translated
 from app.storage.regions import Region, categories_of
 from app.storage.tables import categories, incidents
@@ -162,7 +163,7 @@ def _chosen_categories(
         return known
     unknown = sorted(set(names) - set(known.values()))
     if unknown:
-        raise InvalidInput(f"unknown category {unknown[0]!r}", field="categories")
+        raise InvalidInput(f"unknown category {shortened(unknown[0])}", field="categories")
     return {key: name for key, name in known.items() if name in set(names)}
 
 

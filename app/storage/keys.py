@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, exists, insert, select, update
 
 from app.domain.access import Key, Role
 from app.domain.errors import NotFound
+from app.domain.texts import shortened
 from app.storage.access_tables import api_keys
 
 
@@ -47,7 +48,7 @@ def locked_key(connection: Connection, key_id: str) -> Key:
         select(api_keys).where(api_keys.c.id == key_id).with_for_update()
     ).one_or_none()
     if row is None:
-        raise NotFound(f"no such key: {key_id}", field="id")
+        raise NotFound(f"no such key: {shortened(key_id)}", field="id")
     return _as_key(row)
 
 

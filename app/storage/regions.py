@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, cast, func, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Connection, Row, Text, cast, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from app.domain.errors import Conflict, NotFound
+from app.domain.texts import shortened
 from app.storage import audit
 from app.storage.tables import categories, incidents, regions
 
@@ -25,11 +26,19 @@ class Region:
     timezone: str
     crs: str | None
     cell_size_m: float
-    boundary: dict[str, Any] | None
     boundary_derived: bool
-    neighbourhoods: dict[str, Any] | None
+    has_neighbourhoods: bool
     settings: dict[str, Any]
+    """What the region's owner has chosen; its column mappings are read by themselves."""
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class OutlinedRegion(Region):
+    """With where it lies (GeoJSON geometry) and its named parts (FeatureCollection): megabytes."""
+
+    boundary: dict[str, Any] | None
+    neighbourhoods: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,16 @@ class RegionSummary:
     first_at: datetime | None
     last_at: datetime | None
     categories: dict[str, int]
+
+
+MAPPINGS = "mappings"
+_COLUMNS = (
+    *(regions.c[name] for name in ("key", "id", "name", "timezone", "crs", "cell_size_m")),
+    regions.c.boundary_derived,
+    regions.c.neighbourhoods.is_not(None).label("has_neighbourhoods"),
+    regions.c.settings.op("-")(MAPPINGS).label("settings"),
+    regions.c.created_at,
+)
 
 
 def _as_region(row: Row[Any]) -> Region:
@@ -74,13 +93,13 @@ def create_region(
     # JSON null and SQL NULL differ: an absent boundary must be the latter.
     values = {name_: value for name_, value in values.items() if value is not None}
     row = connection.execute(
-        insert(regions).values(**values).on_conflict_do_nothing().returning(*regions.c)
+        insert(regions).values(**values).on_conflict_do_nothing().returning(*_COLUMNS)
     ).one_or_none()
     if row is not None:
         return _as_region(row)
     existing = get_region(connection, region_id)
     # A boundary derived meanwhile is not the caller's, who gave none.
-    given = None if existing.boundary_derived else existing.boundary
+    given = None if existing.boundary_derived else outlined(connection, existing).boundary
     same = (existing.name, existing.timezone, existing.cell_size_m, given) == (
         name,
         timezone,
@@ -88,7 +107,7 @@ def create_region(
         boundary,
     )
     if not same:
-        raise Conflict(f"region {region_id!r} exists with other settings", field="id")
+        raise Conflict(f"region {shortened(region_id)} exists with other settings", field="id")
     return existing
 
 
@@ -98,9 +117,9 @@ def get_region(connection: Connection, region_id: str) -> Region:
     Raises:
         NotFound: there is none.
     """
-    row = connection.execute(select(regions).where(regions.c.id == region_id)).one_or_none()
+    row = connection.execute(select(*_COLUMNS).where(regions.c.id == region_id)).one_or_none()
     if row is None:
-        raise NotFound(f"no such region: {region_id}", field="region")
+        raise NotFound(f"no such region: {shortened(region_id)}", field="region")
     return _as_region(row)
 
 
@@ -110,7 +129,7 @@ def get_region_by_key(connection: Connection, region_key: int) -> Region:
     Raises:
         NotFound: there is none.
     """
-    row = connection.execute(select(regions).where(regions.c.key == region_key)).one_or_none()
+    row = connection.execute(select(*_COLUMNS).where(regions.c.key == region_key)).one_or_none()
     if row is None:
         raise NotFound("no such region", field="region")
     return _as_region(row)
@@ -118,7 +137,21 @@ def get_region_by_key(connection: Connection, region_key: int) -> Region:
 
 def list_regions(connection: Connection) -> list[Region]:
     """All regions, by id."""
-    return [_as_region(row) for row in connection.execute(select(regions).order_by(regions.c.id))]
+    return [_as_region(row) for row in connection.execute(select(*_COLUMNS).order_by(regions.c.id))]
+
+
+def outlined(connection: Connection, region: Region) -> OutlinedRegion:
+    """Read a region's boundary and neighbourhoods, which most requests have no use for."""
+    query = select(regions.c.boundary, regions.c.neighbourhoods)
+    row = connection.execute(query.where(regions.c.key == region.key)).one()
+    return OutlinedRegion(**vars(region), **row._mapping)
+
+
+def mappings_of(connection: Connection, region_key: int) -> dict[str, dict[str, Any]]:
+    """{name: column mapping} of a region."""
+    query = select(regions.c.settings[MAPPINGS]).where(regions.c.key == region_key)
+    found: dict[str, dict[str, Any]] | None = connection.scalar(query)
+    return found or {}
 
 
 def set_crs(connection: Connection, region_key: int, crs: str) -> str:
@@ -165,6 +198,16 @@ def set_setting(
     )
     name = ".".join(path)
     audit.record_for(connection, "setting.changed", region_key, name=name, value=dict(value))
+
+
+def remove_setting(connection: Connection, region_key: int, path: tuple[str, str]) -> None:
+    """Take a value away; what stands beside it stays."""
+    connection.execute(
+        update(regions)
+        .where(regions.c.key == region_key)
+        .values(settings=regions.c.settings.op("#-")(cast(list(path), ARRAY(Text))))
+    )
+    audit.record_for(connection, "setting.removed", region_key, name=".".join(path))
 
 
 def region_summary(connection: Connection, region: Region) -> RegionSummary:

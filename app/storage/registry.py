@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.domain.errors import Conflict, NotFound, NotReady
 from app.domain.grid import Grid
 from app.domain.once import once
+from app.domain.texts import shortened
 from app.storage import audit
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.soundness import check_artifact, check_rows, row_digest
@@ -130,7 +131,7 @@ def get_version(
         )
         row = connection.execute(newest).one_or_none()
     if row is None:
-        raise NotFound(f"no model or version {selector!r} in this region", field="model")
+        raise NotFound(f"no model or version {shortened(selector)} in this region", field="model")
     return _as_version(row).checked()
 
 
@@ -201,7 +202,7 @@ def _hold(connection: Connection, region_key: int, version: str) -> None:
         model_versions.c.region_key == region_key, model_versions.c.version == version
     )
     if connection.scalar(held.with_for_update(read=True, key_share=True)) is None:
-        raise NotFound(f"version {version!r} is not kept any more", field="model")
+        raise NotFound(f"version {shortened(version)} is not kept any more", field="model")
 
 
 def _note_promotion(

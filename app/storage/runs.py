@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
 from app.domain.errors import Conflict, NotFound
+from app.domain.texts import cut
 from app.storage.queue import drop_waiting_job
 from app.storage.sync_tables import sync_runs
 from app.storage.tables import backtests, training_runs
@@ -151,7 +152,7 @@ def beat(connection: Connection, kind: str, run: Run, progress: float, message: 
     row = connection.execute(
         update(table)
         .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
-        .values(progress=progress, message=message, heartbeat_at=func.now())
+        .values(progress=progress, message=cut(message), heartbeat_at=func.now())
         .returning(table.c.cancel_requested)
     ).one_or_none()
     if row is None:
@@ -173,7 +174,7 @@ def finish_run(
     row = connection.execute(
         update(table)
         .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
-        .values(status=status, message=message, finished_at=func.now(), **values)
+        .values(status=status, message=cut(message), finished_at=func.now(), **values)
         .returning(table.c.id)
     ).one_or_none()
     if row is None:

@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from app.domain.errors import Conflict, NotFound
 from app.domain.sources import SourceSpec
+from app.domain.texts import shortened
 from app.storage.runs import Run, claim_run, get_run
 from app.storage.sync_tables import sync_runs, sync_sources
 
@@ -78,7 +79,7 @@ def insert_source(
         )
     )
     if taken is not None:
-        raise Conflict(f"a source {name!r} exists; remove it first", code="source_exists")
+        raise Conflict(f"a source {shortened(name)} exists; remove it first", code="source_exists")
     row = connection.execute(
         insert(sync_sources)
         .values(
@@ -112,7 +113,7 @@ def get_source(connection: Connection, region_key: int, name: str) -> Source:
         )
     ).one_or_none()
     if row is None:
-        raise NotFound(f"no source {name!r}", field="source")
+        raise NotFound(f"no source {shortened(name)}", field="source")
     return _as_source(row)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
+from app.domain.texts import shortened
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.tables import (
@@ -53,7 +54,7 @@ def version_as_of(
     version = _first_sound(connection, region_key, names.all())
     if version is None:
         raise NotFound(
-            f"no version of {model!r} knew only what came before {as_of.isoformat()}; "
+            f"no version of {shortened(model)} knew only what came before {as_of.isoformat()}; "
             "train one with `until`",
             field="as_of",
             code="no_version_as_of",

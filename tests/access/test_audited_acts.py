@@ -29,8 +29,8 @@ from app.services.jobs import run_claimed, run_now
 from app.services.keys import NewKey, create_key, revoke_key, rotate_key
 from app.services.learning_policy import set_policy
 from app.services.maintenance import maintain
-from app.services.mappings import save_mapping
-from app.services.population import set_population
+from app.services.mappings import remove_mapping, save_mapping
+from app.services.population import remove_population, set_population
 from app.services.regions import add_region
 from app.services.schedule import ScheduleRequest, remove_schedule, set_schedule
 from app.services.sync.schedule import claim_here
@@ -108,6 +108,12 @@ class Acts:
         layer = {"type": "FeatureCollection", "features": members}
         set_population(self.engine, REGION, json.dumps(layer).encode(), "geojson", None)
 
+    def forget(self):
+        remove_mapping(self.engine, REGION, "m")
+
+    def unpeople(self):
+        remove_population(self.engine, REGION)
+
     def schedule(self):
         request = ScheduleRequest("uniform", cron="0 * * * *")
         set_schedule(self.engine, REGION, request, datetime.now(UTC))
@@ -182,7 +188,9 @@ WALK = (
     ("unsource", ["source.removed"], set()),
     ("policy", ["setting.changed", "learning_policy.changed"], set()),
     ("mapping", ["setting.changed"], set()),
+    ("forget", ["setting.removed"], set()),
     ("population", ["population.changed"], set()),
+    ("unpeople", ["population.removed"], set()),
     ("schedule", ["schedule.set"], set()),
     ("unschedule", ["schedule.removed"], set()),
     ("queue", ["training.requested"], set()),

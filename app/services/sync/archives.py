@@ -23,6 +23,7 @@ import orjson
 from app.domain.columns import ColumnMapping
 from app.domain.errors import SourceFailed
 from app.domain.sources import MONTH, SourceSpec
+from app.domain.texts import shortened
 from app.services.sync.files import conditions, known
 from app.services.sync.pages import Page, State
 from app.services.sync.portal import PortalClient
@@ -91,7 +92,7 @@ def _months(
         if (match := _MEMBER.fullmatch(info.filename)) and match[2] == spec.dataset
     )
     if not members:
-        raise SourceFailed(f"the archive has no month of the force {spec.dataset!r}")
+        raise SourceFailed(f"the archive has no month of the force {shortened(spec.dataset)}")
     first = _shifted(done, 1 - _overlap(spec)) if done else ""
     wanted = [m for m in members if m[0] >= first and (only is None or m[0] == only)]
     for place, (month, info) in enumerate(wanted, 1):

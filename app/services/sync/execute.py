@@ -10,11 +10,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
+import orjson
 from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.errors import HotslotError, SourceFailed, Unavailable
 from app.domain.sources import SourceSpec
+from app.domain.texts import shortened
 from app.services.erase import erase_within
 from app.services.ingest import UploadSource, ingest_within
 from app.services.ingest_upload import IngestSummary
@@ -52,6 +54,7 @@ TOKEN_HEADERS = {
     "police-archive": ("Authorization", "Bearer "),
 }
 MAX_MESSAGE_CHARS = 300
+MAX_STATE_BYTES = 16_000
 MIN_ROWS_JUDGED = 20
 Progress = Callable[[float, str], None]
 _log = logging.getLogger("hotslot.sync")
@@ -184,6 +187,8 @@ class _Sweep:
             "rejected": summary.rejected,
             "deleted": sum(result is not None for result in erased),
         }
+        if len(orjson.dumps(page.state)) > MAX_STATE_BYTES:
+            raise SourceFailed("the portal's cursor is too long to be kept", code="too_large")
         save_page(connection, self.source, self.run, page.state, counts)
         beat(connection, "sync", self.run, page.share, page.message or self.message)
 
@@ -198,6 +203,8 @@ def token_headers(settings: Settings, spec: SourceSpec) -> dict[str, str]:
         return {}
     token = settings.sync_tokens.get(spec.token)
     if token is None:
-        raise SourceFailed(f"the setting sync_tokens holds no token {spec.token!r}", code="token")
+        raise SourceFailed(
+            f"the setting sync_tokens holds no token {shortened(spec.token)}", code="token"
+        )
     name, prefix = TOKEN_HEADERS[spec.kind]
     return {name: prefix + token.get_secret_value()}

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.domain.errors import SourceFailed
 from app.domain.sources import SourceSpec
+from app.domain.texts import shortened
 from app.services.sync.pages import Page, RowShaper, State
 from app.services.sync.portal import PortalClient
 
@@ -95,6 +96,8 @@ def _ended(spec: SourceSpec, high: str | None) -> State:
     try:
         moment = datetime.fromisoformat(high) - timedelta(days=spec.overlap_days)
     except ValueError as error:
-        raise SourceFailed(f"{spec.changed_column} holds {high!r}, which is no time") from error
+        raise SourceFailed(
+            f"{spec.changed_column} holds {shortened(high)}, which is no time"
+        ) from error
     text = moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return {"since": text + ("Z" if moment.tzinfo else ""), "high": high}

@@ -13,6 +13,7 @@ from app.domain.cron import check_cron
 from app.domain.errors import Conflict, InvalidInput, LimitExceeded
 from app.domain.presets import PRESETS, Preset
 from app.domain.sources import SourceSpec
+from app.domain.texts import shortened
 from app.services.sync.address import checked_url
 from app.storage import audit
 from app.storage.regions import get_region
@@ -49,7 +50,7 @@ def find_preset(name: str) -> Preset:
     found = PRESETS.get(name)
     if found is None:
         raise InvalidInput(
-            f"no preset {name!r}; there are {', '.join(sorted(PRESETS))}", field="preset"
+            f"no preset {shortened(name)}; there are {', '.join(sorted(PRESETS))}", field="preset"
         )
     return found
 
@@ -79,7 +80,7 @@ def add_source(
         raise InvalidInput("a source's name is 1-63 of a-z, 0-9, '-' and '_'", field="name")
     if every_s is not None and not MIN_EVERY_S <= every_s <= MAX_EVERY_S:
         raise InvalidInput(
-            f"{MIN_EVERY_S} s to {MAX_EVERY_S // 86400} days between two runs", field="every"
+            f"{MIN_EVERY_S} to {MAX_EVERY_S} s between two runs, not {every_s}", field="every"
         )
     if every_s is not None and cron is not None:
         raise InvalidInput("give a time between runs or a cron expression", field="cron")
