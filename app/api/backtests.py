@@ -28,9 +28,14 @@ from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
 from app.services.disclosure import shown_backtest
 from app.storage.regions import get_region
+from app.storage.releases import MIN_GROUP
 from app.storage.runs import Run, list_runs
 
 _PICTURE = {"png": "image/png", "svg": "image/svg+xml"}
+RELEASE_NOTE = (
+    f"test periods start and end at instants of releases: readers see at least {MIN_GROUP} incidents "
+    "together"
+)
 router = APIRouter(prefix="/v1/regions/{region}/backtests", tags=["backtests"])
 
 
@@ -86,9 +91,10 @@ def start(
         new.seed,
         new.n_seeds,
     )
-    run = request_backtest(state.engine, region, request)
+    exact = caller.lists_incidents
+    run = request_backtest(state.engine, region, request, exact=exact)
     response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
-    return backtest_json(run, exact=caller.lists_incidents)
+    return {**backtest_json(run, exact=exact), **({} if exact else {"note": RELEASE_NOTE})}
 
 
 @router.get("")

@@ -15,6 +15,7 @@ from app.domain.errors import InvalidInput
 from app.services.backtest import DEFAULT_MODELS, BacktestRequest
 from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
+from app.services.disclosure import shown_backtest
 from app.services.jobs import run_now
 from app.storage.regions import get_region
 
@@ -66,7 +67,8 @@ def backtest(
         complain(run.message)
         raise typer.Exit(1)
     if json_file is not None:
-        json_file.write_bytes(orjson.dumps(run.result, option=orjson.OPT_INDENT_2))
+        shown = shown_backtest(run.result, exact=True)
+        json_file.write_bytes(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
     if plot is not None:
         plot.write_bytes(cap_plot(run.result, plot.suffix[1:]))
     if calibration is not None:

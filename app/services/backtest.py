@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from typing import Any
@@ -18,11 +18,20 @@ from app.domain.errors import InvalidInput, NotReady
 from app.domain.grid import Grid, build_grid, check_cell_size
 from app.domain.moments import check_moment
 from app.domain.texts import shortened
+from app.services.backtest_released import check_periods, snapped, with_released
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
-from app.services.backtest_run import Execution, Progress, Protocol, held_out, run_protocol
+from app.services.backtest_run import (
+    Execution,
+    Progress,
+    Protocol,
+    TaskResult,
+    held_out,
+    run_protocol,
+)
 from app.services.backtest_store import models_digest
 from app.services.device import choose_device
 from app.services.outages import through_outage
+from app.services.releases import released_until
 from app.services.training_data import TrainingData, load_training_data
 from app.storage import audit
 from app.storage.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job, turn_of
@@ -53,6 +62,8 @@ class BacktestRequest:
     cell_size_m: float | None = None
     seed: int = 0
     n_seeds: int = 1
+    release: int | None = None
+    """The release to test on, for who may not list incidents; None: all."""
 
     def checked(self) -> BacktestRequest:
         """Itself.
@@ -93,7 +104,10 @@ class BacktestRequest:
     def to_json(self) -> dict[str, Any]:
         """As kept in the run's row."""
         origins = None if self.origins is None else [o.isoformat() for o in self.origins]
-        return {**asdict(self), "models": list(self.models), "origins": origins}
+        given = {**asdict(self), "models": list(self.models), "origins": origins}
+        if self.release is None:
+            del given["release"]
+        return given
 
     def audited(self) -> dict[str, Any]:
         """As the audit log has it: how many origins were given, not which."""
@@ -108,16 +122,25 @@ class BacktestRequest:
         return cls(**{**value, "models": tuple(value["models"]), "origins": given})
 
 
-def request_backtest(engine: Engine, region_id: str, request: BacktestRequest) -> Run:
+def request_backtest(
+    engine: Engine, region_id: str, request: BacktestRequest, *, exact: bool = True
+) -> Run:
     """Queue a backtest: its row and its job in one transaction.
+
+    Args:
+        exact: by one who may list incidents; others test on what is released.
 
     Raises:
         NotFound: no such region.
+        NotReady: too few incidents are released.
         InvalidInput: the request is wrong.
     """
     request.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
+        if not exact:
+            release = released_until(connection, region, None)
+            request = replace(request, release=release.seq)
         run = create_run(connection, "backtest", region.key, request.to_json())
         turn = turn_of(connection, BACKTEST_TASK, region.key, BACKTEST_PRIORITY)
         job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=turn)
@@ -178,7 +201,9 @@ def backtest_region(
         InvalidInput: the cell size is out of range.
     """
     request.checked()
-    data = through_outage(lambda: load_training_data(engine, region_key))
+    data = through_outage(
+        lambda: load_training_data(engine, region_key, release=request.release, pinned=True)
+    )
     grid, incidents = _regridded(data, request.cell_size_m)
     protocol = Protocol(
         request.models,
@@ -187,16 +212,29 @@ def backtest_region(
         request.seed,
         request.n_seeds,
         choose_device(settings),
+        data.bounds_s,
     )
+    check_periods(protocol)
     kept = Execution(keep_in=settings.home / "backtests")
     results = run_protocol(incidents, grid, protocol, kept, progress, cancelled)
-    parts = data.region.neighbourhoods
+
+    def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
+        return {
+            **result_json(results, incidents, grid, protocol),
+            "counts": counts_json(incidents, data.region.timezone, protocol),
+            "neighbourhoods": neighbourhoods_json(
+                results,
+                incidents,
+                grid,
+                protocol,
+                data.region.neighbourhoods,
+                data.policy.minimum_count,
+            ),
+        }
+
+    found = assemble(results, protocol)
     return {
-        **result_json(results, incidents, grid, protocol),
-        "counts": counts_json(incidents, data.region.timezone, protocol),
-        "neighbourhoods": neighbourhoods_json(
-            results, incidents, grid, protocol, parts, data.policy.minimum_count
-        ),
+        **with_released(found, results, protocol, incidents, grid, assemble),
         "region": data.region.id,
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),
@@ -216,6 +254,8 @@ def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents)
         origins = tuple(sorted(int(o.timestamp()) for o in request.origins))
     else:
         origins = _latest_origins(request, data.cutoff_s, incidents)
+    if data.bounds_s:
+        origins = snapped(origins, data.bounds_s)
     for origin in origins:
         if len(incidents.before(origin)) == 0:
             raise NotReady(f"no incidents before the origin {iso(origin)}", code="no_incidents")

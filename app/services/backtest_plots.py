@@ -32,7 +32,7 @@ def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
             _frame(axes, "% of cells flagged, best first", "% of incidents caught")
             axes.set_xlim(0, limit)
             axes.set_ylim(0, 100)
-        whole.legend(fontsize=8, loc="lower right")
+        _legend(whole)
         figure.suptitle(_title(result))
         return file_of(figure, file_format, bbox_inches="tight")
 
@@ -52,7 +52,7 @@ def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
             places.plot(promised, 100 * found, lw=width, marker=".", label=name)
         places.plot([0, 100], [0, 100], color="grey", lw=0.8, ls=":")
         _frame(places, "% probability promised, densest places first", "% of incidents found")
-        places.legend(fontsize=8, loc="lower right")
+        _legend(places)
         counts = result.get("counts")
         if counts:
             edges = np.linspace(0, 1, len(counts["pit"]) + 1)
@@ -73,6 +73,12 @@ def _models(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], float
     scored = [item for item in result["models"].items() if item[1]["n"]]
     for name, scores in sorted(scored, key=lambda item: -item[1]["cap_auc"]):
         yield name, scores, 2.2 if name in STRONG else 1.0
+
+
+def _legend(axes: Axes) -> None:
+    """Name the curves, where there are any: readers see none of few incidents."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, loc="lower right")
 
 
 def _title(result: dict[str, Any]) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.grid import Grid
-from app.services.backtest_run import Protocol, TaskResult, held_out, joined
+from app.services.backtest_run import Protocol, TaskResult, joined
 from app.services.share_report import share_report
 from app.services.slots import counted_slots
-from models.base import DAY_S, Incidents, IntArray
+from models.base import Incidents, IntArray
 from models.counts import CountModel, Slots
 from models.counts_fit import delivered
 from models.evaluation.calibration import histogram, judge_counts, worst_gap
@@ -37,7 +37,7 @@ def result_json(
     first = [r for r in results if r.task.seed == protocol.seed]
     by_model = {m: [r for r in first if r.task.model == m] for m in protocol.models}
     scored = {name: joined(tasks) for name, tasks in by_model.items()}
-    tests = [held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
+    tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
     tests = [t.take(grid.locate(t.x_m, t.y_m) >= 0) for t in tests]
     time_s = np.concatenate([t.time_s for t in tests])
     models = {}
@@ -115,7 +115,7 @@ def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict
     for origin_s in protocol.origins_s:
         past = incidents.before(origin_s)
         slots, count = counted_slots(past.time_s, timezone, int(past.time_s[0]), origin_s)
-        until_s = min(origin_s + protocol.horizon_days * DAY_S, end_s)
+        until_s = min(protocol.end_of(origin_s), end_s)
         later, observed = counted_slots(incidents.time_s, timezone, origin_s, until_s)
         came = _delivered_since(slots, count, later, observed)
         judged = judge_counts(
@@ -162,7 +162,7 @@ def neighbourhoods_json(
     minimum_count: int,
 ) -> dict[str, Any]:
     """`share_report` of all models over all origins."""
-    tests = [held_out(incidents, o, protocol.horizon_days) for o in protocol.origins_s]
+    tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
     found = np.concatenate([grid.locate(t.x_m, t.y_m) for t in tests])
     flagged = {
         name: [r.flagged for r in results if r.task.model == name] for name in protocol.models

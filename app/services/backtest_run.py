@@ -63,7 +63,7 @@ def fit_and_score(
     context = FitContext(task.origin_s, task.seed, protocol.device, cancelled=cancelled)
     fitted = create_model(task.model).fit(incidents.before(task.origin_s), grid, context)
     seconds = time.perf_counter() - started
-    test = held_out(incidents, task.origin_s, protocol.horizon_days)
+    test = protocol.held_out(incidents, task.origin_s)
     return TaskResult(
         task,
         score_rows(fitted, grid, test),

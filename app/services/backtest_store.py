@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import models
 from app.domain.grid import Grid
 from app.storage.private_files import private_folder
-from models.base import HORIZON_DAYS, Incidents
+from models.base import DAY_S, HORIZON_DAYS, Incidents
 from models.evaluation.metrics import ScoredIncidents
 
 KEPT_S = 30 * 86_400
@@ -32,7 +32,8 @@ _log = logging.getLogger("hotslot.backtest")
 class Protocol:
     """What is compared: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ...
 
-    `device` is where torch models are fitted.
+    `device` is where torch models are fitted. With `bounds_s` (ascending) a test period ends at the last
+    of them within the horizon.
     """
 
     models: tuple[str, ...]
@@ -41,6 +42,16 @@ class Protocol:
     seed: int = 0
     n_seeds: int = 1
     device: str = "cpu"
+    bounds_s: tuple[int, ...] = ()
+
+    def end_of(self, origin_s: int) -> int:
+        """The end of the test period of an origin."""
+        end_s = origin_s + self.horizon_days * DAY_S
+        return max((b for b in self.bounds_s if b <= end_s), default=end_s)
+
+    def held_out(self, incidents: Incidents, origin_s: int) -> Incidents:
+        """The incidents of the test period of an origin."""
+        return incidents.since(origin_s).before(self.end_of(origin_s))
 
 
 @dataclass(frozen=True, order=True)
@@ -92,6 +103,7 @@ class TaskStore:
             digest = hashlib.sha256(
                 f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()
             )
+            digest.update(repr(protocol.bounds_s).encode())
             columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
             for array in (*columns, incidents.category, grid.cell_id, grid.area_km2):
                 digest.update(np.ascontiguousarray(array).tobytes())

@@ -15,6 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from app.services.backtest_released import released_result
+from app.services.share_report import hidden, told_disparity, too_small
 from app.storage.releases import MIN_GROUP
 from models.evaluation.metrics import EMPTY_SUMMARY
 
@@ -86,27 +90,54 @@ def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[
     if exact or not scores:
         return shown
     if scores["n"] < MIN_GROUP:
-        return {name: shown[name] for name in ("n", "origin_s", "neighbourhoods") if name in shown}
+        return {name: shown[name] for name in ("n", "origin_s") if name in shown}
     models = {name: shown_summary(one) for name, one in scores.get("models", {}).items()}
     differences = {n: shown_difference(d) for n, d in scores.get("differences", {}).items()}
-    return {**shown_summary(shown), "models": models, "differences": differences}
+    shares = shown.get("neighbourhoods")
+    return {
+        **shown_summary(shown),
+        "models": models,
+        "differences": differences,
+        **({"neighbourhoods": shown_shares(shares, scores["n"])} if shares else {}),
+    }
 
 
 def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
-    """Show a backtest's result; without models where it had few incidents, and so of each origin."""
+    """Show a backtest's result; to readers the origins with enough incidents, rounded."""
     if exact:
-        return dict(result)
-    shown: dict[str, Any] = without_fingerprints(result)
-    if result["n"] < MIN_GROUP:
-        return {**shown, "models": {}, "differences": []}
+        return {name: value for name, value in result.items() if name != "released"}
+    shown: dict[str, Any] = without_fingerprints(released_result(result))
     models = {
         name: {**shown_summary(one), "per_origin": [shown_summary(o) for o in one["per_origin"]]}
         for name, one in shown["models"].items()
     }
+    shares = shown.get("neighbourhoods")
     return {
         **shown,
         "models": models,
-        "differences": [shown_difference(d) for d in result["differences"]],
+        "differences": [shown_difference(d) for d in shown["differences"]],
+        "neighbourhoods": shares and shown_shares(shares, shown["n"]),
+    }
+
+
+def shown_shares(shares: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Show shares by neighbourhood; those that stand for few incidents are hidden together."""
+    rows = shares["rows"]
+    known = [row["incident_share"] for row in rows]
+    left = max(0.0, 1.0 - sum(share for share in known if share is not None))
+    n_hidden = max(1, sum(share is None for share in known))
+    share = np.array([left / n_hidden if one is None else one for one in known])
+    counts = [0 if one is None else round(one * n) for one in known]
+    left_out = too_small(counts, MIN_GROUP)
+    flagged = {
+        model: np.array([row["flagged_share"][model] for row in rows])
+        for model in shares["disparity"]
+    }
+    return {
+        **shares,
+        "minimum_count": max(MIN_GROUP, shares["minimum_count"]),
+        "disparity": {m: told_disparity(f, share, left_out) for m, f in flagged.items()},
+        "rows": [hidden(row) if i in left_out else row for i, row in enumerate(rows)],
     }
 
 

@@ -53,6 +53,8 @@ class TrainingData:
     """Categories that mostly reflect patrols and are left out for that."""
     released: bool = True
     """Whether readers may see what is made of it."""
+    bounds_s: tuple[int, ...] = ()
+    """Instants of the releases up to the one it was read of."""
 
 
 def load_training_data(
@@ -63,6 +65,7 @@ def load_training_data(
     *,
     by_policy: bool = False,
     release: int | None = None,
+    pinned: bool = False,
 ) -> TrainingData:
     """Read a region's incidents and cut its grid; a missing boundary is derived and kept.
 
@@ -73,6 +76,7 @@ def load_training_data(
         by_policy: take what the region's learning policy allows (training does); otherwise all
             reported incidents, so that comparisons of models stand on all of them.
         release: take what this release holds, up to its instant.
+        pinned: of a release: what it holds between two instants must not change with later ones.
 
     Raises:
         NotReady: the region has no incidents, or only such that its policy excludes; the release was
@@ -86,7 +90,7 @@ def load_training_data(
         chosen = categories
         if by_policy and categories is None:
             chosen, excluded = _learnt_categories(connection, region, policy)
-        cut, moment = _cut(connection, region, release)
+        cut, moment = _cut(connection, region, release, pinned=pinned)
         until_s = int((moment or until or datetime.now(UTC)).timestamp())
         columns = read_columns(
             connection,
@@ -106,17 +110,23 @@ def load_training_data(
     end_s = (int(columns.time_s[-1]) // HOUR_S + 1) * HOUR_S
     cutoff_s = until_s if cut is not None else min(until_s, end_s)
     found = _inside(region, area, columns, cutoff_s, policy)
-    return replace(found, data_hash=digest, excluded_categories=excluded, released=released)
+    return replace(
+        found,
+        data_hash=digest,
+        excluded_categories=excluded,
+        released=released,
+        bounds_s=() if cut is None else cut.bounds_s(),
+    )
 
 
 def _cut(
-    connection: Connection, region: Region, release: int | None
+    connection: Connection, region: Region, release: int | None, *, pinned: bool
 ) -> tuple[ReleaseCut | None, datetime | None]:
     """What to read of a release, and its instant."""
     if release is None:
         return None, None
     found = checked_release(connection, region, release)
-    return release_cut(connection, region, found), found.until
+    return replace(release_cut(connection, region, found), pinned=pinned), found.until
 
 
 def _inside(

@@ -19,6 +19,7 @@ from app.domain.errors import InvalidInput
 from app.domain.texts import shortened
 from app.storage.database import long_statements, translated
 from app.storage.regions import Region, categories_of
+from app.storage.releases import MIN_GROUP
 from app.storage.tables import categories, incidents
 
 _SCHEMA = {
@@ -46,10 +47,14 @@ _RELEASED_CATEGORY = sql.SQL("CASE WHEN step <= last THEN category_key ELSE 0 EN
 # With the release that each incident came with: see `app.storage.releases`.
 _RELEASED = sql.SQL(
     """(
-    SELECT i.*, greatest(
-        u.release, 1 + width_bucket(i.occurred_at, {instants}::timestamptz[])) AS step
-    FROM incidents i JOIN uploads u ON u.id = i.upload_id
-    WHERE u.region_key = {region} AND u.release <= {seq}
+    SELECT *, count(*) OVER (PARTITION BY step, block) AS came_with FROM (
+        SELECT i.*, greatest(u.release, b.block) AS step, b.block
+        FROM incidents i JOIN uploads u ON u.id = i.upload_id
+        CROSS JOIN LATERAL (
+            SELECT 1 + width_bucket(i.occurred_at, {instants}::timestamptz[]) AS block
+        ) AS b
+        WHERE i.region_key = {region} AND u.release <= {seq} AND i.occurred_at < {until}
+    ) AS stepped
 ) AS incidents LEFT JOIN unnest({keys}::int[], {lasts}::int[]) AS shown (key, last)
     ON key = category_key"""
 )
@@ -77,12 +82,23 @@ class ReleaseCut:
         category_steps: category key -> the last release at which its incidents carry its name; later
             ones, and other categories, count as `rest`.
         rest: the name for these.
+        pinned: leave out what came to a block of time (from one instant to the next) by fewer than
+            `MIN_GROUP` with one release: what a block holds then changes by no fewer.
     """
 
     seq: int
     instants: Sequence[datetime]
     category_steps: Mapping[int, int]
     rest: str
+    pinned: bool = False
+
+    def bounds_s(self) -> tuple[int, ...]:
+        """The instants up to this release's, as seconds since 1970."""
+        return tuple(int(one.timestamp()) for one in self.instants[: self.seq])
+
+    def conditions(self) -> list[sql.Composable]:
+        """What is read besides what was asked for."""
+        return [sql.SQL("came_with >= {}").format(MIN_GROUP)] if self.pinned else []
 
     def source(self, region_key: int) -> tuple[sql.Composable, sql.Composable]:
         """The expression of the category, and the table to read."""
@@ -90,6 +106,7 @@ class ReleaseCut:
             instants=list(self.instants),
             region=region_key,
             seq=self.seq,
+            until=self.instants[self.seq - 1],
             keys=list(self.category_steps),
             lasts=list(self.category_steps.values()),
         )
@@ -129,13 +146,14 @@ def read_columns(
         InvalidInput: a category that the region does not have.
     """
     known = _chosen_categories(connection, region, category_names)
-    conditions = [
+    conditions: list[sql.Composable] = [
         sql.SQL("region_key = {}").format(region.key),
         _SOURCES.format(discovered_share),
         sql.SQL("category_key = ANY({})").format(list(known)),
     ]
     bounds = (_SINCE, since), (_UNTIL, until), (_ARRIVED_AFTER, arrived_after)
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
+    conditions += [] if cut is None else cut.conditions()
     long_statements(connection)
     source = _ALL if cut is None else cut.source(region.key)
     table = _copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))

@@ -1,0 +1,90 @@
+"""What readers see of a backtest: the origins with enough incidents, and totals over these alone.
+
+A total over all origins would tell, minus what is shown, what a small one holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.domain.errors import InvalidInput, NotReady
+from app.domain.grid import Grid
+from app.services.backtest_run import Protocol, TaskResult
+from app.storage.releases import MIN_GROUP
+from models.base import Incidents
+
+Assemble = Callable[[Sequence[TaskResult], Protocol], dict[str, Any]]
+
+
+def with_released(
+    result: dict[str, Any],
+    results: Sequence[TaskResult],
+    protocol: Protocol,
+    incidents: Incidents,
+    grid: Grid,
+    assemble: Assemble,
+) -> dict[str, Any]:
+    """Add `released`: None where all origins have enough incidents, or the result over those that do."""
+    origins = tuple(o for o in protocol.origins_s if _n(protocol, incidents, grid, o) >= MIN_GROUP)
+    if origins == protocol.origins_s:
+        return {**result, "released": None}
+    if not origins:
+        return {**result, "released": {}}
+    kept = [one for one in results if one.task.origin_s in origins]
+    return {**result, "released": assemble(kept, replace(protocol, origins_s=origins))}
+
+
+def _n(protocol: Protocol, incidents: Incidents, grid: Grid, origin_s: int) -> int:
+    test = protocol.held_out(incidents, origin_s)
+    return int((grid.locate(test.x_m, test.y_m) >= 0).sum())
+
+
+def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a result that readers may see, before it is rounded.
+
+    Results of older versions have no such part: they are shown where every origin has enough.
+    """
+    shown = {name: value for name, value in result.items() if name != "released"}
+    released = result.get("released", None if _all_enough(result) else {})
+    if released is None:
+        return shown
+    nothing = {"models": {}, "differences": [], "origins": [], "n": 0}
+    hidden = {"counts": None, "neighbourhoods": None}
+    return {**shown, **nothing, **hidden, **released}
+
+
+def _all_enough(result: Mapping[str, Any]) -> bool:
+    parts = [o for one in result["models"].values() for o in one["per_origin"]]
+    return result["n"] >= MIN_GROUP and all(o["n"] >= MIN_GROUP for o in parts)
+
+
+def snapped(origins_s: Sequence[int], bounds_s: Sequence[int]) -> tuple[int, ...]:
+    """Move origins back to a release's instant, each once.
+
+    Raises:
+        NotReady: one lies before all of them.
+    """
+    found = []
+    for origin in origins_s:
+        before = [bound for bound in bounds_s if bound <= origin]
+        if not before:
+            raise NotReady("an origin lies before the first release", code="too_few_released")
+        found.append(before[-1])
+    return tuple(sorted(set(found)))
+
+
+def check_periods(protocol: Protocol) -> None:
+    """Require that each origin's horizon reaches the next release.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    for origin in protocol.origins_s:
+        if protocol.end_of(origin) <= origin:
+            raise InvalidInput(
+                f"no release of {MIN_GROUP} incidents or more ends within "
+                f"{protocol.horizon_days} days of an origin; take a longer horizon",
+                field="horizon_days",
+            )
