@@ -32,7 +32,7 @@ from app.domain.access import (
 from app.domain.errors import HotslotError, PermissionRefused, Unauthenticated
 from app.services.key_ring import REREAD_EVERY_S, KeyRing
 from app.services.oidc import TokenVerifier
-from app.services.read_audit import ReadCounter
+from app.services.read_audit import NOBODY, ReadCounter
 
 T = TypeVar("T")
 
@@ -74,12 +74,14 @@ class Access:
         self, scope: Scope, receive: Receive, send: Send, found: Found, rule: Rule
     ) -> None:
         gate: Gate = scope["app"].state.gate
+        caller: Caller | None = None
         try:
             caller = await caller_of(scope, gate)
             authorise(caller, rule, found.region)
             refuse_misspelt(scope["query_string"], rule.parameters, self.table.parameters)
             gate.limiter.enter(caller)
         except HotslotError as refusal:
+            _note_refusal(gate, scope, rule, caller, refusal)
             await problem_of(refusal)(scope, receive, send)
             return
         if rule.counted is not None and found.region is not None:
@@ -93,6 +95,20 @@ class Access:
             current_actor.reset(token)
             sees_unreleased.reset(sight)
             gate.limiter.leave(caller)
+
+
+def _note_refusal(
+    gate: Gate, scope: Scope, rule: Rule, caller: Caller | None, refusal: HotslotError
+) -> None:
+    """Count a 401 or 403 for the audit log, by the id of a key that is known; never by its text."""
+    if not isinstance(refusal, Unauthenticated | PermissionRefused):
+        return
+    actor = caller.actor if caller else key_id_of(_credential(scope) or "")
+    if caller is None and actor not in gate.ring.copy.keys:
+        actor = NOBODY
+    status = 401 if isinstance(refusal, Unauthenticated) else 403
+    host = scope["client"][0] if scope.get("client") else None
+    gate.reads.note_refusal(actor or NOBODY, host, f"{status} {scope['method']} {rule.path}")
 
 
 async def caller_of(scope: Scope, gate: Gate) -> Caller:

@@ -38,6 +38,7 @@ class Rule:
         streams: its handler reads the body by itself, so that the limit of JSON does not apply.
         counted: name under which uses are counted for the audit log; None: they are not.
         parameters: names of its query parameters.
+        path: its template.
     """
 
     roles: frozenset[Role] | None
@@ -45,6 +46,7 @@ class Rule:
     streams: bool = False
     counted: str | None = None
     parameters: frozenset[str] = frozenset()
+    path: str = ""
 
 
 def allow(
@@ -131,4 +133,5 @@ def rule_of(route: Route) -> Rule:
         )
     is_read = "/{region}/forecasts/" in route.path or "/{region}/tiles/" in route.path
     names = query_names(route.dependant) if isinstance(route, APIRoute) else frozenset()
-    return replace(rule, counted=route.name if is_read else None, parameters=names)
+    counted = route.name if is_read else None
+    return replace(rule, counted=counted, parameters=names, path=route.path)

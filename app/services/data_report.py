@@ -16,6 +16,7 @@ from app.domain.piles import stand_out
 from app.domain.snapping import METRES_PER_DEGREE, nearest_distance_m, rounded_to
 from app.domain.volume import first_proper_month, level_breaks
 from app.services.data_report_findings import findings
+from app.storage import audit
 from app.storage import incident_profile as profile
 from app.storage.incident_profile import DayCounts, PlaceCounts, Scope
 from app.storage.regions import Region, get_region
@@ -56,6 +57,9 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
             "places": _places(region, profile.place_counts(connection, scope)),
             "late_reports": _late_reports(connection, scope, days),
         }
+    # It names places, of single incidents too: nobody gets it unless the log has taken the entry.
+    with engine.begin() as connection:
+        audit.record(connection, "data_report.read", chain=region.id, upload=upload_id)
     return {**report, "findings": findings(report)}
 
 

@@ -235,3 +235,47 @@ def test_the_command_tells_by_its_status(settings, engine, chained, monkeypatch,
             connection.execute(text(f"UPDATE audit_log SET actor = 'local' {WHERE}"))
             connection.execute(text("ALTER TABLE audit_log ENABLE TRIGGER USER"))
     assert run(command_line, ["audit", "verify"]).exit_code == 0
+
+
+def test_refusals_are_counted_by_key_and_network_without_secrets(engine, guarded):
+    """401 and 403 (finding L8): who, from where, which route, how often; bounded."""
+    revoked = guarded.make("reader", rate_per_s=0)
+    key = revoked.split("_")[1]
+    guarded.ask("DELETE", f"/v1/keys/{key}", guarded.keys["admin"])
+    guarded.ask("GET", "/v1/audit", guarded.keys["admin"])
+    secret = "hsk_nobodys00_" + "S3cr3tS3cr3t" * 4
+    before = len(entries(engine, "*", "refused"))
+    url = "/v1/regions/here/incidents"
+    for sent in (None, secret, "Bearer-ish", revoked, revoked):
+        assert guarded.ask("GET", url, sent).status_code == 401
+    for _ in range(3):
+        assert guarded.ask("GET", url, guarded.keys["reader"]).status_code == 403
+    guarded.ask("GET", "/v1/audit", guarded.keys["admin"])
+    told = {
+        (e.actor, what): n
+        for e in entries(engine, "*", "refused")[: -before or None]
+        for what, n in json.loads(e.details)["requests"].items()
+    }
+    route = "GET /v1/regions/{region}/incidents"
+    reader = guarded.keys["reader"].split("_")[1]
+    assert told["nobody", f"401 {route}"] == 3
+    assert told[key, f"401 {route}"] == 2
+    assert told[reader, f"403 {route}"] == 3
+    everything = " ".join(e.details + e.actor for e in entries(engine, "*"))
+    assert "S3cr3t" not in everything
+    assert revoked not in everything
+    assert verify_audit(engine).problems == []
+
+
+def test_refusals_from_everywhere_do_not_fill_the_log(engine):
+    counter = ReadCounter()
+    for n in range(20_000):
+        counter.note_refusal("nobody", f"{n % 200}.{n // 200}.7.1", "401 GET /v1/keys")
+    counter.note_refusal("nobody", "2001:db8:1:2::3", "401 GET /v1/keys")
+    counter.note_refusal("nobody", None, "401 GET /v1/keys")
+    before = len(entries(engine, "*", "refused"))
+    assert counter.write(engine) <= 51
+    told = [json.loads(e.details) for e in entries(engine, "*", "refused")[: -before or None]]
+    assert len(told) <= 51
+    assert sum(sum(one["requests"].values()) for one in told) == 20_002
+    assert "several" in {one["network"] for one in told}

@@ -176,6 +176,11 @@ class Acts:
         if reply.status_code >= 500:
             raise HotslotError(reply.text)
 
+    def report(self):
+        reply = self.client.get(f"/v1/regions/{REGION}/data-report")
+        if reply.status_code >= 500:
+            raise HotslotError(reply.text)
+
     def erase(self):
         erase_incident(self.engine, REGION, "case-1")
 
@@ -203,14 +208,15 @@ WALK = (
     ("promote", ["promotion"], set()),
     ("upkeep", ["versions.dropped", "unnamed.collected"], {"model_versions", "forecast_grids"}),
     ("export", ["export"], set()),
+    ("report", ["data_report.read"], set()),
     ("erase", ["training.requested", "erase"], set()),
     ("key", ["key.created"], set()),
     ("rotate", ["key.rotated"], set()),
     ("revoke", ["key.revoked"], set()),
 )
 """What is done, its entries, and the tables that may change though the log refuses one of them."""
-COUNTED = {"forecast.read", "sync.requested"}
-"""Written by other tests' acts: reads by the minute, syncs asked for over HTTP."""
+COUNTED = {"forecast.read", "refused", "sync.requested"}
+"""Written by other tests' acts: reads and refusals by the minute, syncs asked for over HTTP."""
 
 
 @contextmanager
