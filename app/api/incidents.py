@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Row
 
+from app.api.privacy import forget_erased
 from app.api.rules import allow
 from app.api.state import ApiState, State
 from app.api.texts import LongText, ShortText
@@ -246,4 +247,5 @@ def list_page(
 def delete(state: State, region: str, external_id: str) -> Response:
     """Erase an incident by its external id, in which slashes are sent as %2F."""
     erase_incident(state.engine, region, external_id)
+    forget_erased(state, region)
     return Response(status_code=204)

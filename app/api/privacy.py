@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from app.api.rules import allow
-from app.api.state import State
+from app.api.state import ApiState, State
 from app.domain.access import Role
+from app.services.backtest_store import drop_kept_tasks
 from app.services.erase import erase_upload
 from app.storage.erasures import list_erasures
 from app.storage.regions import get_region
@@ -21,13 +22,26 @@ router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 def delete_upload(
     state: State, region: str, upload: Annotated[int, Path(ge=1, lt=2**63)]
 ) -> dict[str, Any]:
-    """Erase all incidents of an upload; versions that had learnt from them are marked and replaced."""
+    """Erase all incidents of an upload, and versions that had learnt from them and few others.
+
+    Versions of many incidents are marked and replaced. `serves` is the champion now; without one,
+    forecasts are refused with `no_model` until the training is done.
+    """
     found = erase_upload(state.engine, region, upload)
+    forget_erased(state, region)
     return {
         "erased": found.n_incidents,
         "versions": found.versions,
+        "versions_dropped": found.dropped,
+        "serves": found.serves,
         "training_run": str(found.run_id) if found.run_id else None,
     }
+
+
+def forget_erased(state: ApiState, region: str) -> None:
+    """Drop what this process and its home keep besides the database."""
+    state.forecasts.forget_region(region)
+    drop_kept_tasks(state.settings)
 
 
 @router.get("/erasures")
@@ -43,6 +57,7 @@ def erasures(state: State, region: str) -> dict[str, Any]:
                 "what": e.what,
                 "incidents": e.n_incidents,
                 "versions": e.versions,
+                "versions_dropped": e.versions_dropped,
                 "training_run": str(e.run_id) if e.run_id else None,
                 "created_at": e.created_at.isoformat(),
             }

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.domain.learning_policy import LearningPolicy
 from app.domain.plain_text import on_one_line
+from app.services.backtest_store import drop_kept_tasks
 from app.services.erase import erase_incident, erase_upload
 from app.services.fairness import fairness_report, parse_rates
 from app.services.fairness_plot import fairness_plot
@@ -134,15 +135,20 @@ def erase(
     """Erase an incident or an upload for good; dependent versions are marked and replaced."""
     if (external_id is None) == (upload is None):
         raise InvalidInput("name an external id or --upload", field="external_id")
-    with opened(Settings()) as engine:
+    settings = Settings()
+    with opened(settings) as engine:
         if upload is not None:
             found = erase_upload(engine, region, upload)
         else:
             found = erase_incident(engine, region, str(external_id))
+    drop_kept_tasks(settings)
     queued = f", training {found.run_id} is queued" if found.run_id else ""
     say(
         f"erased {found.n_incidents:,}; {len(found.versions)} versions had learnt from it{queued}",
     )
+    if found.dropped:
+        serving = found.serves or "nothing until the training is done"
+        say(f"{len(found.dropped)} versions of few incidents are gone with it; {serving} serves")
 
 
 def layer(

@@ -28,15 +28,18 @@ from app.services.backtest_run import (
     held_out,
     run_protocol,
 )
-from app.services.backtest_store import models_digest
+from app.services.backtest_store import kept_folder, models_digest
 from app.services.device import choose_device
 from app.services.outages import through_outage
 from app.services.releases import released_until
 from app.services.training_data import TrainingData, load_training_data
 from app.storage import audit
+from app.storage.erasure_traces import drop_backtests
+from app.storage.erasures import since_start
 from app.storage.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job, turn_of
 from app.storage.regions import get_region
 from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
+from app.storage.tables import backtests
 from models.base import DAY_S, HORIZON_DAYS, Incidents
 from models.catalog import MODEL_NAMES
 
@@ -181,6 +184,8 @@ def execute_backtest(
     def keep() -> None:
         with engine.begin() as connection:
             finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+            if since_start(connection, backtests, run.region_key, run.id):
+                drop_backtests(connection, run.region_key, run.started_at or run.created_at)
 
     through_outage(keep)
 
@@ -215,7 +220,7 @@ def backtest_region(
         data.bounds_s,
     )
     check_periods(protocol)
-    kept = Execution(keep_in=settings.home / "backtests")
+    kept = Execution(keep_in=kept_folder(settings))
     results = run_protocol(incidents, grid, protocol, kept, progress, cancelled)
 
     def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:

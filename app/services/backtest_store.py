@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
+from app.config import Settings
 from app.domain.grid import Grid
 from app.storage.private_files import private_folder
 from models.base import DAY_S, HORIZON_DAYS, Incidents
@@ -150,6 +151,22 @@ class TaskStore:
             path = self._path(task)
             if path is not None:
                 path.unlink(missing_ok=True)
+
+
+def kept_folder(settings: Settings) -> Path:
+    """Return the folder of finished tasks."""
+    return settings.home / "backtests"
+
+
+def drop_kept_tasks(settings: Settings, until_s: float | None = None) -> None:
+    """Delete kept tasks, those last written until then (UTC seconds; None: all).
+
+    They hold where incidents fell that may be erased meanwhile; without them fits are made again.
+    """
+    for path in kept_folder(settings).glob("*.npz"):
+        with suppress(FileNotFoundError):
+            if until_s is None or path.stat().st_mtime <= until_s:
+                path.unlink()
 
 
 def _drop_old(folder: Path) -> None:

@@ -52,6 +52,13 @@ class BoundedCache:
             _, n_bytes = self._items.pop(key, (None, 0))
             self.used_bytes -= n_bytes
 
+    def discard_where(self, chosen: Callable[[tuple[Hashable, ...]], bool]) -> None:
+        """Forget the values whose keys are tuples that are chosen."""
+        with self._lock:
+            keys = [key for key in self._items if isinstance(key, tuple) and chosen(key)]
+        for key in keys:
+            self.discard(key)
+
     def get_or_make(
         self, key: Hashable, kind: type[T], make: Callable[[], T], size: Callable[[T], int]
     ) -> T:

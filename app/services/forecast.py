@@ -71,6 +71,11 @@ class ForecastService:
         self.brief.forget("released champion", region_id)
         self.promotions_seen += 1
 
+    def forget_region(self, region_id: str) -> None:
+        """Forget the versions of a region that are kept in memory (after an erasure)."""
+        self.forget_champion(region_id)
+        self.cache.discard_where(lambda key: key[:2] == ("version", region_id))
+
     def cached_plan(self, region_id: str, selector: Selector) -> Plan | None:
         """The plan of a request, if it can be made without asking the database.
 

@@ -20,6 +20,7 @@ from app.services.ingest_readers import ReadOptions
 from app.services.ingest_upload import IngestSummary, Upload
 from app.storage import incident_writes as writes
 from app.storage.disk import require_room
+from app.storage.erased_uploads import is_erased_key
 from app.storage.regions import Region, get_region, outlined
 
 
@@ -184,6 +185,11 @@ def _replay(
     if not writes.lock_idempotency_key(connection, region.key, key):
         raise Conflict("an upload with this Idempotency-Key is under way", code="key_in_use")
     stored = writes.find_upload(connection, region.key, key)
+    if stored is None and is_erased_key(connection, region.key, key):
+        raise Conflict(
+            "what was sent with this Idempotency-Key is erased; to store it again, send another key",
+            code="erased",
+        )
     if stored is None:
         return None
     for _ in raw:

@@ -11,11 +11,13 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.domain.access import UPKEEP_ACTOR, acting_as
 from app.domain.errors import HotslotError
+from app.services.backtest_store import drop_kept_tasks
 from app.services.monitor import monitor_region
 from app.services.recovery import end_abandoned_runs
 from app.services.register import TRAIN_LOCK
 from app.storage import audit, retention
 from app.storage.database import long_statements, transaction_lock
+from app.storage.erasures import newest_erasure, vacuum_erased
 from app.storage.queue import forget_ended_jobs, forget_lost_upkeep
 from app.storage.regions import list_regions
 from app.storage.schedules import drop_old_ticks
@@ -23,6 +25,7 @@ from app.storage.sync_store import drop_old_runs
 
 TICKS_KEPT = timedelta(days=400)
 SYNC_RUNS_KEPT = timedelta(days=90)
+FILES_DROPPED_FOR = timedelta(days=1)
 ENDED_JOBS_KEPT = timedelta(days=30)
 _log = logging.getLogger("hotslot.maintenance")
 
@@ -72,7 +75,24 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
         drop_old_runs(connection, now - SYNC_RUNS_KEPT)
         if artifacts or grids:
             audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
+    _clean_up_after_erasures(engine, settings)
     return Upkeep(len(regions), failed, dropped, artifacts, grids)
+
+
+def _clean_up_after_erasures(engine: Engine, settings: Settings) -> None:
+    """Where something was erased lately, drop kept files that may hold it, and vacuum.
+
+    A task that had read its incidents before may be written hours later: a day is added.
+    """
+    with engine.connect() as connection:
+        newest = newest_erasure(connection)
+    if newest is None:
+        return
+    drop_kept_tasks(settings, (newest + FILES_DROPPED_FOR).timestamp())
+    try:
+        vacuum_erased(engine, newest)
+    except HotslotError as error:
+        _log.warning("not vacuumed after an erasure", extra={"reason": error.message})
 
 
 def _drop_versions(engine: Engine, settings: Settings, region_key: int, now: datetime) -> int:

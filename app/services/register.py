@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
+from app.domain.errors import Conflict
 from app.services.training_data import TrainingData
 from app.services.training_facts import probability_tables, provenance
 from app.services.validate import Validation
 from app.storage import audit, registry
 from app.storage.artifacts import pack, store_artifact
 from app.storage.database import transaction_lock
-from app.storage.erasures import mark_if_late, marked_versions
+from app.storage.erasure_traces import lost_few
+from app.storage.erasures import mark_if_late, marked_versions, since_start
 from app.storage.retention import hold_unnamed
 from app.storage.runs import Run, finish_run
 from app.storage.stored_grids import store_grid
+from app.storage.tables import training_runs
 from app.storage.version_names import version_name
 from app.storage.version_registration import register_version
 from app.storage.version_visibility import is_registered, release, withhold
@@ -61,6 +64,7 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
     with engine.begin() as connection:
         hold_unnamed(connection)
         transaction_lock(connection, TRAIN_LOCK, run.region_key)
+        _refuse_erased(connection, run, fitted)
         store_artifact(connection, content, sha256)
         data = fitted.data
         grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
@@ -98,6 +102,23 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
             version=name,
             promoted=promote,
             reason=reason,
+        )
+
+
+def _refuse_erased(connection: Connection, run: Run, fitted: Fitted) -> None:
+    """Refuse what was learnt from few incidents of which some were erased while the run went on.
+
+    Raises:
+        Conflict: so it is; the training that the erasure has queued comes after this one.
+    """
+    if not since_start(connection, training_runs, run.region_key, run.id):
+        return
+    read = fitted.data.read_counts
+    if lost_few(connection, run.region_key, run.id, fitted.cutoff, read):
+        raise Conflict(
+            "some of the few incidents that it had learnt from are erased meanwhile; another training "
+            "is queued",
+            code="erased_meanwhile",
         )
 
 

@@ -55,6 +55,8 @@ class TrainingData:
     """Whether readers may see what is made of it."""
     bounds_s: tuple[int, ...] = ()
     """Instants of the releases up to the one it was read of."""
+    read_counts: dict[str, int] = field(default_factory=dict)
+    """How many incidents of each category were read, inside the study area or not."""
 
 
 def load_training_data(
@@ -157,7 +159,12 @@ def _inside(
         n_outside=int((~inside).sum()),
         piles=piles,
         policy=policy,
+        read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
     )
+
+
+def _counts(columns: IncidentColumns) -> NDArray[np.int64]:
+    return np.bincount(columns.category, minlength=len(columns.category_names)).astype(np.int64)
 
 
 def _learnt_categories(

@@ -12,9 +12,11 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     Table,
     Text,
     func,
+    text,
 )
 
 from app.storage.tables import metadata
@@ -26,6 +28,8 @@ erasures = Table(
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
     Column("what", Text, nullable=False),
     Column("n_incidents", Integer, nullable=False),
+    # How many versions went with it; those that stay are named in erased_versions.
+    Column("versions_dropped", Integer, nullable=False, server_default=text("0")),
     # The training that replaces the champion, where that had learnt from what is gone.
     Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -45,4 +49,12 @@ erased_versions = Table(
         ondelete="CASCADE",
     ),
     Index("ix_erased_versions_version", "region_key", "version"),
+)
+
+erased_keys = Table(
+    "erased_keys",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    # Of an idempotency key whose upload is erased, under this installation's secret.
+    Column("digest", LargeBinary, primary_key=True),
 )

@@ -56,6 +56,12 @@ def put_days(
     )
 
 
+def drop_region_days(connection: Connection, region_key: int, days: Sequence[date]) -> None:
+    """Forget days of all versions, of which incidents are erased; upkeep scores what is left anew."""
+    mine = live_scores.c.region_key == region_key
+    connection.execute(delete(live_scores).where(mine, live_scores.c.day.in_(days)))
+
+
 def drop_days(connection: Connection, region_key: int, version: str, days: Sequence[date]) -> None:
     """Forget days whose incidents are gone."""
     connection.execute(

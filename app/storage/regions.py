@@ -256,17 +256,18 @@ _DROP_UNUSED = text(
         SELECT CAST(before ->> 'category_key' AS integer) FROM incident_history
         WHERE region_key = :region AND before ->> 'category_key' IS NOT NULL
     )
+    RETURNING name
     """
 )
 
 
-def drop_unused_categories(connection: Connection, region_key: int) -> int:
-    """Remove the names of categories that no incident of a region has or had; returns how many.
+def drop_unused_categories(connection: Connection, region_key: int) -> list[str]:
+    """Remove the names of categories that no incident of a region has or had; returns them.
 
     The caller holds the region's ingest lock: a merge under way may be about to use one.
     """
     values = {"region": region_key}
     keys = list(connection.scalars(_UNUSED, values))
     if not keys:
-        return 0
-    return connection.execute(_DROP_UNUSED, {**values, "keys": keys}).rowcount
+        return []
+    return list(connection.scalars(_DROP_UNUSED, {**values, "keys": keys}))

@@ -192,6 +192,11 @@ def promote(
     return promoted
 
 
+def abdicate(connection: Connection, region_key: int) -> None:
+    """Leave a region without a champion; what is registered next becomes it."""
+    connection.execute(champions.delete().where(champions.c.region_key == region_key))
+
+
 def _hold(connection: Connection, region_key: int, version: str) -> None:
     """Until this transaction ends, retention leaves the version alone.
 
@@ -214,7 +219,8 @@ def _note_promotion(
 ) -> None:
     """Keep a promotion from the second of two versions to the first, there and in the audit log."""
     version, previous = versions
-    data_until = select(func.max(incidents.c.occurred_at)).where(
+    # The day suffices to judge a promotion, and does not tell when a single incident was.
+    data_until = select(func.date_trunc("day", func.max(incidents.c.occurred_at), "UTC")).where(
         incidents.c.region_key == region_key
     )
     connection.execute(

@@ -58,12 +58,14 @@ def drop_versions(
     return sorted(connection.scalars(statement.returning(model_versions.c.version)))
 
 
-def collect(connection: Connection) -> tuple[int, int]:
-    """Delete artifacts and grids that no version names; returns how many of each.
-
-    Waits for registrations under way; those that follow wait for this transaction.
-    """
+def hold_collection(connection: Connection) -> None:
+    """Wait for registrations under way; those that follow wait for this transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REGISTER_LOCK})
+
+
+def collect(connection: Connection) -> tuple[int, int]:
+    """Delete artifacts and grids that no version names, none being registered; return how many of each."""
+    hold_collection(connection)
     named = exists().where(model_versions.c.artifact_sha256 == artifacts.c.sha256)
     n_artifacts = connection.execute(delete(artifacts).where(~named)).rowcount
     used = exists().where(model_versions.c.grid_sha256 == grids.c.sha256)

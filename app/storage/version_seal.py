@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, update
 
 from app.storage.tables import model_versions
 
@@ -49,7 +49,8 @@ def forecasts_sha256(rows: Iterable[tuple[int, int, bytes]]) -> str:
 def seal_version(connection: Connection, region_key: int, version: str) -> bytes:
     """Seal a version's row as it stands in the caller's transaction; return the seal."""
     mine = (model_versions.c.region_key == region_key) & (model_versions.c.version == version)
-    row = connection.execute(model_versions.select().where(mine).with_for_update()).one()
+    dated = update(model_versions).where(mine).values(sealed_at=func.now())
+    row = connection.execute(dated.returning(*model_versions.c)).one()
     seal = seal_of(dict(row._mapping))
     connection.execute(update(model_versions).where(mine).values(seal=seal))
     return seal

@@ -45,6 +45,7 @@ class RegionMachine(RuleBasedStateMachine):
         self.learnt: dict[str, set[int]] = {}
         self.stale: set[str] = set()
         self.line: list[str] = []
+        self.vacant = False
 
     @initialize()
     def create(self) -> None:
@@ -118,12 +119,13 @@ class RegionMachine(RuleBasedStateMachine):
     def _note_champion(self) -> None:
         with self.engine.connect() as connection:
             champion = registry.champion(connection, self.key)
-        if champion is not None and self.line[-1:] != [champion.version]:
+        if champion is not None and (self.vacant or self.line[-1:] != [champion.version]):
             self._extend_line(champion.version)
 
     def _extend_line(self, version: str) -> None:
         """A champion's earlier place in the line is given up for its new one."""
         self.line = [v for v in self.line if v != version] + [version]
+        self.vacant = False
 
     @precondition(lambda self: self.learnt)
     @rule(data=st.data())
@@ -133,7 +135,7 @@ class RegionMachine(RuleBasedStateMachine):
         self._promote(version)
 
     def _promote(self, version: str) -> None:
-        refused = version not in self._may_serve()
+        refused = not self.vacant and version not in self._may_serve()
         try:
             with self.engine.begin() as connection:
                 promote_by_hand(connection, self.key, version)
@@ -149,7 +151,7 @@ class RegionMachine(RuleBasedStateMachine):
             marked = set(marked_versions(connection, self.key))
         return set(self.learnt) - (set() if set(self.line[-1:]) & marked else marked)
 
-    @precondition(lambda self: self.line)
+    @precondition(lambda self: self.line and not self.vacant)
     @rule()
     def roll_back(self) -> None:
         """The champion before this one takes over again; where there is none, nothing changes."""
@@ -190,8 +192,20 @@ class RegionMachine(RuleBasedStateMachine):
         _same(n in self.held, True)
         self.held.discard(n)
         touched = {v for v, learnt in self.learnt.items() if n in learnt} - self.stale
-        _same(touched - set(result.versions), set())
-        self.stale |= touched
+        _same(touched - set(result.versions) - set(result.dropped), set())
+        self._forget(set(result.dropped), result.serves)
+        self.stale |= touched - set(result.dropped)
+
+    def _forget(self, dropped: set[str], serves: str | None) -> None:
+        """Versions of few incidents went with an erasure; the champion may have been one."""
+        champion_went = bool(set(self.line[-1:]) & dropped)
+        for version in dropped:
+            self.learnt.pop(version, None)
+        self.stale -= dropped
+        self.line = [version for version in self.line if version not in dropped]
+        if champion_went and serves is not None:
+            self._extend_line(serves)
+        self.vacant |= champion_went and serves is None
 
     @invariant()
     def counts_agree(self) -> None:
@@ -205,7 +219,7 @@ class RegionMachine(RuleBasedStateMachine):
     @invariant()
     def champion_is_sound(self) -> None:
         """The champion exists, is the one last promoted, and its mass is one."""
-        if not self.line:
+        if not self.line or self.vacant:
             return
         with self.engine.connect() as connection:
             _same(get_region(connection, self.region).key, self.key)

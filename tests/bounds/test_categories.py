@@ -110,7 +110,7 @@ def test_a_region_with_40_000_names_trains_and_can_be_rid_of_them(client, engine
             text("DELETE FROM incidents WHERE region_key = :region AND occurred_at > :then"),
             {**values, "then": datetime(2024, 1, 5, 1, tzinfo=UTC)},
         )
-        assert drop_unused_categories(connection, known.key) > 39_000
+        assert len(drop_unused_categories(connection, known.key)) > 39_000
 
 
 @pytest.mark.parametrize("n_rows", [32_769])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import NotFound
+from app.domain.errors import Conflict, NotFound
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.services.erase import erase_incident, erase_upload
 from app.services.ingest import UploadSource, ingest
@@ -25,8 +25,8 @@ def quiet(_share, _message):
     pass
 
 
-def rows(start, n=150, prefix="x"):
-    frame = synthetic_city().draw(30, 10, seed=start).head(n)
+def rows(start, n=150, prefix="x", days=30):
+    frame = synthetic_city().draw(days, 10 if days == 30 else 15, seed=start).head(n)
     lines = ["occurred_at,longitude,latitude,category,external_id"]
     for i, r in enumerate(frame.itertuples()):
         at = r.occurred_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -132,7 +132,8 @@ def test_versions_that_ended_before_it_are_not_marked(engine, settings, region):
     run_now(engine, settings, region, request, quiet)
     later = erase_incident(engine, region, "x149")
     assert (later.versions, later.run_id) == ([], None)
-    assert len(erase_incident(engine, region, "x0").versions) == 1
+    early = erase_incident(engine, region, "x0")
+    assert (early.versions, len(early.dropped)) == ([], 1), "75 incidents are few: it goes"
 
 
 def test_an_upload_goes_with_all_it_brought(engine, settings, region):
@@ -150,11 +151,17 @@ def test_an_upload_goes_with_all_it_brought(engine, settings, region):
         erase_upload(engine, region, gone.upload_id)
 
 
-def test_a_run_that_had_read_it_registers_a_marked_version(engine, settings, region):
+@pytest.mark.parametrize(("n", "said"), [(30, "erased_meanwhile"), (700, None)])
+def test_a_run_that_had_read_it_registers_a_marked_version_or_none(
+    engine, settings, request, n, said
+):
     from app.services.train import execute_training
     from app.storage.runs import claim_run, create_run
 
-    send(engine, settings, region, rows(5))
+    region = f"late-{n}"
+    boundary = json.loads(json.dumps(synthetic_city().area.to_geojson()))
+    add_region(engine, region, timezone=TIMEZONE, boundary=boundary, cell_size_m=500.0)
+    send(engine, settings, region, rows(5, n, days=60))
     with engine.begin() as connection:
         key = get_region(connection, region).key
         run = claim_run(
@@ -166,8 +173,15 @@ def test_a_run_that_had_read_it_registers_a_marked_version(engine, settings, reg
         if share > 0.9 and not erased:  # everything is read, nothing registered
             erased.append(erase_incident(engine, region, "x3"))
 
-    execute_training(engine, settings, run, progress, lambda: False)
+    if said is None:
+        execute_training(engine, settings, run, progress, lambda: False)
+    else:
+        with pytest.raises(Conflict) as caught:
+            execute_training(engine, settings, run, progress, lambda: False)
+        assert caught.value.code == said
     assert erased[0].versions == []
     assert erased[0].run_id is not None
     with engine.connect() as connection:
-        assert list(marked_versions(connection, key).values()) == [1]
+        marked = list(marked_versions(connection, key).values())
+        assert marked == ([1] if said is None else [])
+        assert len(registry.list_versions(connection, key)) == len(marked)
