@@ -91,13 +91,12 @@ def _serve(home: Path) -> tuple[float, float]:
     service = Service(home, workers=0)
     service.start()
     try:
-        if service.process is None:
-            raise RuntimeError("the service has ended")
-        idle_mb = peak_memory_mb(service.process.pid)
+        pid = service.api_pid()
+        idle_mb = peak_memory_mb(pid)
         for window in range(N_WINDOWS):
             path = f"/v1/regions/{REGION}/forecasts/density?window={window}"
             service.call("GET", path).raise_for_status()
-        return idle_mb, peak_memory_mb(service.process.pid)
+        return idle_mb, peak_memory_mb(pid)
     finally:
         service.stop()
         service.client.close()

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.domain.errors import InvalidInput, NotReady
+from app.domain.errors import InvalidInput, LimitExceeded, NotReady
 from app.domain.grid import Grid, build_grid, check_cell_size
 from app.domain.moments import check_moment
 from app.domain.texts import shortened
@@ -47,6 +47,8 @@ MAX_ORIGINS = 52
 MAX_HORIZON_DAYS = 366
 MAX_SEEDS = 20
 MAX_SEED = 2**53
+MAX_FITS = 2_000
+"""Of one backtest: models x origins x seeds."""
 DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
 
 
@@ -73,6 +75,7 @@ class BacktestRequest:
 
         Raises:
             InvalidInput: unknown model, naive origin, numbers out of range.
+            LimitExceeded: too many fits.
         """
         for model in self.models:
             if model not in MODEL_NAMES:
@@ -95,7 +98,20 @@ class BacktestRequest:
         if self.cell_size_m is not None:
             check_cell_size(self.cell_size_m)
         self._check_origins()
+        self._check_fits()
         return self
+
+    def _check_fits(self) -> None:
+        n_origins = self.n_origins if self.origins is None else len(self.origins)
+        n_fits = len(self.models) * n_origins * self.n_seeds
+        if n_fits > MAX_FITS:
+            raise LimitExceeded(
+                f"{len(self.models)} models x {n_origins} origins x {self.n_seeds} seeds are {n_fits} "
+                f"fits, the limit is {MAX_FITS}: ask for fewer, or for several backtests",
+                field="models",
+                limit=MAX_FITS,
+                asked=n_fits,
+            )
 
     def _check_origins(self) -> None:
         if self.origins is not None:

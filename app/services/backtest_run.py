@@ -7,22 +7,19 @@ folder, so that an interrupted backtest goes on where it stopped.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from app.domain.grid import Grid
 from app.services.backtest_store import Protocol, Task, TaskResult, TaskStore
 from app.services.device import use_threads
+from app.services.task_pool import run_tasks
 from models.base import DAY_S, FitCancelled, FitContext, FloatArray, Incidents
 from models.catalog import create_model
 from models.evaluation.flagged import flagged_cells
@@ -40,8 +37,6 @@ __all__ = [
 ]
 
 POLL_S = 0.5
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_shared: dict[str, Any] = {}
 
 Progress = Callable[[float, str], None]
 
@@ -56,11 +51,10 @@ def fit_and_score(
     grid: Grid,
     task: Task,
     protocol: Protocol,
-    cancelled: Callable[[], bool] = lambda: False,
 ) -> TaskResult:
     """One task. The fit is handed only what happened before the origin."""
     started = time.perf_counter()
-    context = FitContext(task.origin_s, task.seed, protocol.device, cancelled=cancelled)
+    context = FitContext(task.origin_s, task.seed, protocol.device)
     fitted = create_model(task.model).fit(incidents.before(task.origin_s), grid, context)
     seconds = time.perf_counter() - started
     test = protocol.held_out(incidents, task.origin_s)
@@ -74,34 +68,13 @@ def fit_and_score(
     )
 
 
-def _start_worker(incidents: Incidents, grid: Grid, protocol: Protocol, stop: Event) -> None:
+Shared = tuple[Incidents, Grid, Protocol]
+
+
+def _work(shared: Shared, task: Task) -> TaskResult:
     use_threads(1)
-    _shared.update(work=(incidents, grid, protocol), stop=stop, parent=os.getppid())
-
-
-def _work(task: Task) -> TaskResult:
-    incidents, grid, protocol = _shared["work"]
-
-    def cancelled() -> bool:
-        # An orphan has nobody left to tell its result to.
-        return bool(_shared["stop"].is_set()) or os.getppid() != _shared["parent"]
-
-    return fit_and_score(incidents, grid, task, protocol, cancelled)
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Numerical libraries of processes started inside use one thread each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    incidents, grid, protocol = shared
+    return fit_and_score(incidents, grid, task, protocol)
 
 
 def tasks_of(protocol: Protocol) -> list[Task]:
@@ -143,53 +116,16 @@ def run_protocol(
     # The catalog names the slowest models last; started first they leave no core idle at the end.
     todo = [task for task in reversed(tasks) if task not in done]
     n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
-    with _pool(n_jobs, incidents, grid, protocol) as (pool, stop):
-        running = {pool.submit(_work, task): task for task in todo}
-        try:
-            for result in _as_they_end(running, cancelled):
-                if result is not None:
-                    done[result.task] = result
-                    store.save(result)
-                progress(len(done) / len(tasks), f"{len(done)} of {len(tasks)} fits")
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with closing(run_tasks(_work, (incidents, grid, protocol), todo, n_jobs, POLL_S)) as results:
+        for result in results:
+            if result is not None:
+                done[result.task] = result
+                store.save(result)
+            progress(len(done) / len(tasks), f"{len(done)} of {len(tasks)} fits")
+            if cancelled():
+                raise FitCancelled("backtest cancelled")
     store.clear(tasks)
     return [done[task] for task in tasks]
-
-
-@contextmanager
-def _pool(
-    n_jobs: int, incidents: Incidents, grid: Grid, protocol: Protocol
-) -> Iterator[tuple[ProcessPoolExecutor, Event]]:
-    """Processes that hold the data, and the event that tells them to stop."""
-    spawn = multiprocessing.get_context("spawn")
-    stop = spawn.Event()
-    shared = (incidents, grid, protocol, stop)
-    with (
-        _single_threaded_children(),
-        ProcessPoolExecutor(n_jobs, spawn, _start_worker, shared) as pool,
-    ):
-        yield pool, stop
-
-
-def _as_they_end(
-    running: dict[Future[TaskResult], Task], cancelled: Callable[[], bool]
-) -> Iterator[TaskResult | None]:
-    """Results as they come; None now and then while there is none, so that progress can be told.
-
-    Raises:
-        FitCancelled: the caller asked to stop.
-    """
-    while running:
-        finished, _ = wait(running, POLL_S, FIRST_COMPLETED)
-        for future in finished:
-            del running[future]
-            yield future.result()
-        yield None
-        if cancelled():
-            raise FitCancelled("backtest cancelled")
 
 
 def joined(results: Sequence[TaskResult]) -> tuple[ScoredIncidents, dict[int, float]]:

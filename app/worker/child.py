@@ -13,7 +13,6 @@ import logging
 import os
 import resource
 import sys
-import threading
 from dataclasses import asdict
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.domain.errors import Unavailable
 from app.logs import configure_logging
+from app.processes import end_with_parent
 from app.storage.private_files import write_privately
 from app.storage.runs import Superseded
 from app.storage.schedules import database_clock
@@ -30,18 +30,6 @@ RETRY = 3
 SUPERSEDED = 4
 OUT_OF_MEMORY = 5
 _log = logging.getLogger("hotslot.worker")
-
-
-def exit_with_parent() -> None:
-    """End this process when the worker that started it is gone: its end of our stdin closes."""
-
-    def watch() -> None:
-        # Not sys.stdin: a thread inside its buffer's lock makes a finished child die as it exits.
-        while os.read(0, 1):
-            pass
-        os._exit(RETRY)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def cap_memory(limit_bytes: int, device: str) -> None:
@@ -58,7 +46,8 @@ def main(kind: str, what: str) -> int:
     write_privately()
     settings = Settings()
     configure_logging(settings)
-    exit_with_parent()
+    parent = os.environ.pop("HOTSLOT_PARENT_PID", None)
+    end_with_parent(None if parent is None else int(parent))
     cap_memory(settings.training_memory_bytes, settings.device)
     # After the cap, which they count against; torch itself is loaded by fits alone.
     from app.services.jobs import work_on

@@ -58,6 +58,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     threads = settings.training_threads or max(1, (os.cpu_count() or 1) // 2)
     environment = {
         **os.environ,
+        "HOTSLOT_PARENT_PID": str(os.getpid()),
         "HOTSLOT_HOME": str(settings.home),
         "HOTSLOT_DEVICE": settings.device,
         "HOTSLOT_LOG_LEVEL": settings.log_level,
@@ -80,7 +81,7 @@ async def run_child(settings: Settings, kind: str, run_id: str) -> int:
         "app.worker.child",
         kind,
         run_id,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
         env=child_environment(settings),
     )
     try:

@@ -29,6 +29,7 @@ from benchmarks.drills import (
     poisoned,
     responsible,
     sameness,
+    supervision,
     times,
     uploads,
 )
@@ -41,6 +42,7 @@ ALL = (
     *database_faults.DRILLS,
     *jobs.DRILLS,
     *leases.DRILLS,
+    *supervision.DRILLS,
     *machines.DRILLS,
     *poisoned.DRILLS,
     *degenerate.DRILLS,

@@ -89,7 +89,7 @@ def gzip_bomb() -> tuple[bool, str]:
     bomb = gzip.compress(b"occurred_at,longitude,latitude,category\n" + part * 2_100)
     with service(workers=0) as target:
         upload(target, 0, "first")
-        pid = _api_process(target)
+        pid = target.api_pid()
         before_mb = peak_memory_mb(pid)
         started = time.perf_counter()
         status = target.call(
@@ -133,7 +133,7 @@ def heavy_load() -> tuple[bool, str]:
             target.call("GET", "/healthz").raise_for_status()
             waits.append(time.perf_counter() - started)
             time.sleep(0.02)
-        memory_mb = peak_memory_mb(_api_process(target))
+        memory_mb = peak_memory_mb(target.api_pid())
     p99_s = sorted(waits)[int(0.99 * (len(waits) - 1))]
     allowed = set(answered) <= {200, 429, 503}
     passed = allowed and p99_s <= HEALTH_S and memory_mb <= HEAVY_MEMORY_MB
@@ -156,12 +156,6 @@ def trained(target: Service, model: str = "pooled-kde") -> str:
     if run["status"] != "succeeded":
         raise RuntimeError(f"training {run['status']}: {run['message']}")
     return str(run["model_version"])
-
-
-def _api_process(target: Service) -> int:
-    if target.process is None:
-        raise RuntimeError("the service is not running")
-    return target.process.pid
 
 
 DRILLS = (

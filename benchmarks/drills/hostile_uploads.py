@@ -50,7 +50,7 @@ def zip_bombs() -> tuple[bool, str]:
     slowest_s, statuses = 0.0, []
     with city() as target:
         send(target, csv_of(rows_of(2_000))).raise_for_status()
-        pid = target.process.pid if target.process else 0
+        pid = target.api_pid()
         before_mb = peak_memory_mb(pid)
         for content_type in ("application/zip", excel):
             started = time.perf_counter()
@@ -101,7 +101,7 @@ def dripping_uploads() -> tuple[bool, str]:
 def _warmed(target: Service) -> tuple[int, float]:
     """The API's process id and peak memory once it has stored an ordinary upload."""
     send(target, csv_of(rows_of(WARM_ROWS))).raise_for_status()
-    pid = target.process.pid if target.process else 0
+    pid = target.api_pid()
     return pid, peak_memory_mb(pid)
 
 

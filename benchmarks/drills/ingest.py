@@ -110,7 +110,7 @@ def large_upload() -> tuple[bool, str]:
     body = csv_of(rows_of(N_ROWS))
     with city() as target:
         send(target, body[: body.index(b"\n", 100_000) + 1]).raise_for_status()
-        pid = target.process.pid if target.process else 0
+        pid = target.api_pid()
         before_mb = peak_memory_mb(pid)
         told: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: told.append(send(target, body)))

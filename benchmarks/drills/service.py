@@ -17,6 +17,10 @@ from typing import Any
 
 import httpx
 
+from benchmarks.drills.processes import processes_of
+
+API, WORKER, RUN = "app.server", "worker", "app.worker.child"
+"""Arguments by which the parts of a service are known."""
 START_S = 60.0
 
 
@@ -88,6 +92,20 @@ class Service:
     def kill_database(self) -> None:
         """Send SIGKILL to the embedded PostgreSQL server."""
         os.kill(self.database_pid(), signal.SIGKILL)
+
+    def pids(self, word: str = "") -> list[int]:
+        """Process ids of the service whose arguments hold a word, the supervisor's among them."""
+        return processes_of(self.home, word)
+
+    def api_pid(self) -> int:
+        """Process id of the API.
+
+        Raises:
+            RuntimeError: there is none now.
+        """
+        for pid in self.pids(API):
+            return pid
+        raise RuntimeError(f"no API process: {self.log_tail()}")
 
     def database_pid(self) -> int:
         """Process id of the postmaster."""

@@ -1,0 +1,179 @@
+"""Processes that belong together: children end with their parent, and one that dies is started again."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+POLL_S = 0.2
+STOP_S = 7.0
+"""How long children may take to end once they are asked to; then they are killed."""
+SHORT_LIFE_S = 30.0
+MAX_BACKOFF_S = 5.0
+"""A child that dies young again and again is started after 0, 1, 2, 4, 5, 5, ... seconds."""
+SILENT_S = 60.0
+"""A child that gives signs of life and stops doing so for this long hangs, and is killed."""
+PARENT_WATCH_S = 1.0
+_PR_SET_PDEATHSIG = 1
+_log = logging.getLogger("hotslot.supervisor")
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """End this process as soon as its parent is gone, however that ended.
+
+    On Linux the kernel kills it; elsewhere, and in addition, a thread looks once a second. The kernel
+    acts when the *thread* that started this process ends, so parents start children from their main
+    thread.
+
+    Args:
+        parent: process id that the parent must have; by default whoever it is now.
+    """
+    expected = os.getppid() if parent is None else parent
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    def watch() -> None:
+        while os.getppid() == expected:
+            time.sleep(PARENT_WATCH_S)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    # The parent may have died before the line above was reached.
+    if os.getppid() != expected:
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def how_it_ended(returncode: int) -> str:
+    """Describe an exit status: the signal's name, or the status.
+
+    >>> how_it_ended(-11), how_it_ended(1)
+    ('killed by SIGSEGV', 'exit status 1')
+    """
+    if returncode < 0:
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-returncode).name}"
+    return f"exit status {returncode}"
+
+
+@dataclass
+class Child:
+    """A process that is kept running.
+
+    Args:
+        name: what log lines call it.
+        command: program and arguments.
+        pass_fds: file descriptors that it inherits.
+        pulse: whether it writes to the descriptor named by `HOTSLOT_PULSE_FD` while it is well.
+    """
+
+    name: str
+    command: Sequence[str]
+    pass_fds: tuple[int, ...] = ()
+    pulse: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    start_at_s: float = 0.0
+    n_short_lives: int = 0
+    pulse_fd: int | None = field(default=None, repr=False)
+    pulse_s: float | None = None
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start the process."""
+        write_fd, passed = None, self.pass_fds
+        own = {**environment, "HOTSLOT_PARENT_PID": str(os.getpid())}
+        if self.pulse:
+            self.pulse_fd, write_fd = os.pipe()
+            os.set_blocking(self.pulse_fd, False)
+            passed = (*passed, write_fd)
+            own["HOTSLOT_PULSE_FD"] = str(write_fd)
+        self.process = subprocess.Popen(self.command, env=own, pass_fds=passed)
+        if write_fd is not None:
+            os.close(write_fd)
+        self.started_s, self.pulse_s = time.monotonic(), None
+
+    def hangs(self) -> bool:
+        """Whether it gave signs of life and has stopped to."""
+        if self.pulse_fd is None:
+            return False
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.pulse_fd, 4096):
+                self.pulse_s = time.monotonic()
+        return self.pulse_s is not None and time.monotonic() - self.pulse_s > SILENT_S
+
+    def bury(self) -> float:
+        """Forget the process that ended; returns the seconds to wait before the next one."""
+        young = time.monotonic() - self.started_s < SHORT_LIFE_S
+        self.n_short_lives = self.n_short_lives + 1 if young else 0
+        if self.pulse_fd is not None:
+            os.close(self.pulse_fd)
+        self.process, self.pulse_fd = None, None
+        wait_s = (
+            min(2.0 ** (self.n_short_lives - 2), MAX_BACKOFF_S) if self.n_short_lives > 1 else 0
+        )
+        self.start_at_s = time.monotonic() + wait_s
+        return wait_s
+
+
+class Supervisor:
+    """Keep children running until SIGTERM or SIGINT; must run in the main thread."""
+
+    def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
+        self.children = children
+        self.environment = environment
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Start all children, replace those that end, and end all when asked to stop."""
+        before = {n: signal.signal(n, self._stop) for n in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not self._stopping.is_set():
+                for child in self.children:
+                    self._look_after(child)
+                self._stopping.wait(POLL_S)
+        finally:
+            self._end_all()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _look_after(self, child: Child) -> None:
+        if child.process is None:
+            if time.monotonic() >= child.start_at_s:
+                child.start(self.environment)
+            return
+        if child.hangs():
+            _log.error("%s %d gives no sign of life: killed", child.name, child.process.pid)
+            child.process.kill()
+            child.process.wait()
+        returncode = child.process.poll()
+        if returncode is None:
+            return
+        pid, why = child.process.pid, how_it_ended(returncode)
+        wait_s = child.bury()
+        _log.error("%s %d ended (%s); starting another in %g s", child.name, pid, why, wait_s)
+
+    def _end_all(self) -> None:
+        """Ask all children to end, then kill those that have not."""
+        processes = [child.process for child in self.children if child.process is not None]
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + STOP_S
+        for process in processes:
+            try:
+                process.wait(max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                _log.warning("process %d did not end in time: killed", process.pid)
+                process.kill()
+                process.wait()

@@ -1,0 +1,70 @@
+"""The API process: `python -m app.server FD` serves HTTP on a listening socket that it inherits.
+
+`hotslot serve` starts one or several of them and replaces each that dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from app.api.patient_http import PatientHttp
+from app.config import Settings
+from app.processes import end_with_parent
+
+GRACE_S = 5
+"""Requests under way may take so long to end; then their connections are closed."""
+PULSE_TICKS = 10
+"""Ticks of uvicorn's loop, a tenth of a second each, between two signs of life."""
+
+
+class PulsingServer(uvicorn.Server):
+    """A server whose event loop gives a sign of life every second."""
+
+    def __init__(self, config: uvicorn.Config, pulse_fd: int | None) -> None:
+        super().__init__(config)
+        self.pulse_fd = pulse_fd
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second, and give the sign of life."""
+        if self.pulse_fd is not None and counter % PULSE_TICKS == 0:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                os.write(self.pulse_fd, b".")
+        return await super().on_tick(counter)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main(listening_fd: int) -> None:
+    """Serve on the inherited socket until SIGTERM."""
+    end_with_parent(int(os.environ.pop("HOTSLOT_PARENT_PID")))
+    # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
+    signal.signal(signal.SIGTERM, _leave)
+    settings = Settings()
+    pulse = os.environ.pop("HOTSLOT_PULSE_FD", None)
+    if pulse is not None:
+        os.set_blocking(int(pulse), False)
+    config = uvicorn.Config(
+        "app.main:create_served_app",
+        factory=True,
+        log_level=settings.log_level,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        http=PatientHttp,
+    )
+    with socket.socket(fileno=listening_fd) as listening:
+        PulsingServer(config, None if pulse is None else int(pulse)).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

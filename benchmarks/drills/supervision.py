@@ -1,0 +1,177 @@
+"""X3: each part of the service killed and crashed; what must be back, and what must be gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import statistics
+import time
+from collections.abc import Callable
+
+from benchmarks.drills.jobs import start_training, wait_until_done, wait_until_running
+from benchmarks.drills.result import Drill, repeats
+from benchmarks.drills.service import API, RUN, WORKER, Service, service
+from benchmarks.drills.uploads import upload
+
+BACK_S, EXIT_S, CANCEL_S = 10.0, 10.0, 5.0
+SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
+POOL = "--multiprocessing-fork"
+"""Argument of a backtest's processes."""
+MODELS = ("gmm", "window-kde", "maf-window", "stack")
+HEAVY = {"models": MODELS, "n_origins": 5, "horizon_days": 1, "n_seeds": 20}
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 60.0) -> float:
+    """Wait until a condition holds; returns the seconds that took.
+
+    Raises:
+        RuntimeError: it does not within the limit.
+    """
+    started = time.perf_counter()
+    while not condition():
+        if time.perf_counter() - started > limit_s:
+            raise RuntimeError(f"not within {limit_s:.0f} s")
+        time.sleep(0.05)
+    return time.perf_counter() - started
+
+
+def kill_and_wait(target: Service, word: str, number: int) -> float:
+    """Send a signal to one process of a part; returns the seconds until another is at work."""
+    before = set(target.pids(word))
+    os.kill(next(iter(before)), number)
+    return wait_for(
+        lambda: (
+            bool(set(target.pids(word)) - before) and (word != API or target.answers("/healthz"))
+        )
+    )
+
+
+def parts_killed() -> tuple[bool, str]:
+    """X3: API and worker in turn."""
+    n = repeats(50)
+    waits: dict[str, list[float]] = {API: [], WORKER: []}
+    with service(workers=1) as target:
+        for place in range(n):
+            for word, times in waits.items():
+                times.append(kill_and_wait(target, word, SIGNALS[place % len(SIGNALS)]))
+                # As an operator's fault would: not at once again, which would be a crash loop.
+                time.sleep(0.5)
+        counts = {word: len(target.pids(word)) for word in waits}
+    slowest = {word: max(times) for word, times in waits.items()}
+    good = max(slowest.values()) <= BACK_S and set(counts.values()) == {1}
+    told = ", ".join(
+        f"{word}: slowest {slowest[word]:.1f} s, median {statistics.median(times):.1f} s"
+        for word, times in waits.items()
+    )
+    return good, f"{n} times each: {told}; afterwards {counts}"
+
+
+def supervisor_killed() -> tuple[bool, str]:
+    """X3: the process that watches the others, while a backtest's processes are at work."""
+    n, orphans, slowest_s = repeats(50), 0, 0.0
+    with service(workers=1) as target:
+        for place in range(3):
+            upload(target, place, f"seed-{place}")
+        for _ in range(n):
+            path = _start_backtest(target)
+            _wait_for_pool(target)
+            supervisor = target.process
+            if supervisor is None:
+                raise RuntimeError("the service is not running")
+            os.kill(supervisor.pid, signal.SIGKILL)
+            supervisor.wait()
+            slowest_s = max(slowest_s, wait_for(lambda: not target.pids(), 30.0))
+            orphans += len(target.pids())
+            target.process = None
+            target.start()
+            target.call("DELETE", path)
+    return orphans == 0 and slowest_s <= BACK_S, (
+        f"{n} kills: {orphans} orphans, all gone after {slowest_s:.1f} s at most"
+    )
+
+
+def runs_killed() -> tuple[bool, str]:
+    """X3: a training's process and a backtest's processes; the run is worked on again."""
+    n, unfinished = repeats(10), []
+    with service(workers=1) as target:
+        for place in range(3):
+            upload(target, place, f"seed-{place}")
+        for place in range(n):
+            number = SIGNALS[place % len(SIGNALS)]
+            path = start_training(target, "multi-kde")
+            wait_until_running(target, path)
+            for pid in target.pids(RUN)[:1]:
+                os.kill(pid, number)
+            unfinished.append(wait_until_done(target, path, 120.0)["status"])
+            path = _start_backtest(target, models=["gmm", "stack"], n_origins=2, horizon_days=1)
+            _wait_for_pool(target)
+            for pid in target.pids(POOL)[:1]:
+                os.kill(pid, number)
+            unfinished.append(wait_until_done(target, path, 120.0)["status"])
+    bad = [status for status in unfinished if status != "succeeded"]
+    return not bad, f"{2 * n} runs, a process of each killed: {len(bad)} did not succeed {bad[:3]}"
+
+
+def cancelled_backtests() -> tuple[bool, str]:
+    """M5: backtests of hundreds of fits are cancelled at random moments."""
+    n, waits = repeats(20), []
+    with service(workers=1) as target:
+        for place in range(3):
+            upload(target, place, f"seed-{place}")
+        for place in range(n):
+            path = _start_backtest(target)
+            _wait_for_pool(target)
+            time.sleep(place % 5)
+            target.call("DELETE", path).raise_for_status()
+            waits.append(wait_for(lambda: not target.pids(POOL)))
+    return max(waits) <= CANCEL_S, (
+        f"{n} cancelled: processes gone after {statistics.median(waits):.1f} s, "
+        f"at most {max(waits):.1f} s"
+    )
+
+
+def stopped_while_busy() -> tuple[bool, str]:
+    """SIGTERM while a backtest runs, an upload stands still and a stream of events is read."""
+    n, slowest_s, left = repeats(10), 0.0, 0
+    for _ in range(n):
+        with service(workers=1) as target:
+            for place in range(3):
+                upload(target, place, f"seed-{place}")
+            _start_backtest(target)
+            _wait_for_pool(target)
+            with _standing(target):
+                slowest_s = max(slowest_s, target.stop())
+                left += len(target.pids())
+    return slowest_s <= EXIT_S and left == 0, (
+        f"{n} stops: gone after {slowest_s:.1f} s at most, {left} processes left"
+    )
+
+
+def _start_backtest(target: Service, **request: object) -> str:
+    reply = target.call("POST", "/v1/regions/drill/backtests", json=request or HEAVY)
+    reply.raise_for_status()
+    return str(reply.headers["Location"])
+
+
+def _wait_for_pool(target: Service) -> None:
+    wait_for(lambda: bool(target.pids(POOL)))
+
+
+def _standing(target: Service) -> socket.socket:
+    """A connection whose upload has begun and stands still."""
+    caller = socket.create_connection(("127.0.0.1", target.port))
+    caller.sendall(
+        b"POST /v1/regions/drill/incidents HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\noccurred_at,"
+    )
+    return caller
+
+
+DRILLS = (
+    Drill("X3", "API and worker killed and crashed", "back <= 10 s", parts_killed),
+    Drill("X3-supervisor", "the supervisor killed (-9)", "0 orphans", supervisor_killed),
+    Drill("X3-runs", "processes of runs killed", "every run succeeds", runs_killed),
+    Drill("X3-cancel", "large backtests cancelled", "gone <= 5 s", cancelled_backtests),
+    Drill("X3-stop", "SIGTERM while all is busy", "exit <= 10 s, nothing left", stopped_while_busy),
+)
