@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = 1 << 30
     """Decoded bytes of one upload."""
     max_gzip_expansion: int = 100
-    """Decoded bytes per compressed one; incident files reach 5 to 30."""
+    """Decoded bytes per one that was sent; incident files reach 5 to 30."""
     body_idle_timeout_s: float = 15.0
     body_min_bytes_per_s: float = 1000.0
     """Of an upload, on average after the first `body_idle_timeout_s` of waiting for the client."""
@@ -105,6 +105,13 @@ class Settings(BaseSettings):
     max_field_chars: int = 4096
     max_categories: int = Field(default=1000, ge=1, le=30_000)
     """Of a region; rows with a further one are refused."""
+    max_upload_rows: int = 25_000_000
+    parser_memory_bytes: int = Field(default=512 << 20, ge=64 << 20)
+    """Of a process that reads a Parquet file, a workbook, a GeoPackage or an archive, beyond its
+    libraries."""
+    parser_cpu_s: float = Field(default=3.0, gt=0)
+    parser_cpu_s_per_mib: float = Field(default=3.0, gt=0)
+    """Its processor time: so much for any file, or so much for each MiB that was sent."""
     max_errors_echoed: int = 100
     upload_chunk_rows: int = 20_000
 

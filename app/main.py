@@ -52,6 +52,7 @@ from app.config import Settings
 from app.logs import configure_logging
 from app.services.forecast import ForecastService
 from app.services.forecast_ahead import LOOK_EVERY_S, Lookout
+from app.services.ingest_isolated import end_all
 from app.services.key_ring import KeyRing
 from app.services.keys import require_keys_for_others
 from app.services.oidc import TokenVerifier
@@ -99,7 +100,10 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         app.state.hotslot = ApiState(settings, own, forecasts, uploads)
         ahead = _repeated(Lookout(forecasts).look_if_possible, LOOK_EVERY_S)
         async with _gate(own, settings) as app.state.gate, ahead:
-            yield
+            try:
+                yield
+            finally:
+                end_all()
         if engine is None:
             own.dispose()
 

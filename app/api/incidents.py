@@ -55,8 +55,9 @@ _BODY = {
 class _BodyStream:
     """The request's chunks for a thread that reads them one after another."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], settings: Settings) -> None:
-        self.chunks = chunks
+    def __init__(self, request: Request, settings: Settings) -> None:
+        self.request = request
+        self.chunks: AsyncIterator[bytes] = request.stream()
         self.idle_timeout_s = settings.body_idle_timeout_s
         self.min_bytes_per_s = settings.body_min_bytes_per_s
         self._waited_s = 0.0
@@ -75,6 +76,10 @@ class _BodyStream:
             # One byte a second would hold a connection to the database for ever.
             raise InvalidInput("the upload is too slow", code="timeout")
         return chunk
+
+    def gone(self) -> bool:
+        """Whether the client went away; to be asked once the body is read."""
+        return anyio.from_thread.run(self.request.is_disconnected)
 
     def __iter__(self) -> Iterator[bytes]:
         while (chunk := anyio.from_thread.run(self._next)) is not None:
@@ -147,8 +152,10 @@ async def upload(
         idempotency_key,
         mapping=own if mapping is None else await run_in_threadpool(resolved),
     )
-    body = _BodyStream(request.stream(), state.settings)
-    work = partial(ingest, state.engine, region, body, source, settings=state.settings)
+    body = _BodyStream(request, state.settings)
+    work = partial(
+        ingest, state.engine, region, body, source, settings=state.settings, gone=body.gone
+    )
     async with _place(state):
         # A thread of its own: one that waits for a slow client takes none from those who read.
         summary = await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import IO
@@ -16,6 +17,7 @@ from app.domain.errors import Conflict, InvalidInput
 from app.domain.texts import shortened
 from app.services.ingest_decoding import READ_BYTES, decoded
 from app.services.ingest_formats import READERS, SUFFIX_TYPES
+from app.services.ingest_limits import check_rows
 from app.services.ingest_readers import ReadOptions
 from app.services.ingest_upload import IngestSummary, Upload
 from app.storage import incident_writes as writes
@@ -43,12 +45,14 @@ def ingest(
     *,
     settings: Settings,
     progress: Callable[[int], None] = lambda _n_bytes: None,
+    gone: Callable[[], bool] = lambda: False,
 ) -> IngestSummary:
     """Store an upload's incidents in one transaction.
 
     Args:
         body: the raw bytes, in chunks of any size.
         progress: called with the number of raw bytes read so far.
+        gone: returns whether nobody waits for the summary any more; asked once the body is read.
 
     Raises:
         NotFound: no such region.
@@ -59,7 +63,7 @@ def ingest(
     """
     with engine.begin() as connection:
         return ingest_within(
-            connection, region_id, body, source, settings=settings, progress=progress
+            connection, region_id, body, source, settings=settings, progress=progress, gone=gone
         )
 
 
@@ -71,6 +75,7 @@ def ingest_within(
     *,
     settings: Settings,
     progress: Callable[[int], None] = lambda _n_bytes: None,
+    gone: Callable[[], bool] = lambda: False,
 ) -> IngestSummary:
     """`ingest` inside the caller's transaction, so that what it writes besides goes with the rows."""
     reader = READERS.get(source.content_type)
@@ -80,7 +85,8 @@ def ingest_within(
             code="unsupported_media_type",
         )
     digest = hashlib.sha256()
-    raw = _watched(body, digest.update, progress)
+    sent = _Sent(progress)
+    raw = sent.watched(body, digest.update)
     chunks = decoded(
         raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
     )
@@ -89,16 +95,13 @@ def ingest_within(
     if replay is not None:
         return replay
     upload = Upload(connection, region, source.idempotency_key, source.name, settings)
-    options = ReadOptions(
-        settings.upload_chunk_rows,
-        settings.max_field_chars,
-        settings.max_body_bytes,
-        settings.max_gzip_expansion,
-        source.mapping,
-    )
-    for block in reader(chunks, options):
-        require_room(settings)
-        upload.add(block)
+    with closing(reader(chunks, _options(settings, source.mapping, sent, gone))) as blocks:
+        for block in blocks:
+            require_room(settings)
+            check_rows(
+                upload.summary.received + block.n_rows, sent.n_bytes, settings.max_upload_rows
+            )
+            upload.add(block)
     for _ in raw:
         """The hash covers the whole body, also what the reader left unread."""
     return upload.finish(digest.hexdigest())
@@ -158,15 +161,38 @@ def ingest_stream(
     return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)
 
 
-def _watched(
-    body: Iterable[bytes], update: Callable[[bytes], None], progress: Callable[[int], None]
-) -> Iterator[bytes]:
-    total = 0
-    for chunk in body:
-        update(chunk)
-        total += len(chunk)
-        progress(total)
-        yield chunk
+class _Sent:
+    """Counts the raw bytes of a body while they are read."""
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self.progress = progress
+        self.n_bytes = 0
+
+    def watched(self, body: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+        """The body's chunks, each hashed and counted."""
+        for chunk in body:
+            update(chunk)
+            self.n_bytes += len(chunk)
+            self.progress(self.n_bytes)
+            yield chunk
+
+
+def _options(
+    settings: Settings, mapping: ColumnMapping, sent: _Sent, gone: Callable[[], bool]
+) -> ReadOptions:
+    return ReadOptions(
+        n_rows=settings.upload_chunk_rows,
+        limit_chars=settings.max_field_chars,
+        max_bytes=settings.max_body_bytes,
+        max_expansion=settings.max_gzip_expansion,
+        mapping=mapping,
+        max_rows=settings.max_upload_rows,
+        memory_bytes=settings.parser_memory_bytes,
+        cpu_s=settings.parser_cpu_s,
+        cpu_s_per_mib=settings.parser_cpu_s_per_mib,
+        sent_bytes=lambda: sent.n_bytes,
+        gone=gone,
+    )
 
 
 def _replay(

@@ -10,44 +10,38 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from app.domain.errors import InvalidInput, LimitExceeded
-from app.services.ingest_decoding import READ_BYTES
-from app.services.ingest_files import check_sizes, damage_named, layer_blocks, spooled, write_file
-from app.services.ingest_readers import Block, Reader, ReadOptions
+from app.services.ingest_damage import damage_named
+from app.services.ingest_files import SHAPEFILE_MAGIC, layer_blocks
+from app.services.ingest_inside import FileReader, Inside, chunks_of, unfold, write_file
+from app.services.ingest_readers import Blocks
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 SYSTEM_FOLDER = "__MACOSX/"
 MAX_MEMBERS = 1_000
-_SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
 
 
-def zip_reader(readers: Mapping[str, Reader]) -> Reader:
+def zip_reader(readers: Mapping[str, FileReader]) -> FileReader:
     """A reader of the data files, all of one format, or of the one shapefile that a zip archive holds.
 
     Args:
         readers: by suffix of the member.
     """
 
-    def read_zip(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
-        with (
-            damage_named("zip archive"),
-            spooled(chunks) as file,
-            zipfile.ZipFile(file) as archive,
-        ):
-            yield from _blocks(archive, readers, options)
+    def read_zip(file: IO[bytes], inside: Inside) -> Blocks:
+        with damage_named("zip archive"), zipfile.ZipFile(file) as archive:
+            yield from _blocks(archive, readers, inside)
 
     return read_zip
 
 
-def _blocks(
-    archive: zipfile.ZipFile, readers: Mapping[str, Reader], options: ReadOptions
-) -> Iterator[Block]:
+def _blocks(archive: zipfile.ZipFile, readers: Mapping[str, FileReader], inside: Inside) -> Blocks:
     members = [m for m in archive.infolist() if not m.is_dir()]
     members = [m for m in members if not m.filename.startswith(SYSTEM_FOLDER)]
     layer = [m for m in members if _suffix(m) in SHAPEFILE_PARTS]
     data = [m for m in members if _suffix(m) in readers]
     if not data and sum(_suffix(m) == ".shp" for m in layer) == 1:
-        check_sizes(layer, options)
-        yield from _shapefile_blocks(archive, layer, options)
+        unfold(layer, inside)
+        yield from _shapefile_blocks(archive, layer, inside)
         return
     formats = {_suffix(m) for m in data}
     if len(formats) != 1:
@@ -60,14 +54,10 @@ def _blocks(
         raise LimitExceeded(
             f"{len(data)} files, the limit of an archive is {MAX_MEMBERS}", code="archive"
         )
-    check_sizes(data, options)
+    unfold(data, inside)
     for member in sorted(data, key=lambda m: m.filename):
         with _named(member, alone=len(data) == 1), archive.open(member) as file:
-            yield from readers[_suffix(member)](_chunks(file), options)
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    return iter(lambda: file.read(READ_BYTES), b"")
+            yield from readers[_suffix(member)](file, inside)
 
 
 @contextmanager
@@ -87,11 +77,11 @@ def _suffix(member: zipfile.ZipInfo) -> str:
 
 
 def _shapefile_blocks(
-    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], options: ReadOptions
-) -> Iterator[Block]:
-    """A shapefile's parts under one name of ours: no path from the archive is trusted."""
+    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], inside: Inside
+) -> Blocks:
+    """Read a shapefile's parts under one name of ours: no path from the archive is trusted."""
     with tempfile.TemporaryDirectory() as folder:
         for member in members:
             with archive.open(member) as source:
-                write_file(Path(folder) / f"layer{_suffix(member)}", _chunks(source))
-        yield from layer_blocks(Path(folder) / "layer.shp", _SHAPEFILE_MAGIC, options)
+                write_file(Path(folder) / f"layer{_suffix(member)}", chunks_of(source))
+        yield from layer_blocks(Path(folder) / "layer.shp", SHAPEFILE_MAGIC, inside)

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.domain.texts import shortened
+from app.services.ingest_limits import EXPANSION_FLOOR_BYTES, implausible
 
 READ_BYTES = 1 << 18
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 """Lines end as files end them; other breaks (U+2028, form feed) are text."""
-EXPANSION_FLOOR_BYTES = 1 << 20
-"""A small body may expand to this whatever its ratio."""
 
 
 def decoded(
@@ -60,10 +59,7 @@ def _gunzipped(chunks: Iterator[bytes], max_expansion: int) -> Iterator[bytes]:
                 n_in += len(data) - len(engine.unconsumed_tail)
                 n_out += len(out)
                 if n_out > max(EXPANSION_FLOOR_BYTES, max_expansion * n_in):
-                    raise LimitExceeded(
-                        f"expands more than {max_expansion} times: not plausible for incidents",
-                        code="too_large",
-                    )
+                    raise implausible(max_expansion)
                 if out:
                     yield out
                 data = engine.unconsumed_tail
@@ -100,11 +96,23 @@ def _encoding_of(first: bytes) -> str:
     return "utf-8-sig"
 
 
+def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Chunks of `READ_BYTES` at least: what spans chunks is looked at again with each of them."""
+    held, n_bytes = [], 0
+    for chunk in chunks:
+        held.append(chunk)
+        n_bytes += len(chunk)
+        if n_bytes >= READ_BYTES:
+            yield b"".join(held)
+            held, n_bytes = [], 0
+    if held:
+        yield b"".join(held)
+
+
 def text_of(chunks: Iterator[bytes]) -> Iterator[str]:
     """UTF-8 (with or without mark; what is none of it as Windows-1252) or UTF-16."""
+    chunks = _gathered(chunks)
     first = next(chunks, b"")
-    while len(first) < 4 and (more := next(chunks, None)) is not None:
-        first += more
     name = _encoding_of(first)
     errors = "windows-1252" if name == "utf-8-sig" else "strict"
     decoder = codecs.getincrementaldecoder(name)(errors)

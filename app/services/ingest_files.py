@@ -1,111 +1,62 @@
-"""Readers of formats whose index stands at the end: Parquet, Excel, GeoPackage.
-
-Their bytes are spooled to a temporary file, never to memory, and read from there in blocks.
-"""
+"""Readers of Parquet files and shapefiles: tables of Arrow in blocks of rows."""
 
 from __future__ import annotations
 
-import errno
 import json
-import tempfile
-import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import date, datetime, time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import openpyxl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
-from openpyxl.utils.exceptions import InvalidFileException
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from app.domain.columns import ColumnMapping, ColumnPlan, plan_columns
-from app.domain.errors import InvalidInput, LimitExceeded, Unavailable
-from app.services.ingest_decoding import EXPANSION_FLOOR_BYTES
-from app.services.ingest_readers import Block, ReadOptions
+from app.domain.errors import InvalidInput
+from app.services.ingest_damage import damage_named
+from app.services.ingest_inside import Inside, merged
+from app.services.ingest_limits import check_columns, check_rows, too_long
+from app.services.ingest_readers import Block, Blocks, ReadOptions
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
-_WGS84 = "OGC:CRS84"
-
-
-_DAMAGE = (
-    pa.ArrowException,
-    zipfile.BadZipFile,
-    zlib.error,
-    InvalidFileException,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    UnboundLocalError,
-    ValueError,
-)
-"""What the libraries that read these formats raise on damaged files.
-
-`SyntaxError` is XML's, `RuntimeError` also GDAL's; `UnboundLocalError` is what reading a layer with a
-broken projection ends in.
-"""
+SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
+WGS84 = "OGC:CRS84"
+BATCH_ROWS = 5_000
+"""Decoded at a time: a column of long texts must not be in memory twenty thousand rows at once."""
 
 
-_STRUCTURE = (pa.ArrowException, zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError)
-"""Of these, what complains of a file's frame; the others' messages may repeat a cell's value."""
-
-# What these libraries say of odd cells (a birth date before 1900, say) repeats the cell, and goes
-# to standard error. Cython code has no module of its own there: warnings name whoever called it.
-for _module in (r"openpyxl\.", r"pyogrio\.", r"app\.services\.ingest_files"):
-    warnings.filterwarnings("ignore", module=_module)
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@contextmanager
-def damage_named(what: str) -> Iterator[None]:
-    """Anything that a reading library raises becomes `InvalidInput`.
-
-    Raises:
-        Unavailable: the disk is full.
-        InvalidInput: the file is no readable `what`.
-    """
-    try:
-        yield
-    except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            raise Unavailable("the disk is full", retry_after_s=30, code="disk_full") from error
-        told = str(error).splitlines()[:1] if isinstance(error, _STRUCTURE) else []
-        shown = f": {told[0][:200]}" if told else ""
-        raise InvalidInput(f"not a readable {what}{shown}", code="damaged") from error
-
-
-@contextmanager
-def spooled(chunks: Iterator[bytes]) -> Iterator[IO[bytes]]:
-    """A temporary file with these bytes, at its start; gone after the block."""
-    with tempfile.TemporaryFile() as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.seek(0)
-        yield file
-
-
-def read_parquet(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
+def read_parquet(file: IO[bytes], inside: Inside) -> Blocks:
     """Blocks of a Parquet file; GeoParquet's points stand for missing coordinates."""
-    with damage_named("Parquet file"), spooled(chunks) as buffer:
-        file = pq.ParquetFile(buffer)
-        geometry, crs = _geo_column(file.schema_arrow)
-        plan = _plan(file.schema_arrow.names, geometry, crs, options)
-        wanted = _wanted(plan, file.schema_arrow.names, geometry)
-        batches = file.iter_batches(batch_size=options.n_rows, columns=wanted)
-        yield from _arrow_blocks(batches, geometry, plan)
+    options = inside.options
+    with damage_named("Parquet file"):
+        table = pq.ParquetFile(file, pre_buffer=False)
+        check_rows(table.metadata.num_rows, inside.sent_bytes, options.max_rows)
+        schema = table.schema_arrow
+        geometry, crs = _geo_column(schema)
+        plan = file_plan(schema.names, geometry, crs, options)
+        wanted = [n for n in _wanted(plan, schema.names, geometry) if not _is_nested(schema, n)]
+        inside.unfolding.add(_unpacked_bytes(table.metadata, wanted))
+        size = min(options.n_rows, BATCH_ROWS)
+        batches = table.iter_batches(batch_size=size, columns=wanted, use_threads=False)
+        yield from merged(_arrow_blocks(batches, geometry, plan, options), options.n_rows)
+
+
+def _is_nested(schema: pa.Schema, name: str) -> bool:
+    kinds = [schema.field(i).type for i in schema.get_all_field_indices(name)]
+    return any(pa.types.is_nested(kind) for kind in kinds)
+
+
+def _unpacked_bytes(metadata: pq.FileMetaData, wanted: Sequence[str]) -> int:
+    """What the file says that the wanted columns have; the process's memory bounds what is true."""
+    total = 0
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        chunks = (group.column(j) for j in range(group.num_columns))
+        total += sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in wanted)
+    return total
 
 
 def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
@@ -119,15 +70,22 @@ def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
         column = told["columns"][name]
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput("the GeoParquet header cannot be read", code="damaged") from error
-    crs = column.get("crs", _WGS84)
-    return name, CRS.from_json_dict(crs).to_wkt() if isinstance(crs, dict) else _WGS84
+    crs = column.get("crs", WGS84)
+    return name, crs_name(CRS.from_json_dict(crs)) if isinstance(crs, dict) else WGS84
 
 
-def _plan(
+def crs_name(crs: CRS) -> str:
+    """`EPSG:...` where the CRS is exactly that, else its definition."""
+    number = crs.to_epsg(min_confidence=100)
+    return crs.to_wkt() if number is None else f"EPSG:{number}"
+
+
+def file_plan(
     names: Sequence[str], geometry: str | None, crs: str | None, options: ReadOptions
 ) -> ColumnPlan:
     """The plan of a file's columns; points stand for missing coordinates."""
     header = [name for name in names if name != geometry]
+    check_columns(header)
     mapping = options.mapping
     if geometry is not None:
         header += ["x", "y"]
@@ -147,116 +105,89 @@ def _wanted(plan: ColumnPlan, names: Sequence[str], geometry: str | None) -> lis
 
 
 def _arrow_blocks(
-    batches: Iterator[pa.RecordBatch], geometry: str | None, plan: ColumnPlan
+    batches: Iterable[pa.RecordBatch],
+    geometry: str | None,
+    plan: ColumnPlan,
+    options: ReadOptions,
 ) -> Iterator[Block]:
     for batch in batches:
         values: dict[str, Sequence[Any]] = {}
+        broken: dict[int, str] = {}
         if geometry is not None:
-            points = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
-            centre = shapely.get_coordinates(shapely.centroid(points))
-            empty = shapely.is_empty(points) | shapely.is_missing(points)
-            whole = np.full((len(points), 2), np.nan)
-            whole[~empty] = centre
-            values["x"], values["y"] = whole[:, 0].tolist(), whole[:, 1].tolist()
+            values["x"], values["y"] = centres(
+                batch.column(geometry).to_numpy(zero_copy_only=False)
+            )
         for column in set(plan.names.values()) - values.keys():
-            values[column] = _plain(batch.column(column))
+            values[column] = _plain(batch, column, options.limit_chars, broken)
         columns = {name: values[column] for name, column in plan.names.items()}
-        yield Block(columns, batch.num_rows, {}, plan)
+        yield Block(columns, batch.num_rows, broken, plan)
 
 
-def _plain(values: pa.Array) -> Sequence[Any]:
-    """Python values; timestamps become RFC 3339 text, local when they bear no zone."""
+def centres(wkb: NDArray[Any]) -> tuple[list[float], list[float]]:
+    """Give x and y of geometries' centres; NaN where there is none, or none that can be read."""
+    points = shapely.from_wkb(wkb, on_invalid="ignore")
+    centre = shapely.get_coordinates(shapely.centroid(points))
+    empty = shapely.is_empty(points) | shapely.is_missing(points)
+    whole = np.full((len(points), 2), np.nan)
+    whole[~empty] = centre
+    return whole[:, 0].tolist(), whole[:, 1].tolist()
+
+
+def _plain(
+    batch: pa.RecordBatch, name: str, limit_chars: int, broken: dict[int, str]
+) -> Sequence[Any]:
+    """Python values; timestamps become RFC 3339 text, local when they bear no zone.
+
+    Nested values are not read: an empty object stands for them. Overlong texts are not made.
+    """
+    if name not in batch.schema.names:
+        return [{}] * batch.num_rows
+    values = batch.column(name)
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    result: list[Any] = values.to_pylist()
+        # Each text once: what is told by a number may be long and be told for every row.
+        names = [*_texts(values.dictionary, limit_chars), None]
+        codes = values.indices.fill_null(len(names) - 1).to_pylist()
+        result: list[Any] = [names[code] for code in codes]
+    else:
+        result = _texts(values, limit_chars)
+    broken.update((i, too_long(limit_chars)) for i, v in enumerate(result) if v is _TOO_LONG)
     if pa.types.is_temporal(values.type):
         return [None if v is None else v.isoformat() for v in result]
-    return result
+    return [None if v is _TOO_LONG else v for v in result]
 
 
-def read_excel(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
-    """Blocks of the first sheet of an Excel workbook (.xlsx); its first row names the columns."""
-    with damage_named(".xlsx file"), spooled(chunks) as file:
-        with zipfile.ZipFile(file) as archive:
-            check_sizes(archive.infolist(), options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not know
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        yield from _sheet_blocks(book.worksheets[0].iter_rows(values_only=True), options)
+_TOO_LONG = object()
 
 
-def _sheet_blocks(lines: Iterator[tuple[Any, ...]], options: ReadOptions) -> Iterator[Block]:
-    header = [str(name) if name is not None else "" for name in next(lines, ())]
-    plan = plan_columns(header, options.mapping)
-    plan.require_all(header)
-    place = {name: header.index(column) for name, column in plan.names.items()}
-    columns: dict[str, list[Any]] = {name: [] for name in place}
-    n_rows = 0
-    for line in lines:
-        if all(value is None for value in line):
-            continue
-        for name, i in place.items():
-            columns[name].append(_cell(line[i]) if i < len(line) else None)
-        n_rows += 1
-        if n_rows == options.n_rows:
-            yield Block(columns, n_rows, {}, plan)
-            columns, n_rows = {name: [] for name in place}, 0
-    if n_rows:
-        yield Block(columns, n_rows, {}, plan)
+def _texts(values: pa.Array, limit_chars: int) -> list[Any]:
+    """Python values, with a mark instead of texts that may be longer than the limit."""
+    kind = values.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return list(values.to_pylist())
+    # A character has four bytes at most.
+    long = pc.greater(pc.binary_length(values), 4 * limit_chars).fill_null(False)
+    result: list[Any] = pc.if_else(long, None, values).to_pylist()
+    for i in np.flatnonzero(long.to_numpy(zero_copy_only=False)):
+        result[i] = _TOO_LONG
+    return [_TOO_LONG if isinstance(v, str) and len(v) > limit_chars else v for v in result]
 
 
-def _cell(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime | date | time) else value
-
-
-def read_geopackage(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Block]:
-    """Blocks of the first layer of a GeoPackage."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "layer.gpkg"
-        write_file(path, chunks)
-        yield from layer_blocks(path, _SQLITE_MAGIC, options)
-
-
-def write_file(path: Path, chunks: Iterator[bytes]) -> None:
-    """Write chunks to a file."""
-    with path.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-
-
-def layer_blocks(path: Path, magic: bytes, options: ReadOptions) -> Iterator[Block]:
+def layer_blocks(path: Path, magic: bytes, inside: Inside) -> Blocks:
     """Blocks of a file whose driver is settled by its first bytes, not by what GDAL may guess."""
     with path.open("rb") as file:
         if file.read(len(magic)) != magic:
             raise InvalidInput(f"not a {path.suffix} file", code="damaged")
     import pyogrio
 
+    options = inside.options
     with damage_named(f"{path.suffix} file"):
         told = pyogrio.read_info(path)
         names = [str(name) for name in told["fields"]]
         geometry = (told["geometry_name"] or "wkb_geometry") if told["geometry_type"] else None
-        plan = _plan(names, geometry, told["crs"], options)
+        plan = file_plan(names, geometry, told["crs"], options)
         columns = _wanted(plan, names, None)
         with pyogrio.open_arrow(
-            path, columns=columns, use_pyarrow=True, batch_size=options.n_rows
+            path, columns=columns, use_pyarrow=True, batch_size=min(options.n_rows, BATCH_ROWS)
         ) as (_, stream):
-            yield from _arrow_blocks(iter(stream), geometry, plan)
-
-
-def check_sizes(members: Sequence[zipfile.ZipInfo], options: ReadOptions) -> None:
-    """Refuse what would unfold too far; a member never gives more than its header says.
-
-    Raises:
-        LimitExceeded: over the limit of bytes, or of expansion.
-    """
-    size = sum(member.file_size for member in members)
-    packed = sum(member.compress_size for member in members)
-    if size > options.max_bytes:
-        raise LimitExceeded(
-            f"unfolds to {size} bytes, the limit is {options.max_bytes}", code="too_large"
-        )
-    if size > max(EXPANSION_FLOOR_BYTES, options.max_expansion * packed):
-        raise LimitExceeded(
-            f"expands more than {options.max_expansion} times: not plausible for incidents",
-            code="too_large",
-        )
+            blocks = _arrow_blocks(iter(stream), geometry, plan, options)
+            yield from merged(blocks, options.n_rows)

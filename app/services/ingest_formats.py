@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from app.services.ingest_archives import zip_reader
-from app.services.ingest_files import read_excel, read_geopackage, read_parquet
+from app.services.ingest_isolated import isolated, isolated_when_large
 from app.services.ingest_readers import Reader, read_csv, read_geojson, read_json, read_ndjson
 
 EXCEL_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-READERS: dict[str, Reader] = {
+TEXT_READERS: dict[str, Reader] = {
     "text/csv": read_csv,
     "text/tab-separated-values": read_csv,
     "application/json": read_json,
     "application/x-ndjson": read_ndjson,
     "application/geo+json": read_geojson,
-    "application/vnd.apache.parquet": read_parquet,
-    EXCEL_TYPE: read_excel,
-    "application/geopackage+sqlite3": read_geopackage,
+}
+ARRAY_TYPES = ("application/json", "application/geo+json")
+"""Their values end where a parser says so: large ones are read in a process of their own, too."""
+ZIP_TYPE = "application/zip"
+FILE_TYPES = (
+    "application/vnd.apache.parquet",
+    EXCEL_TYPE,
+    "application/geopackage+sqlite3",
+    ZIP_TYPE,
+)
+"""Read by others' libraries, each in a process of its own."""
+READERS: dict[str, Reader] = {
+    **TEXT_READERS,
+    **{kind: isolated_when_large(kind, TEXT_READERS[kind]) for kind in ARRAY_TYPES},
+    **{kind: isolated(kind) for kind in FILE_TYPES},
 }
 SUFFIX_TYPES = {
     ".csv": "text/csv",
@@ -29,7 +40,5 @@ SUFFIX_TYPES = {
     ".geoparquet": "application/vnd.apache.parquet",
     ".xlsx": EXCEL_TYPE,
     ".gpkg": "application/geopackage+sqlite3",
+    ".zip": ZIP_TYPE,
 }
-ZIP_TYPE = "application/zip"
-READERS[ZIP_TYPE] = zip_reader({suffix: READERS[kind] for suffix, kind in SUFFIX_TYPES.items()})
-SUFFIX_TYPES[".zip"] = ZIP_TYPE

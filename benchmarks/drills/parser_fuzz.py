@@ -26,7 +26,10 @@ import pyarrow.parquet as pq
 from app.domain.errors import InvalidInput
 from app.domain.incident_rules import RowErrors, parse_block
 from app.domain.raw_columns import contract_columns
-from app.services.ingest_formats import EXCEL_TYPE, READERS, ZIP_TYPE
+from app.services.ingest_child import blocks_of
+from app.services.ingest_formats import EXCEL_TYPE, ZIP_TYPE
+from app.services.ingest_inside import Inside
+from app.services.ingest_limits import Unfolding
 from app.services.ingest_readers import ReadOptions
 
 NOW_S = 1_750_000_000
@@ -96,10 +99,14 @@ KINDS = sorted({kind for kind, _ in good_bodies()})
 
 
 def parse(kind: str, body: bytes) -> int:
-    """Accepted rows; a body that cannot be read counts none. Anything else raised is a fault."""
+    """Accepted rows; a body that cannot be read counts none. Anything else raised is a fault.
+
+    Runs the readers in this process, which a service never does (`ingest_isolated`).
+    """
     accepted = 0
+    unfolding = Unfolding(OPTIONS.max_bytes, OPTIONS.max_expansion, len(body))
     try:
-        for block in READERS[kind](iter([body[:7], body[7:]]), OPTIONS):
+        for block in blocks_of(kind, io.BytesIO(body), Inside(OPTIONS, len(body), unfolding)):
             parsed = parse_block(
                 contract_columns(block.columns, block.plan, TIMEZONE),
                 block.n_rows,

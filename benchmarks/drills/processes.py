@@ -13,6 +13,11 @@ def processes_of(home: Path, word: str = "") -> list[int]:
     return [pid for pid in _all() if _belongs(pid, home) and word in _arguments(pid)]
 
 
+def processes_with(word: str) -> list[int]:
+    """Living processes whose arguments hold a word."""
+    return [pid for pid in _all() if word in _arguments(pid)]
+
+
 def peak_memory_mb(pid: int) -> float:
     """Largest resident size that a process has had, in MB (2**20 bytes)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
 import tempfile
 import zipfile
@@ -24,6 +23,9 @@ from app.domain.columns import ColumnMapping
 from app.domain.errors import SourceFailed
 from app.domain.sources import MONTH, SourceSpec
 from app.domain.texts import shortened
+from app.services.ingest_decoding import lines_of, text_of
+from app.services.ingest_inside import chunks_of
+from app.services.ingest_readers import MAX_JSON_ROW_CHARS
 from app.services.sync.files import conditions, known
 from app.services.sync.pages import Page, State
 from app.services.sync.portal import PortalClient
@@ -113,7 +115,7 @@ def _months(
 def _rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo, month: str) -> Iterator[bytes]:
     seen: Counter[tuple[str, ...]] = Counter()
     with archive.open(info) as member:
-        rows = csv.DictReader(io.TextIOWrapper(member, "utf-8-sig", newline=""))
+        rows = csv.DictReader(lines_of(text_of(chunks_of(member)), MAX_JSON_ROW_CHARS))
         missing = set(COLUMNS) - set(rows.fieldnames or ())
         if missing:
             raise SourceFailed(f"{info.filename} has no column {', '.join(sorted(missing))}")
