@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.texts import SHOWN_CHARS, cut
 from app.services.ingest_damage import damage_named
 from app.services.ingest_files import SHAPEFILE_MAGIC, layer_blocks
 from app.services.ingest_inside import FileReader, Inside, chunks_of, unfold, write_file
@@ -47,7 +48,7 @@ def _blocks(archive: zipfile.ZipFile, readers: Mapping[str, FileReader], inside:
     if len(formats) != 1:
         raise InvalidInput(
             "the archive must hold data files of one format or one shapefile, it holds "
-            f"{', '.join(sorted(formats)) or 'none'}",
+            f"{cut(', '.join(sorted(formats)), SHOWN_CHARS) or 'none'}",
             code="archive",
         )
     if len(data) > MAX_MEMBERS:
@@ -67,7 +68,7 @@ def _named(member: zipfile.ZipInfo, *, alone: bool) -> Iterator[None]:
         yield
     except InvalidInput as error:
         if not alone:
-            error.message = f"{member.filename}: {error.message}"
+            error.message = f"{cut(member.filename, SHOWN_CHARS)}: {error.message}"
             error.args = (error.message,)
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from app.domain.columns import ColumnMapping, ColumnPlan, plan_columns
+from app.domain.columns import ColumnPlan, plan_columns
 from app.domain.errors import InvalidInput
 from app.services.ingest_damage import damage_named
 from app.services.ingest_inside import Inside, merged
@@ -90,11 +91,11 @@ def file_plan(
     if geometry is not None:
         header += ["x", "y"]
         placed = {"x": "x", "y": "y"} if not {"x", "longitude"} & set(mapping.columns) else {}
-        mapping = ColumnMapping(
-            {**mapping.columns, **placed}, mapping.crs or crs, mapping.time_format
-        )
+        mapping = replace(mapping, columns={**mapping.columns, **placed})
     plan = plan_columns(header, mapping)
     plan.require_all(header)
+    if geometry is not None and mapping.crs is None and crs is not None:
+        plan = replace(plan, crs=crs)
     return plan
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from app.domain.errors import InvalidInput
+from app.domain.texts import shortened
 from app.services.ingest_damage import damage_named
 from app.services.ingest_files import WGS84, centres, crs_name, file_plan
 from app.services.ingest_inside import Inside, chunks_of, merged, write_file
@@ -110,7 +111,7 @@ class _Package:
         if found is None or found[0] != "table":
             kind = "missing" if found is None else _KINDS.get(found[0], "no plain table")
             raise InvalidInput(
-                f"{name[:100]!r} is {kind}: only plain tables of a GeoPackage are read",
+                f"{shortened(name)} is {kind}: only plain tables of a GeoPackage are read",
                 code="damaged",
             )
         return str(found[1])
@@ -166,7 +167,7 @@ class _Package:
 
 def _crs(told: Sequence[Any] | None) -> str | None:
     """The CRS of a row of `gpkg_spatial_ref_sys`; None where it is not defined."""
-    if told is None or told[0] == "NONE":
+    if told is None or str(told[2]).lower() == "undefined":
         return None
     organisation, number, definition = told
     if isinstance(organisation, str) and organisation.upper() == "EPSG":

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import geopandas as gpd
 import httpx
 import numpy as np
 import pandas as pd
@@ -253,6 +254,22 @@ def test_honest_files_of_few_distinct_values_are_taken():
     assert len(body) < 12 * n
     blocks = READERS[bodies.PARQUET](iter([body]), ReadOptions())
     assert sum(block.n_rows for block in blocks) == n
+
+
+def test_places_in_a_crs_without_a_code_are_read(tmp_path):
+    own = "+proj=laea +lat_0=4.6 +lon_0=-74 +x_0=300 +ellps=GRS80 +units=m"
+    frame = gpd.GeoDataFrame(
+        {"occurred_at": ["2024-01-01T10:00:00Z"]},
+        geometry=gpd.points_from_xy([-74.05], [4.65], crs="EPSG:4326").to_crs(own),
+    )
+    frame.to_file(tmp_path / "a.gpkg")
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name, kind in (("a.gpkg", bodies.GEOPACKAGE), ("a.parquet", bodies.PARQUET)):
+        body = (tmp_path / name).read_bytes()
+        (block,) = READERS[kind](iter([body]), ReadOptions())
+        assert block.plan.crs is None
+        place = (block.columns["longitude"][0], block.columns["latitude"][0])
+        assert place == pytest.approx((-74.05, 4.65), abs=1e-6)
 
 
 def test_a_sheet_with_gaps_is_read_as_before(engine, settings, region):
