@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 
 import httpx
 
-from benchmarks.drills.hammer_requests import SPARE, Ask, drawn, meaning
+from benchmarks.drills.hammer_requests import SPARE, Ask, difference, drawn, meaning
 from benchmarks.drills.hammer_world import World
 from benchmarks.drills.jobs import wait_until_done
 from benchmarks.drills.result import Drill, repeats
@@ -22,6 +25,8 @@ ROUND = 320
 FULL_S, FULL_REPEATS = 600.0, 50
 TIMEOUT_S = 120.0
 FAULTHANDLER = {"PYTHONFAULTHANDLER": "1"}
+HEAVY = re.compile(r"/(forecasts|tiles|cap|calibration|fairness-report|data-report)\b")
+"""Paths whose replies are made by native libraries."""
 CRASHED = ("Fatal Python error", "Segmentation fault")
 
 Got = httpx.Response | httpx.TransportError
@@ -34,17 +39,25 @@ def round_of(world: World, rng: Random, number: int, n: int = ROUND) -> list[Ask
     cells of other sizes, each later one with another operation.
     """
     reads = [o for o in world.operations if o.is_read]
-    first = next(o for o in reads if o.path.endswith("/forecasts/density"))
-    cold = first if number == 0 else reads[number % len(reads)]
-    volley = [drawn(world, cold, rng) for _ in range(8 * N_THREADS)]
-    if cold is first:
-        volley.sort(key=lambda ask: "cell_size_m" not in ask.query)
+    volley = [drawn(world, reads[number % len(reads)], rng) for _ in range(N_THREADS)]
+    if number == 0:
+        first = next(o for o in reads if o.path.endswith("/forecasts/density"))
+        drawn_sizes = (drawn(world, first, rng) for _ in range(100 * N_THREADS))
+        sized = (ask for ask in drawn_sizes if "cell_size_m" in ask.query)
+        volley = [_of_cells_alone(ask) for ask in itertools.islice(sized, N_THREADS)]
+    heavy = [o for o in reads if HEAVY.search(o.path)]
     others = [drawn(world, o, rng) for o in world.operations]
-    others += [
-        drawn(world, rng.choice(reads), rng) for _ in range(max(0, n - N_THREADS - len(others)))
-    ]
+    while len(volley) + len(others) < n:
+        kinds = rng.choice([heavy, heavy, heavy, reads, world.operations])
+        others.append(drawn(world, rng.choice(kinds), rng))
     rng.shuffle(others)
-    return [*volley[:N_THREADS], *others]
+    return [*volley, *others]
+
+
+def _of_cells_alone(ask: Ask) -> Ask:
+    """The request without what is no hour and no size, so that nothing keeps it from making cells."""
+    kept = ("at", "window", "from", "to", "cell_size_m")
+    return replace(ask, query={n: v for n, v in ask.query.items() if n in kept})
 
 
 def asked_at_once(base_url: str, headers: dict[str, str], asks: Sequence[Ask]) -> list[Got]:
@@ -74,11 +87,13 @@ def fault(ask: Ask, got: Got, expected: httpx.Response | None) -> str | None:
         return f"{ask}: no reply ({type(got).__name__})"
     if got.status_code >= 500:
         return f"{ask}: {got.status_code} {got.text[:200]}"
+    if expected is None:
+        return None
     try:
-        alike = expected is None or meaning(got) == meaning(expected)
+        one, other = meaning(got), meaning(expected)
     except (ValueError, OSError) as error:
         return f"{ask}: cannot be read ({error})"
-    return None if alike else f"{ask}: {got.status_code}, not the reply of one by one"
+    return None if one == other else f"{ask}: {difference(one, other)}"
 
 
 def hammered(

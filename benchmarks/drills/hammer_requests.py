@@ -23,7 +23,7 @@ SPARE = "spare"
 """The region that is written to; all others must answer alike."""
 LOOSE = re.compile(r"^/(metrics|readyz|healthz)$|^/v1/(regions|keys|audit|me)\b(?!/\{region\})")
 """Paths whose replies change while others write."""
-WHEN_MADE = re.compile(rb'((?:generated|made)_at[">:=\s]{1,6})\d[0-9T:+.Z-]{18,31}')
+WHEN_MADE = re.compile(rb"""((?:generated_at|made_at|Made)[">:=\s]{1,6})\d[0-9T:+Z-]{18,31}""")
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def drawn(world: World, operation: Operation, rng: Random) -> Ask:
     return Ask(operation.name, operation.method, url, query, exact, body)
 
 
-def meaning(reply: httpx.Response) -> object:
-    """What a reply says, without when it was made; equal for equal answers."""
+def meaning(reply: httpx.Response) -> tuple[Any, ...]:
+    """What a reply says, without when and under which address; equal for equal answers."""
     kind = reply.headers.get("content-type", "")
     if reply.status_code >= 400:
         return reply.status_code, reply.json().get("code") if "json" in kind else None
@@ -85,4 +85,17 @@ def meaning(reply: httpx.Response) -> object:
     if kind == "image/png":
         image = Image.open(io.BytesIO(reply.content))
         return reply.status_code, image.size, image.convert("RGBA").tobytes()
-    return reply.status_code, kind, WHEN_MADE.sub(rb"\1", reply.content)
+    text = reply.content.replace(reply.request.url.netloc, b"here")
+    return reply.status_code, kind, WHEN_MADE.sub(rb"\1", text)
+
+
+def difference(one: tuple[Any, ...], other: tuple[Any, ...]) -> str:
+    """Where two meanings part, in a few characters of both."""
+    a, b = next(
+        (pair for pair in zip(one, other, strict=False) if pair[0] != pair[1]), (one, other)
+    )
+    if not isinstance(a, str | bytes) or type(a) is not type(b):
+        return f"{str(a)[:100]} instead of {str(b)[:100]}"
+    place = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+    start = max(0, place - 40)
+    return f"{a[start : place + 40]!r} instead of {b[start : place + 40]!r}"

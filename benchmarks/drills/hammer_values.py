@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -11,9 +12,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from benchmarks.drills.hammer_world import Operation, World
 
 Query = dict[str, str]
+Row = dict[str, Any]
 
 
 def query_of(world: World, operation: Operation, rng: Random) -> Query:
@@ -45,7 +51,7 @@ def _values(
     first, last = world.times
     sometimes = {
         "bbox": ",".join(f"{v:.5f}" for v in _box(world, rng)),
-        "category": rng.choice([*world.categories, "nothing of the kind"]),
+        "category": rng.choice([*9 * world.categories, "nothing of the kind"]),
         "model": rng.choice(world.versions),
         "as_of": (last + timedelta(seconds=rng.randrange(10**7))).isoformat(),
         "top": round(rng.uniform(0.5, 60.0), 3),
@@ -174,7 +180,7 @@ def _scored(rng: Random, world: World) -> dict[str, Any]:
 
 
 def _upload(rng: Random, world: World) -> dict[str, Any]:
-    """Incidents in one of the formats that need no library to be written."""
+    """Incidents in one of the formats."""
     rows = [
         {
             "occurred_at": (world.times[0] + timedelta(minutes=rng.randrange(10**5))).isoformat(),
@@ -184,11 +190,22 @@ def _upload(rng: Random, world: World) -> dict[str, Any]:
         }
         for x, y, _, _ in (_box(world, rng) for _ in range(200))
     ]
-    if rng.random() < 0.5:
-        text = "\n".join([",".join(rows[0]), *(",".join(map(str, r.values())) for r in rows)])
-        return {"content": text, "headers": {"Content-Type": "text/csv"}}
-    text = "\n".join(map(json.dumps, rows))
-    return {"content": text, "headers": {"Content-Type": "application/x-ndjson"}}
+    kind, write = rng.choice(list(UPLOADS.items()))
+    return {"content": write(rows), "headers": {"Content-Type": kind}}
+
+
+def _parquet(rows: list[Row]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+UPLOADS: dict[str, Callable[[list[Row]], bytes]] = {
+    "text/csv": lambda rows: pd.DataFrame(rows).to_csv(index=False).encode(),
+    "application/json": lambda rows: json.dumps(rows).encode(),
+    "application/x-ndjson": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
+    "application/vnd.apache.parquet": _parquet,
+}
 
 
 def _given(make: Callable[[Random], Any]) -> Callable[[Random, World], dict[str, Any]]:

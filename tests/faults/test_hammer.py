@@ -30,7 +30,7 @@ N_REQUESTS = 100
 def region(engine, settings, town_csv):
     """A trained region whose boundary has corners enough for GEOS to index them."""
     plain = synthetic_city().area
-    area = StudyArea(shapely.segmentize(plain.polygon_m, 200.0), plain.crs)
+    area = StudyArea(shapely.segmentize(plain.polygon_m, 25.0), plain.crs)
     add_region(engine, "hammered", timezone=TIMEZONE, boundary=area.to_geojson(), cell_size_m=500.0)
     add_region(engine, SPARE, timezone="UTC")
     ingest_file(engine, "hammered", town_csv, settings=settings)
