@@ -15,6 +15,7 @@ from benchmarks.cities import machine
 from benchmarks.drills import (
     abuse,
     access,
+    altered_versions,
     contract,
     database_faults,
     degenerate,
@@ -47,6 +48,7 @@ ALL = (
     *supervision.DRILLS,
     *machines.DRILLS,
     *poisoned.DRILLS,
+    *altered_versions.DRILLS,
     *degenerate.DRILLS,
     *sameness.DRILLS,
     *abuse.DRILLS,

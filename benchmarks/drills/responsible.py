@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from app.services.memorisation import ALL
 from app.services.regions import add_region
 from app.services.train import TrainingRequest
 from app.storage import registry
+from app.storage.database import conninfo
+from app.storage.embedded_cluster import _binaries
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
 from benchmarks.drills.database import database
@@ -127,11 +130,43 @@ def erased() -> tuple[bool, str]:
             queued = connection.scalar(
                 text("SELECT count(*) FROM training_runs WHERE status = 'queued'")
             )
-    passed = traces == unmarked == 0 and queued == 1
-    return (
-        passed,
-        f"{n} erased: {traces} traces, {unmarked} versions unmarked, {queued} training queued",
+        planted, left = _planted(engine, settings)
+    passed = traces == unmarked == 0 and queued == 1 and not left
+    told = (
+        f"{n} erased: {traces} traces, {unmarked} versions unmarked, {queued} training queued; "
+        f"{planted} alone in their categories, with a version each: {len(left)} marks in dumps {left[:3]}"
     )
+    return passed, told
+
+
+def _planted(engine: Engine, settings: Settings) -> tuple[int, list[str]]:
+    """Incidents alone in a category, each learnt by a version of its own and then erased.
+
+    Returns:
+        How many, and what of them a dump of the database held afterwards.
+    """
+    n, left = repeats(10), []
+    for k in range(n):
+        name, key = f"CatZXQ{k:04d}", f"key-ZXQ-{k:04d}"
+        place = synthetic_city().draw(1, 1, seed=k + 1).iloc[0]
+        longitude, latitude = f"{place.longitude:.6f}17", f"{place.latitude:.6f}19"
+        row = f"2019-11-{k % 28 + 1:02d}T23:41:07Z,{longitude},{latitude},{name},zxq/{k}\n"
+        body = f"occurred_at,longitude,latitude,category,external_id\n{row}".encode()
+        ingest(engine, REGION, [body], UploadSource("text/csv", None, key), settings=settings)
+        request = TrainingRequest("pooled-kde", categories=[name], seed=0, validate=False)
+        run_now(engine, settings, REGION, request, lambda _share, _message: None)
+        erase_incident(engine, REGION, f"zxq/{k}")
+        marks = (name, key, f"zxq/{k}", longitude, latitude, sha256(body).hexdigest())
+        dumped = _dump(engine)
+        left += [mark for mark in marks if mark in dumped]
+    return n, left
+
+
+def _dump(engine: Engine) -> str:
+    """The whole database as text."""
+    binary = _binaries() / "bin" / "pg_dump"
+    command = [str(binary), "--inserts", conninfo(engine)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _traces(engine: Engine, *needles: str) -> int:
