@@ -41,6 +41,7 @@ _LAYER_BODY = {
 @allow(Role.READER)
 def fairness(
     state: State,
+    caller: CallerOf,
     region: str,
     model: Annotated[str | None, Query(max_length=200, description="name or version")] = None,
     reporting: Annotated[
@@ -54,7 +55,8 @@ def fairness(
     f: Literal["json", "png", "svg"] = "json",
 ) -> Response:
     """Whom the top 5 % of every hour falls on, against incidents and residents, with intervals."""
-    found = fairness_report(state.engine, region, model, parse_rates(reporting or []))
+    rates = parse_rates(reporting or [])
+    found = fairness_report(state.engine, region, model, rates, exact=caller.lists_incidents)
     if f == "json":
         return Response(orjson.dumps(found), media_type="application/json")
     return Response(fairness_plot(found, f), media_type=PICTURES[f])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,10 +18,11 @@ from app.api.rules import allow
 from app.api.state import ApiState, CallerOf, State
 from app.api.texts import ShortText
 from app.api.times import Moment
-from app.domain.access import Role
+from app.domain.access import Caller, Role
 from app.domain.windows import zone
-from app.services.disclosure import shown_report, shown_validation, without_fingerprints
+from app.services.disclosure import shown_report, shown_run, shown_validation, shown_version
 from app.services.forecast_ahead import make_ready
+from app.services.releases import known_categories
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
@@ -31,7 +32,7 @@ from app.storage.promotions import promote_by_hand
 from app.storage.regions import get_region
 from app.storage.releases import MIN_GROUP
 from app.storage.runs import Run, get_run, list_runs
-from app.storage.version_visibility import served
+from app.storage.version_visibility import served, withheld_of
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
 EVENT_EVERY_S = 0.5
@@ -57,6 +58,20 @@ class NewTrainingRun(BaseModel):
 def _told_metrics(metrics: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
     scores = metrics.get("scores")
     return {**metrics, **({"scores": shown_validation(scores, exact=exact)} if scores else {})}
+
+
+def view_of(state: ApiState, caller: Caller, region: str, *runs: Run) -> list[dict[str, Any]]:
+    """Training runs of a region as the caller may see them."""
+    if caller.lists_incidents:
+        return [run_json(run, exact=True) for run in runs]
+    with state.engine.begin() as connection:
+        found = get_region(connection, region)
+        shown = known_categories(connection, found)
+        withheld = withheld_of(connection, found.key)
+    return [
+        shown_run(run_json(run, exact=False), shown, withheld=run.model_version in withheld)
+        for run in runs
+    ]
 
 
 def run_json(run: Run, *, exact: bool) -> dict[str, Any]:
@@ -89,7 +104,8 @@ def start(
     exact = caller.lists_incidents
     run = request_training(state.engine, state.settings, region, request, exact=exact)
     response.headers["Location"] = f"/v1/regions/{region}/training-runs/{run.id}"
-    return {**run_json(run, exact=exact), **({} if exact else {"note": RELEASE_NOTE})}
+    (shown,) = view_of(state, caller, region, run)
+    return shown if exact else {**shown, "note": RELEASE_NOTE}
 
 
 @router.get("/training-runs")
@@ -98,7 +114,7 @@ def list_all(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """The newest training runs."""
     with state.engine.connect() as connection:
         runs = list_runs(connection, "train", get_region(connection, region).key)
-    return {"training_runs": [run_json(run, exact=caller.lists_incidents) for run in runs]}
+    return {"training_runs": view_of(state, caller, region, *runs)}
 
 
 def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
@@ -111,14 +127,14 @@ def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
 @allow(Role.READER)
 def show(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """One training run."""
-    return run_json(read_run(state, "train", region, run_id), exact=caller.lists_incidents)
+    return view_of(state, caller, region, read_run(state, "train", region, run_id))[0]
 
 
 @router.delete("/training-runs/{run_id}")
 @allow(Role.TRAINER)
 def cancel(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """Cancel a run; a running one stops at its next step."""
-    return run_json(cancel_training(state.engine, region, run_id), exact=caller.lists_incidents)
+    return view_of(state, caller, region, cancel_training(state.engine, region, run_id))[0]
 
 
 @router.get("/training-runs/{run_id}/events")
@@ -130,7 +146,7 @@ async def events(state: State, caller: CallerOf, region: str, run_id: UUID) -> S
     async def stream() -> AsyncIterator[bytes]:
         run, last = first, b""
         while True:
-            data = orjson.dumps(run_json(run, exact=caller.lists_incidents))
+            data = orjson.dumps((await run_in_threadpool(view_of, state, caller, region, run))[0])
             if data != last:
                 yield b"event: progress\ndata: " + data + b"\n\n"
                 last = data
@@ -152,7 +168,7 @@ def version_json(
     exact: bool,
 ) -> dict[str, Any]:
     """A model version as the API shows it; `marked` tells how much of its data is erased since."""
-    shown = {
+    return {
         "version": record.version,
         "model": record.model,
         "champion": record.version == champion,
@@ -170,7 +186,24 @@ def version_json(
         "artifact_sha256": record.artifact_sha256,
         "sealed_at": record.sealed_at.isoformat(),
     }
-    return shown if exact else without_fingerprints(shown)
+
+
+def _versions_json(
+    state: ApiState,
+    caller: Caller,
+    region: str,
+    records: Sequence[registry.VersionRecord],
+    champion: str | None,
+    marked: Mapping[str, int],
+) -> list[dict[str, Any]]:
+    """Versions as the caller may see them."""
+    exact = caller.lists_incidents
+    found = [version_json(one, champion, marked, exact=exact) for one in records]
+    if exact:
+        return found
+    with state.engine.begin() as connection:
+        shown = known_categories(connection, get_region(connection, region))
+    return [shown_version(one, shown) for one in found]
 
 
 @router.get("/models")
@@ -182,8 +215,9 @@ def models(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
         champion = served(connection, key)
         versions = registry.list_versions(connection, key)
         marked = marked_versions(connection, key)
-    exact = caller.lists_incidents
-    told = [version_json(v, champion, marked, exact=exact) for v in versions if v.is_sound]
+    told = _versions_json(
+        state, caller, region, [v for v in versions if v.is_sound], champion, marked
+    )
     altered = [v.version for v in versions if not v.is_sound]
     left_out = [f"{name} is left out: its record is not what was registered" for name in altered]
     return {"champion": champion, "models": told, "warnings": left_out}
@@ -198,7 +232,7 @@ def model(state: State, caller: CallerOf, region: str, version: str) -> dict[str
         champion = served(connection, key)
         found = registry.get_version(connection, key, version)
         marked = marked_versions(connection, key)
-    return version_json(found, champion, marked, exact=caller.lists_incidents)
+    return _versions_json(state, caller, region, [found], champion, marked)[0]
 
 
 @router.post("/models/{version}/promote")

@@ -187,6 +187,7 @@ def _places(region: Region, found: PlaceCounts) -> dict[str, Any]:
         "fullest": [
             {"longitude": x, "latitude": y, "n": n}
             for x, y, n in found.fullest[:_MAX_PLACES_LISTED]
+            if n > 1
         ],
     }
 

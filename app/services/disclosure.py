@@ -12,7 +12,7 @@ What changes over time is released in steps of at least `MIN_GROUP` incidents; s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from models.evaluation.metrics import EMPTY_SUMMARY
 
 OTHER = "other"
 """The name under which small categories are counted together."""
+ALL = "all"
+"""The name of all categories together in a memorisation report."""
 DECIMALS = 3
 """Of means: one more incident must not show its own log density by the difference."""
 MEANS = ("log_score", "cap_auc")
@@ -60,6 +62,71 @@ def fold_categories(counts: Mapping[str, int], minimum: int) -> dict[str, int]:
     shown = {name: n for name, n in counts.items() if name not in folded}
     rest = sum(counts[name] for name in folded)
     return {**shown, OTHER: rest} if rest else shown
+
+
+def fold_names(names: Iterable[str] | None, shown: Collection[str]) -> list[str] | None:
+    """Name categories that everyone may see; the others together as `OTHER`.
+
+    >>> fold_names(["arson", "theft"], {"theft", "other"}), fold_names(None, ())
+    (['theft', 'other'], None)
+    """
+    if names is None:
+        return None
+    return list(
+        dict.fromkeys(name if name in shown else OTHER for name in _rare_last(names, shown))
+    )
+
+
+def _rare_last(names: Iterable[str], shown: Collection[str]) -> list[str]:
+    return sorted(names, key=lambda name: name not in shown)
+
+
+def shown_request(request: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
+    """Show what a training was asked for without the names of rare categories."""
+    if "categories" not in request:
+        return dict(request)
+    return {**request, "categories": fold_names(request["categories"], shown)}
+
+
+def shown_run(run: Mapping[str, Any], shown: Collection[str], *, withheld: bool) -> dict[str, Any]:
+    """Show readers a training run; of a version that is withheld from them that it is done."""
+    found = {**run, "request": shown_request(run["request"], shown)}
+    if not withheld:
+        return found
+    kept = {k: v for k, v in run["metrics"].items() if k == "seconds"}
+    return {**found, "metrics": kept, "message": "done; not released yet", "model_version": None}
+
+
+def shown_version(version: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
+    """Show readers a version: no fingerprints, no names of rare categories."""
+    report = dict(version["report"])
+    if "data" in report:
+        report["data"] = _folded(report["data"], shown)
+    if "memorisation" in report:
+        report["memorisation"] = _known(report["memorisation"], shown)
+    found: dict[str, Any] = without_fingerprints({**version, "report": report})
+    found["categories"] = fold_names(version["categories"], shown)
+    return {**found, "settings": shown_request(version["settings"], shown)}
+
+
+def shown_card(card: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
+    """Show readers a model card, in the same way."""
+    found: dict[str, Any] = without_fingerprints(card)
+    data = _folded(found["data"], shown, ("categories", "patrol_categories_learnt"))
+    memorisation = _known(found["memorisation"], shown)
+    settings = shown_request(found["settings"], shown)
+    return {**found, "data": data, "memorisation": memorisation, "settings": settings}
+
+
+def _folded(
+    data: Mapping[str, Any], shown: Collection[str], more: tuple[str, ...] = ("patrol_categories",)
+) -> dict[str, Any]:
+    names = ("excluded_categories", *more)
+    return {k: fold_names(v, shown) if k in names else v for k, v in data.items()}
+
+
+def _known(by_name: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in by_name.items() if name in (ALL, *shown)}
 
 
 def shown_mean(total: float, n: float) -> float | None:

@@ -15,6 +15,8 @@ from app.domain.grid import Grid
 from app.domain.learning_policy import LearningPolicy
 from app.domain.neighbourhoods import Neighbourhoods, divide
 from app.domain.texts import shortened
+from app.services.disclosure import OTHER, fold_names
+from app.services.releases import known_categories, minimum_of
 from app.services.share_report import groups_report, hidden, share_report, told_disparity, too_small
 from app.services.validate import StoredModel
 from app.storage import registry
@@ -33,6 +35,8 @@ def fairness_report(
     region_id: str,
     selector: str | None = None,
     reporting: Mapping[str, float] | None = None,
+    *,
+    exact: bool = True,
 ) -> dict[str, Any]:
     """Flagged shares by neighbourhood against incidents of the year before the version's data end.
 
@@ -43,18 +47,24 @@ def fairness_report(
         selector: a version or a model's name; None: the champion.
         reporting: {neighbourhood: share of its incidents that is reported}, 1 where not named; the
             report then tells how the flagged area would move if all were reported.
+        exact: for one who may list incidents; others see the incidents that were there when the
+            version was made, and no part that stands for few of them.
 
     Raises:
         NotFound: no such region, version.
         NotReady: nothing is trained yet.
         InvalidInput: an unknown neighbourhood, or a rate out of range.
     """
-    region, version, grid, tables, columns = _evidence(engine, region_id, selector)
+    region, version, grid, tables, columns, shown = _evidence(
+        engine, region_id, selector, exact=exact
+    )
     model = StoredModel(tables.astype(np.float64), grid.area_km2)
     flagged = flagged_cells(model)
     parts = divide(grid, region.neighbourhoods)
     found = _by_part(version, region, grid, columns, flagged)
-    rows, minimum = found["neighbourhoods"], LearningPolicy.of(region.settings).minimum_count
+    rows = found["neighbourhoods"]
+    minimum = LearningPolicy.of(region.settings).minimum_count if exact else minimum_of(region)
+    excluded = version.report.get("data", {}).get("excluded_categories", [])
     left_out = too_small([row["incidents"] for row in rows], minimum)
     return {
         "region": region.id,
@@ -74,14 +84,16 @@ def fairness_report(
         ),
         "neighbourhoods": _per_head(rows, parts, flagged, grid, left_out),
         "groups": groups_report(parts, flagged, grid),
-        "excluded_categories": version.report.get("data", {}).get("excluded_categories", []),
+        "excluded_categories": excluded if exact else fold_names(excluded, shown),
         "under_reporting": _under_reporting(model, parts, flagged, grid, reporting),
     }
 
 
 def _evidence(
-    engine: Engine, region_id: str, selector: str | None
-) -> tuple[OutlinedRegion, registry.VersionRecord, Grid, Float32Array, IncidentColumns]:
+    engine: Engine, region_id: str, selector: str | None, *, exact: bool
+) -> tuple[
+    OutlinedRegion, registry.VersionRecord, Grid, Float32Array, IncidentColumns, frozenset[str]
+]:
     """What a report stands on, as of one moment: (W, N) probabilities, and the year's incidents."""
     with engine.begin() as connection:
         region = outlined(connection, get_region(connection, region_id))
@@ -92,10 +104,19 @@ def _evidence(
         )
         known = set(categories_of(connection, region.key).values())
         learnt = sorted(known & set(version.categories))
+        if OTHER in version.categories:
+            left_out = version.report.get("data", {}).get("excluded_categories", [])
+            learnt = sorted(known - set(left_out))
         columns = read_columns(
-            connection, region, version.cutoff - LOOK_BACK, version.cutoff, learnt
+            connection,
+            region,
+            version.cutoff - LOOK_BACK,
+            version.cutoff,
+            learnt,
+            arrived_before=None if exact else version.created_at,
         )
-    return region, version, grid, tables, columns
+        shown = frozenset() if exact else known_categories(connection, region)
+    return region, version, grid, tables, columns, shown
 
 
 def parse_rates(texts: Sequence[str]) -> dict[str, float]:

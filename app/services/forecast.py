@@ -217,12 +217,15 @@ class ForecastService:
         def read() -> LoadedVersion:
             check_grid_name(record.version, record.grid_sha256)
             ground = self._ground(record.grid_sha256)
-            with self.engine.connect() as connection:
+            with self.engine.begin() as connection:
                 region = get_region(connection, region_id)
+                shown = known_categories(connection, region)
                 registry.check_forecasts(connection, record, len(ground.grid))
                 withheld = is_withheld(connection, region.key, record.version)
             counts = CountModel.from_state(record.counts)
-            return LoadedVersion(region, record, ground, counts, withheld=withheld)
+            return LoadedVersion(
+                region, record, ground, counts, withheld=withheld, shown_categories=shown
+            )
 
         key = ("version", region_id, record.version)
         name = f"{region_id}/{record.version}"

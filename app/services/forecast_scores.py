@@ -41,7 +41,10 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
         InvalidInput: a time is out of range.
     """
     record = version.record
-    warnings = [*version.reasons, *standing_warnings(record, version.region)]
+    warnings = [
+        *version.reasons,
+        *standing_warnings(record, version.region, version.shown_categories),
+    ]
     seen = int((_seconds(incidents, version) < record.cutoff.timestamp()).sum())
     if seen:
         warnings.append(

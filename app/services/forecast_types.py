@@ -79,6 +79,8 @@ class LoadedVersion:
     """Why it serves in the champion's place, where it does."""
     withheld: bool = False
     """Whether readers do not see it."""
+    shown_categories: frozenset[str] = frozenset()
+    """Categories that everyone may see figures of, when it was loaded."""
 
     @property
     def grid(self) -> Grid:
@@ -256,7 +258,7 @@ class Forecast:
         return [
             *version.reasons,
             *self.plan.news,
-            *warnings_of(version.record, version.region, self.until),
+            *warnings_of(version.record, version.region, version.shown_categories, self.until),
         ]
 
     def heading(self) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.services.disclosure import fold_names
 from app.storage.regions import Region
 from app.storage.registry import VersionRecord
 from models.base import DAY_S
@@ -20,14 +21,22 @@ UNKNOWN_TIMES_SHARE = 0.02
 OUTSIDE_SHARE = 0.05
 
 
-def warnings_of(record: VersionRecord, region: Region, until: datetime) -> list[str]:
-    """Sentences about a version's forecast of slots that end at `until`."""
-    return [*_of_time(record, until), *standing_warnings(record, region)]
+def warnings_of(
+    record: VersionRecord, region: Region, shown: Collection[str], until: datetime
+) -> list[str]:
+    """Sentences about a version's forecast of slots that end at `until`; see `standing_warnings`."""
+    return [*_of_time(record, until), *standing_warnings(record, region, shown)]
 
 
-def standing_warnings(record: VersionRecord, region: Region) -> list[str]:
-    """Sentences about anything that a version says, of whatever time."""
+def standing_warnings(record: VersionRecord, region: Region, shown: Collection[str]) -> list[str]:
+    """Sentences about anything that a version says, of whatever time.
+
+    Args:
+        shown: categories that everyone may see; others are not named.
+    """
     data = record.report.get("data", {})
+    lists = ("excluded_categories", "patrol_categories")
+    data = {k: fold_names(v, shown) if k in lists else v for k, v in data.items()}
     return [
         *_of_data(record, region, data),
         *_of_delivery(record, region),

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from app.domain.errors import InvalidInput
 from app.domain.plain_text import on_one_line
 from app.domain.texts import shortened
-from app.services.disclosure import shown_validation, without_fingerprints
+from app.services.disclosure import shown_card, shown_validation
 from app.services.fairness import fairness_report
+from app.services.releases import known_categories
 from app.storage import registry
 from app.storage.erasures import marked_versions
 from app.storage.regions import get_region
@@ -52,12 +53,13 @@ def model_card(
         NotFound: no such region, version.
         NotReady: nothing is trained yet.
     """
-    with engine.connect() as connection:
+    with engine.begin() as connection:
         region = get_region(connection, region_id)
         version = registry.get_version(connection, region.key, selector)
+        shown = known_categories(connection, region)
         current = served(connection, region.key)
         erased = marked_versions(connection, region.key).get(version.version, 0)
-    report = fairness_report(engine, region_id, version.version)
+    report = fairness_report(engine, region_id, version.version, exact=exact)
     data = version.report.get("data", {})
     card = {
         "region": region.id,
@@ -95,7 +97,7 @@ def model_card(
         "artifact_sha256": version.artifact_sha256,
         "read_on": READ_ON,
     }
-    return card if exact else without_fingerprints(card)
+    return card if exact else shown_card(card, shown)
 
 
 def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:

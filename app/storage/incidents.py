@@ -38,6 +38,7 @@ _SOURCES = sql.SQL(
 _SINCE = sql.SQL("occurred_at >= {}")
 _UNTIL = sql.SQL("occurred_at < {}")
 _ARRIVED_AFTER = sql.SQL("inserted_at > {}")
+_ARRIVED_BEFORE = sql.SQL("inserted_at < {}")
 _COLUMNS = sql.SQL(
     'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}'
     " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
@@ -132,6 +133,7 @@ def read_columns(
     category_names: Sequence[str] | None = None,
     discovered_share: float = 0.0,
     arrived_after: datetime | None = None,
+    arrived_before: datetime | None = None,
     cut: ReleaseCut | None = None,
 ) -> IncidentColumns:
     """A region's incidents as columns, streamed by COPY: about 40 bytes an incident at the peak.
@@ -140,6 +142,7 @@ def read_columns(
         discovered_share: which part of the incidents that patrols discovered is read besides the
             reported ones; their keys, which are hashes, tell which.
         arrived_after: only incidents that were stored after that moment.
+        arrived_before: only incidents that were stored before that moment.
         cut: only what is released to readers.
 
     Raises:
@@ -151,7 +154,12 @@ def read_columns(
         _SOURCES.format(discovered_share),
         sql.SQL("category_key = ANY({})").format(list(known)),
     ]
-    bounds = (_SINCE, since), (_UNTIL, until), (_ARRIVED_AFTER, arrived_after)
+    bounds = (
+        (_SINCE, since),
+        (_UNTIL, until),
+        (_ARRIVED_AFTER, arrived_after),
+        (_ARRIVED_BEFORE, arrived_before),
+    )
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
     conditions += [] if cut is None else cut.conditions()
     long_statements(connection)

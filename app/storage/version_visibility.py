@@ -38,6 +38,12 @@ def is_withheld(connection: Connection, region_key: int, version: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def withheld_of(connection: Connection, region_key: int) -> set[str]:
+    """Return the versions of a region that readers do not see."""
+    query = select(withheld_versions.c.version).where(withheld_versions.c.region_key == region_key)
+    return set(connection.scalars(query))
+
+
 def is_registered(connection: Connection, region_key: int, version: str) -> bool:
     """Return whether there is such a version."""
     query = select(model_versions.c.version).where(

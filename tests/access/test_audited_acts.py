@@ -44,6 +44,8 @@ from tests.sync.portals import SOCRATA_PATH, Portals, serve, socrata_row
 
 REGION = "walked"
 RUNS = {"training_runs", "sync_runs", "sync_sources"}
+LEDGER = {"releases", "uploads"}
+"""In which steps readers see incidents; no act of anybody."""
 """A refused run has failed, and says so."""
 CASE = b"occurred_at,longitude,latitude,category,external_id\n2023-05-05T10:00:00Z,%f,%f,theft,case-1\n"
 
@@ -171,6 +173,10 @@ class Acts:
         if maintain(self.engine, settings, later).failed:
             raise HotslotError("the region was not looked after")
 
+    def report(self):
+        reply = self.client.get(f"/v1/regions/{REGION}/data-report")
+        assert reply.status_code == 200, reply.text
+
     def export(self):
         reply = self.client.get(f"/v1/regions/{REGION}/incidents?limit=5")
         if reply.status_code >= 500:
@@ -202,7 +208,7 @@ WALK = (
     ("cancel", ["training.cancelled"], set()),
     ("backtest", ["backtest.requested"], set()),
     ("unbacktest", ["backtest.cancelled"], set()),
-    ("train", ["training.requested", "promotion", "training.finished"], RUNS),
+    ("train", ["training.requested", "promotion", "training.finished"], RUNS | LEDGER),
     ("promote", ["promotion"], set()),
     ("roll_back", ["rollback"], set()),
     ("promote", ["promotion"], set()),

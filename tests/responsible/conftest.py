@@ -33,4 +33,5 @@ def place(engine, settings):
             for k in range(300)
         ]
         assert ask("ingester", "POST", "/incidents", json=rows).json()["accepted"] == 300
+        ask.client, ask.headers = client, lambda role: {"X-API-Key": keys[role]}
         yield ask

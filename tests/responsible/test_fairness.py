@@ -223,7 +223,7 @@ def test_readers_are_told_rounded_means_and_nothing_of_few_incidents(client, mon
         assert [one[m] for m in means] == [round(exact["models"][name][m], 3) for m in means]
     monkeypatch.setattr(disclosure, "MIN_GROUP", scores["n"] + 1)
     few = client.get(path).json()["models"][0]["scores"]
-    assert set(few) == {"n", "origin_s", "neighbourhoods"}
+    assert set(few) == {"n", "origin_s"}
     run = client.get("/v1/regions/town/training-runs").json()["training_runs"][0]
     assert run["metrics"]["scores"] == few
     version = client.get(path).json()["champion"]
@@ -236,16 +236,17 @@ def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
     def summary(n: int) -> dict[str, object]:
         return {"n": n, "log_score": -1.23456, "cap_auc": 0.98765, "hits": {"1": 1}, "seconds": 1}
 
-    one = {**summary(21), "per_origin": [summary(20), summary(1)]}
-    differences = [{"model": "a", "against": "b", "n": 21, "log_score": 0.12345, "lo": 0.1, "p": 0}]
-    result = {"n": 21, "models": {"a": one}, "differences": differences}
+    one = {**summary(40), "per_origin": [summary(20), summary(20)]}
+    differences = [{"model": "a", "against": "b", "n": 40, "log_score": 0.12345, "lo": 0.1, "p": 0}]
+    result = {"n": 40, "models": {"a": one}, "differences": differences}
     told = disclosure.shown_backtest(result)
     assert told["differences"][0] == {**differences[0], "log_score": 0.123}
-    first, second = told["models"]["a"]["per_origin"]
-    for shown in (told["models"]["a"], first):
+    for shown in (told["models"]["a"], *told["models"]["a"]["per_origin"]):
         assert (shown["log_score"], shown["cap_auc"], shown["seconds"]) == (-1.235, 0.988, 1)
-    assert (second["n"], second["log_score"], second["hits"]) == (1, None, {})
-    assert disclosure.shown_backtest({**result, "n": 19})["models"] == {}
+    few = {**one, "per_origin": [summary(39), summary(1)]}
+    for small in ({**result, "models": {"a": few}}, {**result, "n": 19}):
+        told = disclosure.shown_backtest(small)
+        assert (told["n"], told["models"], told["differences"]) == (0, {}, [])
     assert disclosure.shown_backtest(result, exact=True) == result
 
 

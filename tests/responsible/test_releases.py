@@ -107,3 +107,61 @@ def test_a_corrected_incident_is_not_told_by_training_a_release_again(engine, se
     run = place("admin", "GET", f"/training-runs/{reply.json()['id']}").json()
     assert run["status"] == "failed"
     assert "corrected" in run["message"]
+
+
+DOORS = (
+    "",
+    "/models",
+    "/models/{v}",
+    "/models/{v}/card",
+    "/models/{v}/card?f=html",
+    "/fairness-report",
+    "/training-runs",
+    "/alarms",
+    "/forecasts/density?at=2024-02-01T10:00",
+    "/forecasts/density?at=2024-02-01T10:00&f=csv",
+    "/forecasts/hotspots?at=2024-02-01T10:00",
+)
+
+
+def test_no_door_names_a_rare_category(engine, settings, place):
+    """M3: kinds of few incidents are part of `other`, in versions that anyone made."""
+    rare = [row(START + timedelta(days=5, hours=k), category="Domestic violence") for k in range(3)]
+    drugs = [row(START + timedelta(days=6), category="Drugs possession")]
+    more = [row(START + timedelta(days=7, minutes=k), category="assault") for k in range(25)]
+    place("ingester", "POST", "/incidents", json=[*rare, *drugs, *more])
+    versions = [train(engine, settings, place, role)[0] for role in ("admin", "trainer")]
+    secret = ("Domestic", "Drugs")
+    for version in versions:
+        place("admin", "POST", f"/models/{version}/promote")
+        for door in DOORS:
+            for role in ("reader", "trainer", "ingester"):
+                reply = place(role, "GET", door.format(v=version))
+                assert reply.status_code in (200, 403), reply.text
+                shown = reply.text + str(reply.headers)
+                assert not any(one in shown for one in secret), (door, role)
+        asked = f"/forecasts/density?at=2024-02-01T10:00&model={version}&category="
+        messages = set()
+        for name in ("Domestic violence", "no such kind"):
+            exact = place("analyst", "GET", asked + name)
+            assert (exact.status_code == 200) == (name[0] == "D" and version == versions[0])
+            reply = place("reader", "GET", asked + name)
+            assert reply.status_code == 404
+            messages.add(reply.json()["detail"].replace(name, ""))
+        assert len(messages) == 1, "a rare kind is refused as one that is not there"
+        assert place("reader", "GET", asked + "assault").status_code in (200, 404)
+    trained = place("analyst", "GET", f"/models/{versions[1]}").json()
+    assert trained["categories"][-1] == "other"
+
+
+def test_the_report_of_places_is_audited_and_shows_no_single_incident(place):
+    twice = [row(START + timedelta(days=9, minutes=k), (10.0333333, 50.0222222)) for k in range(2)]
+    place("ingester", "POST", "/incidents", json=twice)
+    place("ingester", "POST", "/incidents", json=[row(START, (10.0123456, 50.0123456))])
+    report = place("analyst", "GET", "/data-report").json()
+    assert report["places"]["fullest"]
+    assert min(one["n"] for one in report["places"]["fullest"]) >= 2
+    assert "10.0123456" not in place("analyst", "GET", "/data-report?f=html").text
+    log = place.client.get("/v1/audit?limit=20", headers=place.headers("admin")).json()
+    read = [one for one in log["entries"] if one["action"] == "data_report.read"]
+    assert [one["details"]["format"] for one in read] == ["html", "json"]
