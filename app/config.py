@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     max_samples: int = 10_000
     max_concurrent_requests: int = 64
     max_concurrent_per_key: int = 32
+    """At most; and no key has more than half as many as are free."""
     max_concurrent_uploads: int = 8
     """Each holds a database connection while it is read; further ones wait `database_timeout_s`."""
     request_threads: int = 8
@@ -100,6 +101,8 @@ class Settings(BaseSettings):
     rate_limit_per_s: float = 50.0
     """Requests of one key in one API process; 0: no limit."""
     rate_limit_burst: int = 200
+    rate_limit_keyless_per_s: float = 200.0
+    """Requests without a key from one address; one that is refused counts fourfold. 0: no limit."""
     audit_reads_every_s: float = 60.0
     """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -35,19 +36,23 @@ from app.api import (
     tiles,
     training,
 )
-from app.api.access import Access, Gate
+from app.api.access import Access
 from app.api.bodies import Bodies
+from app.api.callers import Gate
 from app.api.compression import Compressed
 from app.api.hang_up import HangUp
 from app.api.head import HeadAsGet
 from app.api.memo import ForecastMemo
 from app.api.middleware import Surround
 from app.api.openapi import HotslotApi
+from app.api.patient_http import allow_connections
 from app.api.pieces import InPieces
+from app.api.places import ADMIN_TURNS, Places
 from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.api.rate_limit import RateLimiter
 from app.api.rules import RouteTable
 from app.api.state import ApiState
+from app.api.turns import TakeTurns
 from app.config import Settings
 from app.logs import configure_logging
 from app.services.forecast import ForecastService
@@ -79,6 +84,9 @@ PARTS = (
     audit,
     static,
 )
+SPARE_THREADS = 2
+"""For what needs no turn: bodies to be parsed, public files."""
+KEYLESS_BURST_S = 8.0
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-API-Key")
 CORS_EXPOSED = ("ETag", "Link", "Location", "Retry-After", "X-Hotslot-Model-Version")
 
@@ -94,7 +102,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         own = engine or open_engine(settings)
         require_keys_for_others(own, settings)
-        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.request_threads
+        threads = settings.request_threads + ADMIN_TURNS + SPARE_THREADS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         uploads = anyio.CapacityLimiter(settings.max_concurrent_uploads)
         forecasts = ForecastService(own, settings)
         app.state.hotslot = ApiState(settings, own, forecasts, uploads)
@@ -129,6 +138,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
     """Middleware, the innermost first."""
     app.add_middleware(Compressed)
+    app.add_middleware(TakeTurns, database_timeout_s=settings.database_timeout_s)
     app.add_middleware(ForecastMemo, generation=promotions_seen)
     app.add_middleware(
         Bodies, max_bytes=settings.max_json_bytes, idle_s=settings.body_idle_timeout_s
@@ -145,7 +155,6 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
         )
     app.add_middleware(
         Surround,
-        max_concurrent=settings.max_concurrent_requests,
         database_timeout_s=settings.database_timeout_s,
         cross_origin=bool(settings.cors_origins),
         tiles_url=settings.page_tiles_url,
@@ -157,11 +166,12 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
 @asynccontextmanager
 async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
     """What access needs, and the clock that writes counted reads to the audit log."""
-    limiter = RateLimiter(
-        settings.rate_limit_per_s, settings.rate_limit_burst, settings.max_concurrent_per_key
-    )
+    limiter = RateLimiter(settings.rate_limit_per_s, settings.rate_limit_burst)
+    keyless_per_s = settings.rate_limit_keyless_per_s
+    addresses = RateLimiter(keyless_per_s, math.ceil(KEYLESS_BURST_S * keyless_per_s))
+    places = Places.of(settings)
     tokens = TokenVerifier(settings) if settings.oidc_issuer is not None else None
-    gate = Gate(settings, KeyRing(engine), tokens, limiter, ReadCounter())
+    gate = Gate(settings, KeyRing(engine), tokens, limiter, ReadCounter(), addresses, places)
 
     def write_reads() -> None:
         gate.reads.write_if_possible(engine)
@@ -207,6 +217,7 @@ M_ARENA_MAX, MALLOC_ARENAS = -8, 2
 def create_served_app() -> FastAPI:
     """What uvicorn's processes call: settings from the environment."""
     limit_malloc_arenas()
+    allow_connections()
     write_privately()
     settings = Settings()
     configure_logging(settings)

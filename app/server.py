@@ -61,6 +61,7 @@ def main(listening_fd: int) -> None:
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
         http=PatientHttp,
+        ws="none",
     )
     with socket.socket(fileno=listening_fd) as listening:
         PulsingServer(config, None if pulse is None else int(pulse)).run(sockets=[listening])

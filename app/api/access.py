@@ -7,49 +7,43 @@ whether it exists or not.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.local_access import check_local
+from app.api.callers import Gate, asked, caller_of, credential, known, payer
+from app.api.lasting import Lasting
+from app.api.metrics import SHED
 from app.api.misspelt import refuse_misspelt
 from app.api.problems import problem, problem_of
-from app.api.rate_limit import RateLimiter
+from app.api.rate_limit import address_of
 from app.api.rules import Found, RouteTable, Rule
-from app.config import Settings
+from app.api.well_formed import check_form
 from app.domain.access import (
-    LOCAL,
     Caller,
     Role,
     current_actor,
     key_id_of,
     sees_unreleased,
 )
-from app.domain.errors import HotslotError, PermissionRefused, Unauthenticated
-from app.services.key_ring import REREAD_EVERY_S, KeyRing
-from app.services.oidc import TokenVerifier
-from app.services.read_audit import NOBODY, ReadCounter
+from app.domain.errors import (
+    HotslotError,
+    InvalidInput,
+    PermissionRefused,
+    RateLimited,
+    Unauthenticated,
+)
+from app.services.read_audit import NOBODY
+from app.storage.deadlines import answered_within
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What deciding needs, one per process; made in the lifespan."""
-
-    settings: Settings
-    ring: KeyRing
-    tokens: TokenVerifier | None
-    limiter: RateLimiter
-    reads: ReadCounter
+ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
+"""Paths that need no place: how the service is must be seen when it is full."""
+REFUSAL_COST = 4.0
+"""Of a request that is refused without a good key, in requests of public pages."""
 
 
 class Access:
-    """Finds the caller, holds them to roles, regions and rates, and names them to the audit log."""
+    """Finds the caller, holds them to roles, regions, rates and shares, and names them to the audit log."""
 
     def __init__(self, app: ASGIApp, table: RouteTable) -> None:
         self.app = app
@@ -60,50 +54,134 @@ class Access:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            raise PermissionRefused("there are no websockets here")
-        found = self.table.find(scope["method"], scope["path"])
-        if found.rule is None:
-            await _no_route(found)(scope, receive, send)
-        elif found.rule.roles is None:
-            await self.app(scope, receive, send)
-        else:
-            await self._guarded(scope, receive, send, found, found.rule)
-
-    async def _guarded(
-        self, scope: Scope, receive: Receive, send: Send, found: Found, rule: Rule
-    ) -> None:
         gate: Gate = scope["app"].state.gate
-        caller: Caller | None = None
+        found = self.table.find(scope["method"], scope["path"])
         try:
-            caller = await caller_of(scope, gate)
-            authorise(caller, rule, found.region)
-            refuse_misspelt(scope["query_string"], rule.parameters, self.table.parameters)
-            gate.limiter.enter(caller)
+            serve = await self._decided(scope, gate, found)
         except HotslotError as refusal:
-            _note_refusal(gate, scope, rule, caller, refusal)
-            await problem_of(refusal)(scope, receive, send)
-            return
+            if found.rule is not None and found.rule.roles is not None:
+                _note_refusal(gate, scope, found.rule, refusal)
+            serve = await _refusal(scope, gate, refusal)
+        await serve(scope, receive, send)
+
+    async def _decided(self, scope: Scope, gate: Gate, found: Found) -> ASGIApp:
+        """Who answers a request; a place that was taken for it is given back when that has run.
+
+        Raises:
+            HotslotError: it is refused.
+        """
+        if found.rule is None:
+            caller = payer(scope, gate)
+            if caller is not None:
+                scope.setdefault("state", {})["caller"] = caller
+                gate.limiter.charge(caller)
+            else:
+                gate.addresses.charge_address(address_of(scope), REFUSAL_COST)
+            check_form(scope)
+            return _no_route(found)
+        if found.rule.roles is None:
+            return await self._public(scope, gate)
+        return await self._guarded(scope, gate, found, found.rule)
+
+    async def _public(self, scope: Scope, gate: Gate) -> ASGIApp:
+        """A page's file or the like: its place is free again when its bytes are there, read or not."""
+        try:
+            gate.addresses.charge_address(address_of(scope))
+        except RateLimited:
+            if scope["path"] not in ALWAYS_SERVED:
+                raise
+            await gate.brake.wait()
+        check_form(scope)
+        if scope["path"] in ALWAYS_SERVED:
+            return self.app
+        pool = gate.places.public
+        pool.enter("")
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            held = True
+
+            async def freeing(message: Message) -> None:
+                nonlocal held
+                if held:
+                    held = False
+                    pool.give_back("")
+                await send(message)
+
+            try:
+                await self.app(scope, receive, freeing)
+            finally:
+                if held:
+                    pool.give_back("")
+
+        return serve
+
+    async def _guarded(self, scope: Scope, gate: Gate, found: Found, rule: Rule) -> ASGIApp:
+        """A route that needs a caller."""
+        caller = known(scope, gate) or await asked(scope, gate)
+        state = scope.setdefault("state", {})
+        state["caller"] = caller
+        gate.limiter.charge(caller)
+        check_form(scope, rule.max_parameters)
+        authorise(caller, rule, found.region)
+        refuse_misspelt(scope["query_string"], rule.parameters, self.table.parameters)
+        pool = None
+        if scope["path"] not in ALWAYS_SERVED:
+            pool = gate.places.enter(caller, rule)
+            state.update(streams_body=rule.streams, turns=gate.places.turns_of(rule))
         if rule.counted is not None and found.region is not None:
             gate.reads.note(caller.actor, found.region, rule.counted)
-        scope.setdefault("state", {}).update(caller=caller, streams_body=rule.streams)
-        token = current_actor.set(caller.actor)
-        sight = sees_unreleased.set(caller.lists_incidents)
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            current_actor.reset(token)
-            sees_unreleased.reset(sight)
-            gate.limiter.leave(caller)
+        app = Lasting(self.app, _check(scope, gate, found, rule)) if rule.lasting else self.app
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            token = current_actor.set(caller.actor)
+            sight = sees_unreleased.set(caller.lists_incidents)
+            try:
+                await app(scope, receive, send)
+            finally:
+                current_actor.reset(token)
+                sees_unreleased.reset(sight)
+                if pool is not None:
+                    pool.give_back(caller.actor)
+
+        return serve
 
 
-def _note_refusal(
-    gate: Gate, scope: Scope, rule: Rule, caller: Caller | None, refusal: HotslotError
-) -> None:
+def _check(scope: Scope, gate: Gate, found: Found, rule: Rule) -> Callable[[], Awaitable[None]]:
+    """Decide again, for a reply that lasts."""
+    first: Caller = scope["state"]["caller"]
+
+    async def check() -> None:
+        with answered_within(gate.settings.database_timeout_s):
+            caller = await caller_of(scope, gate)
+        authorise(caller, rule, found.region)
+        if caller.actor != first.actor or caller.roles != first.roles:
+            raise PermissionRefused("the key's roles have changed: ask anew")
+
+    return check
+
+
+async def _refusal(scope: Scope, gate: Gate, refusal: HotslotError) -> ASGIApp:
+    """The answer to who is not served; nobody who is not known is refused more often than others ask."""
+    if isinstance(refusal, Unauthenticated | PermissionRefused | InvalidInput):
+        caller = scope.get("state", {}).get("caller")
+        if caller is None:
+            try:
+                gate.addresses.charge_address(address_of(scope), REFUSAL_COST)
+            except RateLimited as limited:
+                refusal = limited
+    if isinstance(refusal, RateLimited):
+        await gate.brake.wait()
+    if refusal.code == "overloaded":
+        SHED.inc()
+    return problem_of(refusal)
+
+
+def _note_refusal(gate: Gate, scope: Scope, rule: Rule, refusal: HotslotError) -> None:
     """Count a 401 or 403 for the audit log, by the id of a key that is known; never by its text."""
     if not isinstance(refusal, Unauthenticated | PermissionRefused):
         return
-    actor = caller.actor if caller else key_id_of(_credential(scope) or "")
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    actor = caller.actor if caller else key_id_of(credential(scope) or "")
     if caller is None and actor not in gate.ring.copy.keys:
         actor = NOBODY
     status = 401 if isinstance(refusal, Unauthenticated) else 403
@@ -111,37 +189,8 @@ def _note_refusal(
     gate.reads.note_refusal(actor or NOBODY, host, f"{status} {scope['method']} {rule.path}")
 
 
-async def caller_of(scope: Scope, gate: Gate) -> Caller:
-    """Who sends a request.
-
-    Raises:
-        Unauthenticated: no key or token, or none that is good.
-        PermissionRefused: without keys: another site's page, another machine's name.
-        Unavailable: the keys cannot be read.
-    """
-    credential = _credential(scope)
-    if not gate.ring.usable():
-        await _shared(gate.ring.fresh())
-    if not gate.ring.copy.keys and gate.tokens is None and gate.settings.access == "auto":
-        check_local(scope, gate.settings)
-        return LOCAL
-    if credential is None:
-        raise Unauthenticated("a key is needed: send it in the header X-API-Key")
-    caller = gate.ring.caller_of(credential)
-    if caller is None and key_id_of(credential) is not None:
-        await _read_again(gate.ring)
-        caller = gate.ring.caller_of(credential)
-    elif caller is None and gate.tokens is not None:
-        caller = gate.tokens.remembered(credential)
-        if caller is None:
-            caller = await _shared(gate.tokens.verify(credential))
-    if caller is None:
-        raise Unauthenticated("this key is unknown, expired or revoked", code="bad_key")
-    return caller
-
-
 def authorise(caller: Caller, rule: Rule, region: str | None) -> None:
-    """Nothing when the caller may use the route.
+    """Pass a caller who may use the route.
 
     Raises:
         PermissionRefused: the roles do not suffice, or the region is out of scope.
@@ -154,30 +203,6 @@ def authorise(caller: Caller, rule: Rule, region: str | None) -> None:
         raise PermissionRefused("this key is confined to other regions", field="region")
     if region is None and caller.regions is not None and not rule.confined:
         raise PermissionRefused("this needs a key that is not confined to some regions")
-
-
-def _credential(scope: Scope) -> str | None:
-    """The key or token of a request, if it sends one."""
-    bearer = None
-    for name, value in scope["headers"]:
-        if name == b"x-api-key":
-            return str(value.decode("latin-1"))
-        if name == b"authorization" and value[:7].lower() == b"bearer ":
-            bearer = value[7:].strip().decode("latin-1")
-    return bearer
-
-
-async def _read_again(ring: KeyRing) -> None:
-    """Wait for keys as they are now: one that is not known may have been made a moment ago."""
-    asked = time.monotonic()
-    await asyncio.sleep(max(0.0, REREAD_EVERY_S - ring.copy.age_s()))
-    while ring.copy.read_at < asked:
-        await _shared(ring.fresh())
-
-
-async def _shared(future: Future[T]) -> T:
-    """The result of a future that others wait for too: our cancellation is not theirs."""
-    return await asyncio.shield(asyncio.wrap_future(future))
 
 
 def _no_route(found: Found) -> ASGIApp:

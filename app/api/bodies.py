@@ -89,6 +89,11 @@ def declared_bytes(scope: Scope) -> int:
     return 0
 
 
+def has_unknown_length(scope: Scope) -> bool:
+    """Whether a body comes in pieces of unknown number."""
+    return any(name == b"transfer-encoding" for name, _ in scope["headers"])
+
+
 def _replay(body: bytes, receive: Receive) -> Receive:
     """What the route receives: the body at once, then whatever the connection tells."""
     told = False

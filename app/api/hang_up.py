@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.bodies import BODILESS, declared_bytes
+from app.api.bodies import BODILESS, declared_bytes, has_unknown_length
 
 SHORT_BYTES = 1 << 20
 """What is left of a body of up to so many bytes is read and thrown away: the connection lives on."""
@@ -42,5 +42,4 @@ class HangUp:
 
 def _is_long(scope: Scope) -> bool:
     """Whether a body is declared larger than `SHORT_BYTES`, or comes in pieces of unknown number."""
-    pieces = any(name == b"transfer-encoding" for name, _ in scope["headers"])
-    return pieces or declared_bytes(scope) > SHORT_BYTES
+    return has_unknown_length(scope) or declared_bytes(scope) > SHORT_BYTES

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from difflib import get_close_matches
 from itertools import islice
+from typing import get_args, get_origin
 from urllib.parse import parse_qsl
 
+from annotated_types import MaxLen
 from fastapi.dependencies.models import Dependant
 
 from app.domain.errors import InvalidInput
@@ -49,3 +51,14 @@ def query_names(dependant: Dependant) -> frozenset[str]:
     """Names of a route's query parameters, its dependencies' among them."""
     own = {parameter.alias for parameter in dependant.query_params}
     return frozenset(own.union(*map(query_names, dependant.dependencies)))
+
+
+def query_capacity(dependant: Dependant) -> int:
+    """How many query parameters a route can use: lists as many as they may be long."""
+    own = 0
+    for parameter in dependant.query_params:
+        annotation = parameter.field_info.annotation
+        is_list = any(get_origin(part) is list for part in (annotation, *get_args(annotation)))
+        bounds = [m.max_length for m in parameter.field_info.metadata if isinstance(m, MaxLen)]
+        own += min(bounds, default=1) if is_list else 1
+    return own + sum(map(query_capacity, dependant.dependencies))

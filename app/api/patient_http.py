@@ -1,17 +1,25 @@
 """HTTP connections whose request line and headers must come, and whose replies be read, in time.
 
 uvicorn waits for both as long as it takes, so a few hundred sockets that send a byte now and then, or
-read none, hold as many connections for ever, and headers without an end fill the memory.
+read none, hold as many connections for ever, and headers without an end fill the memory. Where there
+are too many connections all the same, those end that have kept the server waiting longest.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
+from collections import OrderedDict
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
+from app.api.lasting import STOPPING
 from app.api.problems import problem
 
 HEAD_S = 10.0
@@ -19,6 +27,50 @@ HEAD_S = 10.0
 MAX_HEAD_BYTES = 1 << 16
 UNREAD_S = 20.0
 """How long what was sent may lie unread; see `pieces.py` for how much that is."""
+
+MAX_CONNECTIONS = 1000
+"""Of one process; `allow_connections` sees that the system allows as many."""
+_log = logging.getLogger("hotslot.api")
+
+
+class _Waiting:
+    """Connections of one server that it waits for, those that it has waited for longest first."""
+
+    def __init__(self) -> None:
+        self.strangers: OrderedDict[PatientHttp, None] = OrderedDict()
+        self.callers: OrderedDict[PatientHttp, None] = OrderedDict()
+        """Those on which a request with a good key has come."""
+
+    def add(self, connection: PatientHttp) -> None:
+        """From now on it is waited for."""
+        self.remove(connection)
+        (self.callers if connection.has_caller else self.strangers)[connection] = None
+
+    def remove(self, connection: PatientHttp) -> None:
+        """It moves, or is gone."""
+        self.strangers.pop(connection, None)
+        self.callers.pop(connection, None)
+
+    def end_one(self) -> None:
+        """End the one that was waited for longest; those without a key first."""
+        for connections in (self.strangers, self.callers):
+            if connections:
+                connection, _ = connections.popitem(last=False)
+                connection.transport.abort()
+                return
+
+
+_WAITING: WeakKeyDictionary[ServerState, _Waiting] = WeakKeyDictionary()
+
+
+def allow_connections() -> None:
+    """Let this process have as many open files as its connections and their work take, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MAX_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _last_words(status: HTTPStatus, code: str, detail: str) -> bytes:
@@ -47,6 +99,35 @@ _NOT_HTTP = _last_words(
 )
 
 
+def _until_gone(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
+    """The application, which need not know that its client has gone or that the server stops.
+
+    Writing to a connection that has just been closed is an error, as is being cancelled: both came out
+    as tracebacks, though nothing is wrong.
+    """
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if cycle.transport.is_closing():
+                cycle.disconnected = True
+            try:
+                await send(message)
+            except RuntimeError:
+                if not cycle.transport.is_closing():
+                    raise
+                cycle.disconnected = True
+
+        try:
+            await app(scope, receive, sending)
+        except asyncio.CancelledError:
+            cycle.disconnected = True
+            cycle.transport.abort()
+        if cycle.disconnected:
+            _log.debug("the client left")
+
+    return run
+
+
 class PatientHttp(HttpToolsProtocol):
     """uvicorn's own connection, with a deadline and a bound for what comes before a body."""
 
@@ -55,9 +136,13 @@ class PatientHttp(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._unread: asyncio.TimerHandle | None = None
+        self._waiting = _WAITING.setdefault(self.server_state, _Waiting())
+        self.has_caller = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first request's time begins."""
+        if len(self.connections) >= MAX_CONNECTIONS:
+            self._waiting.end_one()
         super().connection_made(transport)
         self._await_head()
 
@@ -82,10 +167,12 @@ class PatientHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """In time: what follows is the body, which has deadlines of its own."""
         self._stop_waiting()
+        self._waiting.remove(self)
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more to wait for."""
+        self._waiting.remove(self)
         self._stop_waiting()
         self._stop_unread()
         super().connection_lost(exc)
@@ -93,15 +180,20 @@ class PatientHttp(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not keep up: it has so long to read on."""
         super().pause_writing()
+        self._note_caller()
+        self._waiting.add(self)
         self._await_reading()
 
     def resume_writing(self) -> None:
         """It has."""
+        self._waiting.remove(self)
         self._stop_unread()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
         """A connection that is to end does not wait for ever for its last reply to be read."""
+        self._note_caller()
+        self._waiting.add(self)
         super().on_response_complete()
         self._end_in_time()
 
@@ -109,6 +201,28 @@ class PatientHttp(HttpToolsProtocol):
         """Nor does one that idles."""
         super().timeout_keep_alive_handler()
         self._end_in_time()
+
+    def shutdown(self) -> None:
+        """The service stops: a stream of events ends as one does whose run is finished."""
+        super().shutdown()
+        if self.cycle is not None:
+            self.cycle.scope["state"][STOPPING] = True
+
+    def _should_upgrade(self) -> bool:
+        """Never: the application answers such requests itself."""
+        return False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """The line of the request itself will do."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        """Begin a request whose client may leave at any moment."""
+        self._waiting.remove(self)
+        super()._start_asgi_task(cycle, _until_gone(cycle, app))  # type: ignore[arg-type]
+
+    def _note_caller(self) -> None:
+        if not self.has_caller and self.cycle is not None:
+            self.has_caller = "caller" in self.cycle.scope["state"]
 
     def _end_in_time(self) -> None:
         if self.transport.is_closing() and self.transport.get_write_buffer_size():
@@ -124,6 +238,7 @@ class PatientHttp(HttpToolsProtocol):
             self._unread = None
 
     def _await_head(self) -> None:
+        self._waiting.add(self)
         self._head_bytes = 0
         self._patience = self.loop.call_later(HEAD_S, self._refuse, _TOO_SLOW)
 

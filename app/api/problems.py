@@ -52,6 +52,8 @@ STATUS_OF_CODE = {
     "disk_full": 507,
     "artifact_corrupt": 409,
     "timeout": 408,
+    "no_websockets": 400,
+    "too_many_headers": 431,
 }
 TITLES = {
     400: "Bad request",

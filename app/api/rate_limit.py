@@ -1,78 +1,130 @@
-"""What one key may ask for at a time: so many requests a second, so many at once.
+"""How many requests a second one key, or one address without a key, may send.
 
-Counted in each API process by itself: a shared count would cost a database write per request. With
-n processes a key may therefore reach n times the limit.
+Every request counts, refused ones too. Counted in each API process by itself: a shared count would cost
+a database write per request. With n processes a key may therefore reach n times the limit.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.types import Scope
 
 from app.domain.access import Caller
 from app.domain.errors import RateLimited
 
 MAX_TRACKED = 10_000
+SLOW_NO_S = 0.02
+REFUSED_PER_S = 250.0
+"""Replies that say 429, of all senders together: floods of refused requests take no one's time."""
 
 
 @dataclass
 class _Use:
     tokens: float
     at: float
-    n_open: int = 0
+    rate: float
 
 
 class RateLimiter:
-    """Token buckets and counts of open requests by actor.
+    """Token buckets by actor or address.
 
     Args:
         per_s: requests a second where a caller has no rate of its own; 0: no limit.
         burst: how many may come at once after a pause.
-        max_open: requests of one caller that may be open at once.
     """
 
-    def __init__(self, per_s: float, burst: int, max_open: int) -> None:
+    def __init__(self, per_s: float, burst: int) -> None:
         self.per_s = per_s
         self.burst = float(burst)
-        self.max_open = max_open
         self._uses: dict[str, _Use] = {}
 
-    def enter(self, caller: Caller) -> None:
-        """Count a request in; `leave` counts it out.
+    def charge(self, caller: Caller) -> None:
+        """Count a request of a caller.
 
         Raises:
-            RateLimited: too many at once, or in this second.
+            RateLimited: too many in this second.
         """
         rate = self.per_s if caller.rate_per_s is None else caller.rate_per_s
-        if rate <= 0:
-            return
-        now = time.monotonic()
-        use = self._uses.get(caller.actor)
-        if use is None:
-            self._make_room(now)
-            use = self._uses[caller.actor] = _Use(self.burst, now)
-        if use.n_open >= self.max_open:
-            raise RateLimited(f"this key has {use.n_open} requests open already", retry_after_s=1)
-        use.tokens = min(self.burst, use.tokens + rate * (now - use.at))
-        use.at = now
-        if use.tokens < 1:
-            wait_s = math.ceil((1 - use.tokens) / rate)
+        wait_s = self._wait_s(caller.actor, rate)
+        if wait_s:
             raise RateLimited(
                 f"this key sends more than {rate:g} requests a second", retry_after_s=wait_s
             )
-        use.tokens -= 1
-        use.n_open += 1
 
-    def leave(self, caller: Caller) -> None:
-        """Count a request out that was counted in."""
-        use = self._uses.get(caller.actor)
-        if use is not None and use.n_open:
-            use.n_open -= 1
+    def charge_address(self, address: str, cost: float = 1.0) -> None:
+        """Count a request without a good key; `cost`: as how many.
+
+        Raises:
+            RateLimited: too many in this second.
+        """
+        wait_s = self._wait_s(address, self.per_s, cost)
+        if wait_s:
+            raise RateLimited(
+                f"too many requests without a good key come from {address}", retry_after_s=wait_s
+            )
+
+    def _wait_s(self, who: str, rate: float, cost: float = 1.0) -> int:
+        """Count a request; 0, or after how many seconds there is room for the next."""
+        if rate <= 0:
+            return 0
+        now = time.monotonic()
+        use = self._uses.get(who)
+        if use is None:
+            self._make_room(now)
+            use = self._uses[who] = _Use(self.burst, now, rate)
+        use.tokens = min(self.burst, use.tokens + rate * (now - use.at))
+        use.at, use.rate = now, rate
+        if use.tokens < cost:
+            return math.ceil((cost - use.tokens) / rate)
+        use.tokens -= cost
+        return 0
 
     def _make_room(self, now: float) -> None:
-        """Forget callers who have been quiet so long that their bucket is full anyway."""
+        """Forget who has been quiet so long that the bucket is full again; then who came first."""
         if len(self._uses) < MAX_TRACKED:
             return
-        quiet_s = self.burst / self.per_s if self.per_s else 0.0
-        self._uses = {a: u for a, u in self._uses.items() if u.n_open or now - u.at < quiet_s}
+        self._uses = {
+            who: use
+            for who, use in self._uses.items()
+            if use.tokens + use.rate * (now - use.at) < self.burst
+        }
+        while len(self._uses) >= MAX_TRACKED:
+            del self._uses[next(iter(self._uses))]
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; an IPv6 network of 64 bits is one place, as it is one subscriber's."""
+    client = scope.get("client")
+    return _network(client[0]) if client else "unknown"
+
+
+@lru_cache(maxsize=4096)
+def _network(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host
+
+
+class Brake:
+    """Delays replies to those who are over their rate: a connection waits before it asks again."""
+
+    def __init__(self) -> None:
+        self.n_waiting = 0
+
+    async def wait(self) -> None:
+        """Take a while, longer the more others wait."""
+        self.n_waiting += 1
+        try:
+            await asyncio.sleep(min(1.0, max(SLOW_NO_S, self.n_waiting / REFUSED_PER_S)))
+        finally:
+            self.n_waiting -= 1

@@ -13,7 +13,8 @@ from typing import TypeVar
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
-from app.api.misspelt import query_names
+from app.api.misspelt import query_capacity, query_names
+from app.api.well_formed import MAX_PARAMETERS
 from app.domain.access import Role
 
 MAX_REMEMBERED = 4096
@@ -36,26 +37,30 @@ class Rule:
         roles: any of these; None means everyone, without a key.
         confined: outside of a region, whether a key that is confined to some regions will do.
         streams: its handler reads the body by itself, so that the limit of JSON does not apply.
+        lasting: its reply is a stream of events; see `lasting.py`.
         counted: name under which uses are counted for the audit log; None: they are not.
         parameters: names of its query parameters.
         path: its template.
+        max_parameters: how many may be sent.
     """
 
     roles: frozenset[Role] | None
     confined: bool = False
     streams: bool = False
+    lasting: bool = False
     counted: str | None = None
     parameters: frozenset[str] = frozenset()
     path: str = ""
+    max_parameters: int = MAX_PARAMETERS
 
 
 def allow(
-    *roles: Role, confined: bool = False, streams: bool = False
+    *roles: Role, confined: bool = False, streams: bool = False, lasting: bool = False
 ) -> Callable[[Endpoint], Endpoint]:
     """Open a route to keys with any of these roles (see `Rule`)."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _ATTRIBUTE, Rule(frozenset(roles), confined, streams))
+        setattr(endpoint, _ATTRIBUTE, Rule(frozenset(roles), confined, streams, lasting))
         return endpoint
 
     return declare
@@ -132,6 +137,8 @@ def rule_of(route: Route) -> Rule:
             f"{sorted(route.methods or ())} {route.path}: {UndeclaredRoute.__doc__}"
         )
     is_read = "/{region}/forecasts/" in route.path or "/{region}/tiles/" in route.path
-    names = query_names(route.dependant) if isinstance(route, APIRoute) else frozenset()
-    counted = route.name if is_read else None
-    return replace(rule, counted=counted, parameters=names, path=route.path)
+    rule = replace(rule, counted=route.name if is_read else None, path=route.path)
+    if not isinstance(route, APIRoute):
+        return rule
+    names, capacity = query_names(route.dependant), query_capacity(route.dependant)
+    return replace(rule, parameters=names, max_parameters=max(MAX_PARAMETERS, capacity))

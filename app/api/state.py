@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.access import Caller
 from app.services.forecast import ForecastService
+from app.storage.database import check_ready
+
+
+class Readiness:
+    """Checks that requests can be served: in a thread of its own, once for all who ask meanwhile."""
+
+    def __init__(self) -> None:
+        self._aside = CapacityLimiter(1)
+        self._checking: asyncio.Future[None] | None = None
+
+    async def check(self, engine: Engine) -> None:
+        """Pass when requests can be served.
+
+        Raises:
+            Unavailable: they cannot.
+        """
+        if self._checking is None or self._checking.done():
+            checking = to_thread.run_sync(check_ready, engine, limiter=self._aside)
+            self._checking = asyncio.ensure_future(checking)
+        await asyncio.shield(self._checking)
 
 
 @dataclass(frozen=True)
@@ -24,7 +45,10 @@ class ApiState:
     uploads: CapacityLimiter
     """Uploads that may be read at the same time."""
     aside: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """A thread that answers how the service is while all others are at work."""
+    """A thread that reads metrics while all others are at work."""
+    followers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    """Threads that look for a stream's next event."""
+    readiness: Readiness = field(default_factory=Readiness)
 
 
 def _state(request: Request) -> ApiState:

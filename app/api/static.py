@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
-from app.api.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
+from app.api.compression import compressed, encoding_of
 from app.api.replies import matches
 from app.api.rules import public
 from app.domain.errors import NotFound
@@ -24,23 +26,54 @@ _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".svg": "image/sv
 router = APIRouter(include_in_schema=False)
 
 
+class KeptReplies:
+    """Public replies that are the same for everyone: read and compressed once, aside."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Hashable, str | None], tuple[bytes, str]] = {}
+
+    async def reply(
+        self, request: Request, key: Hashable, read: Callable[[], bytes], media_type: str
+    ) -> Response:
+        """What `read` returns, in a coding that the client takes; 304 where it has it already.
+
+        Args:
+            key: names the content; another content has another key.
+        """
+        encoding = encoding_of(request.headers.get("accept-encoding", ""), media_type)
+        found = self._kept.get((key, encoding))
+        if found is None:
+            found = await run_in_threadpool(_encoded, read, encoding)
+            if len(self._kept) >= MAX_KEPT_FILES:
+                self._kept.clear()
+            self._kept[key, encoding] = found
+        body, etag = found
+        headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if matches(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=headers)
+        if encoding is not None:
+            headers["Content-Encoding"] = encoding
+        return Response(body, headers=headers, media_type=media_type)
+
+
+def _encoded(read: Callable[[], bytes], encoding: str | None) -> tuple[bytes, str]:
+    content = read()
+    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return (content if encoding is None else compressed(content, encoding)), etag
+
+
+_replies = KeptReplies()
+
+
 @lru_cache(maxsize=1)
 def _files() -> dict[str, Path]:
     """The page's files by their path below `/static/`: nothing else can be asked for."""
     return {file.relative_to(WEB).as_posix(): file for file in WEB.rglob("*") if file.is_file()}
 
 
-@lru_cache(maxsize=MAX_KEPT_FILES)
-def _body(path: Path, modified_ns: int, encoding: str | None) -> tuple[bytes, str]:
-    """A file's bytes in a content coding, and their ETag; a changed file is read anew."""
-    content = path.read_bytes()
-    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-    return (content if encoding is None else compressed(content, encoding)), etag
-
-
 @router.api_route("/static/{path:path}", methods=["GET", "HEAD"])
 @public
-def static_file(request: Request, path: str) -> Response:
+async def static_file(request: Request, path: str) -> Response:
     """One file of the page.
 
     Raises:
@@ -50,13 +83,5 @@ def static_file(request: Request, path: str) -> Response:
     if file is None:
         raise NotFound(f"no such file: {path}", field="path")
     media_type = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "text/plain"
-    encoding = encoding_of(request.headers.get("accept-encoding", ""), media_type)
-    if file.stat().st_size < COMPRESS_FROM_BYTES:
-        encoding = None
-    body, etag = _body(file, file.stat().st_mtime_ns, encoding)
-    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    if encoding is not None:
-        headers["Content-Encoding"] = encoding
-    if matches(request.headers.get("if-none-match"), etag):
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=media_type)
+    key = (file, file.stat().st_mtime_ns)
+    return await _replies.reply(request, key, file.read_bytes, media_type)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
-from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.metrics import refresh_metrics
 from app.api.rules import allow, public
 from app.api.state import State
-from app.api.static import WEB
+from app.api.static import WEB, KeptReplies
 from app.domain.access import Role
-from app.storage.database import check_ready
 
 router = APIRouter(tags=["system"])
+_replies = KeptReplies()
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>
 <link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css"></head>
@@ -38,7 +38,7 @@ async def healthz() -> dict[str, str]:
 @public
 async def readyz(state: State) -> dict[str, str]:
     """Whether requests can be served: the database answers and its schema is current."""
-    await to_thread.run_sync(check_ready, state.engine, limiter=state.aside)
+    await state.readiness.check(state.engine)
     return {"status": "ready"}
 
 
@@ -61,12 +61,17 @@ async def docs() -> HTMLResponse:
 
 @router.get("/", include_in_schema=False)
 @public
-async def page(state: State) -> Any:
-    """The map page; where tiles lie beneath its cells, it is told so in its head."""
-    headers = {"Cache-Control": "no-cache"}
+async def page(request: Request, state: State) -> Response:
+    """The map page; where tiles lie beneath its cells, its head names them."""
     url, attribution = state.settings.page_tiles_url, state.settings.page_tiles_attribution
-    if url is None:
-        return FileResponse(WEB / "index.html", headers=headers)
-    told = f'<meta name="tiles" content="{escape(url)}" data-attribution="{escape(attribution)}">'
+    read = partial(_page, url, attribution)
+    changed = (WEB / "index.html").stat().st_mtime_ns
+    return await _replies.reply(request, (url, attribution, changed), read, "text/html")
+
+
+def _page(url: str | None, attribution: str) -> bytes:
     html = (WEB / "index.html").read_text(encoding="utf-8")
-    return HTMLResponse(html.replace("</head>", f"{told}\n</head>", 1), headers=headers)
+    if url is not None:
+        tiles = f'content="{escape(url)}" data-attribution="{escape(attribution)}"'
+        html = html.replace("</head>", f'<meta name="tiles" {tiles}>\n</head>', 1)
+    return html.encode()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +21,7 @@ from app.api.state import ApiState, CallerOf, State
 from app.api.texts import ShortText
 from app.api.times import Moment
 from app.domain.access import Caller, Role
+from app.domain.errors import HotslotError
 from app.domain.windows import zone
 from app.services.disclosure import shown_report, shown_run, shown_validation, shown_version
 from app.services.forecast_ahead import make_ready
@@ -39,6 +42,9 @@ EVENT_EVERY_S = 0.5
 RELEASE_NOTE = (
     f"`until` is a release's instant: readers see incidents in steps of at least {MIN_GROUP}"
 )
+EVENT_LATEST_S = 2.0
+"""How seldom a run is looked at in which nothing happens."""
+_log = logging.getLogger("hotslot.api")
 
 
 class NewTrainingRun(BaseModel):
@@ -138,26 +144,35 @@ def cancel(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[st
 
 
 @router.get("/training-runs/{run_id}/events")
-@allow(Role.READER)
+@allow(Role.READER, lasting=True)
 async def events(state: State, caller: CallerOf, region: str, run_id: UUID) -> StreamingResponse:
     """The run's progress as server-sent events, until it is finished."""
-    first = await run_in_threadpool(read_run, state, "train", region, run_id)
 
-    async def stream() -> AsyncIterator[bytes]:
-        run, last = first, b""
+    def look() -> tuple[bool, bytes]:
+        with answered_within(state.settings.database_timeout_s):
+            run = read_run(state, "train", region, run_id)
+            return run.finished, orjson.dumps(view_of(state, caller, region, run)[0])
+
+    read = partial(to_thread.run_sync, look, limiter=state.followers)
+
+    async def stream(finished: bool, data: bytes) -> AsyncIterator[bytes]:
+        last, pause_s = b"", EVENT_EVERY_S
         while True:
-            data = orjson.dumps((await run_in_threadpool(view_of, state, caller, region, run))[0])
+            pause_s = min(EVENT_LATEST_S, 1.2 * pause_s)
             if data != last:
                 yield b"event: progress\ndata: " + data + b"\n\n"
-                last = data
-            if run.finished:
+                last, pause_s = data, EVENT_EVERY_S
+            if finished:
                 return
-            await asyncio.sleep(EVENT_EVERY_S)
-            with answered_within(state.settings.database_timeout_s):
-                run = await run_in_threadpool(read_run, state, "train", region, run_id)
+            await asyncio.sleep(pause_s)
+            try:
+                finished, data = await read()
+            except HotslotError as error:
+                _log.info("a stream is ended", extra={"reason": error.message})
+                return
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(stream(*await read()), media_type="text/event-stream", headers=headers)
 
 
 def version_json(

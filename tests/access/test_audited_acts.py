@@ -173,10 +173,6 @@ class Acts:
         if maintain(self.engine, settings, later).failed:
             raise HotslotError("the region was not looked after")
 
-    def report(self):
-        reply = self.client.get(f"/v1/regions/{REGION}/data-report")
-        assert reply.status_code == 200, reply.text
-
     def export(self):
         reply = self.client.get(f"/v1/regions/{REGION}/incidents?limit=5")
         if reply.status_code >= 500:

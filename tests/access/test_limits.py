@@ -13,7 +13,7 @@ from starlette.types import Message
 from app.api import rate_limit
 from app.api.bodies import Bodies
 from app.api.incidents import _BodyStream
-from app.api.rate_limit import RateLimiter
+from app.api.rate_limit import RateLimiter, address_of
 from app.domain.access import Caller, Role
 from app.domain.errors import InvalidInput, LimitExceeded, RateLimited
 from app.domain.grid import build_grid
@@ -27,16 +27,15 @@ READER = frozenset({Role.READER})
 def test_a_bucket_fills_at_its_rate(monkeypatch):
     now = 100.0
     monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
-    limiter = RateLimiter(per_s=2.0, burst=5, max_open=100)
+    limiter = RateLimiter(per_s=2.0, burst=5)
     caller = Caller("a", READER)
 
     def taken() -> int:
         for n in range(1000):
             try:
-                limiter.enter(caller)
+                limiter.charge(caller)
             except RateLimited:
                 return n
-            limiter.leave(caller)
         return 1000
 
     assert taken() == 5
@@ -44,40 +43,39 @@ def test_a_bucket_fills_at_its_rate(monkeypatch):
     assert taken() == 3
     now += 3600
     assert taken() == 5
-    limiter.enter(Caller("b", READER))
-    assert RateLimiter(0, 1, 1).enter(caller) is None
+    limiter.charge(Caller("b", READER))
+    assert RateLimiter(0, 1).charge(caller) is None
     own = Caller("c", READER, rate_per_s=0.1)
     for _ in range(5):
-        limiter.enter(own)
+        limiter.charge(own)
     with pytest.raises(RateLimited) as refused:
-        limiter.enter(own)
+        limiter.charge(own)
     assert refused.value.retry_after_s == 10
-
-
-def test_one_key_cannot_take_all_places():
-    limiter = RateLimiter(per_s=1e6, burst=1000, max_open=3)
-    one, other = Caller("a", READER), Caller("b", READER)
-    for _ in range(3):
-        limiter.enter(one)
-    with pytest.raises(RateLimited, match="open already"):
-        limiter.enter(one)
-    limiter.enter(other)
-    limiter.leave(one)
-    limiter.enter(one)
 
 
 def test_quiet_callers_are_forgotten_and_busy_ones_are_not(monkeypatch):
     monkeypatch.setattr(rate_limit, "MAX_TRACKED", 10)
     now = 0.0
     monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
-    limiter = RateLimiter(per_s=1.0, burst=2, max_open=5)
-    limiter.enter(Caller("busy", READER))
+    limiter = RateLimiter(per_s=1.0, burst=2)
     for n in range(9):
-        limiter.enter(Caller(f"{n}", READER))
-        limiter.leave(Caller(f"{n}", READER))
+        limiter.charge(Caller(f"{n}", READER))
     now = 60.0
-    limiter.enter(Caller("new", READER))
+    limiter.charge(Caller("busy", READER))
+    limiter.charge(Caller("new", READER))
     assert set(limiter._uses) == {"busy", "new"}
+    for n in range(100):
+        limiter.charge(Caller(f"{n}", READER))
+    assert len(limiter._uses) == 10
+
+
+def test_addresses_of_one_subscriber_are_one():
+    def of(host):
+        return address_of({"client": (host, 1)})
+
+    assert of("2001:db8::1") == of("2001:db8::ffff:1") != of("2001:db8:0:1::1")
+    assert of("192.0.2.1") != of("192.0.2.2")
+    assert of("::ffff:192.0.2.1") != of("::ffff:192.0.2.2")
 
 
 def test_a_key_over_its_rate_is_told_when_to_come_back(guarded):
