@@ -13,7 +13,6 @@ from app.domain.access import Role
 from app.services.data_report import data_report
 from app.services.data_report_page import data_report_page
 from app.services.data_report_plots import data_report_plot
-from app.storage import audit
 
 router = APIRouter(prefix="/v1/regions/{region}/data-report", tags=["incidents"])
 MEDIA_TYPES = {
@@ -34,8 +33,6 @@ def show(
 ) -> Response:
     """What was accepted, repeated and rejected, and what is odd about times, places and volume."""
     report = data_report(state.engine, region, upload)
-    with state.engine.begin() as connection:
-        audit.record(connection, "data_report.read", chain=region, upload=upload, format=f)
     if f == "html":
         content = data_report_page(report).encode()
     elif f == "json":

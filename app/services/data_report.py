@@ -57,7 +57,7 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
             "places": _places(region, profile.place_counts(connection, scope)),
             "late_reports": _late_reports(connection, scope, days),
         }
-    # It names places, of single incidents too: nobody gets it unless the log has taken the entry.
+    # It names places: nobody gets it unless the log has taken the entry.
     with engine.begin() as connection:
         audit.record(connection, "data_report.read", chain=region.id, upload=upload_id)
     return {**report, "findings": findings(report)}

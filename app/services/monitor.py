@@ -17,6 +17,7 @@ from app.services.arrivals import arrivals
 from app.services.gate import MAX_DEFICIT
 from app.services.live_scores import paired, shadowed, update_scores
 from app.services.released_scores import release_scores
+from app.services.releases import advance
 from app.services.slots import counted_slots
 from app.storage import alarms, registry
 from app.storage import live_scores as scores
@@ -92,11 +93,14 @@ def _clear_others(connection: Connection, region_key: int, champion: str, now: d
 def _look(
     connection: Connection, region: Region, version: registry.VersionRecord, now: datetime
 ) -> Iterator[str]:
-    """Take the looks that are due; yields the kinds of alarms that were raised."""
-    last = last_incident_at(connection, region.key)
-    if last is None or last < version.cutoff + SETTLE:
+    """Take the looks that are due; yields the kinds of alarms that were raised.
+
+    They follow the releases: readers see that one was taken, and a single arrival must not show.
+    """
+    last, released = last_incident_at(connection, region.key), advance(connection, region, now)
+    if last is None or released is None or min(last, released.until) < version.cutoff + SETTLE:
         return
-    due = drift.look_days((min(last, now) - SETTLE - version.cutoff).days)
+    due = drift.look_days((min(last, released.until, now) - SETTLE - version.cutoff).days)
     taken = alarms.looks_taken(connection, region.key, version.version)
     missing = [kind for kind in DRIFT_KINDS if due and (kind, due[-1]) not in taken]
     if not missing:

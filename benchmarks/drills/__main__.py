@@ -16,6 +16,7 @@ from benchmarks.drills import (
     abuse,
     access,
     altered_versions,
+    attacker,
     contract,
     database_faults,
     degenerate,
@@ -57,6 +58,7 @@ ALL = (
     *operations.DRILLS,
     *responsible.DRILLS,
     *hammer.DRILLS,
+    *attacker.DRILLS,
 )
 
 
