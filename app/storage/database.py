@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from app.storage.embedded_cluster import close_if_there
 MIN_SERVER_VERSION = 140000
 MIGRATION_LOCK = 0x686F74736C6F74
 CONNECT_TIMEOUT_S = 3
+PROBES = 3
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
@@ -42,7 +43,8 @@ def open_engine(settings: Settings) -> Engine:
     take longer. Connections are tested before use, so a restarted server is noticed by itself.
 
     Raises:
-        InvalidInput: the address is not PostgreSQL's, or the server is older than 14.
+        InvalidInput: the address is not PostgreSQL's, the server is older than 14, or a pooler of
+            transactions is in front of it.
         Unavailable: the server cannot be reached.
     """
     if settings.database_url is None:
@@ -64,15 +66,23 @@ def open_engine(settings: Settings) -> Engine:
         pool_timeout=settings.database_timeout_s,
         pool_pre_ping=True,
         pool_recycle=1800,
-        connect_args={
-            **network_options(settings),
-            "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC -c lock_timeout={timeout_ms}"
-            f" -c idle_in_transaction_session_timeout={10 * timeout_ms}",
-        },
+        connect_args=network_options(settings),
     )
     event.listen(engine, "handle_error", _translate)
-    _bound_waits(engine, settings.database_timeout_s + GRACE_S)
-    _require_version(engine)
+    session = {
+        "statement_timeout": str(timeout_ms),
+        "lock_timeout": str(timeout_ms),
+        "idle_in_transaction_session_timeout": str(10 * timeout_ms),
+        "timezone": "UTC",
+    }
+    _bound_waits(engine, settings.database_timeout_s + GRACE_S, session)
+    try:
+        _require_version(engine)
+        if settings.database_url is not None:
+            _require_sessions(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -89,12 +99,21 @@ def network_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _bound_waits(engine: Engine, patience_s: float) -> None:
-    """Make connections that wait `patience_s` at most in use, and less when they show they live."""
+def _bound_waits(engine: Engine, patience_s: float, session: Mapping[str, str]) -> None:
+    """Make connections that wait `patience_s` at most in use, and less when they show they live.
+
+    Args:
+        session: settings of each; by a statement, for PgBouncer refuses or drops those of `options`.
+    """
+    wanted = ", ".join("set_config(%s, %s, false)" for _ in session)
+    values = [part for setting in session.items() for part in setting]
 
     def connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
         made = PatientConnection.connect(*args, **options)
         made.be_patient(PING_PATIENCE_S)
+        made.autocommit = True
+        made.execute(f"SELECT {wanted}", values)
+        made.autocommit = False
         return made
 
     def lent(connection: PatientConnection, _record: Any, _proxy: Any) -> None:
@@ -117,6 +136,29 @@ def _require_version(engine: Engine) -> None:
             f"PostgreSQL 14 or newer is needed, the server is {version // 10000}",
             field="database_url",
         )
+
+
+def _require_sessions(engine: Engine) -> None:
+    """Raise behind a pooler that gives each transaction another of the server's connections.
+
+    Locks of a session (syncs), LISTEN (the queue) and every session's deadlines would be lost, or fall on
+    somebody else's work. A pooler shows itself by lending one server process to two connections at once.
+
+    Raises:
+        InvalidInput: it pools transactions or statements.
+    """
+    asked = text("SELECT pg_backend_pid()")
+    with engine.connect() as one, engine.connect() as other:
+        one.execution_options(isolation_level="AUTOCOMMIT")
+        for _ in range(PROBES):
+            first = one.scalar(asked)
+            if other.scalar(asked) == first or one.scalar(asked) != first:
+                raise InvalidInput(
+                    "the database is behind a pooler of transactions; hotslot needs sessions: "
+                    "set pool_mode = session in PgBouncer, or name PostgreSQL itself",
+                    field="database_url",
+                )
+            other.rollback()
 
 
 def _translate(context: Any) -> None:
