@@ -89,9 +89,11 @@ def main() -> None:
             raise
         # By name and reason alone: a value may be a secret.
         for fault in error.errors(include_url=False, include_input=False):
-            name, *within = (str(part) for part in fault["loc"])
-            place = ".".join([f"HOTSLOT_{name.upper()}", *within])
-            complain(f"{place}: {fault['msg'].removeprefix('Value error, ')}")
+            reason = fault["msg"].removeprefix("Value error, ")
+            if fault["loc"]:  # none of what the settings say together
+                name, *within = (str(part) for part in fault["loc"])
+                reason = f"{'.'.join([f'HOTSLOT_{name.upper()}', *within])}: {reason}"
+            complain(reason)
         sys.exit(2)
     except (DataError, UnicodeError):
         complain("a value is out of range, or holds characters that cannot be stored")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.access import Role
+from app.domain.cron import check_cron
+from app.domain.errors import InvalidInput
 
 
 def default_home() -> Path:
@@ -31,6 +33,38 @@ def _tiles_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not plain_host or not holes:
         raise ValueError("a tile URL is http(s)://HOST/... with {z}, {x} and {y}")
     return value
+
+
+def _cron(value: str) -> str:
+    try:
+        return check_cron(value)
+    except InvalidInput as error:
+        raise ValueError("must be a cron expression of five fields that comes") from error
+
+
+_MAY_BE_ZERO = frozenset(
+    [
+        "body_min_bytes_per_s",
+        "disk_reserve_bytes",
+        "max_errors_echoed",
+        "model_cache_bytes",
+        "port",
+        "rate_limit_keyless_per_s",
+        "rate_limit_per_s",
+        "retention_champion_days",
+        "sync_backoff_s",
+        "sync_max_retries",
+        "training_threads",
+        "workers",
+    ]
+)
+_MOST = {
+    "port": 65_535,
+    "workers": 1_000,
+    "database_pool_size": 10_000,
+    "database_timeout_s": 100_000,
+}
+_MOST_S, _MOST_OF_ALL = 1e8, 2**53
 
 
 class Settings(BaseSettings):
@@ -149,7 +183,7 @@ class Settings(BaseSettings):
     """How often a worker looks for sources that are due."""
     schedule_tick_s: float = 15.0
     """How often a worker looks for trainings that are due."""
-    maintenance_cron: str = "*/5 * * * *"
+    maintenance_cron: Annotated[str, AfterValidator(_cron)] = "*/5 * * * *"
     """When upkeep runs (UTC): live scores, alarms, rollback, retention, collection."""
     auto_rollback: bool = True
     """Go back to the champion before when live scores say that the new one is worse."""
@@ -157,3 +191,16 @@ class Settings(BaseSettings):
     """Newest versions of a region that are kept."""
     retention_champion_days: int = Field(default=90, ge=0)
     """Versions that were champion within so many days are kept too."""
+
+    @model_validator(mode="after")
+    def _numbers_in_range(self) -> Settings:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            most = _MOST.get(name, _MOST_S if name.endswith("_s") else _MOST_OF_ALL)
+            enough = value >= 0 if name in _MAY_BE_ZERO else value > 0
+            if not (enough and value <= most):  # what is no number is neither
+                least = "0" if name in _MAY_BE_ZERO else "more than 0"
+                raise ValueError(f"HOTSLOT_{name.upper()} must be {least} to {most:g}")
+        return self

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -47,19 +47,9 @@ def open_engine(settings: Settings) -> Engine:
             transactions is in front of it.
         Unavailable: the server cannot be reached.
     """
-    if settings.database_url is None:
-        address = ensure_running(settings.home)
-    else:
-        address = settings.database_url.get_secret_value()
-        close_if_there(settings.home)
-    if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
-        raise InvalidInput(
-            "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"
-        )
-    url = make_url("postgresql+psycopg://" + address.split("://", 1)[1])
     timeout_ms = int(settings.database_timeout_s * 1000)
     engine = create_engine(
-        url,
+        _address(settings),
         poolclass=DeadlinePool,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
@@ -84,6 +74,19 @@ def open_engine(settings: Settings) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _address(settings: Settings) -> URL:
+    if settings.database_url is None:
+        address = ensure_running(settings.home)
+    else:
+        address = settings.database_url.get_secret_value()
+        close_if_there(settings.home)
+    if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
+        raise InvalidInput(
+            "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"
+        )
+    return make_url("postgresql+psycopg://" + address.split("://", 1)[1])
 
 
 def network_options(settings: Settings) -> dict[str, Any]:

@@ -30,6 +30,14 @@ def test_help_says_what_it_is():
     [
         ("HOTSLOT_PAGE_TILES_URL", "https://tiles.example/x.png"),
         ("HOTSLOT_PORT", "harbour"),
+        ("HOTSLOT_PORT", "123456"),
+        ("HOTSLOT_WORKERS", "-5432"),
+        ("HOTSLOT_DATABASE_TIMEOUT_S", "nan"),
+        ("HOTSLOT_MAX_BODY_BYTES", "-98765"),
+        ("HOTSLOT_SYNC_TICK_S", "1e308"),
+        ("HOTSLOT_AUDIT_READS_EVERY_S", "-inf"),
+        ("HOTSLOT_REQUEST_THREADS", "-12345"),
+        ("HOTSLOT_MAINTENANCE_CRON", "every so often"),
         ("HOTSLOT_ALLOWED_HOSTS", "map.example"),
     ],
 )
