@@ -54,11 +54,12 @@ from app.api.rules import RouteTable
 from app.api.state import ApiState
 from app.api.turns import TakeTurns
 from app.config import Settings
+from app.domain.errors import Unavailable
 from app.logs import configure_logging
 from app.services.forecast import ForecastService
 from app.services.forecast_ahead import LOOK_EVERY_S, Lookout
 from app.services.ingest_isolated import end_all
-from app.services.key_ring import KeyRing
+from app.services.key_ring import REFRESH_S, KeyRing
 from app.services.keys import require_keys_for_others
 from app.services.oidc import TokenVerifier
 from app.services.read_audit import ReadCounter
@@ -176,8 +177,15 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
     def write_reads() -> None:
         gate.reads.write_if_possible(engine)
 
+    def read_keys() -> None:
+        with suppress(Unavailable):  # a request that needs them will say so
+            gate.ring.reread()
+
     try:
-        async with _repeated(write_reads, settings.audit_reads_every_s):
+        async with (
+            _repeated(write_reads, settings.audit_reads_every_s),
+            _repeated(read_keys, REFRESH_S),
+        ):
             yield gate
     finally:
         await asyncio.to_thread(write_reads)

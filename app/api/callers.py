@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Awaitable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -56,7 +57,7 @@ async def caller_of(scope: Scope, gate: Gate) -> Caller:
         await _read_again(gate.ring)
         caller = gate.ring.caller_of(text)
     elif caller is None and gate.tokens is not None:
-        caller = await _shared(gate.tokens.verify(text))
+        caller = await _in_time(gate.tokens.verify(text))
     if caller is None:
         raise Unauthenticated("this key is unknown, expired or revoked", code="bad_key")
     return caller
@@ -120,7 +121,12 @@ async def _read_again(ring: KeyRing) -> None:
 
 
 async def _shared(future: Future[T]) -> T:
-    """The result of a future that others wait for too: our cancellation is not theirs.
+    """The result of a future that others wait for too: our cancellation is not theirs."""
+    return await _in_time(asyncio.shield(asyncio.wrap_future(future)))
+
+
+async def _in_time(work: Awaitable[T]) -> T:
+    """What comes of it.
 
     Raises:
         Unavailable: it is not there by the end of the request's time.
@@ -128,6 +134,6 @@ async def _shared(future: Future[T]) -> T:
     left_s = remaining_s()
     try:
         async with asyncio.timeout(None if left_s == math.inf else left_s):
-            return await asyncio.shield(asyncio.wrap_future(future))
+            return await work
     except TimeoutError as error:
         raise Unavailable("whose key this is cannot be read in time") from error

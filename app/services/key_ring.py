@@ -1,8 +1,8 @@
 """The keys as a serving process knows them: read anew all the time, so that revocation is prompt.
 
-A request is checked against a copy in memory. The copy is read again in the background when it is
-`REFRESH_S` old; one older than `MAX_AGE_S` is not used: the request waits for the database, and is
-refused when that is away.
+A request is checked against a copy in memory. The copy is read again in the background every
+`REFRESH_S`, asked for or not; one older than `MAX_AGE_S` is not used: the request waits for the
+database, and is refused when that is away.
 """
 
 from __future__ import annotations
