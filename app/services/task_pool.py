@@ -37,13 +37,15 @@ class _Place(Generic[TaskT]):
 
     process: BaseProcess
     pipe: Connection
+    primed: bool = False
     task: TaskT | None = None
 
 
-def _serve(pipe: Connection, parent: int, work: Callable[[Any, Any], Any], shared: object) -> None:
+def _serve(pipe: Connection, parent: int, work: Callable[[Any, Any], Any]) -> None:
     """Answer tasks until the pipe closes: (True, result), or (False, the exception)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
+    shared = pipe.recv()
     while True:
         try:
             task = pipe.recv()
@@ -81,11 +83,11 @@ def run_tasks(
     try:
         while todo or any(place.task is not None for place in places):
             while todo and len(places) < n_jobs:
-                places.append(_start(work, shared))
+                places.append(_start(work))
             for place in places:
                 if place.task is None and todo:
                     place.task = todo.popleft()
-                    _send(place)
+                    _send(place, shared)
             ready = wait([place.pipe for place in places], poll_s)
             for place in [p for p in places if p.pipe in ready]:
                 answer = _receive(place)
@@ -104,10 +106,10 @@ def run_tasks(
             place.pipe.close()
 
 
-def _start(work: Callable[[Any, TaskT], Any], shared: object) -> _Place[TaskT]:
+def _start(work: Callable[[Any, TaskT], Any]) -> _Place[TaskT]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, os.getpid(), work, shared), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, os.getpid(), work), daemon=True)
     with _one_thread():
         process.start()
     theirs.close()
@@ -121,10 +123,14 @@ def _unwrapped(answer: tuple[bool, Any]) -> Any:
     return value
 
 
-def _send(place: _Place[TaskT]) -> None:
+def _send(place: _Place[TaskT], shared: object) -> None:
     try:
+        if not place.primed:
+            # Not among the process's arguments: writing those blocks for ever when it dies early.
+            place.pipe.send(shared)
+            place.primed = True
         place.pipe.send(place.task)
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionResetError):
         return  # it died; its pipe says so at the next look
 
 

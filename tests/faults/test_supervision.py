@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
@@ -53,6 +54,10 @@ def _double(shared, task):
     return task * 2
 
 
+def _length(shared, task):
+    return len(shared) + task
+
+
 def _children() -> set[int]:
     found = subprocess.run(
         ["pgrep", "-P", str(os.getpid()), "-f", "multiprocessing-fork"],
@@ -76,6 +81,23 @@ def test_a_task_whose_process_died_is_done_by_another(tmp_path):
     results = run_tasks(_double, tmp_path / "x", ["a", "die once", "b"], 2, 0.2)
     assert sorted(r for r in results if r is not None) == ["aa", "bb", "die oncedie once"]
     assert not _children()
+
+
+def test_a_process_that_dies_before_it_has_its_data_blocks_nobody():
+    data = bytes(10_000_000)
+    killed = []
+
+    def kill_the_first():
+        wait_for(lambda: bool(_children()))
+        killed.extend(_children())
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    results = list(run_tasks(_length, data, [1, 2], 1, 0.2))
+    killer.join()
+    assert killed
+    assert [r for r in results if r is not None] == [len(data) + 1, len(data) + 2]
 
 
 def test_a_task_that_kills_every_process_ends_the_pool(tmp_path):
