@@ -31,7 +31,7 @@ from app.services.backtest_run import (
 from app.services.backtest_store import kept_folder, models_digest
 from app.services.device import choose_device
 from app.services.outages import through_outage
-from app.services.releases import released_until
+from app.services.releases import NO_RELEASE, released_until
 from app.services.training_data import TrainingData, load_training_data
 from app.storage import audit
 from app.storage.erasure_traces import drop_backtests
@@ -151,7 +151,6 @@ def request_backtest(
 
     Raises:
         NotFound: no such region.
-        NotReady: too few incidents are released.
         InvalidInput: the request is wrong.
     """
     request.checked()
@@ -159,7 +158,7 @@ def request_backtest(
         region = get_region(connection, region_id)
         if not exact:
             release = released_until(connection, region, None)
-            request = replace(request, release=release.seq)
+            request = replace(request, release=release.seq if release else NO_RELEASE)
         run = create_run(connection, "backtest", region.key, request.to_json())
         turn = turn_of(connection, BACKTEST_TASK, region.key, BACKTEST_PRIORITY)
         job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=turn)

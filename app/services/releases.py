@@ -21,6 +21,10 @@ from app.storage.releases import MIN_GROUP, Release
 LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
 
 
+NO_RELEASE = 0
+"""In place of a release's number where there is none: a run that asks for it ends with the reason."""
+
+
 def minimum_of(region: Region) -> int:
     """Return the fewest incidents of a category that readers see figures of."""
     return max(MIN_GROUP, LearningPolicy.of(region.settings).minimum_count)
@@ -116,21 +120,18 @@ def released_until(
     region: Region,
     until: datetime | None,
     categories: Sequence[str] | None = None,
-) -> Release:
+) -> Release | None:
     """Find the last release up to `until`; of some categories, the last with enough new ones of them.
 
+    Returns None where too few incidents are released.
+
     Raises:
-        NotReady: too few incidents are released.
         InvalidInput: a category is unknown, or has too few incidents.
     """
     advance(connection, region)
     found = store.latest(connection, region.key, until)
     if found is None:
-        raise NotReady(
-            f"fewer than {MIN_GROUP} incidents are released"
-            + (f" before {until.isoformat()}; choose a later `until`" if until else ""),
-            code="too_few_released",
-        )
+        return None
     if categories is not None:
         found = _of_categories(connection, region, found, categories)
     store.change(connection, region.key, found.seq, used=True)
@@ -200,7 +201,11 @@ def checked_release(connection: Connection, region: Region, seq: int) -> Release
     """
     found = store.get(connection, region.key, seq)
     if found is None:
-        raise NotReady(f"the region has no release {seq}", code="no_release")
+        raise NotReady(
+            f"fewer than {MIN_GROUP} incidents are released (before `until`); upload more, or choose a "
+            "later `until`",
+            code="too_few_released",
+        )
     held = store.count_held(connection, region.key, found)
     gone = 0 if found.n_incidents is None else found.n_incidents - held
     if 0 < abs(gone) < MIN_GROUP:

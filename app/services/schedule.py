@@ -8,7 +8,6 @@ and a clock set back repeats nothing.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +16,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.domain.cron import check_cron, latest_tick, next_tick
-from app.domain.errors import InvalidInput, NotFound, NotReady, Unavailable
+from app.domain.errors import InvalidInput, NotFound, Unavailable
 from app.domain.texts import cut
-from app.services.releases import advance
+from app.services.releases import NO_RELEASE, advance
 from app.services.train import TrainingRequest, of_release, queue_training
 from app.storage import audit
 from app.storage import schedules as store
@@ -212,9 +211,9 @@ def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID 
 def _start(
     connection: Connection, schedule: Schedule, region: Region, tick_at: datetime, cause: str
 ) -> UUID | None:
-    request = TrainingRequest(schedule.model)
-    with suppress(NotReady):  # Too few are released yet: readers will not see what it makes.
-        request = of_release(connection, region, request)
+    request = of_release(connection, region, TrainingRequest(schedule.model))
+    if request.release == NO_RELEASE:  # Readers will not see what it makes of so few.
+        request = TrainingRequest(schedule.model)
     run = queue_training(connection, region.key, request, priority=SCHEDULED_PRIORITY)
     store.record_tick(connection, region.key, tick_at, cause, run.id)
     return run.id

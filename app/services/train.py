@@ -21,7 +21,7 @@ from app.services.disclosure import OTHER
 from app.services.memorisation import memorisation_report
 from app.services.outages import through_outage
 from app.services.register import Fitted, register
-from app.services.releases import released_until
+from app.services.releases import NO_RELEASE, released_until
 from app.services.slots import fit_counts
 from app.services.training_data import TrainingData, load_training_data
 from app.services.training_facts import data_facts
@@ -103,7 +103,6 @@ def request_training(
 
     Raises:
         NotFound: no such region.
-        NotReady: too few incidents are released.
         InvalidInput: the request is wrong, or names a category the region does not have.
     """
     request.checked()
@@ -117,11 +116,14 @@ def request_training(
 def of_release(connection: Connection, region: Region, request: TrainingRequest) -> TrainingRequest:
     """Hold a request to the last release up to its `until`, which moves to the release's instant.
 
+    Where too few incidents are released the run will say so.
+
     Raises:
-        NotReady: too few incidents are released.
         InvalidInput: a category has too few incidents.
     """
     found = released_until(connection, region, request.until, request.categories)
+    if found is None:
+        return replace(request, release=NO_RELEASE)
     return replace(request, until=found.until, release=found.seq)
 
 

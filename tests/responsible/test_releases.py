@@ -164,3 +164,14 @@ def test_the_report_of_places_is_audited_and_shows_no_single_incident(place):
     assert "10.0123456" not in place("analyst", "GET", "/data-report?f=html").text
     log = place.client.get("/v1/audit?limit=20", headers=place.headers("admin")).json()
     assert [one["action"] for one in log["entries"]].count("data_report.read") == 2
+
+
+def test_a_trainer_of_a_region_with_too_few_incidents_is_told_why(engine, settings, place):
+    early = (START + timedelta(days=1)).isoformat()
+    asked = {"model": "pooled-kde", "validate": False, "until": early}
+    reply = place("trainer", "POST", "/training-runs", json=asked)
+    assert reply.status_code == 202, reply.text
+    work_on(engine, settings, "train", reply.json()["id"])
+    run = place("trainer", "GET", f"/training-runs/{reply.json()['id']}").json()
+    assert run["status"] == "failed"
+    assert "fewer than 20 incidents are released" in run["message"]
