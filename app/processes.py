@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -23,6 +23,8 @@ MAX_BACKOFF_S = 5.0
 """A child that dies young again and again is started after 0, 1, 2, 4, 5, 5, ... seconds."""
 SILENT_S = 60.0
 """A child that gives signs of life and stops doing so for this long hangs, and is killed."""
+START_S = 120.0
+"""So does one that has not given its first by then."""
 PARENT_WATCH_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _log = logging.getLogger("hotslot.supervisor")
@@ -51,6 +53,24 @@ def end_with_parent(parent: int | None = None) -> None:
     if os.getppid() != expected:
         os.kill(os.getpid(), signal.SIGKILL)
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def sign_of_life() -> Callable[[], None]:
+    """Return what tells the supervisor that this process is well; without one it does nothing.
+
+    Called from an event loop every second: it never blocks.
+    """
+    given = os.environ.pop("HOTSLOT_PULSE_FD", None)
+    if given is None:
+        return lambda: None
+    fd = int(given)
+    os.set_blocking(fd, False)
+
+    def give() -> None:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(fd, b".")
+
+    return give
 
 
 def how_it_ended(returncode: int) -> str:
@@ -88,27 +108,33 @@ class Child:
     pulse_s: float | None = None
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start the process."""
-        write_fd, passed = None, self.pass_fds
+        """Start the process.
+
+        Raises:
+            OSError: the system has no room for another process.
+        """
         own = {**environment, "HOTSLOT_PARENT_PID": str(os.getpid())}
-        if self.pulse:
-            self.pulse_fd, write_fd = os.pipe()
-            os.set_blocking(self.pulse_fd, False)
-            passed = (*passed, write_fd)
-            own["HOTSLOT_PULSE_FD"] = str(write_fd)
-        self.process = subprocess.Popen(self.command, env=own, pass_fds=passed)
-        if write_fd is not None:
-            os.close(write_fd)
-        self.started_s, self.pulse_s = time.monotonic(), None
+        passed = self.pass_fds
+        with contextlib.ExitStack() as ours:
+            if self.pulse:
+                self.pulse_fd, write_fd = os.pipe()
+                ours.callback(os.close, write_fd)
+                os.set_blocking(self.pulse_fd, False)
+                passed = (*passed, write_fd)
+                own["HOTSLOT_PULSE_FD"] = str(write_fd)
+            self.started_s, self.pulse_s = time.monotonic(), None
+            self.process = subprocess.Popen(self.command, env=own, pass_fds=passed)
 
     def hangs(self) -> bool:
-        """Whether it gave signs of life and has stopped to."""
+        """Whether it has stopped to give signs of life, or never began to."""
         if self.pulse_fd is None:
             return False
         with contextlib.suppress(BlockingIOError):
             while os.read(self.pulse_fd, 4096):
                 self.pulse_s = time.monotonic()
-        return self.pulse_s is not None and time.monotonic() - self.pulse_s > SILENT_S
+        if self.pulse_s is None:
+            return time.monotonic() - self.started_s > START_S
+        return time.monotonic() - self.pulse_s > SILENT_S
 
     def bury(self) -> float:
         """Forget the process that ended; returns the seconds to wait before the next one."""
@@ -125,33 +151,37 @@ class Child:
 
 
 class Supervisor:
-    """Keep children running until SIGTERM or SIGINT; must run in the main thread."""
+    """Keep children running until SIGTERM, SIGINT or SIGHUP; must run in the main thread."""
 
     def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
         self.children = children
         self.environment = environment
-        self._stopping = threading.Event()
+        # Not an Event: its lock may be held when the signal's handler runs, which would then wait for ever.
+        self._stopping = False
 
     def run(self) -> None:
         """Start all children, replace those that end, and end all when asked to stop."""
-        before = {n: signal.signal(n, self._stop) for n in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+            numbers.append(signal.SIGHUP)
+        before = {n: signal.signal(n, self._stop) for n in numbers}
         try:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 for child in self.children:
                     self._look_after(child)
-                self._stopping.wait(POLL_S)
+                time.sleep(POLL_S)
         finally:
             self._end_all()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._stopping.set()
+        self._stopping = True
 
     def _look_after(self, child: Child) -> None:
         if child.process is None:
             if time.monotonic() >= child.start_at_s:
-                child.start(self.environment)
+                self._start(child)
             return
         if child.hangs():
             _log.error("%s %d gives no sign of life: killed", child.name, child.process.pid)
@@ -163,6 +193,13 @@ class Supervisor:
         pid, why = child.process.pid, how_it_ended(returncode)
         wait_s = child.bury()
         _log.error("%s %d ended (%s); starting another in %g s", child.name, pid, why, wait_s)
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start(self.environment)
+        except OSError as error:
+            wait_s = child.bury()
+            _log.error("%s cannot be started (%s); again in %g s", child.name, error, wait_s)
 
     def _end_all(self) -> None:
         """Ask all children to end, then kill those that have not."""

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import faulthandler
 import os
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 
 import uvicorn
 
 from app.api.patient_http import PatientHttp
 from app.config import Settings
-from app.processes import end_with_parent
+from app.processes import STOP_S, end_with_parent, sign_of_life
 
 GRACE_S = 5
 """Requests under way may take so long to end; then their connections are closed."""
@@ -25,18 +26,25 @@ PULSE_TICKS = 10
 
 
 class PulsingServer(uvicorn.Server):
-    """A server whose event loop gives a sign of life every second."""
+    """A server whose event loop gives a sign of life every second, and that ends when it is told to."""
 
-    def __init__(self, config: uvicorn.Config, pulse_fd: int | None) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.pulse_fd = pulse_fd
+        self.give_sign = sign_of_life()
 
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second, and give the sign of life."""
-        if self.pulse_fd is not None and counter % PULSE_TICKS == 0:
-            with contextlib.suppress(BlockingIOError, BrokenPipeError):
-                os.write(self.pulse_fd, b".")
+        if counter % PULSE_TICKS == 0:
+            self.give_sign()
         return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; threads that are still at work, for which Python would wait, have until then."""
+        if not self.should_exit:
+            deadline = threading.Timer(STOP_S, os._exit, [1])
+            deadline.daemon = True
+            deadline.start()
+        super().handle_exit(sig, frame)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
@@ -46,12 +54,10 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 def main(listening_fd: int) -> None:
     """Serve on the inherited socket until SIGTERM."""
     end_with_parent(int(os.environ.pop("HOTSLOT_PARENT_PID")))
+    faulthandler.enable()
     # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
     signal.signal(signal.SIGTERM, _leave)
     settings = Settings()
-    pulse = os.environ.pop("HOTSLOT_PULSE_FD", None)
-    if pulse is not None:
-        os.set_blocking(int(pulse), False)
     config = uvicorn.Config(
         "app.main:create_served_app",
         factory=True,
@@ -64,7 +70,7 @@ def main(listening_fd: int) -> None:
         ws="none",
     )
     with socket.socket(fileno=listening_fd) as listening:
-        PulsingServer(config, None if pulse is None else int(pulse)).run(sockets=[listening])
+        PulsingServer(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -74,7 +75,7 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
             working = [sys.executable, "-m", "app.cli", "worker"]
             children = [
                 *(Child("API process", serving, (fd,), pulse=True) for _ in range(processes)),
-                *(Child("worker", working) for _ in range(workers)),
+                *(Child("worker", working, pulse=True) for _ in range(workers)),
             ]
             console.print(f"hotslot on http://{settings.host}:{settings.port}  (stop: Ctrl-C)")
             Supervisor(children, environment).run()
@@ -99,6 +100,7 @@ def worker(
     parent = os.environ.pop("HOTSLOT_PARENT_PID", None)
     if parent is not None:
         end_with_parent(int(parent))
+    faulthandler.enable()
     settings = Settings()
     configure_logging(settings)
     with opened(settings):

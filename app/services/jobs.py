@@ -27,6 +27,7 @@ from app.storage.runs import (
     create_run,
     finish_run,
     get_run,
+    is_cancelling,
 )
 from models.base import FitCancelled, TooFewIncidents
 
@@ -175,6 +176,24 @@ def note_failure(engine: Engine, kind: str, run_id: UUID) -> int:
     """Count a try that a run ended by its own doing; returns how many there were."""
     with engine.begin() as connection:
         return count_failure(connection, kind, run_id)
+
+
+def asked_to_stop(engine: Engine, kind: str, run_id: UUID) -> bool:
+    """Whether a run is under way that its caller has cancelled."""
+    with engine.connect() as connection:
+        return is_cancelling(connection, kind, run_id)
+
+
+def end_cancelled(engine: Engine, kind: str, run_id: UUID) -> bool:
+    """End a run whose process is gone if its caller has cancelled it; returns whether."""
+    with engine.begin() as connection:
+        run = (
+            claim_run(connection, kind, run_id) if is_cancelling(connection, kind, run_id) else None
+        )
+        if run is None:
+            return False
+        finish_run(connection, kind, run, "cancelled", "cancelled on request")
+    return True
 
 
 def fail_run(engine: Engine, kind: str, run_id: UUID, reason: str) -> None:

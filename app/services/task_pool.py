@@ -6,6 +6,7 @@ times, and one killed process broke the whole pool.
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -42,9 +43,13 @@ class _Place(Generic[TaskT]):
 
 
 def _serve(pipe: Connection, parent: int, work: Callable[[Any, Any], Any]) -> None:
-    """Answer tasks until the pipe closes: (True, result), or (False, the exception)."""
+    """Receive what is shared, then answer tasks until the pipe closes.
+
+    An answer is (True, result), or (False, the exception).
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
+    faulthandler.enable()
     shared = pipe.recv()
     while True:
         try:
@@ -135,10 +140,10 @@ def _send(place: _Place[TaskT], shared: object) -> None:
 
 
 def _receive(place: _Place[TaskT]) -> tuple[bool, Any] | None:
-    """Return the answer, or None when the process died."""
+    """Return the answer, or None when the process died, in the middle of its answer perhaps."""
     try:
         answer: tuple[bool, Any] = place.pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):
         return None
     return answer
 

@@ -160,6 +160,15 @@ def beat(connection: Connection, kind: str, run: Run, progress: float, message: 
     return bool(row.cancel_requested)
 
 
+def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
+    """Whether a run is under way that was asked to stop."""
+    table = RUN_TABLES[kind]
+    query = select(table.c.cancel_requested).where(
+        table.c.id == run_id, table.c.status == "running"
+    )
+    return bool(connection.scalar(query))
+
+
 def finish_run(
     connection: Connection, kind: str, run: Run, status: str, message: str, **values: Any
 ) -> None:

@@ -9,6 +9,7 @@ memory cap was too small.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import resource
@@ -48,6 +49,7 @@ def main(kind: str, what: str) -> int:
     configure_logging(settings)
     parent = os.environ.pop("HOTSLOT_PARENT_PID", None)
     end_with_parent(None if parent is None else int(parent))
+    faulthandler.enable()
     cap_memory(settings.training_memory_bytes, settings.device)
     # After the cap, which they count against; torch itself is loaded by fits alone.
     from app.services.jobs import work_on

@@ -12,6 +12,7 @@ from procrastinate.jobs import Status
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.processes import sign_of_life
 from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.storage.database import conninfo, open_engine
 from app.storage.queue import MAINTENANCE_QUEUE, RUN_QUEUES
@@ -27,6 +28,7 @@ GRACE_S = 1.0
 """A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
 CANCEL_AGAIN_S = 1.0
 HAND_BACK_S = 5.0
+PULSE_EVERY_S = 1.0
 _log = logging.getLogger("hotslot.worker")
 
 
@@ -101,7 +103,7 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stopped = asyncio.create_task(stop.wait())
+    stopped, _pulse = asyncio.create_task(stop.wait()), asyncio.create_task(_give_signs_of_life())
     while not stop.is_set():
         work = asyncio.create_task(_work(settings, engine, wait))
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +121,13 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
             break
         await asyncio.wait({stopped}, timeout=RESTART_AFTER_S)
     return stop.is_set()
+
+
+async def _give_signs_of_life() -> None:
+    give = sign_of_life()
+    while True:
+        give()
+        await asyncio.sleep(PULSE_EVERY_S)
 
 
 async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +16,8 @@ from procrastinate.jobs import Job
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.services.jobs import fail_run, note_failure
+from app.domain.errors import Unavailable
+from app.services.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
 from app.services.recovery import MAX_ATTEMPTS
 from app.storage.database import network_options
 from app.storage.queue import (
@@ -33,6 +36,9 @@ RETRY_WAIT_S = 5
 RETRY_WAIT_MAX_S = 300
 KILLED_BY_SIGKILL = -9
 TERMINATE_GRACE_S = 2.0
+CANCEL_LOOK_S = 1.0
+CANCEL_GRACE_S = 4.0
+"""A run that was asked to stop has so long to do so by itself; then its process is killed."""
 _log = logging.getLogger("hotslot.worker")
 
 
@@ -73,8 +79,17 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return environment
 
 
-async def run_child(settings: Settings, kind: str, run_id: str) -> int:
-    """Start the child, wait for its end; when this task is cancelled, end the child first."""
+async def run_child(
+    settings: Settings,
+    kind: str,
+    run_id: str,
+    until: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> int:
+    """Start the child, wait for its end; when this task is cancelled, end the child first.
+
+    Args:
+        until: kills the child when it returns.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -84,6 +99,7 @@ async def run_child(settings: Settings, kind: str, run_id: str) -> int:
         stdin=asyncio.subprocess.DEVNULL,
         env=child_environment(settings),
     )
+    killer = None if until is None else asyncio.create_task(_kill_after(process, until))
     try:
         return await process.wait()
     except asyncio.CancelledError:
@@ -94,6 +110,29 @@ async def run_child(settings: Settings, kind: str, run_id: str) -> int:
             process.kill()
             await process.wait()
         raise
+    finally:
+        if killer is not None:
+            killer.cancel()
+
+
+async def _kill_after(
+    process: asyncio.subprocess.Process, until: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    await until()
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+async def _ignored_cancelling(engine: Engine, kind: str, run_id: str) -> None:
+    """Return when a run was asked to stop and has not done so in time, whatever it is busy with."""
+    asked = False
+    while not asked:
+        await asyncio.sleep(CANCEL_LOOK_S)
+        try:
+            asked = await asyncio.to_thread(asked_to_stop, engine, kind, UUID(run_id))
+        except Unavailable:
+            continue  # the database is away, and with it the wish
+    await asyncio.sleep(CANCEL_GRACE_S)
 
 
 async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, job: Job) -> None:
@@ -102,8 +141,12 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     Raises:
         ChildFailed: the attempt died and another one is due.
     """
-    status = await run_child(settings, kind, run_id)
+    status = await run_child(
+        settings, kind, run_id, lambda: _ignored_cancelling(engine, kind, run_id)
+    )
     if status in (0, SUPERSEDED):
+        return
+    if await asyncio.to_thread(end_cancelled, engine, kind, UUID(run_id)):
         return
     if status == OUT_OF_MEMORY:
         # Another try would need as much; the run says why it ended.

@@ -38,12 +38,20 @@ class Service:
         home: data folder; survives kills and restarts.
         workers: local workers it starts.
         environment: further HOTSLOT_ settings.
+        processes: API processes it starts.
     """
 
-    def __init__(self, home: Path, workers: int = 1, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        home: Path,
+        workers: int = 1,
+        environment: dict[str, str] | None = None,
+        processes: int = 1,
+    ):
         self.home = home
         self.port = free_port()
         self.workers = workers
+        self.processes = processes
         self.environment = environment or {}
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30.0)
@@ -55,7 +63,7 @@ class Service:
         log = (self.home / "drill.log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [*command, "--workers", str(self.workers)],
+                [*command, "--workers", str(self.workers), "--processes", str(self.processes)],
                 env={**os.environ, "HOTSLOT_HOME": str(self.home), **self.environment},
                 stdout=log,
                 stderr=log,
@@ -135,7 +143,13 @@ class Service:
 def service(workers: int = 1, **environment: str) -> Iterator[Service]:
     """A started service with the region `drill` in a home that is removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="hotslot-drill-"))
-    running = Service(home, workers, environment)
+    with started(Service(home, workers, environment)) as running:
+        yield running
+
+
+@contextmanager
+def started(running: Service) -> Iterator[Service]:
+    """Start a service and give it the region `drill`; its home is removed afterwards."""
     try:
         running.start()
         made = running.call(
@@ -148,7 +162,7 @@ def service(workers: int = 1, **environment: str) -> Iterator[Service]:
     finally:
         running.stop()
         running.client.close()
-        remove_home(home)
+        remove_home(running.home)
 
 
 def remove_home(home: Path) -> None:

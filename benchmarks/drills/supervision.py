@@ -7,9 +7,11 @@ import signal
 import socket
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from benchmarks.drills.jobs import start_training, wait_until_done, wait_until_running
+from benchmarks.drills.leases import SHORT_LEASE
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import API, RUN, WORKER, Service, service
 from benchmarks.drills.uploads import upload
@@ -74,8 +76,8 @@ def supervisor_killed() -> tuple[bool, str]:
         for place in range(3):
             upload(target, place, f"seed-{place}")
         for _ in range(n):
-            path = _start_backtest(target)
-            _wait_for_pool(target)
+            path = start_backtest(target)
+            wait_for_pool(target)
             supervisor = target.process
             if supervisor is None:
                 raise RuntimeError("the service is not running")
@@ -91,9 +93,28 @@ def supervisor_killed() -> tuple[bool, str]:
     )
 
 
+def parents_killed() -> tuple[bool, str]:
+    """X3: a worker, and the process of its run, while a backtest's processes are at work."""
+    n, slowest = repeats(50), {WORKER: 0.0, RUN: 0.0}
+    with service(workers=1, **SHORT_LEASE) as target:
+        for place in range(3):
+            upload(target, place, f"seed-{place}")
+        for place in range(n):
+            for word in slowest:
+                path = start_backtest(target)
+                wait_for_pool(target)
+                below = set(target.pids(POOL) + (target.pids(RUN) if word == WORKER else []))
+                os.kill(target.pids(word)[0], SIGNALS[place % len(SIGNALS)])
+                slowest[word] = max(slowest[word], _gone_s(target, below))
+                target.call("DELETE", path).raise_for_status()
+                wait_until_done(target, path)
+    told = ", ".join(f"{word}: {slowest[word]:.1f} s" for word in slowest)
+    return max(slowest.values()) <= BACK_S, f"{n} times each, children gone after at most: {told}"
+
+
 def runs_killed() -> tuple[bool, str]:
     """X3: a training's process and a backtest's processes; the run is worked on again."""
-    n, unfinished = repeats(10), []
+    n, unfinished = repeats(50), []
     with service(workers=1) as target:
         for place in range(3):
             upload(target, place, f"seed-{place}")
@@ -104,8 +125,8 @@ def runs_killed() -> tuple[bool, str]:
             for pid in target.pids(RUN)[:1]:
                 os.kill(pid, number)
             unfinished.append(wait_until_done(target, path, 120.0)["status"])
-            path = _start_backtest(target, models=["gmm", "stack"], n_origins=2, horizon_days=1)
-            _wait_for_pool(target)
+            path = start_backtest(target, models=["gmm", "stack"], n_origins=2, horizon_days=1)
+            wait_for_pool(target)
             for pid in target.pids(POOL)[:1]:
                 os.kill(pid, number)
             unfinished.append(wait_until_done(target, path, 120.0)["status"])
@@ -120,8 +141,8 @@ def cancelled_backtests() -> tuple[bool, str]:
         for place in range(3):
             upload(target, place, f"seed-{place}")
         for place in range(n):
-            path = _start_backtest(target)
-            _wait_for_pool(target)
+            path = start_backtest(target)
+            wait_for_pool(target)
             time.sleep(place % 5)
             target.call("DELETE", path).raise_for_status()
             waits.append(wait_for(lambda: not target.pids(POOL)))
@@ -133,14 +154,14 @@ def cancelled_backtests() -> tuple[bool, str]:
 
 def stopped_while_busy() -> tuple[bool, str]:
     """SIGTERM while a backtest runs, an upload stands still and a stream of events is read."""
-    n, slowest_s, left = repeats(10), 0.0, 0
+    n, slowest_s, left = repeats(50), 0.0, 0
     for _ in range(n):
         with service(workers=1) as target:
             for place in range(3):
                 upload(target, place, f"seed-{place}")
-            _start_backtest(target)
-            _wait_for_pool(target)
-            with _standing(target):
+            start_backtest(target)
+            wait_for_pool(target)
+            with busied(target):
                 slowest_s = max(slowest_s, target.stop())
                 left += len(target.pids())
     return slowest_s <= EXIT_S and left == 0, (
@@ -148,29 +169,43 @@ def stopped_while_busy() -> tuple[bool, str]:
     )
 
 
-def _start_backtest(target: Service, **request: object) -> str:
+def _gone_s(target: Service, pids: set[int]) -> float:
+    return wait_for(lambda: not pids & set(target.pids()))
+
+
+def start_backtest(target: Service, **request: object) -> str:
+    """Ask for a backtest, one of hundreds of fits by default; its path."""
     reply = target.call("POST", "/v1/regions/drill/backtests", json=request or HEAVY)
     reply.raise_for_status()
     return str(reply.headers["Location"])
 
 
-def _wait_for_pool(target: Service) -> None:
+def wait_for_pool(target: Service) -> None:
+    """Return when processes of a backtest are at work."""
     wait_for(lambda: bool(target.pids(POOL)))
 
 
-def _standing(target: Service) -> socket.socket:
-    """A connection whose upload has begun and stands still."""
-    caller = socket.create_connection(("127.0.0.1", target.port))
-    caller.sendall(
-        b"POST /v1/regions/drill/incidents HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+@contextmanager
+def busied(target: Service) -> Iterator[None]:
+    """An upload that has begun and stands still, and a stream of a waiting training's events."""
+    queued = start_training(target)
+    head = b"%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    upload_begun = head % b"POST /v1/regions/drill/incidents" + (
         b"Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\noccurred_at,"
     )
-    return caller
+    address = ("127.0.0.1", target.port)
+    with socket.create_connection(address) as sender, socket.create_connection(address) as reader:
+        sender.sendall(upload_begun)
+        reader.sendall(head % f"GET {queued}/events".encode() + b"\r\n")
+        if b"200 OK" not in reader.recv(4096):
+            raise RuntimeError("no stream of events")
+        yield
 
 
 DRILLS = (
     Drill("X3", "API and worker killed and crashed", "back <= 10 s", parts_killed),
     Drill("X3-supervisor", "the supervisor killed (-9)", "0 orphans", supervisor_killed),
+    Drill("X3-parents", "workers, runs killed in a backtest", "children gone", parents_killed),
     Drill("X3-runs", "processes of runs killed", "every run succeeds", runs_killed),
     Drill("X3-cancel", "large backtests cancelled", "gone <= 5 s", cancelled_backtests),
     Drill("X3-stop", "SIGTERM while all is busy", "exit <= 10 s, nothing left", stopped_while_busy),
