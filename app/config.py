@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     """Requests of one key in one API process; 0: no limit."""
     rate_limit_burst: int = 200
     rate_limit_keyless_per_s: float = 200.0
-    """Requests without a key from one address; one that is refused counts fourfold. 0: no limit."""
+    """Public pages from one address; a quarter as many may be refused for want of a key. 0: no limit."""
     audit_reads_every_s: float = 60.0
     """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096

@@ -178,8 +178,9 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
         gate.reads.write_if_possible(engine)
 
     def read_keys() -> None:
-        with suppress(Unavailable):  # a request that needs them will say so
-            gate.ring.reread()
+        if gate.ring.copy.keys:  # while there are none, each request that is let in looks for them
+            with suppress(Unavailable):  # a request that needs them will say so
+                gate.ring.reread()
 
     try:
         async with (

@@ -38,8 +38,6 @@ from app.storage.deadlines import answered_within
 
 ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
 """Paths that need no place: how the service is must be seen when it is full."""
-REFUSAL_COST = 4.0
-"""Of a request that is refused without a good key, in requests of public pages."""
 
 
 class Access:
@@ -76,7 +74,7 @@ class Access:
                 scope.setdefault("state", {})["caller"] = caller
                 gate.limiter.charge(caller)
             else:
-                gate.addresses.charge_address(address_of(scope), REFUSAL_COST)
+                gate.addresses.charge_refused(address_of(scope))
             check_form(scope)
             return _no_route(found)
         if found.rule.roles is None:
@@ -87,8 +85,8 @@ class Access:
         """A page's file or the like: its place is free again when its bytes are there, read or not."""
         try:
             gate.addresses.charge_address(address_of(scope))
-        except RateLimited:
-            if scope["path"] not in ALWAYS_SERVED:
+        except RateLimited:  # behind a proxy it may be anyone: served all the same, but later
+            if scope["path"] not in ALWAYS_SERVED and gate.brake.is_full():
                 raise
             await gate.brake.wait()
         check_form(scope)
@@ -166,7 +164,7 @@ async def _refusal(scope: Scope, gate: Gate, refusal: HotslotError) -> ASGIApp:
         caller = scope.get("state", {}).get("caller")
         if caller is None:
             try:
-                gate.addresses.charge_address(address_of(scope), REFUSAL_COST)
+                gate.addresses.charge_refused(address_of(scope))
             except RateLimited as limited:
                 refusal = limited
     if isinstance(refusal, RateLimited):

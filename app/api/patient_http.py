@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import socket
 from collections import OrderedDict
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +29,10 @@ MAX_HEAD_BYTES = 1 << 16
 UNREAD_S = 20.0
 """How long what was sent may lie unread; see `pieces.py` for how much that is."""
 
+MAX_PIPELINED = 32
+"""Requests of a connection that wait for the one before; whoever sends more is hung up on."""
+SEND_BUFFER_BYTES = 256 << 10
+"""What the system holds of replies that are not read, for each connection: by itself it takes megabytes."""
 MAX_CONNECTIONS = 1000
 """Of one process; `allow_connections` sees that the system allows as many."""
 _log = logging.getLogger("hotslot.api")
@@ -144,6 +149,9 @@ class PatientHttp(HttpToolsProtocol):
         if len(self.connections) >= MAX_CONNECTIONS:
             self._waiting.end_one()
         super().connection_made(transport)
+        opened = transport.get_extra_info("socket")
+        if opened is not None and opened.family != socket.AF_UNIX:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -168,6 +176,9 @@ class PatientHttp(HttpToolsProtocol):
         """In time: what follows is the body, which has deadlines of its own."""
         self._stop_waiting()
         self._waiting.remove(self)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.transport.abort()
+            raise ConnectionAbortedError("too many requests at once")  # the rest is not even parsed
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -195,6 +206,8 @@ class PatientHttp(HttpToolsProtocol):
         self._note_caller()
         self._waiting.add(self)
         super().on_response_complete()
+        if self.pipeline and not self.transport.is_closing():
+            self.flow.pause_reading()  # uvicorn reads on, and so keeps ever more of them
         self._end_in_time()
 
     def timeout_keep_alive_handler(self) -> None:

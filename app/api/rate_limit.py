@@ -21,7 +21,9 @@ from app.domain.errors import RateLimited
 MAX_TRACKED = 10_000
 SLOW_NO_S = 0.02
 REFUSED_PER_S = 250.0
-"""Replies that say 429, of all senders together: floods of refused requests take no one's time."""
+"""Replies to who is over a rate, of all senders together: floods take no one's time."""
+REFUSAL_COST = 4.0
+"""Of a request that is refused without a good key, in requests for public pages."""
 
 
 @dataclass
@@ -57,13 +59,23 @@ class RateLimiter:
                 f"this key sends more than {rate:g} requests a second", retry_after_s=wait_s
             )
 
-    def charge_address(self, address: str, cost: float = 1.0) -> None:
-        """Count a request without a good key; `cost`: as how many.
+    def charge_address(self, address: str) -> None:
+        """Count a request for what everyone may see.
 
         Raises:
             RateLimited: too many in this second.
         """
-        wait_s = self._wait_s(address, self.per_s, cost)
+        wait_s = self._wait_s(address, self.per_s)
+        if wait_s:
+            raise RateLimited(f"too many requests come from {address}", retry_after_s=wait_s)
+
+    def charge_refused(self, address: str) -> None:
+        """Count a request without a good key; the address's other requests are counted apart.
+
+        Raises:
+            RateLimited: too many in this second.
+        """
+        wait_s = self._wait_s(f"refused {address}", self.per_s, REFUSAL_COST)
         if wait_s:
             raise RateLimited(
                 f"too many requests without a good key come from {address}", retry_after_s=wait_s
@@ -120,6 +132,10 @@ class Brake:
 
     def __init__(self) -> None:
         self.n_waiting = 0
+
+    def is_full(self) -> bool:
+        """Whether so many wait that one more would wait for over a second."""
+        return self.n_waiting >= REFUSED_PER_S
 
     async def wait(self) -> None:
         """Take a while, longer the more others wait."""

@@ -18,6 +18,8 @@ MIN_CELL_SIZE_M = 100.0
 MAX_CELL_SIZE_M = 5_000.0
 _POINTS_AT_ONCE = 1 << 17
 """Points are placed in blocks that fit a core's caches, which also bounds the memory."""
+BLOCK = 8192
+"""Geometries made at once: making them stops all threads."""
 MAX_CELLS = 200_000
 SLIVER_SHARE = 1e-6
 
@@ -163,9 +165,15 @@ def _clipped_areas(
     x_m = x0_m + np.arange(nx) * size_m
     y_m = y0_m + np.arange(ny) * size_m
     left, bottom = (a.ravel() for a in np.meshgrid(x_m, y_m))
-    squares = shapely.box(left, bottom, left + size_m, bottom + size_m)
+    result = np.zeros(nx * ny)
     with area.prepared() as polygon_m:
-        result = np.where(shapely.contains(polygon_m, squares), size_m**2, 0.0)
-        edge = (result == 0) & shapely.intersects(polygon_m, squares)
-    result[edge] = shapely.area(shapely.intersection(squares[edge], area.polygon_m))
+        for start in range(0, nx * ny, BLOCK):
+            part = slice(start, start + BLOCK)
+            west, south = left[part], bottom[part]
+            squares = shapely.box(west, south, west + size_m, south + size_m)
+            inside = shapely.contains(polygon_m, squares)
+            edge = ~inside & shapely.intersects(polygon_m, squares)
+            size = np.where(inside, size_m**2, 0.0)
+            size[edge] = shapely.area(shapely.intersection(squares[edge], area.polygon_m))
+            result[part] = size
     return result

@@ -271,3 +271,19 @@ def test_a_slow_body_leaves_its_request_the_time_that_work_takes(settings, engin
             time.sleep(1.5)
             line.sendall(body[5:])
             assert status_of(line) == 200
+
+
+def test_requests_that_wait_on_one_connection_are_few(served):
+    """uvicorn kept all that was sent: memory without end, for requests that nobody had answered yet."""
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(served.address) as line:
+        line.settimeout(5)
+        line.sendall(20 * asked)
+        _until(lambda: line.recv(1 << 16, socket.MSG_PEEK).count(b"HTTP/1.1 200 ") == 20)
+    with served.line("GET", BUNDLE) as line:
+        with pytest.raises(OSError):  # noqa: PT011, PT012  broken pipe or reset, as the system likes
+            for _ in range(200):
+                line.sendall(1000 * asked)
+        kept = served.server.server_state.connections
+        assert sum(len(connection.pipeline) for connection in kept) <= 32
+    assert served.ask("GET", "/healthz").status_code == 200

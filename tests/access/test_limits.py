@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,7 +176,8 @@ def test_an_upload_that_drips_is_ended(settings):
             yield b"x" * 1000
 
     async def read(chunks) -> int:
-        stream, n = _BodyStream(chunks, slow), 0
+        request = SimpleNamespace(stream=lambda: chunks)
+        stream, n = _BodyStream(request, slow), 0
         while (chunk := await stream._next()) is not None:
             n += len(chunk)
         return n

@@ -100,6 +100,18 @@ def asked_of(app, connection) -> int:
     return statuses[0]
 
 
+def test_a_first_key_made_elsewhere_counts_from_its_first_use(engine, settings):
+    """Its holder was taken for this machine itself, with all roles, for as long as the copy was young."""
+    with TestClient(create_app(settings, engine)) as client:
+        assert client.get("/v1/me").json()["open"] is True
+        key = create_key(engine, NewKey("first", ["reader"]))
+        found = client.get("/v1/me", headers={"X-API-Key": key.text}).json()
+        assert (found["open"], found["roles"]) == (False, ["reader"])
+        assert client.get("/v1/me").status_code == 401
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM api_keys")
+
+
 def test_the_first_key_closes_open_access_for_good(engine, settings):
     """A server started on all addresses behind our back still serves nobody without a key."""
     app = create_app(settings, engine)
