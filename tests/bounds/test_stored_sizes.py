@@ -18,7 +18,7 @@ MAX_STORED = 20_000
 FREE = {
     "artifacts.content", "grids.cell_id", "grids.area_km2", "forecast_grids.cell_values",
     "forecast_grids.digest", "secrets.name", "secrets.value",
-    "model_versions.seal",
+    "model_versions.seal", "erased_keys.digest",
 }  # fmt: skip
 """Made by hotslot itself, as large as its cells ask."""
 GEOJSON = {"boundary", "areas"}

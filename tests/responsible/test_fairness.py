@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from app.api import access as gate
+from app.api import callers as gate
 from app.cli import app as command_line
 from app.domain.access import Caller, Role
 from app.domain.grid import build_grid
