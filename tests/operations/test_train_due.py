@@ -33,11 +33,11 @@ def test_a_fit_that_is_killed_is_tried_again(due, settings, monkeypatch):
     died = []
     real = tasks.run_child
 
-    async def run_child(settings, kind, run_id):
+    async def run_child(settings, kind, run_id, *rest):
         if not died:
             died.append(run_id)
             return tasks.KILLED_BY_SIGKILL
-        return await real(settings, kind, run_id)
+        return await real(settings, kind, run_id, *rest)
 
     monkeypatch.setattr(tasks, "run_child", run_child)
     runs, _ = train_due(settings)
