@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.access import Role
+from app.domain.bounds import MAX_KEYS, MAX_REGIONS
 from app.domain.cron import check_cron
 from app.domain.errors import InvalidInput
 
@@ -140,6 +141,12 @@ class Settings(BaseSettings):
     audit_reads_every_s: float = 60.0
     """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096
+    max_unfinished_runs: int = 50
+    """Trainings, and backtests, of a region that are queued or running; schedules and erasures add one
+    each beyond it. Syncs: one for each source."""
+    max_regions: int = MAX_REGIONS
+    max_keys: int = MAX_KEYS
+    """API keys; revoked and expired ones make room for new ones."""
     max_categories: int = Field(default=1000, ge=1, le=30_000)
     """Of a region; rows with a further one are refused."""
     max_upload_rows: int = 25_000_000
@@ -191,6 +198,8 @@ class Settings(BaseSettings):
     """Newest versions of a region that are kept."""
     retention_champion_days: int = Field(default=90, ge=0)
     """Versions that were champion within so many days are kept too."""
+    retention_runs: int = 1000
+    """Newest trainings, and backtests, of a region that are kept; also those that versions name."""
 
     @model_validator(mode="after")
     def _numbers_in_range(self) -> Settings:

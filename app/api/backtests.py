@@ -92,7 +92,7 @@ def start(
         new.n_seeds,
     )
     exact = caller.lists_incidents
-    run = request_backtest(state.engine, region, request, exact=exact)
+    run = request_backtest(state.engine, state.settings, region, request, exact=exact)
     response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
     return {**backtest_json(run, exact=exact), **({} if exact else {"note": RELEASE_NOTE})}
 

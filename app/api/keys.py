@@ -86,7 +86,7 @@ def create(request: Request, state: State, new: KeyRequest, response: Response) 
     The first key ends access without one.
     """
     wanted = NewKey(new.name, new.roles, new.regions, new.expires_days, new.rate_per_s)
-    return _shown(request, create_key(state.engine, wanted), response)
+    return _shown(request, create_key(state.engine, wanted, state.settings.max_keys), response)
 
 
 @router.post("/v1/keys/{key_id}/rotate")

@@ -24,6 +24,7 @@ from app.domain.errors import (
     NotFound,
     NotReady,
     PermissionRefused,
+    QueueFull,
     RateLimited,
     Unauthenticated,
     Unavailable,
@@ -164,7 +165,7 @@ def problem_of(error: HotslotError) -> Response:
     if status == 500:
         _log.error("request failed: %s", error.message)
     more = {}
-    if isinstance(error, LimitExceeded) and error.limit is not None:
+    if isinstance(error, LimitExceeded | QueueFull) and error.limit is not None:
         more = {"limit": error.limit, "asked": error.asked}
     return problem(status, detail, error.code, field=error.field, headers=headers, **more)
 

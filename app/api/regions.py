@@ -83,6 +83,7 @@ def create(state: State, new: NewRegion) -> dict[str, Any]:
         name=new.name,
         boundary=new.boundary,
         cell_size_m=new.cell_size_m,
+        limit=state.settings.max_regions,
     )
     with state.engine.connect() as connection:
         boundary = outlined(connection, region).boundary

@@ -60,8 +60,9 @@ def create(
 ) -> None:
     """Make a key and print it, this once. The first key ends access without one."""
     wanted = NewKey(name, role, region or None, expires_days or None, rate_per_s)
-    with opened(Settings()) as engine:
-        _print_once(create_key(engine, wanted), as_json)
+    settings = Settings()
+    with opened(settings) as engine:
+        _print_once(create_key(engine, wanted, settings.max_keys), as_json)
 
 
 def list_all(as_json: AsJson = False) -> None:

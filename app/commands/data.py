@@ -41,7 +41,8 @@ def create(
     cell_size_m: Annotated[float, typer.Option(help="Side of a cell.")] = DEFAULT_CELL_SIZE_M,
 ) -> None:
     """Create a region."""
-    with opened(Settings()) as engine:
+    settings = Settings()
+    with opened(settings) as engine:
         made = add_region(
             engine,
             region,
@@ -49,6 +50,7 @@ def create(
             name=name,
             boundary=read_geojson(boundary) if boundary else None,
             cell_size_m=cell_size_m,
+            limit=settings.max_regions,
         )
     say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
 

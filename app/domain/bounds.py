@@ -14,6 +14,9 @@ MAX_CATEGORIES_NAMED = 1_000
 """By a training."""
 MAX_MAPPINGS = 20
 MAX_NEIGHBOURHOODS = 5_000
+MAX_SOURCES = 50
+MAX_REGIONS = 1_000
+MAX_KEYS = 10_000
 
 
 def check_text(value: str | None, field: str, limit: int = MAX_TEXT_CHARS) -> None:

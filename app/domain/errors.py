@@ -11,6 +11,7 @@ HotslotError
 ├── SourceFailed          an open-data portal refused or broke off (in a sync run, not in replies)
 └── Unavailable           database away, disk full, overloaded    -> 503 with Retry-After
     └── RateLimited       too much asked by one key               -> 429 with Retry-After
+        └── QueueFull     too many unfinished runs of a region    -> 429 with Retry-After
 """
 
 from __future__ import annotations
@@ -114,3 +115,19 @@ class RateLimited(Unavailable):
     """One key asks for more than its share."""
 
     code = "rate_limited"
+
+
+class QueueFull(RateLimited):
+    """A region has as many unfinished runs of a kind as it may have.
+
+    Args:
+        limit: how many it may have.
+        asked: how many it would have.
+    """
+
+    code = "too_many_runs"
+
+    def __init__(self, message: str, *, limit: int, asked: int) -> None:
+        super().__init__(message, retry_after_s=30)
+        self.limit = limit
+        self.asked = asked

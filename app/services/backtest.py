@@ -38,7 +38,15 @@ from app.storage.erasure_traces import drop_backtests
 from app.storage.erasures import since_start
 from app.storage.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job, turn_of
 from app.storage.regions import get_region
-from app.storage.runs import Run, create_run, finish_run, get_run, request_cancel, set_job
+from app.storage.runs import (
+    Run,
+    check_room,
+    create_run,
+    finish_run,
+    get_run,
+    request_cancel,
+    set_job,
+)
 from app.storage.tables import backtests
 from models.base import DAY_S, HORIZON_DAYS, Incidents
 from models.catalog import MODEL_NAMES
@@ -142,7 +150,12 @@ class BacktestRequest:
 
 
 def request_backtest(
-    engine: Engine, region_id: str, request: BacktestRequest, *, exact: bool = True
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    request: BacktestRequest,
+    *,
+    exact: bool = True,
 ) -> Run:
     """Queue a backtest: its row and its job in one transaction.
 
@@ -152,10 +165,12 @@ def request_backtest(
     Raises:
         NotFound: no such region.
         InvalidInput: the request is wrong.
+        QueueFull: too many backtests of the region are queued or running.
     """
     request.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
+        check_room(connection, "backtest", region.key, settings.max_unfinished_runs)
         if not exact:
             release = released_until(connection, region, None)
             request = replace(request, release=release.seq if release else NO_RELEASE)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from app.config import Settings
 from app.domain.access import Key, Role, is_loopback, mint_key
+from app.domain.bounds import MAX_KEYS
 from app.domain.errors import Conflict, InvalidInput
 from app.storage import audit, keys
 from app.storage.regions import get_region
@@ -85,17 +86,22 @@ def key_json(key: Key) -> dict[str, Any]:
     }
 
 
-def create_key(engine: Engine, new: NewKey) -> ShownOnce:
+def create_key(engine: Engine, new: NewKey, limit: int = MAX_KEYS) -> ShownOnce:
     """Make a key.
+
+    Args:
+        limit: keys of the service, with revoked and expired ones; of these the oldest make room.
 
     Raises:
         InvalidInput: role, name or a number is wrong.
         NotFound: no such region.
+        LimitExceeded: there are as many good keys as there may be.
     """
     roles = new.checked_roles()
     minted = mint_key()
     with engine.begin() as connection:
         regions = _known_regions(connection, new.regions)
+        gone = keys.make_room(connection, limit)
         key = keys.insert_key(
             connection,
             {
@@ -108,12 +114,12 @@ def create_key(engine: Engine, new: NewKey) -> ShownOnce:
                 "expires_at": _in(new.expires_days),
             },
         )
-        _record(connection, "key.created", key)
+        _record(connection, "key.created", key, **({"forgotten": gone} if gone else {}))
     return ShownOnce(key, minted.text)
 
 
 def list_keys(engine: Engine) -> list[Key]:
-    """Every key there ever was, the oldest first."""
+    """Every key that is kept, revoked and expired ones too, the oldest first."""
     with engine.connect() as connection:
         return keys.all_keys(connection)
 

@@ -69,6 +69,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
     with engine.begin() as connection:
         long_statements(connection)
         artifacts, grids = retention.collect(connection)
+        retention.drop_runs(connection, settings.retention_runs)
         drop_old_ticks(connection, now - TICKS_KEPT)
         forget_lost_upkeep(connection)
         forget_ended_jobs(connection, now - ENDED_JOBS_KEPT)

@@ -11,6 +11,7 @@ from app.domain.bounds import MAX_MAPPINGS
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
 from app.domain.texts import shortened
+from app.storage.database import count_lock
 from app.storage.regions import (
     MAPPINGS,
     get_region,
@@ -44,6 +45,7 @@ def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMappi
         raise InvalidInput("a mapping's name is 1-63 of a-z, 0-9, '-' and '_'", field="mapping")
     with engine.begin() as connection:
         region = get_region(connection, region_id)
+        count_lock(connection, region.key)
         kept = mappings_of(connection, region.key)
         if name not in kept and len(kept) >= MAX_MAPPINGS:
             raise LimitExceeded(

@@ -12,7 +12,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from sqlalchemy import Engine
 
-from app.domain.bounds import MAX_NEIGHBOURHOODS, check_length
+from app.domain.bounds import MAX_NEIGHBOURHOODS, MAX_REGIONS, check_length
 from app.domain.errors import InvalidInput
 from app.domain.geojson import features_of
 from app.domain.grid import build_grid, check_cell_size
@@ -38,6 +38,7 @@ def add_region(
     boundary: Mapping[str, Any] | None = None,
     cell_size_m: float = DEFAULT_CELL_SIZE_M,
     neighbourhoods: Mapping[str, Any] | None = None,
+    limit: int = MAX_REGIONS,
 ) -> Region:
     """Create a region; its boundary is dissolved, its parts kept as neighbourhoods.
 
@@ -45,7 +46,7 @@ def add_region(
 
     Raises:
         InvalidInput: id, zone, boundary or cell size is wrong.
-        LimitExceeded: more cells than hotslot serves.
+        LimitExceeded: more cells than hotslot serves, or more regions than `limit`.
         Conflict: another region has that id.
     """
     if not REGION_ID.fullmatch(region_id):
@@ -75,6 +76,7 @@ def add_region(
             cell_size_m=cell_size_m,
             boundary=geometry,
             neighbourhoods=parts,
+            limit=limit,
         )
         audit.record(connection, "region.created", chain=region_id, cell_size_m=cell_size_m)
         return made

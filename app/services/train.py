@@ -29,7 +29,7 @@ from app.services.validate import validate_model
 from app.storage import audit
 from app.storage.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job, turn_of
 from app.storage.regions import Region, get_region
-from app.storage.runs import Run, create_run, get_run, request_cancel, set_job
+from app.storage.runs import Run, check_room, create_run, get_run, request_cancel, set_job
 from models.base import FitCancelled, FitContext
 from models.catalog import MODEL_NAMES, create_model
 from models.small_counts import pool_small_counts
@@ -104,10 +104,12 @@ def request_training(
     Raises:
         NotFound: no such region.
         InvalidInput: the request is wrong, or names a category the region does not have.
+        QueueFull: too many trainings of the region are queued or running.
     """
     request.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
+        check_room(connection, "train", region.key, settings.max_unfinished_runs)
         if not exact:
             request = of_release(connection, region, request)
         return queue_training(connection, region.key, request)

@@ -31,6 +31,7 @@ from app.storage.embedded_cluster import close_if_there
 
 MIN_SERVER_VERSION = 140000
 MIGRATION_LOCK = 0x686F74736C6F74
+COUNT_LOCK = 0x686F7463
 CONNECT_TIMEOUT_S = 3
 PROBES = 3
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -210,6 +211,15 @@ def transaction_lock(connection: Connection, lock: int, region_key: int) -> None
     connection.execute(
         text("SELECT pg_advisory_xact_lock(:lock, :region)"), {"lock": lock, "region": region_key}
     )
+
+
+def count_lock(connection: Connection, region_key: int = 0) -> None:
+    """Hold, to the end of the transaction, the right to add to what has a limit on its number.
+
+    Args:
+        region_key: the region whose runs, sources or mappings are counted; 0: regions and keys.
+    """
+    transaction_lock(connection, COUNT_LOCK, region_key)
 
 
 def conninfo(engine: Engine) -> str:

@@ -35,6 +35,7 @@ erasures = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("what IN ('incident', 'upload')", name="what"),
     Index("ix_erasures_region_created", "region_key", "created_at"),
+    Index("ix_erasures_run", "run_id"),
 )
 
 erased_versions = Table(

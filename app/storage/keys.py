@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 
 from app.domain.access import Key, Role
-from app.domain.errors import NotFound
+from app.domain.errors import LimitExceeded, NotFound
 from app.domain.texts import shortened
 from app.storage.access_tables import api_keys
+from app.storage.database import count_lock
 
 
 def _as_key(row: Row[Any]) -> Key:
@@ -18,6 +19,33 @@ def _as_key(row: Row[Any]) -> Key:
     values["roles"] = tuple(Role(role) for role in values["roles"])
     values["regions"] = None if values["regions"] is None else tuple(values["regions"])
     return Key(**values)
+
+
+def make_room(connection: Connection, limit: int) -> list[str]:
+    """Remove the keys that ended longest ago until a further one keeps to the limit.
+
+    Returns:
+        Ids of the keys that were removed.
+
+    Raises:
+        LimitExceeded: there are `limit` keys that are good.
+    """
+    count_lock(connection)
+    n = int(connection.scalar(select(func.count()).select_from(api_keys)) or 0)
+    if n < limit:
+        return []
+    c = api_keys.c
+    ended_at = func.least(c.revoked_at, c.expires_at)
+    oldest = select(c.id).where(ended_at <= func.now()).order_by(ended_at, c.id)
+    gone = list(connection.scalars(oldest.limit(n - limit + 1)))
+    if len(gone) <= n - limit:
+        raise LimitExceeded(
+            f"there are {n} keys, the limit is {limit}; revoke some that are not needed first",
+            limit=limit,
+            asked=n + 1,
+        )
+    connection.execute(delete(api_keys).where(c.id.in_(gone)))
+    return gone
 
 
 def insert_key(connection: Connection, values: Mapping[str, Any]) -> Key:
@@ -28,7 +56,7 @@ def insert_key(connection: Connection, values: Mapping[str, Any]) -> Key:
 
 
 def all_keys(connection: Connection) -> list[Key]:
-    """Every key there ever was, the oldest first."""
+    """Every key that is kept, revoked and expired ones too, the oldest first."""
     rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
     return [_as_key(row) for row in rows]
 

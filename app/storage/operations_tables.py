@@ -50,6 +50,7 @@ schedule_ticks = Table(
     Column("cause", Text, nullable=False),
     Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
     CheckConstraint("cause IN ('cron', 'new_incidents', 'new_share', 'drift')", name="cause"),
+    Index("ix_schedule_ticks_run", "run_id"),
 )
 
 live_scores = Table(

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Text, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
-from app.domain.errors import Conflict, NotFound
+from app.domain.errors import Conflict, LimitExceeded, NotFound
 from app.domain.texts import shortened
 from app.storage import audit
+from app.storage.database import count_lock
 from app.storage.tables import categories, incidents, regions
 
 
@@ -75,11 +76,13 @@ def create_region(
     cell_size_m: float,
     boundary: Mapping[str, Any] | None,
     neighbourhoods: Mapping[str, Any] | None,
+    limit: int,
 ) -> Region:
     """A new region; creating an equal one again returns it, so that a retry is harmless.
 
     Raises:
         Conflict: another region has that id.
+        LimitExceeded: there are `limit` regions.
     """
     values = {
         "id": region_id,
@@ -92,10 +95,12 @@ def create_region(
     }
     # JSON null and SQL NULL differ: an absent boundary must be the latter.
     values = {name_: value for name_, value in values.items() if value is not None}
+    count_lock(connection)
     row = connection.execute(
         insert(regions).values(**values).on_conflict_do_nothing().returning(*_COLUMNS)
     ).one_or_none()
     if row is not None:
+        _check_number(connection, limit)
         return _as_region(row)
     existing = get_region(connection, region_id)
     # A boundary derived meanwhile is not the caller's, who gave none.
@@ -109,6 +114,17 @@ def create_region(
     if not same:
         raise Conflict(f"region {shortened(region_id)} exists with other settings", field="id")
     return existing
+
+
+def _check_number(connection: Connection, limit: int) -> None:
+    n = int(connection.scalar(select(func.count()).select_from(regions)) or 0)
+    if n > limit:
+        raise LimitExceeded(
+            f"there are {n - 1} regions, the limit is {limit} (HOTSLOT_MAX_REGIONS)",
+            field="id",
+            limit=limit,
+            asked=n,
+        )
 
 
 def get_region(connection: Connection, region_id: str) -> Region:

@@ -1,7 +1,7 @@
 """What is kept of the registry, and what goes.
 
 Kept are the newest versions of each region, its champion, the one to roll back to, and what was
-champion not long ago. Bytes that no version names any more go with the next collection.
+champion not long ago; and the newest runs. Bytes that no version names any more go with the next collection.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, exists, func, select, text
 
 from app.storage.promotions import line
-from app.storage.tables import artifacts, champions, grids, model_versions, promotions
+from app.storage.runs import FINAL
+from app.storage.tables import (
+    artifacts,
+    backtests,
+    champions,
+    grids,
+    model_versions,
+    promotions,
+    training_runs,
+)
 
 REGISTER_LOCK = 0x686F7472
 """Shared by those that register versions, taken alone by the one that collects what none names."""
@@ -56,6 +65,27 @@ def drop_versions(
     held = connection.scalars(candidates).all()
     statement = delete(model_versions).where(*spare, model_versions.c.version.in_(held))
     return sorted(connection.scalars(statement.returning(model_versions.c.version)))
+
+
+def drop_runs(connection: Connection, keep: int) -> int:
+    """Forget finished trainings and backtests but the newest of each region; returns how many.
+
+    A training that a version names stays: the version's seal covers its id.
+
+    Args:
+        keep: of each kind in a region.
+    """
+    named = exists().where(model_versions.c.run_id == training_runs.c.id)
+    dropped = 0
+    for table, conditions in ((training_runs, [~named]), (backtests, [])):
+        place = func.row_number().over(
+            partition_by=table.c.region_key, order_by=table.c.created_at.desc()
+        )
+        placed = select(table.c.id, place.label("place")).subquery()
+        old = select(placed.c.id).where(placed.c.place > keep)
+        over = (table.c.id.in_(old), table.c.status.in_(FINAL), *conditions)
+        dropped += connection.execute(delete(table).where(*over)).rowcount
+    return dropped
 
 
 def hold_collection(connection: Connection) -> None:

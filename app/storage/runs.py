@@ -15,8 +15,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
-from app.domain.errors import Conflict, NotFound
+from app.domain.errors import Conflict, NotFound, QueueFull
 from app.domain.texts import cut
+from app.storage.database import count_lock
 from app.storage.queue import drop_waiting_job
 from app.storage.sync_tables import sync_runs
 from app.storage.tables import backtests, training_runs
@@ -27,6 +28,8 @@ RUN_TABLES: dict[str, Table] = {
     "sync": sync_runs,
 }
 FINAL = ("succeeded", "failed", "cancelled")
+UNFINISHED = ("queued", "running")
+NAMES = {"train": "trainings", "backtest": "backtests"}
 
 
 class Superseded(Conflict):
@@ -63,6 +66,27 @@ class Run:
 def _as_run(row: Row[Any]) -> Run:
     names = Run.__dataclass_fields__
     return Run(**{name: value for name, value in row._mapping.items() if name in names})
+
+
+def check_room(connection: Connection, kind: str, region_key: int, limit: int) -> None:
+    """Raise unless a region may have another unfinished run; no other request adds one meanwhile.
+
+    Raises:
+        QueueFull: `limit` of them are queued or running.
+    """
+    table = RUN_TABLES[kind]
+    count_lock(connection, region_key)
+    waiting = select(func.count()).where(
+        table.c.region_key == region_key, table.c.status.in_(UNFINISHED)
+    )
+    n = int(connection.scalar(waiting) or 0)
+    if n >= limit:
+        raise QueueFull(
+            f"{n} {NAMES[kind]} of this region are queued or running, the limit is {limit}; "
+            "wait until some have ended, or cancel some",
+            limit=limit,
+            asked=n + 1,
+        )
 
 
 def create_run(
@@ -117,7 +141,7 @@ def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
     table = RUN_TABLES[kind]
     row = connection.execute(
         update(table)
-        .where(table.c.id == run_id, table.c.status.in_(("queued", "running")))
+        .where(table.c.id == run_id, table.c.status.in_(UNFINISHED))
         .values(
             status="running",
             attempt=table.c.attempt + 1,

@@ -243,6 +243,7 @@ model_versions = Table(
     Column("sealed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("seal", LargeBinary, nullable=False),
     Index("ix_model_versions_region_created", "region_key", "created_at"),
+    Index("ix_model_versions_run", "run_id"),
 )
 
 forecast_grids = Table(

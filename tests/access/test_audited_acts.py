@@ -142,7 +142,7 @@ class Acts:
 
     def backtest(self):
         self.made["backtest"] = request_backtest(
-            self.engine, REGION, BacktestRequest(models=("uniform", "pooled-kde"))
+            self.engine, self.settings, REGION, BacktestRequest(models=("uniform", "pooled-kde"))
         ).id
 
     def unbacktest(self):

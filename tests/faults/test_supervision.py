@@ -19,7 +19,7 @@ from app.processes import SILENT_S, Child, Supervisor
 from app.services.backtest import MAX_FITS, BacktestRequest
 from app.services.task_pool import MAX_DEATHS, ProcessDied, run_tasks
 from app.worker.main import serve_queue
-from benchmarks.drills.service import API, RUN, WORKER, Service, service, started
+from benchmarks.drills.service import API, WORKER, Service, service, started
 from benchmarks.drills.supervision import (
     POOL,
     busied,

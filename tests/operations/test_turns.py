@@ -76,10 +76,10 @@ def test_new_requests_pass_a_backlog_and_do_not_starve_it(queue):
     assert "a" not in order(), "b, that asks again and again, did not keep a waiting"
 
 
-def test_backtests_take_turns_after_all_trainings_of_people(queue, engine):
+def test_backtests_take_turns_after_all_trainings_of_people(queue, engine, settings):
     train, order, _ = queue
     for region in "aab":
-        request_backtest(engine, region, BacktestRequest(("uniform",)))
+        request_backtest(engine, settings, region, BacktestRequest(("uniform",)))
     train("c")
     train("c")
     assert order() == "ccaba"

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.domain.bounds import MAX_SOURCES
 from app.domain.cron import check_cron
 from app.domain.errors import Conflict, InvalidInput, LimitExceeded
 from app.domain.presets import PRESETS, Preset
@@ -16,6 +17,7 @@ from app.domain.sources import SourceSpec
 from app.domain.texts import shortened
 from app.services.sync.address import checked_url
 from app.storage import audit
+from app.storage.database import count_lock
 from app.storage.regions import get_region
 from app.storage.sync_store import (
     Source,
@@ -27,7 +29,6 @@ from app.storage.sync_store import (
     lock_source,
 )
 
-MAX_SOURCES = 50
 MIN_EVERY_S, MAX_EVERY_S = 60, 366 * 86400
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -89,8 +90,15 @@ def add_source(
     spec.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        if len(list_sources(connection, region.key)) >= MAX_SOURCES:
-            raise LimitExceeded(f"a region has up to {MAX_SOURCES} sources", field="name")
+        count_lock(connection, region.key)
+        n = len(list_sources(connection, region.key))
+        if n >= MAX_SOURCES:
+            raise LimitExceeded(
+                f"the region has {n} sources, the limit is {MAX_SOURCES}; remove one first",
+                field="name",
+                limit=MAX_SOURCES,
+                asked=n + 1,
+            )
         audit.record(
             connection,
             "source.added",
