@@ -17,6 +17,7 @@ from app.commands import (
     data,
     demo,
     forecasting,
+    mappings,
     operations,
     paper,
     reporting,
@@ -41,6 +42,7 @@ app.add_typer(region_app, name="region")
 
 service.add_to(app)
 data.add_to(app, region_app)
+mappings.add_to(app)
 syncing.add_to(app)
 reporting.add_to(app)
 training.add_to(app)

@@ -19,9 +19,9 @@ from app.services.backtest_store import drop_kept_tasks
 from app.services.erase import erase_incident, erase_upload
 from app.services.fairness import fairness_report, parse_rates
 from app.services.fairness_plot import fairness_plot
-from app.services.learning_policy import policy_of, set_policy
+from app.services.learning_policy import policy_of, remove_policy, set_policy
 from app.services.model_card import card_as, model_card
-from app.services.population import set_population
+from app.services.population import remove_population, set_population
 
 LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
 MAX_ROWS = 25
@@ -154,13 +154,25 @@ def erase(
 def layer(
     region: str,
     population: Annotated[
-        Path, typer.Option(help="CSV (name, population, groups) or GeoJSON of neighbourhoods.")
-    ],
+        Path | None,
+        typer.Option(help="CSV (name, population, groups) or GeoJSON of neighbourhoods."),
+    ] = None,
     groups: Annotated[
         str | None, typer.Option(help="Columns that count a group's members: a,b.")
     ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove residents and groups; neighbourhoods stay.")
+    ] = False,
 ) -> None:
-    """Give a region's neighbourhoods their residents and groups."""
+    """Give a region's neighbourhoods their residents and groups, or take them away."""
+    if remove:
+        _alone("--remove", population, groups)
+        with opened(Settings()) as engine:
+            remove_population(engine, region)
+        say(f"{region} has no population layer any more; its neighbourhoods stay")
+        return
+    if population is None:
+        raise InvalidInput("give --population FILE, or --remove", field="population")
     kind = LAYER_KINDS.get(population.suffix.lower())
     if kind is None or not population.is_file():
         raise InvalidInput(f"{population} is no CSV or GeoJSON file", field="population")
@@ -173,6 +185,11 @@ def layer(
         f"{len(people)} neighbourhoods, {sum(p['population'] for p in people):,.0f} residents"
         + (f", groups: {', '.join(names)}" if names else ""),
     )
+
+
+def _alone(option: str, *others: object) -> None:
+    if any(other is not None for other in others):
+        raise InvalidInput(f"{option} goes with no other option", field=option.lstrip("-"))
 
 
 def policy(
@@ -189,15 +206,22 @@ def policy(
             help="Do not show smaller numbers of incidents by place; forecasts follow the next training."
         ),
     ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
+    ] = False,
 ) -> None:
-    """Show or change what a region's models learn from."""
+    """Show, change or remove what a region's models learn from."""
     given = {
         "patrol_categories": patrol_categories,
         "discovered_weight": discovered_weight,
         "minimum_count": minimum_count,
     }
     changed = {name: value for name, value in given.items() if value is not None}
+    if remove:
+        _alone("--remove", *given.values())
     with opened(Settings()) as engine:
+        if remove:
+            remove_policy(engine, region)
         kept = policy_of(engine, region)
         if changed:
             kept = set_policy(engine, region, LearningPolicy(**{**kept.to_json(), **changed}))

@@ -1,0 +1,44 @@
+"""`hotslot mapping list|remove`; `hotslot ingest --save-mapping-as` keeps one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from app.commands.common import echo_json, opened, results, say
+from app.config import Settings
+from app.services.mappings import list_mappings, remove_mapping
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    mapping_app = typer.Typer(help="Column mappings of a region.", no_args_is_help=True)
+    mapping_app.command("list")(list_all)
+    mapping_app.command("remove")(remove)
+    app.add_typer(mapping_app, name="mapping")
+
+
+def list_all(
+    region: str,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the mappings as JSON.")] = False,
+) -> None:
+    """List a region's column mappings."""
+    with opened(Settings()) as engine, engine.connect() as connection:
+        found = list_mappings(connection, region)
+    if as_json:
+        echo_json(found)
+        return
+    table = Table("mapping", "columns", "CRS", "time format")
+    for name, mapping in found.items():
+        columns = ", ".join(f"{field}={column}" for field, column in mapping["columns"].items())
+        table.add_row(name, columns, mapping["crs"] or "", mapping["time_format"] or "")
+    results().print(table)
+
+
+def remove(region: str, name: str) -> None:
+    """Remove a column mapping; the incidents that it brought stay."""
+    with opened(Settings()) as engine:
+        remove_mapping(engine, region, name)
+    say(f"mapping {name} removed")
