@@ -7,6 +7,7 @@ loopback names, and takes changes only from its own page or from no page at all.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -46,6 +47,7 @@ def check_local(scope: Scope, settings: Settings) -> None:
         raise PermissionRefused("sent by another site's page", code="cross_site")
 
 
+@lru_cache(maxsize=256)
 def _hostname(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""

@@ -6,8 +6,8 @@ sent to routes that use some of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import islice
 from typing import get_args, get_origin
 from urllib.parse import parse_qsl
@@ -19,14 +19,16 @@ from app.domain.errors import InvalidInput
 from app.domain.texts import shortened
 
 LIKENESS = 0.75
+MAX_REMEMBERED = 1024
+MAX_REMEMBERED_BYTES = 512
 MAX_NAME_CHARS = 40
 """No misspelling is longer, and likeness takes time with the square of the length."""
 MAX_UNKNOWN = 10
 """Names that are looked at: a long address may have thousands, and each takes a fifth of a millisecond."""
 
 
-def refuse_misspelt(query: bytes, known: Collection[str], anywhere: Collection[str]) -> None:
-    """Nothing, unless a query parameter is no route's and like one that this route has.
+def refuse_misspelt(query: bytes, known: frozenset[str], anywhere: frozenset[str]) -> None:
+    """Refuse a query parameter that is no route's and like one that this route has.
 
     Args:
         query: the query string.
@@ -36,6 +38,13 @@ def refuse_misspelt(query: bytes, known: Collection[str], anywhere: Collection[s
     Raises:
         InvalidInput: it names the parameter that was likely meant.
     """
+    if len(query) <= MAX_REMEMBERED_BYTES:
+        _check_short(query, known, anywhere)
+    else:
+        _check(query, known, anywhere)
+
+
+def _check(query: bytes, known: frozenset[str], anywhere: frozenset[str]) -> None:
     given = dict.fromkeys(n for n, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
     unknown = (n for n in given if n not in anywhere and len(n) <= MAX_NAME_CHARS)
     for name in islice(unknown, MAX_UNKNOWN):
@@ -45,6 +54,10 @@ def refuse_misspelt(query: bytes, known: Collection[str], anywhere: Collection[s
                 field=name,
                 code="unknown_parameter",
             )
+
+
+_check_short = lru_cache(MAX_REMEMBERED)(_check)
+"""Queries that passed are remembered: reading one takes as long as sending a remembered reply."""
 
 
 def query_names(dependant: Dependant) -> frozenset[str]:
