@@ -70,3 +70,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("region_key", "version", name=op.f("pk_withheld_versions")),
     )
+
+
+def downgrade() -> None:
+    for table in ("withheld_versions", "released_scores", "releases"):
+        op.drop_table(table)
+    op.drop_column("uploads", "release")

@@ -4,6 +4,9 @@ Revision ID: 0019
 Revises: 0018
 """
 
+import logging
+
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
@@ -11,8 +14,9 @@ down_revision = "0018"
 branch_labels = None
 depends_on = None
 
+_log = logging.getLogger("hotslot.migrations")
 KIB, MIB = 1 << 10, 1 << 20
-RUNS = ("training_runs", "backtests", "sync_runs")
+MAX_MAPPING_BYTES = 8_000
 CHARS = {
     "regions": {"id": 63, "name": 200, "timezone": 64, "crs": 64},
     "categories": {"name": 200},
@@ -75,29 +79,106 @@ BYTES = {
 }
 
 
+FREE_TEXTS = {
+    "regions": ("id", ("name",)),
+    "api_keys": ("id", ("name",)),
+    "uploads": ("id", ("source",)),
+    "training_runs": ("id", ("message",)),
+    "backtests": ("id", ("message",)),
+    "sync_runs": ("id", ("message",)),
+    "promotions": ("id", ("reason",)),
+    "schedules": ("region_key", ("failure",)),
+    "alarms": ("id", ("message",)),
+    "sync_sources": ("key", ("last_error",)),
+}
+"""{table: (what names a row, columns that may be cut)}; other texts are ids, hashes and fixed words."""
+TOLD = 20
+
+
 def upgrade() -> None:
-    shorten()
+    for table, (key, columns) in FREE_TEXTS.items():
+        for column in columns:
+            limit = CHARS[table][column]
+            short = f"left({column}, {limit})"
+            change(table, key, column, f"char_length({column}) > {limit}", short, "cut")
+    shorten_uploads()
+    shorten_requests()
+    drop_mappings()
     for table, columns in CHARS.items():
         bound(table, {f"char_length({column})": limit for column, limit in columns.items()})
     for table, columns in BYTES.items():
         bound(table, {f"pg_column_size({column})": limit for column, limit in columns.items()})
 
 
-def shorten() -> None:
-    """Cut what earlier versions let in and a later change of the row would be refused for."""
-    for table in RUNS:
-        long = "char_length(message) > 1000"
-        op.execute(f"UPDATE {table} SET message = left(message, 1000) WHERE {long}")  # noqa: S608
-    op.execute(
-        "UPDATE training_runs SET request = jsonb_set(request, '{categories}',"
-        " '[\"left out: longer than a request may be\"]') WHERE pg_column_size(request) > 1000000"
+def downgrade() -> None:
+    for bounds in (CHARS, BYTES):
+        for table, columns in bounds.items():
+            for column in columns:
+                op.drop_constraint(op.f(f"ck_{table}_{column}_bound"), table, type_="check")
+
+
+def larger(column: str, limit: int) -> str:
+    """Whether a stored JSON value is larger, which compressed may take a hundredth of its size."""
+    return f"pg_column_size({column}) > {limit // 200} AND octet_length({column}::text) > {limit}"
+
+
+def change(table: str, key: str, column: str, condition: str, value: str, done: str) -> None:
+    """Change a column where earlier versions let in more than now, and log of which rows.
+
+    A later change of such a row, of whatever column, would be refused.
+    """
+    rows = op.get_bind().execute(
+        sa.text(
+            f"UPDATE {table} SET {column} = {value} WHERE {condition} RETURNING {key}"  # noqa: S608
+        )
     )
-    op.execute(
-        "UPDATE regions SET settings = jsonb_set(settings, '{mappings}',"
-        " (SELECT coalesce(jsonb_object_agg(name, mapping), '{}')"
-        "  FROM jsonb_each(settings -> 'mappings') AS kept(name, mapping)"
-        "  WHERE octet_length(mapping::text) <= 8000)) WHERE settings ? 'mappings'"
+    say(f"{table}.{column}", key, [str(row[0]) for row in rows], done)
+
+
+def say(where: str, key: str, names: list[str], done: str) -> None:
+    """Log what is not as it was."""
+    if names:
+        shown = ", ".join(names[:TOLD]) + (", ..." if len(names) > TOLD else "")
+        _log.warning(
+            "%s was longer than may be stored and is %s: %d rows (%s %s)",
+            where, done, len(names), key, shown,
+        )  # fmt: skip
+
+
+def shorten_uploads() -> None:
+    """Idempotency keys stay apart by their hash; new uploads may not name so long ones."""
+    limit = CHARS["uploads"]["idempotency_key"]
+    key = "left(idempotency_key, 200) || ' ' || md5(idempotency_key)"
+    long = f"char_length(idempotency_key) > {limit}"
+    change("uploads", "id", "idempotency_key", long, key, "cut")
+    bare = "jsonb_set(summary, '{errors}', '[]')"
+    change("uploads", "id", "summary", larger("summary", MIB), bare, "without its errors")
+    change("uploads", "id", "report", larger("report", MIB), "'{}'", "left out")
+
+
+def shorten_requests() -> None:
+    """A queued training of more names than a request may have fails and says so."""
+    short = (
+        "jsonb_set(request, '{categories}',"
+        " jsonb_build_array('left out: ' || jsonb_array_length(request -> 'categories')"
+        " || ' categories, longer than a request may be'))"
     )
+    long = f"{larger('request', MIB)} AND jsonb_typeof(request -> 'categories') = 'array'"
+    change("training_runs", "id", "request", long, short, "without its categories")
+
+
+def drop_mappings() -> None:
+    """Mappings that name columns longer than any file has."""
+    kept = sa.text(
+        "SELECT id, kept.name FROM regions, jsonb_each(settings -> 'mappings') AS kept(name, mapping)"
+        " WHERE settings ? 'mappings' AND octet_length(mapping::text) > :limit ORDER BY 1, 2"
+    )
+    for region, name in op.get_bind().execute(kept, {"limit": MAX_MAPPING_BYTES}).all():
+        op.get_bind().execute(
+            sa.text("UPDATE regions SET settings = settings #- :path WHERE id = :region"),
+            {"path": ["mappings", name], "region": region},
+        )
+        say(f"a column mapping of region {region}", "mapping", [name], "removed")
 
 
 def bound(table: str, sizes: dict[str, int]) -> None:

@@ -35,3 +35,9 @@ def upgrade() -> None:
     op.execute("UPDATE promotions SET data_until = date_trunc('day', data_until, 'UTC')")
     table = sa.table("secrets", sa.column("name"), sa.column("value", sa.LargeBinary()))
     op.bulk_insert(table, [{"name": "erased_keys", "value": secrets.token_bytes(32)}])
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM secrets WHERE name = 'erased_keys'")
+    op.drop_column("erasures", "versions_dropped")
+    op.drop_table("erased_keys")
