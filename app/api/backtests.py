@@ -17,7 +17,7 @@ from app.api.times import Moment
 from app.api.training import read_run
 from app.domain.access import Caller, Role
 from app.domain.errors import NotReady
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.backtest import (
     DEFAULT_MODELS,
     BacktestRequest,

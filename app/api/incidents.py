@@ -27,7 +27,7 @@ from app.domain.access import Role
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput, Unavailable
 from app.domain.texts import shortened
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.erase import erase_incident
 from app.services.incident_views import incidents_csv, incidents_geojson, incidents_parquet
 from app.services.ingest import UploadSource, ingest

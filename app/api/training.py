@@ -22,7 +22,7 @@ from app.api.texts import ShortText
 from app.api.times import Moment
 from app.domain.access import Caller, Role
 from app.domain.errors import HotslotError
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.disclosure import shown_report, shown_run, shown_validation, shown_version
 from app.services.forecast_ahead import make_ready
 from app.services.releases import known_categories

@@ -1,1 +1,1 @@
-"""The command line's commands, one file per group; `app.cli` composes them."""
+"""The command line's commands, one file per group; `app.cli` names them and `lazy` imports them."""

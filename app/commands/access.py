@@ -29,21 +29,6 @@ KeyId = Annotated[str, typer.Argument(help="Id of the key, as `hotslot key list`
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    key_app = typer.Typer(help="API keys.", no_args_is_help=True)
-    key_app.command("create")(create)
-    key_app.command("list")(list_all)
-    key_app.command("rotate")(rotate)
-    key_app.command("revoke")(revoke)
-    app.add_typer(key_app, name="key")
-    audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
-    audit_app.command("list")(newest)
-    audit_app.command("head")(head)
-    audit_app.command("verify")(verify)
-    app.add_typer(audit_app, name="audit")
-
-
 def create(
     name: Annotated[str, typer.Argument(help="What or who the key is for.")],
     role: Annotated[list[Role], typer.Option(help="May be given several times.")],

@@ -20,11 +20,6 @@ from app.services.jobs import run_now
 from app.storage.regions import get_region
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("backtest")(backtest)
-
-
 def backtest(
     region: str,
     models: Annotated[str, typer.Option(help="Names, by commas.")] = ",".join(DEFAULT_MODELS),

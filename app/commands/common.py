@@ -27,7 +27,7 @@ from app.config import Settings
 from app.domain.errors import InvalidInput, Unavailable
 from app.domain.plain_text import json_for_terminals, on_one_line
 from app.domain.texts import shortened
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.storage.database import migrate, open_engine, schema_is_current
 
 

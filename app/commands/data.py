@@ -26,13 +26,6 @@ from app.storage.regions import list_regions, region_summary
 ERRORS_SHOWN = 10
 
 
-def add_to(app: typer.Typer, region_app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    region_app.command("create")(create)
-    region_app.command("list")(list_all)
-    app.command("ingest")(ingest)
-
-
 def create(
     region: Annotated[str, typer.Argument(help="Id: a-z, 0-9, '-' and '_'.")],
     timezone: Annotated[str, typer.Option(help="IANA time zone, such as America/Toronto.")],

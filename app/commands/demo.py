@@ -36,11 +36,6 @@ DEMO_MODELS = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("demo")(demo)
-
-
 def demo(
     serve: Annotated[bool, typer.Option(help="Serve the map at the end.")] = True,
     data: Annotated[str, typer.Option(help="toronto, synthetic, or a file.")] = "toronto",

@@ -39,11 +39,6 @@ class Kind(StrEnum):
     SAMPLES = "samples"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("forecast")(forecast)
-
-
 def forecast(
     region: str,
     kind: Kind,

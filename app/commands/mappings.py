@@ -12,14 +12,6 @@ from app.config import Settings
 from app.services.mappings import list_mappings, remove_mapping
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    mapping_app = typer.Typer(help="Column mappings of a region.", no_args_is_help=True)
-    mapping_app.command("list")(list_all)
-    mapping_app.command("remove")(remove)
-    app.add_typer(mapping_app, name="mapping")
-
-
 def list_all(
     region: str,
     as_json: Annotated[bool, typer.Option("--json", help="Print the mappings as JSON.")] = False,

@@ -36,13 +36,6 @@ POLL_S = 1.0
 WORK_AGAIN_S = 5.0
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("schedule")(schedule)
-    app.command("models")(models)
-    app.command("status")(status)
-
-
 def schedule(
     region: str,
     cron: Annotated[str | None, typer.Option(help="Five fields, in the region's zone.")] = None,

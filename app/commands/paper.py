@@ -19,11 +19,6 @@ from models.catalog import MODEL_NAMES
 PERCENTS = ("1", "5", "10", "15", "20")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("paper-table")(paper_table)
-
-
 def paper_table(
     region: str,
     n_seeds: Annotated[int, typer.Option(help="Seeds of each flow and mixture.", min=1)] = 10,
@@ -48,7 +43,7 @@ def paper_table(
         with progress_of(f"paper table of {region}") as update:
             result = paper_table_of_region(engine, settings, region, request, update)
         if figure is not None:
-            # Only here: it loads torch, which the other commands, `serve` among them, do without.
+            # Only here: it imports torch, two seconds that the table and this command's help do without.
             from app.services.paper_figure import FigureRequest, block_plot, losses_of_region
 
             with progress_of("loss against blocks") as update:

@@ -19,11 +19,6 @@ from app.services.data_report_plots import data_report_plot
 PICTURES = (".png", ".svg")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("data-report")(report)
-
-
 def report(
     region: str,
     upload: Annotated[int | None, typer.Option(help="Only this upload.", min=1)] = None,

@@ -27,15 +27,6 @@ LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
 MAX_ROWS = 25
 
 
-def add_to(app: typer.Typer, region_app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("fairness-report")(fairness)
-    app.command("model-card")(card)
-    app.command("erase")(erase)
-    region_app.command("layer")(layer)
-    region_app.command("policy")(policy)
-
-
 def fairness(
     region: str,
     model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,

@@ -1,8 +1,7 @@
-"""`hotslot serve`, `worker`, `migrate`."""
+"""`hotslot serve`, `migrate`."""
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import socket
@@ -16,19 +15,11 @@ from app.commands.common import console, opened
 from app.config import Settings
 from app.domain.errors import InvalidInput
 from app.logs import configure_logging
-from app.processes import Child, Supervisor, end_with_parent
+from app.processes import Child, Supervisor
 from app.services.keys import require_keys_for_others
 from app.storage.database import migrate, open_engine
-from app.worker.main import run_worker
 
 BACKLOG = 2048
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("serve")(serve)
-    app.command("worker")(worker)
-    app.command("migrate")(migrate_command)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
@@ -91,20 +82,6 @@ def serve(
     base = Settings()
     settings = base.model_copy(update={"host": host or base.host, "port": port or base.port})
     run_service(settings, base.workers if workers is None else workers, processes)
-
-
-def worker(
-    until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
-) -> None:
-    """Run trainings, backtests and syncs from the queue, and upkeep."""
-    parent = os.environ.pop("HOTSLOT_PARENT_PID", None)
-    if parent is not None:
-        end_with_parent(int(parent))
-    faulthandler.enable()
-    settings = Settings()
-    configure_logging(settings)
-    with opened(settings):
-        run_worker(settings, wait=not until_empty)
 
 
 def migrate_command() -> None:

@@ -49,17 +49,6 @@ from app.services.sync.sources import (
 from app.storage.runs import Run
 
 HOUR_S, MAX_HOURS = 3600, 366 * 24
-source_app = typer.Typer(help="Open-data sources of a region's incidents.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    source_app.command("add")(add)
-    source_app.command("list")(list_all)
-    source_app.command("remove")(remove)
-    source_app.command("presets")(presets)
-    app.add_typer(source_app, name="source")
-    app.command("sync")(sync)
 
 
 def add(

@@ -16,11 +16,6 @@ from app.storage.regions import get_region
 from app.storage.runs import Run
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this file."""
-    app.command("train")(train)
-
-
 def train(
     region: Annotated[str | None, typer.Argument(help="Region to train.")] = None,
     model: Annotated[str, typer.Option(help="Model to train.")] = "stack",

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.domain.windows import zone
+from app.domain.zones import zone
 
 _OLD_NAMES = {"US/": "US", "Canada/": "CA", "America/Montreal": "CA"}
 

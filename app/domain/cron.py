@@ -13,7 +13,7 @@ from cronsim import CronSim, CronSimError
 from app.domain.bounds import check_text
 from app.domain.errors import InvalidInput
 from app.domain.texts import shortened
-from app.domain.windows import zone
+from app.domain.zones import zone
 
 N_FIELDS = 5
 

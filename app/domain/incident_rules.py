@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.domain.study_area import StudyArea
-from app.domain.windows import zone
+from app.domain.zones import zone
 
 EARLIEST_S = 0  # 1970-01-01
 FUTURE_SLACK_S = 86_400

@@ -17,7 +17,7 @@ from pyproj.exceptions import ProjError
 from app.domain.columns import FIELDS, TIME_PARTS, ColumnPlan
 from app.domain.errors import InvalidInput
 from app.domain.native import transformer
-from app.domain.windows import zone
+from app.domain.zones import zone
 
 Raw = Mapping[str, Sequence[Any]]
 _MONTHS = {

@@ -8,30 +8,17 @@ hour of exposure, so both facts are counted, not guessed.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput
-from app.domain.texts import shortened
+from app.domain.zones import zone
 
 N_WINDOWS = 168
 HOUR_S = 3600
 _THURSDAY_OFFSET_H = 72  # 1970-01-01 was a Thursday; window 0 is a Monday
-
-
-def zone(name: str) -> ZoneInfo:
-    """The IANA time zone of that name.
-
-    Raises:
-        InvalidInput: there is no such zone.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f"unknown IANA time zone {shortened(name)}", field="timezone") from error
 
 
 def local_offset_s(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:

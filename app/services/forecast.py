@@ -20,7 +20,8 @@ from app.domain.access import sees_unreleased
 from app.domain.errors import InvalidInput, LimitExceeded, NotFound
 from app.domain.study_area import study_area_from_geojson
 from app.domain.texts import shortened
-from app.domain.windows import HOUR_S, next_slot_of, slot_start, zone
+from app.domain.windows import HOUR_S, next_slot_of, slot_start
+from app.domain.zones import zone
 from app.services.cache import BoundedCache, BriefMemory
 from app.services.forecast_grids import CELL_BYTES, CellMaker
 from app.services.forecast_news import news_of

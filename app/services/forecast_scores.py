@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from app.domain.errors import InvalidInput
 from app.domain.study_area import to_metres
-from app.domain.windows import windows_of, zone
+from app.domain.windows import windows_of
+from app.domain.zones import zone
 from app.services.forecast import ForecastService
 from app.services.forecast_types import LoadedVersion
 from app.services.forecast_warnings import standing_warnings

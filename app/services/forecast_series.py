@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from app.domain.errors import LimitExceeded
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.forecast import ForecastService, Plan
 from app.services.forecast_types import Forecast
 from app.services.forecast_views import csv_bytes, ids_of, rounded

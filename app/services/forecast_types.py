@@ -14,7 +14,8 @@ from app.domain.hotspots import ranked_rows
 from app.domain.once import once
 from app.domain.overlaps import CellIndex
 from app.domain.study_area import StudyArea
-from app.domain.windows import HOUR_S, zone
+from app.domain.windows import HOUR_S
+from app.domain.zones import zone
 from app.services.forecast_cells import CellSet, SquareCells, rows_in_bbox
 from app.services.forecast_warnings import warnings_of
 from app.services.slots import slots_of

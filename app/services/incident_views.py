@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy import Row
 
 from app.domain.plain_text import in_spreadsheet
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.storage.regions import Region
 
 HEADER = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")

@@ -18,7 +18,7 @@ from app.domain.geojson import features_of
 from app.domain.grid import build_grid, check_cell_size
 from app.domain.neighbourhoods import number_of_people
 from app.domain.study_area import study_area_from_geojson
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.storage import audit
 from app.storage import regions as store
 from app.storage.regions import Region

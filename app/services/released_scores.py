@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.disclosure import rounded, shown_mean
 from app.storage import released_scores as store
 from app.storage.live_scores import LiveDay, read_days

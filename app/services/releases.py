@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.learning_policy import LearningPolicy
 from app.domain.texts import shortened
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.disclosure import OTHER, fold_categories
 from app.storage import releases as store
 from app.storage.incidents import ReleaseCut

@@ -38,6 +38,7 @@ def options():
         command = COMMANDS
         for part in name.split():
             command = getattr(command, "commands", {}).get(part, command)
+        command = command.load()
         kinds = [
             p
             for p in command.params

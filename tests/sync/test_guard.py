@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from app.domain.errors import InvalidInput, SourceFailed
 from app.domain.presets import PRESETS
 from app.domain.sources import SourceSpec
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.main import create_app
 from app.services.regions import add_region
 from app.services.sync.address import check_address, check_host, checked_url

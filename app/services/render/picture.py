@@ -9,7 +9,7 @@ import shapely
 
 from app.domain.errors import InvalidInput
 from app.domain.hexagons import projected
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.figures import drawing, file_of
 from app.services.forecast_types import Forecast
 from app.services.render.colours import colour_map, upper_end

@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 
 from app.domain.errors import InvalidInput
 from app.domain.study_area import to_metres
-from app.domain.windows import zone
+from app.domain.zones import zone
 from app.services.forecast_cells import SquareCells
 from app.services.forecast_types import Forecast
 from app.services.render.colours import N_COLOURS, palette, shade, upper_end
