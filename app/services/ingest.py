@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import IO
@@ -18,12 +20,15 @@ from app.domain.texts import shortened
 from app.services.ingest_decoding import READ_BYTES, decoded
 from app.services.ingest_formats import READERS, SUFFIX_TYPES
 from app.services.ingest_limits import check_rows
-from app.services.ingest_readers import ReadOptions
-from app.services.ingest_upload import IngestSummary, Upload
+from app.services.ingest_readers import Blocks, ReadOptions
+from app.services.ingest_upload import IngestSummary, Upload, middle_of
 from app.storage import incident_writes as writes
 from app.storage.disk import require_room
 from app.storage.erased_uploads import is_erased_key
 from app.storage.regions import Region, get_region, outlined
+
+IN_MEMORY_BYTES = 1 << 20
+"""Rows of a small upload wait in memory, of a larger one in a file without a name."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,47 @@ def ingest(
         Conflict: another upload with the same key is under way.
         Unavailable: the database is away; nothing was stored.
     """
-    with engine.begin() as connection:
-        return ingest_within(
-            connection, region_id, body, source, settings=settings, progress=progress, gone=gone
-        )
+    told = received(
+        engine, region_id, body, source, settings=settings, progress=progress, gone=gone
+    )
+    with told as upload, engine.begin() as connection:
+        return upload.store(connection)
 
 
-def ingest_within(
-    connection: Connection,
+@dataclass(frozen=True)
+class Received:
+    """A body that is here as a whole: judged, and not stored yet.
+
+    Args:
+        upload: its rows; None when its key was used before, so that nothing is to be stored.
+    """
+
+    region: Region
+    source: UploadSource
+    body_sha256: str
+    upload: Upload | None
+
+    def store(self, connection: Connection) -> IngestSummary:
+        """Store the rows in the caller's transaction, or find the answer that the key had before.
+
+        Raises:
+            InvalidInput, Conflict: see `ingest`.
+        """
+        key = self.source.idempotency_key
+        if key is not None:
+            if not writes.lock_idempotency_key(connection, self.region.key, key):
+                raise _under_way()
+            stored = _earlier(connection, self.region, key)
+            if stored is not None:
+                return _replayed(stored, self.body_sha256)
+        if self.upload is None:
+            raise Conflict("the upload with this Idempotency-Key is gone: send it again")
+        return self.upload.store(connection, key, self.source.name, self.body_sha256)
+
+
+@contextmanager
+def received(
+    engine: Engine,
     region_id: str,
     body: Iterable[bytes],
     source: UploadSource,
@@ -76,35 +114,46 @@ def ingest_within(
     settings: Settings,
     progress: Callable[[int], None] = lambda _n_bytes: None,
     gone: Callable[[], bool] = lambda: False,
-) -> IngestSummary:
-    """`ingest` inside the caller's transaction, so that what it writes besides goes with the rows."""
+) -> Iterator[Received]:
+    """Read and judge a body without a connection to the database; see `ingest`."""
     reader = READERS.get(source.content_type)
     if reader is None:
         raise InvalidInput(
             f"Content-Type {shortened(source.content_type)} is not one of {', '.join(READERS)}",
             code="unsupported_media_type",
         )
+    key = _checked_key(source)
+    with engine.connect() as connection:
+        region = outlined(connection, get_region(connection, region_id))
+        known = None if key is None else _earlier(connection, region, key)
+        middle = middle_of(connection, region)
     digest = hashlib.sha256()
     sent = _Sent(progress)
     raw = sent.watched(body, digest.update)
-    chunks = decoded(
-        raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
-    )
-    region = outlined(connection, get_region(connection, region_id))
-    replay = _replay(connection, region, source, raw, digest.hexdigest)
-    if replay is not None:
-        return replay
-    upload = Upload(connection, region, source.idempotency_key, source.name, settings)
-    with closing(reader(chunks, _options(settings, source.mapping, sent, gone))) as blocks:
+    with (
+        _reserved(engine, region, key),
+        tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as rows,
+        tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as refused,
+    ):
+        upload = Upload(region, middle, rows, refused, settings)
+        if known is None:
+            chunks = decoded(
+                raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
+            )
+            blocks = reader(chunks, _options(settings, source.mapping, sent, gone))
+            _judge(upload, blocks, sent, settings)
+        for _ in raw:
+            """The hash covers the whole body, also what the reader left unread."""
+        yield Received(region, source, digest.hexdigest(), upload if known is None else None)
+
+
+def _judge(upload: Upload, blocks: Blocks, sent: _Sent, settings: Settings) -> None:
+    with closing(blocks):
         for block in blocks:
             require_room(settings)
-            check_rows(
-                upload.summary.received + block.n_rows, sent.n_bytes, settings.max_upload_rows
-            )
+            n_rows = upload.summary.received + block.n_rows
+            check_rows(n_rows, sent.n_bytes, settings.max_upload_rows)
             upload.add(block)
-    for _ in raw:
-        """The hash covers the whole body, also what the reader left unread."""
-    return upload.finish(digest.hexdigest())
 
 
 def ingest_file(
@@ -195,32 +244,63 @@ def _options(
     )
 
 
-def _replay(
-    connection: Connection,
-    region: Region,
-    source: UploadSource,
-    raw: Iterator[bytes],
-    body_sha256: Callable[[], str],
-) -> IngestSummary | None:
-    """The stored answer, when this key was used before with the same body."""
-    key = source.idempotency_key
+_keys_in_use: set[tuple[str, int, str]] = set()
+_keys_lock = threading.Lock()
+
+
+@contextmanager
+def _reserved(engine: Engine, region: Region, key: str | None) -> Iterator[None]:
+    """Refuse a second upload with a key while this process reads the first.
+
+    Between processes the lock of `Received.store` decides: whoever is whole first is stored.
+
+    Raises:
+        Conflict: it is read already.
+    """
     if key is None:
-        return None
-    if not 0 < len(key) <= 255 or not key.isprintable():
+        yield
+        return
+    place = (str(engine.url), region.key, key)
+    with _keys_lock:
+        if place in _keys_in_use:
+            raise _under_way()
+        _keys_in_use.add(place)
+    try:
+        yield
+    finally:
+        with _keys_lock:
+            _keys_in_use.discard(place)
+
+
+def _under_way() -> Conflict:
+    return Conflict("an upload with this Idempotency-Key is under way", code="key_in_use")
+
+
+def _checked_key(source: UploadSource) -> str | None:
+    key = source.idempotency_key
+    if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
         raise InvalidInput("Idempotency-Key must be 1-255 printable characters", code="bad_key")
-    if not writes.lock_idempotency_key(connection, region.key, key):
-        raise Conflict("an upload with this Idempotency-Key is under way", code="key_in_use")
+    return key
+
+
+def _earlier(connection: Connection, region: Region, key: str) -> writes.Upload | None:
+    """The upload that was made with this key, if any.
+
+    Raises:
+        Conflict: it is erased.
+    """
     stored = writes.find_upload(connection, region.key, key)
     if stored is None and is_erased_key(connection, region.key, key):
         raise Conflict(
             "what was sent with this Idempotency-Key is erased; to store it again, send another key",
             code="erased",
         )
-    if stored is None:
-        return None
-    for _ in raw:
-        """Reading the body to its end gives its hash."""
-    if stored.body_sha256 != body_sha256():
+    return stored
+
+
+def _replayed(stored: writes.Upload, body_sha256: str) -> IngestSummary:
+    """The stored answer, when it is to the same body."""
+    if stored.body_sha256 != body_sha256:
         raise InvalidInput(
             "this Idempotency-Key was used with another body", code="idempotency_key_reused"
         )

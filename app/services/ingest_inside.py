@@ -68,13 +68,24 @@ def spooled(chunks: Iterator[bytes]) -> Iterator[IO[bytes]]:
     """
     with tempfile.TemporaryFile() as file:
         for chunk in chunks:
-            try:
+            with disk_checked():
                 file.write(chunk)
-            except OSError as error:
-                check_disk(error)
-                raise
         file.seek(0)
         yield file
+
+
+@contextmanager
+def disk_checked() -> Iterator[None]:
+    """Tell a full disk from other faults of what is written in the block.
+
+    Raises:
+        Unavailable: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        check_disk(error)
+        raise
 
 
 def check_disk(error: OSError) -> None:

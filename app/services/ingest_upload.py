@@ -1,4 +1,8 @@
-"""One upload under way: its blocks are judged and staged, its counts kept, its rows merged at the end."""
+"""One upload under way: its blocks are judged, its rows wait in a file, and all are stored at the end.
+
+The database is not asked for anything while the body arrives: a client may take its time, and an open
+transaction would hold a connection, and the database's clean-up, for as long.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +34,7 @@ from app.domain.study_area import (
     to_metres,
 )
 from app.domain.windows import windows_of
+from app.services.ingest_inside import disk_checked
 from app.services.ingest_readers import Block
 from app.storage import audit
 from app.storage import incident_writes as writes
@@ -71,17 +76,23 @@ class IngestSummary:
 
 
 class Upload:
-    """Validates blocks, stages their rows, merges at the end; all in the connection's transaction."""
+    """Validates blocks and keeps their rows; `store` merges them in one transaction.
+
+    Args:
+        middle: about where the region lies, in degrees, where that is known.
+        rows, refused: files that are empty, for what waits.
+    """
 
     def __init__(
         self,
-        connection: Connection,
         region: OutlinedRegion,
-        idempotency_key: str | None,
-        source: str | None,
+        middle: tuple[float, float] | None,
+        rows: IO[bytes],
+        refused: IO[bytes],
         settings: Settings,
     ) -> None:
-        self.connection = connection
+        self.rows = rows
+        self.refused = refused
         self.region = region
         self.settings = settings
         self.summary = IngestSummary()
@@ -89,14 +100,11 @@ class Upload:
         self.implausible_years: Counter[str] = Counter()
         self.personal: tuple[str, ...] = ()
         self.crs = region.crs
-        self.named = (idempotency_key, source)
         self.area = _given_area(region)
-        self.distances = FarCheck(_middle(connection, region))
-        # No row that others need is touched before the whole body is here: it may take its time.
-        writes.create_staging(connection)
+        self.distances = FarCheck(middle)
 
     def add(self, block: Block) -> None:
-        """Validate a block and stage its good rows."""
+        """Validate a block and keep its good rows."""
         self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
         errors = RowErrors(block.n_rows)
         for place, message in block.broken.items():
@@ -113,7 +121,8 @@ class Upload:
         table = self._staged(parsed, errors) if len(parsed.row) else None
         self._note(errors, block)
         if table is not None:
-            writes.stage(self.connection, table)
+            with disk_checked():
+                self.rows.write(writes.staged_rows(table))
 
     def _staged(self, parsed: ParsedBlock, errors: RowErrors) -> pa.Table:
         if self.crs is None:
@@ -156,7 +165,9 @@ class Upload:
         self.implausible_years += errors.implausible_years
         refused = sorted(errors.reasons.keys() - block.broken.keys())
         if refused:
-            writes.note_refused(self.connection, _digests(block, refused))
+            lines = "".join(f"{digest}\n" for digest in _digests(block, refused))
+            with disk_checked():
+                self.refused.write(lines.encode())
         summary.received += block.n_rows
         summary.rejected += len(errors.reasons)
 
@@ -175,17 +186,21 @@ class Upload:
         summary.errors.sort(key=lambda error: int(error["row"]))
         del summary.errors[self.settings.max_errors_echoed :]
 
-    def finish(self, body_sha256: str) -> IngestSummary:
-        """Merge the staged rows and keep the summary, in the same transaction.
+    def store(
+        self, connection: Connection, key: str | None, source: str | None, body_sha256: str
+    ) -> IngestSummary:
+        """Merge the rows that were kept and write the summary, in the caller's transaction.
 
         Raises:
             Conflict: another first upload said meanwhile that the region lies elsewhere.
         """
         summary = self.summary
-        upload_id = writes.begin_upload(self.connection, self.region.key, *self.named)
-        self._place_region()
+        writes.create_staging(connection)
+        writes.stage(connection, self.rows, self.refused)
+        upload_id = writes.begin_upload(connection, self.region.key, key, source)
+        self._place_region(connection)
         merged = writes.merge(
-            self.connection,
+            connection,
             self.region.key,
             upload_id,
             max_categories=self.settings.max_categories,
@@ -193,7 +208,7 @@ class Upload:
         )
         self._note_refused(merged.refused)
         if merged.added >= STATISTICS_FROM_ROWS:
-            writes.refresh_statistics(self.connection)
+            writes.refresh_statistics(connection)
         summary.accepted = merged.added + merged.corrected
         summary.corrected = merged.corrected
         summary.duplicates = summary.received - summary.rejected - summary.accepted
@@ -206,9 +221,9 @@ class Upload:
             "far_rows": self.distances.n_far,
             "swapped_rows": self.distances.n_swapped + self.codes["looks_swapped"],
         }
-        writes.end_upload(self.connection, upload_id, body_sha256, summary.to_json(), report)
+        writes.end_upload(connection, upload_id, body_sha256, summary.to_json(), report)
         audit.record(
-            self.connection,
+            connection,
             "ingest",
             chain=self.region.id,
             upload=upload_id,
@@ -217,11 +232,11 @@ class Upload:
         )
         return summary
 
-    def _place_region(self) -> None:
+    def _place_region(self, connection: Connection) -> None:
         """Keep the CRS that the first incidents of a region chose."""
         if self.region.crs is not None or self.crs is None:
             return
-        if set_crs(self.connection, self.region.key, self.crs) != self.crs:
+        if set_crs(connection, self.region.key, self.crs) != self.crs:
             raise Conflict(
                 "another upload was the region's first meanwhile, from another UTM zone; send it again",
                 code="region_placed",
@@ -258,7 +273,7 @@ def _digests(block: Block, rows: list[int]) -> Iterator[str]:
         yield hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def _middle(connection: Connection, region: OutlinedRegion) -> tuple[float, float] | None:
+def middle_of(connection: Connection, region: OutlinedRegion) -> tuple[float, float] | None:
     """About where a region lies, in degrees, where that is known."""
     if region.boundary is None:
         return writes.middle_of(connection, region.key)

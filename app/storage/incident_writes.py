@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -20,6 +20,7 @@ MAX_EQUAL_ROWS = 32_767
 MERGE_TIMEOUT_S = 3600.0
 """One statement of an upload of the largest size allowed."""
 LOCK_WAIT_S = 600
+COPY_BYTES = 1 << 20
 INGEST_LOCK = 0x686F7469
 IDEMPOTENCY_LOCK = 0x686F746B
 STAGED_COLUMNS = (
@@ -203,24 +204,31 @@ def create_staging(connection: Connection) -> None:
     connection.execute(_CREATE_REFUSED)
 
 
-def stage(connection: Connection, table: pa.Table) -> None:
-    """COPY a block of rows (`STAGED_COLUMNS`) into the staging table."""
+def staged_rows(table: pa.Table) -> memoryview:
+    """Rows (`STAGED_COLUMNS`) as `stage` takes them."""
     buffer = BytesIO()
     options = pa_csv.WriteOptions(include_header=False)
     pa_csv.write_csv(table.select(list(STAGED_COLUMNS)), buffer, options)
-    _copy_in(connection, "COPY staged_incidents FROM STDIN (FORMAT csv)", buffer.getbuffer())
+    return buffer.getbuffer()
 
 
-def note_refused(connection: Connection, digests: Iterable[str]) -> None:
-    """Keep 32 hex digits of each refused row for the transaction, to count those that repeat."""
-    lines = "".join(f"{digest}\n" for digest in digests).encode()
-    _copy_in(connection, "COPY refused_rows FROM STDIN", lines)
+def stage(connection: Connection, rows: IO[bytes], refused: IO[bytes]) -> None:
+    """COPY rows into the staging table, and a line of 32 hex digits for each refused row.
+
+    The digests are there for the transaction, to count rows that repeat.
+    """
+    _copy_in(connection, "COPY staged_incidents FROM STDIN (FORMAT csv)", rows)
+    _copy_in(connection, "COPY refused_rows FROM STDIN", refused)
 
 
-def _copy_in(connection: Connection, statement: str, content: bytes | memoryview) -> None:
+def _copy_in(connection: Connection, statement: str, file: IO[bytes]) -> None:
     driver: Any = connection.connection.driver_connection
+    if file.tell() == 0:
+        return
+    file.seek(0)
     with translated(), driver.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(content)
+        while chunk := file.read(COPY_BYTES):
+            copy.write(chunk)
 
 
 def merge(

@@ -39,6 +39,8 @@ TERMINATE_GRACE_S = 2.0
 CANCEL_LOOK_S = 1.0
 CANCEL_GRACE_S = 4.0
 """A run that was asked to stop has so long to do so by itself; then its process is killed."""
+UPKEEP_LIMIT_S = 30 * 60.0
+"""Upkeep takes seconds to minutes; one that takes longer hangs, and would keep all later ones waiting."""
 _log = logging.getLogger("hotslot.worker")
 
 
@@ -165,6 +167,28 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     raise ChildFailed(reason)
 
 
+async def supervise_upkeep(
+    settings: Settings, timestamp: int, limit_s: float = UPKEEP_LIMIT_S
+) -> None:
+    """Do the upkeep once; end it from outside when it takes too long.
+
+    Raises:
+        ChildFailed: it did not come to its end.
+    """
+    took_too_long = False
+
+    async def patience() -> None:
+        nonlocal took_too_long
+        await asyncio.sleep(limit_s)
+        took_too_long = True
+
+    status = await run_child(settings, "maintenance", str(timestamp), patience)
+    if took_too_long:
+        _log.error("upkeep took over %g s and was ended", limit_s)
+    if status:
+        raise ChildFailed(f"upkeep ended with status {status}; the next one tries again")
+
+
 def _is_last_try(
     settings: Settings, engine: Engine, kind: str, run_id: str, status: int, job: Job
 ) -> bool:
@@ -209,8 +233,6 @@ def build_app(
         queueing_lock=MAINTENANCE_TASK,
     )
     async def maintenance(timestamp: int) -> None:
-        status = await run_child(settings, "maintenance", str(timestamp))
-        if status:
-            raise ChildFailed(f"upkeep ended with status {status}; the next one tries again")
+        await supervise_upkeep(settings, timestamp)
 
     return app

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.domain.errors import InvalidInput, LimitExceeded
 from app.services.erase import erase_incident
-from app.services.ingest import UploadSource, ingest, ingest_within
+from app.services.ingest import UploadSource, ingest, received
 from app.services.regions import add_region
 
 ROWS = (
@@ -121,8 +121,11 @@ def test_an_erasure_waits_for_a_correction_and_leaves_no_trace(engine, settings)
     row = b"external_id,occurred_at,longitude,latitude\nA1,2024-01-01T10:0%d:00Z,-79.4,43.7\n"
     source = UploadSource("text/csv")
     ingest(engine, "race", [row % 1], source, settings=settings)
-    with engine.begin() as correcting:
-        told = ingest_within(correcting, "race", [row % 2], source, settings=settings)
+    with (
+        received(engine, "race", [row % 2], source, settings=settings) as upload,
+        engine.begin() as correcting,
+    ):
+        told = upload.store(correcting)
         erasing = threading.Thread(target=erase_incident, args=(engine, "race", "A1"))
         erasing.start()
         _wait_for_a_waiter(engine)

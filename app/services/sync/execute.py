@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import orjson
 from sqlalchemy import Connection, Engine
@@ -18,7 +18,7 @@ from app.domain.errors import HotslotError, SourceFailed, Unavailable
 from app.domain.sources import SourceSpec
 from app.domain.texts import shortened
 from app.services.erase import erase_within
-from app.services.ingest import UploadSource, ingest_within
+from app.services.ingest import UploadSource, received
 from app.services.ingest_upload import IngestSummary
 from app.services.sync.arcgis import arcgis_pages
 from app.services.sync.archives import archive_pages
@@ -136,27 +136,33 @@ class _Sweep:
         self.progress(self.share, self.message)
 
     def _store(self, page: Page) -> None:
-        with self.engine.begin() as connection:
-            summary = IngestSummary()
-            if page.body is not None:
-                upload = UploadSource(
-                    page.content_type,
-                    page.content_encoding,
-                    name=f"sync:{self.source.name}",
-                    mapping=page.mapping,
-                )
-                summary = ingest_within(
-                    connection,
-                    self.region.id,
-                    page.body,
-                    upload,
-                    settings=self.settings,
-                    progress=lambda _n_bytes: self._alive(),
-                )
-                self._check_sense(summary)
+        if page.body is None:
+            with self.engine.begin() as connection:
+                self._seal(connection, page, IngestSummary())
+        else:
+            self._store_rows(page, page.body)
+        self.share, self.message = page.share, page.message or self.message
+
+    def _store_rows(self, page: Page, body: Iterable[bytes]) -> None:
+        upload = UploadSource(
+            page.content_type,
+            page.content_encoding,
+            name=f"sync:{self.source.name}",
+            mapping=page.mapping,
+        )
+        read = received(
+            self.engine,
+            self.region.id,
+            body,
+            upload,
+            settings=self.settings,
+            progress=lambda _n_bytes: self._alive(),
+        )
+        with read as rows, self.engine.begin() as connection:
+            summary = rows.store(connection)
+            self._check_sense(summary)
             self._seal(connection, page, summary)
         self.refused.update(summary.rejected_by_code)
-        self.share, self.message = page.share, page.message or self.message
 
     def _check_sense(self, summary: IngestSummary) -> None:
         """A source whose first rows are all refused is described wrongly: it must not run dry.

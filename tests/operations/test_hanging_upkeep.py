@@ -1,0 +1,46 @@
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from app.worker.tasks import ChildFailed, supervise_upkeep
+
+LIMIT_S = 3.0
+TIMESTAMP = 1_234_567_891
+
+
+def upkeep() -> list[int]:
+    """Upkeep of this test that has begun."""
+    wanted = f"app.worker.child maintenance {TIMESTAMP}"
+    found = subprocess.run(["pgrep", "-f", wanted], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def freeze() -> None:
+    end = time.monotonic() + LIMIT_S
+    while not upkeep() and time.monotonic() < end:
+        time.sleep(0.02)
+    for pid in upkeep():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+
+
+def test_upkeep_that_hangs_is_ended_and_logged(settings, caplog):
+    freezing = threading.Thread(target=freeze)
+    freezing.start()
+    with caplog.at_level(logging.ERROR), pytest.raises(ChildFailed, match="status -9"):
+        asyncio.run(asyncio.wait_for(supervise_upkeep(settings, TIMESTAMP, LIMIT_S), 60.0))
+    freezing.join()
+    assert "upkeep took over 3 s and was ended" in caplog.text
+    assert upkeep() == []
+
+
+def test_upkeep_that_ends_in_time_is_left_alone(settings, caplog):
+    asyncio.run(supervise_upkeep(settings, TIMESTAMP, 300.0))
+    assert "was ended" not in caplog.text
