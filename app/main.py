@@ -62,6 +62,7 @@ from app.services.ingest_isolated import end_all
 from app.services.key_ring import REFRESH_S, KeyRing
 from app.services.keys import require_keys_for_others
 from app.services.oidc import TokenVerifier
+from app.services.parser_folders import sweep_parser_folders
 from app.services.read_audit import ReadCounter
 from app.storage.database import open_engine
 from app.storage.private_files import write_privately
@@ -88,6 +89,8 @@ PARTS = (
 SPARE_THREADS = 2
 """For what needs no turn: bodies to be parsed, public files."""
 KEYLESS_BURST_S = 8.0
+SWEEP_EVERY_S = 600.0
+"""Folders that a killed reader left behind are looked for, from the start on."""
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-API-Key")
 CORS_EXPOSED = ("ETag", "Link", "Location", "Retry-After", "X-Hotslot-Model-Version")
 
@@ -109,7 +112,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         forecasts = ForecastService(own, settings)
         app.state.hotslot = ApiState(settings, own, forecasts, uploads)
         ahead = _repeated(Lookout(forecasts).look_if_possible, LOOK_EVERY_S)
-        async with _gate(own, settings) as app.state.gate, ahead:
+        sweeping = _repeated(sweep_parser_folders, SWEEP_EVERY_S)
+        async with _gate(own, settings) as app.state.gate, ahead, sweeping:
             try:
                 yield
             finally:

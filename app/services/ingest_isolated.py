@@ -14,7 +14,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from app.services.ingest_child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMOR
 from app.services.ingest_inside import spooled
 from app.services.ingest_limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
 from app.services.ingest_readers import Block, Blocks, Reader, ReadOptions
+from app.services.parser_folders import parser_folder
 
 LOOK_S = 0.25
 """How often is looked whether anybody still waits."""
@@ -88,8 +88,8 @@ def _started(
     kind: str, body: IO[bytes], options: ReadOptions, sent: int, cpu_s: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The reading process and a folder for it alone; both are gone after the block."""
-    with tempfile.TemporaryDirectory(prefix="hotslot-read-") as folder:
-        orders = Path(folder) / "orders.json"
+    with parser_folder() as (folder, held):
+        orders = folder / "orders.json"
         orders.write_bytes(orjson.dumps(_orders(kind, options, sent, cpu_s)))
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "app.services.ingest_child", str(orders)],
@@ -97,7 +97,8 @@ def _started(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what libraries say of odd cells repeats them
             cwd=folder,
-            env=_environment(folder),
+            env=_environment(str(folder)),
+            pass_fds=[held],
         )
         with _lock:
             _running.add(process)

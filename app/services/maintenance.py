@@ -13,6 +13,7 @@ from app.domain.access import UPKEEP_ACTOR, acting_as
 from app.domain.errors import HotslotError
 from app.services.backtest_store import drop_kept_tasks
 from app.services.monitor import monitor_region
+from app.services.parser_folders import sweep_parser_folders
 from app.services.recovery import end_abandoned_runs
 from app.services.register import TRAIN_LOCK
 from app.storage import audit, retention
@@ -77,6 +78,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
         if artifacts or grids:
             audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
     _clean_up_after_erasures(engine, settings)
+    sweep_parser_folders()
     return Upkeep(len(regions), failed, dropped, artifacts, grids)
 
 
