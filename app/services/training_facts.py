@@ -38,7 +38,7 @@ def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
     own = {
         code: np.stack([d.ratio, d.fixed])
         for code, d in model.category_density_.items()
-        if code <= np.iinfo(np.int16).max
+        if code <= registry.MAX_CATEGORY_CODE
     }
     return {registry.ALL_CATEGORIES: model.probability_, **own}
 

@@ -187,10 +187,11 @@ def _chosen_categories(
     known = categories_of(connection, region.key)
     if names is None:
         return known
-    unknown = sorted(set(names) - set(known.values()))
+    wanted = set(names)
+    unknown = sorted(wanted - set(known.values()))
     if unknown:
         raise InvalidInput(f"unknown category {shortened(unknown[0])}", field="categories")
-    return {key: name for key, name in known.items() if name in set(names)}
+    return {key: name for key, name in known.items() if name in wanted}
 
 
 def _copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:

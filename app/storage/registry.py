@@ -28,6 +28,8 @@ from app.storage.version_visibility import served, visible
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
+MAX_CATEGORY_CODE = 2**15 - 1
+"""Of a table: its column has two bytes. Only regions of before `max_categories` have more."""
 RATIO_ROW, FIXED_ROW = 0, 1
 """In place of windows, for a category: its ratio to the city, its part that is fixed at all hours."""
 
@@ -295,6 +297,8 @@ def read_probabilities(
         NotFound: the version keeps no table for that category.
         ArtifactCorrupt: a row is not what was registered.
     """
+    if category_code > MAX_CATEGORY_CODE:
+        raise NotFound(f"version {version} holds no forecast for category {category_code}")
     wanted = sorted({*windows, ANY_WINDOW})
     rows = connection.execute(
         select(forecast_grids).where(
