@@ -21,6 +21,9 @@ from app.processes import STOP_S, end_with_parent, sign_of_life
 
 GRACE_S = 5
 """Requests under way may take so long to end; then their connections are closed."""
+SWITCH_S = 0.0005
+"""How long a thread that works out a forecast keeps the event loop from running: by Python's default ten
+times as long, and a reply needs the loop several times."""
 PULSE_TICKS = 10
 """Ticks of uvicorn's loop, a tenth of a second each, between two signs of life."""
 
@@ -57,6 +60,7 @@ def main(listening_fd: int) -> None:
     faulthandler.enable()
     # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
     signal.signal(signal.SIGTERM, _leave)
+    sys.setswitchinterval(SWITCH_S)
     settings = Settings()
     config = uvicorn.Config(
         "app.main:create_served_app",

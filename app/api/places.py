@@ -8,6 +8,7 @@ newcomer finds a place however much the others hold, without a queue or a reserv
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,8 +92,8 @@ class Pool:
 class Turns(Pool):
     """Places that are waited for; among the waiting, whoever holds the fewest is next."""
 
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
+    def __init__(self, size: int, most: int | None = None) -> None:
+        super().__init__(size, most)
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def wait(self, holder: str, patience_s: float) -> None:
@@ -162,7 +163,7 @@ class Places:
         """As the settings size them."""
         return cls(
             general=Pool(settings.max_concurrent_requests, settings.max_concurrent_per_key),
-            turns=Turns(settings.request_threads),
+            turns=Turns(settings.request_threads, most=max(1, (os.cpu_count() or 1) // 2)),
             upload_turns=Turns(settings.max_concurrent_uploads),
         )
 
