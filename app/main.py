@@ -8,6 +8,7 @@ import gc
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -61,11 +62,13 @@ from app.services.forecast_ahead import LOOK_EVERY_S, Lookout
 from app.services.ingest_isolated import end_all
 from app.services.key_ring import REFRESH_S, KeyRing
 from app.services.keys import require_keys_for_others
-from app.services.oidc import TokenVerifier
 from app.services.parser_folders import sweep_parser_folders
 from app.services.read_audit import ReadCounter
 from app.storage.database import open_engine
 from app.storage.private_files import write_privately
+
+if TYPE_CHECKING:
+    from app.services.oidc import TokenVerifier
 
 PARTS = (
     system,
@@ -175,7 +178,7 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
     keyless_per_s = settings.rate_limit_keyless_per_s
     addresses = RateLimiter(keyless_per_s, math.ceil(KEYLESS_BURST_S * keyless_per_s))
     places = Places.of(settings)
-    tokens = TokenVerifier(settings) if settings.oidc_issuer is not None else None
+    tokens = _token_verifier(settings)
     gate = Gate(settings, KeyRing(engine), tokens, limiter, ReadCounter(), addresses, places)
 
     def write_reads() -> None:
@@ -197,6 +200,15 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
         await asyncio.to_thread(gate.ring.close)
         if tokens is not None:
             tokens.close()
+
+
+def _token_verifier(settings: Settings) -> TokenVerifier | None:
+    if settings.oidc_issuer is None:
+        return None
+    # Only here: its libraries (httpx, PyJWT) would be a twentieth of every service's start.
+    from app.services.oidc import TokenVerifier
+
+    return TokenVerifier(settings)
 
 
 @asynccontextmanager

@@ -29,8 +29,9 @@ from app.config import Settings
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.services.ingest import ingest_file
 from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
-from app.storage.database import long_statements, migrate, open_engine
+from app.storage.database import long_statements, open_engine
 from app.storage.embedded import data_directory, release
+from app.storage.schema import migrate
 from benchmarks.cities import machine
 from benchmarks.drills.processes import peak_memory_mb
 

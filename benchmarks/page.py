@@ -21,7 +21,8 @@ from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
 from app.services.train import TrainingRequest
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
+from app.storage.schema import migrate
 from benchmarks.cities import machine
 from benchmarks.drills.service import remove_home
 from benchmarks.serve import server

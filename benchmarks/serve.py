@@ -29,8 +29,9 @@ from app.services.jobs import run_now
 from app.services.regions import add_region
 from app.services.train import TrainingRequest
 from app.services.training_data import load_training_data
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
 from app.storage.regions import get_region
+from app.storage.schema import migrate
 from benchmarks.cities import machine
 from benchmarks.drills.processes import processes_of
 from benchmarks.drills.service import free_port, remove_home

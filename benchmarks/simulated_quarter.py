@@ -29,13 +29,14 @@ from app.services.schedule import ScheduleRequest, set_schedule, tick
 from app.services.train import TrainingRequest
 from app.storage import registry
 from app.storage.alarms import list_alarms
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
 from app.storage.embedded import release
 from app.storage.live_scores import read_days
 from app.storage.promotions import history
 from app.storage.regions import get_region
 from app.storage.runs import list_runs
 from app.storage.schedules import latest_ticks
+from app.storage.schema import migrate
 from app.worker.main import run_worker
 from benchmarks.cities import machine
 from benchmarks.quarter_city import BAD_DAY, MORE_DAYS, MOVED_FROM_DAY, N_DAYS, QuarterCity, load

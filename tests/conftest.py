@@ -22,8 +22,9 @@ from app.config import Settings
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.services.ingest import ingest_file
 from app.services.regions import add_region
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
 from app.storage.embedded import ensure_running, release
+from app.storage.schema import migrate
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.types import Scope
 
@@ -19,9 +19,11 @@ from app.config import Settings
 from app.domain.access import LOCAL, Caller, key_id_of
 from app.domain.errors import HotslotError, Unauthenticated, Unavailable
 from app.services.key_ring import REFRESH_S, REREAD_EVERY_S, KeyRing
-from app.services.oidc import TokenVerifier
 from app.services.read_audit import ReadCounter
 from app.storage.deadlines import remaining_s
+
+if TYPE_CHECKING:
+    from app.services.oidc import TokenVerifier
 
 T = TypeVar("T")
 

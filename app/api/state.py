@@ -13,7 +13,13 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.domain.access import Caller
 from app.services.forecast import ForecastService
-from app.storage.database import check_ready
+
+
+def _check_ready(engine: Engine) -> None:
+    # Only here, in the one thread of `Readiness`: with alembic, which nothing else of the API needs.
+    from app.storage.schema import check_ready
+
+    check_ready(engine)
 
 
 class Readiness:
@@ -30,7 +36,7 @@ class Readiness:
             Unavailable: they cannot.
         """
         if self._checking is None or self._checking.done():
-            checking = to_thread.run_sync(check_ready, engine, limiter=self._aside)
+            checking = to_thread.run_sync(_check_ready, engine, limiter=self._aside)
             self._checking = asyncio.ensure_future(checking)
         await asyncio.shield(self._checking)
 

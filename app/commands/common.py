@@ -28,7 +28,8 @@ from app.domain.errors import InvalidInput, Unavailable
 from app.domain.plain_text import json_for_terminals, on_one_line
 from app.domain.texts import shortened
 from app.domain.zones import zone
-from app.storage.database import migrate, open_engine, schema_is_current
+from app.storage.database import open_engine
+from app.storage.schema import migrate, schema_is_current
 
 
 class PlainConsole(Console):

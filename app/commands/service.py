@@ -17,7 +17,8 @@ from app.domain.errors import InvalidInput
 from app.logs import configure_logging
 from app.processes import Child, Supervisor
 from app.services.keys import require_keys_for_others
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
+from app.storage.schema import migrate
 
 BACKLOG = 2048
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.config import Settings
-from app.domain.errors import Conflict, InvalidInput, Unavailable
+from app.domain.errors import InvalidInput, Unavailable
 from app.storage.deadlines import (
     GRACE_S,
     PING_PATIENCE_S,
@@ -30,11 +24,9 @@ from app.storage.embedded import ensure_running
 from app.storage.embedded_cluster import close_if_there
 
 MIN_SERVER_VERSION = 140000
-MIGRATION_LOCK = 0x686F74736C6F74
 COUNT_LOCK = 0x686F7463
 CONNECT_TIMEOUT_S = 3
 PROBES = 3
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -225,63 +217,3 @@ def count_lock(connection: Connection, region_key: int = 0) -> None:
 def conninfo(engine: Engine) -> str:
     """The engine's address for libpq (procrastinate's own pool)."""
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-@lru_cache(maxsize=1)
-def _alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
-
-
-@lru_cache(maxsize=1)
-def head_revision() -> str | None:
-    """The newest migration that this version of hotslot knows."""
-    return ScriptDirectory.from_config(_alembic_config()).get_current_head()
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema up to date: one transaction under a lock, so it is old or new, never between.
-
-    Raises:
-        Conflict: a newer version of hotslot has been here.
-    """
-    with engine.begin() as connection:
-        if _is_newer(MigrationContext.configure(connection).get_current_revision()):
-            raise Conflict("the schema belongs to a newer version of hotslot", code="newer_schema")
-        long_statements(connection)
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        config = _alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def schema_is_current(connection: Connection) -> bool:
-    """Whether every migration that this version knows has run.
-
-    A newer version's schema counts: its migrations add what this one ignores, so that processes of
-    both serve side by side during an upgrade.
-    """
-    revision = MigrationContext.configure(connection).get_current_revision()
-    return revision == head_revision() or _is_newer(revision)
-
-
-def _is_newer(revision: str | None) -> bool:
-    scripts = ScriptDirectory.from_config(_alembic_config()).walk_revisions()
-    return revision is not None and revision not in {script.revision for script in scripts}
-
-
-def check_ready(engine: Engine) -> None:
-    """Nothing when requests can be served.
-
-    Raises:
-        Unavailable: the database is away or its schema is not current.
-    """
-    try:
-        with translated(), engine.connect() as connection:
-            current = schema_is_current(connection)
-    except DBAPIError as error:
-        raise Unavailable("the database cannot be reached") from error
-    if not current:
-        raise Unavailable("the database's schema is not current: run `hotslot migrate`")

@@ -10,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
+from app.storage.schema import migrate
 from benchmarks.drills.service import remove_home
 
 

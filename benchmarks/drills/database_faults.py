@@ -23,8 +23,9 @@ from pydantic import SecretStr
 from sqlalchemy import inspect, make_url, text
 
 from app.config import Settings
-from app.storage.database import migrate, open_engine, schema_is_current
+from app.storage.database import open_engine
 from app.storage.embedded import ensure_running
+from app.storage.schema import migrate, schema_is_current
 from app.storage.tables import metadata
 from benchmarks.drills.database_proxy import Mode, proxied
 from benchmarks.drills.result import Drill, repeats

@@ -20,8 +20,9 @@ from app.config import Settings
 from app.services.regions import add_region
 from app.services.schedule import ScheduleRequest, set_schedule, tick
 from app.storage import retention
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
 from app.storage.embedded import release
+from app.storage.schema import migrate
 from benchmarks.drills.result import Drill, repeats
 
 START = datetime(2024, 3, 9, 0, 0, tzinfo=UTC)

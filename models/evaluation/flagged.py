@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from models.base import Cells, DensityModel, FloatArray, IntArray
 from models.evaluation.metrics import n_top
@@ -44,6 +42,10 @@ def compactness(flagged: NDArray[Any], cells: Cells) -> dict[str, float]:
         `patches`: number of 4-connected patches; `cells_per_patch`; `shared_sides`: share of the
         cells' sides that they share with another flagged cell (0 scattered, near 1 one blob).
     """
+    # Only here: backtests' processes need them, and the API, which imports this module, does not.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     patches, sides = [], []
     for row in flagged:
         ix, iy = cells.ix[row], cells.iy[row]

@@ -13,7 +13,8 @@ from sqlalchemy import make_url, text
 from app.config import Settings
 from app.services.audit_check import check_chains, verify_audit
 from app.storage import audit
-from app.storage.database import MIGRATIONS, migrate, open_engine
+from app.storage.database import open_engine
+from app.storage.schema import MIGRATIONS, migrate
 from app.storage.tables import regions
 
 MARKS = ("CatZXQ7781", "10.031234", "2026-11-28", "23:41:07", "f00dfeed")

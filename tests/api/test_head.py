@@ -37,7 +37,10 @@ def test_head_of_what_get_refuses_is_refused_alike(served):
 
 
 def test_an_api_process_loads_no_training_and_no_drawing():
-    heavy = ("torch", "matplotlib", "rasterio", "pyogrio", "geopandas", "sklearn", "scipy.stats")
+    heavy = (
+        "torch", "matplotlib", "rasterio", "pyogrio", "geopandas", "sklearn", "scipy.stats",
+        "scipy.sparse.csgraph", "alembic", "httpx", "jwt",
+    )  # fmt: skip
     code = f"import sys, app.main, app.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -15,10 +15,11 @@ from sqlalchemy.exc import IntegrityError
 
 from app.config import Settings
 from app.services.mappings import list_mappings
-from app.storage.database import MIGRATIONS, migrate, open_engine, schema_is_current
+from app.storage.database import open_engine
 from app.storage.keys import change_key
 from app.storage.releases import assign
 from app.storage.runs import list_runs
+from app.storage.schema import MIGRATIONS, migrate, schema_is_current
 
 BEFORE, MIB = "0018", 1 << 20
 ROWS = (

@@ -13,7 +13,8 @@ from sqlalchemy import inspect, make_url, text
 
 from app.config import Settings
 from app.domain.errors import Conflict
-from app.storage.database import migrate, open_engine, schema_is_current
+from app.storage.database import open_engine
+from app.storage.schema import migrate, schema_is_current
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def test_a_killed_migration_leaves_nothing_and_the_next_one_completes(empty):
     code = (
         "import os, sys; from pydantic import SecretStr\n"
         "from alembic import op\nfrom app.config import Settings\n"
-        "from app.storage.database import migrate, open_engine\n"
+        "from app.storage.database import open_engine\n"
+        "from app.storage.schema import migrate\n"
         "made = op.create_table; count = []\n"
         "def create(*a, **k):\n"
         "    count.append(1)\n"

@@ -19,7 +19,8 @@ from sqlalchemy import make_url, text
 from app.config import Settings
 from app.main import create_app
 from app.services.audit_check import verify_audit
-from app.storage.database import migrate, open_engine
+from app.storage.database import open_engine
+from app.storage.schema import migrate
 
 FOLDER = Path(__file__).parent / "previous_release"
 KEY = "hsk_4303a1397422_Cb90FxrwRdxtCrrHSShtTX04OI9m5Srg_gi3eoFDYZY"
