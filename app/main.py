@@ -259,6 +259,7 @@ def spare_collections() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def limit_malloc_arenas() -> None:

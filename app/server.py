@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -61,6 +62,7 @@ def main(listening_fd: int) -> None:
     # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
     signal.signal(signal.SIGTERM, _leave)
     sys.setswitchinterval(SWITCH_S)
+    gc.disable()  # what start-up makes stays; `app.main.spare_collections` looks once, and enables
     settings = Settings()
     config = uvicorn.Config(
         "app.main:create_served_app",

@@ -46,6 +46,18 @@ def test_an_api_process_loads_no_training_and_no_drawing():
     assert done.stdout.strip() == "[]"
 
 
+def test_an_api_process_collects_garbage_once_it_is_made():
+    code = """
+import gc
+gc.disable()  # as app.server does until the application is made
+from app.main import create_served_app
+create_served_app()
+print(gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
 def test_a_repeated_reply_has_each_header_once(served):
     url = f"{BASE}/forecasts/density?{AT}&model=flat"
     for reply in (served.client.get(url) for _ in range(3)):
