@@ -6,6 +6,7 @@ marked (`erasures`). Names of categories that nobody has any more go from wherev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -32,24 +33,44 @@ GONE = "(erased)"
 
 _OF_FEW = text(
     """
-    SELECT DISTINCT v.version FROM model_versions AS v
-    LEFT JOIN LATERAL (
-        SELECT g.n AS gone, (SELECT count(*) FROM (
-            SELECT FROM incidents AS i
-            JOIN categories AS c ON c.region_key = i.region_key AND c.key = i.category_key
-            WHERE i.region_key = v.region_key AND (c.name = g.name
-              OR NOT v.categories ? g.name AND NOT v.categories ? c.name)
-              AND i.occurred_at < v.cutoff AND i.inserted_at <= v.created_at
-            LIMIT :few_of_category) AS held) AS left_over
-        FROM unnest(CAST(:names AS text[]), CAST(:counts AS bigint[])) AS g(name, n)
-        WHERE v.categories ? g.name OR v.settings ->> 'release' IS NOT NULL AND v.categories ? :rest
-    ) AS own ON true
+    WITH gone AS (
+        SELECT name, n FROM unnest(CAST(:names AS text[]), CAST(:counts AS bigint[])) AS g(name, n)
+    ), learnt AS MATERIALIZED (  -- its categories, and those that a request named, as rows
+        SELECT v.version, c.name, true AS own FROM model_versions AS v,
+            jsonb_array_elements_text(v.categories) AS c(name) WHERE v.region_key = :region
+        UNION ALL
+        SELECT v.version, c.name, false FROM model_versions AS v, jsonb_array_elements_text(
+            CASE jsonb_typeof(v.settings -> 'categories')
+            WHEN 'array' THEN v.settings -> 'categories' ELSE '[]' END) AS c(name)
+        WHERE v.region_key = :region
+    ), counted AS (
+        SELECT v.version, g.n AS gone, ARRAY(
+            SELECT c.key FROM categories AS c WHERE c.region_key = :region AND c.name = g.name) AS keys
+        FROM model_versions AS v JOIN learnt AS l ON l.version = v.version AND l.own
+        JOIN gone AS g ON g.name = l.name
+        WHERE v.region_key = :region AND v.version = ANY(:versions)
+        UNION ALL  -- what a release's version counts under one name
+        SELECT v.version, g.n, ARRAY(
+            SELECT c.key FROM categories AS c WHERE c.region_key = :region
+            AND c.name NOT IN (SELECT l.name FROM learnt AS l WHERE l.version = v.version AND l.own))
+        FROM model_versions AS v JOIN LATERAL (
+            SELECT min(n) AS n FROM gone AS g WHERE NOT EXISTS (
+                SELECT FROM learnt AS l WHERE l.version = v.version AND l.own AND l.name = g.name)
+        ) AS g ON g.n IS NOT NULL
+        WHERE v.region_key = :region AND v.version = ANY(:versions)
+          AND v.settings ->> 'release' IS NOT NULL AND v.categories ? :rest
+    )
+    SELECT v.version FROM model_versions AS v
     WHERE v.region_key = :region AND (
-        v.version = ANY(:versions)
-        AND (v.n_incidents < :few OR own.left_over + own.gone < :few_of_category)
-        OR v.categories ?| CAST(:vanished AS text[])
-        OR jsonb_typeof(v.settings -> 'categories') = 'array'
-           AND v.settings -> 'categories' ?| CAST(:vanished AS text[]))
+        v.version = ANY(:versions) AND (v.n_incidents < :few OR EXISTS (
+            SELECT FROM counted AS own WHERE own.version = v.version
+            AND own.gone + (SELECT count(*) FROM (
+                SELECT FROM incidents AS i
+                WHERE i.region_key = :region AND i.category_key = ANY(own.keys)
+                  AND i.occurred_at < v.cutoff AND i.inserted_at <= v.created_at
+                LIMIT :few_of_category) AS held) < :few_of_category))
+        OR EXISTS (SELECT FROM learnt AS l WHERE l.version = v.version
+                   AND l.name = ANY(CAST(:vanished AS text[]))))
     """
 )
 _OF_FEW_BACKTESTS = text(
@@ -177,14 +198,7 @@ def forget_names(connection: Connection, region_key: int, names: Sequence[str]) 
     if not names:
         return
     _trim_requests(connection, region_key, names)
-    for table, column in _TEXTS:
-        for name in names:
-            statement = text(
-                f"UPDATE {table} SET {column} = replace({column}, :quoted, :gone)"  # noqa: S608
-                f" WHERE region_key = :region AND position(:quoted IN {column}) > 0"
-            )
-            values = {"region": region_key, "quoted": repr(name), "gone": GONE}
-            connection.execute(statement, values)
+    _trim_texts(connection, region_key, names)
     _trim_reports(connection, region_key, names)
     connection.execute(
         text(
@@ -195,18 +209,37 @@ def forget_names(connection: Connection, region_key: int, names: Sequence[str]) 
     )
 
 
+def _trim_texts(connection: Connection, region_key: int, names: Sequence[str]) -> None:
+    """Blank names in texts, all of them in one pass: there may be thousands."""
+    quoted = re.compile("|".join(re.escape(repr(name)) for name in names))
+    for table, column in _TEXTS:
+        of_region = f"FROM {table} WHERE region_key = :region AND {column} ~ '[''\"]'"
+        change = text(
+            f"UPDATE {table} SET {column} = :after WHERE region_key = :region AND {column} = :before"  # noqa: S608
+        )
+        for told in connection.scalars(
+            text(f"SELECT DISTINCT {column} {of_region}"),
+            {"region": region_key},
+        ).all():
+            after = quoted.sub(GONE, told)
+            if after != told:
+                values = {"region": region_key, "before": told, "after": after}
+                connection.execute(change, values)
+
+
 def _trim_requests(connection: Connection, region_key: int, names: Sequence[str]) -> None:
     """Drop names from what runs were asked for; one that waits for nothing else is cancelled."""
     runs = training_runs.c
     named = runs.request["categories"].has_any(cast(list(names), ARRAY(TEXT)))
     listed = text("jsonb_typeof(request -> 'categories') = 'array'")
+    gone = set(names)
     found = connection.execute(
         select(runs.id, runs.request, runs.status).where(
             runs.region_key == region_key, listed, named
         )
     ).all()
     for run in found:
-        left = [name for name in run.request["categories"] if name not in names]
+        left = [name for name in run.request["categories"] if name not in gone]
         values: dict[str, Any] = {"request": {**run.request, "categories": left or None}}
         if run.status == "queued" and not left:
             values |= {"status": "cancelled", "message": "its categories are erased"}

@@ -203,3 +203,11 @@ def test_further_rows_are_taken_and_further_names_refused(ask, trained):
     assert told["rejected_by_code"] == {"too_many_categories": 1}
     assert ask("admin", "DELETE", "/incidents/n1").status_code == 204
     assert ask("analyst", "GET", "/incidents?category=n1").json()["features"] == []
+
+
+def test_the_upload_that_brought_them_can_be_erased(ask, trained, engine):
+    """Last: it takes the region's incidents, their names and the versions that know them."""
+    assert ask("admin", "DELETE", "/uploads/1").status_code == 200
+    with engine.connect() as connection:
+        assert set(connection.scalars(text("SELECT name FROM categories"))) <= {"theft", "n7"}
+    assert ask("admin", "GET", "").json()["incidents"] <= 2
