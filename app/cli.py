@@ -9,6 +9,7 @@ import typer
 
 from app import __version__
 from app.commands.lazy import lazy_group
+from app.domain.access import sees_unreleased
 from app.storage.private_files import write_privately
 
 COMMANDS = {
@@ -171,6 +172,7 @@ def _options(
 def main() -> None:
     """Entry point of the `hotslot` command."""
     write_privately()
+    sees_unreleased.set(True)
     try:
         app()
     except Exception as error:

@@ -19,12 +19,16 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
 from app.config import Settings
+from app.domain.access import sees_unreleased
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.services.ingest import ingest_file
 from app.services.regions import add_region
 from app.storage.database import open_engine
 from app.storage.embedded import ensure_running, release
 from app.storage.schema import migrate
+
+# Tests call services as the command line does; requests to the API say what they may see themselves.
+sees_unreleased.set(True)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from app.domain.access import (
     Role,
     current_actor,
     key_id_of,
-    sees_unreleased,
+    seeing_unreleased,
 )
 from app.domain.errors import (
     HotslotError,
@@ -52,6 +52,10 @@ class Access:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        with seeing_unreleased(False):  # whatever started this process may see
+            await self._handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         gate: Gate = scope["app"].state.gate
         found = self.table.find(scope["method"], scope["path"])
         try:
@@ -132,12 +136,11 @@ class Access:
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             token = current_actor.set(caller.actor)
-            sight = sees_unreleased.set(caller.lists_incidents)
             try:
-                await app(scope, receive, send)
+                with seeing_unreleased(caller.lists_incidents):
+                    await app(scope, receive, send)
             finally:
                 current_actor.reset(token)
-                sees_unreleased.reset(sight)
                 if pool is not None:
                     pool.give_back(caller.actor)
 

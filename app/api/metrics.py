@@ -7,7 +7,7 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine
 
-from app.domain.access import sees_unreleased
+from app.domain.access import seeing_unreleased
 from app.domain.errors import Unavailable
 from app.services.overview import RegionState, overview
 from app.storage.alarms import ALARM_KINDS
@@ -30,7 +30,9 @@ TRAINED_SECONDS = Gauge(
 )
 MODEL_AGE = Gauge("hotslot_model_age_seconds", "Since the champion's data end", ["region"])
 INGEST_LAG = Gauge(
-    "hotslot_ingest_lag_seconds", "Since the day of the last known incident", ["region"]
+    "hotslot_ingest_lag_seconds",
+    "Since the day of the last incident that is released to readers",
+    ["region"],
 )
 LIVE_SCORE = Gauge(
     "hotslot_live_log_score", "Champion's live log score, nats per incident, 28 days", ["region"]
@@ -57,14 +59,11 @@ BY_REGION = (
 
 def refresh_metrics(engine: Engine, stalled_s: float) -> None:
     """Read queue and regions as readers see them; a database that is away leaves the last values."""
-    sight = sees_unreleased.set(False)
     try:
-        with engine.connect() as connection:
+        with seeing_unreleased(False), engine.connect() as connection:
             found = overview(connection, stalled_s)
     except Unavailable:
         return
-    finally:
-        sees_unreleased.reset(sight)
     for status in ("todo", "doing", "failed"):
         QUEUE.labels(status).set(found.queue.get(status, 0))
     OLDEST_JOB.set(found.oldest_job_s or 0.0)

@@ -27,8 +27,11 @@ _ABSENT = hashlib.sha256(b"no such key").hexdigest()
 
 current_actor: ContextVar[str] = ContextVar("current_actor", default=LOCAL_ACTOR)
 """Whom the audit log names; set once for each request, and carried into its threads."""
-sees_unreleased: ContextVar[bool] = ContextVar("sees_unreleased", default=True)
-"""Whether versions show that are not released to readers (storage/releases.py); set like the actor."""
+sees_unreleased: ContextVar[bool] = ContextVar("sees_unreleased", default=False)
+"""Whether versions show that are not released to readers (storage/releases.py); set like the actor.
+
+What does not say that it may see them does not: see `seeing_unreleased`.
+"""
 UPKEEP_ACTOR = "upkeep"
 """What the service does by its own clock: retention, rollbacks."""
 
@@ -41,6 +44,16 @@ def acting_as(actor: str) -> Iterator[None]:
         yield
     finally:
         current_actor.reset(token)
+
+
+@contextmanager
+def seeing_unreleased(allowed: bool) -> Iterator[None]:
+    """Say whether what is done inside may see versions that are withheld from readers."""
+    token = sees_unreleased.set(allowed)
+    try:
+        yield
+    finally:
+        sees_unreleased.reset(token)
 
 
 class Role(StrEnum):

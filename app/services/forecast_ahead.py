@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.domain.access import seeing_unreleased
 from app.domain.errors import HotslotError
 from app.services.forecast import ForecastService
 from app.services.forecast_types import Selector
@@ -60,7 +61,7 @@ class Lookout:
         self.seen = {region: v for region, v in self.seen.items() if region in current}
         for region_id, version in new.items():
             try:
-                with translated():
+                with translated(), seeing_unreleased(True):
                     make_ready(service, region_id, version)
             except ArtifactCorrupt as damage:  # requests go by its predecessor
                 _log.error("%s", damage.message, extra={"region": region_id})

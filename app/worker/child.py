@@ -20,6 +20,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.domain.access import sees_unreleased
 from app.domain.errors import Unavailable
 from app.logs import configure_logging
 from app.processes import end_with_parent
@@ -45,6 +46,7 @@ def cap_memory(limit_bytes: int, device: str) -> None:
 def main(kind: str, what: str) -> int:
     """Work on one run to its end, or do the upkeep; returns the exit status."""
     write_privately()
+    sees_unreleased.set(True)
     settings = Settings()
     configure_logging(settings)
     parent = os.environ.pop("HOTSLOT_PARENT_PID", None)

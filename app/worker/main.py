@@ -12,6 +12,7 @@ from procrastinate.jobs import Status
 from sqlalchemy import Engine
 
 from app.config import Settings
+from app.domain.access import seeing_unreleased
 from app.processes import sign_of_life
 from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.storage.database import conninfo, open_engine
@@ -197,6 +198,7 @@ def run_worker(settings: Settings, *, wait: bool = True) -> bool:
     """Blocking entry point of `hotslot worker`; returns whether it was told to stop."""
     engine = open_engine(settings)
     try:
-        return asyncio.run(serve_queue(settings, engine, wait=wait))
+        with seeing_unreleased(True):
+            return asyncio.run(serve_queue(settings, engine, wait=wait))
     finally:
         engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -74,7 +75,7 @@ def test_one_of_two_rollbacks_at_once_wins(engine, town, versions):
         except Conflict:
             outcomes.append("conflict")
 
-    threads = [threading.Thread(target=back) for _ in range(4)]
+    threads = [threading.Thread(target=copy_context().run, args=(back,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,7 +61,7 @@ def beside(engine, first, second):
             began.set()
             time.sleep(HELD_S)
 
-    holding = threading.Thread(target=hold)
+    holding = threading.Thread(target=copy_context().run, args=(hold,))
     holding.start()
     assert began.wait(10)
     try:
