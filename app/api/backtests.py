@@ -26,7 +26,7 @@ from app.services.backtest import (
 )
 from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
-from app.services.disclosure import shown_backtest
+from app.services.disclosure import shown_backtest, shown_message
 from app.storage.regions import get_region
 from app.storage.releases import MIN_GROUP
 from app.storage.runs import Run, list_runs
@@ -59,7 +59,7 @@ class NewBacktest(BaseModel):
 
 def backtest_json(run: Run, *, exact: bool) -> dict[str, Any]:
     """A backtest as the API shows it; `exact`: to one who may list incidents."""
-    return {
+    found = {
         "id": str(run.id),
         "status": run.status,
         "progress": run.progress,
@@ -69,6 +69,7 @@ def backtest_json(run: Run, *, exact: bool) -> dict[str, Any]:
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "result": None if run.result is None else shown_backtest(run.result, exact=exact),
     }
+    return found if exact else {**found, "message": shown_message(found)}
 
 
 @router.post("", status_code=202)
@@ -99,11 +100,12 @@ def start(
 
 @router.get("")
 @allow(Role.READER)
-def list_all(state: State, region: str) -> dict[str, Any]:
+def list_all(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     """The newest backtests, without their results."""
     with state.engine.connect() as connection:
         runs = list_runs(connection, "backtest", get_region(connection, region).key)
-    return {"backtests": [backtest_json(replace(run, result=None), exact=False) for run in runs]}
+    exact = caller.lists_incidents
+    return {"backtests": [backtest_json(replace(run, result=None), exact=exact) for run in runs]}
 
 
 @router.get("/{run_id}")

@@ -23,7 +23,7 @@ from app.storage.alarms import list_alarms, list_looks
 from app.storage.promotions import roll_back
 from app.storage.regions import get_region
 from app.storage.schedules import database_clock
-from app.storage.version_visibility import served
+from app.storage.version_visibility import served, withheld_of
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["operations"])
 
@@ -91,8 +91,9 @@ def rollback(state: State, region: str) -> dict[str, Any]:
     with state.engine.begin() as connection:
         key = get_region(connection, region).key
         champion = roll_back(connection, key, "rolled back by hand")
+        shown = served(connection, key)
     state.forecasts.forget_champion(region)
-    return {"champion": champion.version, "revision": champion.revision}
+    return {"champion": shown, "revision": champion.revision}
 
 
 @router.get("/models/{version}/live-scores")
@@ -111,7 +112,8 @@ def alarms(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
         champion = served(connection, key)
         found = list_alarms(connection, key)
         looks = list_looks(connection, key, champion) if champion else []
-    exact = caller.lists_incidents
+        exact = caller.lists_incidents
+        hidden = set() if exact else withheld_of(connection, key)
     return {
         "alarms": [
             shown_alarm(
@@ -123,6 +125,7 @@ def alarms(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
                 exact=exact,
             )
             for alarm in found
+            if hidden.isdisjoint((alarm.version, alarm.details.get("to")))
         ],
         "looks": [shown_look(asdict(look), exact=exact) for look in looks],
     }

@@ -30,7 +30,7 @@ from app.services.train import TrainingRequest, cancel_training, request_trainin
 from app.storage import registry
 from app.storage.artifacts import ArtifactCorrupt
 from app.storage.deadlines import answered_within
-from app.storage.erasures import marked_versions
+from app.storage.erasures import shown_marks
 from app.storage.promotions import promote_by_hand
 from app.storage.regions import get_region
 from app.storage.releases import MIN_GROUP
@@ -229,7 +229,7 @@ def models(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
         key = get_region(connection, region).key
         champion = served(connection, key)
         versions = registry.list_versions(connection, key)
-        marked = marked_versions(connection, key)
+        marked = shown_marks(connection, key, exact=caller.lists_incidents)
     told = _versions_json(
         state, caller, region, [v for v in versions if v.is_sound], champion, marked
     )
@@ -246,7 +246,7 @@ def model(state: State, caller: CallerOf, region: str, version: str) -> dict[str
         key = get_region(connection, region).key
         champion = served(connection, key)
         found = registry.get_version(connection, key, version)
-        marked = marked_versions(connection, key)
+        marked = shown_marks(connection, key, exact=caller.lists_incidents)
     return _versions_json(state, caller, region, [found], champion, marked)[0]
 
 

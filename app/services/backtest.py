@@ -18,7 +18,7 @@ from app.domain.errors import InvalidInput, LimitExceeded, NotReady
 from app.domain.grid import Grid, build_grid, check_cell_size
 from app.domain.moments import check_moment
 from app.domain.texts import shortened
-from app.services.backtest_released import check_periods, snapped, with_released
+from app.services.backtest_released import check_periods, moved_inside, snapped, with_released
 from app.services.backtest_result import counts_json, iso, neighbourhoods_json, result_json
 from app.services.backtest_run import (
     Execution,
@@ -281,7 +281,10 @@ def _regridded(data: TrainingData, cell_size_m: float | None) -> tuple[Grid, Inc
     if cell_size_m is None or cell_size_m == data.grid.cell_size_m:
         return data.grid, data.incidents
     grid = build_grid(data.area, cell_size_m)
-    return grid, data.incidents.take(grid.locate(data.incidents.x_m, data.incidents.y_m) >= 0)
+    lost = grid.locate(data.incidents.x_m, data.incidents.y_m) < 0
+    if data.bounds_s:  # readers would see from size to size how many lie at the edge
+        return grid, moved_inside(data.incidents, grid, lost)
+    return grid, data.incidents.take(~lost)
 
 
 def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents) -> tuple[int, ...]:

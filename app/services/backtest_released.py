@@ -9,12 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.domain.errors import InvalidInput, NotReady
 from app.domain.grid import Grid
 from app.services.backtest_run import Protocol, TaskResult
 from app.storage.releases import MIN_GROUP
 from models.base import Incidents
 
+_NOTHING: dict[str, Any] = {
+    "models": {},
+    "differences": [],
+    "origins": [],
+    "n": 0,
+    "counts": None,
+    "neighbourhoods": None,
+}
 Assemble = Callable[[Sequence[TaskResult], Protocol], dict[str, Any]]
 
 
@@ -41,23 +52,40 @@ def _n(protocol: Protocol, incidents: Incidents, grid: Grid, origin_s: int) -> i
     return int((grid.locate(test.x_m, test.y_m) >= 0).sum())
 
 
+def on_release(request: Mapping[str, Any]) -> bool:
+    """Return whether a run was held to a release: all else is for who may list incidents."""
+    return "release" in request
+
+
 def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a result that readers may see, before it is rounded.
 
-    Results of older versions have no such part: they are shown where every origin has enough.
+    Of one that was not held to a release none: two of them may differ by one incident.
     """
+    provenance = result.get("provenance", {})
+    if not on_release(provenance.get("request", {})):
+        return {
+            **{name: result.get(name) for name in ("region", "cell_size_m", "horizon_days")},
+            **_NOTHING,
+            "provenance": {
+                k: v for k, v in provenance.items() if k not in ("n_incidents", "n_outside")
+            },
+        }
     shown = {name: value for name, value in result.items() if name != "released"}
-    released = result.get("released", None if _all_enough(result) else {})
+    released = result.get("released", {})
     if released is None:
         return shown
-    nothing = {"models": {}, "differences": [], "origins": [], "n": 0}
-    hidden = {"counts": None, "neighbourhoods": None}
-    return {**shown, **nothing, **hidden, **released}
+    return {**shown, **_NOTHING, **released}
 
 
-def _all_enough(result: Mapping[str, Any]) -> bool:
-    parts = [o for one in result["models"].values() for o in one["per_origin"]]
-    return result["n"] >= MIN_GROUP and all(o["n"] >= MIN_GROUP for o in parts)
+def moved_inside(incidents: Incidents, grid: Grid, lost: NDArray[np.bool_]) -> Incidents:
+    """Move the incidents that lie in no cell to the centre of the nearest."""
+    x_m, y_m = incidents.x_m.copy(), incidents.y_m.copy()
+    east, north = grid.centres_m()
+    for k in np.flatnonzero(lost):
+        near = int(np.argmin((east - x_m[k]) ** 2 + (north - y_m[k]) ** 2))
+        x_m[k], y_m[k] = east[near], north[near]
+    return replace(incidents, x_m=x_m, y_m=y_m)
 
 
 def snapped(origins_s: Sequence[int], bounds_s: Sequence[int]) -> tuple[int, ...]:

@@ -17,13 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from app.services.backtest_released import released_result
+from app.services.backtest_released import on_release, released_result
 from app.services.share_report import hidden, told_disparity, too_small
 from app.storage.releases import MIN_GROUP
 from models.evaluation.metrics import EMPTY_SUMMARY
 
 OTHER = "other"
 """The name under which small categories are counted together."""
+ALARM_MESSAGES = {
+    "volume": "the number of incidents is not the one that was expected",
+    "calibration": "more hourly counts than expected lie outside their 90 % intervals",
+}
 ALL = "all"
 """The name of all categories together in a memorisation report."""
 DECIMALS = 3
@@ -88,9 +92,18 @@ def shown_request(request: Mapping[str, Any], shown: Collection[str]) -> dict[st
     return {**request, "categories": fold_names(request["categories"], shown)}
 
 
+def shown_message(run: Mapping[str, Any]) -> str:
+    """Show readers how a run that was not held to a release stands; what it says may count incidents."""
+    if on_release(run["request"]):
+        return str(run["message"])
+    return "done; not released" if run["status"] == "succeeded" else str(run["status"])
+
+
 def shown_run(run: Mapping[str, Any], shown: Collection[str], *, withheld: bool) -> dict[str, Any]:
     """Show readers a training run; of a version that is withheld from them that it is done."""
     found = {**run, "request": shown_request(run["request"], shown)}
+    if run["model_version"] is None:
+        return {**found, "message": shown_message(run)}
     if not withheld:
         return found
     kept = {k: v for k, v in run["metrics"].items() if k == "seconds"}
@@ -209,11 +222,17 @@ def shown_shares(shares: Mapping[str, Any], n: int) -> dict[str, Any]:
 
 
 def shown_alarm(alarm: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
-    """Show an alarm; to readers without the figures behind its message."""
+    """Show an alarm; to readers without its figures."""
     if exact:
         return dict(alarm)
+    message = shown_alarm_message(alarm["kind"], alarm["message"])
     kept = {k: v for k, v in alarm["details"].items() if k in ("days", "to")}
-    return {**alarm, "details": kept}
+    return {**alarm, "message": message, "details": kept}
+
+
+def shown_alarm_message(kind: str, message: str) -> str:
+    """Say what an alarm is about without counts, which may be of few incidents."""
+    return ALARM_MESSAGES.get(kind, message)
 
 
 def shown_look(look: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:

@@ -23,9 +23,11 @@ from app.storage.database import transaction_lock
 from app.storage.erased_uploads import forget_uploads
 from app.storage.erasures import marked_versions
 from app.storage.incident_writes import INGEST_LOCK
+from app.storage.old_artifacts import key_artifacts
 from app.storage.regions import drop_unused_categories, get_region
+from app.storage.release_groups import unpin
 from app.storage.releases import forgive_erasure
-from app.storage.retention import hold_collection
+from app.storage.retention import collect, hold_collection
 from app.storage.version_history import earlier_champions
 
 
@@ -111,6 +113,8 @@ def _finish(
     )
     request, touched = _champions_request(connection, region_key, vanished, {*marked, *dropped})
     serves = _leave_to_others(connection, region_key, dropped)
+    if key_artifacts(connection, region_key, marked):
+        collect(connection)
     traces.drop_versions(connection, region_key, dropped)
     if gone.inserted_at is not None:
         traces.drop_backtests(connection, region_key, gone.inserted_at)
@@ -118,6 +122,7 @@ def _finish(
     forget_uploads(connection, region_key, gone.uploads)
     live_scores.drop_region_days(connection, region_key, gone.days)
     forgive_erasure(connection, region_key)
+    unpin(connection, region_key, gone.days)
     # Not which one: the log keeps for ever what it is told.
     told: dict[str, Any] = {"what": what, "incidents": gone.n_incidents, "versions": len(dropped)}
     audit.record_for(connection, "erase", region_key, **told)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.domain.errors import InvalidInput
 from app.domain.grid import Grid
@@ -16,12 +16,12 @@ from app.domain.learning_policy import LearningPolicy
 from app.domain.neighbourhoods import Neighbourhoods, divide
 from app.domain.texts import shortened
 from app.services.disclosure import OTHER, fold_names
-from app.services.releases import known_categories, minimum_of
+from app.services.releases import known_categories, minimum_of, reader_cut
 from app.services.share_report import groups_report, hidden, share_report, told_disparity, too_small
 from app.services.validate import StoredModel
-from app.storage import registry
-from app.storage.incidents import IncidentColumns, read_columns
-from app.storage.regions import OutlinedRegion, categories_of, get_region, outlined
+from app.storage import registry, releases
+from app.storage.incidents import IncidentColumns, ReleaseCut, read_columns
+from app.storage.regions import OutlinedRegion, Region, categories_of, get_region, outlined
 from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.flagged import FLAGGED_PERCENT, flagged_cells, overlap
@@ -47,8 +47,8 @@ def fairness_report(
         selector: a version or a model's name; None: the champion.
         reporting: {neighbourhood: share of its incidents that is reported}, 1 where not named; the
             report then tells how the flagged area would move if all were reported.
-        exact: for one who may list incidents; others see the incidents that were there when the
-            version was made, and no part that stands for few of them.
+        exact: for one who may list incidents; others see the incidents of the release that the
+            version was made of, and no part that stands for few of them.
 
     Raises:
         NotFound: no such region, version.
@@ -107,16 +107,24 @@ def _evidence(
         if OTHER in version.categories:
             left_out = version.report.get("data", {}).get("excluded_categories", [])
             learnt = sorted(known - set(left_out))
-        columns = read_columns(
-            connection,
-            region,
-            version.cutoff - LOOK_BACK,
-            version.cutoff,
-            learnt,
-            arrived_before=None if exact else version.created_at,
-        )
         shown = frozenset() if exact else known_categories(connection, region)
+        since, cut = version.cutoff - LOOK_BACK, None
+        if not exact:
+            cut = _reader_cut(connection, region, version, since)
+            since = version.cutoff if cut is None else cut.since
+        until = version.cutoff if cut is None else None
+        columns = read_columns(connection, region, since, until, learnt, cut=cut)
     return region, version, grid, tables, columns, shown
+
+
+def _reader_cut(
+    connection: Connection, region: Region, version: registry.VersionRecord, since: datetime
+) -> ReleaseCut | None:
+    """Whole parts of the release that a version was made of, or would have been; None: there is none."""
+    seq = version.settings.get("release")
+    held = releases.get(connection, region.key, seq) if seq else None
+    found = held or releases.first_to(connection, region.key, version.cutoff)
+    return None if found is None else reader_cut(connection, region, found, since)
 
 
 def parse_rates(texts: Sequence[str]) -> dict[str, float]:

@@ -8,23 +8,25 @@ from sqlalchemy import Connection, Engine
 
 from app.domain.access import sees_unreleased
 from app.domain.learning_policy import LearningPolicy
+from app.services.disclosure import shown_alarm_message
 from app.services.forecast_types import LoadedVersion
 from app.storage.alarms import Alarm, open_alarms
 from app.storage.regions import get_region_by_key
-from app.storage.releases import MIN_GROUP, latest
+from app.storage.release_groups import count_since
+from app.storage.releases import latest
 from app.storage.version_history import arrived_since
 
 
 def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
     """Sentences for the warnings; empty when nothing has happened since the version's data end."""
-    with engine.connect() as connection:
+    with engine.begin() as connection:
         count, last_at = _arrived(connection, version)
         alarms = [
             a for a in open_alarms(connection, version.record.region_key) if _told(a, version)
         ]
         region = get_region_by_key(connection, version.record.region_key)
     raised = (
-        *(f"{alarm.kind} alarm: {alarm.message}" for alarm in alarms),
+        *(f"{alarm.kind} alarm: {_message(alarm)}" for alarm in alarms),
         *_told_small_counts(version, LearningPolicy.of(region.settings).minimum_count),
     )
     if last_at is None:
@@ -41,17 +43,19 @@ def _arrived(connection: Connection, version: LoadedVersion) -> tuple[int, datet
     last = latest(connection, key)
     if last is None or last.until <= since:
         return 0, None
-    count, last_at = arrived_since(
-        connection, key, since, version.not_learnt, (last.seq, last.until)
-    )
-    return (
-        (count, last.until - timedelta(seconds=1)) if last_at and count >= MIN_GROUP else (0, None)
-    )
+    count = count_since(connection, key, last, since)
+    return (count, last.until - timedelta(seconds=1)) if count else (0, None)
 
 
 def _told(alarm: Alarm, version: LoadedVersion) -> bool:
     """Alarms about this version, and that it stands in for one that did worse."""
     return version.record.version in (alarm.version, alarm.details.get("to"))
+
+
+def _message(alarm: Alarm) -> str:
+    if sees_unreleased.get():
+        return alarm.message
+    return shown_alarm_message(alarm.kind, alarm.message)
 
 
 def _told_small_counts(version: LoadedVersion, minimum: int) -> list[str]:

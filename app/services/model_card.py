@@ -16,7 +16,7 @@ from app.services.disclosure import shown_card, shown_validation
 from app.services.fairness import fairness_report
 from app.services.releases import known_categories
 from app.storage import registry
-from app.storage.erasures import marked_versions
+from app.storage.erasures import shown_marks
 from app.storage.regions import get_region
 from app.storage.version_visibility import served
 
@@ -58,7 +58,7 @@ def model_card(
         version = registry.get_version(connection, region.key, selector)
         shown = known_categories(connection, region)
         current = served(connection, region.key)
-        erased = marked_versions(connection, region.key).get(version.version, 0)
+        erased = shown_marks(connection, region.key, exact=exact).get(version.version, 0)
     report = fairness_report(engine, region_id, version.version, exact=exact)
     data = version.report.get("data", {})
     card = {
@@ -162,7 +162,7 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
             f"density ({100 * small['share_of_area']:.0f} % of the area)"
         )
     if data["erased_since"]:
-        lines.append(f"**{data['erased_since']} of them are erased since: to be replaced**")
+        lines.append(f"**incidents erased since: {data['erased_since']}**")
     return lines
 
 

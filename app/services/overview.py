@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from app.domain.access import sees_unreleased
 from app.services.disclosure import shown_mean
 from app.services.released_scores import difference_of
 from app.storage import health, registry
@@ -16,6 +17,7 @@ from app.storage.promotions import line
 from app.storage.queue import queue_depth
 from app.storage.regions import Region, list_regions
 from app.storage.released_scores import Period, read_periods
+from app.storage.releases import latest
 from app.storage.schedules import database_clock, failure_of
 from app.storage.version_history import last_incident_at
 from app.storage.version_visibility import served
@@ -32,7 +34,7 @@ class RegionState:
     model_age_s: float | None
     """Since the champion's data end."""
     ingest_lag_s: float | None
-    """Since the last incident that is known."""
+    """Since the last incident that is known; for readers, since the end of the last release."""
     live_log_score: float | None
     """Of the champion on the last 28 released days, nats per incident."""
     live_difference: float | None
@@ -79,7 +81,7 @@ def _region(connection: Connection, region: Region, now: datetime) -> RegionStat
     key = region.key
     current = served(connection, key)
     version = registry.sound_version(connection, key, current) if current else None
-    last = last_incident_at(connection, key)
+    last = _last_known(connection, key)
     score, difference = _live(connection, key, version)
     return RegionState(
         region=region.id,
@@ -93,6 +95,13 @@ def _region(connection: Connection, region: Region, now: datetime) -> RegionStat
         alarms=[alarm.kind for alarm in open_alarms(connection, key)],
         schedule_failure=failure_of(connection, key),
     )
+
+
+def _last_known(connection: Connection, key: int) -> datetime | None:
+    if sees_unreleased.get():
+        return last_incident_at(connection, key)
+    last = latest(connection, key)
+    return None if last is None else last.until - timedelta(seconds=1)
 
 
 def _live(

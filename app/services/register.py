@@ -26,7 +26,7 @@ from app.storage.stored_grids import store_grid
 from app.storage.tables import training_runs
 from app.storage.version_names import version_name
 from app.storage.version_registration import register_version
-from app.storage.version_visibility import is_registered, release, withhold
+from app.storage.version_visibility import is_registered, is_too_near, release, withhold
 from models.base import DensityModel, FitContext
 
 REPLACES_ERASED = "the champion had learnt from incidents that are erased"
@@ -75,7 +75,7 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         new.gate.update(promote=promote, reason=reason)
         known = is_registered(connection, run.region_key, name)
         register_version(connection, new, tables)
-        if fitted.data.released or reason == REPLACES_ERASED:
+        if _may_be_shown(connection, new, fitted) or reason == REPLACES_ERASED:
             release(connection, run.region_key, name)
         elif not known:
             withhold(connection, run.region_key, name)
@@ -103,6 +103,13 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
             promoted=promote,
             reason=reason,
         )
+
+
+def _may_be_shown(connection: Connection, new: registry.NewVersion, fitted: Fitted) -> bool:
+    """Whether readers may see a version beside the others that they see."""
+    place = (new.region_key, new.version, new.n_incidents)
+    chosen = fitted.request["categories"]
+    return fitted.data.released and not is_too_near(connection, *place, chosen)
 
 
 def _refuse_erased(connection: Connection, run: Run, fitted: Fitted) -> None:

@@ -16,10 +16,8 @@ from app.services.disclosure import OTHER, fold_categories
 from app.storage import releases as store
 from app.storage.incidents import ReleaseCut
 from app.storage.regions import Region, categories_of
-from app.storage.releases import MIN_GROUP, Release
-
-LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
-
+from app.storage.release_groups import pin
+from app.storage.releases import LONG_AGO, MIN_GROUP, Release
 
 NO_RELEASE = 0
 """In place of a release's number where there is none: a run that asks for it ends with the reason."""
@@ -187,17 +185,31 @@ def category_steps(connection: Connection, region: Region, release: Release) -> 
     }
 
 
+def reader_cut(
+    connection: Connection, region: Region, release: Release, since: datetime = LONG_AGO
+) -> ReleaseCut:
+    """Say what to read of a release for what readers can ask for again and again, kinds left out.
+
+    Args:
+        since: where it starts; moved back to the release's instant before.
+    """
+    known = store.instants(connection, region.key)
+    since = max((one for one in known if one <= since), default=LONG_AGO)
+    pin(connection, region.key, release, since)
+    return ReleaseCut(release.seq, known, {}, OTHER, pinned=True, since=since)
+
+
 def release_cut(connection: Connection, region: Region, release: Release) -> ReleaseCut:
     """Say what to read of a release."""
     steps = category_steps(connection, region, release)
     return ReleaseCut(release.seq, store.instants(connection, region.key), steps, OTHER)
 
 
-def checked_release(connection: Connection, region: Region, seq: int) -> Release:
-    """Find a release as it was made.
+def found_release(connection: Connection, region: Region, seq: int) -> Release:
+    """Find a release.
 
     Raises:
-        NotReady: a few of its incidents were corrected since: whoever saw it before would see which.
+        NotReady: there is none.
     """
     found = store.get(connection, region.key, seq)
     if found is None:
@@ -206,6 +218,17 @@ def checked_release(connection: Connection, region: Region, seq: int) -> Release
             "later `until`",
             code="too_few_released",
         )
+    return found
+
+
+def checked_release(connection: Connection, region: Region, seq: int) -> Release:
+    """Find a release as it was made.
+
+    Raises:
+        NotReady: there is none, or a few of its incidents were corrected since: whoever saw it before
+            would see which.
+    """
+    found = found_release(connection, region, seq)
     held = store.count_held(connection, region.key, found)
     gone = 0 if found.n_incidents is None else found.n_incidents - held
     if 0 < abs(gone) < MIN_GROUP:
@@ -225,6 +248,8 @@ def released_view(connection: Connection, region: Region) -> dict[str, object]:
     last = store.last_summary(connection, region.key)
     if last is None or last.categories is None or last.first_day is None:
         return {"incidents": 0, "first_at": None, "last_at": None, "categories": {}}
+    if not last.used:
+        store.change(connection, region.key, last.seq, used=True)
     local = zone(region.timezone)
     days = last.first_day, (last.until - timedelta(seconds=1)).astimezone(local).date()
     first, end = (datetime.combine(day, time(), local).astimezone(UTC) for day in days)

@@ -25,6 +25,7 @@ from app.storage import schedules as store
 from app.storage.alarms import open_alarms
 from app.storage.queue import SCHEDULED_PRIORITY
 from app.storage.regions import Region, get_region, get_region_by_key
+from app.storage.release_groups import count_since
 from app.storage.schedules import Schedule
 from app.storage.version_history import arrived_since, newest_version
 
@@ -244,33 +245,33 @@ def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> s
         pause = PAUSE_AFTER_FAILURE if last.status == "failed" else TRIGGER_PAUSE
         if now - last.tick_at < pause:
             return None
-    if _enough_new(connection, schedule) and _enough_released(connection, schedule, now):
+    if _enough_new(connection, schedule, now):
         return "new_incidents" if schedule.new_incidents else "new_share"
     if schedule.on_drift and _unanswered(connection, key, last.tick_at if last else None, now):
         return "drift"
     return None
 
 
-def _enough_new(connection: Connection, schedule: Schedule) -> bool:
-    """Whether so many incidents happened since the newest version's data end."""
+def _enough_new(connection: Connection, schedule: Schedule, now: datetime) -> bool:
+    """Whether so many incidents happened since the newest version's data end, of those released.
+
+    A training would see no others, and whoever sets the number would count them one by one. All count
+    where there is no version yet.
+    """
     if schedule.new_incidents is None and schedule.new_share is None:
         return False
-    newest = newest_version(connection, schedule.region_key)
-    since = newest.cutoff if newest else datetime.min.replace(tzinfo=UTC)
-    left_out = newest.report.get("data", {}).get("excluded_categories", []) if newest else []
-    count, _ = arrived_since(connection, schedule.region_key, since, left_out)
+    region = get_region_by_key(connection, schedule.region_key)
+    newest = newest_version(connection, region.key)
+    found = advance(connection, region, now)
+    if newest is None:
+        count, known = arrived_since(connection, region.key, datetime.min.replace(tzinfo=UTC))[0], 0
+    elif found is None or found.until <= newest.cutoff:
+        return False
+    else:
+        count, known = count_since(connection, region.key, found, newest.cutoff), newest.n_incidents
     if schedule.new_incidents is not None and count >= schedule.new_incidents:
         return True
-    known = newest.n_incidents if newest else 0
     return schedule.new_share is not None and count > 0 and count >= schedule.new_share * known
-
-
-def _enough_released(connection: Connection, schedule: Schedule, now: datetime) -> bool:
-    """Whether a training would see them: it takes what is released, or all where nothing is yet."""
-    region = get_region_by_key(connection, schedule.region_key)
-    newest = newest_version(connection, schedule.region_key)
-    found = advance(connection, region, now)
-    return newest is None or (found is not None and found.until > newest.cutoff)
 
 
 def _unanswered(

@@ -15,7 +15,7 @@ from app.domain.grid import Grid, build_grid
 from app.domain.learning_policy import LearningPolicy, patrol_categories
 from app.domain.piles import Pile, find_piles
 from app.domain.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
-from app.services.releases import checked_release, release_cut, settle_exact
+from app.services.releases import checked_release, found_release, release_cut, settle_exact
 from app.storage.fingerprints import data_hash
 from app.storage.incidents import IncidentColumns, ReleaseCut, read_columns
 from app.storage.regions import (
@@ -26,6 +26,7 @@ from app.storage.regions import (
     outlined,
     set_boundary,
 )
+from app.storage.release_groups import pin
 from models.base import Incidents
 
 HOUR_S = 3600
@@ -127,8 +128,13 @@ def _cut(
     """What to read of a release, and its instant."""
     if release is None:
         return None, None
-    found = checked_release(connection, region, release)
-    return replace(release_cut(connection, region, found), pinned=pinned), found.until
+    if not pinned:
+        found = checked_release(connection, region, release)
+        return release_cut(connection, region, found), found.until
+    found = found_release(connection, region, release)
+    cut = release_cut(connection, region, found)
+    pin(connection, region.key, found)
+    return replace(cut, pinned=True), found.until
 
 
 def _inside(

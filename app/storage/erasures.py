@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.storage.database import long_statements
 from app.storage.erased_uploads import refuse_keys, same_body
 from app.storage.erasure_tables import erased_versions, erasures
-from app.storage.tables import training_runs, uploads
+from app.storage.tables import model_versions, training_runs, uploads
 
 # An incident's present form, and the forms before its corrections: older versions learnt those.
 _ERASE = """
@@ -227,6 +227,27 @@ def marked_versions(connection: Connection, region_key: int) -> dict[str, int]:
         .join(erasures, erasures.c.id == erased_versions.c.erasure_id)
         .where(erased_versions.c.region_key == region_key)
         .group_by(erased_versions.c.version)
+    )
+    return {str(version): int(n) for version, n in rows}
+
+
+def shown_marks(connection: Connection, region_key: int, *, exact: bool) -> dict[str, int]:
+    """{version: how many incidents are erased that it had learnt from}.
+
+    Args:
+        exact: for one who may list incidents. Others see how many of the region are erased since the
+            version was made: which versions had learnt from one would tell its kind and its day.
+    """
+    if exact:
+        return marked_versions(connection, region_key)
+    rows = connection.execute(
+        select(model_versions.c.version, func.sum(erasures.c.n_incidents))
+        .join(erasures, erasures.c.region_key == model_versions.c.region_key)
+        .where(
+            model_versions.c.region_key == region_key,
+            erasures.c.created_at >= model_versions.c.created_at,
+        )
+        .group_by(model_versions.c.version)
     )
     return {str(version): int(n) for version, n in rows}
 

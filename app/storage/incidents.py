@@ -19,7 +19,7 @@ from app.domain.errors import InvalidInput
 from app.domain.texts import shortened
 from app.storage.database import long_statements, translated
 from app.storage.regions import Region, categories_of
-from app.storage.releases import MIN_GROUP
+from app.storage.releases import LONG_AGO, MIN_GROUP
 from app.storage.tables import categories, incidents
 
 _SCHEMA = {
@@ -38,23 +38,30 @@ _SOURCES = sql.SQL(
 _SINCE = sql.SQL("occurred_at >= {}")
 _UNTIL = sql.SQL("occurred_at < {}")
 _ARRIVED_AFTER = sql.SQL("inserted_at > {}")
-_ARRIVED_BEFORE = sql.SQL("inserted_at < {}")
 _COLUMNS = sql.SQL(
     'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}'
     " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
+)
+# Compared in one statement: what is corrected or erased meanwhile cannot come between.
+_PINNED = sql.SQL(
+    """came_with >= {minimum} AND came_with = (
+        SELECT g.n FROM release_groups AS g
+        WHERE g.region_key = {region} AND g.seq = step AND g.block = incidents.block)"""
 )
 _ALL = sql.SQL("category_key"), sql.SQL("incidents")
 _RELEASED_CATEGORY = sql.SQL("CASE WHEN step <= last THEN category_key ELSE 0 END")
 # With the release that each incident came with: see `app.storage.releases`.
 _RELEASED = sql.SQL(
     """(
-    SELECT *, count(*) OVER (PARTITION BY step, block) AS came_with FROM (
+    SELECT *, count(*) FILTER (WHERE source = 'reported') OVER (PARTITION BY step, block) AS came_with
+    FROM (
         SELECT i.*, greatest(u.release, b.block) AS step, b.block
         FROM incidents i JOIN uploads u ON u.id = i.upload_id
         CROSS JOIN LATERAL (
             SELECT 1 + width_bucket(i.occurred_at, {instants}::timestamptz[]) AS block
         ) AS b
         WHERE i.region_key = {region} AND u.release <= {seq} AND i.occurred_at < {until}
+          AND i.occurred_at >= {since}
     ) AS stepped
 ) AS incidents LEFT JOIN unnest({keys}::int[], {lasts}::int[]) AS shown (key, last)
     ON key = category_key"""
@@ -84,7 +91,9 @@ class ReleaseCut:
             ones, and other categories, count as `rest`.
         rest: the name for these.
         pinned: leave out what came to a block of time (from one instant to the next) by fewer than
-            `MIN_GROUP` with one release: what a block holds then changes by no fewer.
+            `MIN_GROUP` with one release, or is not what it was (see `release_groups`): what a block
+            holds then changes by no fewer.
+        since: where reading starts, one of the instants.
     """
 
     seq: int
@@ -92,14 +101,15 @@ class ReleaseCut:
     category_steps: Mapping[int, int]
     rest: str
     pinned: bool = False
+    since: datetime = LONG_AGO
 
     def bounds_s(self) -> tuple[int, ...]:
         """The instants up to this release's, as seconds since 1970."""
         return tuple(int(one.timestamp()) for one in self.instants[: self.seq])
 
-    def conditions(self) -> list[sql.Composable]:
+    def conditions(self, region_key: int) -> list[sql.Composable]:
         """What is read besides what was asked for."""
-        return [sql.SQL("came_with >= {}").format(MIN_GROUP)] if self.pinned else []
+        return [_PINNED.format(minimum=MIN_GROUP, region=region_key)] if self.pinned else []
 
     def source(self, region_key: int) -> tuple[sql.Composable, sql.Composable]:
         """The expression of the category, and the table to read."""
@@ -108,6 +118,7 @@ class ReleaseCut:
             region=region_key,
             seq=self.seq,
             until=self.instants[self.seq - 1],
+            since=self.since,
             keys=list(self.category_steps),
             lasts=list(self.category_steps.values()),
         )
@@ -133,7 +144,6 @@ def read_columns(
     category_names: Sequence[str] | None = None,
     discovered_share: float = 0.0,
     arrived_after: datetime | None = None,
-    arrived_before: datetime | None = None,
     cut: ReleaseCut | None = None,
 ) -> IncidentColumns:
     """A region's incidents as columns, streamed by COPY: about 40 bytes an incident at the peak.
@@ -142,7 +152,6 @@ def read_columns(
         discovered_share: which part of the incidents that patrols discovered is read besides the
             reported ones; their keys, which are hashes, tell which.
         arrived_after: only incidents that were stored after that moment.
-        arrived_before: only incidents that were stored before that moment.
         cut: only what is released to readers.
 
     Raises:
@@ -158,10 +167,9 @@ def read_columns(
         (_SINCE, since),
         (_UNTIL, until),
         (_ARRIVED_AFTER, arrived_after),
-        (_ARRIVED_BEFORE, arrived_before),
     )
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
-    conditions += [] if cut is None else cut.conditions()
+    conditions += [] if cut is None else cut.conditions(region.key)
     long_statements(connection)
     source = _ALL if cut is None else cut.source(region.key)
     table = _copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))

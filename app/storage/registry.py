@@ -268,7 +268,7 @@ def check_version(connection: Connection, version: VersionRecord) -> None:
     Raises:
         ArtifactCorrupt: one of them is missing or damaged.
     """
-    check_artifact_name(version.version, version.artifact_sha256)
+    check_artifact_name(version.version, version.artifact_sha256, version.gate)
     check_artifact(connection, version.artifact_sha256)
     grid, _ = grid_of(connection, version)
     check_forecasts(connection, version, len(grid))

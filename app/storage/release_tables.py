@@ -38,6 +38,17 @@ releases = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+release_groups = Table(
+    "release_groups",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    # The release that incidents came with, and the number of the instant they happened before.
+    Column("seq", Integer, primary_key=True),
+    Column("block", Integer, primary_key=True),
+    # Reported incidents when readers first saw them; null once a few of them were corrected or erased.
+    Column("n", Integer),
+)
+
 released_scores = Table(
     "released_scores",
     metadata,

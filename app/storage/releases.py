@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
@@ -18,6 +18,7 @@ from app.storage.database import transaction_lock
 from app.storage.release_tables import releases
 from app.storage.tables import incidents, uploads
 
+LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
 RELEASE_LOCK = 0x686F7479
 MIN_GROUP = 20
 """Incidents; nothing that readers see changes by, or stands for, fewer."""
@@ -92,6 +93,15 @@ def latest(
     if until is not None:
         query = query.where(releases.c.until <= until)
     return _one(connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).one_or_none())
+
+
+def first_to(connection: Connection, region_key: int, instant: datetime) -> Release | None:
+    """Find the first release that reaches an instant, or the last one where none does."""
+    query = select(*_columns()).where(
+        releases.c.region_key == region_key, releases.c.until >= instant
+    )
+    found = _one(connection.execute(query.order_by(releases.c.seq).limit(1)).one_or_none())
+    return found or latest(connection, region_key)
 
 
 def get(connection: Connection, region_key: int, seq: int) -> Release | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, func, select
 
 from app.domain.errors import NotFound, NotReady
 from app.domain.texts import shortened
@@ -18,7 +18,6 @@ from app.storage.tables import (
     model_versions,
     promotions,
     regions,
-    uploads,
 )
 from app.storage.version_visibility import served, visible
 
@@ -143,17 +142,12 @@ def newest_version(connection: Connection, region_key: int) -> registry.VersionR
 
 
 def arrived_since(
-    connection: Connection,
-    region_key: int,
-    since: datetime,
-    without: Sequence[str] = (),
-    released: tuple[int, datetime] | None = None,
+    connection: Connection, region_key: int, since: datetime, without: Sequence[str] = ()
 ) -> tuple[int, datetime | None]:
     """How many reported incidents happened since an instant, and when the last one did.
 
     Args:
         without: categories that are not counted.
-        released: count what this release holds, given by its number and instant.
     """
     left_out = select(categories.c.key).where(
         categories.c.region_key == region_key, categories.c.name.in_(without)
@@ -164,18 +158,9 @@ def arrived_since(
             incidents.c.occurred_at >= since,
             incidents.c.source == "reported",
             incidents.c.category_key.not_in(left_out),
-            *_held_by(region_key, released),
         )
     ).one()
     return int(row[0]), row[1]
-
-
-def _held_by(region_key: int, released: tuple[int, datetime] | None) -> list[ColumnElement[bool]]:
-    if released is None:
-        return []
-    seq, until = released
-    shown = select(uploads.c.id).where(uploads.c.region_key == region_key, uploads.c.release <= seq)
-    return [incidents.c.occurred_at < until, incidents.c.upload_id.in_(shown)]
 
 
 def last_incident_at(connection: Connection, region_key: int) -> datetime | None:

@@ -6,12 +6,16 @@ stored forecast's digest binds the name, no forecast can be read on another grid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from app.storage.artifacts import ArtifactCorrupt
 
 GRID_DIGITS = 8
 ARTIFACT_DIGITS = 10
+NAMED_BY = "named_by"
+"""Where a version's `gate` has the digits that its name binds, if its artifact was rewritten since."""
 
 
 def version_name(model: str, cutoff: datetime, artifact_sha256: str, grid_sha256: str) -> str:
@@ -20,13 +24,14 @@ def version_name(model: str, cutoff: datetime, artifact_sha256: str, grid_sha256
     return f"{model}-{cutoff:%Y%m%dT%H%M%SZ}-{bound}"
 
 
-def check_artifact_name(version: str, artifact_sha256: str) -> None:
-    """Nothing when the artifact is the one that the name binds.
+def check_artifact_name(version: str, artifact_sha256: str, gate: Mapping[str, Any]) -> None:
+    """Require that the artifact is the one that the name binds, or was once (see `NAMED_BY`).
 
     Raises:
         ArtifactCorrupt: it is another.
     """
-    if not version.endswith(artifact_sha256[:ARTIFACT_DIGITS]):
+    digits = str(gate.get(NAMED_BY, artifact_sha256[:ARTIFACT_DIGITS]))
+    if len(digits) != ARTIFACT_DIGITS or not version.endswith(digits):
         raise ArtifactCorrupt(f"version {version} names another artifact than its own")
 
 

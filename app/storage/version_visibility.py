@@ -6,11 +6,15 @@ is withheld from them.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.domain.access import sees_unreleased
+from app.storage.erasure_tables import erased_versions
 from app.storage.release_tables import withheld_versions
+from app.storage.releases import MIN_GROUP
 from app.storage.tables import champions, model_versions, promotions
 
 
@@ -50,6 +54,27 @@ def is_registered(connection: Connection, region_key: int, version: str) -> bool
         model_versions.c.region_key == region_key, model_versions.c.version == version
     )
     return connection.execute(query).first() is not None
+
+
+def is_too_near(
+    connection: Connection, region_key: int, version: str, n_incidents: int, chosen: Any
+) -> bool:
+    """Whether readers see a version of the same categories with a few incidents more or less.
+
+    Releases grow by many incidents, but a model may learn from few of them: others lie outside of the
+    study area, were discovered by patrols, or are of kinds that are left out.
+    """
+    few = func.abs(model_versions.c.n_incidents - n_incidents).between(1, MIN_GROUP - 1)
+    marked = select(erased_versions.c.version).where(erased_versions.c.region_key == region_key)
+    query = select(model_versions.c.version).where(
+        model_versions.c.region_key == region_key,
+        model_versions.c.version != version,
+        model_versions.c.settings["categories"] == cast(chosen, JSONB),
+        model_versions.c.version.not_in(marked),
+        few,
+        ~_withheld(),
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def withhold(connection: Connection, region_key: int, version: str) -> None:

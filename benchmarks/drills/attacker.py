@@ -1,4 +1,4 @@
-"""X5: readers, trainers and ingesters who want one incident: its cell, its kind.
+"""X5: readers, trainers and ingesters who want one incident: its cell, its kind, its hour of the week.
 
 Each round plants one incident among others that nobody of them knows, lets the service go on, and looks
 through every door before and after. Chance is what the policy promises: as long as fewer than twenty are
@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.main import create_app
+from app.services.cache import BriefMemory
 from app.services.jobs import work_on
 from app.services.keys import NewKey, create_key
 from app.services.monitor import monitor_region
@@ -54,7 +55,13 @@ DOORS = (
     "/forecasts/samples?window=3&n=50&seed=1",
     "/tiles/12/2162/1387.png?window=3",
     "/learning-policy",
+    "/forecasts/series?from=2030-01-07T00:00&to=2030-01-14T00:00",
+    "/forecasts/density?from=2030-01-07T00:00&to=2030-01-14T00:00&f=csv",
+    "/backtests",
+    "/schedule",
 )
+WEEK = "/forecasts/series?from=2030-01-07T00:00&to=2030-01-14T00:00"
+"""Hours of a week without a holiday, Monday first."""
 OF_VERSIONS = ("", "/live-scores", "/card")
 CLOCKS = re.compile(rb'"(generated_at|made_at)":"[^"]*"')
 FULL_ROUNDS = 100
@@ -68,20 +75,26 @@ class Found:
     moved: int = 0
     cells: int = 0
     kinds: int = 0
+    hours: int = 0
     cell_chance: list[float] = field(default_factory=list)
     kind_chance: list[float] = field(default_factory=list)
+    hour_chance: list[float] = field(default_factory=list)
     doors: Counter[str] = field(default_factory=Counter)
 
     def verdict(self) -> tuple[bool, str]:
         """Whether nothing moved too early and no guess was better than chance, and the numbers."""
-        limits = [_limit(chance) for chance in (self.cell_chance, self.kind_chance)]
-        good = self.moved == 0 and self.cells <= limits[0] and self.kinds <= limits[1]
-        told = (
-            f"{self.rounds} planted: {self.moved} seen before a release {dict(self.doors) or ''}; then cell "
-            f"{self.cells} (chance {sum(self.cell_chance):.1f}, up to {limits[0]}), kind {self.kinds} "
-            f"(chance {sum(self.kind_chance):.1f}, up to {limits[1]})"
+        found = {
+            "cell": (self.cells, self.cell_chance),
+            "kind": (self.kinds, self.kind_chance),
+            "hour": (self.hours, self.hour_chance),
+        }
+        good = self.moved == 0 and all(n <= _limit(chance) for n, chance in found.values())
+        told = ", ".join(
+            f"{name} {n} (chance {sum(chance):.1f}, up to {_limit(chance)})"
+            for name, (n, chance) in found.items()
         )
-        return good, told
+        seen = f"{self.moved} seen before a release {dict(self.doors) or ''}"
+        return good, f"{self.rounds} planted: {seen}; then {told}"
 
 
 def _limit(chance: list[float]) -> int:
@@ -141,6 +154,8 @@ class World:
     def look(self, versions: list[str]) -> dict[str, bytes]:
         """What every door shows to every role, without the clock."""
         seen = {}
+        # News are remembered for a minute: what they say must not depend on when that began.
+        self.client.app.state.hotslot.forecasts.brief = BriefMemory()  # type: ignore[attr-defined]
         doors = [*DOORS, *(f"/models/{v}{part}" for v in versions for part in OF_VERSIONS)]
         for role in ROLES:
             for door in doors:
@@ -154,6 +169,14 @@ class World:
         told = self.ask("reader", "GET", f"/models/{version}").json()
         mass: np.ndarray[Any, Any] = np.array(shown["cells"]["density_per_km2"])
         return mass * float(told["n_incidents"])
+
+    def hours(self, version: str) -> np.ndarray[Any, Any]:
+        """Incidents of each hour of the week, in proportion: what differencing works with."""
+        shown = self.ask("reader", "GET", f"{WEEK}&model={version}").json()
+        told = self.ask("reader", "GET", f"/models/{version}").json()
+        expected = np.array([slot["expected_total"] for slot in shown["slots"]])
+        hours: np.ndarray[Any, Any] = expected / expected.sum() * float(told["n_incidents"])
+        return hours
 
     def cell_row(self, version: str, incident: dict[str, Any]) -> int:
         """The row of the incident's own cell."""
@@ -174,6 +197,7 @@ def attack(world: World, rounds: int) -> Found:
 
 def _round(world: World, version: str, found: Found) -> str:
     before, mass, kinds = world.look([version]), world.mass(version), _kinds(world)
+    hours = world.hours(version)
     planted = world.incident()
     others = [world.incident() for _ in range(GROUP + world.random.randrange(5))]
     world.send([planted])
@@ -195,10 +219,18 @@ def _round(world: World, version: str, found: Found) -> str:
     found.cells += int(np.argmax(excess)) == world.cell_row(newest, planted)
     grown = {name: n - kinds.get(name, 0) for name, n in _kinds(world).items()}
     found.kinds += max(grown, key=lambda name: grown[name], default=None) == planted["category"]
+    found.hours += int(np.argmax(world.hours(newest) - hours)) == _hour(planted)
     group = [planted, *others]
     found.cell_chance.append(1 / GROUP)
     found.kind_chance.append(max(Counter(one["category"] for one in group).values()) / len(group))
+    found.hour_chance.append(max(Counter(map(_hour, group)).values()) / len(group))
     return newest
+
+
+def _hour(incident: dict[str, Any]) -> int:
+    """The hour of the week, from Monday 0:00 on."""
+    at = datetime.fromisoformat(incident["occurred_at"])
+    return 24 * at.weekday() + at.hour
 
 
 def _new_sets(world: World, before: dict[str, bytes], name: str) -> bool:
@@ -228,7 +260,7 @@ def _drill() -> tuple[bool, str]:
 DRILLS = (
     Drill(
         "X5",
-        "an attacker with the keys of reader, trainer and ingester wants one incident's cell and kind",
+        "an attacker with the keys of reader, trainer and ingester wants one incident's cell, kind and hour",
         "nothing moves before 20 are new; then no better than chance, over 100 planted incidents",
         _drill,
     ),

@@ -11,3 +11,12 @@ def test_no_role_finds_a_planted_incident_better_than_chance(engine, settings, c
         print(f"\nattacker: {told}")
     assert good, told
     assert found.moved == 0, found.doors
+    assert "hour" in told
+    assert len(found.hour_chance) == 3
+
+
+def test_an_attacker_who_found_every_hour_would_fail_the_drill():
+    found = attacker.Found(rounds=10, hours=10, hour_chance=[0.05] * 10)
+    good, told = found.verdict()
+    assert not good
+    assert "hour 10 (chance 0.5" in told

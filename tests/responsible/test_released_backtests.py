@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import text
+
 from tests.responsible.small_region import START, backtest, row
 
 ORIGINS = [(START + timedelta(days=d)).isoformat() for d in range(8, 28)]
@@ -23,30 +25,58 @@ def test_a_hidden_origin_is_not_the_total_minus_the_others(engine, settings, pla
         assert "AUC" not in reply.text.replace("CAP-AUC", "")
 
 
-def test_readers_totals_are_over_the_origins_that_are_shown(engine, settings, place):
-    """Days 8 to 27 in weeks, and a last origin of a single incident."""
-    at = datetime(2024, 2, 5, 13, 7, tzinfo=UTC)
-    place("ingester", "POST", "/incidents", json=[row(at, (10.0512, 50.0312))])
+def test_two_backtests_of_an_analyst_show_readers_nothing_to_subtract(engine, settings, place):
+    """The same test periods, and one incident that came between them."""
     weeks = [(START + timedelta(days=d)).isoformat() for d in (8, 15, 22)]
-    late = "2024-02-04T00:00:00+00:00"
-    one, run = backtest(engine, settings, place, "admin", origins=weeks, horizon_days=7)
-    two, last = backtest(engine, settings, place, "admin", origins=[*weeks, late], horizon_days=7)
-    assert one["n"] == 210
-    assert run["status"] == "succeeded"
-    for name in ("n", "origins", "differences"):
-        assert one[name] == two[name]
-    scores = [
-        {k: v for k, v in r["models"]["pooled-kde"].items() if k in SHOWN} for r in (one, two)
+    request = {"origins": weeks, "horizon_days": 7}
+    seen, known = [], []
+    for _ in range(2):
+        result, run = backtest(engine, settings, place, "analyst", **request)
+        assert run["status"] == "succeeded"
+        del result["provenance"]["created_at"]
+        seen.append((result, run["message"], run["progress"]))
+        assert "n_incidents" not in result["provenance"]
+        exact = place("analyst", "GET", f"/backtests/{run['id']}").json()["result"]
+        assert "released" not in exact
+        assert "data_hash" in exact["provenance"]
+        known.append((exact["n"], exact["provenance"]["n_incidents"]))
+        at = START + timedelta(days=10, hours=3)
+        place("ingester", "POST", "/incidents", json=[row(at, (10.0512, 50.0312))])
+    assert known == [(210, 300), (211, 301)]
+    assert seen[0] == seen[1]
+    assert (seen[0][0]["models"], seen[0][0]["n"]) == ({}, 0)
+
+
+def test_what_a_few_incidents_are_taken_from_is_left_out_of_backtests(engine, settings, place):
+    """One is erased, another corrected: each time its whole part of the release goes."""
+    late = [
+        {**row(START + timedelta(days=16, minutes=k), (10.0512, 50.0312)), "id": f"a/{k}"}
+        for k in range(20)
     ]
-    assert scores[0] == scores[1]
-    exact = place("analyst", "GET", f"/backtests/{last['id']}").json()["result"]
-    assert exact["n"] == 211
-    assert len(exact["origins"]) == 4
-    assert "data_hash" in exact["provenance"]
-    assert "released" not in exact
+    place("ingester", "POST", "/incidents", json=late)
+    request = {"origins": [(START + timedelta(days=10)).isoformat()], "horizon_days": 14}
+    before, _ = backtest(engine, settings, place, "trainer", **request)
+    assert place("admin", "DELETE", "/incidents/a%2F3").status_code == 204
+    erased, _ = backtest(engine, settings, place, "trainer", **request)
+    assert before["n"] - erased["n"] >= 20
+    assert before["provenance"]["n_incidents"] - erased["provenance"]["n_incidents"] >= 20
+    again, _ = backtest(engine, settings, place, "trainer", **request)
+    assert again["n"] == erased["n"]
+    with engine.connect() as connection:
+        held = connection.scalars(text("SELECT n FROM release_groups WHERE n IS NULL")).all()
+    assert held == [None], "and how many there were is forgotten"
 
 
-SHOWN = ("n", "log_score", "cap_auc", "hits", "cap_curve", "calibration")
+def test_a_correction_takes_its_whole_part_out_of_backtests(engine, settings, place):
+    known = [{**row(START + timedelta(days=31, minutes=k)), "id": f"b{k}"} for k in range(30)]
+    place("ingester", "POST", "/incidents", json=known)
+    request = {"origins": [(START + timedelta(days=20)).isoformat()], "horizon_days": 14}
+    before, _ = backtest(engine, settings, place, "trainer", **request)
+    moved = {**known[4], "longitude": 10.0512}
+    assert place("ingester", "POST", "/incidents", json=[moved]).json()["corrected"] == 1
+    after, run = backtest(engine, settings, place, "trainer", **request)
+    assert run["status"] == "succeeded", run
+    assert before["n"] - after["n"] == 30
 
 
 def test_a_trainers_periods_start_and_end_at_releases(engine, settings, place):
