@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.domain.learning_policy import patrol_categories
 from app.domain.neighbourhoods import divide
-from app.services.regions import neighbourhoods_of
+from app.services.outlines import neighbourhoods_of
 from benchmarks.cities import DATA, City, load_city, machine
 from models.base import DAY_S, HORIZON_DAYS, DensityModel, FitContext, FloatArray
 from models.catalog import create_model

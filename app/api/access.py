@@ -129,7 +129,11 @@ class Access:
         pool = None
         if scope["path"] not in ALWAYS_SERVED:
             pool = gate.places.enter(caller, rule)
-            state.update(streams_body=rule.streams, turns=gate.places.turns_of(rule))
+            state.update(
+                streams_body=rule.streams,
+                large_body=rule.large,
+                turns=gate.places.turns_of(rule),
+            )
         if rule.counted is not None and found.region is not None:
             gate.reads.note(caller.actor, found.region, rule.counted)
         app = Lasting(self.app, _check(scope, gate, found, rule)) if rule.lasting else self.app

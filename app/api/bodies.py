@@ -12,8 +12,10 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_of
-from app.domain.errors import HotslotError, InvalidInput, Unavailable
+from app.domain.errors import HotslotError, InvalidInput, LimitExceeded, Unavailable
 
+PLAIN_BYTES, PLAIN_CONTAINERS = 2 << 20, 10_000
+"""Of a body that is not said to be large: it is parsed between others' requests."""
 BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
 WHOLE_BODY_FACTOR = 4
 """A whole body may take so many times the idle timeout."""
@@ -27,7 +29,7 @@ class Bodies:
     """Reads and replays the bodies of requests.
 
     Args:
-        max_bytes: of one body; all that are being worked on may have twice as many.
+        max_bytes: of one large body; all that are being worked on may have twice as many.
         idle_s: how long a client may stand still.
     """
 
@@ -43,11 +45,15 @@ class Bodies:
         if not is_ours or scope.get("state", {}).get("streams_body"):
             await self.app(scope, receive, send)
             return
+        is_large = scope.get("state", {}).get("large_body", False)
+        limit = self.max_bytes if is_large else min(self.max_bytes, PLAIN_BYTES)
         body = bytearray()
         try:
             try:
-                self._check(declared_bytes(scope), 0)
-                await self._read(receive, body)
+                self._check(declared_bytes(scope), 0, limit)
+                await self._read(receive, body, limit)
+                if not is_large:
+                    _check_containers(body)
             except HotslotError as refusal:
                 await problem_of(refusal)(scope, receive, send)
                 return
@@ -57,7 +63,7 @@ class Bodies:
         finally:
             self.held_bytes -= len(body)
 
-    async def _read(self, receive: Receive, body: bytearray) -> None:
+    async def _read(self, receive: Receive, body: bytearray, limit: int) -> None:
         end = time.monotonic() + WHOLE_BODY_FACTOR * self.idle_s
         more = True
         while more:
@@ -69,16 +75,31 @@ class Bodies:
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             chunk: bytes = message.get("body", b"")
-            self._check(len(body) + len(chunk), len(chunk))
+            self._check(len(body) + len(chunk), len(chunk), limit)
             body += chunk
             self.held_bytes += len(chunk)
             more = message.get("more_body", False)
 
-    def _check(self, n_bytes: int, added: int) -> None:
-        if n_bytes > self.max_bytes:
-            raise InvalidInput(f"the body is larger than {self.max_bytes} bytes", code="too_large")
+    def _check(self, n_bytes: int, added: int, limit: int) -> None:
+        if n_bytes > limit:
+            raise InvalidInput(f"the body is larger than {limit} bytes", code="too_large")
         if self.held_bytes + added > 2 * self.max_bytes:
             raise Unavailable("too much is being sent at once", retry_after_s=2, code="overloaded")
+
+
+def _check_containers(body: bytearray) -> None:
+    """Refuse millions of empty lists, which take a second and much memory to make.
+
+    Raises:
+        LimitExceeded: too many lists and objects.
+    """
+    asked = body.count(b"[") + body.count(b"{")
+    if asked > PLAIN_CONTAINERS:
+        raise LimitExceeded(
+            f"the body has {asked} lists and objects, the limit is {PLAIN_CONTAINERS}",
+            limit=PLAIN_CONTAINERS,
+            asked=asked,
+        )
 
 
 def declared_bytes(scope: Scope) -> int:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.body_stream import BodyStream, beside_others
 from app.api.rules import allow
 from app.api.state import CallerOf, State
 from app.api.texts import ShortText
 from app.domain.access import Role
-from app.domain.errors import InvalidInput, LimitExceeded
+from app.domain.errors import InvalidInput
 from app.domain.learning_policy import Choice, LearningPolicy
 from app.services.fairness import fairness_report, parse_rates
 from app.services.fairness_plot import fairness_plot
+from app.services.ingest_isolated import reading_limits
 from app.services.learning_policy import policy_of, remove_policy, set_policy
 from app.services.model_card import card_as, model_card
-from app.services.population import MAX_LAYER_BYTES, remove_population, set_population
+from app.services.population import remove_population, set_population
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"])
 PICTURES = {"png": "image/png", "svg": "image/svg+xml"}
@@ -73,20 +75,17 @@ async def population(
         list[ShortText] | None,
         Query(max_length=50, description="columns that count a group's members"),
     ] = None,
-) -> dict[str, Any]:
+) -> Response:
     """Residents and groups of each neighbourhood: CSV by name, or GeoJSON that replaces the parts."""
     kind = LAYERS.get(content_type.split(";")[0].strip().lower())
     if kind is None:
         raise InvalidInput("a layer is text/csv or GeoJSON", code="unsupported_media_type")
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_LAYER_BYTES:
-            raise LimitExceeded(f"a layer has at most {MAX_LAYER_BYTES} bytes", code="too_large")
-    kept = await run_in_threadpool(
-        set_population, state.engine, region, bytes(content), kind, groups
-    )
-    return {"neighbourhoods": [feature["properties"] for feature in kept["features"]]}
+    body = BodyStream(request, state.settings)
+    limits = reading_limits(state.settings, body.gone)
+    work = partial(set_population, state.engine, region, body, kind, groups, limits)
+    kept = await beside_others(state, work)
+    told = {"neighbourhoods": [feature["properties"] for feature in kept["features"]]}
+    return Response(orjson.dumps(told), media_type="application/json")
 
 
 class Policy(BaseModel):

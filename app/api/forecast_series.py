@@ -128,7 +128,7 @@ class AreasRequest(BaseModel):
     responses=forecast_replies("AreasReply", ("geojson",), cached=False),
     openapi_extra=json_request(AreasRequest),
 )
-@allow(Role.READER)
+@allow(Role.READER, large=True)
 async def areas(request: Request, state: State, region: str) -> Response:
     """Probability, density and expected count with interval of each given area."""
     asked = await json_body(request, AreasRequest)
@@ -208,7 +208,7 @@ class ScoreRequest(BaseModel):
     responses=forecast_replies("ScoreReply", ("json",), cached=False),
     openapi_extra=json_request(ScoreRequest, ("application/json",)),
 )
-@allow(Role.READER)
+@allow(Role.READER, large=True)
 async def score(request: Request, state: State, region: str) -> Response:
     """How likely each incident's place was in its slot: log density, percentile, cell.
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
-import anyio
-import anyio.from_thread
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Row
 
+from app.api.body_stream import BodyStream, beside_others
 from app.api.privacy import forget_erased
 from app.api.rules import allow
-from app.api.state import ApiState, State
+from app.api.state import State
 from app.api.texts import LongText, ShortText
-from app.config import Settings
 from app.domain.access import Role
 from app.domain.columns import ColumnMapping
-from app.domain.errors import InvalidInput, Unavailable
+from app.domain.errors import InvalidInput
 from app.domain.texts import shortened
 from app.domain.zones import zone
 from app.services.erase import erase_incident
@@ -50,55 +44,6 @@ _BODY = {
         "content": {name: {"schema": {"type": "string"}} for name in READERS},
     }
 }
-
-
-class _BodyStream:
-    """The request's chunks for a thread that reads them one after another."""
-
-    def __init__(self, request: Request, settings: Settings) -> None:
-        self.request = request
-        self.chunks: AsyncIterator[bytes] = request.stream()
-        self.idle_timeout_s = settings.body_idle_timeout_s
-        self.min_bytes_per_s = settings.body_min_bytes_per_s
-        self._waited_s = 0.0
-        self._n_bytes = 0
-
-    async def _next(self) -> bytes | None:
-        started = time.monotonic()
-        try:
-            chunk = await asyncio.wait_for(anext(self.chunks, None), self.idle_timeout_s)
-        except TimeoutError as error:
-            raise InvalidInput("the upload stood still for too long", code="timeout") from error
-        self._waited_s += time.monotonic() - started
-        self._n_bytes += len(chunk or b"")
-        due = self.min_bytes_per_s * (self._waited_s - self.idle_timeout_s)
-        if chunk is not None and self._n_bytes < due:
-            # One byte a second would hold a connection to the database for ever.
-            raise InvalidInput("the upload is too slow", code="timeout")
-        return chunk
-
-    def gone(self) -> bool:
-        """Whether the client went away; to be asked once the body is read."""
-        return anyio.from_thread.run(self.request.is_disconnected)
-
-    def __iter__(self) -> Iterator[bytes]:
-        while (chunk := anyio.from_thread.run(self._next)) is not None:
-            if chunk:
-                yield chunk
-
-
-@asynccontextmanager
-async def _place(state: ApiState) -> AsyncIterator[None]:
-    """One of the places for uploads, waited for as long as for a database connection."""
-    try:
-        with anyio.fail_after(state.settings.database_timeout_s):
-            await state.uploads.acquire()
-    except TimeoutError as error:
-        raise Unavailable("too many uploads at once", code="overloaded") from error
-    try:
-        yield
-    finally:
-        state.uploads.release()
 
 
 _NO_MAPPING = ColumnMapping()
@@ -152,13 +97,11 @@ async def upload(
         idempotency_key,
         mapping=own if mapping is None else await run_in_threadpool(resolved),
     )
-    body = _BodyStream(request, state.settings)
+    body = BodyStream(request, state.settings)
     work = partial(
         ingest, state.engine, region, body, source, settings=state.settings, gone=body.gone
     )
-    async with _place(state):
-        # A thread of its own: one that waits for a slow client takes none from those who read.
-        summary = await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+    summary = await beside_others(state, work)
     return Response(orjson.dumps(summary.to_json()), media_type="application/json")
 
 

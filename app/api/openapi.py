@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.forecast_series import AreasRequest, ScoreRequest
+from app.api.regions import NewRegion
 from app.api.reply_schemas import SCHEMAS, reference
 from app.api.static import KeptReplies
 
@@ -177,7 +178,7 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    documented: tuple[type[BaseModel], ...] = (*SCHEMAS, AreasRequest, ScoreRequest)
+    documented: tuple[type[BaseModel], ...] = (*SCHEMAS, AreasRequest, NewRegion, ScoreRequest)
     _, found = models_json_schema(
         [(model, "validation") for model in documented],
         ref_template="#/components/schemas/{model}",

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+import anyio.from_thread
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
+from app.api.json_bodies import check_json_type, json_request, parsed
 from app.api.rules import allow
-from app.api.state import CallerOf, State
+from app.api.state import ApiState, CallerOf, State
 from app.domain.access import Role
-from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
+from app.services.ingest_isolated import SMALL_BYTES, reading_limits
+from app.services.ingest_readers import ReadOptions
+from app.services.outlines import Outline
+from app.services.regions import DEFAULT_CELL_SIZE_M, add_region, read_boundary, read_region
 from app.services.releases import released_view
 from app.storage.regions import Region, get_region, list_regions, outlined, region_summary
 from app.storage.version_visibility import served
@@ -72,22 +82,46 @@ def _holds(connection: Connection, region: Region) -> dict[str, Any]:
     }
 
 
-@router.post("", status_code=201)
-@allow(Role.ADMIN)
-def create(state: State, new: NewRegion) -> dict[str, Any]:
+@router.post("", status_code=201, openapi_extra=json_request(NewRegion, ("application/json",)))
+@allow(Role.ADMIN, large=True)
+async def create(request: Request, state: State) -> Response:
     """Create a region; without a boundary it is derived at the first training."""
+    check_json_type(request)
+    content = await request.body()
+
+    def gone() -> bool:
+        return anyio.from_thread.run(request.is_disconnected)
+
+    made = await run_in_threadpool(_created, state, content, gone)
+    return Response(orjson.dumps(made), 201, media_type="application/json")
+
+
+def _created(state: ApiState, content: bytes, gone: Callable[[], bool]) -> dict[str, Any]:
+    new, outline = _asked(content, reading_limits(state.settings, gone))
     region = add_region(
         state.engine,
         new.id,
         timezone=new.timezone,
         name=new.name,
-        boundary=new.boundary,
+        outline=outline,
         cell_size_m=new.cell_size_m,
         limit=state.settings.max_regions,
     )
-    with state.engine.connect() as connection:
-        boundary = outlined(connection, region).boundary
-    return {**region_json(region), "boundary": boundary}
+    return {**region_json(region), "boundary": outline.boundary}
+
+
+def _asked(content: bytes, limits: ReadOptions) -> tuple[NewRegion, Outline]:
+    """What is asked for; a boundary, and any large body, is parsed by a process of its own."""
+    if len(content) <= SMALL_BYTES:
+        new = parsed(NewRegion, content)
+        if new.boundary is None:
+            return new, Outline()
+        content = json.dumps(new.boundary).encode()  # numbers of any length, which orjson refuses
+        return new, read_boundary([content], new.cell_size_m, limits)
+    parts = read_region([content], limits)
+    with closing(parts):
+        new = parsed(NewRegion, orjson.dumps(next(parts)))
+        return new, next(parts)
 
 
 @router.get("")
@@ -102,17 +136,19 @@ def list_all(state: State, caller: CallerOf) -> dict[str, Any]:
 
 @router.get("/{region}")
 @allow(Role.READER, Role.INGESTER)
-def show(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
+def show(state: State, caller: CallerOf, region: str) -> Response:
     """One region: what it holds, its champion, its boundary and neighbourhoods."""
     with state.engine.begin() as connection:
         found = outlined(connection, get_region(connection, region))
         exact = caller.lists_incidents
         holds = _holds(connection, found) if exact else released_view(connection, found)
         champion = served(connection, found.key)
-    return {
+    told = {
         **region_json(found),
         **holds,
         "champion": champion,
         "boundary": found.boundary,
         "neighbourhoods": found.neighbourhoods,
     }
+    # Made here: FastAPI would go through each of its numbers on the event loop.
+    return Response(orjson.dumps(told), media_type="application/json")

@@ -37,6 +37,7 @@ class Rule:
         roles: any of these; None means everyone, without a key.
         confined: outside of a region, whether a key that is confined to some regions will do.
         streams: its handler reads the body by itself, so that the limit of JSON does not apply.
+        large: its body is parsed aside, so that it may be large.
         lasting: its reply is a stream of events; see `lasting.py`.
         counted: name under which uses are counted for the audit log; None: they are not.
         parameters: names of its query parameters.
@@ -48,6 +49,7 @@ class Rule:
     confined: bool = False
     streams: bool = False
     lasting: bool = False
+    large: bool = False
     counted: str | None = None
     parameters: frozenset[str] = frozenset()
     path: str = ""
@@ -55,12 +57,16 @@ class Rule:
 
 
 def allow(
-    *roles: Role, confined: bool = False, streams: bool = False, lasting: bool = False
+    *roles: Role,
+    confined: bool = False,
+    streams: bool = False,
+    lasting: bool = False,
+    large: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Open a route to keys with any of these roles (see `Rule`)."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _ATTRIBUTE, Rule(frozenset(roles), confined, streams, lasting))
+        setattr(endpoint, _ATTRIBUTE, Rule(frozenset(roles), confined, streams, lasting, large))
         return endpoint
 
     return declare

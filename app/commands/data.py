@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +17,12 @@ from app.config import Settings
 from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
 from app.services.ingest import ingest_stream
+from app.services.ingest_inside import chunks_of
+from app.services.ingest_isolated import reading_limits
 from app.services.ingest_upload import IngestSummary
 from app.services.mappings import resolve_mapping, save_mapping
-from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
+from app.services.outlines import Outline
+from app.services.regions import DEFAULT_CELL_SIZE_M, add_region, read_boundary
 from app.storage.regions import list_regions, region_summary
 
 ERRORS_SHOWN = 10
@@ -41,26 +43,26 @@ def create(
             region,
             timezone=timezone,
             name=name,
-            boundary=read_geojson(boundary) if boundary else None,
+            outline=_outline(boundary, cell_size_m, settings),
             cell_size_m=cell_size_m,
             limit=settings.max_regions,
         )
     say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
 
 
-def read_geojson(path: Path) -> dict[str, object]:
-    """A GeoJSON file.
+def _outline(path: Path | None, cell_size_m: float, settings: Settings) -> Outline | None:
+    """The outline in a GeoJSON file.
 
     Raises:
-        InvalidInput: the file cannot be read or holds no JSON object.
+        InvalidInput: the file cannot be read, or holds no outline.
     """
+    if path is None:
+        return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            return read_boundary(chunks_of(file), cell_size_m, reading_limits(settings))
+    except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error}", field="boundary") from error
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{path} holds no GeoJSON object", field="boundary")
-    return value
 
 
 def list_all() -> None:

@@ -19,6 +19,8 @@ from app.services.backtest_store import drop_kept_tasks
 from app.services.erase import erase_incident, erase_upload
 from app.services.fairness import fairness_report, parse_rates
 from app.services.fairness_plot import fairness_plot
+from app.services.ingest_inside import chunks_of
+from app.services.ingest_isolated import reading_limits
 from app.services.learning_policy import policy_of, remove_policy, set_policy
 from app.services.model_card import card_as, model_card
 from app.services.population import remove_population, set_population
@@ -168,8 +170,10 @@ def layer(
     if kind is None or not population.is_file():
         raise InvalidInput(f"{population} is no CSV or GeoJSON file", field="population")
     chosen = None if groups is None else [g.strip() for g in groups.split(",") if g.strip()]
-    with opened(Settings()) as engine:
-        kept = set_population(engine, region, population.read_bytes(), kind, chosen)
+    settings = Settings()
+    with opened(settings) as engine, population.open("rb") as file:
+        limits = reading_limits(settings)
+        kept = set_population(engine, region, chunks_of(file), kind, chosen, limits)
     people = [f["properties"] for f in kept["features"]]
     names = sorted({g for p in people for g in p["groups"]})
     say(

@@ -1,8 +1,9 @@
-"""The process that reads one upload's file: formats of others, whose readers nobody can trust.
+"""The process that reads one file of others, in formats whose readers nobody can trust.
 
-`python -m app.services.ingest_child ORDERS` with the file as standard input; blocks of rows leave on
-standard output, each a length (4 bytes) and JSON. It has no database, no keys, no network where the
-system allows that, and ends by itself when it needs more memory or processor time than it was given.
+`python -m app.services.ingest_child ORDERS` with the file as standard input; blocks of rows, or parts of
+a boundary or a population layer, leave on standard output, each a length (4 bytes) and JSON. It has no
+database, no keys, no network where the system allows that, and ends by itself when it needs more memory
+or processor time than it was given.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from app.services.ingest_readers import Block, Blocks
 
 FRAME_BYTES = 4
-MAX_FRAME_BYTES = 8 << 20
+MAX_FRAME_BYTES = 16 << 20
 OUT_OF_MEMORY = 5
 NICENESS = 10
 """Whoever waits for a forecast goes before whoever sends a file."""
@@ -180,11 +181,38 @@ def send(out: BinaryIO, message: dict[str, Any]) -> None:
     """Write one frame."""
     import orjson
 
-    data = orjson.dumps(message)
+    send_bytes(out, orjson.dumps(message))
+
+
+def send_bytes(out: BinaryIO, data: bytes) -> None:
+    """Write one frame.
+
+    Raises:
+        LimitExceeded: it is larger than any block of rows or outline.
+    """
     if len(data) > MAX_FRAME_BYTES:
-        raise ValueError("a block of rows is too large")
+        from app.domain.errors import LimitExceeded
+
+        raise LimitExceeded("a part of the file is too large", code="too_large")
     out.write(len(data).to_bytes(FRAME_BYTES, "big") + data)
     out.flush()
+
+
+def _send_blocks(out: BinaryIO, orders: dict[str, Any]) -> None:
+    inside = _inside(orders)
+    file_reader(orders["kind"])
+    limit_memory(orders["memory_bytes"])
+    for block in blocks_of(orders["kind"], sys.stdin.buffer, inside):
+        for frame in frames_of(block):
+            send(out, {"block": frame})
+
+
+def _send_document(out: BinaryIO, orders: dict[str, Any]) -> None:
+    from app.services.documents import document_items, framed
+
+    limit_memory(orders["memory_bytes"])
+    for item in document_items(orders["kind"], sys.stdin.buffer, orders["asked"]):
+        send_bytes(out, framed(item))
 
 
 def main(orders_path: str) -> int:
@@ -197,12 +225,10 @@ def main(orders_path: str) -> int:
     from app.domain.errors import HotslotError, InvalidInput
 
     try:
-        inside = _inside(orders)
-        file_reader(orders["kind"])
-        limit_memory(orders["memory_bytes"])
-        for block in blocks_of(orders["kind"], sys.stdin.buffer, inside):
-            for frame in frames_of(block):
-                send(out, {"block": frame})
+        if orders["asked"] is None:
+            _send_blocks(out, orders)
+        else:
+            _send_document(out, orders)
         send(out, {"end": True})
     except HotslotError as error:
         send(out, {"error": _told(error)})

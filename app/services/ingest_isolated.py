@@ -1,8 +1,9 @@
 """Readers that run in a process of their own (`ingest_child`), watched from here.
 
-The process gets the body as a file and nothing else; its blocks of rows come back over a pipe, bounded
-in size. It is ended when it takes too long, when nobody waits for the answer, and when this process
-stops; it ends by itself when it needs more memory or processor time than it may, or loses its parent.
+The process gets the body as a file and nothing else; its blocks of rows, or parts of a document, come
+back over a pipe, bounded in size. It is ended when it takes too long, when nobody waits for the answer,
+and when this process stops; it ends by itself when it needs more memory or processor time than it may, or
+loses its parent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -25,6 +26,7 @@ from typing import IO, Any
 
 import orjson
 
+from app.config import Settings
 from app.domain.columns import FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
 from app.domain.errors import InvalidInput, LimitExceeded, Unavailable
 from app.services.ingest_child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
@@ -50,14 +52,44 @@ def isolated(kind: str) -> Reader:
     """A reader of this media type that parses in a process of its own."""
 
     def read(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
-        with spooled(chunks) as body:
-            size = os.fstat(body.fileno()).st_size
-            sent = size if options.sent_bytes is None else options.sent_bytes()
-            cpu_s = math.ceil(max(options.cpu_s, options.cpu_s_per_mib * sent / (1 << 20)))
-            with _started(kind, body, options, sent, cpu_s) as process:
-                yield from _blocks(process, options, sent, cpu_s)
+        for message in _messages(kind, chunks, options, None):
+            yield _block(message["block"], options)
 
     return read
+
+
+def isolated_items(
+    kind: str, chunks: Iterable[bytes], options: ReadOptions, asked: dict[str, Any]
+) -> Iterator[Any]:
+    """The parts of a document of others, parsed in a process of its own; see `documents`."""
+    for message in _messages(kind, iter(chunks), options, asked):
+        yield message["item"]
+
+
+def reading_limits(settings: Settings, gone: Callable[[], bool] = lambda: False) -> ReadOptions:
+    """Limits of the process that parses a document."""
+    return ReadOptions(
+        max_bytes=settings.max_body_bytes,
+        max_expansion=settings.max_gzip_expansion,
+        memory_bytes=settings.parser_memory_bytes,
+        cpu_s=settings.parser_cpu_s,
+        cpu_s_per_mib=settings.parser_cpu_s_per_mib,
+        gone=gone,
+        remedy="simplify it",
+    )
+
+
+def _messages(
+    kind: str, chunks: Iterator[bytes], options: ReadOptions, asked: dict[str, Any] | None
+) -> Generator[dict[str, Any], None, None]:
+    """What the process tells; once nobody asks for more, it is ended."""
+    with spooled(chunks) as body:
+        size = os.fstat(body.fileno()).st_size
+        sent = size if options.sent_bytes is None else options.sent_bytes()
+        cpu_s = math.ceil(max(options.cpu_s, options.cpu_s_per_mib * sent / (1 << 20)))
+        orders = {**_orders(kind, options, sent, cpu_s), "asked": asked}
+        with _started(orders, body) as process:
+            yield from _told(process, options, sent, cpu_s)
 
 
 def isolated_when_large(kind: str, small: Reader) -> Reader:
@@ -84,15 +116,13 @@ def end_all() -> None:
 
 
 @contextmanager
-def _started(
-    kind: str, body: IO[bytes], options: ReadOptions, sent: int, cpu_s: int
-) -> Iterator[subprocess.Popen[bytes]]:
+def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The reading process and a folder for it alone; both are gone after the block."""
     with parser_folder() as (folder, held):
-        orders = folder / "orders.json"
-        orders.write_bytes(orjson.dumps(_orders(kind, options, sent, cpu_s)))
+        path = folder / "orders.json"
+        path.write_bytes(orjson.dumps(orders))
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "app.services.ingest_child", str(orders)],
+            [sys.executable, "-P", "-m", "app.services.ingest_child", str(path)],
             stdin=body,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what libraries say of odd cells repeats them
@@ -144,9 +174,9 @@ def _orders(kind: str, options: ReadOptions, sent: int, cpu_s: int) -> dict[str,
     }
 
 
-def _blocks(
+def _told(
     process: subprocess.Popen[bytes], options: ReadOptions, sent: int, cpu_s: int
-) -> Iterator[Block]:
+) -> Iterator[dict[str, Any]]:
     made, allowed = 0, max(MADE_FLOOR_BYTES, options.max_expansion * sent)
     for frame in _frames(process, options, cpu_s):
         made += len(frame)
@@ -159,7 +189,7 @@ def _blocks(
             raise _refusal(message["error"])
         if "end" in message:
             return
-        yield _block(message["block"], options)
+        yield message
     raise _ended(process, options, cpu_s)
 
 
@@ -185,7 +215,7 @@ def _frames(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) 
         while len(held) >= FRAME_BYTES:
             size = int.from_bytes(held[:FRAME_BYTES], "big")
             if size > MAX_FRAME_BYTES:
-                raise _unreadable()
+                raise damaged()
             if len(held) < FRAME_BYTES + size:
                 break
             frame = bytes(held[FRAME_BYTES : FRAME_BYTES + size])
@@ -201,9 +231,7 @@ def _check_wanted(options: ReadOptions, left_s: float) -> None:
         Unavailable: nobody waits for the answer.
     """
     if left_s < 0:
-        raise LimitExceeded(
-            "the file takes too long to read: split it, or send it as CSV", code="too_large"
-        )
+        raise LimitExceeded(f"the file takes too long to read: {options.remedy}", code="too_large")
     if options.gone():
         raise Unavailable("the client went away", code="client_gone")
 
@@ -215,14 +243,12 @@ def _ended(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -
     _log.warning("reader of a file ended", extra={"status": status})
     if status == OUT_OF_MEMORY:
         return LimitExceeded(
-            f"the file needs more than {memory_mib} MiB of memory to be read: split it, or send "
-            "it as CSV",
+            f"the file needs more than {memory_mib} MiB of memory to be read: {options.remedy}",
             code="too_large",
         )
     if status == -signal.SIGXCPU:
         return LimitExceeded(
-            f"the file needs more than {cpu_s} s of processor time to be read: split it, or send "
-            "it as CSV",
+            f"the file needs more than {cpu_s} s of processor time to be read: {options.remedy}",
             code="too_large",
         )
     if status == -signal.SIGKILL:
@@ -233,7 +259,8 @@ def _ended(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -
     )
 
 
-def _unreadable() -> InvalidInput:
+def damaged() -> InvalidInput:
+    """The refusal of what is not what was asked for."""
     return InvalidInput("the file cannot be read", code="damaged")
 
 
@@ -256,6 +283,6 @@ def _block(told: dict[str, Any], options: ReadOptions) -> Block:
     broken = {int(place): str(reason) for place, reason in told["broken"].items()}
     named = crs is None or crs == options.mapping.crs or KNOWN_CRS.fullmatch(crs)
     if not whole or not named or any(place >= n_rows for place in broken):
-        raise _unreadable()
+        raise damaged()
     plan = ColumnPlan({}, crs, told["time_format"], None, tuple(told["personal"]))
     return Block(columns, n_rows, broken, plan)

@@ -51,6 +51,7 @@ class ReadOptions:
         memory_bytes, cpu_s, cpu_s_per_mib: of the process that reads a format which is not plain text.
         sent_bytes: returns how many bytes were sent so far; None: as many as the body has.
         gone: returns whether nobody waits for the answer any more.
+        remedy: what to do about a file that takes too much.
     """
 
     n_rows: int = 50_000
@@ -64,6 +65,7 @@ class ReadOptions:
     cpu_s_per_mib: float = 3.0
     sent_bytes: Callable[[], int] | None = None
     gone: Callable[[], bool] = lambda: False
+    remedy: str = "split it, or send it as CSV"
 
 
 @dataclass(frozen=True)

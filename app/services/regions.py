@@ -1,32 +1,31 @@
-"""Creating regions: a boundary file or request becomes a study area with a projected CRS."""
+"""Creating regions: a boundary file or request becomes a study area with a projected CRS.
+
+What comes from others is parsed by a process of its own (`read_boundary`, `read_region`).
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-import shapely
-from shapely.errors import ShapelyError
-from shapely.geometry import shape
 from sqlalchemy import Engine
 
-from app.domain.bounds import MAX_NEIGHBOURHOODS, MAX_REGIONS, check_length
+from app.domain.bounds import MAX_REGIONS
 from app.domain.errors import InvalidInput
-from app.domain.geojson import features_of
-from app.domain.grid import build_grid, check_cell_size
-from app.domain.neighbourhoods import number_of_people
-from app.domain.study_area import study_area_from_geojson
+from app.domain.grid import check_cell_size
 from app.domain.zones import zone
+from app.services.ingest_isolated import damaged, isolated_items
+from app.services.ingest_limits import KNOWN_CRS
+from app.services.ingest_readers import ReadOptions
+from app.services.outlines import MAX_NAME_CHARS, Outline, outline_of
 from app.storage import audit
 from app.storage import regions as store
 from app.storage.regions import Region
 
 REGION_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-MAX_NAME_CHARS = 200
 DEFAULT_CELL_SIZE_M = 250.0
-NAME_PROPERTIES = ("name", "neighborhood", "neighbourhood", "district", "ward", "label")
 
 
 def add_region(
@@ -38,11 +37,14 @@ def add_region(
     boundary: Mapping[str, Any] | None = None,
     cell_size_m: float = DEFAULT_CELL_SIZE_M,
     neighbourhoods: Mapping[str, Any] | None = None,
+    outline: Outline | None = None,
     limit: int = MAX_REGIONS,
 ) -> Region:
     """Create a region; its boundary is dissolved, its parts kept as neighbourhoods.
 
-    `neighbourhoods` names the parts where the boundary does not: GeoJSON features with a `name`.
+    Args:
+        boundary: GeoJSON of our own; what others send is given as `outline`.
+        neighbourhoods: names the parts where the boundary does not: GeoJSON features with a `name`.
 
     Raises:
         InvalidInput: id, zone, boundary or cell size is wrong.
@@ -59,64 +61,78 @@ def add_region(
         raise InvalidInput(f"name must be at most {MAX_NAME_CHARS} characters", field="name")
     zone(timezone)
     check_cell_size(cell_size_m)
-    crs = None
-    geometry = None
-    if boundary is not None:
-        area = study_area_from_geojson(boundary)
-        build_grid(area, cell_size_m)
-        crs, geometry = area.crs, area.to_geojson()
-    parts = neighbourhoods_of(neighbourhoods or boundary)
+    if outline is None:
+        outline = outline_of(boundary, cell_size_m, neighbourhoods)
     with engine.begin() as connection:
         made = store.create_region(
             connection,
             region_id=region_id,
             name=name,
             timezone=timezone,
-            crs=crs,
+            crs=outline.crs,
             cell_size_m=cell_size_m,
-            boundary=geometry,
-            neighbourhoods=parts,
+            boundary=outline.boundary,
+            neighbourhoods=outline.neighbourhoods,
             limit=limit,
         )
         audit.record(connection, "region.created", chain=region_id, cell_size_m=cell_size_m)
         return made
 
 
-def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The named parts of a boundary FeatureCollection, or None when it has fewer than two."""
-    collection = boundary is not None and boundary.get("type") == "FeatureCollection"
-    features = features_of(boundary, "boundary") if boundary and collection else []
-    check_length(features, "neighbourhoods", MAX_NEIGHBOURHOODS)
-    named = []
-    for position, feature in enumerate(features):
-        properties = feature.get("properties") or {}
-        lowered = {str(k).lower(): v for k, v in properties.items()}
-        found = next((lowered[k] for k in NAME_PROPERTIES if lowered.get(k)), None)
-        people = lowered.get("population")
-        named.append(
-            {
-                "type": "Feature",
-                "properties": {
-                    "name": str(found or f"part {position + 1}")[:MAX_NAME_CHARS],
-                    **(
-                        {"population": number_of_people(people, "population")}
-                        if isinstance(people, int | float)
-                        else {}
-                    ),
-                },
-                "geometry": _geometry(feature.get("geometry")),
-            }
-        )
-    return {"type": "FeatureCollection", "features": named} if len(named) > 1 else None
+def read_boundary(chunks: Iterable[bytes], cell_size_m: float, options: ReadOptions) -> Outline:
+    """Parse a GeoJSON boundary in a process of its own.
+
+    Raises:
+        InvalidInput, LimitExceeded: see `outline_of`; it is no JSON, or takes too much to parse.
+    """
+    return _outline(isolated_items("boundary", chunks, options, {"cell_size_m": cell_size_m}))
 
 
-def _geometry(given: Any) -> dict[str, Any] | None:
-    """A feature's geometry as GeoJSON has it: whatever else stands in it is not kept."""
-    if not given:
-        return None
-    try:
-        found = shapely.force_2d(shape(given))
-        kept: dict[str, Any] = json.loads(shapely.to_geojson(found))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ShapelyError) as error:
-        raise InvalidInput(f"not a GeoJSON geometry: {error}", field="neighbourhoods") from error
+def read_region(chunks: Iterable[bytes], options: ReadOptions) -> Generator[Any, None, None]:
+    """Parse a whole request for a region in a process of its own.
+
+    Gives first its members, with an empty object for the boundary; then the boundary's outline.
+
+    Raises:
+        InvalidInput, LimitExceeded: see `read_boundary`.
+    """
+    items = isolated_items("region", chunks, options, {"cell_size_m": DEFAULT_CELL_SIZE_M})
+    yield next(items)
+    yield _outline(items)
+
+
+def _outline(items: Iterator[Any]) -> Outline:
+    """An outline as the process told it; one that is not what was asked for is refused."""
+    made, features = Outline(), []
+    for item in items:
+        if "crs" in item:
+            if not KNOWN_CRS.fullmatch(item["crs"]):
+                raise damaged()
+            made = Outline(item["crs"], geometry_of(item["geometry"]))
+        else:
+            features.append(feature_of(item))
+    if not features:
+        return made
+    return replace(made, neighbourhoods={"type": "FeatureCollection", "features": features})
+
+
+def geometry_of(told: Any) -> dict[str, Any]:
+    """A geometry as GeoJSON names it, with nothing else."""
+    kept = {name: told[name] for name in ("type", "coordinates", "geometries") if name in told}
+    if not isinstance(kept.get("type"), str) or len(kept) != 2:
+        raise damaged()
     return kept
+
+
+def feature_of(told: Any) -> dict[str, Any]:
+    """A neighbourhood, with nothing but its name, people and geometry."""
+    properties: dict[str, Any] = {"name": str(told["properties"]["name"])[:MAX_NAME_CHARS]}
+    people = told["properties"].get("population")
+    if people is not None:
+        properties["population"] = float(people)
+    geometry = told["geometry"]
+    return {
+        "type": "Feature",
+        "properties": properties,
+        "geometry": None if geometry is None else geometry_of(geometry),
+    }

@@ -25,6 +25,7 @@ from app.services.audit_check import verify_audit
 from app.services.backtest import BacktestRequest, cancel_backtest, request_backtest
 from app.services.erase import erase_incident
 from app.services.ingest import UploadSource, ingest, ingest_file
+from app.services.ingest_isolated import reading_limits
 from app.services.jobs import run_claimed, run_now
 from app.services.keys import NewKey, create_key, revoke_key, rotate_key
 from app.services.learning_policy import set_policy
@@ -108,7 +109,8 @@ class Acts:
             for name, half in halves.items()
         ]
         layer = {"type": "FeatureCollection", "features": members}
-        set_population(self.engine, REGION, json.dumps(layer).encode(), "geojson", None)
+        content, limits = [json.dumps(layer).encode()], reading_limits(self.settings)
+        set_population(self.engine, REGION, content, "geojson", None, limits)
 
     def forget(self):
         remove_mapping(self.engine, REGION, "m")

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from app.api import rate_limit
 from app.api.bodies import Bodies
-from app.api.incidents import _BodyStream
+from app.api.body_stream import BodyStream
 from app.api.rate_limit import RateLimiter, address_of
 from app.domain.access import Caller, Role
 from app.domain.errors import InvalidInput, LimitExceeded, RateLimited
@@ -177,7 +177,7 @@ def test_an_upload_that_drips_is_ended(settings):
 
     async def read(chunks) -> int:
         request = SimpleNamespace(stream=lambda: chunks)
-        stream, n = _BodyStream(request, slow), 0
+        stream, n = BodyStream(request, slow), 0
         while (chunk := await stream._next()) is not None:
             n += len(chunk)
         return n

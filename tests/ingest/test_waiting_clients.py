@@ -124,6 +124,8 @@ def test_a_key_is_in_use_while_its_first_body_is_read(engine, port):
     ("method", "path", "kind"),
     [
         ("POST", "/v1/regions/waiting/incidents", "text/csv"),
+        ("PUT", "/v1/regions/waiting/population", "text/csv"),
+        ("PUT", "/v1/regions/waiting/population", "application/geo+json"),
         ("PUT", "/v1/regions/waiting/mappings/m", "application/json"),
         ("POST", "/v1/regions", "application/json"),
     ],
