@@ -113,7 +113,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         uploads = anyio.CapacityLimiter(settings.max_concurrent_uploads)
         forecasts = ForecastService(own, settings)
-        app.state.hotslot = ApiState(settings, own, forecasts, uploads)
+        app.state.hotslot = ApiState(settings, own, uploads)
+        app.state.forecasts = forecasts
         ahead = _repeated(Lookout(forecasts).look_if_possible, LOOK_EVERY_S)
         sweeping = _repeated(sweep_parser_folders, SWEEP_EVERY_S)
         async with _gate(own, settings) as app.state.gate, ahead, sweeping:
@@ -232,8 +233,8 @@ async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[N
 
 def promotions_seen(scope: Scope) -> int:
     """Rises with each promotion that this process makes, which ends what its memo keeps."""
-    state: ApiState = scope["app"].state.hotslot
-    return state.forecasts.promotions_seen
+    service: ForecastService = scope["app"].state.forecasts
+    return service.promotions_seen
 
 
 M_ARENA_MAX, MALLOC_ARENAS = -8, 2

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.callers import Gate, asked, caller_of, credential, known, payer
+from app.api.http_metrics import SHED
 from app.api.lasting import Lasting
-from app.api.metrics import SHED
 from app.api.misspelt import refuse_misspelt
 from app.api.problems import problem, problem_of
 from app.api.rate_limit import address_of
-from app.api.rules import Found, RouteTable, Rule
+from app.api.rules import ALWAYS_SERVED, Found, RouteTable, Rule
 from app.api.well_formed import check_form
 from app.domain.access import (
     Caller,
@@ -35,9 +35,6 @@ from app.domain.errors import (
 )
 from app.services.read_audit import NOBODY
 from app.storage.deadlines import answered_within
-
-ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
-"""Paths that need no place: how the service is must be seen when it is full."""
 
 
 class Access:

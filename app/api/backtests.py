@@ -14,7 +14,6 @@ from app.api.rules import allow
 from app.api.state import CallerOf, State
 from app.api.texts import ShortText
 from app.api.times import Moment
-from app.api.training import read_run
 from app.domain.access import Caller, Role
 from app.domain.errors import NotReady
 from app.domain.zones import zone
@@ -27,6 +26,7 @@ from app.services.backtest import (
 from app.services.backtest_plots import calibration_plot, cap_plot
 from app.services.backtest_report import html_report
 from app.services.disclosure import shown_backtest, shown_message
+from app.services.regions import run_of_region
 from app.storage.regions import get_region
 from app.storage.releases import MIN_GROUP
 from app.storage.runs import Run, list_runs
@@ -112,7 +112,9 @@ def list_all(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
 @allow(Role.READER)
 def show(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """One backtest with its result."""
-    return backtest_json(read_run(state, "backtest", region, run_id), exact=caller.lists_incidents)
+    return backtest_json(
+        run_of_region(state.engine, "backtest", region, run_id), exact=caller.lists_incidents
+    )
 
 
 @router.delete("/{run_id}")
@@ -160,7 +162,7 @@ def report(state: State, caller: CallerOf, region: str, run_id: UUID) -> HTMLRes
 
 
 def _result(state: State, caller: Caller, region: str, run_id: UUID) -> dict[str, Any]:
-    run = read_run(state, "backtest", region, run_id)
+    run = run_of_region(state.engine, "backtest", region, run_id)
     if run.result is None:
         raise NotReady("the backtest has no result yet", code="no_result")
     return shown_backtest(run.result, exact=caller.lists_incidents)

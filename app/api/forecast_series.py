@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from app.api.forecast_state import Forecasts
 from app.api.formats import Accept, negotiated
 from app.api.json_bodies import json_body, json_request
 from app.api.replies import Maker, reply, single_reply
 from app.api.reply_schemas import forecast_replies
 from app.api.rules import allow
 from app.api.selectors import PlainSelected, Selected
-from app.api.state import State
 from app.api.times import Moment
 from app.domain.access import Role
 from app.services.forecast import Forecast, Plan, Selector
@@ -32,7 +32,7 @@ SERIES = ("json", "csv")
 @allow(Role.READER)
 async def series(
     request: Request,
-    state: State,
+    forecasts: Forecasts,
     region: str,
     selector: Selected,
     cells: Annotated[bool, Query(description="each cell's expected count, slot by slot")] = False,
@@ -42,19 +42,19 @@ async def series(
     accept: Accept = None,
 ) -> Response:
     """Hour by hour: expected incidents with interval, of a range of up to a week."""
-    service, fmt = state.forecasts, negotiated(f, accept, SERIES)
+    fmt = negotiated(f, accept, SERIES)
 
     def check(plan: Plan) -> None:
         if cells:
-            check_series(service, plan)
+            check_series(forecasts, plan)
 
     def make(forecast: Forecast) -> bytes:
         if fmt == "csv":
-            return series_csv(service, forecast)
-        return series_json(service, forecast, cells)
+            return series_csv(forecasts, forecast)
+        return series_json(forecasts, forecast, cells)
 
     maker = Maker(("series", cells), fmt, make, f"{region}-series", check)
-    return await reply(request, state, region, selector, maker)
+    return await reply(request, forecasts, region, selector, maker)
 
 
 class AreasRequest(BaseModel):
@@ -129,12 +129,12 @@ class AreasRequest(BaseModel):
     openapi_extra=json_request(AreasRequest),
 )
 @allow(Role.READER, large=True)
-async def areas(request: Request, state: State, region: str) -> Response:
+async def areas(request: Request, forecasts: Forecasts, region: str) -> Response:
     """Probability, density and expected count with interval of each given area."""
     asked = await json_body(request, AreasRequest)
 
     def make() -> Response:
-        forecast = state.forecasts.forecast(region, asked.selector())
+        forecast = forecasts.forecast(region, asked.selector())
         body = areas_geojson(forecast, asked.features(), asked.buffer_m)
         return single_reply(body, forecast.heading(), "geojson")
 
@@ -148,7 +148,7 @@ async def areas(request: Request, state: State, region: str) -> Response:
 )
 @allow(Role.ANALYST)
 def outcomes(
-    state: State,
+    forecasts: Forecasts,
     region: str,
     selector: PlainSelected,
     top: Annotated[float, Query(gt=0, le=100, allow_inf_nan=False)] = 5.0,
@@ -158,7 +158,7 @@ def outcomes(
     Without `from` and `to` the last seven days of data are taken. Unless `as_of` says otherwise the
     version is one that had seen nothing of these hours, if there is one (`in_sample` tells).
     """
-    body, head = outcomes_geojson(state.forecasts, region, selector, top)
+    body, head = outcomes_geojson(forecasts, region, selector, top)
     return single_reply(body, head, "geojson")
 
 
@@ -209,7 +209,7 @@ class ScoreRequest(BaseModel):
     openapi_extra=json_request(ScoreRequest, ("application/json",)),
 )
 @allow(Role.READER, large=True)
-async def score(request: Request, state: State, region: str) -> Response:
+async def score(request: Request, forecasts: Forecasts, region: str) -> Response:
     """How likely each incident's place was in its slot: log density, percentile, cell.
 
     A low percentile marks a place where the forecast expects little: a geocoding error, or a series
@@ -218,13 +218,13 @@ async def score(request: Request, state: State, region: str) -> Response:
     asked = await json_body(request, ScoreRequest, ("application/json",))
 
     def make() -> Response:
-        version = state.forecasts.version_of(region, asked.model, asked.as_of)
+        version = forecasts.version_of(region, asked.model, asked.as_of)
         placed = [
             PlacedIncident(i.occurred_at, i.longitude, i.latitude, i.category)
             for i in asked.incidents
         ]
         head = score_heading(version, placed)
-        scores = score_incidents(state.forecasts, version, placed)
+        scores = score_incidents(forecasts, version, placed)
         return single_reply(orjson.dumps({**head, "scores": scores}), head, "json")
 
     return await run_in_threadpool(make)

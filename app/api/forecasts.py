@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.api.forecast_state import Forecasts
 from app.api.formats import Accept, negotiated
 from app.api.replies import Maker, reply, single_reply
 from app.api.reply_schemas import forecast_replies
@@ -43,7 +44,7 @@ FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, _FORMAT]
 @allow(Role.READER)
 async def density(
     request: Request,
-    state: State,
+    forecasts: Forecasts,
     region: str,
     selector: Selected,
     f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, _FORMAT] = None,
@@ -52,7 +53,7 @@ async def density(
     """Probability, density and expected count of every cell, of one hour or of a range together."""
     fmt = negotiated(f, accept, tuple(DENSITY))
     maker = Maker(("density",), fmt, DENSITY[fmt], f"{region}-density")
-    return await reply(request, state, region, selector, maker)
+    return await reply(request, forecasts, region, selector, maker)
 
 
 async def _hotspot_options(
@@ -82,7 +83,7 @@ async def _hotspot_options(
 @allow(Role.READER)
 async def hotspots(
     request: Request,
-    state: State,
+    forecasts: Forecasts,
     region: str,
     selector: Selected,
     options: Annotated[HotspotOptions, Depends(_hotspot_options)],
@@ -90,21 +91,21 @@ async def hotspots(
     accept: Accept = None,
 ) -> Response:
     """The top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
-    service, fmt = state.forecasts, negotiated(f, accept, FEATURES)
+    fmt = negotiated(f, accept, FEATURES)
 
     def make(forecast: Forecast) -> bytes:
         if fmt == "csv":
             return hotspots_csv(forecast, options)
-        body = hotspots_geojson(forecast, options, service)
+        body = hotspots_geojson(forecast, options, forecasts)
         return body if fmt == "geojson" else collection_parquet(body)
 
     if options.compare:
         # The version of the week before may be trained yet: such a reply is no function of its plan.
-        plan = await run_in_threadpool(service.plan, region, selector)
-        forecast = await run_in_threadpool(service.forecast_of, plan)
+        plan = await run_in_threadpool(forecasts.plan, region, selector)
+        forecast = await run_in_threadpool(forecasts.forecast_of, plan)
         return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)
     maker = Maker(("hotspots", options), fmt, make, f"{region}-hotspots")
-    return await reply(request, state, region, selector, maker)
+    return await reply(request, forecasts, region, selector, maker)
 
 
 @router.get(
@@ -114,6 +115,7 @@ async def hotspots(
 async def samples(
     request: Request,
     state: State,
+    forecasts: Forecasts,
     region: str,
     selector: PlainSelected,
     n: Annotated[int, Query(ge=1, lt=2**63, description="how many points")] = 1000,
@@ -124,21 +126,21 @@ async def samples(
     accept: Accept = None,
 ) -> Response:
     """Points drawn from the forecast; with a seed, the same points again."""
-    service, fmt = state.forecasts, negotiated(f, accept, FEATURES)
+    fmt = negotiated(f, accept, FEATURES)
 
     def check(_plan: Plan) -> None:
         check_samples(n, state.settings.max_samples)
 
     def make(forecast: Forecast) -> bytes:
         if fmt == "csv":
-            return samples_csv(service, forecast, n, seed)
-        body = samples_geojson(service, forecast, n, seed)
+            return samples_csv(forecasts, forecast, n, seed)
+        body = samples_geojson(forecasts, forecast, n, seed)
         return body if fmt == "geojson" else collection_parquet(body)
 
     if seed is not None:
         maker = Maker(("samples", n, seed), fmt, make, f"{region}-samples", check)
-        return await reply(request, state, region, selector, maker)
-    plan = await run_in_threadpool(service.plan, region, selector)
+        return await reply(request, forecasts, region, selector, maker)
+    plan = await run_in_threadpool(forecasts.plan, region, selector)
     check(plan)
-    forecast = await run_in_threadpool(service.forecast_of, plan)
+    forecast = await run_in_threadpool(forecasts.forecast_of, plan)
     return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)

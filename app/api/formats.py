@@ -56,3 +56,11 @@ def _covers(wanted: str, media_type: str) -> bool:
     return wanted in ("*/*", kind) or (
         wanted.endswith("/*") and kind.startswith(wanted.removesuffix("*"))
     )
+
+
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client holds this reply already (weak comparison, RFC 9110)."""
+    if if_none_match is None:
+        return False
+    held = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    return etag.removeprefix("W/") in held

@@ -13,7 +13,6 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Row
 
 from app.api.body_stream import BodyStream, beside_others
-from app.api.privacy import forget_erased
 from app.api.rules import allow
 from app.api.state import State
 from app.api.texts import LongText, ShortText
@@ -22,7 +21,6 @@ from app.domain.columns import ColumnMapping
 from app.domain.errors import InvalidInput
 from app.domain.texts import shortened
 from app.domain.zones import zone
-from app.services.erase import erase_incident
 from app.services.incident_views import incidents_csv, incidents_geojson, incidents_parquet
 from app.services.ingest import UploadSource, ingest
 from app.services.ingest_formats import READERS
@@ -190,12 +188,3 @@ def list_page(
     else:
         content = incidents_geojson(rows, found, following)
     return Response(content, headers=headers, media_type=_MEDIA_TYPES[f])
-
-
-@router.delete("/{external_id:path}", status_code=204)
-@allow(Role.ADMIN)
-def delete(state: State, region: str, external_id: str) -> Response:
-    """Erase an incident by its external id, in which slashes are sent as %2F."""
-    erase_incident(state.engine, region, external_id)
-    forget_erased(state, region)
-    return Response(status_code=204)

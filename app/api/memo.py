@@ -2,7 +2,7 @@
 
 Under load nearly all of a cached reply's time goes into parsing its parameters. A reply that
 carries an ETag is a pure function of request and model version; who is champion is asked every
-`CHAMPION_TTL_S` anyway, so keeping the whole reply for that long changes nothing that a client
+`REPEAT_S` anyway, so keeping the whole reply for that long changes nothing that a client
 could see. The key holds every header that access or content depend on. Requests that come while an
 equal one is being worked out wait for its reply instead of asking for a thread each.
 """
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.services.forecast import CHAMPION_TTL_S
 from app.storage.deadlines import remaining_s
 
 KEYED_HEADERS = frozenset(
@@ -31,6 +30,8 @@ KEYED_HEADERS = frozenset(
         b"x-api-key",
     )
 )
+REPEAT_S = 0.25
+"""A reply is given again for so long; who is champion is not asked more often either."""
 MAX_KEPT = 256
 MAX_KEPT_BYTES = 32 << 20
 
@@ -95,7 +96,7 @@ class ForecastMemo:
             for message in kept.messages:
                 await send(dict(message))
             return
-        await self._make(scope, receive, send, key, _Kept(now + CHAMPION_TTL_S, generation, None))
+        await self._make(scope, receive, send, key, _Kept(now + REPEAT_S, generation, None))
 
     async def _make(
         self, scope: Scope, receive: Receive, send: Send, key: tuple[object, ...], kept: _Kept

@@ -1,10 +1,10 @@
-"""Prometheus metrics of the API process, of the queue and of the regions."""
+"""Prometheus metrics of the queue and of the regions."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 from sqlalchemy import Engine
 
 from app.domain.access import seeing_unreleased
@@ -12,15 +12,6 @@ from app.domain.errors import Unavailable
 from app.services.overview import RegionState, overview
 from app.storage.alarms import ALARM_KINDS
 
-REQUESTS = Counter("hotslot_requests_total", "Requests", ["method", "route", "status"])
-SECONDS = Histogram(
-    "hotslot_request_seconds",
-    "Time to the reply's first byte",
-    ["route"],
-    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-)
-IN_FLIGHT = Gauge("hotslot_requests_in_flight", "Requests being worked on")
-SHED = Counter("hotslot_requests_shed_total", "Requests refused because of load")
 QUEUE = Gauge("hotslot_queue_jobs", "Jobs by status", ["status"])
 OLDEST_JOB = Gauge("hotslot_queue_oldest_job_seconds", "How long the oldest job has waited")
 WORKERS = Gauge("hotslot_workers", "Claimers of jobs that have beaten lately")

@@ -15,8 +15,8 @@ from uuid import uuid4
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.access import ALWAYS_SERVED
-from app.api.metrics import IN_FLIGHT, REQUESTS, SECONDS
+from app.api.http_metrics import IN_FLIGHT, REQUESTS, SECONDS
+from app.api.rules import ALWAYS_SERVED
 from app.logs import REQUEST_ID
 from app.storage.deadlines import answered_within
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.forecast_state import Forecasts
 from app.api.rules import allow
 from app.api.state import ApiState, CallerOf, State
 from app.domain.access import Role
@@ -86,13 +87,13 @@ def delete_schedule(state: State, region: str) -> Response:
 
 @router.post("/models/rollback")
 @allow(Role.TRAINER)
-def rollback(state: State, region: str) -> dict[str, Any]:
+def rollback(state: State, forecasts: Forecasts, region: str) -> dict[str, Any]:
     """Make the champion's predecessor the champion again."""
     with state.engine.begin() as connection:
         key = get_region(connection, region).key
         champion = roll_back(connection, key, "rolled back by hand")
         shown = served(connection, key)
-    state.forecasts.forget_champion(region)
+    forecasts.forget_champion(region)
     return {"champion": shown, "revision": champion.revision}
 
 

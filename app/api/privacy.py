@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
+from app.api.forecast_state import Forecasts
 from app.api.rules import allow
 from app.api.state import ApiState, State
 from app.domain.access import Role
 from app.services.backtest_store import drop_kept_tasks
-from app.services.erase import erase_upload
+from app.services.erase import erase_incident, erase_upload
+from app.services.forecast import ForecastService
 from app.storage.erasures import list_erasures
 from app.storage.regions import get_region
 
@@ -20,7 +22,7 @@ router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 @router.delete("/uploads/{upload}")
 @allow(Role.ADMIN)
 def delete_upload(
-    state: State, region: str, upload: Annotated[int, Path(ge=1, lt=2**63)]
+    state: State, forecasts: Forecasts, region: str, upload: Annotated[int, Path(ge=1, lt=2**63)]
 ) -> dict[str, Any]:
     """Erase all incidents of an upload, and versions that had learnt from them and few others.
 
@@ -28,7 +30,7 @@ def delete_upload(
     forecasts are refused with `no_model` until the training is done.
     """
     found = erase_upload(state.engine, region, upload)
-    forget_erased(state, region)
+    forget_erased(state, forecasts, region)
     return {
         "erased": found.n_incidents,
         "versions": found.versions,
@@ -38,9 +40,9 @@ def delete_upload(
     }
 
 
-def forget_erased(state: ApiState, region: str) -> None:
+def forget_erased(state: ApiState, forecasts: ForecastService, region: str) -> None:
     """Drop what this process and its home keep besides the database."""
-    state.forecasts.forget_region(region)
+    forecasts.forget_region(region)
     drop_kept_tasks(state.settings)
 
 
@@ -64,3 +66,12 @@ def erasures(state: State, region: str) -> dict[str, Any]:
             for e in found
         ]
     }
+
+
+@router.delete("/incidents/{external_id:path}", status_code=204)
+@allow(Role.ADMIN)
+def delete(state: State, forecasts: Forecasts, region: str, external_id: str) -> Response:
+    """Erase an incident by its external id, in which slashes are sent as %2F."""
+    erase_incident(state.engine, region, external_id)
+    forget_erased(state, forecasts, region)
+    return Response(status_code=204)

@@ -12,9 +12,8 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.api.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
-from app.api.formats import MEDIA_TYPES
-from app.api.state import ApiState
-from app.services.forecast import Forecast, Plan, Selector
+from app.api.formats import MEDIA_TYPES, matches
+from app.services.forecast import Forecast, ForecastService, Plan, Selector
 
 MAX_AGE_S = 60
 PROVENANCE = {
@@ -77,19 +76,10 @@ def provenance_headers(head: Mapping[str, Any]) -> dict[str, str]:
     return {**found, "X-Hotslot-Warnings": json.dumps(head.get("warnings", []))}
 
 
-def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client holds this reply already (weak comparison, RFC 9110)."""
-    if if_none_match is None:
-        return False
-    held = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
-    return etag.removeprefix("W/") in held
-
-
 async def reply(
-    request: Request, state: ApiState, region: str, selector: Selector, maker: Maker
+    request: Request, service: ForecastService, region: str, selector: Selector, maker: Maker
 ) -> Response:
     """A forecast's reply: from the cache when the same bytes were sent before."""
-    service = state.forecasts
     plan = service.cached_plan(region, selector)
     if plan is None:
         plan = await run_in_threadpool(service.plan, region, selector)
@@ -109,7 +99,7 @@ async def reply(
     wanted = encoding_of(request.headers.get("accept-encoding", ""), maker.media_type)
     found = service.cache.get((*key, wanted), Encoded)
     if found is None:
-        found = await run_in_threadpool(_encoded, state, plan, maker, key, wanted)
+        found = await run_in_threadpool(_encoded, service, plan, maker, key, wanted)
     if (if_none_match or "").strip() == "*":  # holds when there is a reply at all: now it is known
         return Response(status_code=304, headers=headers)
     headers.update(found.headers)
@@ -120,9 +110,8 @@ async def reply(
 
 
 def _encoded(
-    state: ApiState, plan: Plan, maker: Maker, key: tuple[object, ...], wanted: str | None
+    service: ForecastService, plan: Plan, maker: Maker, key: tuple[object, ...], wanted: str | None
 ) -> Encoded:
-    service = state.forecasts
 
     def plain() -> Encoded:
         forecast = service.forecast_of(plan)

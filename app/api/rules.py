@@ -21,6 +21,8 @@ MAX_REMEMBERED = 4096
 MAX_REMEMBERED_CHARS = 256
 FRAMEWORK_PATHS = frozenset({"/openapi.json"})
 """Routes that FastAPI makes itself; they hold no data."""
+ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
+"""Paths that need no place: how the service is must be seen when it is full."""
 _ATTRIBUTE = "hotslot_rule"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 

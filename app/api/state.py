@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.domain.access import Caller
-from app.services.forecast import ForecastService
 
 
 def _check_ready(engine: Engine) -> None:
@@ -47,7 +46,6 @@ class ApiState:
 
     settings: Settings
     engine: Engine
-    forecasts: ForecastService
     uploads: CapacityLimiter
     """Uploads that may be read at the same time."""
     aside: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))

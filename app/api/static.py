@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.api.compression import compressed, encoding_of
-from app.api.replies import matches
+from app.api.formats import matches
 from app.api.rules import public
 from app.domain.errors import NotFound
 

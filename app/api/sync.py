@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.rules import allow
 from app.api.state import State
-from app.api.training import read_run
 from app.domain.access import Role
+from app.services.regions import run_of_region
 from app.services.sync.schedule import request_sync
 from app.storage.regions import get_region
 from app.storage.runs import Run, list_runs
@@ -66,4 +66,4 @@ def list_all(state: State, region: str) -> dict[str, Any]:
 @allow(Role.INGESTER, Role.ANALYST)
 def show(state: State, region: str, run_id: UUID) -> dict[str, Any]:
     """One sync run with its progress and counts."""
-    return sync_run_json(read_run(state, "sync", region, run_id))
+    return sync_run_json(run_of_region(state.engine, "sync", region, run_id))

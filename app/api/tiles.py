@@ -10,11 +10,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.api.forecast_state import Forecasts
 from app.api.replies import Maker, reply, single_reply
 from app.api.reply_schemas import forecast_replies
 from app.api.rules import allow
 from app.api.selectors import Selected
-from app.api.state import State
 from app.domain.access import Role
 from app.services.forecast import Forecast, Selector
 from app.services.render import check_tile, tile_json, tile_png
@@ -38,13 +38,15 @@ def _hour() -> datetime:
     responses=forecast_replies("TileJson", ("json",), cached=False),
 )
 @allow(Role.READER)
-async def describe(request: Request, state: State, region: str, selector: Selected) -> Response:
+async def describe(
+    request: Request, forecasts: Forecasts, region: str, selector: Selected
+) -> Response:
     """TileJSON: where the tiles are, what they cover, what their colours stand for.
 
     The address pins the hour and the model version, so that a map never mixes two.
     """
-    plan = await run_in_threadpool(state.forecasts.plan, region, _now_unless_told(selector))
-    forecast = await run_in_threadpool(state.forecasts.forecast_of, plan)
+    plan = await run_in_threadpool(forecasts.plan, region, _now_unless_told(selector))
+    forecast = await run_in_threadpool(forecasts.forecast_of, plan)
     body = tile_json(forecast, _template(request, region, forecast))
     answer = single_reply(orjson.dumps(body), forecast.heading(), "json")
     answer.headers["Cache-Control"] = "no-cache"
@@ -74,7 +76,7 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
 )
 @allow(Role.READER)
 async def tile(
-    request: Request, state: State, region: str, z: int, x: int, y: int, selector: Selected
+    request: Request, forecasts: Forecasts, region: str, z: int, x: int, y: int, selector: Selected
 ) -> Response:
     """One tile of 256 pixels (Web Mercator, XYZ); without a time, of the present hour."""
     maker = Maker(
@@ -83,4 +85,4 @@ async def tile(
         lambda forecast: tile_png(forecast, z, x, y),
         check=lambda _plan: check_tile(z, x, y),
     )
-    return await reply(request, state, region, _now_unless_told(selector), maker)
+    return await reply(request, forecasts, region, _now_unless_told(selector), maker)

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.forecast_state import Forecasts
 from app.api.rules import allow
 from app.api.state import ApiState, CallerOf, State
 from app.api.texts import ShortText
@@ -25,6 +26,7 @@ from app.domain.errors import HotslotError
 from app.domain.zones import zone
 from app.services.disclosure import shown_report, shown_run, shown_validation, shown_version
 from app.services.forecast_ahead import make_ready
+from app.services.regions import run_of_region
 from app.services.releases import known_categories
 from app.services.train import TrainingRequest, cancel_training, request_training
 from app.storage import registry
@@ -34,7 +36,7 @@ from app.storage.erasures import shown_marks
 from app.storage.promotions import promote_by_hand
 from app.storage.regions import get_region
 from app.storage.releases import MIN_GROUP
-from app.storage.runs import Run, get_run, list_runs
+from app.storage.runs import Run, list_runs
 from app.storage.version_visibility import served, withheld_of
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
@@ -123,17 +125,11 @@ def list_all(state: State, caller: CallerOf, region: str) -> dict[str, Any]:
     return {"training_runs": view_of(state, caller, region, *runs)}
 
 
-def read_run(state: ApiState, kind: str, region: str, run_id: UUID) -> Run:
-    """One run of a region."""
-    with state.engine.connect() as connection:
-        return get_run(connection, kind, run_id, get_region(connection, region).key)
-
-
 @router.get("/training-runs/{run_id}")
 @allow(Role.READER)
 def show(state: State, caller: CallerOf, region: str, run_id: UUID) -> dict[str, Any]:
     """One training run."""
-    return view_of(state, caller, region, read_run(state, "train", region, run_id))[0]
+    return view_of(state, caller, region, run_of_region(state.engine, "train", region, run_id))[0]
 
 
 @router.delete("/training-runs/{run_id}")
@@ -150,7 +146,7 @@ async def events(state: State, caller: CallerOf, region: str, run_id: UUID) -> S
 
     def look() -> tuple[bool, bytes]:
         with answered_within(state.settings.database_timeout_s):
-            run = read_run(state, "train", region, run_id)
+            run = run_of_region(state.engine, "train", region, run_id)
             return run.finished, orjson.dumps(view_of(state, caller, region, run)[0])
 
     read = partial(to_thread.run_sync, look, limiter=state.followers)
@@ -252,12 +248,12 @@ def model(state: State, caller: CallerOf, region: str, version: str) -> dict[str
 
 @router.post("/models/{version}/promote")
 @allow(Role.TRAINER)
-def promote(state: State, region: str, version: str) -> dict[str, Any]:
+def promote(state: State, forecasts: Forecasts, region: str, version: str) -> dict[str, Any]:
     """Make a version the champion."""
     with suppress(ArtifactCorrupt):  # told by the promotion itself, which looks at more
-        make_ready(state.forecasts, region, version)
+        make_ready(forecasts, region, version)
     with state.engine.begin() as connection:
         key = get_region(connection, region).key
         champion = promote_by_hand(connection, key, version)
-    state.forecasts.forget_champion(region)
+    forecasts.forget_champion(region)
     return {"champion": champion.version, "revision": champion.revision}

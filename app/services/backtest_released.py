@@ -5,7 +5,7 @@ A total over all origins would tell, minus what is shown, what a small one holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +18,6 @@ from app.services.backtest_run import Protocol, TaskResult
 from app.storage.releases import MIN_GROUP
 from models.base import Incidents
 
-_NOTHING: dict[str, Any] = {
-    "models": {},
-    "differences": [],
-    "origins": [],
-    "n": 0,
-    "counts": None,
-    "neighbourhoods": None,
-}
 Assemble = Callable[[Sequence[TaskResult], Protocol], dict[str, Any]]
 
 
@@ -50,32 +42,6 @@ def with_released(
 def _n(protocol: Protocol, incidents: Incidents, grid: Grid, origin_s: int) -> int:
     test = protocol.held_out(incidents, origin_s)
     return int((grid.locate(test.x_m, test.y_m) >= 0).sum())
-
-
-def on_release(request: Mapping[str, Any]) -> bool:
-    """Return whether a run was held to a release: all else is for who may list incidents."""
-    return "release" in request
-
-
-def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a result that readers may see, before it is rounded.
-
-    Of one that was not held to a release none: two of them may differ by one incident.
-    """
-    provenance = result.get("provenance", {})
-    if not on_release(provenance.get("request", {})):
-        return {
-            **{name: result.get(name) for name in ("region", "cell_size_m", "horizon_days")},
-            **_NOTHING,
-            "provenance": {
-                k: v for k, v in provenance.items() if k not in ("n_incidents", "n_outside")
-            },
-        }
-    shown = {name: value for name, value in result.items() if name != "released"}
-    released = result.get("released", {})
-    if released is None:
-        return shown
-    return {**shown, **_NOTHING, **released}
 
 
 def moved_inside(incidents: Incidents, grid: Grid, lost: NDArray[np.bool_]) -> Incidents:

@@ -12,14 +12,14 @@ What changes over time is released in steps of at least `MIN_GROUP` incidents; s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from app.services.backtest_released import on_release, released_result
-from app.services.share_report import hidden, told_disparity, too_small
 from app.storage.releases import MIN_GROUP
+from models.base import FloatArray
+from models.evaluation.flagged import disparity
 from models.evaluation.metrics import EMPTY_SUMMARY
 
 OTHER = "other"
@@ -34,6 +34,14 @@ DECIMALS = 3
 """Of means: one more incident must not show its own log density by the difference."""
 MEANS = ("log_score", "cap_auc")
 OF_DIFFERENCES = (*MEANS, "mean", "lo", "hi", "cap_auc_lo", "cap_auc_hi")
+_NOTHING: dict[str, Any] = {
+    "models": {},
+    "differences": [],
+    "origins": [],
+    "n": 0,
+    "counts": None,
+    "neighbourhoods": None,
+}
 FINGERPRINTS = frozenset({"data_hash", "artifact_sha256"})
 """Members that are functions of all incidents, bit for bit."""
 
@@ -254,3 +262,64 @@ def shown_report(report: Mapping[str, Any], *, exact: bool = False) -> dict[str,
 def _all_rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     known = {name: values[name] for name in names if values.get(name) is not None}
     return {name: rounded(value) for name, value in known.items()}
+
+
+def on_release(request: Mapping[str, Any]) -> bool:
+    """Return whether a run was held to a release: all else is for who may list incidents."""
+    return "release" in request
+
+
+def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a result that readers may see, before it is rounded.
+
+    Of one that was not held to a release none: two of them may differ by one incident.
+    """
+    provenance = result.get("provenance", {})
+    if not on_release(provenance.get("request", {})):
+        return {
+            **{name: result.get(name) for name in ("region", "cell_size_m", "horizon_days")},
+            **_NOTHING,
+            "provenance": {
+                k: v for k, v in provenance.items() if k not in ("n_incidents", "n_outside")
+            },
+        }
+    shown = {name: value for name, value in result.items() if name != "released"}
+    released = result.get("released", {})
+    if released is None:
+        return shown
+    return {**shown, **_NOTHING, **released}
+
+
+def too_small(counts: Sequence[int], minimum: int) -> set[int]:
+    """Places of the counts to hide: those below the minimum, and more while the rest tells them.
+
+    The counts sum to a total that is told: a single hidden one, or several that are few together,
+    could be worked out from the others.
+    """
+    found = {i for i, count in enumerate(counts) if count < minimum}
+    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
+        if not found or (len(found) > 1 and sum(counts[j] for j in found) >= minimum):
+            break
+        found.add(i)
+    return found
+
+
+def told_disparity(
+    flagged_share: FloatArray, incident_share: FloatArray, left_out: set[int]
+) -> dict[str, float]:
+    """`disparity` of shares by part; parts that are left out count as one.
+
+    Each by itself would tell its number: flagged shares and the sum of those hidden are known.
+    """
+    hidden_ones = sorted(left_out)
+    both = [
+        np.append(np.delete(share, hidden_ones), share[hidden_ones].sum())
+        for share in (flagged_share, incident_share)
+    ]
+    return dict(disparity(*(both if left_out else (flagged_share, incident_share))))
+
+
+def hidden(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without what tells a small number of incidents."""
+    told = ("incident", "ratio")
+    return {k: None if k.startswith(told) else v for k, v in row.items()} | {"hidden": True}

@@ -15,10 +15,10 @@ from app.domain.grid import Grid
 from app.domain.learning_policy import LearningPolicy
 from app.domain.neighbourhoods import Neighbourhoods, divide
 from app.domain.texts import shortened
-from app.services.disclosure import OTHER, fold_names
+from app.services.disclosure import OTHER, fold_names, hidden, told_disparity, too_small
 from app.services.releases import known_categories, minimum_of, reader_cut
-from app.services.share_report import groups_report, hidden, share_report, told_disparity, too_small
-from app.services.validate import StoredModel
+from app.services.share_report import groups_report, share_report
+from app.services.stored_model import StoredModel
 from app.storage import registry, releases
 from app.storage.incidents import IncidentColumns, ReleaseCut, read_columns
 from app.storage.regions import OutlinedRegion, Region, categories_of, get_region, outlined

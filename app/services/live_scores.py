@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from app.domain.grid import Grid
 from app.services.arrivals import Arrivals, arrivals, as_date
 from app.services.released_scores import summary_of
-from app.services.validate import StoredModel
+from app.services.stored_model import StoredModel
 from app.storage import live_scores as store
 from app.storage import registry
 from app.storage.live_scores import LiveDay

@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Engine
 
@@ -23,6 +24,7 @@ from app.services.outlines import MAX_NAME_CHARS, Outline, outline_of
 from app.storage import audit
 from app.storage import regions as store
 from app.storage.regions import Region
+from app.storage.runs import Run, get_run
 
 REGION_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DEFAULT_CELL_SIZE_M = 250.0
@@ -136,3 +138,13 @@ def feature_of(told: Any) -> dict[str, Any]:
         "properties": properties,
         "geometry": None if geometry is None else geometry_of(geometry),
     }
+
+
+def run_of_region(engine: Engine, kind: str, region_id: str, run_id: UUID) -> Run:
+    """Read one run of a region.
+
+    Raises:
+        NotFound: no such region or run.
+    """
+    with engine.connect() as connection:
+        return get_run(connection, kind, run_id, store.get_region(connection, region_id).key)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from app.domain.grid import Grid
 from app.domain.neighbourhoods import Neighbourhoods, divide
-from models.base import DAY_S, FloatArray
+from app.services.disclosure import hidden, told_disparity, too_small
+from models.base import DAY_S
 from models.evaluation.fairness import flagged_fraction, group_exposure, incident_shares
-from models.evaluation.flagged import FLAGGED_PERCENT, disparity, shares_by_part
+from models.evaluation.flagged import FLAGGED_PERCENT, shares_by_part
 
 
 def share_report(
@@ -75,41 +76,6 @@ def share_report(
             if parts.groups and tables
         },
     }
-
-
-def too_small(counts: Sequence[int], minimum: int) -> set[int]:
-    """Places of the counts to hide: those below the minimum, and more while the rest tells them.
-
-    The counts sum to a total that is told: a single hidden one, or several that are few together,
-    could be worked out from the others.
-    """
-    found = {i for i, count in enumerate(counts) if count < minimum}
-    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
-        if not found or (len(found) > 1 and sum(counts[j] for j in found) >= minimum):
-            break
-        found.add(i)
-    return found
-
-
-def told_disparity(
-    flagged_share: FloatArray, incident_share: FloatArray, left_out: set[int]
-) -> dict[str, float]:
-    """`disparity` of shares by part; parts that are left out count as one.
-
-    Each by itself would tell its number: flagged shares and the sum of those hidden are known.
-    """
-    hidden_ones = sorted(left_out)
-    both = [
-        np.append(np.delete(share, hidden_ones), share[hidden_ones].sum())
-        for share in (flagged_share, incident_share)
-    ]
-    return dict(disparity(*(both if left_out else (flagged_share, incident_share))))
-
-
-def hidden(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without what tells a small number of incidents."""
-    told = ("incident", "ratio")
-    return {k: None if k.startswith(told) else v for k, v in row.items()} | {"hidden": True}
 
 
 def groups_report(

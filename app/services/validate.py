@@ -13,17 +13,16 @@ from app.services.backtest_run import held_out
 from app.services.gate import GateDecision, decide
 from app.services.outages import through_outage
 from app.services.share_report import share_report
+from app.services.stored_model import StoredModel
 from app.services.training_data import TrainingData
 from app.storage import registry
 from models.base import (
     DAY_S,
     HORIZON_DAYS,
-    Cells,
     DensityModel,
     FitContext,
     FloatArray,
     Incidents,
-    normalised,
 )
 from models.catalog import create_model
 from models.evaluation.drift import day_sums, expected_log_density
@@ -43,21 +42,6 @@ class Validation:
     scores: dict[str, Any]
     against: dict[str, Difference]
     decision: GateDecision
-
-
-class StoredModel(DensityModel):
-    """A registered version as a model: its stored tables, for scoring and serving."""
-
-    name = "stored"
-
-    def __init__(self, probability: FloatArray, area_km2: FloatArray) -> None:
-        self.probability_ = normalised(probability, area_km2, floor=0.0)
-        self.area_km2_ = area_km2
-        self.category_density_ = {}
-
-    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> StoredModel:
-        """Nothing to learn: the tables are what was registered."""
-        return self
 
 
 def validate_model(

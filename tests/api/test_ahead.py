@@ -18,7 +18,7 @@ WAIT_S = 30.0
 
 @pytest.fixture
 def service(served):
-    return served.client.app.state.hotslot.forecasts
+    return served.client.app.state.forecasts
 
 
 @pytest.fixture(scope="module")

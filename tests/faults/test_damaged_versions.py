@@ -99,7 +99,7 @@ def test_damage_after_loading_is_refused_and_then_the_version_before_serves(
     flip = text(DAMAGES["flipped"])
     with TestClient(create_app(settings, engine)) as client:
         assert client.get(DENSITY).headers["x-hotslot-model-version"] == versions[1]
-        service = client.app.state.hotslot.forecasts
+        service = client.app.state.forecasts
         service.cache.discard(("table", 1, versions[1], -1, 3))
         with engine.begin() as connection:
             connection.execute(flip, {"v": versions[1]})

@@ -148,7 +148,7 @@ def test_an_alteration_while_the_version_is_loaded_is_seen(engine, settings, ver
     with TestClient(create_app(settings, engine)) as client:
         assert client.get(DENSITY).headers["x-hotslot-model-version"] == versions[1]
         alter(engine, versions[1], FORGERIES["counts"])
-        client.app.state.hotslot.forecasts.forget_champion("town")
+        client.app.state.forecasts.forget_champion("town")
         refused(client, versions, in_memory=True)
 
 

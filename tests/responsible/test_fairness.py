@@ -16,10 +16,10 @@ from app.domain.study_area import to_degrees
 from app.domain.synthetic import TIMEZONE, synthetic_city
 from app.main import create_app
 from app.services import disclosure
+from app.services.disclosure import hidden, told_disparity, too_small
 from app.services.ingest import ingest_file
 from app.services.jobs import run_now
 from app.services.regions import add_region
-from app.services.share_report import hidden, told_disparity, too_small
 from app.services.train import TrainingRequest
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
 

@@ -74,7 +74,7 @@ def test_news_of_what_has_come_does_not_follow_corrections(engine, settings, pla
 
     def news():
         time.sleep(0.3)  # replies are repeated for a quarter of a second
-        brief = place.client.app.state.hotslot.forecasts.brief
+        brief = place.client.app.state.forecasts.brief
         for version in versions:
             brief.forget("released news", f"small/{version}")
         asked = "/forecasts/density?at=2024-02-10T10:00&model="

@@ -1,0 +1,20 @@
+"""A registered version as a model."""
+
+from __future__ import annotations
+
+from models.base import Cells, DensityModel, FitContext, FloatArray, Incidents, normalised
+
+
+class StoredModel(DensityModel):
+    """A registered version as a model: its stored tables, for scoring and serving."""
+
+    name = "stored"
+
+    def __init__(self, probability: FloatArray, area_km2: FloatArray) -> None:
+        self.probability_ = normalised(probability, area_km2, floor=0.0)
+        self.area_km2_ = area_km2
+        self.category_density_ = {}
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> StoredModel:
+        """Nothing to learn: the tables are what was registered."""
+        return self
