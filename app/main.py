@@ -18,57 +18,55 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from app import __version__
-from app.api import (
-    audit,
-    backtests,
-    data_report,
-    fairness,
-    forecast_series,
-    forecasts,
-    incidents,
-    keys,
-    mappings,
-    operations,
-    privacy,
-    regions,
-    static,
-    sync,
-    system,
-    tiles,
-    training,
-)
-from app.api.access import Access
-from app.api.bodies import Bodies
-from app.api.callers import Gate
-from app.api.compression import Compressed
-from app.api.hang_up import HangUp
-from app.api.head import HeadAsGet
-from app.api.memo import ForecastMemo
-from app.api.middleware import Surround
-from app.api.openapi import HotslotApi
-from app.api.patient_http import allow_connections
-from app.api.pieces import InPieces
-from app.api.places import ADMIN_TURNS, Places
-from app.api.problems import DOCUMENTED, add_problem_handlers, internal_error
-from app.api.rate_limit import RateLimiter
-from app.api.rules import RouteTable
-from app.api.state import ApiState
-from app.api.turns import TakeTurns
-from app.config import Settings
-from app.domain.errors import Unavailable
-from app.logs import configure_logging
-from app.services.forecast import ForecastService
-from app.services.forecast_ahead import LOOK_EVERY_S, Lookout
-from app.services.ingest_isolated import end_all
-from app.services.key_ring import REFRESH_S, KeyRing
-from app.services.keys import require_keys_for_others
-from app.services.parser_folders import sweep_parser_folders
-from app.services.read_audit import ReadCounter
-from app.storage.database import open_engine
-from app.storage.private_files import write_privately
+from app.access import routes as keys
+from app.access.callers import Gate
+from app.access.key_cache import REFRESH_S, KeyRing
+from app.access.middleware import Access
+from app.access.read_counter import ReadCounter
+from app.access.service import require_keys_for_others
+from app.audit import routes as audit
+from app.core.db.engine import open_engine
+from app.core.errors import Unavailable
+from app.core.logging import configure_logging
+from app.core.private_files import write_privately
+from app.core.settings import Settings
+from app.data_quality import routes as data_report
+from app.erasure import routes as privacy
+from app.evaluation.backtests import routes as backtests
+from app.evaluation.fairness import routes as fairness
+from app.forecasts import routes as forecasts
+from app.forecasts import series_routes as forecast_series
+from app.forecasts import tile_routes as tiles
+from app.forecasts.service import ForecastService
+from app.forecasts.warmup import LOOK_EVERY_S, Lookout
+from app.http import static
+from app.http.app_state import ApiState
+from app.http.fair_shares import ADMIN_TURNS, Places
+from app.http.middleware.body_limits import Bodies
+from app.http.middleware.chunking import InPieces
+from app.http.middleware.compression import Compressed
+from app.http.middleware.early_response import HangUp
+from app.http.middleware.fair_queue import TakeTurns
+from app.http.middleware.head_requests import HeadAsGet
+from app.http.middleware.observability import Surround
+from app.http.middleware.rate_limit import RateLimiter
+from app.http.middleware.response_cache import ForecastMemo
+from app.http.permissions import RouteTable
+from app.http.problems import DOCUMENTED, add_problem_handlers, internal_error
+from app.http.protocol import allow_connections
+from app.incidents import mapping_routes as mappings
+from app.incidents import routes as incidents
+from app.monitoring import routes as operations
+from app.monitoring import system_routes as system
+from app.openapi import HotslotApi
+from app.readers.folders import sweep_parser_folders
+from app.readers.isolated import end_all
+from app.regions import routes as regions
+from app.sync import routes as sync
+from app.training import routes as training
 
 if TYPE_CHECKING:
-    from app.services.oidc import TokenVerifier
+    from app.access.oidc import TokenVerifier
 
 PARTS = (
     system,
@@ -207,7 +205,7 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
     if settings.oidc_issuer is None:
         return None
     # Only here: its libraries (httpx, PyJWT) would be a twentieth of every service's start.
-    from app.services.oidc import TokenVerifier
+    from app.access.oidc import TokenVerifier
 
     return TokenVerifier(settings)
 

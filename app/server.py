@@ -16,9 +16,9 @@ from types import FrameType
 
 import uvicorn
 
-from app.api.patient_http import PatientHttp
-from app.config import Settings
-from app.processes import STOP_S, end_with_parent, sign_of_life
+from app.core.processes import STOP_S, end_with_parent, sign_of_life
+from app.core.settings import Settings
+from app.http.protocol import PatientHttp
 
 GRACE_S = 5
 """Requests under way may take so long to end; then their connections are closed."""

@@ -1,5 +1,5 @@
 """Benchmarks and drills; they call services as the command line does."""
 
-from app.domain.access import sees_unreleased
+from app.core.roles import sees_unreleased
 
 sees_unreleased.set(True)

@@ -16,8 +16,8 @@ from benchmarks.flow_rivals import BATCH, BLOCKS, LEARNING_RATE, STEPS, WIDTH, f
 from models.base import FitContext
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import member_keys
-from models.flows.recipe import TrainingSettings
 from models.flows.training import train
+from models.flows.training_settings import TrainingSettings
 
 DIMENSIONS = (2, 3, 8, 21, 43)
 N_LEARN, N_TEST = 20_000, 5_000
@@ -36,7 +36,7 @@ class Rows:
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """See `models.flows.recipe.Source`."""
+        """See `models.flows.training_settings.Source`."""
         del members
         table = self.parts[int(held_out)]
         return table[(uniforms[..., 0] * len(table)).long()], None

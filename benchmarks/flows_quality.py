@@ -14,9 +14,9 @@ import torch
 
 from benchmarks.cities import FILES, City, load_city, machine
 from models.base import DAY_S, HORIZON_DAYS, FitContext, FloatArray
+from models.densities.maf import Maf
 from models.evaluation.significance import paired_difference
 from models.flows.flow import FlowSettings
-from models.maf import Maf
 
 N_ORIGINS = 4
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from app.domain.grid import Grid
+from app.geo.grid import Grid
 from benchmarks.cities import machine
 from models.base import DAY_S, FitContext, Incidents
 
@@ -26,7 +26,7 @@ def _measure(n: int) -> tuple[float, float]:
     """Seconds of a fit, MB that it and its data added."""
     import torch
 
-    from models.maf import Maf
+    from models.densities.maf import Maf
 
     torch.set_num_threads(1)
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.domain.grid import build_grid
-from app.domain.study_area import to_metres
-from app.domain.synthetic import CRS, TIMEZONE, synthetic_city
-from app.domain.windows import windows_of
+from app.geo.grid import build_grid
+from app.geo.hour_of_week import windows_of
+from app.geo.study_area import to_metres
+from app.geo.synthetic import CRS, TIMEZONE, synthetic_city
 from benchmarks.cities import load_city, machine
 from benchmarks.flow_rivals import (
     BATCH,
@@ -27,11 +27,11 @@ from benchmarks.flow_rivals import (
     zuko_loop,
 )
 from models.base import DAY_S, N_WINDOWS, Cells, DensityModel, FitContext, Incidents
+from models.densities.maf import Maf, MafWindow
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import member_keys
-from models.flows.recipe import TrainingSettings
 from models.flows.training import train
-from models.maf import Maf, MafWindow
+from models.flows.training_settings import TrainingSettings
 
 TEST_DAYS = 84
 N_BATCHED = 16
@@ -97,7 +97,7 @@ class Clouds:
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """See `models.flows.recipe.Source`."""
+        """See `models.flows.training_settings.Source`."""
         del held_out
         row = (uniforms[..., 0] * self.points.shape[1]).long()
         return self.points[members[:, None], row], None

@@ -12,9 +12,9 @@ import sys
 import time
 from typing import Any
 
-from app.services.backtest import DEFAULT_MODELS
-from app.services.backtest_result import counts_json, result_json
-from app.services.backtest_run import Execution, Protocol, run_protocol
+from app.evaluation.backtests.execute import Execution, Protocol, run_protocol
+from app.evaluation.backtests.result import counts_json, result_json
+from app.evaluation.backtests.service import DEFAULT_MODELS
 from benchmarks.cities import DATA, FILES, load_city, machine
 from models.base import HORIZON_DAYS
 from models.catalog import MODEL_NAMES

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.services.backtest_result import result_json
-from app.services.backtest_run import Execution, Protocol, run_protocol
+from app.evaluation.backtests.execute import Execution, Protocol, run_protocol
+from app.evaluation.backtests.result import result_json
 from benchmarks.cities import FILES, City, load_city, machine
 from models.base import DAY_S, HORIZON_DAYS
 

@@ -25,13 +25,13 @@ import pyarrow.csv as pa_csv
 from psycopg import sql
 from sqlalchemy import Engine, text
 
-from app.config import Settings
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.ingest import ingest_file
-from app.services.regions import DEFAULT_CELL_SIZE_M, add_region
-from app.storage.database import long_statements, open_engine
-from app.storage.embedded import data_directory, release
-from app.storage.schema import migrate
+from app.core.db.engine import long_statements, open_engine
+from app.core.db.schema import migrate
+from app.core.devserver.server import data_directory, release
+from app.core.settings import Settings
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import ingest_file
+from app.regions.service import DEFAULT_CELL_SIZE_M, add_region
 from benchmarks.cities import machine
 from benchmarks.drills.processes import peak_memory_mb
 

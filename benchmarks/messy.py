@@ -1,6 +1,6 @@
 """A messy file of incidents whose every fault is known: for tests and drills of ingest.
 
-Places are those of the synthetic city (`app.domain.synthetic`), so that its boundary decides which
+Places are those of the synthetic city (`app.geo.synthetic`), so that its boundary decides which
 rows lie outside or look swapped.
 """
 
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from app.domain.synthetic import synthetic_city
-from app.services.ingest_formats import EXCEL_TYPE
+from app.geo.synthetic import synthetic_city
+from app.readers.formats import EXCEL_TYPE
 
 HEADER = ("occurred_at", "longitude", "latitude", "category")
 PILE = (-74.0512345, 4.6512345)

@@ -14,15 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.commands.demo_data import DemoData, prepare
-from app.config import Settings
-from app.domain.errors import Unavailable
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.storage.database import open_engine
-from app.storage.schema import migrate
+from app.cli.demo_data import DemoData, prepare
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.errors import Unavailable
+from app.core.settings import Settings
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from benchmarks.cities import machine
 from benchmarks.drills.service import remove_home
 from benchmarks.serve import server

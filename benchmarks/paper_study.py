@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from app.commands.common import results
-from app.commands.paper import scores
-from app.services.paper_figure import FigureRequest, block_losses, block_plot
-from app.services.paper_table import PaperRequest, paper_table
+from app.cli.console import results
+from app.cli.paper import scores
+from app.evaluation.paper.figure import FigureRequest, block_losses, block_plot
+from app.evaluation.paper.table import PaperRequest, paper_table
 from benchmarks.cities import City, load_city, machine
 
 CITY = "chicago"

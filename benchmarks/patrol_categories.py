@@ -1,7 +1,7 @@
 """St. Louis: what leaving out categories that mostly reflect patrols does, both sides as found.
 
 Two origins x 28 days, 250 m cells. The same model is fitted twice on what came before, with and
-without the categories of `app/domain/learning_policy.py`, and both are scored on the held-out incidents
+without the categories of `app/regions/learning_policy.py`, and both are scored on the held-out incidents
 of the other categories. Flagged shares (the top 5 % of every hour) by neighbourhood stand side by side.
 """
 
@@ -13,9 +13,9 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.learning_policy import patrol_categories
-from app.domain.neighbourhoods import divide
-from app.services.outlines import neighbourhoods_of
+from app.geo.neighbourhoods import divide
+from app.readers.outlines import neighbourhoods_of
+from app.regions.learning_policy import patrol_categories
 from benchmarks.cities import DATA, City, load_city, machine
 from models.base import DAY_S, HORIZON_DAYS, DensityModel, FitContext, FloatArray
 from models.catalog import create_model

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.geo.synthetic import TIMEZONE, synthetic_city
 from benchmarks.cities import DATA, FILES
 
 N_DAYS = 91

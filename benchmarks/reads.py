@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from app.services.data_report import data_report
-from app.storage.incidents import PageQuery, page
-from app.storage.regions import get_region
+from app.data_quality.service import data_report
+from app.incidents.store import PageQuery, page
+from app.regions.store import get_region
 from benchmarks.cities import machine
 from benchmarks.ingest import (
     N_ROWS,

@@ -21,17 +21,17 @@ import httpx
 import numpy as np
 from sqlalchemy import Engine
 
-from app.commands.demo_data import DemoData, prepare
-from app.config import Settings
-from app.domain.errors import Unavailable
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.services.training_data import load_training_data
-from app.storage.database import open_engine
-from app.storage.regions import get_region
-from app.storage.schema import migrate
+from app.cli.demo_data import DemoData, prepare
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.errors import Unavailable
+from app.core.settings import Settings
+from app.fitting.data import load_training_data
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from benchmarks.cities import machine
 from benchmarks.drills.processes import processes_of
 from benchmarks.drills.service import free_port, remove_home

@@ -20,24 +20,24 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.maintenance import maintain
-from app.services.regions import add_region
-from app.services.schedule import ScheduleRequest, set_schedule, tick
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.alarms import list_alarms
-from app.storage.database import open_engine
-from app.storage.embedded import release
-from app.storage.live_scores import read_days
-from app.storage.promotions import history
-from app.storage.regions import get_region
-from app.storage.runs import list_runs
-from app.storage.schedules import latest_ticks
-from app.storage.schema import migrate
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.devserver.server import release
+from app.core.settings import Settings
+from app.incidents.service import ingest_file
+from app.monitoring.live_score_store import read_days
+from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.alarms import list_alarms
+from app.registry.champions import history
+from app.runs.schedules import latest_ticks
+from app.runs.store import list_runs
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from app.worker.main import run_worker
+from app.worker.maintenance import maintain
 from benchmarks.cities import machine
 from benchmarks.quarter_city import BAD_DAY, MORE_DAYS, MOVED_FROM_DAY, N_DAYS, QuarterCity, load
 from benchmarks.quarter_picture import draw

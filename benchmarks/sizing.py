@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from app.domain.grid import build_grid
-from app.domain.synthetic import synthetic_city
+from app.geo.grid import build_grid
+from app.geo.synthetic import synthetic_city
 from benchmarks.cities import machine
 from benchmarks.drills.processes import peak_memory_mb
 from benchmarks.drills.service import Service

@@ -2,14 +2,14 @@
 
 from alembic import context
 
-import app.storage.access_tables
-import app.storage.erasure_tables
-import app.storage.operations_tables
-import app.storage.release_tables
-import app.storage.sync_tables  # noqa: F401  (its tables belong to the metadata)
-from app.config import Settings
-from app.storage.database import open_engine
-from app.storage.tables import metadata
+import app.core.db.access_tables
+import app.core.db.erasure_tables
+import app.core.db.operations_tables
+import app.core.db.release_tables
+import app.core.db.sync_tables  # noqa: F401  (its tables belong to the metadata)
+from app.core.db.engine import open_engine
+from app.core.db.tables import metadata
+from app.core.settings import Settings
 
 
 def include_name(name, type_, parent_names):

@@ -38,7 +38,7 @@ class TooFewIncidents(ValueError):
 
 
 class Cells(Protocol):
-    """Square cells clipped to a study area (`app.domain.grid.Grid` is one).
+    """Square cells clipped to a study area (`app.geo.grid.Grid` is one).
 
     `cell_id` (N,) ascending, `iy * nx + ix`; `area_km2` (N,) exact clipped areas;
     `ix`, `iy` (N,) integer positions counted east and north from the lower-left corner;

@@ -8,18 +8,18 @@ from typing import Any
 from models.base import DensityModel
 
 _CLASSES = {
-    "uniform": ("models.uniform", "Uniform"),
-    "window-kde": ("models.kde", "WindowKde"),
-    "pooled-kde": ("models.kde", "PooledKde"),
-    "multi-kde": ("models.kde", "MultiKde"),
-    "recent-kde": ("models.recent", "RecentKde"),
-    "history": ("models.history", "History"),
-    "sepp": ("models.sepp", "Sepp"),
-    "gmm": ("models.gmm", "Gmm"),
-    "maf": ("models.maf", "Maf"),
-    "maf-window": ("models.maf", "MafWindow"),
-    "maf-paper": ("models.maf", "MafPaper"),
-    "stack": ("models.stack", "Stack"),
+    "uniform": ("models.densities.uniform", "Uniform"),
+    "window-kde": ("models.densities.kde", "WindowKde"),
+    "pooled-kde": ("models.densities.kde", "PooledKde"),
+    "multi-kde": ("models.densities.kde", "MultiKde"),
+    "recent-kde": ("models.densities.recent", "RecentKde"),
+    "history": ("models.densities.history", "History"),
+    "sepp": ("models.densities.near_repeat", "Sepp"),
+    "gmm": ("models.densities.gmm", "Gmm"),
+    "maf": ("models.densities.maf", "Maf"),
+    "maf-window": ("models.densities.maf", "MafWindow"),
+    "maf-paper": ("models.densities.maf", "MafPaper"),
+    "stack": ("models.densities.stack", "Stack"),
 }
 MODEL_NAMES: tuple[str, ...] = tuple(_CLASSES)
 

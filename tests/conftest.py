@@ -18,14 +18,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
-from app.config import Settings
-from app.domain.access import sees_unreleased
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.ingest import ingest_file
-from app.services.regions import add_region
-from app.storage.database import open_engine
-from app.storage.embedded import ensure_running, release
-from app.storage.schema import migrate
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.devserver.server import ensure_running, release
+from app.core.roles import sees_unreleased
+from app.core.settings import Settings
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
 
 # Tests call services as the command line does; requests to the API say what they may see themselves.
 sees_unreleased.set(True)

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from app.config import Settings
-from app.storage.private_files import private_folder
+from app.core.private_files import private_folder
+from app.core.settings import Settings
 
 FRESH_S = 60.0
 _log = logging.getLogger("hotslot.worker")

@@ -11,14 +11,14 @@ from procrastinate import App
 from procrastinate.jobs import Status
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.domain.access import seeing_unreleased
-from app.processes import sign_of_life
-from app.services.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
-from app.storage.database import conninfo, open_engine
-from app.storage.queue import MAINTENANCE_QUEUE, RUN_QUEUES
+from app.core.db.engine import conninfo, open_engine
+from app.core.processes import sign_of_life
+from app.core.roles import seeing_unreleased
+from app.core.settings import Settings
+from app.runs.queue import MAINTENANCE_QUEUE, RUN_QUEUES
+from app.worker.active_jobs import InHand
 from app.worker.health import beat
-from app.worker.in_hand import InHand
+from app.worker.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.worker.schedule_tick import queue_due_trainings
 from app.worker.sync_tick import queue_due_syncs
 from app.worker.tasks import build_app

@@ -7,8 +7,8 @@ import logging
 
 from sqlalchemy import Engine
 
-from app.services.schedule import tick
-from app.storage.schedules import database_clock
+from app.monitoring.schedules.service import tick
+from app.runs.schedules import database_clock
 
 _log = logging.getLogger("hotslot.worker")
 

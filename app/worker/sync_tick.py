@@ -7,7 +7,7 @@ import logging
 
 from sqlalchemy import Engine
 
-from app.services.sync.schedule import queue_due
+from app.sync.schedule import queue_due
 
 _log = logging.getLogger("hotslot.worker")
 

@@ -15,12 +15,10 @@ from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecisio
 from procrastinate.jobs import Job
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.domain.errors import Unavailable
-from app.services.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
-from app.services.recovery import MAX_ATTEMPTS
-from app.storage.database import network_options
-from app.storage.queue import (
+from app.core.db.engine import network_options
+from app.core.errors import Unavailable
+from app.core.settings import Settings
+from app.runs.queue import (
     BACKTEST_TASK,
     MAINTENANCE_QUEUE,
     MAINTENANCE_TASK,
@@ -29,8 +27,10 @@ from app.storage.queue import (
     TASK_QUEUE,
     TRAIN_TASK,
 )
-from app.worker.child import OUT_OF_MEMORY, RETRY, SUPERSEDED
-from app.worker.in_hand import InHand
+from app.worker.active_jobs import InHand
+from app.worker.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
+from app.worker.recovery import MAX_ATTEMPTS
+from app.worker.run_process import OUT_OF_MEMORY, RETRY, SUPERSEDED
 
 RETRY_WAIT_S = 5
 RETRY_WAIT_MAX_S = 300
@@ -95,7 +95,7 @@ async def run_child(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "app.worker.child",
+        "app.worker.run_process",
         kind,
         run_id,
         stdin=asyncio.subprocess.DEVNULL,

@@ -17,11 +17,11 @@ import httpx
 from sqlalchemy import Engine, text
 from starlette.routing import Route
 
-from app.api.rules import rule_of
-from app.config import Settings
-from app.domain.access import Role, with_included
+from app.core.db.engine import open_engine
+from app.core.roles import Role, with_included
+from app.core.settings import Settings
+from app.http.permissions import rule_of
 from app.main import PARTS
-from app.storage.database import open_engine
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import Service, service
 from benchmarks.drills.uploads import upload
@@ -108,7 +108,7 @@ def _unsafe_starts(home: Path) -> list[str]:
 
 
 def _forget_server(home: Path) -> None:
-    from app.storage.embedded import release
+    from app.core.devserver.server import release
 
     release(home)
 

@@ -12,11 +12,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from app.config import Settings
-from app.services.forecast import ForecastService, Selector
-from app.storage import registry
-from app.storage.artifacts import ArtifactCorrupt
-from app.storage.tables import model_versions
+from app.core.db.tables import model_versions
+from app.core.settings import Settings
+from app.forecasts.service import ForecastService, Selector
+from app.registry import store as registry
+from app.registry.artifacts import ArtifactCorrupt
 from benchmarks.drills.database import database
 from benchmarks.drills.poisoned import REGION, attacked
 from benchmarks.drills.poisons import Target

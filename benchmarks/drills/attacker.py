@@ -22,14 +22,14 @@ from fastapi.testclient import TestClient
 from scipy.stats import binom
 from sqlalchemy import Engine
 
-from app.config import Settings
+from app.access.service import NewKey, create_key
+from app.core.cache import BriefMemory
+from app.core.settings import Settings
 from app.main import create_app
-from app.services.cache import BriefMemory
-from app.services.jobs import work_on
-from app.services.keys import NewKey, create_key
-from app.services.monitor import monitor_region
-from app.services.regions import add_region
-from app.storage.regions import get_region
+from app.monitoring.service import monitor_region
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.worker.jobs import work_on
 from benchmarks.drills.database import database
 from benchmarks.drills.result import Drill, repeats
 

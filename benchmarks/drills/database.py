@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.storage.database import open_engine
-from app.storage.schema import migrate
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.settings import Settings
 from benchmarks.drills.service import remove_home
 
 

@@ -22,11 +22,11 @@ from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import inspect, make_url, text
 
-from app.config import Settings
-from app.storage.database import open_engine
-from app.storage.embedded import ensure_running
-from app.storage.schema import migrate, schema_is_current
-from app.storage.tables import metadata
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate, schema_is_current
+from app.core.db.tables import metadata
+from app.core.devserver.server import ensure_running
+from app.core.settings import Settings
 from benchmarks.drills.database_proxy import Mode, proxied
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import Service, remove_home, service

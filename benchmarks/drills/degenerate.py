@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.forecast import ForecastService, Selector
-from app.services.forecast_scores import PlacedIncident, score_incidents
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.regions import get_region
-from app.storage.runs import Run
+from app.core.settings import Settings
+from app.forecasts.scores import PlacedIncident, score_incidents
+from app.forecasts.service import ForecastService, Selector
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.runs.store import Run
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from benchmarks.drills.database import database
 from benchmarks.drills.result import Drill, repeats
 

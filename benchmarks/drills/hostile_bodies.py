@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.services.ingest_formats import EXCEL_TYPE, ZIP_TYPE
+from app.readers.formats import EXCEL_TYPE, ZIP_TYPE
 from benchmarks.drills.hostile_excel import excel_bodies
 
 PARQUET = "application/vnd.apache.parquet"

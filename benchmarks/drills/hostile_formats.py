@@ -172,7 +172,7 @@ def _seconds_until_gone(target: Service) -> float:
 def _readers(target: Service) -> list[int]:
     """Processes of the service's session that read files, whether their parent lives or not."""
     session = target.process.pid if target.process else 0
-    found = processes_with("app.services.ingest_child")
+    found = processes_with("app.readers.child")
     return [pid for pid in found if session_of(pid) == session]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import httpx
 import numpy as np
 
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.geo.synthetic import TIMEZONE, synthetic_city
 from benchmarks.drills.processes import peak_memory_mb
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import Service, service

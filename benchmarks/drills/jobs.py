@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from app.storage.embedded import ensure_running
+from app.core.devserver.server import ensure_running
 from benchmarks.drills.processes import processes_of
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import Service, service

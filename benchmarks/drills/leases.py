@@ -9,7 +9,7 @@ import time
 
 import psycopg
 
-from app.storage.embedded import ensure_running
+from app.core.devserver.server import ensure_running
 from benchmarks.drills.database_proxy import proxied
 from benchmarks.drills.jobs import start_training, wait_until_done, wait_until_running
 from benchmarks.drills.processes import processes_of
@@ -35,7 +35,7 @@ def worker_thawed() -> tuple[bool, str]:
             path = start_training(target, "multi-kde")
             wait_until_running(target, path)
             frozen = processes_of(target.home, "worker") + processes_of(
-                target.home, "app.worker.child"
+                target.home, "app.worker.run_process"
             )
             for pid in frozen:
                 os.kill(pid, signal.SIGSTOP)
@@ -104,7 +104,7 @@ def hopeless_jobs() -> tuple[bool, str]:
         path = start_training(target, "multi-kde")
         tries, seen = 0, set[int]()
         while (run := target.call("GET", path).json())["status"] in ("queued", "running"):
-            for pid in set(processes_of(target.home, "app.worker.child")) - seen:
+            for pid in set(processes_of(target.home, "app.worker.run_process")) - seen:
                 seen.add(pid)
                 tries += 1
                 os.kill(pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 from procrastinate import App, PsycopgConnector
 
-from app.storage.embedded import ensure_running
+from app.core.devserver.server import ensure_running
 from benchmarks.drills.network import Hub, Machine, in_own_network
 from benchmarks.drills.result import Drill, repeats
 from benchmarks.drills.service import remove_home

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from app.storage.embedded_cluster import locate
+from app.core.devserver.cluster import locate
 
 HUB = "10.213.0.1"
 PASSWORD = "drill"  # noqa: S105 (of a server that lives as long as the drill)

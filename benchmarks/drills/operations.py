@@ -16,13 +16,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from app.config import Settings
-from app.services.regions import add_region
-from app.services.schedule import ScheduleRequest, set_schedule, tick
-from app.storage import retention
-from app.storage.database import open_engine
-from app.storage.embedded import release
-from app.storage.schema import migrate
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.devserver.server import release
+from app.core.settings import Settings
+from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
+from app.regions.service import add_region
+from app.registry import retention
 from benchmarks.drills.result import Drill, repeats
 
 START = datetime(2024, 3, 9, 0, 0, tzinfo=UTC)
@@ -35,10 +35,10 @@ HOUR = timedelta(hours=1)
 _HALF_STORED = """
 import os, signal
 import numpy as np
-from app.config import Settings
-from app.storage.artifacts import pack, store_artifact
-from app.storage.database import open_engine
-from app.storage.retention import hold_unnamed
+from app.core.settings import Settings
+from app.registry.artifacts import pack, store_artifact
+from app.core.db.engine import open_engine
+from app.registry.retention import hold_unnamed
 
 with open_engine(Settings()).begin() as connection:
     hold_unnamed(connection)

@@ -23,14 +23,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.domain.errors import InvalidInput
-from app.domain.incident_rules import RowErrors, parse_block
-from app.domain.raw_columns import contract_columns
-from app.services.ingest_child import blocks_of
-from app.services.ingest_formats import EXCEL_TYPE, ZIP_TYPE
-from app.services.ingest_inside import Inside
-from app.services.ingest_limits import Unfolding
-from app.services.ingest_readers import ReadOptions
+from app.core.errors import InvalidInput
+from app.incidents.parsing.rules import RowErrors, parse_block
+from app.readers.child import blocks_of
+from app.readers.delimited import ReadOptions
+from app.readers.formats import EXCEL_TYPE, ZIP_TYPE
+from app.readers.inside import Inside
+from app.readers.limits import Unfolding
+from app.readers.raw_columns import contract_columns
 
 NOW_S = 1_750_000_000
 TIMEZONE = "America/Bogota"

@@ -6,12 +6,12 @@ import random
 
 from sqlalchemy import Connection, Engine
 
-from app.config import Settings
-from app.domain.errors import NotFound
-from app.services.forecast import ForecastService, Selector
-from app.storage import registry
-from app.storage.artifacts import ArtifactCorrupt
-from app.storage.regions import get_region
+from app.core.errors import NotFound
+from app.core.settings import Settings
+from app.forecasts.service import ForecastService, Selector
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.artifacts import ArtifactCorrupt
 from benchmarks.drills.database import database
 from benchmarks.drills.degenerate import city_rows, region_of, train
 from benchmarks.drills.poisons import (

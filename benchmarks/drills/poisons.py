@@ -15,9 +15,9 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 from sqlalchemy import Connection, text, update
 
-from app.storage import registry
-from app.storage.stored_grids import load_grid, store_grid
-from app.storage.tables import model_versions
+from app.core.db.tables import model_versions
+from app.registry import store as registry
+from app.registry.grids import load_grid, store_grid
 
 N_ROWS = 168
 

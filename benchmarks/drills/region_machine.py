@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Engine, func, select
 
-from app.config import Settings
-from app.domain.errors import Conflict, InvalidInput, NotFound
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.erase import erase_incident
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.erasures import marked_versions
-from app.storage.promotions import promote_by_hand, roll_back
-from app.storage.regions import get_region
-from app.storage.tables import incidents
+from app.core.db.tables import incidents
+from app.core.errors import Conflict, InvalidInput, NotFound
+from app.core.settings import Settings
+from app.erasure.service import erase_incident
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.champions import promote_by_hand, roll_back
+from app.registry.erasure_marks import marked_versions
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 N_PLACES = 60
 FAST_MODELS = ("uniform", "pooled-kde")

@@ -17,22 +17,22 @@ from hypothesis.stateful import run_state_machine_as_test
 from matplotlib.figure import Figure
 from sqlalchemy import Engine, text
 
-from app.config import Settings
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.erase import erase_incident
-from app.services.fairness import fairness_report
-from app.services.forecast import ForecastService, Selector
-from app.services.forecast_samples import draw_samples
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now
-from app.services.memorisation import ALL
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.database import conninfo
-from app.storage.embedded_cluster import _binaries
-from app.storage.erasures import marked_versions
-from app.storage.regions import get_region
+from app.core.db.engine import conninfo
+from app.core.devserver.cluster import _binaries
+from app.core.settings import Settings
+from app.erasure.service import erase_incident
+from app.evaluation.fairness.service import fairness_report
+from app.fitting.sample_privacy import ALL
+from app.forecasts.samples import draw_samples
+from app.forecasts.service import ForecastService, Selector
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.erasure_marks import marked_versions
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from benchmarks.drills.database import database
 from benchmarks.drills.region_machine import RegionMachine
 from benchmarks.drills.result import Drill, repeats

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.domain.grid import build_grid
-from app.domain.study_area import to_metres
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.domain.windows import windows_of
+from app.geo.grid import build_grid
+from app.geo.hour_of_week import windows_of
+from app.geo.study_area import to_metres
+from app.geo.synthetic import TIMEZONE, synthetic_city
 from benchmarks.drills.degenerate import ROBUST, city_rows
 from benchmarks.drills.result import Drill, repeats
 from models.base import FitContext, Incidents

@@ -19,7 +19,7 @@ import httpx
 
 from benchmarks.drills.processes import processes_of
 
-API, WORKER, RUN = "app.server", "worker", "app.worker.child"
+API, WORKER, RUN = "app.server", "worker", "app.worker.run_process"
 """Arguments by which the parts of a service are known."""
 START_S = 60.0
 
@@ -117,7 +117,7 @@ class Service:
 
     def database_pid(self) -> int:
         """Process id of the postmaster."""
-        from app.storage.embedded import data_directory
+        from app.core.devserver.server import data_directory
 
         return int((data_directory(self.home) / "postmaster.pid").read_text().splitlines()[0])
 
@@ -167,7 +167,7 @@ def started(running: Service) -> Iterator[Service]:
 
 def remove_home(home: Path) -> None:
     """Stop the embedded server of a home and remove everything of it."""
-    from app.storage.embedded import data_directory, ensure_running, release
+    from app.core.devserver.server import data_directory, ensure_running, release
 
     ensure_running(home)
     base = data_directory(home).parent

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from app.domain.incident_rules import RowErrors, parse_block
-from app.domain.synthetic import synthetic_city
-from app.domain.windows import exposure_hours, windows_of
+from app.geo.hour_of_week import exposure_hours, windows_of
+from app.geo.synthetic import synthetic_city
+from app.incidents.parsing.rules import RowErrors, parse_block
 from benchmarks.drills.result import Drill
 
 YEARS = 10

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.base import FloatArray, IntArray
-from models.counts import LEVEL, CountModel, Slots
+from models.counts.model import LEVEL, CountModel, Slots
 
 N_BINS = 10
 

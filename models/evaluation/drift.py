@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from models.base import DAY_S, DensityModel, FloatArray, IntArray
-from models.counts import CountModel, Slots
-from models.counts_negative_binomial import cumulative
+from models.counts.model import CountModel, Slots
+from models.counts.negative_binomial import cumulative
 
 LEVEL = 0.001
 FIRST_LOOKS = (3, 7, 14, 21, 28)

@@ -13,10 +13,10 @@ from models.estimator import Estimator
 from models.flows.context import window_features
 from models.flows.coordinates import CellRanks
 from models.flows.flow import Flow, FlowSettings
-from models.flows.pools import Ages, split_by_age
+from models.flows.minibatches import Ages, split_by_age
 from models.flows.randomness import member_keys
-from models.flows.recipe import TrainingResult, TrainingSettings
 from models.flows.training import train
+from models.flows.training_settings import TrainingResult, TrainingSettings
 
 SPLINE = FlowSettings(conditional="spline", n_blocks=1, hidden=(64, 64))
 TRAINING = TrainingSettings(
@@ -53,7 +53,7 @@ class ConditionalDraws:
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """See `models.flows.recipe.Source`."""
+        """See `models.flows.training_settings.Source`."""
         chance = self.chances[int(held_out)]
         row = torch.searchsorted(chance, uniforms[..., 0].double()).clamp(max=len(chance) - 1)
         x = self.ranks.normal(self.orders[members], self.cell[row], uniforms[..., 1:])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.flows.flow import FlowSettings
-from models.flows.pools import Ages, window_kernel
-from models.flows.recipe import TrainingSettings
+from models.flows.minibatches import Ages, window_kernel
+from models.flows.training_settings import TrainingSettings
 from models.flows.windows import WindowSettings
 
 

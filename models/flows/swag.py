@@ -14,8 +14,8 @@ from torch import Tensor
 
 from models.base import FitContext
 from models.flows.flow import Flow
-from models.flows.recipe import Source, TrainingSettings
 from models.flows.training import Run
+from models.flows.training_settings import Source, TrainingSettings
 
 WALK = TrainingSettings(batch_size=256, learning_rate=2e-3, constant_rate=True, ema=0.0)
 

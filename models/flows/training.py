@@ -21,7 +21,7 @@ from models.flows.acceleration import (
 )
 from models.flows.flow import Flow
 from models.flows.randomness import hashed_uniform, member_keys
-from models.flows.recipe import Source, TrainingResult, TrainingSettings, defended
+from models.flows.training_settings import Source, TrainingResult, TrainingSettings, defended
 
 _VALIDATION_STEP = -1
 _CPU_CHUNK = 16

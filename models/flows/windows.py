@@ -13,11 +13,11 @@ from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, Int
 from models.estimator import Estimator
 from models.flows.acceleration import training_dtype
 from models.flows.flow import Flow, FlowSettings
-from models.flows.pools import Ages, WindowedRows, split_by_age
+from models.flows.minibatches import Ages, WindowedRows, split_by_age
 from models.flows.randomness import member_keys
-from models.flows.recipe import TrainingResult, TrainingSettings
 from models.flows.swag import SwagSettings, swag
 from models.flows.training import train
+from models.flows.training_settings import TrainingResult, TrainingSettings
 
 _CPU_BATCH_POINTS = 8_192
 """Fits a core's caches: a third of the time that 200,000 points at once take for each."""
@@ -53,7 +53,7 @@ class Frame:
 
 
 class WindowDraws:
-    """Minibatches of window flows (see `models.flows.recipe.Source`).
+    """Minibatches of window flows (see `models.flows.training_settings.Source`).
 
     Args:
         rows: of the incidents that teach, and of those that judge.
@@ -73,7 +73,7 @@ class WindowDraws:
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """See `models.flows.recipe.Source`."""
+        """See `models.flows.training_settings.Source`."""
         rows = self.rows[int(held_out)]
         row = rows.draw(self.windows[members], uniforms[..., 0], uniforms[..., 1])
         return self.frame.place(self.cell[row], uniforms[..., 2:]), None

@@ -9,11 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.domain.access import Role
+from app.access.service import NewKey, create_key
+from app.core.roles import Role
+from app.core.settings import Settings
 from app.main import create_app
-from app.services.keys import NewKey, create_key
-from app.services.regions import add_region
+from app.regions.service import add_region
 
 ROLES = tuple(role.value for role in Role)
 

@@ -14,10 +14,10 @@ import httpx
 import uvicorn
 from sqlalchemy import Engine
 
-from app.api.patient_http import PatientHttp
-from app.config import Settings
+from app.access.service import NewKey, create_key
+from app.core.settings import Settings
+from app.http.protocol import PatientHttp
 from app.main import create_app
-from app.services.keys import NewKey, create_key
 
 
 @dataclass

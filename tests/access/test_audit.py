@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from app.access.read_counter import ReadCounter
+from app.audit import store as audit
+from app.audit.verification import check_chains, heads_json, read_anchor, verify_audit
 from app.cli import app as command_line
-from app.services.audit_check import check_chains, heads_json, read_anchor, verify_audit
-from app.services.read_audit import ReadCounter
-from app.storage import audit
 
 CSV = b"occurred_at,longitude,latitude,category,external_id\n2024-01-01T10:00:00Z,-74.06,4.66,theft,%s\n"
 

@@ -10,12 +10,12 @@ from alembic import command
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
-from app.config import Settings
-from app.services.audit_check import check_chains, verify_audit
-from app.storage import audit
-from app.storage.database import open_engine
-from app.storage.schema import MIGRATIONS, migrate
-from app.storage.tables import regions
+from app.audit import store as audit
+from app.audit.verification import check_chains, verify_audit
+from app.core.db.engine import open_engine
+from app.core.db.schema import MIGRATIONS, migrate
+from app.core.db.tables import regions
+from app.core.settings import Settings
 
 MARKS = ("CatZXQ7781", "10.031234", "2026-11-28", "23:41:07", "f00dfeed")
 OLD = (

@@ -14,32 +14,32 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-import app.services
-from app.domain.columns import ColumnMapping
-from app.domain.errors import HotslotError
-from app.domain.learning_policy import LearningPolicy
-from app.domain.sources import SourceSpec
-from app.domain.synthetic import TIMEZONE, synthetic_city
+import app
+from app.access.service import NewKey, create_key, revoke_key, rotate_key
+from app.audit.verification import verify_audit
+from app.core.errors import HotslotError
+from app.erasure.service import erase_incident
+from app.evaluation.backtests.service import BacktestRequest, cancel_backtest, request_backtest
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.mappings import remove_mapping, save_mapping
+from app.incidents.population import remove_population, set_population
+from app.incidents.service import UploadSource, ingest, ingest_file
 from app.main import create_app
-from app.services.audit_check import verify_audit
-from app.services.backtest import BacktestRequest, cancel_backtest, request_backtest
-from app.services.erase import erase_incident
-from app.services.ingest import UploadSource, ingest, ingest_file
-from app.services.ingest_isolated import reading_limits
-from app.services.jobs import run_claimed, run_now
-from app.services.keys import NewKey, create_key, revoke_key, rotate_key
-from app.services.learning_policy import set_policy
-from app.services.maintenance import maintain
-from app.services.mappings import remove_mapping, save_mapping
-from app.services.population import remove_population, set_population
-from app.services.regions import add_region
-from app.services.schedule import ScheduleRequest, remove_schedule, set_schedule
-from app.services.sync.schedule import claim_here
-from app.services.sync.sources import add_source, remove_source
-from app.services.train import TrainingRequest, cancel_training, request_training
-from app.storage import registry
-from app.storage.promotions import roll_back
-from app.storage.regions import get_region
+from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
+from app.readers.columns import ColumnMapping
+from app.readers.isolated import reading_limits
+from app.regions.learning_policy import LearningPolicy
+from app.regions.policy_service import set_policy
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.champions import roll_back
+from app.sync.schedule import claim_here
+from app.sync.service import add_source, remove_source
+from app.sync.spec import SourceSpec
+from app.training.service import TrainingRequest, cancel_training, request_training
+from app.worker.jobs import run_claimed, run_now
+from app.worker.maintenance import maintain
 from tests.sync.conftest import COLUMNS
 from tests.sync.portals import SOCRATA_PATH, Portals, serve, socrata_row
 
@@ -294,7 +294,7 @@ def test_the_service_names_whom_it_acts_for(engine):
 
 def test_no_kind_of_entry_is_left_out():
     kind = re.compile(r'audit\.record(?:_for)?\(\s*[\w.]+,\s*"([\w.]+)"')
-    root = Path(app.services.__file__).parents[1]
+    root = Path(app.__file__).parents[0]
     written = {k for path in root.rglob("*.py") for k in kind.findall(path.read_text("utf-8"))}
     assert len(written) > 10
     assert written <= COUNTED | {action for _, expected, _ in WALK for action in expected}

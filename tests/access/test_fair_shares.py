@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.services.regions import add_region
+from app.regions.service import add_region
 from tests.access.live import live, status_of, tracebacks
 
 BUNDLE = "/static/vendor/swagger-ui/swagger-ui-bundle.js"
@@ -248,7 +248,7 @@ def test_upgrades_count_like_other_requests(settings, engine):
 
 
 def test_too_many_connections_end_the_idle_ones(served, monkeypatch):
-    monkeypatch.setattr("app.api.patient_http.MAX_CONNECTIONS", 30)
+    monkeypatch.setattr("app.http.protocol.MAX_CONNECTIONS", 30)
     reader = served.key("reader")
     assert served.ask("GET", "/v1/me", reader).status_code == 200
     with ExitStack() as held:

@@ -17,7 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.services import oidc
+from app.access import oidc
 from tests.access.live import Live, live
 
 AUDIENCE = "hotslot"

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
+from app.access.key_cache import KeyRing
+from app.access.service import NewKey, create_key, revoke_key, rotate_key
 from app.cli import app as command_line
-from app.domain import access
-from app.domain.access import Key, Role, key_id_of, mint_key, verify_key
-from app.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
-from app.services.key_ring import KeyRing
-from app.services.keys import NewKey, create_key, revoke_key, rotate_key
-from app.storage.access_tables import api_keys
+from app.core import roles as access
+from app.core.db.access_tables import api_keys
+from app.core.errors import Conflict, InvalidInput, NotFound, Unavailable
+from app.core.roles import Key, Role, key_id_of, mint_key, verify_key
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

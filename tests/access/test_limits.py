@@ -11,16 +11,16 @@ import pytest
 import shapely
 from starlette.types import Message
 
-from app.api import rate_limit
-from app.api.bodies import Bodies
-from app.api.body_stream import BodyStream
-from app.api.rate_limit import RateLimiter, address_of
-from app.domain.access import Caller, Role
-from app.domain.errors import InvalidInput, LimitExceeded, RateLimited
-from app.domain.grid import build_grid
-from app.domain.overlaps import CellIndex
-from app.domain.study_area import StudyArea
-from app.services.forecast_areas import _polygons_m, _widened
+from app.core.errors import InvalidInput, LimitExceeded, RateLimited
+from app.core.roles import Caller, Role
+from app.forecasts.areas import _polygons_m, _widened
+from app.geo.grid import build_grid
+from app.geo.overlaps import CellIndex
+from app.geo.study_area import StudyArea
+from app.http.body_stream import BodyStream
+from app.http.middleware import rate_limit
+from app.http.middleware.body_limits import Bodies
+from app.http.middleware.rate_limit import RateLimiter, address_of
 
 READER = frozenset({Role.READER})
 

@@ -11,11 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.types import Message
 
-from app.api.local_access import check_local
-from app.domain.access import is_loopback, is_remote
-from app.domain.errors import HotslotError, InvalidInput
+from app.access.localhost import check_local
+from app.access.service import NewKey, create_key, require_keys_for_others
+from app.core.errors import HotslotError, InvalidInput
+from app.core.roles import is_loopback, is_remote
 from app.main import create_app
-from app.services.keys import NewKey, create_key, require_keys_for_others
 
 
 def scope(server="127.0.0.1", client="127.0.0.1", method="GET", **headers: str):

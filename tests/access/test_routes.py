@@ -8,8 +8,8 @@ import pytest
 from fastapi import APIRouter
 from starlette.routing import Route
 
-from app.api.rules import RouteTable, UndeclaredRoute, rule_of
-from app.domain.access import Role, with_included
+from app.core.roles import Role, with_included
+from app.http.permissions import RouteTable, UndeclaredRoute, rule_of
 from app.main import PARTS, create_app
 
 ROUTES = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from app.domain.sources import SourceSpec
-from app.services.jobs import run_now
-from app.services.sync.schedule import claim_here
-from app.services.sync.sources import add_source
-from app.services.train import TrainingRequest
+from app.sync.schedule import claim_here
+from app.sync.service import add_source
+from app.sync.spec import SourceSpec
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from tests.sync.conftest import COLUMNS
 
 HEAD = "occurred_at,longitude,latitude,category,external_id\n"

@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 import uvicorn
 
-from app.api import patient_http
-from app.api.patient_http import MAX_HEAD_BYTES, PatientHttp
+from app.http import protocol as patient_http
+from app.http.protocol import MAX_HEAD_BYTES, PatientHttp
 
 HEAD_S = 0.5
 

@@ -8,9 +8,9 @@ import time
 import pytest
 import uvicorn
 
-from app.api import patient_http
-from app.api.patient_http import PatientHttp
-from app.api.pieces import PIECE_BYTES, InPieces
+from app.http import protocol as patient_http
+from app.http.middleware.chunking import PIECE_BYTES, InPieces
+from app.http.protocol import PatientHttp
 
 UNREAD_S = 0.5
 SMALL, LARGE = 32 << 10, 16 << 20

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi.testclient import TestClient
 
-from app.domain.errors import InvalidInput
+from app.access import oidc
+from app.access.oidc import TokenVerifier
+from app.core.errors import InvalidInput
 from app.main import create_app
-from app.services import oidc
-from app.services.oidc import TokenVerifier
-from app.services.regions import add_region
+from app.regions.service import add_region
 
 AUDIENCE = "hotslot"
 

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.forecast import ForecastService, Selector
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.forecasts.service import ForecastService, Selector
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 
 def test_what_arrived_in_one_region_is_not_told_by_its_twin(engine, settings, tmp_path):

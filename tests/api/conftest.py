@@ -14,15 +14,15 @@ import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.domain.synthetic import synthetic_city
+from app.fitting.data import TrainingData, load_training_data
+from app.fitting.hourly_counts import fit_counts
+from app.geo.synthetic import synthetic_city
 from app.main import create_app
-from app.services.slots import fit_counts
-from app.services.training_data import TrainingData, load_training_data
-from app.storage import registry
-from app.storage.artifacts import pack, store_artifact
-from app.storage.regions import get_region
-from app.storage.stored_grids import store_grid
-from app.storage.version_registration import register_version
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.artifacts import pack, store_artifact
+from app.registry.grids import store_grid
+from app.registry.version_registration import register_version
 from models.base import CategoryDensity
 
 OLD = datetime(2019, 12, 1, tzinfo=UTC)

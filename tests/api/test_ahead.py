@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from app.services.forecast import LoadedVersion
-from app.services.forecast_ahead import Lookout
-from app.storage import registry
-from app.storage.regions import get_region
+from app.forecasts.service import LoadedVersion
+from app.forecasts.warmup import Lookout
+from app.regions.store import get_region
+from app.registry import store as registry
 from tests.api.conftest import OLD, register
 
 BASE = "/v1/regions/town"

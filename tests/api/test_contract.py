@@ -8,8 +8,8 @@ import shapely
 from fastapi.testclient import TestClient
 
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 BASE = "/v1/regions/town/forecasts"
 

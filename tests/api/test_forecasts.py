@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from app.api import misspelt
+from app.http import query_params as misspelt
 
 BASE = "/v1/regions/town/forecasts"
 AT = "at=2019-12-31T23:00"

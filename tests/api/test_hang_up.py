@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.api.hang_up import SHORT_BYTES, HangUp
+from app.http.middleware.early_response import SHORT_BYTES, HangUp
 
 
 def _answer(headers, read_first):

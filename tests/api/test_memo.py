@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.memo import ForecastMemo
-from app.storage.deadlines import answered_within
+from app.core.db.deadlines import answered_within
+from app.http.middleware.response_cache import ForecastMemo
 
 ETAG = (b"etag", b'"1"')
 

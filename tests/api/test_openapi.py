@@ -10,7 +10,7 @@ import httpx
 import jsonschema
 import pytest
 
-from app.api.openapi import operations
+from app.openapi import operations
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_KEYS = """

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from app.services.training_data import load_training_data
-from app.storage.incidents import read_columns
-from app.storage.regions import drop_unused_categories, get_region
+from app.fitting.data import load_training_data
+from app.incidents.store import read_columns
+from app.regions.store import drop_unused_categories, get_region
 from tests.bounds.conftest import row
 
 

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.domain.access import Role
-from app.services.jobs import work_on
-from app.services.keys import NewKey, create_key
-from app.storage.regions import get_region
+from app.access.service import NewKey, create_key
+from app.core.roles import Role
+from app.regions.store import get_region
+from app.worker.jobs import work_on
 from tests.bounds.conftest import HEAD, row
 
 N = 33_000

@@ -10,19 +10,19 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from app.config import Settings
-from app.domain.access import Role
-from app.domain.columns import ColumnMapping
-from app.domain.errors import LimitExceeded
-from app.domain.sources import SourceSpec
-from app.services.erase import erase_incident
-from app.services.keys import NewKey, create_key, list_keys, revoke_key
-from app.services.maintenance import maintain
-from app.services.mappings import save_mapping
-from app.services.schedule import ScheduleRequest, set_schedule, tick
-from app.services.sync.sources import add_source
-from app.storage.database import open_engine
-from app.storage.schedules import database_clock, failures_by_region
+from app.access.service import NewKey, create_key, list_keys, revoke_key
+from app.core.db.engine import open_engine
+from app.core.errors import LimitExceeded
+from app.core.roles import Role
+from app.core.settings import Settings
+from app.erasure.service import erase_incident
+from app.incidents.mappings import save_mapping
+from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
+from app.readers.columns import ColumnMapping
+from app.runs.schedules import database_clock, failures_by_region
+from app.sync.service import add_source
+from app.sync.spec import SourceSpec
+from app.worker.maintenance import maintain
 from tests.bounds.conftest import row
 from tests.conftest import own_database
 

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app, main
-from app.services.learning_policy import policy_of
-from app.services.regions import add_region
-from app.storage.regions import get_region, mappings_of, outlined
+from app.regions.policy_service import policy_of
+from app.regions.service import add_region
+from app.regions.store import get_region, mappings_of, outlined
 
 SQUARE = [[[0, 0], [0.01, 0], [0.01, 0.01], [0, 0.01], [0, 0]]]
 LAYER = {

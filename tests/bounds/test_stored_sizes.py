@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect, text
 
-from app.storage import audit
-from app.storage.regions import get_region
+from app.audit import store as audit
+from app.regions.store import get_region
 from tests.bounds.conftest import row
 
 LONG, MANY, HUGE = "X" * 300_000, 100_000, 10**400

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import IntegrityError
 
-from app.config import Settings
-from app.services.mappings import list_mappings
-from app.storage.database import open_engine
-from app.storage.keys import change_key
-from app.storage.releases import assign
-from app.storage.runs import list_runs
-from app.storage.schema import MIGRATIONS, migrate, schema_is_current
+from app.access.store import change_key
+from app.core.db.engine import open_engine
+from app.core.db.schema import MIGRATIONS, migrate, schema_is_current
+from app.core.settings import Settings
+from app.incidents.mappings import list_mappings
+from app.releases.store import assign
+from app.runs.store import list_runs
 
 BEFORE, MIB = "0018", 1 << 20
 ROWS = (

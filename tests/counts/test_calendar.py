@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from app.domain.calendar import country_of, holiday_flags
+from app.geo.calendar import country_of, holiday_flags
 
 
 def utc(*parts):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from models.base import DAY_S, N_WINDOWS
-from models.counts import CountModel, Slots
-from models.counts_fit import clipped, usable_history
-from models.counts_negative_binomial import (
+from models.counts.fit import clipped, usable_history
+from models.counts.model import CountModel, Slots
+from models.counts.negative_binomial import (
     cumulative,
     log_mass,
     nearest_interval,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from models.base import DAY_S, N_WINDOWS
-from models.counts import CountModel
-from models.counts_fit import fit_season
-from models.delivery import undelivered
+from models.counts.fit import fit_season
+from models.counts.missing_days import undelivered
+from models.counts.model import CountModel
 from tests.counts.test_counts import MONDAY_S, simulate, slots_of
 
 WEEKS = 60

@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 from shapely.geometry import shape
 
-from app.domain.labelled_places import parts_of_labels
+from app.geo.neighbourhood_outlines import parts_of_labels
 
 
 def test_parts_hold_their_incidents_and_do_not_overlap():

@@ -5,15 +5,15 @@ import sys
 
 import shapely
 
-from app.domain.native import PreparedCopies, prepared, shareable
+from app.core.native import PreparedCopies, prepared, shareable
 
 CUT_AT_ONCE = """
 import threading
 import numpy as np, shapely
-from app.domain.grid import build_grid
-from app.domain.regrid import overlap_of
-from app.domain.study_area import StudyArea
-from app.domain.synthetic import synthetic_city
+from app.geo.grid import build_grid
+from app.geo.regrid import overlap_of
+from app.geo.study_area import StudyArea
+from app.geo.synthetic import synthetic_city
 
 plain = synthetic_city().area
 outline = shapely.segmentize(plain.polygon_m, 200.0)

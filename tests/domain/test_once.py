@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.domain.once import once
+from app.core.once import once
 
 
 class Slow:

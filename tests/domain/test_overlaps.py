@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import shapely
 
-from app.domain.errors import LimitExceeded
-from app.domain.grid import build_grid
-from app.domain.overlaps import CellIndex
-from app.domain.synthetic import synthetic_city
+from app.core.errors import LimitExceeded
+from app.geo.grid import build_grid
+from app.geo.overlaps import CellIndex
+from app.geo.synthetic import synthetic_city
 
 
 @pytest.fixture(scope="module")

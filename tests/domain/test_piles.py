@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.domain.piles import find_piles
+from app.data_quality.checks.default_geocodes import find_piles
 
 
 def city(n, seed=0):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import shapely
 
-from app.domain.errors import InvalidInput
-from app.domain.study_area import is_tangled, mended, study_area_from_geojson
+from app.core.errors import InvalidInput
+from app.geo.study_area import is_tangled, mended, study_area_from_geojson
 
 TANGLE = np.random.default_rng(0).random((300, 2)) * 0.2 + [-74.1, 4.6]
 BOW_TIE = np.array([[0, 0], [1, 1], [1, 0], [0, 1]]) * 0.1 + [-74.1, 4.6]

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from app.domain.windows import exposure_hours, next_slot_of, slot_start, window_of, windows_of
+from app.geo.hour_of_week import exposure_hours, next_slot_of, slot_start, window_of, windows_of
 
 ZONES = (
     "America/Toronto",

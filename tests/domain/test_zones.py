@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.incident_rules import RowErrors, parse_block
+from app.incidents.parsing.rules import RowErrors, parse_block
 from benchmarks.drills.times import zone_mismatches
 
 ODD_ZONES = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.domain.grid import Grid, build_grid
-from app.domain.study_area import to_metres
-from app.domain.synthetic import CATEGORIES, CRS, TIMEZONE, SyntheticCity, synthetic_city
-from app.domain.windows import windows_of
-from app.services.backtest_run import Protocol, fit_and_score, tasks_of
+from app.evaluation.backtests.execute import Protocol, fit_and_score, tasks_of
+from app.geo.grid import Grid, build_grid
+from app.geo.hour_of_week import windows_of
+from app.geo.study_area import to_metres
+from app.geo.synthetic import CATEGORIES, CRS, TIMEZONE, SyntheticCity, synthetic_city
 from models.base import DAY_S, DensityModel, Incidents
 
 QUICK = ("uniform", "pooled-kde", "window-kde")

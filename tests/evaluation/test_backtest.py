@@ -9,27 +9,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.neighbourhoods import divide
-from app.domain.study_area import to_degrees
-from app.domain.synthetic import TIMEZONE
-from app.services.backtest_plots import calibration_plot, cap_plot
-from app.services.backtest_report import html_report
-from app.services.backtest_result import (
-    counts_json,
-    neighbourhoods_json,
-    result_json,
-    seed_spread,
-)
-from app.services.backtest_run import (
+from app.evaluation.backtests.execute import (
     Protocol,
     Task,
     fit_and_score,
     held_out,
     joined,
 )
+from app.evaluation.backtests.plots import calibration_plot, cap_plot
+from app.evaluation.backtests.report import html_report
+from app.evaluation.backtests.result import (
+    counts_json,
+    neighbourhoods_json,
+    result_json,
+    seed_spread,
+)
+from app.geo.neighbourhoods import divide
+from app.geo.study_area import to_degrees
+from app.geo.synthetic import TIMEZONE
 from models.base import DAY_S, FitContext, Incidents
 from models.catalog import MODEL_NAMES, create_model
-from models.maf import MafPaper, MafWindow
+from models.densities.maf import MafPaper, MafWindow
 from tests.evaluation.conftest import HORIZON_DAYS, QUICK
 
 

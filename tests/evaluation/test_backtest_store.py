@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.services.backtest_run import Execution, run_protocol, tasks_of
-from app.services.backtest_store import KEPT_S, TaskStore
+from app.evaluation.backtests.checkpoints import KEPT_S, TaskStore
+from app.evaluation.backtests.execute import Execution, run_protocol, tasks_of
 from models.base import FitCancelled
 
 

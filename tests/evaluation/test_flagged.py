@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from app.domain.neighbourhoods import divide
-from app.domain.study_area import to_degrees
+from app.geo.neighbourhoods import divide
+from app.geo.study_area import to_degrees
 from models.evaluation.calibration import histogram, judge_counts, worst_gap
 from models.evaluation.flagged import (
     compactness,
@@ -88,7 +88,7 @@ def test_uniform_transform_has_no_gap_and_a_shifted_one_has():
 
 
 def test_judged_counts_of_the_true_model_are_calibrated():
-    from models.counts import CountModel, Slots
+    from models.counts.model import CountModel, Slots
 
     rng = np.random.default_rng(0)
     hour = np.arange(168 * 60)

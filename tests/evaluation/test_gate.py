@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from app.services.gate import decide
+from app.training.promotion_policy import decide
 from models.base import DAY_S
 from models.evaluation.metrics import score_incidents
 from models.evaluation.significance import Difference, paired_difference

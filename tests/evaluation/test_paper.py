@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from app.services.paper_figure import FigureRequest, block_losses, block_plot
-from app.services.paper_table import (
+from app.evaluation.paper.figure import FigureRequest, block_losses, block_plot
+from app.evaluation.paper.table import (
     PaperRequest,
     latest_per_window,
     paper_table,

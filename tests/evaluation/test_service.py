@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.commands.common import opened
-from app.config import Settings
-from app.domain.errors import InvalidInput, NotReady
-from app.domain.synthetic import TIMEZONE
-from app.services.backtest import BacktestRequest
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.paper_table import PaperRequest, paper_table_of_region
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.cli.console import opened
+from app.core.errors import InvalidInput, NotReady
+from app.core.settings import Settings
+from app.evaluation.backtests.service import BacktestRequest
+from app.evaluation.paper.table import PaperRequest, paper_table_of_region
+from app.geo.synthetic import TIMEZONE
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 
 def quiet(_share, _message):
@@ -42,7 +42,7 @@ def database(settings, city, tmp_path_factory):
 def halves(city):
     west, south, east, north = city.area.polygon_m.bounds
     middle = (west + east) / 2
-    from app.domain.study_area import to_degrees
+    from app.geo.study_area import to_degrees
 
     def feature(name, x0, x1, population):
         x, y = [x0, x1, x1, x0, x0], [south, south, north, north, south]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.domain.grid import build_grid
+from app.geo.grid import build_grid
 from models.base import DAY_S, FitContext
 from models.catalog import MODEL_NAMES, create_model
 from models.evaluation.metrics import score_incidents

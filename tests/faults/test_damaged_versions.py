@@ -10,13 +10,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.artifacts import ArtifactCorrupt, pack, unpack
-from app.storage.regions import get_region
-from app.storage.version_names import check_grid_name, version_name
-from app.storage.version_registration import register_version
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.artifacts import ArtifactCorrupt, pack, unpack
+from app.registry.version_ids import check_grid_name, version_name
+from app.registry.version_registration import register_version
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 DAMAGES = {

@@ -8,10 +8,10 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.domain.errors import Unavailable
+from app.core.db.deadlines import answered_within
+from app.core.db.engine import long_statements, open_engine
+from app.core.errors import Unavailable
 from app.main import create_app
-from app.storage.database import long_statements, open_engine
-from app.storage.deadlines import answered_within
 from benchmarks.drills.database_proxy import proxied
 
 DEADLINE_S = 2.0

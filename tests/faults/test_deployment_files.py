@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.config import Settings
+from app.core.settings import Settings
 from benchmarks.rehearsal.dockerfile import filled, read_dockerfile
 
 ROOT = Path(__file__).resolve().parents[2]

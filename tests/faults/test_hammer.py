@@ -10,14 +10,14 @@ import pytest
 import shapely
 from fastapi.testclient import TestClient
 
-from app.domain.study_area import StudyArea
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.access.service import NewKey, create_key
+from app.geo.study_area import StudyArea
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import ingest_file
 from app.main import create_app
-from app.services.ingest import ingest_file
-from app.services.jobs import work_on
-from app.services.keys import NewKey, create_key
-from app.services.regions import add_region
-from app.services.train import TrainingRequest, request_training
+from app.regions.service import add_region
+from app.training.service import TrainingRequest, request_training
+from app.worker.jobs import work_on
 from benchmarks.drills.hammer import FAULTHANDLER, hammered, round_of
 from benchmarks.drills.hammer_requests import SPARE
 from benchmarks.drills.hammer_world import World

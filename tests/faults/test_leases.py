@@ -3,15 +3,15 @@
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import Unavailable
-from app.services.recovery import GIVEN_UP, give_up, requeue_lost_runs
-from app.services.train import TrainingRequest, execute_training, request_training
-from app.storage import registry
-from app.storage.database import conninfo
-from app.storage.disk import require_room
-from app.storage.queue import TRAIN_TASK
-from app.storage.regions import get_region
-from app.storage.runs import Superseded, claim_run, get_run
+from app.core.db.disk import require_room
+from app.core.db.engine import conninfo
+from app.core.errors import Unavailable
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.runs.queue import TRAIN_TASK
+from app.runs.store import Superseded, claim_run, get_run
+from app.training.service import TrainingRequest, execute_training, request_training
+from app.worker.recovery import GIVEN_UP, give_up, requeue_lost_runs
 from app.worker.tasks import build_app
 
 REQUEST = TrainingRequest(model="uniform", validate=False)
@@ -73,7 +73,7 @@ def test_a_run_whose_job_is_gone_is_queued_again_and_given_up_in_the_end(engine,
 
 
 def test_uploads_end_before_the_embedded_servers_disk_is_full(settings, monkeypatch):
-    monkeypatch.setattr("app.storage.disk.data_directory", lambda home: home)
+    monkeypatch.setattr("app.core.db.disk.data_directory", lambda home: home)
     embedded = settings.model_copy(update={"database_url": None, "disk_reserve_bytes": 1 << 60})
     with pytest.raises(Unavailable) as caught:
         require_room(embedded)

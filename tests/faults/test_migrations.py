@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import inspect, make_url, text
 
-from app.config import Settings
-from app.domain.errors import Conflict
-from app.storage.database import open_engine
-from app.storage.schema import migrate, schema_is_current
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate, schema_is_current
+from app.core.errors import Conflict
+from app.core.settings import Settings
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_a_killed_migration_leaves_nothing_and_the_next_one_completes(empty):
     engine, url = empty
     code = (
         "import os, sys; from pydantic import SecretStr\n"
-        "from alembic import op\nfrom app.config import Settings\n"
-        "from app.storage.database import open_engine\n"
-        "from app.storage.schema import migrate\n"
+        "from alembic import op\nfrom app.core.settings import Settings\n"
+        "from app.core.db.engine import open_engine\n"
+        "from app.core.db.schema import migrate\n"
         "made = op.create_table; count = []\n"
         "def create(*a, **k):\n"
         "    count.append(1)\n"

@@ -9,18 +9,18 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.config import Settings
-from app.domain.errors import Unavailable
-from app.services.jobs import RunMonitor, note_failure, work_on
-from app.services.outages import through_outage
-from app.services.recovery import MAX_ATTEMPTS
-from app.services.train import TrainingRequest, request_training
-from app.storage.database import conninfo, open_engine
-from app.storage.queue import TASK_QUEUE
-from app.storage.runs import claim_run, get_run
-from app.worker.child import RETRY
-from app.worker.in_hand import InHand
+from app.core.db.engine import conninfo, open_engine
+from app.core.errors import Unavailable
+from app.core.retry import through_outage
+from app.core.settings import Settings
+from app.runs.queue import TASK_QUEUE
+from app.runs.store import claim_run, get_run
+from app.training.service import TrainingRequest, request_training
+from app.worker.active_jobs import InHand
+from app.worker.jobs import RunMonitor, note_failure, work_on
 from app.worker.main import _ended, requeue_stalled
+from app.worker.recovery import MAX_ATTEMPTS
+from app.worker.run_process import RETRY
 from app.worker.tasks import _is_last_try, build_app
 
 REQUEST = TrainingRequest(model="uniform", validate=False)
@@ -61,7 +61,7 @@ def test_a_training_outlives_a_restart_of_the_database(
             restarts[0].start()
             gone.wait()
 
-    monkeypatch.setattr("app.services.jobs.RunMonitor.progress", see)
+    monkeypatch.setattr("app.worker.jobs.RunMonitor.progress", see)
     work_on(engine, settings, "train", run.id)
     restarts[0].join()
     with engine.connect() as connection:
@@ -73,13 +73,13 @@ def test_progress_is_told_again_after_an_outage_and_an_end_comes_to_patience(
     engine, settings, town, server_url, monkeypatch
 ):
     run = request_training(engine, settings, town, REQUEST)
-    monkeypatch.setattr("app.services.jobs.BEAT_EVERY_S", 0.0)
+    monkeypatch.setattr("app.worker.jobs.BEAT_EVERY_S", 0.0)
     with engine.begin() as connection:
         claimed = claim_run(connection, "train", run.id)
     monitor = RunMonitor(engine, "train", claimed)
     with away(engine, server_url):
         monitor.progress(0.25, "in the dark")
-        monkeypatch.setattr("app.services.jobs.OUTAGE_S", 0.0)
+        monkeypatch.setattr("app.worker.jobs.OUTAGE_S", 0.0)
         with pytest.raises(Unavailable):
             monitor.progress(0.5, "for too long")
         with pytest.raises(Unavailable):

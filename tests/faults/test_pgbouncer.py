@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
-from app.domain.errors import InvalidInput
+from app.core.db.engine import open_engine
+from app.core.errors import InvalidInput
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest, request_training
-from app.storage.database import open_engine
-from app.storage.runs import get_run
+from app.runs.store import get_run
+from app.training.service import TrainingRequest, request_training
+from app.worker.jobs import run_now
 from app.worker.main import run_worker
 from tests.conftest import add_town
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from app.config import Settings
+from app.services.audit_check import verify_audit
+from app.storage.database import open_engine
+from app.storage.schema import migrate
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
-from app.config import Settings
 from app.main import create_app
-from app.services.audit_check import verify_audit
-from app.storage.database import open_engine
-from app.storage.schema import migrate
 
 FOLDER = Path(__file__).parent / "previous_release"
 KEY = "hsk_4303a1397422_Cb90FxrwRdxtCrrHSShtTX04OI9m5Srg_gi3eoFDYZY"

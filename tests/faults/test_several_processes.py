@@ -12,7 +12,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from app.services.keys import NewKey, create_key, revoke_key
+from app.access.service import NewKey, create_key, revoke_key
 
 N_PROCESSES = 2
 

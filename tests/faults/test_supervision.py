@@ -14,10 +14,10 @@ from contextlib import closing
 
 import pytest
 
-from app.domain.errors import LimitExceeded
-from app.processes import SILENT_S, Child, Supervisor
-from app.services.backtest import MAX_FITS, BacktestRequest
-from app.services.task_pool import MAX_DEATHS, ProcessDied, run_tasks
+from app.core.errors import LimitExceeded
+from app.core.processes import SILENT_S, Child, Supervisor
+from app.core.task_pool import MAX_DEATHS, ProcessDied, run_tasks
+from app.evaluation.backtests.service import MAX_FITS, BacktestRequest
 from app.worker.main import serve_queue
 from benchmarks.drills.service import API, WORKER, Service, service, started
 from benchmarks.drills.supervision import (
@@ -200,7 +200,7 @@ def test_a_child_that_dies_young_waits_longer_each_time():
 
 def test_a_child_that_falls_silent_is_killed_and_replaced(monkeypatch, caplog):
     assert SILENT_S > 10
-    monkeypatch.setattr("app.processes.SILENT_S", 0.5)
+    monkeypatch.setattr("app.core.processes.SILENT_S", 0.5)
     code = "import os, time; os.write(int(os.environ['HOTSLOT_PULSE_FD']), b'.'); time.sleep(600)"
     child = Child("child", [sys.executable, "-c", code], pulse=True)
     supervisor = Supervisor([child], os.environ)
@@ -215,7 +215,7 @@ def test_a_child_that_falls_silent_is_killed_and_replaced(monkeypatch, caplog):
 
 
 def test_a_child_that_never_gives_a_sign_of_life_is_killed(monkeypatch, caplog):
-    monkeypatch.setattr("app.processes.START_S", 0.5)
+    monkeypatch.setattr("app.core.processes.START_S", 0.5)
     child = Child("child", [sys.executable, "-c", "import time; time.sleep(600)"], pulse=True)
     supervisor = Supervisor([child], os.environ)
     wait_for(lambda: bool(supervisor._look_after(child)) or child.n_short_lives > 0)
@@ -245,7 +245,7 @@ def test_a_worker_gives_signs_of_life(engine, settings, monkeypatch):
 
 def test_a_supervisor_hears_a_signal_whenever_it_comes():
     """An Event's lock would be held now and then, and the handler would wait for it for ever."""
-    code = "import app.processes as p; p.POLL_S = 0; print('on', flush=True); p.Supervisor([], {}).run()"
+    code = "import app.core.processes as p; p.POLL_S = 0; print('on', flush=True); p.Supervisor([], {}).run()"
     for _ in range(5):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         process.stdout.readline()
@@ -260,7 +260,7 @@ def test_a_supervisor_hears_a_signal_whenever_it_comes():
 
 def test_a_process_whose_parent_is_gone_already_ends_at_once():
     code = (
-        "import sys; from app.processes import end_with_parent\n"
+        "import sys; from app.core.processes import end_with_parent\n"
         "end_with_parent(int(sys.argv[1])); print('lives')"
     )
     run = subprocess.run([sys.executable, "-c", code, "1"], capture_output=True, check=False)

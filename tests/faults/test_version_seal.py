@@ -9,13 +9,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.core.db.tables import model_versions
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.regions import get_region
-from app.storage.tables import model_versions
-from app.storage.version_registration import register_version
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.version_registration import register_version
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 FORGERIES = {

@@ -4,11 +4,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.domain.columns import ColumnMapping
-from app.domain.errors import InvalidInput
+from app.core.errors import InvalidInput
+from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.services.ingest import UploadSource, ingest
-from app.services.regions import add_region
+from app.readers.columns import ColumnMapping
+from app.regions.service import add_region
 
 # header, one row, zone, the instant it means (UTC), category, external id
 PORTALS = {

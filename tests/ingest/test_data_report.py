@@ -10,16 +10,16 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from app.cli import app as command_line
-from app.domain.clock_times import clock_times
-from app.domain.errors import NotFound
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.domain.volume import first_proper_month, level_breaks
+from app.core.errors import NotFound
+from app.data_quality.checks.time_heaping import clock_times
+from app.data_quality.checks.volume import first_proper_month, level_breaks
+from app.data_quality.page import data_report_page
+from app.data_quality.service import data_report, feed_uploads
+from app.data_quality.store import DayCounts
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.services.data_report import data_report, feed_uploads
-from app.services.data_report_page import data_report_page
-from app.services.ingest import UploadSource, ingest
-from app.services.regions import add_region
-from app.storage.incident_profile import DayCounts
+from app.regions.service import add_region
 from benchmarks.messy import PILE, messy_corpus, with_more
 
 N_PILE = 100

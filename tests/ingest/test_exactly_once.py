@@ -5,10 +5,10 @@ import time
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import InvalidInput, LimitExceeded
-from app.services.erase import erase_incident
-from app.services.ingest import UploadSource, ingest, received
-from app.services.regions import add_region
+from app.core.errors import InvalidInput, LimitExceeded
+from app.erasure.service import erase_incident
+from app.incidents.service import UploadSource, ingest, received
+from app.regions.service import add_region
 
 ROWS = (
     "occurred_at,longitude,latitude,category\n"

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.domain.errors import InvalidInput, LimitExceeded
-from app.services.ingest import UploadSource, ingest, ingest_file
-from app.services.ingest_formats import EXCEL_TYPE
-from app.services.regions import add_region
+from app.core.errors import InvalidInput, LimitExceeded
+from app.incidents.service import UploadSource, ingest, ingest_file
+from app.readers.formats import EXCEL_TYPE
+from app.regions.service import add_region
 
 N_ROWS = 120
 

@@ -19,14 +19,14 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
-from app.domain.errors import InvalidInput, LimitExceeded, Unavailable
+from app.core.errors import InvalidInput, LimitExceeded, Unavailable
+from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.services.ingest import UploadSource, ingest
-from app.services.ingest_formats import EXCEL_TYPE, READERS
-from app.services.ingest_isolated import end_all
-from app.services.ingest_limits import ROWS_FLOOR
-from app.services.ingest_readers import ReadOptions
-from app.services.regions import add_region
+from app.readers.delimited import ReadOptions
+from app.readers.formats import EXCEL_TYPE, READERS
+from app.readers.isolated import end_all
+from app.readers.limits import ROWS_FLOOR
+from app.regions.service import add_region
 from benchmarks.drills import hostile_bodies as bodies
 from benchmarks.drills.hostile_excel import row, workbook
 from benchmarks.drills.processes import peak_memory_mb
@@ -118,7 +118,7 @@ def readers() -> list[int]:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if b"app.services.ingest_child" in arguments and parent == os.getpid():
+        if b"app.readers.child" in arguments and parent == os.getpid():
             found.append(int(path.name))
     return found
 
@@ -212,8 +212,8 @@ def test_a_reader_ends_when_its_parent_is_killed(slow, tmp_path):
     path = tmp_path / "slow.xlsx"
     path.write_bytes(slow)
     code = (
-        "import sys; from app.services.ingest_formats import *; "
-        "from app.services.ingest_readers import ReadOptions; "
+        "import sys; from app.readers.formats import *; "
+        "from app.readers.delimited import ReadOptions; "
         "body = open(sys.argv[1], 'rb').read(); "
         "list(READERS[EXCEL_TYPE](iter([body]), ReadOptions(cpu_s=300, memory_bytes=8 << 30)))"
     )
@@ -229,7 +229,7 @@ def test_a_reader_ends_when_its_parent_is_killed(slow, tmp_path):
 
 
 def test_damage_that_ends_the_reader_is_a_refusal(monkeypatch):
-    monkeypatch.setattr("app.services.ingest_isolated.sys.executable", "/bin/false")
+    monkeypatch.setattr("app.readers.isolated.sys.executable", "/bin/false")
     with pytest.raises(InvalidInput, match="cannot be read"):
         list(READERS[EXCEL_TYPE](iter([b"x"]), ReadOptions()))
 

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.main import create_app
-from app.services.outlines import outline_of
-from app.services.regions import add_region
+from app.readers.outlines import outline_of
+from app.regions.service import add_region
 from benchmarks.drills.processes import peak_memory_mb
 
 MEMORY_MB = 150.0

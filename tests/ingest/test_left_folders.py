@@ -14,16 +14,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.main import create_app
-from app.services.maintenance import maintain
-from app.storage.schedules import database_clock
+from app.runs.schedules import database_clock
+from app.worker.maintenance import maintain
 from benchmarks.drills import hostile_bodies as bodies
 from benchmarks.drills.hostile_excel import workbook
 
 PATIENCE_S = 30.0
 READ = """
 import sys
-from app.services.ingest_formats import EXCEL_TYPE, READERS
-from app.services.ingest_readers import ReadOptions
+from app.readers.formats import EXCEL_TYPE, READERS
+from app.readers.delimited import ReadOptions
 body = open(sys.argv[1], "rb").read()
 list(READERS[EXCEL_TYPE](iter([body]), ReadOptions(cpu_s=300, memory_bytes=8 << 30)))
 """

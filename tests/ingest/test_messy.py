@@ -11,12 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.domain.errors import HotslotError, InvalidInput
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.core.errors import HotslotError, InvalidInput
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.services.ingest import UploadSource, ingest
-from app.services.ingest_formats import EXCEL_TYPE
-from app.services.regions import add_region
+from app.readers.formats import EXCEL_TYPE
+from app.regions.service import add_region
 from benchmarks.messy import HEADER, messy_corpus, mutated, seed_bodies
 
 GOOD = "2019-03-04T10:00:00Z,-74.05,4.65,theft\n"

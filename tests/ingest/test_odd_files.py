@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app as command_line
-from app.domain.errors import InvalidInput
-from app.services.ingest import UploadSource, ingest
-from app.services.regions import add_region
+from app.core.errors import InvalidInput
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
 
 HEADER = "occurred_at,longitude,latitude,category\n"
 ROW = "2024-05-04T22:10:00,-79.38,43.65,theft\n"

@@ -10,12 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.domain.synthetic import TIMEZONE
+from app.geo.synthetic import TIMEZONE
+from app.incidents.service import UploadSource, ingest
+from app.incidents.store import PageQuery, page_statement
 from app.main import create_app
-from app.services.ingest import UploadSource, ingest
-from app.services.regions import add_region
-from app.storage.incidents import PageQuery, page_statement
-from app.storage.regions import get_region
+from app.regions.service import add_region
+from app.regions.store import get_region
 
 N_ROWS = 137
 
@@ -168,7 +168,7 @@ def test_wrong_queries_are_named(client, query, field):
 
 def test_a_large_upload_is_known_to_the_planner_at_once(engine, settings, monkeypatch):
     """Without statistics a page after a million rows sorted all that follow it."""
-    monkeypatch.setattr("app.services.ingest_upload.STATISTICS_FROM_ROWS", 1_000)
+    monkeypatch.setattr("app.incidents.upload.STATISTICS_FROM_ROWS", 1_000)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE incidents SET (autovacuum_enabled = false)"))
     add_region(engine, "large", timezone="America/Toronto", cell_size_m=500.0)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from app.services.data_report import data_report
-from app.services.ingest import ingest_file
-from app.services.regions import add_region
+from app.data_quality.service import data_report
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
 from benchmarks.cities import DATA, FILES
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data is not here")

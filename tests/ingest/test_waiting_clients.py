@@ -13,7 +13,7 @@ import uvicorn
 from sqlalchemy import text
 
 from app.main import create_app
-from app.services.regions import add_region
+from app.regions.service import add_region
 
 PATIENCE_S = 30.0
 HEAD = b"occurred_at,longitude,latitude,category\n"

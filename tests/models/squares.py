@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.domain.grid import Grid
+from app.geo.grid import Grid
 
 
 def square_grid(nx: int, ny: int) -> Grid:

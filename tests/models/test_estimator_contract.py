@@ -8,16 +8,16 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from app.domain.grid import build_grid
-from app.domain.study_area import to_metres
-from app.domain.synthetic import CATEGORIES, CRS, TIMEZONE, synthetic_city
-from app.domain.windows import windows_of
+from app.geo.grid import build_grid
+from app.geo.hour_of_week import windows_of
+from app.geo.study_area import to_metres
+from app.geo.synthetic import CATEGORIES, CRS, TIMEZONE, synthetic_city
 from models.base import N_WINDOWS, FitContext, Incidents
 from models.catalog import MODEL_NAMES, create_model
+from models.densities.cox import FlowCorrection
+from models.densities.gmm import Gmm
 from models.estimator import ConvergenceWarning, Estimator, NotFittedError
-from models.flows.correction import FlowCorrection
 from models.flows.neural import NeuralCorrection
-from models.gmm import Gmm
 
 CELLS = build_grid(synthetic_city().area, 1000.0)
 SLOW = ("maf-window", "maf-paper")

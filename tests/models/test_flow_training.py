@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from models.base import DAY_S, FitCancelled, FitContext, Incidents
+from models.densities.maf import Maf, MafPaper, MafWindow
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import hashed_uniform, member_keys
-from models.flows.recipe import TrainingSettings
 from models.flows.swag import SwagSettings
 from models.flows.training import Run, train
+from models.flows.training_settings import TrainingSettings
 from models.flows.windows import WindowFlows
-from models.maf import Maf, MafPaper, MafWindow
 from tests.models.squares import square_grid
 
 CUTOFF_S = 1_700_000_000

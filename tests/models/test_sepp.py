@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models import sepp
 from models.base import DAY_S, N_WINDOWS, FitContext, Incidents
+from models.densities import near_repeat as sepp
 from tests.models.squares import square_grid
 
 START_S = 1_600_000_000

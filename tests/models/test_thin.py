@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.domain.grid import build_grid
-from app.domain.synthetic import synthetic_city
+from app.geo.grid import build_grid
+from app.geo.synthetic import synthetic_city
 from benchmarks.drills.degenerate import N_FEW, city_rows
 from benchmarks.drills.sameness import incidents_of
 from models.base import FitContext
 from models.catalog import create_model
-from models.thin import FULL_STRENGTH, spread, strength
+from models.densities.small_sample import FULL_STRENGTH, spread, strength
 
 MODELS = ("maf", "pooled-kde", "multi-kde", "window-kde", "recent-kde", "gmm")
 CELLS = build_grid(synthetic_city().area, 1000.0)

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from models.base import DAY_S, N_WINDOWS, FitCancelled, FitContext, Incidents
-from models.flows.correction import FlowCorrection
-from models.flows.lattice import Lattice, bilinear
-from models.flows.priors import drift_covariance, hour_covariance, leading_features
-from models.flows.tilt import TiltSettings, fit_tilt
+from models.densities.cox import FlowCorrection
+from models.densities.lattice import Lattice, bilinear
+from models.densities.log_gaussian_cox import TiltSettings, fit_tilt
+from models.densities.priors import drift_covariance, hour_covariance, leading_features
 from tests.models.squares import square_grid
 
 CUTOFF_S = 1_700_006_400

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from app.services.recovery import end_abandoned_runs
-from app.services.train import TrainingRequest, request_training
-from app.storage.regions import get_region
-from app.storage.runs import claim_run, create_run, get_run
+from app.regions.store import get_region
+from app.runs.store import claim_run, create_run, get_run
+from app.training.service import TrainingRequest, request_training
+from app.worker.recovery import end_abandoned_runs
 
 
 def test_a_run_whose_terminal_is_gone_ends_and_one_of_the_queue_is_left_to_its_worker(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from app.services.slots import slots_of
+from app.fitting.hourly_counts import slots_of
 from models.base import DAY_S
-from models.counts import CountModel
+from models.counts.model import CountModel
 from models.evaluation import drift
 
 HOUR_S = 3600
@@ -117,7 +117,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 
 def test_expected_log_density_is_that_of_drawn_places():
-    from app.services.validate import StoredModel
+    from app.training.validation import StoredModel
 
     rng = np.random.default_rng(6)
     area = rng.uniform(0.5, 1.0, 40)

@@ -7,8 +7,8 @@ import pytest
 import typer
 
 from app.cli import app, main
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 COMMANDS = typer.main.get_command(app)
 NUMBERS = ["-1", "nan", "1e308", "9223372036854775808"]

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.forecast import ForecastService, Selector
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.forecasts.service import ForecastService, Selector
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 N_DAYS = 300
 

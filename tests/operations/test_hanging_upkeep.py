@@ -17,7 +17,7 @@ TIMESTAMP = 1_234_567_891
 
 def upkeep() -> list[int]:
     """Upkeep of this test that has begun."""
-    wanted = f"app.worker.child maintenance {TIMESTAMP}"
+    wanted = f"app.worker.run_process maintenance {TIMESTAMP}"
     found = subprocess.run(["pgrep", "-f", wanted], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 

@@ -1,10 +1,10 @@
 """Cancelling a training in its last steps."""
 
-from app.services import jobs
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
-from app.storage.regions import get_region
-from app.storage.runs import list_runs, request_cancel
+from app.regions.store import get_region
+from app.runs.store import list_runs, request_cancel
+from app.training.service import TrainingRequest
+from app.worker import jobs
+from app.worker.jobs import run_now
 
 
 def test_a_run_that_is_cancelled_before_it_is_registered_promotes_nothing(

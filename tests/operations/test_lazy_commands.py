@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from app.cli import COMMANDS, GROUPS
-from app.commands.failures import exit_status
-from app.commands.lazy import LazyCommand
+from app.cli.failures import exit_status
+from app.cli.lazy import LazyCommand
 
 CONTRACT = {
     "demo", "serve", "worker", "migrate", "region create", "ingest", "train", "forecast", "backtest",
@@ -33,9 +33,9 @@ def heavy_after(*arguments):
     code = f"""
 import atexit, sys
 from app.cli import main
-here = ("app.commands", "app.commands.lazy")
+here = ("app.cli", "app.cli.lazy")
 atexit.register(lambda: print("imported", *(
-    m for m in sys.modules if m in {HEAVY} or m.startswith("app.commands") and m not in here
+    m for m in sys.modules if m in {HEAVY} or m.startswith("app.cli.") and m not in here
 )))
 sys.argv = ["hotslot", *{arguments}]
 main()
@@ -54,8 +54,8 @@ def test_help_and_version_import_nothing_heavy(arguments):
 
 def test_a_commands_own_help_imports_that_command_alone():
     imported = heavy_after("migrate", "--help")
-    assert "app.commands.service" in imported
-    assert {"app.commands.training", "app.commands.worker", "torch", "pandas"}.isdisjoint(imported)
+    assert "app.cli.serve" in imported
+    assert {"app.cli.training", "app.cli.worker", "torch", "pandas"}.isdisjoint(imported)
 
 
 def test_the_commands_are_those_of_the_contract_and_the_known_ones():

@@ -6,15 +6,15 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.access.service import NewKey, create_key
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.keys import NewKey, create_key
-from app.services.released_scores import release_scores
-from app.services.train import TrainingRequest
-from app.storage import live_scores as store
-from app.storage.alarms import Check, raise_alarm, record_look
-from app.storage.live_scores import LiveDay
-from app.storage.regions import get_region
+from app.monitoring import live_score_store as store
+from app.monitoring.live_score_store import LiveDay
+from app.monitoring.released_scores import release_scores
+from app.regions.store import get_region
+from app.registry.alarms import Check, raise_alarm, record_look
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 FLOOR = 20
 MONDAY = date(2020, 1, 6)

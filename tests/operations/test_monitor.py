@@ -14,20 +14,20 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from app.config import Settings
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.core.settings import Settings
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import ingest_file
 from app.main import create_app
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.live_scores import live_report
-from app.services.maintenance import maintain
-from app.services.monitor import monitor_region
-from app.services.regions import add_region
-from app.services.schedule import ScheduleRequest, set_schedule, tick
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.alarms import open_alarms
-from app.storage.regions import get_region
+from app.monitoring.live_scores import live_report
+from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
+from app.monitoring.service import monitor_region
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.alarms import open_alarms
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
+from app.worker.maintenance import maintain
 
 START = datetime(2019, 1, 1, tzinfo=UTC)
 N_DAYS = 140

@@ -15,13 +15,13 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli import app as command_line
-from app.logs import REQUEST_ID, JsonFormatter, TextFormatter
+from app.core.logging import REQUEST_ID, JsonFormatter, TextFormatter
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.alarms import Check, raise_alarm
-from app.storage.regions import get_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.alarms import Check, raise_alarm
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from app.domain.sources import SourceSpec
-from app.services.maintenance import ENDED_JOBS_KEPT, SYNC_RUNS_KEPT, maintain
-from app.storage.queue import TRAIN_TASK, defer_job
-from app.storage.regions import get_region
-from app.storage.schedules import database_clock
-from app.storage.sync_store import insert_source, new_run
+from app.regions.store import get_region
+from app.runs.queue import TRAIN_TASK, defer_job
+from app.runs.schedules import database_clock
+from app.sync.spec import SourceSpec
+from app.sync.store import insert_source, new_run
+from app.worker.maintenance import ENDED_JOBS_KEPT, SYNC_RUNS_KEPT, maintain
 
 COLUMNS = {"occurred_at": "at", "longitude": "x", "latitude": "y", "category": "c"}
 DAY = timedelta(days=1)

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import Conflict
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
-from app.storage import promotions, registry, retention
-from app.storage.regions import get_region
+from app.core.errors import Conflict
+from app.regions.store import get_region
+from app.registry import champions as promotions
+from app.registry import retention
+from app.registry import store as registry
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from benchmarks.drills.operations import store_half_and_die
 
 

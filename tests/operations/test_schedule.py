@@ -7,21 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from app.domain.cron import check_cron, latest_tick, next_tick
-from app.domain.errors import InvalidInput, NotFound
-from app.services.overview import overview
-from app.services.recovery import requeue_lost_runs
-from app.services.regions import add_region
-from app.services.schedule import (
+from app.core.cron import check_cron, latest_tick, next_tick
+from app.core.errors import InvalidInput, NotFound
+from app.monitoring.schedules.service import (
     ScheduleRequest,
     remove_schedule,
     set_schedule,
     show_schedule,
     tick,
 )
-from app.services.train import TrainingRequest, request_training
-from app.storage.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
-from app.storage.schedules import failures_by_region
+from app.monitoring.status import overview
+from app.regions.service import add_region
+from app.runs.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
+from app.runs.schedules import failures_by_region
+from app.training.service import TrainingRequest, request_training
+from app.worker.recovery import requeue_lost_runs
 from benchmarks.drills import operations as drill
 from tests.conftest import add_town
 
@@ -114,7 +114,7 @@ def test_wrong_schedules(clean, wrong):
 
 
 def test_new_incidents_ask_for_a_training(clean, settings, town_csv):
-    from app.services.ingest import ingest_file
+    from app.incidents.service import ingest_file
 
     add_region(clean, "town", timezone="UTC")
     set_schedule(clean, "town", ScheduleRequest("uniform", new_incidents=1000), NOW)

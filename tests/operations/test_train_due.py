@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from app.commands import operations
-from app.commands.operations import train_due
-from app.config import Settings
-from app.services.schedule import ScheduleRequest, set_schedule, tick
-from app.storage.runs import get_run
+from app.cli import monitoring as operations
+from app.cli.monitoring import train_due
+from app.core.settings import Settings
+from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
+from app.runs.store import get_run
 from app.worker import tasks
 from app.worker.health import beat, is_alive
 from app.worker.main import run_worker

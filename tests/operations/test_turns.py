@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from app.services.backtest import BacktestRequest, request_backtest
-from app.services.regions import add_region
-from app.services.train import TrainingRequest, request_training
-from app.storage.regions import get_region
-from app.storage.runs import list_runs, request_cancel
+from app.evaluation.backtests.service import BacktestRequest, request_backtest
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.runs.store import list_runs, request_cancel
+from app.training.service import TrainingRequest, request_training
 
 REGIONS = ("a", "b", "c")
 # As the queue fetches them: by priority, then in the order of their arrival.

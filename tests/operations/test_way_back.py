@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import Conflict, NotFound
-from app.services.erase import erase_within
-from app.services.jobs import run_now
-from app.services.train import TrainingRequest
-from app.storage import promotions, registry, retention
-from app.storage.regions import get_region
-from app.storage.version_seal import seal_version
+from app.core.errors import Conflict, NotFound
+from app.erasure.service import erase_within
+from app.regions.store import get_region
+from app.registry import champions as promotions
+from app.registry import retention
+from app.registry import store as registry
+from app.registry.seal import seal_version
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 HELD_S = 0.8
 

@@ -18,8 +18,8 @@ import httpx
 import pytest
 import uvicorn
 
+from app.core.db.engine import open_engine
 from app.main import create_app
-from app.storage.database import open_engine
 from tests.conftest import add_town, draw_town, own_database
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))

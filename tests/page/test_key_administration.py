@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.main import create_app
-from app.services.regions import add_region
+from app.regions.service import add_region
 from tests.page.conftest import Site, listening
 from tests.page.test_data_controls import assert_accessible
 

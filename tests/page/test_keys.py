@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from app.access.service import NewKey, create_key
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.keys import NewKey, create_key
-from app.services.train import TrainingRequest
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from tests.page.conftest import Site, listening
 
 expect = pytest.importorskip("playwright.sync_api").expect

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.api import static
-from app.api.problems import add_problem_handlers
+from app.http import static
+from app.http.problems import add_problem_handlers
 
 LIBRARY = "/static/vendor/maplibre-gl/maplibre-gl.mjs"
 MAX_LINES = 300

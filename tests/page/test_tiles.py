@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from app.config import Settings
+from app.core.settings import Settings
 from app.main import create_app
 from tests.page.conftest import Site, listening
 

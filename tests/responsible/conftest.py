@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.access.service import NewKey, create_key
 from app.main import create_app
-from app.services.keys import NewKey, create_key
-from app.services.regions import add_region
+from app.regions.service import add_region
 from tests.responsible.small_region import BOX, START, row
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.services.jobs import work_on
+from app.worker.jobs import work_on
 
 BOX = {
     "type": "Polygon",

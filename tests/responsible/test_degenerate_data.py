@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.forecast import ForecastService, Selector
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.forecasts.service import ForecastService, Selector
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 MODELS = ("stack", "maf", "pooled-kde", "multi-kde", "uniform")
 
@@ -86,8 +86,8 @@ def test_rows_that_are_no_numbers_are_refused_and_the_rest_kept(engine, settings
 
 def test_sixty_points_are_not_learnt_by_heart():
     """M2: train minus test at most half a nat, whichever model; 60 points of a known density."""
-    from app.domain.grid import build_grid
-    from app.domain.windows import windows_of
+    from app.geo.grid import build_grid
+    from app.geo.hour_of_week import windows_of
     from models.base import FitContext, Incidents
     from models.catalog import create_model
 
@@ -96,7 +96,7 @@ def test_sixty_points_are_not_learnt_by_heart():
 
     def drawn(n, seed):
         frame = city.draw(60, 40, seed=seed).head(n)
-        from app.domain.study_area import to_metres
+        from app.geo.study_area import to_metres
 
         x_m, y_m = to_metres(
             frame["longitude"].to_numpy(), frame["latitude"].to_numpy(), city.area.crs

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from app.domain.errors import Conflict, NotFound
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.erase import erase_incident, erase_upload
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now, work_on
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.erasures import list_erasures, marked_versions
-from app.storage.regions import get_region
-from app.storage.runs import get_run
+from app.core.errors import Conflict, NotFound
+from app.erasure.service import erase_incident, erase_upload
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.erasure_marks import list_erasures, marked_versions
+from app.runs.store import get_run
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now, work_on
 
 FAST = TrainingRequest(model="pooled-kde", validate=False)
 
@@ -155,8 +155,8 @@ def test_an_upload_goes_with_all_it_brought(engine, settings, region):
 def test_a_run_that_had_read_it_registers_a_marked_version_or_none(
     engine, settings, request, n, said
 ):
-    from app.services.train import execute_training
-    from app.storage.runs import claim_run, create_run
+    from app.runs.store import claim_run, create_run
+    from app.training.service import execute_training
 
     region = f"late-{n}"
     boundary = json.loads(json.dumps(synthetic_city().area.to_geojson()))

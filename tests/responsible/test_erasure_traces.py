@@ -13,18 +13,18 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.audit.verification import verify_audit
+from app.core.devserver.cluster import _binaries
+from app.evaluation.backtests.service import BacktestRequest
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.services.audit_check import verify_audit
-from app.services.backtest import BacktestRequest
-from app.services.ingest import UploadSource, ingest
-from app.services.jobs import run_now, work_on
-from app.services.maintenance import maintain
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
-from app.storage import registry
-from app.storage.embedded_cluster import _binaries
-from app.storage.regions import get_region
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now, work_on
+from app.worker.maintenance import maintain
 
 CATEGORY = "CatZXQ7781"
 EXTERNAL_ID = "case/ZXQ-4711"

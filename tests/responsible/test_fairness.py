@@ -7,20 +7,20 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from app.api import callers as gate
+from app.access import callers as gate
 from app.cli import app as command_line
-from app.domain.access import Caller, Role
-from app.domain.grid import build_grid
-from app.domain.neighbourhoods import divide
-from app.domain.study_area import to_degrees
-from app.domain.synthetic import TIMEZONE, synthetic_city
+from app.core.roles import Caller, Role
+from app.geo.grid import build_grid
+from app.geo.neighbourhoods import divide
+from app.geo.study_area import to_degrees
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import ingest_file
 from app.main import create_app
-from app.services import disclosure
-from app.services.disclosure import hidden, told_disparity, too_small
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.regions.service import add_region
+from app.releases import disclosure
+from app.releases.disclosure import hidden, told_disparity, too_small
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
 
 
@@ -306,7 +306,7 @@ def test_equal_groups_have_equal_exposure():
 
 
 def test_changes_of_policy_and_population_are_audited(client, engine):
-    from app.storage.audit import entries
+    from app.audit.store import entries
 
     client.put("/v1/regions/town/learning-policy", json={"patrol_categories": "include"})
     client.put("/v1/regions/town/learning-policy", json={})

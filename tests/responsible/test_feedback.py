@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.domain.learning_policy import LearningPolicy
-from app.domain.synthetic import TIMEZONE, synthetic_city
-from app.services.ingest import UploadSource, ingest
-from app.services.learning_policy import set_policy
-from app.services.regions import add_region
-from app.services.training_data import load_training_data
-from app.storage.regions import get_region
+from app.fitting.data import load_training_data
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.service import UploadSource, ingest
+from app.regions.learning_policy import LearningPolicy
+from app.regions.policy_service import set_policy
+from app.regions.service import add_region
+from app.regions.store import get_region
 from models.evaluation.feedback import NAIVE, OURS, simulate
 
 

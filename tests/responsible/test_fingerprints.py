@@ -8,12 +8,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.access.service import NewKey, create_key
+from app.incidents.store import read_columns
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.keys import NewKey, create_key
-from app.services.train import TrainingRequest
-from app.storage.incidents import read_columns
-from app.storage.regions import get_region
+from app.regions.store import get_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 
 HEX = re.compile(r"[0-9a-f]{10,}")
 

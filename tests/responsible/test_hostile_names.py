@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from app.domain.synthetic import TIMEZONE
+from app.evaluation.backtests.service import BacktestRequest
+from app.geo.synthetic import TIMEZONE
+from app.incidents.service import ingest_file
 from app.main import create_app
-from app.services.backtest import BacktestRequest
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from tests.responsible.test_fairness import halves
 
 NAMES = (

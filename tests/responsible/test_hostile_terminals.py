@@ -14,14 +14,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.cli import main
-from app.domain.plain_text import in_spreadsheet, json_for_terminals, on_one_line
-from app.domain.synthetic import TIMEZONE
-from app.logs import JsonFormatter, TextFormatter
+from app.core.logging import JsonFormatter, TextFormatter
+from app.core.plain_text import in_spreadsheet, json_for_terminals, on_one_line
+from app.geo.synthetic import TIMEZONE
+from app.incidents.service import ingest_file
 from app.main import create_app
-from app.services.ingest import ingest_file
-from app.services.jobs import run_now
-from app.services.regions import add_region
-from app.services.train import TrainingRequest
+from app.regions.service import add_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from tests.responsible.test_fairness import halves
 
 NAME = "[red]\x1b[31m\x9b2J\x07\u202eevil[/red] :skull: [link=https://a.example]b[/link]"

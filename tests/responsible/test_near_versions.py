@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.api.metrics import INGEST_LAG, refresh_metrics
-from app.services.monitor import monitor_region
-from app.services.schedule import tick
-from app.storage.alarms import Check, raise_alarm
-from app.storage.regions import get_region
+from app.monitoring.metrics import INGEST_LAG, refresh_metrics
+from app.monitoring.schedules.service import tick
+from app.monitoring.service import monitor_region
+from app.regions.store import get_region
+from app.registry.alarms import Check, raise_alarm
 from tests.responsible.small_region import START, backtest, row, train
 
 NEXT = START + timedelta(days=31)

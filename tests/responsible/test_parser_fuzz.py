@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from app.services.ingest_formats import ZIP_TYPE
+from app.readers.formats import ZIP_TYPE
 from benchmarks.drills.parser_fuzz import good_bodies, mutated, parse, repacked
 
 

@@ -6,11 +6,11 @@ import io
 import pytest
 from sqlalchemy import text
 
-from app.domain.columns import PORTALS, ColumnMapping, plan_columns
-from app.domain.errors import InvalidInput
-from app.domain.personal import is_personal
-from app.services.ingest import UploadSource, ingest
-from app.services.regions import add_region
+from app.core.errors import InvalidInput
+from app.incidents.service import UploadSource, ingest
+from app.readers.columns import PORTALS, ColumnMapping, plan_columns
+from app.readers.personal import is_personal
+from app.regions.service import add_region
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from app.services.ingest import UploadSource, ingest
-from app.services.ingest_formats import EXCEL_TYPE
-from app.services.regions import add_region
+from app.incidents.service import UploadSource, ingest
+from app.readers.formats import EXCEL_TYPE
+from app.regions.service import add_region
 
 MARK = "Xqzv"
 FRAME = pd.DataFrame(

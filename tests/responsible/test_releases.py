@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from app.services.jobs import work_on
+from app.worker.jobs import work_on
 from tests.responsible.small_region import START, row, train
 
 

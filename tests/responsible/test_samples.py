@@ -8,15 +8,15 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.domain.errors import PermissionRefused
+from app.core.errors import PermissionRefused
+from app.fitting.data import load_training_data
+from app.fitting.sample_privacy import memorisation_report, refuse_betraying_samples
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.memorisation import memorisation_report, refuse_betraying_samples
-from app.services.train import TrainingRequest
-from app.services.training_data import load_training_data
-from app.storage import registry
-from app.storage.regions import get_region
-from app.storage.version_seal import seal_version
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.seal import seal_version
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from models.base import FitContext
 from models.catalog import create_model
 from models.evaluation.memorisation import judge

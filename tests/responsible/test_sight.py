@@ -4,10 +4,10 @@ import threading
 from contextvars import Context
 from datetime import timedelta
 
-from app.domain.access import seeing_unreleased
-from app.storage import registry
-from app.storage.regions import get_region
-from app.storage.version_visibility import served
+from app.core.roles import seeing_unreleased
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.visibility import served
 from tests.responsible.small_region import START, row, train
 
 

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import settings as lean
 from hypothesis import strategies as st
 
-from app.domain.grid import build_grid
-from app.domain.learning_policy import LearningPolicy
-from app.domain.regrid import overlap_of
+from app.fitting.data import load_training_data
+from app.geo.grid import build_grid
+from app.geo.regrid import overlap_of
 from app.main import create_app
-from app.services.jobs import run_now
-from app.services.learning_policy import set_policy
-from app.services.train import TrainingRequest
-from app.services.training_data import load_training_data
-from app.storage.regions import get_region
+from app.regions.learning_policy import LearningPolicy
+from app.regions.policy_service import set_policy
+from app.regions.store import get_region
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from models.base import CategoryDensity
-from models.small_counts import pool_small_counts
-from models.uniform import Uniform
+from models.densities.small_counts import pool_small_counts
+from models.densities.uniform import Uniform
 
 MINIMUM = 8
 PICKED = {"at": "2024-01-03T12:00:00"}

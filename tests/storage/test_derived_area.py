@@ -1,9 +1,9 @@
 """A region without a boundary has one study area: that of its first training is that of every later one."""
 
-from app.services.ingest import ingest_file
-from app.services.regions import add_region
-from app.services.training_data import load_training_data
-from app.storage.regions import get_region
+from app.fitting.data import load_training_data
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
+from app.regions.store import get_region
 
 
 def test_the_first_training_sees_the_area_that_is_kept(engine, settings, town_csv):

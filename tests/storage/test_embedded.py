@@ -11,9 +11,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from app.storage.artifacts import ArtifactCorrupt, pack, unpack
-from app.storage.embedded import data_directory, ensure_running, release
-from app.storage.tables import metadata
+from app.core.db.tables import metadata
+from app.core.devserver.server import data_directory, ensure_running, release
+from app.registry.artifacts import ArtifactCorrupt, pack, unpack
 
 
 # SQLAlchemy knows no CHECK that is NOT VALID, and warns when it reads one.
@@ -87,7 +87,7 @@ def test_no_other_local_user_can_connect(tmp_path: Path):
 def test_two_processes_share_one_server_and_the_last_stops_it(tmp_path: Path):
     url = ensure_running(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from app.storage.embedded import ensure_running\n"
+        "import sys; from pathlib import Path; from app.core.devserver.server import ensure_running\n"
         "print(ensure_running(Path(sys.argv[1])))"
     )
     other = subprocess.run(

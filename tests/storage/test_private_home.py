@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.domain.errors import InvalidInput, Unavailable
-from app.storage.embedded import ensure_running, release
-from app.storage.embedded_cluster import Cluster, own
+from app.core.devserver.cluster import Cluster, own
+from app.core.devserver.server import ensure_running, release
+from app.core.errors import InvalidInput, Unavailable
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 LOOK_AS_NOBODY = """

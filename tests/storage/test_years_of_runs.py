@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from app.services.recovery import _ABANDONED_OF, _LOST_OF
+from app.worker.recovery import _ABANDONED_OF, _LOST_OF
 
 QUERIES = {
     **{f"lost {task}": query for task, query in _LOST_OF.items()},

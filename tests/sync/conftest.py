@@ -6,11 +6,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.domain.sources import SourceSpec
-from app.services.jobs import run_claimed
-from app.services.regions import add_region
-from app.services.sync.schedule import claim_here
-from app.services.sync.sources import add_source
+from app.regions.service import add_region
+from app.sync.schedule import claim_here
+from app.sync.service import add_source
+from app.sync.spec import SourceSpec
+from app.worker.jobs import run_claimed
 from tests.sync.portals import SOCRATA_PATH, TOKEN, Portals, serve
 
 COLUMNS = {

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from app.domain.errors import InvalidInput
-from app.domain.sources import SourceSpec
+from app.core.errors import InvalidInput
+from app.sync.spec import SourceSpec
 
 HEADER = "Crime ID,Month,Longitude,Latitude,LSOA code,Crime type\n"
 

@@ -5,15 +5,15 @@ import socket
 import pytest
 from fastapi.testclient import TestClient
 
-from app.domain.errors import InvalidInput, SourceFailed
-from app.domain.presets import PRESETS
-from app.domain.sources import SourceSpec
-from app.domain.zones import zone
+from app.core.errors import InvalidInput, SourceFailed
+from app.core.zones import zone
 from app.main import create_app
-from app.services.regions import add_region
-from app.services.sync.address import check_address, check_host, checked_url
-from app.services.sync.portal import PortalClient
-from app.services.sync.sources import add_source, preset
+from app.regions.service import add_region
+from app.sync.connectors.address import check_address, check_host, checked_url
+from app.sync.connectors.portal import PortalClient
+from app.sync.presets import PRESETS
+from app.sync.service import add_source, preset
+from app.sync.spec import SourceSpec
 from tests.sync.portals import SOCRATA_PATH, TOKEN, socrata_row
 
 

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from app.domain.sources import SourceSpec
+from app.sync.spec import SourceSpec
 from tests.sync.portals import LAYER_PATH, RESOURCE, SERVICE_PATH
 
 MARCH_MS = 1_709_978_400_000  # 2024-03-09T10:00Z

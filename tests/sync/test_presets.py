@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.presets import PRESETS
+from app.sync.presets import PRESETS
 from tests.sync.portals import LAYER_PATH, RESOURCE, SERVICE_PATH, SOCRATA_PATH, stamp
 
 MIDNIGHT_MS = 1_704_085_200_000  # 2024-01-01T05:00Z, midnight in Toronto

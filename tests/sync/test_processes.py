@@ -14,17 +14,17 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli import app as command_line
-from app.domain.errors import Conflict, HotslotError, InvalidInput
+from app.core.errors import Conflict, HotslotError, InvalidInput
 from app.main import create_app
-from app.services.jobs import run_claimed, work_on
-from app.services.recovery import requeue_lost_runs
-from app.services.sync.schedule import claim_here, queue_due, request_sync
-from app.services.sync.sources import remove_source
-from app.services.train import TrainingRequest, request_training
-from app.storage.queue import SYNC_QUEUE
-from app.storage.runs import Superseded, get_run
-from app.storage.sync_store import end_active_run, held_source
+from app.runs.queue import SYNC_QUEUE
+from app.runs.store import Superseded, get_run
+from app.sync.schedule import claim_here, queue_due, request_sync
+from app.sync.service import remove_source
+from app.sync.store import end_active_run, held_source
+from app.training.service import TrainingRequest, request_training
+from app.worker.jobs import run_claimed, work_on
 from app.worker.main import serve_queue
+from app.worker.recovery import requeue_lost_runs
 from tests.sync.portals import SOCRATA_PATH, socrata_row
 
 

@@ -1,0 +1,154 @@
+"""Who sends a request: a key's holder, a token's subject, or this machine itself."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.types import Scope
+
+from app.access.key_cache import REFRESH_S, REREAD_EVERY_S, KeyRing
+from app.access.localhost import check_local
+from app.access.read_counter import ReadCounter
+from app.core.db.deadlines import remaining_s
+from app.core.errors import HotslotError, Unauthenticated, Unavailable
+from app.core.roles import LOCAL, Caller, key_id_of
+from app.core.settings import Settings
+from app.http.fair_shares import Places
+from app.http.middleware.rate_limit import Brake, RateLimiter, address_of
+
+if TYPE_CHECKING:
+    from app.access.oidc import TokenVerifier
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What deciding needs, one per process; made in the lifespan."""
+
+    settings: Settings
+    ring: KeyRing
+    tokens: TokenVerifier | None
+    limiter: RateLimiter
+    reads: ReadCounter
+    addresses: RateLimiter = field(default_factory=lambda: RateLimiter(0.0, 0))
+    """Requests without a good key, by where they come from."""
+    places: Places = field(default_factory=Places)
+    brake: Brake = field(default_factory=Brake)
+
+
+async def caller_of(scope: Scope, gate: Gate) -> Caller:
+    """Who sends a request.
+
+    Raises:
+        Unauthenticated: no key or token, or none that is good.
+        PermissionRefused: without keys: another site's page, another machine's name.
+        Unavailable: the keys cannot be read.
+    """
+    if not gate.ring.usable():
+        await _shared(gate.ring.fresh())
+    caller = known(scope, gate)
+    if caller is None and _is_open(gate):
+        try:
+            await _read_again(gate.ring)
+        except Unavailable:
+            if not gate.ring.usable():
+                raise
+        caller = LOCAL if _is_open(gate) else known(scope, gate)
+    text = credential(scope) or ""
+    if caller is None and key_id_of(text) is not None:
+        await _read_again(gate.ring)
+        caller = gate.ring.caller_of(text)
+    elif caller is None and gate.tokens is not None:
+        caller = await _in_time(gate.tokens.verify(text))
+    if caller is None:
+        raise Unauthenticated("this key is unknown, expired or revoked", code="bad_key")
+    return caller
+
+
+def known(scope: Scope, gate: Gate) -> Caller | None:
+    """The caller, if that can be said without waiting.
+
+    Raises:
+        Unauthenticated, PermissionRefused: see `caller_of`.
+    """
+    if not gate.ring.usable():
+        return None
+    text = credential(scope)
+    if _is_open(gate):
+        check_local(scope, gate.settings)
+        # Who sends a key believes that there is one: another process may just have made the first.
+        return LOCAL if text is None and gate.ring.copy.age_s() <= REFRESH_S else None
+    if text is None:
+        raise Unauthenticated("a key is needed: send it in the header X-API-Key")
+    caller = gate.ring.caller_of(text)
+    if caller is None and gate.tokens is not None:
+        caller = gate.tokens.remembered(text)
+    return caller
+
+
+async def asked(scope: Scope, gate: Gate) -> Caller:
+    """A caller that is not known at once: of those who wait to be known there are not too many."""
+    address = address_of(scope)
+    gate.places.asked.enter(address)
+    try:
+        return await caller_of(scope, gate)
+    finally:
+        gate.places.asked.give_back(address)
+
+
+def _is_open(gate: Gate) -> bool:
+    """Whether this machine is served without a key, as far as is known."""
+    return not gate.ring.copy.keys and gate.tokens is None and gate.settings.access == "auto"
+
+
+def payer(scope: Scope, gate: Gate) -> Caller | None:
+    """Whose a request is that leads nowhere, where that is known."""
+    try:
+        return known(scope, gate)
+    except HotslotError:
+        return None
+
+
+def credential(scope: Scope) -> str | None:
+    """The key or token of a request, if it sends one."""
+    bearer = None
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            return str(value.decode("latin-1"))
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            bearer = value[7:].strip().decode("latin-1")
+    return bearer
+
+
+async def _read_again(ring: KeyRing) -> None:
+    """Wait for keys as they are now: one that is not known may have been made a moment ago."""
+    asked = time.monotonic()
+    await asyncio.sleep(max(0.0, REREAD_EVERY_S - ring.copy.age_s()))
+    while ring.copy.read_at < asked:
+        await _shared(ring.fresh())
+
+
+async def _shared(future: Future[T]) -> T:
+    """The result of a future that others wait for too: our cancellation is not theirs."""
+    return await _in_time(asyncio.shield(asyncio.wrap_future(future)))
+
+
+async def _in_time(work: Awaitable[T]) -> T:
+    """What comes of it.
+
+    Raises:
+        Unavailable: it is not there by the end of the request's time.
+    """
+    left_s = remaining_s()
+    try:
+        async with asyncio.timeout(None if left_s == math.inf else left_s):
+            return await work
+    except TimeoutError as error:
+        raise Unavailable("whose key this is cannot be read in time") from error

@@ -1,0 +1,211 @@
+"""The audit log: entries are added inside the transaction of what they tell of, and never change.
+
+Each entry's hash covers its content and the hash before it, so an edited, removed or reordered entry
+breaks the chain behind it. Entries hold nothing that could single out an incident. Older ones that did
+were blanked by a migration: they keep their hash, and a `BLANKED` entry covers what remains.
+
+A chain's head row is locked from an entry to the commit: record last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core.db.access_tables import audit_heads, audit_log
+from app.core.db.tables import regions
+from app.core.roles import current_actor
+from app.core.texts import cut
+
+SERVICE_CHAIN = "*"
+"""Entries that concern no single region."""
+FIRST_HASH = "0" * 64
+READ_ROWS = 5_000
+BLANKED = "details.blanked"
+"""Says that details were taken out of older entries; its digest is of all that remains of those."""
+MAX_DETAILS_CHARS = 8_000
+"""Of an entry: entries stay for ever. ASCII, so that characters are bytes."""
+MAX_DETAIL_TEXT = 300
+LIST_ENTRIES = (50, 10, 1)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a chain; `details` is canonical JSON."""
+
+    chain: str
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    details: str
+    previous_hash: str
+    hash: str
+
+    @property
+    def is_blanked(self) -> bool:
+        """Whether details were taken out of it: its hash is that of the entry before."""
+        return '"blanked": true' in self.details and json.loads(self.details)["blanked"] is True
+
+    def what_remains(self) -> bytes:
+        """What a later entry of the kind `BLANKED` answers for, where details were taken out."""
+        at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
+        kept = [self.seq, at, self.actor, self.action, self.details, self.hash]
+        return _canonical(kept).encode() + b"\n"
+
+    def computed_hash(self) -> str:
+        """The SHA-256 that its content asks for."""
+        content = [
+            self.chain,
+            self.seq,
+            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            self.actor,
+            self.action,
+            self.details,
+            self.previous_hash,
+        ]
+        return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _bounded(details: dict[str, Any]) -> str:
+    """Canonical JSON of details, with no more of long texts and lists than an entry may hold."""
+    text = _canonical(details)
+    for n_entries in LIST_ENTRIES:
+        if len(text) <= MAX_DETAILS_CHARS:
+            return text
+        text = _canonical(_shortened(details, n_entries))
+    return text if len(text) <= MAX_DETAILS_CHARS else _canonical({"left_out": len(text)})
+
+
+def _shortened(value: Any, n_entries: int) -> Any:
+    """Texts cut, and of lists and objects the first entries with a note of how many there were."""
+    if isinstance(value, str):
+        return cut(value, MAX_DETAIL_TEXT)
+    if isinstance(value, list | tuple):
+        first = [_shortened(entry, n_entries) for entry in value[:n_entries]]
+        more = len(value) - n_entries
+        return [*first, f"and {more} more"] if more > 0 else first
+    if isinstance(value, dict):
+        pairs = list(value.items())[:n_entries]
+        found = {cut(str(k), MAX_DETAIL_TEXT): _shortened(v, n_entries) for k, v in pairs}
+        more = len(value) - n_entries
+        return {**found, "left_out": more} if more > 0 else found
+    return value
+
+
+def record(
+    connection: Connection,
+    action: str,
+    *,
+    chain: str = SERVICE_CHAIN,
+    actor: str | None = None,
+    **details: Any,
+) -> Entry:
+    """Add an entry in the caller's transaction.
+
+    Args:
+        chain: a region's id, or the service's own chain.
+        actor: who did it; None takes the caller of the request at hand.
+        details: what JSON can hold; nothing personal, since entries cannot be erased. Long texts and
+            lists are cut: see `_bounded`.
+    """
+    start = upsert(audit_heads).values(chain=chain, seq=0, hash=FIRST_HASH)
+    connection.execute(start.on_conflict_do_nothing())
+    head = connection.execute(
+        select(audit_heads.c.seq, audit_heads.c.hash)
+        .where(audit_heads.c.chain == chain)
+        .with_for_update()
+    ).one()
+    unsigned = Entry(
+        chain=chain,
+        seq=head.seq + 1,
+        at=datetime.now(UTC),
+        actor=actor or current_actor.get(),
+        action=action,
+        details=_bounded(details),
+        previous_hash=head.hash,
+        hash="",
+    )
+    values = {**vars(unsigned), "hash": unsigned.computed_hash()}
+    connection.execute(insert(audit_log).values(**values))
+    connection.execute(
+        update(audit_heads)
+        .where(audit_heads.c.chain == chain)
+        .values(seq=values["seq"], hash=values["hash"])
+    )
+    return Entry(**values)
+
+
+def record_for(
+    connection: Connection,
+    action: str,
+    region_key: int,
+    *,
+    actor: str | None = None,
+    **details: Any,
+) -> Entry:
+    """The same for a region known by its key."""
+    region_id = connection.scalar(select(regions.c.id).where(regions.c.key == region_key))
+    return record(connection, action, chain=str(region_id), actor=actor, **details)
+
+
+def chain_names(connection: Connection) -> list[str]:
+    """Every chain that has entries or a head."""
+    names = select(audit_log.c.chain).union(select(audit_heads.c.chain))
+    return sorted(connection.scalars(names))
+
+
+def entries(connection: Connection, chain: str) -> Iterator[Entry]:
+    """A chain's entries in order, read in pieces."""
+    query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq)
+    rows = connection.execute(query.limit(READ_ROWS)).all()
+    while rows:
+        for row in rows:
+            yield Entry(**row._mapping)
+        after = audit_log.c.seq > rows[-1].seq
+        rows = connection.execute(query.where(after).limit(READ_ROWS)).all()
+
+
+def head(connection: Connection, chain: str) -> tuple[int, str] | None:
+    """(seq, hash) that the chain is said to end with."""
+    row = connection.execute(
+        select(audit_heads.c.seq, audit_heads.c.hash).where(audit_heads.c.chain == chain)
+    ).one_or_none()
+    return None if row is None else (row.seq, row.hash)
+
+
+def newest(
+    connection: Connection,
+    *,
+    chain: str | None,
+    action: str | None,
+    actor: str | None,
+    before: datetime | None,
+    limit: int,
+) -> list[Entry]:
+    """The newest entries that match, newest first; for reading, not for checking hashes."""
+    details = case(
+        (func.octet_length(audit_log.c.details) <= 2 * MAX_DETAILS_CHARS, audit_log.c.details),
+        else_=literal('{"left_out": "written before entries had a limit: see audit verify"}'),
+    )
+    columns = [c for c in audit_log.c if c.name != "details"]
+    query = select(*columns, details.label("details")).order_by(
+        audit_log.c.at.desc(), audit_log.c.chain, audit_log.c.seq.desc()
+    )
+    for column, wanted in (("chain", chain), ("action", action), ("actor", actor)):
+        if wanted is not None:
+            query = query.where(audit_log.c[column] == wanted)
+    if before is not None:
+        query = query.where(audit_log.c.at < before)
+    return [Entry(**row._mapping) for row in connection.execute(query.limit(limit))]

@@ -1,0 +1,106 @@
+"""`hotslot backtest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from app.cli.console import complain, opened, parse_time, progress_of, results
+from app.core.errors import InvalidInput
+from app.core.settings import Settings
+from app.evaluation.backtests.plots import calibration_plot, cap_plot
+from app.evaluation.backtests.report import html_report
+from app.evaluation.backtests.service import DEFAULT_MODELS, BacktestRequest
+from app.regions.store import get_region
+from app.releases.disclosure import shown_backtest
+from app.worker.jobs import run_now
+
+
+def backtest(
+    region: str,
+    models: Annotated[str, typer.Option(help="Names, by commas.")] = ",".join(DEFAULT_MODELS),
+    origins: Annotated[str | None, typer.Option(help="Times, by commas.")] = None,
+    n_origins: Annotated[int, typer.Option(help="The last N back-to-back periods.")] = 4,
+    horizon_days: Annotated[int, typer.Option(help="Length of each test period.")] = 28,
+    cell_size_m: Annotated[float | None, typer.Option(help="Side of a cell.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="CAP plot, .png or .svg.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration plot, .png or .svg.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="All of it as one HTML page.")] = None,
+    n_seeds: Annotated[int, typer.Option(help="Fits of each model, for its spread.")] = 1,
+) -> None:
+    """Compare models: train before each origin, score the days after it."""
+    for picture in (plot, calibration):
+        if picture is not None and picture.suffix not in (".png", ".svg"):
+            raise InvalidInput("a plot is a .png or .svg file", field="plot")
+    settings = Settings()
+    with opened(settings) as engine:
+        with engine.connect() as connection:
+            timezone = get_region(connection, region).timezone
+        moments = None
+        if origins:
+            moments = tuple(parse_time(o.strip(), timezone, "origins") for o in origins.split(","))
+        request = BacktestRequest(
+            tuple(m.strip() for m in models.split(",") if m.strip()),
+            moments,
+            n_origins,
+            horizon_days,
+            cell_size_m,
+            seed,
+            n_seeds,
+        )
+        with progress_of(f"backtest of {region}") as update:
+            run = run_now(engine, settings, region, request, update)
+    if run.result is None:
+        complain(run.message)
+        raise typer.Exit(1)
+    if json_file is not None:
+        shown = shown_backtest(run.result, exact=True)
+        json_file.write_bytes(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+    if plot is not None:
+        plot.write_bytes(cap_plot(run.result, plot.suffix[1:]))
+    if calibration is not None:
+        calibration.write_bytes(calibration_plot(run.result, calibration.suffix[1:]))
+    if report is not None:
+        report.write_text(html_report(run.result), encoding="utf-8")
+    results().print(result_table(run.result, region))
+
+
+def result_table(result: dict[str, Any], region: str) -> Table:
+    """Scores of all models, worst first, with the difference from pooled-kde and its interval."""
+    against = {d["model"]: d for d in result["differences"] if d["against"] == "pooled-kde"}
+    table = Table(
+        title=f"{region}: {result['n']:,} incidents after {len(result['origins'])} "
+        f"origin{'s' * (len(result['origins']) > 1)}",
+        caption="log score: mean ln density per km2; minus: nats per incident [95 % over weeks]",
+    )
+    table.add_column("model")
+    for heading in (
+        "log score",
+        "minus pooled-kde",
+        "CAP-AUC",
+        "hits 1 %",
+        "5 %",
+        "10 %",
+        "20 %",
+        "seconds",
+    ):
+        table.add_column(heading, justify="right")
+    for name, scores in sorted(result["models"].items(), key=lambda item: item[1]["log_score"]):
+        found = against.get(name)
+        table.add_row(
+            name,
+            f"{scores['log_score']:.4f}",
+            f"{found['log_score']:+.4f} [{found['lo']:+.4f}, {found['hi']:+.4f}]" if found else "",
+            f"{scores['cap_auc']:.4f}",
+            *(f"{100 * scores['hit_rate'][k]:.1f} %" for k in ("1", "5", "10", "20")),
+            f"{scores['seconds']:.0f}",
+        )
+    return table

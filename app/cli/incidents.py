@@ -1,0 +1,170 @@
+"""`hotslot region create`, `region list`, `ingest`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.table import Table
+
+from app.cli.console import complain, console, echo_json, opened, progress_bar, results, say
+from app.core.errors import InvalidInput
+from app.core.settings import Settings
+from app.incidents.mappings import resolve_mapping, save_mapping
+from app.incidents.service import ingest_stream
+from app.incidents.upload import IngestSummary
+from app.readers.columns import ColumnMapping
+from app.readers.inside import chunks_of
+from app.readers.isolated import reading_limits
+from app.readers.outlines import Outline
+from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
+from app.regions.store import list_regions, region_summary
+
+ERRORS_SHOWN = 10
+
+
+def create(
+    region: Annotated[str, typer.Argument(help="Id: a-z, 0-9, '-' and '_'.")],
+    timezone: Annotated[str, typer.Option(help="IANA time zone, such as America/Toronto.")],
+    name: Annotated[str | None, typer.Option(help="Name to show.")] = None,
+    boundary: Annotated[Path | None, typer.Option(help="GeoJSON file of the study area.")] = None,
+    cell_size_m: Annotated[float, typer.Option(help="Side of a cell.")] = DEFAULT_CELL_SIZE_M,
+) -> None:
+    """Create a region."""
+    settings = Settings()
+    with opened(settings) as engine:
+        made = add_region(
+            engine,
+            region,
+            timezone=timezone,
+            name=name,
+            outline=_outline(boundary, cell_size_m, settings),
+            cell_size_m=cell_size_m,
+            limit=settings.max_regions,
+        )
+    say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
+
+
+def _outline(path: Path | None, cell_size_m: float, settings: Settings) -> Outline | None:
+    """The outline in a GeoJSON file.
+
+    Raises:
+        InvalidInput: the file cannot be read, or holds no outline.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return read_boundary(chunks_of(file), cell_size_m, reading_limits(settings))
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error}", field="boundary") from error
+
+
+def list_all() -> None:
+    """List the regions."""
+    table = Table("region", "name", "time zone", "incidents", "first", "last")
+    with opened(Settings()) as engine, engine.connect() as connection:
+        for region in list_regions(connection):
+            summary = region_summary(connection, region)
+            zone = ZoneInfo(region.timezone)
+            table.add_row(
+                region.id,
+                region.name,
+                region.timezone,
+                f"{summary.n_incidents:,}",
+                f"{summary.first_at.astimezone(zone):%Y-%m-%d}" if summary.first_at else "",
+                f"{summary.last_at.astimezone(zone):%Y-%m-%d}" if summary.last_at else "",
+            )
+    results().print(table)
+
+
+def ingest(
+    region: str,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CSV, JSON, GeoJSON, Parquet, Excel, GeoPackage; also .gz and .zip; - is standard input."
+        ),
+    ],
+    file_format: Annotated[
+        str, typer.Option("--format", help="Of standard input: csv, ndjson, csv.gz, parquet, ...")
+    ] = "csv",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="field=column, repeated or with commas; occurred_at=DATE+TIME joins two."
+        ),
+    ] = None,
+    crs: Annotated[str | None, typer.Option(help="CRS of projected x, y: EPSG:26910.")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="strptime format of times that are not RFC 3339.")
+    ] = None,
+    mapping: Annotated[str | None, typer.Option(help="A kept mapping's name.")] = None,
+    save_mapping_as: Annotated[
+        str | None, typer.Option(help="Keep these columns under a name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
+) -> None:
+    """Read incidents from files; the same file twice adds nothing."""
+    settings = Settings()
+    own = ColumnMapping.parse(
+        [pair for text in columns or [] for pair in text.split(",")], crs, time_format
+    )
+    with opened(settings) as engine, progress_bar() as bar:
+        with engine.connect() as connection:
+            chosen = resolve_mapping(connection, region, mapping, own)
+        if save_mapping_as is not None:
+            save_mapping(engine, region, save_mapping_as, chosen)
+
+        def read(path: Path) -> IngestSummary:
+            with _opened_input(path, file_format) as (file, name, size):
+                task = bar.add_task(name, total=size)
+                return ingest_stream(
+                    engine,
+                    region,
+                    file,
+                    name,
+                    settings=settings,
+                    mapping=chosen,
+                    progress=lambda n_bytes: bar.update(task, completed=n_bytes),
+                )
+
+        summaries = {str(path): read(path) for path in files}
+    if as_json:
+        echo_json({k: v.to_json() for k, v in summaries.items()})
+        return
+    for path_name, summary in summaries.items():
+        print_summary(path_name, summary)
+
+
+@contextmanager
+def _opened_input(path: Path, file_format: str) -> Iterator[tuple[IO[bytes], str, int | None]]:
+    """A file, or standard input: bytes, a name that tells the format, size where it is known."""
+    if str(path) == "-":
+        yield sys.stdin.buffer, f"stdin.{file_format}", None
+        return
+    if not path.is_file():
+        raise InvalidInput(f"no such file: {path}", field="files")
+    with path.open("rb") as file:
+        yield file, path.name, path.stat().st_size
+
+
+def print_summary(name: str, summary: IngestSummary) -> None:
+    """The counts of one file, its first errors and warnings."""
+    say(
+        f"{name}: received {summary.received:,} = accepted {summary.accepted:,} + duplicates "
+        f"{summary.duplicates:,} + rejected {summary.rejected:,}",
+    )
+    for error in summary.errors[:ERRORS_SHOWN]:
+        console.print(
+            f"  row {error['row']}: {error['field']}: {error['message']} ({error['code']})",
+        )
+    if summary.rejected > ERRORS_SHOWN:
+        console.print(f"  ... {summary.rejected - ERRORS_SHOWN:,} more")
+    for warning in summary.warnings:
+        complain(warning, "warning")

@@ -1,0 +1,225 @@
+"""`hotslot fairness-report`, `model-card`, `erase`, `region layer`, `region policy`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from app.cli.console import complain, echo_json, opened, results, say
+from app.core.errors import InvalidInput
+from app.core.plain_text import on_one_line
+from app.core.settings import Settings
+from app.erasure.service import erase_incident, erase_upload
+from app.evaluation.backtests.checkpoints import drop_kept_tasks
+from app.evaluation.fairness.plots import fairness_plot
+from app.evaluation.fairness.service import fairness_report, parse_rates
+from app.evaluation.model_card import card_as, model_card
+from app.incidents.population import remove_population, set_population
+from app.readers.inside import chunks_of
+from app.readers.isolated import reading_limits
+from app.regions.learning_policy import LearningPolicy
+from app.regions.policy_service import policy_of, remove_policy, set_policy
+
+LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
+MAX_ROWS = 25
+
+
+def fairness(
+    region: str,
+    model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,
+    reporting: Annotated[
+        list[str] | None, typer.Option(help="neighbourhood=share that is reported, repeated.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write its picture: .png, .svg.")
+    ] = None,
+) -> None:
+    """Whom the flagged area falls on, by neighbourhood, per head and between groups."""
+    suffix = output.suffix.lower().removeprefix(".") if output else "png"
+    if suffix not in ("png", "svg"):
+        raise InvalidInput("the picture is .png or .svg", field="output")
+    with opened(Settings()) as engine:
+        found = fairness_report(engine, region, model, parse_rates(reporting or []))
+    if json_file is not None:
+        json_file.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    if output is not None:
+        output.write_bytes(fairness_plot(found, suffix))
+    _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    rows = found["neighbourhoods"]
+    left = f"; {len(rows) - MAX_ROWS} more by --json" if len(rows) > MAX_ROWS else ""
+    table = Table(
+        "neighbourhood",
+        "incidents",
+        "flagged",
+        "ratio [95 %]",
+        "km2 h per 1,000",
+        caption="shares of incidents and of the flagged area, and flagged over incidents; flagged km2 "
+        f"times hours a week per 1,000 residents, with a population layer{left}",
+    )
+    for row in rows[:MAX_ROWS]:
+        per_head = row["flagged_km2_hours_per_1000"]
+        shown = row["incident_share"] is not None
+        bounds = [row[k] for k in ("ratio", "ratio_lo", "ratio_hi")]
+        table.add_row(
+            row["name"],
+            f"{100 * row['incident_share']:.1f} %" if shown else "hidden",
+            f"{100 * row['flagged_share']:.1f} %",
+            "" if None in bounds else "{:.2f} [{:.2f}, {:.2f}]".format(*bounds),
+            "" if per_head is None else f"{per_head:.2f}",
+        )
+    results().print(table)
+    moved = found["under_reporting"]
+    if moved is not None:
+        say(
+            f"if so little is reported there, flagged cells overlap by {100 * moved['overlap']:.1f} %",
+        )
+        for name, share in moved["flagged_share"].items():
+            if moved["reporting"][name] < 1:
+                say(
+                    f"{name}: {100 * share['now']:.1f} % of the flagged area, "
+                    f"then {100 * share['then']:.1f} %",
+                )
+    for name, told in found["groups"].items():
+        if told["ratio"]:
+            r = told["ratio"]
+            say(
+                f"flagged where {name} live, over everyone else: {r['value']:.2f} "
+                f"[{r['lo']:.2f}, {r['hi']:.2f}]",
+            )
+
+
+def card(
+    region: str,
+    version: Annotated[str | None, typer.Argument(help="Version or model; the champion.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=".md, .html or .json; none: Markdown.")
+    ] = None,
+) -> None:
+    """A version's card: data, limits, evaluation, whom it falls on, prohibited uses."""
+    with opened(Settings()) as engine:
+        found = model_card(engine, region, version)
+    name = "md" if output is None else output.suffix.lower().removeprefix(".")
+    text = (
+        orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+        if name == "json"
+        else card_as(found, name)
+    )
+    if output is None:
+        lines = map(on_one_line, text.splitlines())
+        sys.stdout.write("\n".join(lines) + "\n")
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def erase(
+    region: str,
+    external_id: Annotated[str | None, typer.Argument(help="The incident's external id.")] = None,
+    upload: Annotated[int | None, typer.Option(help="All incidents of this upload.")] = None,
+) -> None:
+    """Erase an incident or an upload for good; dependent versions are marked and replaced."""
+    if (external_id is None) == (upload is None):
+        raise InvalidInput("name an external id or --upload", field="external_id")
+    settings = Settings()
+    with opened(settings) as engine:
+        if upload is not None:
+            found = erase_upload(engine, region, upload)
+        else:
+            found = erase_incident(engine, region, str(external_id))
+    drop_kept_tasks(settings)
+    queued = f", training {found.run_id} is queued" if found.run_id else ""
+    say(
+        f"erased {found.n_incidents:,}; {len(found.versions)} versions had learnt from it{queued}",
+    )
+    if found.dropped:
+        serving = found.serves or "nothing until the training is done"
+        say(f"{len(found.dropped)} versions of few incidents are gone with it; {serving} serves")
+
+
+def layer(
+    region: str,
+    population: Annotated[
+        Path | None,
+        typer.Option(help="CSV (name, population, groups) or GeoJSON of neighbourhoods."),
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Columns that count a group's members: a,b.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove residents and groups; neighbourhoods stay.")
+    ] = False,
+) -> None:
+    """Give a region's neighbourhoods their residents and groups, or take them away."""
+    if remove:
+        _alone("--remove", population, groups)
+        with opened(Settings()) as engine:
+            remove_population(engine, region)
+        say(f"{region} has no population layer any more; its neighbourhoods stay")
+        return
+    if population is None:
+        raise InvalidInput("give --population FILE, or --remove", field="population")
+    kind = LAYER_KINDS.get(population.suffix.lower())
+    if kind is None or not population.is_file():
+        raise InvalidInput(f"{population} is no CSV or GeoJSON file", field="population")
+    chosen = None if groups is None else [g.strip() for g in groups.split(",") if g.strip()]
+    settings = Settings()
+    with opened(settings) as engine, population.open("rb") as file:
+        limits = reading_limits(settings)
+        kept = set_population(engine, region, chunks_of(file), kind, chosen, limits)
+    people = [f["properties"] for f in kept["features"]]
+    names = sorted({g for p in people for g in p["groups"]})
+    say(
+        f"{len(people)} neighbourhoods, {sum(p['population'] for p in people):,.0f} residents"
+        + (f", groups: {', '.join(names)}" if names else ""),
+    )
+
+
+def _alone(option: str, *others: object) -> None:
+    if any(other is not None for other in others):
+        raise InvalidInput(f"{option} goes with no other option", field=option.lstrip("-"))
+
+
+def policy(
+    region: str,
+    patrol_categories: Annotated[
+        str | None, typer.Option(help="exclude or include categories that reflect patrols.")
+    ] = None,
+    discovered_weight: Annotated[
+        float | None, typer.Option(help="Share of discovered incidents to learn from, 0..1.")
+    ] = None,
+    minimum_count: Annotated[
+        int | None,
+        typer.Option(
+            help="Do not show smaller numbers of incidents by place; forecasts follow the next training."
+        ),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
+    ] = False,
+) -> None:
+    """Show, change or remove what a region's models learn from."""
+    given = {
+        "patrol_categories": patrol_categories,
+        "discovered_weight": discovered_weight,
+        "minimum_count": minimum_count,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    if remove:
+        _alone("--remove", *given.values())
+    with opened(Settings()) as engine:
+        if remove:
+            remove_policy(engine, region)
+        kept = policy_of(engine, region)
+        if changed:
+            kept = set_policy(engine, region, LearningPolicy(**{**kept.to_json(), **changed}))
+    echo_json(kept.to_json())
+    if kept.patrol_categories == "include" or kept.discovered_weight > 0:
+        complain("patrols may decide where patrols are sent", "warning")

@@ -1,0 +1,96 @@
+"""`hotslot serve`, `migrate`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from app.access.service import require_keys_for_others
+from app.cli.console import console, opened
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.errors import InvalidInput
+from app.core.logging import configure_logging
+from app.core.processes import Child, Supervisor
+from app.core.settings import Settings
+
+BACKLOG = 2048
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the socket that all API processes share; it outlives each of them.
+
+    Raises:
+        InvalidInput: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or end the "
+            "process that uses it",
+            field="port",
+        ) from error
+
+
+def run_service(settings: Settings, workers: int, processes: int) -> None:
+    """Keep API processes and local workers running until SIGTERM or Ctrl-C.
+
+    Raises:
+        InvalidInput: the address cannot be listened on.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    configure_logging(settings)
+    with opened(settings) as engine:
+        require_keys_for_others(engine, settings)
+        environment = {
+            **os.environ,
+            "HOTSLOT_HOME": str(settings.home),
+            "HOTSLOT_HOST": settings.host,
+        }
+        if settings.database_url is not None:
+            environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()
+        with _listen(settings.host, settings.port) as listening:
+            fd = listening.fileno()
+            serving = [sys.executable, "-m", "app.server", str(fd)]
+            working = [sys.executable, "-m", "app.cli", "worker"]
+            children = [
+                *(Child("API process", serving, (fd,), pulse=True) for _ in range(processes)),
+                *(Child("worker", working, pulse=True) for _ in range(workers)),
+            ]
+            console.print(f"hotslot on http://{settings.host}:{settings.port}  (stop: Ctrl-C)")
+            Supervisor(children, environment).run()
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Local worker processes.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="API processes.")] = 1,
+) -> None:
+    """Serve the HTTP API and the map, with a local worker; what dies is started again."""
+    base = Settings()
+    settings = base.model_copy(update={"host": host or base.host, "port": port or base.port})
+    run_service(settings, base.workers if workers is None else workers, processes)
+
+
+def migrate_command() -> None:
+    """Bring the database's schema up to date."""
+    settings = Settings()
+    engine = open_engine(settings)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+    console.print("schema is current")

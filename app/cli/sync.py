@@ -1,0 +1,211 @@
+"""`hotslot source add`, `list`, `remove`, `presets`; `hotslot sync`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from app.cli.console import complain, console, echo_json, opened, progress_of, results, say
+from app.cli.source_options import (
+    ChangedOption,
+    ColumnsOption,
+    CronOption,
+    CrsOption,
+    DatasetOption,
+    DeletedWhenOption,
+    EsriDatesOption,
+    EveryHoursOption,
+    FirstMonthOption,
+    KindOption,
+    LicenceOption,
+    MonthTimesOption,
+    NameOption,
+    OverlapDaysOption,
+    PageRowsOption,
+    PresetNameOption,
+    TimeFormatOption,
+    TokenOption,
+    UrlOption,
+    WhereOption,
+)
+from app.core.errors import InvalidInput
+from app.core.settings import Settings
+from app.readers.columns import ColumnMapping
+from app.runs.store import Run
+from app.sync.presets import PRESETS
+from app.sync.schedule import claim_here
+from app.sync.service import (
+    add_source,
+    find_preset,
+    preset,
+    remove_source,
+    sources_of,
+)
+from app.sync.spec import SourceSpec
+from app.worker.jobs import run_claimed
+
+HOUR_S, MAX_HOURS = 3600, 366 * 24
+
+
+def add(
+    region: str,
+    name: NameOption = None,
+    preset_name: PresetNameOption = None,
+    kind: KindOption = None,
+    url: UrlOption = None,
+    dataset: DatasetOption = None,
+    columns: ColumnsOption = None,
+    crs: CrsOption = None,
+    time_format: TimeFormatOption = None,
+    changed: ChangedOption = None,
+    overlap_days: OverlapDaysOption = None,
+    where: WhereOption = None,
+    deleted_when: DeletedWhenOption = None,
+    token: TokenOption = None,
+    page_rows: PageRowsOption = None,
+    esri_dates: EsriDatesOption = None,
+    month_times: MonthTimesOption = None,
+    first_month: FirstMonthOption = None,
+    licence: LicenceOption = None,
+    every_hours: EveryHoursOption = None,
+    cron: CronOption = None,
+) -> None:
+    """Keep a source; reading it is `hotslot sync`, or a worker's with --every-hours."""
+    origin = _stated(kind=kind, url=url, dataset=dataset, token=token, licence=licence)
+    rows = _stated(crs=crs, time_format=time_format, esri_dates=esri_dates, where=where)
+    news = _stated(changed=changed, overlap_days=overlap_days, deleted_when=deleted_when)
+    pages = _stated(page_rows=page_rows, month_times=month_times, first_month=first_month)
+    spec = _described(preset_name, {**origin, **rows, **news, **pages}, columns)
+    settings = Settings()
+    if every_hours is not None and not 0 < every_hours < MAX_HOURS:
+        raise InvalidInput(f"every-hours must lie within 0..{MAX_HOURS}", field="every_hours")
+    every_s = round(every_hours * HOUR_S) if every_hours is not None else None
+    name = name or preset_name or spec.kind
+    with opened(settings) as engine:
+        add_source(engine, settings, region, name, spec, every_s=every_s, cron=cron)
+    say(f"source {name} added ({spec.kind}, {spec.url})")
+    if preset_name is not None:
+        chosen = find_preset(preset_name)
+        say(f"licence: {chosen.licence}")
+        if chosen.note:
+            say(chosen.note)
+
+
+def _stated(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _described(
+    preset_name: str | None, given: dict[str, Any], columns: list[str] | None
+) -> SourceSpec:
+    """A preset with changes, or what the options say alone."""
+    pairs = [pair for text in columns or [] for pair in text.split(",")]
+    own = ColumnMapping.parse(pairs).columns
+    if preset_name is not None:
+        known = preset(preset_name, **given)
+        return replace(known, columns={**known.columns, **own})
+    for name in ("kind", "url"):
+        if name not in given:
+            raise InvalidInput(f"give --preset, or --{name}", field=name)
+    return SourceSpec(**given, columns=dict(own))
+
+
+def _ago(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def list_all(
+    region: str,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the sources as JSON.")] = False,
+) -> None:
+    """A region's sources: how far each is read, and when next."""
+    with opened(Settings()) as engine:
+        sources = sources_of(engine, region)
+    if as_json:
+        told = [
+            {
+                "name": s.name,
+                "spec": s.spec.to_json(),
+                "state": s.state,
+                "counts": s.counts,
+                "every_s": s.every_s,
+                "cron": s.cron,
+                "next_due_at": s.next_due_at and s.next_due_at.isoformat(),
+                "last_success_at": s.last_success_at and s.last_success_at.isoformat(),
+                "last_error": s.last_error,
+            }
+            for s in sources
+        ]
+        echo_json(told)
+        return
+    table = Table("source", "kind", "every", "last success", "accepted", "rejected", "last error")
+    for s in sources:
+        table.add_row(
+            s.name,
+            s.spec.kind,
+            s.cron or (f"{s.every_s / HOUR_S:g} h" if s.every_s else "on request"),
+            _ago(s.last_success_at),
+            f"{s.counts.get('accepted', 0):,}",
+            f"{s.counts.get('rejected', 0):,}",
+            s.last_error or "",
+        )
+    results().print(table)
+
+
+def remove(region: str, name: str) -> None:
+    """Remove a source; the incidents that it brought stay."""
+    with opened(Settings()) as engine:
+        remove_source(engine, region, name)
+    say(f"source {name} removed; its incidents stay")
+
+
+def presets() -> None:
+    """The cities that are known by name, with the licence of each."""
+    table = Table("preset", "what", "kind", "time zone", "licence")
+    for name, known in sorted(PRESETS.items()):
+        table.add_row(name, known.title, known.spec.kind, known.timezone, known.licence)
+    results().print(table)
+    console.print("as published by the portals; not verified by a request")
+
+
+def sync(
+    region: str,
+    source: Annotated[str | None, typer.Option(help="One source; default: all.")] = None,
+    full: Annotated[
+        bool, typer.Option(help="Read all of it again, not only what changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON.")] = False,
+) -> None:
+    """Read a region's sources in this process: what is new or edited since the last time."""
+    settings = Settings()
+    runs: dict[str, Run] = {}
+    with opened(settings) as engine:
+        names = [source] if source else [s.name for s in sources_of(engine, region)]
+        if not names:
+            raise InvalidInput("the region has no source: hotslot source add", field="region")
+        for name in names:
+            claimed = claim_here(engine, region, name, full=full)
+            with progress_of(name) as update:
+                runs[name] = run_claimed(engine, settings, "sync", claimed, update)
+    if as_json:
+        told = {n: {"status": r.status, "message": r.message, **r.metrics} for n, r in runs.items()}
+        echo_json(told)
+    else:
+        for name, run in runs.items():
+            _print_run(name, run)
+    if any(run.status != "succeeded" for run in runs.values()):
+        raise typer.Exit(1)
+
+
+def _print_run(name: str, run: Run) -> None:
+    counts = {key: f"{run.metrics.get(key, 0):,}" for key in ("received", "accepted", "corrected")}
+    counts |= {key: f"{run.metrics.get(key, 0):,}" for key in ("duplicates", "rejected", "deleted")}
+    say(
+        f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()),
+    )
+    if run.status != "succeeded":
+        complain(f"{name}: {run.message}")

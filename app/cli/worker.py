@@ -1,0 +1,29 @@
+"""`hotslot worker`."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from typing import Annotated
+
+import typer
+
+from app.cli.console import opened
+from app.core.logging import configure_logging
+from app.core.processes import end_with_parent
+from app.core.settings import Settings
+from app.worker.main import run_worker
+
+
+def worker(
+    until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
+) -> None:
+    """Run trainings, backtests and syncs from the queue, and upkeep."""
+    parent = os.environ.pop("HOTSLOT_PARENT_PID", None)
+    if parent is not None:
+        end_with_parent(int(parent))
+    faulthandler.enable()
+    settings = Settings()
+    configure_logging(settings)
+    with opened(settings):
+        run_worker(settings, wait=not until_empty)

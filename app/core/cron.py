@@ -1,0 +1,62 @@
+"""Cron expressions in a region's local time.
+
+As in Debian's cron: what a clock change skips runs right after it, what it doubles runs once (an
+expression with every hour in it runs by real hours).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from cronsim import CronSim, CronSimError
+
+from app.core.bounds import check_text
+from app.core.errors import InvalidInput
+from app.core.texts import shortened
+from app.core.zones import zone
+
+N_FIELDS = 5
+
+
+def check_cron(expression: str) -> str:
+    """The expression, its spaces tidied.
+
+    Raises:
+        InvalidInput: not five fields, a field is out of range, or it never comes.
+
+    >>> check_cron(" 15  3 * * MON ")
+    '15 3 * * MON'
+    """
+    check_text(expression, "cron")
+    tidy = " ".join(expression.split())
+    try:
+        if len(tidy.split(" ")) != N_FIELDS:
+            raise InvalidInput(
+                f"cron needs {N_FIELDS} fields, got {shortened(expression)}", field="cron"
+            )
+        next(CronSim(tidy, datetime(2024, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        raise InvalidInput(
+            f"cron {shortened(expression)}: {error or 'never comes'}", field="cron"
+        ) from error
+    return tidy
+
+
+def latest_tick(expression: str, timezone: str, now: datetime) -> datetime | None:
+    """The last tick at or before `now`, in UTC; None when there was none in reach.
+
+    >>> latest_tick("0 3 * * *", "Europe/Paris", datetime(2024, 7, 2, 0, 30, tzinfo=UTC))
+    datetime.datetime(2024, 7, 1, 1, 0, tzinfo=datetime.timezone.utc)
+    """
+    after = now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return _first(CronSim(expression, after.astimezone(zone(timezone)), reverse=True))
+
+
+def next_tick(expression: str, timezone: str, now: datetime) -> datetime | None:
+    """The first tick after `now`, in UTC."""
+    return _first(CronSim(expression, now.astimezone(zone(timezone))))
+
+
+def _first(ticks: CronSim) -> datetime | None:
+    found = next(ticks, None)
+    return None if found is None else found.astimezone(UTC)

@@ -1,0 +1,219 @@
+"""Opening the database: one engine per process, deadlines on every statement, one schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.core.db.deadlines import (
+    GRACE_S,
+    PING_PATIENCE_S,
+    DeadlinePool,
+    NoAnswerInTime,
+    PatientConnection,
+)
+from app.core.devserver.cluster import close_if_there
+from app.core.devserver.server import ensure_running
+from app.core.errors import InvalidInput, Unavailable
+from app.core.settings import Settings
+
+MIN_SERVER_VERSION = 140000
+COUNT_LOCK = 0x686F7463
+CONNECT_TIMEOUT_S = 3
+PROBES = 3
+
+
+def open_engine(settings: Settings) -> Engine:
+    """An engine on the configured database, or on the embedded server of `settings.home`.
+
+    Every statement has a deadline (`database_timeout_s`); see `long_statements` for work that may
+    take longer. Connections are tested before use, so a restarted server is noticed by itself.
+
+    Raises:
+        InvalidInput: the address is not PostgreSQL's, the server is older than 14, or a pooler of
+            transactions is in front of it.
+        Unavailable: the server cannot be reached.
+    """
+    timeout_ms = int(settings.database_timeout_s * 1000)
+    engine = create_engine(
+        _address(settings),
+        poolclass=DeadlinePool,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_size,
+        pool_timeout=settings.database_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args=network_options(settings),
+    )
+    event.listen(engine, "handle_error", _translate)
+    session = {
+        "statement_timeout": str(timeout_ms),
+        "lock_timeout": str(timeout_ms),
+        "idle_in_transaction_session_timeout": str(10 * timeout_ms),
+        "timezone": "UTC",
+    }
+    _bound_waits(engine, settings.database_timeout_s + GRACE_S, session)
+    try:
+        _require_version(engine)
+        if settings.database_url is not None:
+            _require_sessions(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _address(settings: Settings) -> URL:
+    if settings.database_url is None:
+        address = ensure_running(settings.home)
+    else:
+        address = settings.database_url.get_secret_value()
+        close_if_there(settings.home)
+    if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
+        raise InvalidInput(
+            "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"
+        )
+    return make_url("postgresql+psycopg://" + address.split("://", 1)[1])
+
+
+def network_options(settings: Settings) -> dict[str, Any]:
+    """Libpq's options that find a dead peer; ours and the queue's connections share them."""
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(settings.database_timeout_s * 1000),
+        "application_name": "hotslot",
+        "client_encoding": "utf8",
+    }
+
+
+def _bound_waits(engine: Engine, patience_s: float, session: Mapping[str, str]) -> None:
+    """Make connections that wait `patience_s` at most in use, and less when they show they live.
+
+    Args:
+        session: settings of each; by a statement, for PgBouncer refuses or drops those of `options`.
+    """
+    wanted = ", ".join("set_config(%s, %s, false)" for _ in session)
+    values = [part for setting in session.items() for part in setting]
+
+    def connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        made = PatientConnection.connect(*args, **options)
+        made.be_patient(PING_PATIENCE_S)
+        made.autocommit = True
+        made.execute(f"SELECT {wanted}", values)
+        made.autocommit = False
+        return made
+
+    def lent(connection: PatientConnection, _record: Any, _proxy: Any) -> None:
+        connection.be_patient(patience_s)
+
+    def returned(connection: PatientConnection | None, _record: Any) -> None:
+        if connection is not None:
+            connection.be_patient(PING_PATIENCE_S)
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkout", lent)
+    event.listen(engine, "checkin", returned)
+
+
+def _require_version(engine: Engine) -> None:
+    with engine.connect() as connection:
+        version = int(connection.scalar(text("SHOW server_version_num")) or 0)
+    if version < MIN_SERVER_VERSION:
+        raise InvalidInput(
+            f"PostgreSQL 14 or newer is needed, the server is {version // 10000}",
+            field="database_url",
+        )
+
+
+def _require_sessions(engine: Engine) -> None:
+    """Raise behind a pooler that gives each transaction another of the server's connections.
+
+    Locks of a session (syncs), LISTEN (the queue) and every session's deadlines would be lost, or fall on
+    somebody else's work. A pooler shows itself by lending one server process to two connections at once.
+
+    Raises:
+        InvalidInput: it pools transactions or statements.
+    """
+    asked = text("SELECT pg_backend_pid()")
+    with engine.connect() as one, engine.connect() as other:
+        one.execution_options(isolation_level="AUTOCOMMIT")
+        for _ in range(PROBES):
+            first = one.scalar(asked)
+            if other.scalar(asked) == first or one.scalar(asked) != first:
+                raise InvalidInput(
+                    "the database is behind a pooler of transactions; hotslot needs sessions: "
+                    "set pool_mode = session in PgBouncer, or name PostgreSQL itself",
+                    field="database_url",
+                )
+            other.rollback()
+
+
+def _translate(context: Any) -> None:
+    """Turn faults of the database, as against faults of a query, into `Unavailable`."""
+    error = context.original_exception
+    if context.is_pre_ping and not isinstance(error, NoAnswerInTime):
+        return  # The server hung up on a connection that lay idle: the pool makes a new one.
+    if isinstance(error, psycopg.errors.DiskFull):
+        raise Unavailable("the database's disk is full", retry_after_s=30, code="disk_full")
+    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+        raise Unavailable("the database did not answer in time", code="database_timeout")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        raise Unavailable("the database cannot be reached", code="database_unavailable")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The same translation for what does not pass through the engine: pool waits, raw COPY."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("all database connections are busy", code="database_busy") from error
+    except psycopg.errors.DiskFull as error:
+        raise Unavailable(
+            "the database's disk is full", retry_after_s=30, code="disk_full"
+        ) from error
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+        raise Unavailable("the database did not answer in time", code="database_timeout") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError, OperationalError) as error:
+        raise Unavailable("the database cannot be reached", code="database_unavailable") from error
+
+
+def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
+    """Let this transaction's statements take up to `timeout_s` (ingest, training, migrations)."""
+    connection.execute(
+        text("SELECT set_config('statement_timeout', :limit, true)"),
+        {"limit": str(int(timeout_s * 1000))},
+    )
+    driver = connection.connection.driver_connection
+    if isinstance(driver, PatientConnection):
+        driver.be_patient(timeout_s + GRACE_S, long_work=True)
+
+
+def transaction_lock(connection: Connection, lock: int, region_key: int) -> None:
+    """Wait for an advisory lock of a region and hold it to the end of the transaction."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(:lock, :region)"), {"lock": lock, "region": region_key}
+    )
+
+
+def count_lock(connection: Connection, region_key: int = 0) -> None:
+    """Hold, to the end of the transaction, the right to add to what has a limit on its number.
+
+    Args:
+        region_key: the region whose runs, sources or mappings are counted; 0: regions and keys.
+    """
+    transaction_lock(connection, COUNT_LOCK, region_key)
+
+
+def conninfo(engine: Engine) -> str:
+    """The engine's address for libpq (procrastinate's own pool)."""
+    return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)

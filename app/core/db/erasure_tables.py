@@ -1,0 +1,61 @@
+"""What is kept of erasures: that something was erased and which versions had learnt from it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    func,
+    text,
+)
+
+from app.core.db.tables import metadata
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("n_incidents", Integer, nullable=False),
+    # How many versions went with it; those that stay are named in erased_versions.
+    Column("versions_dropped", Integer, nullable=False, server_default=text("0")),
+    # The training that replaces the champion, where that had learnt from what is gone.
+    Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("what IN ('incident', 'upload')", name="what"),
+    Index("ix_erasures_region_created", "region_key", "created_at"),
+    Index("ix_erasures_run", "run_id"),
+)
+
+erased_versions = Table(
+    "erased_versions",
+    metadata,
+    Column("erasure_id", ForeignKey("erasures.id", ondelete="CASCADE"), primary_key=True),
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+    Index("ix_erased_versions_version", "region_key", "version"),
+)
+
+erased_keys = Table(
+    "erased_keys",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    # Of an idempotency key whose upload is erased, under this installation's secret.
+    Column("digest", LargeBinary, primary_key=True),
+)

@@ -1,0 +1,115 @@
+"""Tables of what runs by itself: schedules, live scores, drift checks, alarms."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db.tables import metadata
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, nullable=False),
+    # Five fields, in the region's time zone.
+    Column("cron", Text),
+    Column("new_incidents", Integer),
+    Column("new_share", Double),
+    Column("on_drift", Boolean, nullable=False, server_default=text("false")),
+    # Ticks up to here are not due: a new schedule does not make up for the past.
+    Column("counted_from", DateTime(timezone=True), nullable=False),
+    # Why the last look at what is due failed; none when it did not.
+    Column("failure", Text),
+    CheckConstraint("new_incidents > 0", name="new_incidents"),
+    CheckConstraint("new_share > 0", name="new_share"),
+)
+
+schedule_ticks = Table(
+    "schedule_ticks",
+    metadata,
+    # What makes a tick happen once, whatever clocks and schedulers do.
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    Column("tick_at", DateTime(timezone=True), primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
+    CheckConstraint("cause IN ('cron', 'new_incidents', 'new_share', 'drift')", name="cause"),
+    Index("ix_schedule_ticks_run", "run_id"),
+)
+
+live_scores = Table(
+    "live_scores",
+    metadata,
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    # Local date of the incidents.
+    Column("day", Date, primary_key=True),
+    # Incidents that count for this version, scored or not (outside its cells): tells what is new.
+    Column("n_seen", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    # Sums over the n scored: log density per km2, and what the forecast itself expected it to be.
+    Column("log_density_sum", Double, nullable=False),
+    Column("expected_sum", Double, nullable=False),
+    ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+)
+
+drift_checks = Table(
+    "drift_checks",
+    metadata,
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    # The look at the end of so many days; each is taken once.
+    Column("days", Integer, primary_key=True),
+    Column("checked_at", DateTime(timezone=True), nullable=False),
+    Column("p_value", Double, nullable=False),
+    Column("alarming", Boolean, nullable=False),
+    Column("details", JSONB, nullable=False),
+    ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("raised_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("cleared_at", DateTime(timezone=True)),
+    CheckConstraint("kind IN ('volume', 'place', 'calibration', 'rollback')", name="kind"),
+    Index(
+        "uq_alarms_open",
+        "region_key",
+        "version",
+        "kind",
+        unique=True,
+        postgresql_where=text("cleared_at IS NULL"),
+    ),
+)

@@ -1,0 +1,81 @@
+"""The ledger of releases: in which steps readers come to see a region's incidents."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db.tables import metadata
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    # 1, 2, 3, ...; an upload's `release` is the first one that holds its rows.
+    Column("seq", Integer, primary_key=True),
+    # It holds the released uploads' incidents before this instant.
+    Column("until", DateTime(timezone=True), nullable=False),
+    # Null once an erasure has taken incidents out of it.
+    Column("n_incidents", Integer),
+    # Incidents by category and the first one's day; of the last release of its making only.
+    Column("categories", JSONB(none_as_null=True)),
+    Column("first_day", Date),
+    # Whether a reader may have seen anything that was made of it: then it does not move.
+    Column("used", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+release_groups = Table(
+    "release_groups",
+    metadata,
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    # The release that incidents came with, and the number of the instant they happened before.
+    Column("seq", Integer, primary_key=True),
+    Column("block", Integer, primary_key=True),
+    # Reported incidents when readers first saw them; null once a few of them were corrected or erased.
+    Column("n", Integer),
+)
+
+released_scores = Table(
+    "released_scores",
+    metadata,
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    # Local dates: written once when the period is over and never changed.
+    Column("from_day", Date, primary_key=True),
+    Column("to_day", Date, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("log_density_sum", Double, nullable=False),
+    Column("expected_sum", Double, nullable=False),
+    ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+)
+
+withheld_versions = Table(
+    "withheld_versions",
+    metadata,
+    # Apart from the versions themselves, whose rows are sealed.
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+)

@@ -1,0 +1,79 @@
+"""The schema: brought up to date by migrations, and whether it is; apart, for alembic is slow to import."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from app.core.db.engine import long_statements, translated
+from app.core.errors import Conflict, Unavailable
+
+MIGRATION_LOCK = 0x686F74736C6F74
+MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
+
+
+@lru_cache(maxsize=1)
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+@lru_cache(maxsize=1)
+def head_revision() -> str | None:
+    """The newest migration that this version of hotslot knows."""
+    return ScriptDirectory.from_config(_alembic_config()).get_current_head()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date: one transaction under a lock, so it is old or new, never between.
+
+    Raises:
+        Conflict: a newer version of hotslot has been here.
+    """
+    with engine.begin() as connection:
+        if _is_newer(MigrationContext.configure(connection).get_current_revision()):
+            raise Conflict("the schema belongs to a newer version of hotslot", code="newer_schema")
+        long_statements(connection)
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        config = _alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def schema_is_current(connection: Connection) -> bool:
+    """Whether every migration that this version knows has run.
+
+    A newer version's schema counts: its migrations add what this one ignores, so that processes of
+    both serve side by side during an upgrade.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision == head_revision() or _is_newer(revision)
+
+
+def _is_newer(revision: str | None) -> bool:
+    scripts = ScriptDirectory.from_config(_alembic_config()).walk_revisions()
+    return revision is not None and revision not in {script.revision for script in scripts}
+
+
+def check_ready(engine: Engine) -> None:
+    """Nothing when requests can be served.
+
+    Raises:
+        Unavailable: the database is away or its schema is not current.
+    """
+    try:
+        with translated(), engine.connect() as connection:
+            current = schema_is_current(connection)
+    except DBAPIError as error:
+        raise Unavailable("the database cannot be reached") from error
+    if not current:
+        raise Unavailable("the database's schema is not current: run `hotslot migrate`")

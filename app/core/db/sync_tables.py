@@ -1,0 +1,80 @@
+"""Tables of the connectors: sources, which an administrator sets, and the runs that read them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db.tables import metadata
+
+sync_sources = Table(
+    "sync_sources",
+    metadata,
+    Column("key", Integer, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("spec", JSONB, nullable=False),
+    # How far the portal has been read; written in the transaction of the rows that it stands for.
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("every_s", Integer),
+    # In the region's local time; one of the two, or none: only when asked.
+    Column("cron", Text),
+    Column("next_due_at", DateTime(timezone=True)),
+    Column("last_success_at", DateTime(timezone=True)),
+    Column("last_error", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("region_key", "name"),
+    CheckConstraint("every_s IS NULL OR every_s >= 60", name="every_s"),
+    CheckConstraint("every_s IS NULL OR cron IS NULL", name="one_schedule"),
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    Column("source_key", ForeignKey("sync_sources.key", ondelete="CASCADE"), nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("progress", Double, nullable=False, server_default=text("0")),
+    Column("message", Text, nullable=False, server_default=text("'queued'")),
+    Column("request", JSONB, nullable=False),
+    Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # Of these, the tries that the run itself ended; the others fell with their worker.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("job_id", BigInteger),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("heartbeat_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
+    ),
+    Index("ix_sync_runs_region_created", "region_key", "created_at"),
+    # At most one run of a source at a time.
+    Index(
+        "uq_sync_runs_active",
+        "source_key",
+        unique=True,
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+)

@@ -1,0 +1,215 @@
+"""Settings: every limit in one place, each set by an environment variable `HOTSLOT_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.bounds import MAX_KEYS, MAX_REGIONS
+from app.core.cron import check_cron
+from app.core.errors import InvalidInput
+from app.core.roles import Role
+
+
+def default_home() -> Path:
+    """`/var/lib/hotslot` for root, otherwise the user's data folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/hotslot")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "hotslot"
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "hotslot"
+
+
+def _tiles_url(value: str) -> str:
+    parts = urlsplit(value)
+    plain_host = re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", parts.netloc)
+    holes = all(hole in value for hole in ("{z}", "{x}", "{y}"))
+    if parts.scheme not in ("http", "https") or not plain_host or not holes:
+        raise ValueError("a tile URL is http(s)://HOST/... with {z}, {x} and {y}")
+    return value
+
+
+def _cron(value: str) -> str:
+    try:
+        return check_cron(value)
+    except InvalidInput as error:
+        raise ValueError("must be a cron expression of five fields that comes") from error
+
+
+_MAY_BE_ZERO = frozenset(
+    [
+        "body_min_bytes_per_s",
+        "disk_reserve_bytes",
+        "max_errors_echoed",
+        "model_cache_bytes",
+        "port",
+        "rate_limit_keyless_per_s",
+        "rate_limit_per_s",
+        "retention_champion_days",
+        "sync_backoff_s",
+        "sync_max_retries",
+        "training_threads",
+        "workers",
+    ]
+)
+_MOST = {
+    "port": 65_535,
+    "workers": 1_000,
+    "database_pool_size": 10_000,
+    "database_timeout_s": 100_000,
+}
+_MOST_S, _MOST_OF_ALL = 1e8, 2**53
+
+
+class Settings(BaseSettings):
+    """Read from the environment once, at the edge (CLI, API factory, worker); then passed along."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOTSLOT_", secrets_dir=os.environ.get("HOTSLOT_SECRETS_DIR"), extra="ignore"
+    )
+
+    home: Path = Field(default_factory=default_home)
+    database_url: SecretStr | None = None
+    """Any PostgreSQL >= 14; unset means hotslot's own embedded server in `home`."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    access: Literal["auto", "keys"] = "auto"
+    """auto: without a key from this machine itself as long as no key was ever made and no issuer of
+    tokens is set (docs/security.md); keys: never without."""
+    allowed_hosts: list[str] = []
+    """Further names by which a service that asks no key may be called; loopback names always."""
+    cors_origins: list[str] = []
+    """Origins of other sites whose pages may call the API with a key."""
+    oidc_issuer: str | None = None
+    """Also take bearer tokens of this OpenID Connect issuer."""
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
+    """Where the issuer's public keys are; None asks the issuer's discovery document."""
+    oidc_roles_claim: str = "roles"
+    """Claim with the roles; dots lead into objects (realm_access.roles)."""
+    oidc_roles: dict[str, Role] = {role.value: role for role in Role}
+    """What values of that claim stand for."""
+    oidc_regions_claim: str | None = None
+    """Claim with region ids that a token is confined to; None: tokens are not confined."""
+    page_tiles_url: Annotated[str, AfterValidator(_tiles_url)] | None = None
+    """Raster tiles beneath the page's cells, as `https://tiles.example/{z}/{x}/{y}.png`: each viewer's
+    browser then asks that host. None: the page fetches nothing from outside."""
+    page_tiles_attribution: str = ""
+    """Shown on the map, as providers of tiles ask for."""
+    workers: int = 1
+    """Local worker processes that `hotslot serve` starts."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    disk_reserve_bytes: int = 256 << 20
+    """Uploads are refused when the embedded server's disk has less room."""
+    database_pool_size: int = 8
+    database_timeout_s: float = 10.0
+    """Deadline of one statement, and of waiting for a connection."""
+
+    max_body_bytes: int = 1 << 30
+    """Decoded bytes of one upload."""
+    max_gzip_expansion: int = 100
+    """Decoded bytes per one that was sent; incident files reach 5 to 30."""
+    body_idle_timeout_s: float = 15.0
+    body_min_bytes_per_s: float = 1000.0
+    """Of an upload, on average after the first `body_idle_timeout_s` of waiting for the client."""
+    max_json_bytes: int = 16 << 20
+    """Of any other body; all that are being worked on may have twice as many."""
+    max_samples: int = 10_000
+    max_concurrent_requests: int = 64
+    max_concurrent_per_key: int = 32
+    """At most; and no key has more than half as many as are free."""
+    max_concurrent_uploads: int = 8
+    """Each holds a database connection while it is read; further ones wait `database_timeout_s`."""
+    request_threads: int = 8
+    """Of an API process: how many forecasts are worked out at once."""
+    rate_limit_per_s: float = 50.0
+    """Requests of one key in one API process; 0: no limit."""
+    rate_limit_burst: int = 200
+    rate_limit_keyless_per_s: float = 200.0
+    """Public pages from one address; a quarter as many may be refused for want of a key. 0: no limit."""
+    audit_reads_every_s: float = 60.0
+    """Forecast reads are counted by key and written to the audit log together."""
+    max_field_chars: int = 4096
+    max_unfinished_runs: int = 50
+    """Trainings, and backtests, of a region that are queued or running; schedules and erasures add one
+    each beyond it. Syncs: one for each source."""
+    max_regions: int = MAX_REGIONS
+    max_keys: int = MAX_KEYS
+    """API keys; revoked and expired ones make room for new ones."""
+    max_categories: int = Field(default=1000, ge=1, le=30_000)
+    """Of a region; rows with a further one are refused."""
+    max_upload_rows: int = 25_000_000
+    parser_memory_bytes: int = Field(default=512 << 20, ge=64 << 20)
+    """Of a process that reads a Parquet file, a workbook, a GeoPackage or an archive, beyond its
+    libraries."""
+    parser_cpu_s: float = Field(default=3.0, gt=0)
+    parser_cpu_s_per_mib: float = Field(default=3.0, gt=0)
+    """Its processor time: so much for any file, or so much for each MiB that was sent."""
+    max_errors_echoed: int = 100
+    upload_chunk_rows: int = 20_000
+
+    model_cache_bytes: int = 256 << 20
+    job_heartbeat_s: float = 5.0
+    job_stalled_s: float = 40.0
+    """A running job without a heartbeat for this long is run again elsewhere."""
+    job_max_attempts: int = 3
+    training_memory_bytes: int = Field(default=8 << 30, ge=512 << 20)
+    """Cap on a fit's process; its libraries alone need nearly half a gigabyte."""
+    training_precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
+    """Of the networks' matrix products on CUDA."""
+    training_cuda_graphs: bool = False
+    """Record training steps on CUDA and replay them."""
+    training_threads: int = 0
+    """0: half of the machine's cores, at least one."""
+
+    sync_tokens: dict[str, SecretStr] = {}
+    """App tokens of open-data portals by name: `{"chicago": "..."}`; a source keeps the name alone."""
+    sync_allow_loopback: bool = False
+    """Let sources lie on this machine, also by plain http: for tests and local mirrors."""
+    sync_request_timeout_s: float = 30.0
+    sync_deadline_s: float = 6 * 3600.0
+    """Of one run; the next goes on where it stopped."""
+    sync_max_retries: int = 5
+    sync_backoff_s: float = 1.0
+    """Before the first retry; doubled each time, at most `sync_max_wait_s`."""
+    sync_max_wait_s: float = 120.0
+    sync_max_page_bytes: int = 128 << 20
+    sync_max_archive_bytes: int = 4 << 30
+    sync_tick_s: float = 30.0
+    """How often a worker looks for sources that are due."""
+    schedule_tick_s: float = 15.0
+    """How often a worker looks for trainings that are due."""
+    maintenance_cron: Annotated[str, AfterValidator(_cron)] = "*/5 * * * *"
+    """When upkeep runs (UTC): live scores, alarms, rollback, retention, collection."""
+    auto_rollback: bool = True
+    """Go back to the champion before when live scores say that the new one is worse."""
+    retention_versions: int = Field(default=20, ge=1)
+    """Newest versions of a region that are kept."""
+    retention_champion_days: int = Field(default=90, ge=0)
+    """Versions that were champion within so many days are kept too."""
+    retention_runs: int = 1000
+    """Newest trainings, and backtests, of a region that are kept; also those that versions name."""
+
+    @model_validator(mode="after")
+    def _numbers_in_range(self) -> Settings:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            most = _MOST.get(name, _MOST_S if name.endswith("_s") else _MOST_OF_ALL)
+            enough = value >= 0 if name in _MAY_BE_ZERO else value > 0
+            if not (enough and value <= most):  # what is no number is neither
+                least = "0" if name in _MAY_BE_ZERO else "more than 0"
+                raise ValueError(f"HOTSLOT_{name.upper()} must be {least} to {most:g}")
+        return self

@@ -1,0 +1,180 @@
+"""Parallel processes that work through a list of tasks and can be ended at once.
+
+`ProcessPoolExecutor` cannot: a cancelled backtest waited for fits that were under way, minutes at
+times, and one killed process broke the whole pool.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+from app.core.processes import end_with_parent, how_it_ended
+
+MAX_DEATHS = 3
+"""Of processes that worked on one task, before the whole is given up."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+
+
+class ProcessDied(Exception):
+    """Processes died again and again over the same task."""
+
+
+@dataclass
+class _Place(Generic[TaskT]):
+    """One process, our end of its pipe, and what it works on."""
+
+    process: BaseProcess
+    pipe: Connection
+    primed: bool = False
+    task: TaskT | None = None
+
+
+def _serve(pipe: Connection, parent: int, work: Callable[[Any, Any], Any]) -> None:
+    """Receive what is shared, then answer tasks until the pipe closes.
+
+    An answer is (True, result), or (False, the exception).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
+    faulthandler.enable()
+    shared = pipe.recv()
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = (True, work(shared, task))
+        except Exception as error:
+            answer = (False, error)
+        pipe.send(answer)
+
+
+def run_tasks(
+    work: Callable[[Any, TaskT], ResultT],
+    shared: object,
+    tasks: Sequence[TaskT],
+    n_jobs: int,
+    poll_s: float,
+) -> Generator[ResultT | None, None, None]:
+    """Yield results as they come, and None whenever `poll_s` passed without one.
+
+    Closing the iterator, or an exception at its consumer, kills the processes at once. Must be
+    called from the main thread (`app.core.processes.end_with_parent`).
+
+    Args:
+        work: called as work(shared, task) in a process with one numerical thread; importable.
+        shared: sent once to each process.
+
+    Raises:
+        ProcessDied: a task's processes were killed or crashed `MAX_DEATHS` times.
+        Exception: what `work` raised.
+    """
+    todo, deaths = deque(tasks), dict.fromkeys(tasks, 0)
+    places: list[_Place[TaskT]] = []
+    try:
+        while todo or any(place.task is not None for place in places):
+            while todo and len(places) < n_jobs:
+                places.append(_start(work))
+            for place in places:
+                if place.task is None and todo:
+                    place.task = todo.popleft()
+                    _send(place, shared)
+            ready = wait([place.pipe for place in places], poll_s)
+            for place in [p for p in places if p.pipe in ready]:
+                answer = _receive(place)
+                if answer is None:
+                    places.remove(place)
+                    _give_back(place, todo, deaths)
+                else:
+                    place.task = None
+                    yield _unwrapped(answer)
+            yield None
+    finally:
+        for place in places:
+            place.process.kill()
+        for place in places:
+            place.process.join()
+            place.pipe.close()
+
+
+def _start(work: Callable[[Any, TaskT], Any]) -> _Place[TaskT]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, os.getpid(), work), daemon=True)
+    with _one_thread():
+        process.start()
+    theirs.close()
+    return _Place(process, ours)
+
+
+def _unwrapped(answer: tuple[bool, Any]) -> Any:
+    good, value = answer
+    if not good:
+        raise value
+    return value
+
+
+def _send(place: _Place[TaskT], shared: object) -> None:
+    try:
+        if not place.primed:
+            # Not among the process's arguments: writing those blocks for ever when it dies early.
+            place.pipe.send(shared)
+            place.primed = True
+        place.pipe.send(place.task)
+    except (BrokenPipeError, ConnectionResetError):
+        return  # it died; its pipe says so at the next look
+
+
+def _receive(place: _Place[TaskT]) -> tuple[bool, Any] | None:
+    """Return the answer, or None when the process died, in the middle of its answer perhaps."""
+    try:
+        answer: tuple[bool, Any] = place.pipe.recv()
+    except (EOFError, OSError):
+        return None
+    return answer
+
+
+def _give_back(place: _Place[TaskT], todo: deque[TaskT], deaths: dict[TaskT, int]) -> None:
+    """Put a dead process's task back to the head of the queue.
+
+    Raises:
+        ProcessDied: it cost too many processes already.
+    """
+    place.process.join()
+    place.pipe.close()
+    if place.task is None:
+        return
+    deaths[place.task] += 1
+    if deaths[place.task] >= MAX_DEATHS:
+        how = how_it_ended(place.process.exitcode or 0)
+        raise ProcessDied(f"{MAX_DEATHS} processes died over {place.task}, the last {how}")
+    todo.appendleft(place.task)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let numerical libraries of processes started inside use one thread each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,20 @@
+"""Time zones by name; apart from `windows`, for settings and services' parents do without pandas."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.core.errors import InvalidInput
+from app.core.texts import shortened
+
+
+def zone(name: str) -> ZoneInfo:
+    """The IANA time zone of that name.
+
+    Raises:
+        InvalidInput: there is no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput(f"unknown IANA time zone {shortened(name)}", field="timezone") from error

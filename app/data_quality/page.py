@@ -1,0 +1,137 @@
+"""A data report as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from app.core.html_page import page, percent, svg, table
+from app.data_quality.plots import data_report_plot
+
+MAX_CATEGORIES = 30
+Report = Mapping[str, Any]
+
+
+def data_report_page(report: Report) -> str:
+    """The page of a report's JSON."""
+    region, uploads = escape(report["region"]), report["uploads"]
+    title = f"Data report of {region}"
+    if report["upload"] is not None:
+        title += f", upload {report['upload']}"
+    incidents = report["incidents"]
+    span = ""
+    if incidents["n"]:
+        span = f" from {incidents['first_at'][:10]} to {incidents['last_at'][:10]}"
+    made = f"({escape(report['timezone'])}). Made {report['generated_at']}."
+    parts = [
+        f"<h1>{title}</h1><p>{incidents['n']:,} incidents{span} {made}</p>",
+        _findings(report["findings"]),
+        svg(data_report_plot(report, "svg")),
+        _uploads(uploads),
+        _times(report),
+        _places(report["places"]),
+        _late(report["late_reports"]),
+        _breaks(report),
+        _categories(incidents),
+        _errors(uploads["errors"]),
+    ]
+    return page(title, parts)
+
+
+def _findings(sentences: list[str]) -> str:
+    if not sentences:
+        return "<p>Nothing stands out.</p>"
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences) + "</ul>"
+
+
+def _uploads(uploads: Report) -> str:
+    names = ("received", "accepted", "corrected", "duplicates", "rejected")
+    rows = [["all", "", "", *(f"{uploads[n]:,}" for n in names)]]
+    rows += [
+        [u["id"], u["source"] or "", u["created_at"][:16], *(f"{u[n]:,}" for n in names)]
+        for u in uploads["newest"]
+    ]
+    return table(
+        f"{uploads['n']:,} uploads; received = accepted + duplicates + rejected",
+        ["upload", "file", "at", *names],
+        rows,
+    )
+
+
+def _times(report: Report) -> str:
+    rows = [
+        [
+            told["at"],
+            f"{told['n']:,}",
+            percent(told["share"]),
+            "" if told["times_expected"] is None else f"{told['times_expected']:.1f}",
+            "yes" if told["spike"] else "",
+        ]
+        for told in report["times"]["told"]
+    ]
+    return table(
+        "times of day: share of all, and how often against the same minute of the hours around",
+        ["at", "incidents", "share", "times expected", "spike"],
+        rows,
+    )
+
+
+def _places(places: Report) -> str:
+    nearest, decimals = places["nearest_m"], places["decimals"]
+    repeated = percent(places["share_on_repeated"])
+    told = [f"{places['distinct']:,} distinct points; {repeated} of incidents share theirs"]
+    if nearest is not None:
+        told.append(f"a point's nearest neighbour is typically {nearest:,.0f} m away")
+    if decimals is not None:
+        told.append(f"coordinates have {decimals} decimals ({places['step_m']:,.0f} m)")
+    piles = {(p["longitude"], p["latitude"]) for p in places["piles"]}
+    rows = [
+        [
+            f"{p['longitude']:.5f}, {p['latitude']:.5f}",
+            f"{p['n']:,}",
+            "default geocode" if (p["longitude"], p["latitude"]) in piles else "",
+        ]
+        for p in places["fullest"]
+    ]
+    listed = table("the fullest points", ["longitude, latitude", "incidents", ""], rows)
+    return f"<h2>Places</h2><p>{escape('; '.join(told))}.</p>{listed}"
+
+
+def _late(late: Report) -> str:
+    hours = [late[name] for name in ("median_hours", "p90_hours", "p99_hours")]
+    note = f"<p>{escape(late['note'])}.</p>" if late["note"] else ""
+    if hours[0] is None:
+        return f"<h2>Late reports</h2>{note}"
+    rows = [[f"{late['n']:,}", *(f"{h:,.0f}" for h in hours)]]
+    caption = "hours from the incident to its arrival"
+    return (
+        "<h2>Late reports</h2>" + table(caption, ["incidents", "50 %", "90 %", "99 %"], rows) + note
+    )
+
+
+def _breaks(report: Report) -> str:
+    rows = [
+        [b["month"], f"{b['before_per_day']:,.1f}", f"{b['after_per_day']:,.1f}"]
+        for b in report["breaks"]
+    ]
+    early = report["dated_early"]
+    years = ", ".join(f"{year}: {n:,}" for year, n in early["years"].items())
+    before = f"<p>Dated before {early['before']}: {escape(years)}.</p>" if years else ""
+    caption = "months from which on the number of incidents a day is another"
+    return "<h2>Volume</h2>" + before + table(caption, ["month", "before", "after"], rows)
+
+
+def _categories(incidents: Report) -> str:
+    shown = list(incidents["categories"].items())
+    rows = [[name, f"{n:,}"] for name, n in shown[:MAX_CATEGORIES]]
+    if len(shown) > MAX_CATEGORIES:
+        rest = shown[MAX_CATEGORIES:]
+        rows.append([f"{len(rest)} more", f"{sum(n for _, n in rest):,}"])
+    return table("categories", ["category", "incidents"], rows)
+
+
+def _errors(errors: list[dict[str, Any]]) -> str:
+    rows = [[e["upload"], e["row"], e["field"], e["code"], e["message"]] for e in errors]
+    caption = "rejected rows (the first of the newest uploads)"
+    return table(caption, ["upload", "row", "field", "code", "message"], rows)

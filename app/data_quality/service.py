@@ -1,0 +1,227 @@
+"""The data report: what a region's incidents, or one upload's, look like to somebody who must trust them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+from app.audit import store as audit
+from app.core.errors import NotFound
+from app.data_quality import store as profile
+from app.data_quality.checks.coordinate_precision import (
+    METRES_PER_DEGREE,
+    nearest_distance_m,
+    rounded_to,
+)
+from app.data_quality.checks.default_geocodes import stand_out
+from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, resolution
+from app.data_quality.checks.volume import first_proper_month, level_breaks
+from app.data_quality.findings import findings
+from app.data_quality.store import DayCounts, PlaceCounts, Scope
+from app.data_quality.upload_store import UploadTotals, upload_totals
+from app.regions.store import Region, get_region
+
+MAX_LISTED = 100
+BULK_SPAN_DAYS = 60
+_MAX_PLACES_LISTED = 20
+
+
+def data_report(engine: Engine, region_id: str, upload_id: int | None = None) -> dict[str, Any]:
+    """The report as JSON: counts of uploads, faults of times and places, the series and its breaks.
+
+    All counts come from one snapshot of the database. `findings` says in sentences what stands out.
+
+    Args:
+        upload_id: only this upload and the incidents that it brought or last corrected.
+
+    Raises:
+        NotFound: no such region, or no such upload of it.
+    """
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        region = get_region(connection, region_id)
+        scope = Scope(region.key, region.timezone, upload_id)
+        told = upload_totals(connection, region.key, upload_id, MAX_LISTED)
+        if upload_id is not None and told.n_uploads == 0:
+            raise NotFound(f"no upload {upload_id} in {region_id}", field="upload")
+        days = profile.day_counts(connection, scope)
+        report = {
+            "region": region.id,
+            "timezone": region.timezone,
+            "upload": upload_id,
+            "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "uploads": _uploads(told),
+            **_stored(connection, scope),
+            **_clock(connection, scope),
+            **_series(days),
+            "places": _places(region, profile.place_counts(connection, scope)),
+            "late_reports": _late_reports(connection, scope, days),
+        }
+    # It names places: nobody gets it unless the log has taken the entry.
+    with engine.begin() as connection:
+        audit.record(connection, "data_report.read", chain=region.id, upload=upload_id)
+    return {**report, "findings": findings(report)}
+
+
+def _uploads(told: UploadTotals) -> dict[str, Any]:
+    return {
+        "n": told.n_uploads,
+        **told.counts,
+        "rejected_by_code": told.by_code,
+        "swapped_coordinates": told.swapped_rows,
+        "outside_study_area": told.by_code.get("outside_study_area", 0),
+        "far_away": told.far_rows,
+        "repeated_rows": told.repeated_rows,
+        "implausible_years": told.implausible_years,
+        "errors": told.errors,
+        "newest": [
+            {
+                "id": line.id,
+                "source": line.source,
+                "created_at": line.created_at.isoformat(timespec="seconds"),
+                **line.counts,
+            }
+            for line in told.newest
+        ],
+    }
+
+
+def _stored(connection: Connection, scope: Scope) -> dict[str, Any]:
+    n, first, last = profile.totals(connection, scope)
+    return {
+        "incidents": {
+            "n": n,
+            "first_at": first.isoformat() if first else None,
+            "last_at": last.isoformat() if last else None,
+            "categories": profile.category_counts(connection, scope),
+        }
+    }
+
+
+def _clock(connection: Connection, scope: Scope) -> dict[str, Any]:
+    """Times of day that pile up, and incidents by hour of the local week."""
+    by_window, repeated = profile.clock_counts(connection, scope)
+    by_minute = by_window.reshape(7, MINUTES_OF_DAY).sum(axis=0)
+    return {
+        "repeated_incidents": repeated,
+        "times": {
+            "resolution": resolution(by_minute),
+            "by_hour": by_minute.reshape(24, 60).sum(axis=1).tolist(),
+            "told": [
+                {
+                    "at": found.label,
+                    "n": found.n_incidents,
+                    "share": found.share,
+                    "times_expected": found.times_expected,
+                    "spike": found.spike,
+                }
+                for found in clock_times(by_minute)
+            ],
+        },
+        "hour_of_week": by_window.sum(axis=1).tolist(),
+    }
+
+
+def _series(days: DayCounts) -> dict[str, Any]:
+    """Volume by month from the first month of the series proper, its breaks, and what lies before."""
+    if len(days.day) == 0:
+        return {"months": [], "breaks": [], "dated_early": {"n": 0, "before": None, "years": {}}}
+    month = days.day.astype("datetime64[D]").astype("datetime64[M]")
+    first = month.min()
+    counts = np.bincount((month - first).astype(int), weights=days.n_incidents).astype(np.int64)
+    start = first_proper_month(counts)
+    begin = first + np.timedelta64(start, "M")
+    labels = [str(begin + np.timedelta64(i, "M")) for i in range(len(counts) - start)]
+    early = month < begin
+    year = days.day[early].astype("datetime64[D]").astype("datetime64[Y]").astype(str)
+    years = {
+        str(y): int(days.n_incidents[early][year == y].sum()) for y in sorted(set(year.tolist()))
+    }
+    covered = _covered_days(days.day[~early], begin, len(labels))
+    breaks = level_breaks(counts[start:], covered)
+    return {
+        "months": [
+            {"month": label, "n": int(n), "days": float(d)}
+            for label, n, d in zip(labels, counts[start:], covered, strict=True)
+        ],
+        "breaks": [
+            {
+                "month": labels[found.place],
+                "before_per_day": found.before_per_day,
+                "after_per_day": found.after_per_day,
+            }
+            for found in breaks
+        ],
+        "dated_early": {"n": sum(years.values()), "before": labels[0], "years": years},
+    }
+
+
+def _covered_days(
+    day: NDArray[np.int64], begin: np.datetime64, n_months: int
+) -> NDArray[np.float64]:
+    """Days of each month from the first to the last one with an incident."""
+    starts = (begin + np.arange(n_months + 1)).astype("datetime64[D]").astype(np.int64)
+    last = int(day.max()) + 1
+    first = int(day.min())
+    return (np.clip(starts[1:], first, last) - np.clip(starts[:-1], first, last)).astype(float)
+
+
+def _places(region: Region, found: PlaceCounts) -> dict[str, Any]:
+    n_incidents = found.n_incidents
+    counts = np.array([n for _, _, n in found.fullest], np.int64)
+    piles = stand_out(counts, n_incidents)
+    sample = found.sample
+    decimals = rounded_to(sample[:, 2], sample[:, 3])
+    return {
+        "distinct": found.n_places,
+        "share_on_repeated": found.on_repeated / max(n_incidents, 1),
+        "nearest_m": nearest_distance_m(sample[:, 0], sample[:, 1]),
+        "decimals": decimals,
+        "step_m": None if decimals is None else METRES_PER_DEGREE * 10.0**-decimals,
+        "crs": region.crs,
+        "piles": [
+            {"longitude": x, "latitude": y, "n": n, "share": n / n_incidents}
+            for (x, y, n), pile in zip(found.fullest, piles, strict=True)
+            if pile
+        ],
+        "fullest": [
+            {"longitude": x, "latitude": y, "n": n}
+            for x, y, n in found.fullest[:_MAX_PLACES_LISTED]
+            if n > 1
+        ],
+    }
+
+
+def _late_reports(connection: Connection, scope: Scope, days: DayCounts) -> dict[str, Any]:
+    """Hours from incident to arrival, of uploads that are no bulk loads.
+
+    A bulk load's middle 98 % of incidents span over 60 days: when it was loaded says nothing of when
+    its incidents became known.
+    """
+    feeds = feed_uploads(days)
+    hours = profile.lag_hours(connection, scope, feeds)
+    n = int(days.n_incidents[np.isin(days.upload_id, feeds)].sum())
+    total = int(days.n_incidents.sum())
+    note = None
+    if hours is None:
+        note = f"no upload spans under {BULK_SPAN_DAYS} days: bulk loads tell nothing of delays"
+    elif n < total:
+        note = f"of {n} incidents; {total - n} came by bulk loads and tell nothing of delays"
+    names = ("median_hours", "p90_hours", "p99_hours")
+    return {"n": n, **dict(zip(names, hours or (None,) * 3, strict=True)), "note": note}
+
+
+def feed_uploads(days: DayCounts) -> list[int]:
+    """Ids of the uploads whose incidents between the 1 % and 99 % quantile span up to 60 days."""
+    feeds = []
+    bounds = [*np.flatnonzero(np.diff(days.upload_id, prepend=-1)), len(days.day)]
+    for begin, end in pairwise(bounds):
+        share = np.cumsum(days.n_incidents[begin:end])
+        low, high = np.searchsorted(share, [0.01 * share[-1], 0.99 * share[-1]])
+        if days.day[begin + high] - days.day[begin + low] <= BULK_SPAN_DAYS:
+            feeds.append(int(days.upload_id[begin]))
+    return feeds

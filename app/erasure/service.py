@@ -1,0 +1,177 @@
+"""Erasing incidents: they go from every table, and with them whatever was made of few of them.
+
+Versions that had learnt from many are marked and the champion is replaced; see `erasure_traces`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from app.audit import store as audit
+from app.core.db.engine import transaction_lock
+from app.core.errors import NotFound
+from app.incidents.erased_uploads import forget_uploads
+from app.incidents.writes import INGEST_LOCK
+from app.monitoring import live_score_store as live_scores
+from app.regions.store import drop_unused_categories, get_region
+from app.registry import erasure_marks as store
+from app.registry import erasure_traces as traces
+from app.registry import store as registry
+from app.registry.artifacts import ArtifactCorrupt
+from app.registry.erasure_marks import marked_versions
+from app.registry.history import earlier_champions
+from app.registry.old_artifacts import key_artifacts
+from app.registry.retention import collect, hold_collection
+from app.releases.groups import unpin
+from app.releases.store import forgive_erasure
+from app.training.registration import TRAIN_LOCK
+from app.training.service import TrainingRequest, queue_training
+
+
+@dataclass(frozen=True)
+class ErasureResult:
+    """How many incidents are gone, and what becomes of what had learnt from them.
+
+    Args:
+        versions: that stay, marked.
+        run_id: the training that replaces the champion.
+        dropped: versions of few incidents, which are gone too.
+        serves: the champion now; None: nothing is served until the training is done.
+    """
+
+    n_incidents: int
+    versions: list[str]
+    run_id: UUID | None
+    dropped: list[str] = field(default_factory=list)
+    serves: str | None = None
+
+
+def erase_incident(engine: Engine, region_id: str, external_id: str) -> ErasureResult:
+    """Delete an incident and what its history kept of it.
+
+    In the same transaction versions that had learnt from it and from few others are deleted, others
+    are marked, and where the champion is one of them a training is queued that replaces it.
+
+    Raises:
+        NotFound: no such region or incident.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        result = erase_within(connection, region.key, external_id)
+        if result is None:
+            raise NotFound("the region holds no incident of that external id", field="external_id")
+        return result
+
+
+def erase_within(connection: Connection, region_key: int, external_id: str) -> ErasureResult | None:
+    """`erase_incident` inside the caller's transaction; None when there is no such incident."""
+    _lock(connection, region_key)
+    gone = store.erase_by_external_id(connection, region_key, external_id)
+    if gone.n_incidents + gone.n_past == 0:
+        return None
+    return _finish(connection, region_key, "incident", gone)
+
+
+def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResult:
+    """Delete all that an upload brought, and what was kept of the upload itself.
+
+    Raises:
+        NotFound: no such region or upload.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        _lock(connection, region.key)
+        gone = store.erase_by_upload(connection, region.key, upload_id)
+        if gone is None:
+            raise NotFound(f"no such upload: {upload_id}", field="upload")
+        return _finish(connection, region.key, "upload", gone)
+
+
+def _lock(connection: Connection, region_key: int) -> None:
+    """No merge is under way, which could correct what is being erased and keep its form before.
+
+    No registration either, of any region: it could name an artifact that goes with a version.
+    """
+    transaction_lock(connection, INGEST_LOCK, region_key)
+    hold_collection(connection)
+    transaction_lock(connection, TRAIN_LOCK, region_key)
+
+
+def _finish(
+    connection: Connection, region_key: int, what: str, gone: store.Erased
+) -> ErasureResult:
+    dependent = store.dependent_versions(connection, region_key, gone)
+    vanished = drop_unused_categories(connection, region_key)
+    found = (connection, region_key, dependent, gone.categories, vanished)
+    dropped = traces.versions_of_few(*found)
+    marked = [version for version in dependent if version not in dropped]
+    erasure_id = store.keep_erasure(
+        connection, region_key, what, gone.n_incidents, marked, len(dropped)
+    )
+    request, touched = _champions_request(connection, region_key, vanished, {*marked, *dropped})
+    serves = _leave_to_others(connection, region_key, dropped)
+    if key_artifacts(connection, region_key, marked):
+        collect(connection)
+    traces.drop_versions(connection, region_key, dropped)
+    if gone.inserted_at is not None:
+        traces.drop_backtests(connection, region_key, gone.inserted_at)
+    traces.forget_names(connection, region_key, vanished)
+    forget_uploads(connection, region_key, gone.uploads)
+    live_scores.drop_region_days(connection, region_key, gone.days)
+    forgive_erasure(connection, region_key)
+    unpin(connection, region_key, gone.days)
+    # Not which one: the log keeps for ever what it is told.
+    told: dict[str, Any] = {"what": what, "incidents": gone.n_incidents, "versions": len(dropped)}
+    audit.record_for(connection, "erase", region_key, **told)
+    run_id = None
+    if touched or store.is_training(connection, region_key):
+        run_id = _retrain(connection, region_key, request)
+        store.set_retraining(connection, erasure_id, run_id)
+    return ErasureResult(gone.n_incidents, marked, run_id, dropped, serves)
+
+
+def _champions_request(
+    connection: Connection, region_key: int, vanished: list[str], affected: set[str]
+) -> tuple[TrainingRequest, bool]:
+    """What trains the champion again, without categories that nobody has, and whether it must be."""
+    champion = registry.champion(connection, region_key)
+    if champion is None:
+        return TrainingRequest(), False
+    version = registry.sound_version(connection, region_key, champion.version)
+    request = TrainingRequest()
+    if version is not None and version.settings:
+        request = TrainingRequest.from_json(version.settings)
+    left = [name for name in request.categories or [] if name not in vanished] or None
+    return replace(request, categories=left), champion.version in affected
+
+
+def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]) -> str | None:
+    """Where the champion goes, make the last one before it that is not affected the champion.
+
+    Returns:
+        The champion's version afterwards; None where there is none until the next training.
+    """
+    champion = registry.champion(connection, region_key)
+    if champion is None or champion.version not in dropped:
+        return None if champion is None else champion.version
+    marked = marked_versions(connection, region_key)
+    reason = "the champion had learnt from few incidents, of which some are erased"
+    for earlier in earlier_champions(connection, region_key, champion.version):
+        if earlier.version in marked or earlier.version in dropped:
+            continue
+        with suppress(ArtifactCorrupt):
+            registry.promote(connection, region_key, earlier.version, reason)
+            return earlier.version
+    registry.abdicate(connection, region_key)
+    return None
+
+
+def _retrain(connection: Connection, region_key: int, request: TrainingRequest) -> UUID:
+    """Queue a training; a thousand erasures in a row queue one run."""
+    waiting = store.queued_run(connection, region_key, request.to_json())
+    return waiting or queue_training(connection, region_key, request).id

@@ -1,0 +1,191 @@
+"""Finished tasks of a backtest, kept in a folder until the whole of it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import models
+from app.core.private_files import private_folder
+from app.core.settings import Settings
+from app.geo.grid import Grid
+from models.base import DAY_S, HORIZON_DAYS, Incidents
+from models.evaluation.metrics import ScoredIncidents
+
+KEPT_S = 30 * 86_400
+"""What an interrupted backtest left is of no use to anybody after so long, and its disk is not endless."""
+_ARRAYS = ("log_density", "mid_rank", "place", "promised")
+_log = logging.getLogger("hotslot.backtest")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is compared: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ...
+
+    `device` is where torch models are fitted. With `bounds_s` (ascending) a test period ends at the last
+    of them within the horizon.
+    """
+
+    models: tuple[str, ...]
+    origins_s: tuple[int, ...]
+    horizon_days: int = HORIZON_DAYS
+    seed: int = 0
+    n_seeds: int = 1
+    device: str = "cpu"
+    bounds_s: tuple[int, ...] = ()
+
+    def end_of(self, origin_s: int) -> int:
+        """The end of the test period of an origin."""
+        end_s = origin_s + self.horizon_days * DAY_S
+        return max((b for b in self.bounds_s if b <= end_s), default=end_s)
+
+    def held_out(self, incidents: Incidents, origin_s: int) -> Incidents:
+        """The incidents of the test period of an origin."""
+        return incidents.since(origin_s).before(self.end_of(origin_s))
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One fit of one model."""
+
+    model: str
+    origin_s: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What one fit was worth on the horizon after its origin.
+
+    `area_shares` {percent: share of the area in the top-k% cells}; `flagged` (W, k) rows of the top
+    5 % of cells of each window.
+    """
+
+    task: Task
+    scored: ScoredIncidents
+    area_shares: dict[int, float]
+    flagged: NDArray[np.int32]
+    seconds: float
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def models_digest() -> str:
+    """sha256 of the source of all density models: another version's results are not reused."""
+    digest = hashlib.sha256()
+    for folder in models.__path__:
+        for path in sorted(Path(folder).rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class TaskStore:
+    """Files named by all that their content depends on; without a folder nothing is kept."""
+
+    def __init__(
+        self, folder: Path | None, incidents: Incidents, grid: Grid, protocol: Protocol
+    ) -> None:
+        self.folder = folder
+        if folder is not None:
+            private_folder(folder)
+            _drop_old(folder)
+            digest = hashlib.sha256(
+                f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()
+            )
+            digest.update(repr(protocol.bounds_s).encode())
+            columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
+            for array in (*columns, incidents.category, grid.cell_id, grid.area_km2):
+                digest.update(np.ascontiguousarray(array).tobytes())
+            self.key = digest.hexdigest()[:16]
+
+    def _path(self, task: Task) -> Path | None:
+        if self.folder is None:
+            return None
+        return self.folder / f"{self.key}-{task.model}-{task.origin_s}-{task.seed}.npz"
+
+    def load(self, task: Task) -> TaskResult | None:
+        """A kept task, or None; an unreadable file is reported and its task done again."""
+        path = self._path(task)
+        if path is None or not path.exists():
+            return None
+        try:
+            return _read(path, task)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            _log.warning("unreadable result, fitting again", extra={"reason": str(error)})
+            return None
+
+    def save(self, result: TaskResult) -> None:
+        """Keep a task; the rename makes it whole or absent."""
+        path = self._path(result.task)
+        if path is None:
+            return
+        header = json.dumps(
+            {
+                "n_cells": result.scored.n_cells,
+                "best_hits": result.scored.best_hits,
+                "area_shares": result.area_shares,
+                "seconds": result.seconds,
+                "report": result.report,
+            }
+        )
+        arrays = {name: getattr(result.scored, name) for name in _ARRAYS}
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, header=np.array(header), flagged=result.flagged, **arrays)
+        partial.replace(path)
+
+    def clear(self, tasks: list[Task]) -> None:
+        """Drop these tasks' files: the result that they were kept for is written."""
+        for task in tasks:
+            path = self._path(task)
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+
+def kept_folder(settings: Settings) -> Path:
+    """Return the folder of finished tasks."""
+    return settings.home / "backtests"
+
+
+def drop_kept_tasks(settings: Settings, until_s: float | None = None) -> None:
+    """Delete kept tasks, those last written until then (UTC seconds; None: all).
+
+    They hold where incidents fell that may be erased meanwhile; without them fits are made again.
+    """
+    for path in kept_folder(settings).glob("*.npz"):
+        with suppress(FileNotFoundError):
+            if until_s is None or path.stat().st_mtime <= until_s:
+                path.unlink()
+
+
+def _drop_old(folder: Path) -> None:
+    """Delete tasks that nobody came back for: a backtest that was cancelled keeps its files."""
+    before = time.time() - KEPT_S
+    for path in folder.glob("*.npz"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
+
+
+def _read(path: Path, task: Task) -> TaskResult:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+        header = json.loads(str(kept["header"]))
+        scored = ScoredIncidents(
+            **{name: kept[name] for name in _ARRAYS},
+            n_cells=header["n_cells"],
+            best_hits={int(k): v for k, v in header["best_hits"].items()},
+        )
+        flagged = kept["flagged"]
+    shares = {int(k): v for k, v in header["area_shares"].items()}
+    return TaskResult(task, scored, shares, flagged, header["seconds"], header["report"])

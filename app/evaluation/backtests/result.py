@@ -1,0 +1,173 @@
+"""A backtest's result as JSON: scores, differences, calibration, whom the flagged area falls on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.evaluation.backtests.execute import Protocol, TaskResult, joined
+from app.evaluation.fairness.shares import share_report
+from app.fitting.hourly_counts import counted_slots
+from app.geo.grid import Grid
+from models.base import Incidents, IntArray
+from models.counts.fit import delivered
+from models.counts.model import CountModel, Slots
+from models.evaluation.calibration import histogram, judge_counts, worst_gap
+from models.evaluation.flagged import FLAGGED_PERCENT, compactness, overlap
+from models.evaluation.metrics import cap_curve, summarise
+from models.evaluation.significance import compare_all
+
+REFERENCES = ("pooled-kde", "uniform")
+
+
+def iso(time_s: int) -> str:
+    """UTC seconds as RFC 3339."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat()
+
+
+def result_json(
+    results: Sequence[TaskResult], incidents: Incidents, grid: Grid, protocol: Protocol
+) -> dict[str, Any]:
+    """Scores by model (of the first seed), differences with intervals, per-origin scores."""
+    first = [r for r in results if r.task.seed == protocol.seed]
+    by_model = {m: [r for r in first if r.task.model == m] for m in protocol.models}
+    scored = {name: joined(tasks) for name, tasks in by_model.items()}
+    tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
+    tests = [t.take(grid.locate(t.x_m, t.y_m) >= 0) for t in tests]
+    time_s = np.concatenate([t.time_s for t in tests])
+    models = {}
+    for name, tasks in by_model.items():
+        found, shares = scored[name]
+        models[name] = {
+            **summarise(found, shares),
+            "cap_curve": [round(float(v), 5) for v in cap_curve(found)],
+            "calibration": {
+                "pit": histogram(found.promised),
+                "worst_gap": worst_gap(found.promised),
+            },
+            "flagged": _flagged(tasks, grid),
+            "seeds": seed_spread([r for r in results if r.task.model == name]),
+            "per_origin": [_one_origin(t) for t in tasks],
+            "seconds": round(sum(t.seconds for t in tasks), 2),
+        }
+    return {
+        "models": models,
+        "differences": compare_all(
+            {m: s for m, (s, _) in scored.items()}, time_s, REFERENCES, protocol.seed
+        ),
+        "origins": [iso(o) for o in protocol.origins_s],
+        "horizon_days": protocol.horizon_days,
+        "n": len(time_s),
+    }
+
+
+def _one_origin(result: TaskResult) -> dict[str, Any]:
+    return {
+        "origin": iso(result.task.origin_s),
+        **summarise(result.scored, result.area_shares),
+        "seconds": round(result.seconds, 2),
+        "report": result.report,
+    }
+
+
+def _flagged(tasks: Sequence[TaskResult], grid: Grid) -> dict[str, float | None]:
+    """Form of the top 5 % of cells, and how much of it stays from one origin to the next."""
+    stays = [overlap(a.flagged, b.flagged) for a, b in pairwise(tasks)]
+    return {
+        "percent": FLAGGED_PERCENT,
+        **compactness(tasks[-1].flagged, grid),
+        "overlap_with_next_origin": float(np.mean(stays)) if stays else None,
+    }
+
+
+def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
+    """Standard deviation of a model's scores over seeds, on the same incidents.
+
+    It tells how much the draw of a fit's random numbers matters; the intervals of `differences`
+    tell how much the sample of test weeks does.
+    """
+    seeds = sorted({t.task.seed for t in tasks})
+    scores = []
+    for seed in seeds:
+        found, _ = joined([t for t in tasks if t.task.seed == seed])
+        scores.append((found.log_density.mean(), 1.0 - found.mid_rank.mean()))
+    spread = np.std(scores, axis=0, ddof=1) if len(seeds) > 1 else None
+    return {
+        "n": len(seeds),
+        "log_score_sd": None if spread is None else float(spread[0]),
+        "cap_auc_sd": None if spread is None else float(spread[1]),
+    }
+
+
+def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict[str, Any]:
+    """The count model on the same origins: coverage of its 90 % intervals, PIT, totals.
+
+    Slots after the last incident are left out, and so are days that the feed seems not to have
+    delivered: they are not quiet.
+    """
+    end_s = int(incidents.time_s[-1]) + 1
+    per_origin = []
+    for origin_s in protocol.origins_s:
+        past = incidents.before(origin_s)
+        slots, count = counted_slots(past.time_s, timezone, int(past.time_s[0]), origin_s)
+        until_s = min(protocol.end_of(origin_s), end_s)
+        later, observed = counted_slots(incidents.time_s, timezone, origin_s, until_s)
+        came = _delivered_since(slots, count, later, observed)
+        judged = judge_counts(
+            CountModel.fit(slots, count), later.take(came), observed[came], seed=protocol.seed
+        )
+        per_origin.append({"origin": iso(origin_s), **judged})
+    weight = np.array([o["n_slots"] for o in per_origin], np.float64)
+
+    def average(name: str) -> Any:
+        values = np.array([o[name] for o in per_origin])
+        return np.average(values, axis=0, weights=weight).tolist()
+
+    return {
+        "nominal": per_origin[0]["nominal"],
+        "n_slots": int(weight.sum()),
+        "coverage": average("coverage"),
+        "mean_width": average("mean_width"),
+        "pit": average("pit"),
+        "totals_covered": sum(o["total"]["covered"] for o in per_origin),
+        "per_origin": per_origin,
+    }
+
+
+def _delivered_since(
+    before: Slots, count: IntArray, later: Slots, observed: IntArray
+) -> NDArray[np.bool_]:
+    """(n,) which of the later slots the feed delivered; all where it seems to have delivered none."""
+    both = Slots(
+        *(
+            np.concatenate([getattr(before, name), getattr(later, name)])
+            for name in ("time_s", "window", "holiday")
+        )
+    )
+    came = delivered(both, np.concatenate([count, observed]))[len(count) :]
+    return came if came.any() else np.ones(len(observed), np.bool_)
+
+
+def neighbourhoods_json(
+    results: Sequence[TaskResult],
+    incidents: Incidents,
+    grid: Grid,
+    protocol: Protocol,
+    collection: Mapping[str, Any] | None,
+    minimum_count: int,
+) -> dict[str, Any]:
+    """`share_report` of all models over all origins."""
+    tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
+    found = np.concatenate([grid.locate(t.x_m, t.y_m) for t in tests])
+    flagged = {
+        name: [r.flagged for r in results if r.task.model == name] for name in protocol.models
+    }
+    time_s = np.concatenate([t.time_s for t in tests])
+    return share_report(
+        flagged, found[found >= 0], time_s[found >= 0], grid, collection, minimum_count
+    )

@@ -1,0 +1,333 @@
+"""Backtests of a region: request, run, and what is needed to repeat one."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from app.audit import store as audit
+from app.core.db.tables import backtests
+from app.core.errors import InvalidInput, LimitExceeded, NotReady
+from app.core.retry import through_outage
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.core.timestamps import check_moment
+from app.evaluation.backtests.checkpoints import kept_folder, models_digest
+from app.evaluation.backtests.execute import (
+    Execution,
+    Progress,
+    Protocol,
+    TaskResult,
+    held_out,
+    run_protocol,
+)
+from app.evaluation.backtests.released import check_periods, moved_inside, snapped, with_released
+from app.evaluation.backtests.result import counts_json, iso, neighbourhoods_json, result_json
+from app.fitting.data import TrainingData, load_training_data
+from app.fitting.device import choose_device
+from app.geo.grid import Grid, build_grid, check_cell_size
+from app.incidents.releases import NO_RELEASE, released_until
+from app.regions.store import get_region
+from app.registry.erasure_marks import since_start
+from app.registry.erasure_traces import drop_backtests
+from app.runs.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job, turn_of
+from app.runs.store import (
+    Run,
+    check_room,
+    create_run,
+    finish_run,
+    get_run,
+    request_cancel,
+    set_job,
+)
+from models.base import DAY_S, HORIZON_DAYS, Incidents
+from models.catalog import MODEL_NAMES
+
+MAX_ORIGINS = 52
+MAX_HORIZON_DAYS = 366
+MAX_SEEDS = 20
+MAX_SEED = 2**53
+MAX_FITS = 2_000
+"""Of one backtest: models x origins x seeds."""
+DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
+
+
+@dataclass(frozen=True)
+class BacktestRequest:
+    """What to compare; without `origins` the last `n_origins` back-to-back periods with incidents are taken.
+
+    Each model is fitted with `n_seeds` seeds from `seed` on, to tell the spread that comes from a
+    fit's random numbers; scores and differences are those of the first.
+    """
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    origins: tuple[datetime, ...] | None = None
+    n_origins: int = 4
+    horizon_days: int = HORIZON_DAYS
+    cell_size_m: float | None = None
+    seed: int = 0
+    n_seeds: int = 1
+    release: int | None = None
+    """The release to test on, for who may not list incidents; None: all."""
+
+    def checked(self) -> BacktestRequest:
+        """Itself.
+
+        Raises:
+            InvalidInput: unknown model, naive origin, numbers out of range.
+            LimitExceeded: too many fits.
+        """
+        for model in self.models:
+            if model not in MODEL_NAMES:
+                raise InvalidInput(
+                    f"unknown model {shortened(model)}; one of {', '.join(MODEL_NAMES)}",
+                    field="models",
+                )
+        if not self.models or len(set(self.models)) < len(self.models):
+            raise InvalidInput("models must name at least one, each once", field="models")
+        if not 1 <= self.n_origins <= MAX_ORIGINS:
+            raise InvalidInput(f"n_origins must lie within 1..{MAX_ORIGINS}", field="n_origins")
+        if not 1 <= self.horizon_days <= MAX_HORIZON_DAYS:
+            raise InvalidInput(
+                f"horizon_days must lie within 1..{MAX_HORIZON_DAYS}", field="horizon_days"
+            )
+        if not 1 <= self.n_seeds <= MAX_SEEDS:
+            raise InvalidInput(f"n_seeds must lie within 1..{MAX_SEEDS}", field="n_seeds")
+        if not 0 <= self.seed < MAX_SEED:
+            raise InvalidInput("seed must lie within 0..2^53-1", field="seed")
+        if self.cell_size_m is not None:
+            check_cell_size(self.cell_size_m)
+        self._check_origins()
+        self._check_fits()
+        return self
+
+    def _check_fits(self) -> None:
+        n_origins = self.n_origins if self.origins is None else len(self.origins)
+        n_fits = len(self.models) * n_origins * self.n_seeds
+        if n_fits > MAX_FITS:
+            raise LimitExceeded(
+                f"{len(self.models)} models x {n_origins} origins x {self.n_seeds} seeds are {n_fits} "
+                f"fits, the limit is {MAX_FITS}: ask for fewer, or for several backtests",
+                field="models",
+                limit=MAX_FITS,
+                asked=n_fits,
+            )
+
+    def _check_origins(self) -> None:
+        if self.origins is not None:
+            if not 1 <= len(self.origins) <= MAX_ORIGINS:
+                raise InvalidInput(f"1..{MAX_ORIGINS} origins", field="origins")
+            for origin in self.origins:
+                check_moment(origin, "origins")
+
+    def to_json(self) -> dict[str, Any]:
+        """As kept in the run's row."""
+        origins = None if self.origins is None else [o.isoformat() for o in self.origins]
+        given = {**asdict(self), "models": list(self.models), "origins": origins}
+        if self.release is None:
+            del given["release"]
+        return given
+
+    def audited(self) -> dict[str, Any]:
+        """As the audit log has it: how many origins were given, not which."""
+        n_origins = None if self.origins is None else len(self.origins)
+        return {**asdict(self), "models": list(self.models), "origins": n_origins}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> BacktestRequest:
+        """The inverse of `to_json`."""
+        origins = value.get("origins")
+        given = None if origins is None else tuple(datetime.fromisoformat(o) for o in origins)
+        return cls(**{**value, "models": tuple(value["models"]), "origins": given})
+
+
+def request_backtest(
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    request: BacktestRequest,
+    *,
+    exact: bool = True,
+) -> Run:
+    """Queue a backtest: its row and its job in one transaction.
+
+    Args:
+        exact: by one who may list incidents; others test on what is released.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the request is wrong.
+        QueueFull: too many backtests of the region are queued or running.
+    """
+    request.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        check_room(connection, "backtest", region.key, settings.max_unfinished_runs)
+        if not exact:
+            release = released_until(connection, region, None)
+            request = replace(request, release=release.seq if release else NO_RELEASE)
+        run = create_run(connection, "backtest", region.key, request.to_json())
+        turn = turn_of(connection, BACKTEST_TASK, region.key, BACKTEST_PRIORITY)
+        job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=turn)
+        set_job(connection, "backtest", run.id, job_id)
+        told = {"run": str(run.id), **request.audited()}
+        audit.record(connection, "backtest.requested", chain=region.id, **told)
+    return run
+
+
+def cancel_backtest(engine: Engine, region_id: str, run_id: UUID) -> Run:
+    """Cancel a backtest of that region.
+
+    Raises:
+        NotFound: no such region or backtest.
+        Conflict: it is already finished.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        run = get_run(connection, "backtest", run_id, region.key)
+        cancelled = request_cancel(connection, "backtest", run)
+        audit.record(connection, "backtest.cancelled", chain=region.id, run=str(run.id))
+        return cancelled
+
+
+def execute_backtest(
+    engine: Engine,
+    settings: Settings,
+    run: Run,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> None:
+    """Work on a claimed backtest and keep its result."""
+    request = BacktestRequest.from_json(run.request)
+    result = backtest_region(
+        engine, settings, run.region_key, request, progress=progress, cancelled=cancelled
+    )
+
+    def keep() -> None:
+        with engine.begin() as connection:
+            finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+            if since_start(connection, backtests, run.region_key, run.id):
+                drop_backtests(connection, run.region_key, run.started_at or run.created_at)
+
+    through_outage(keep)
+
+
+def backtest_region(
+    engine: Engine,
+    settings: Settings,
+    region_key: int,
+    request: BacktestRequest,
+    *,
+    progress: Progress = lambda _share, _message: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Run a backtest on a region's stored incidents; the contract's JSON (DESIGN.md section 7).
+
+    Raises:
+        NotReady: no incidents, or none before the first origin or after the last.
+        InvalidInput: the cell size is out of range.
+    """
+    request.checked()
+    data = through_outage(
+        lambda: load_training_data(engine, region_key, release=request.release, pinned=True)
+    )
+    grid, incidents = _regridded(data, request.cell_size_m)
+    protocol = Protocol(
+        request.models,
+        _origins(request, data, incidents),
+        request.horizon_days,
+        request.seed,
+        request.n_seeds,
+        choose_device(settings),
+        data.bounds_s,
+    )
+    check_periods(protocol)
+    kept = Execution(keep_in=kept_folder(settings))
+    results = run_protocol(incidents, grid, protocol, kept, progress, cancelled)
+
+    def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
+        return {
+            **result_json(results, incidents, grid, protocol),
+            "counts": counts_json(incidents, data.region.timezone, protocol),
+            "neighbourhoods": neighbourhoods_json(
+                results,
+                incidents,
+                grid,
+                protocol,
+                data.region.neighbourhoods,
+                data.policy.minimum_count,
+            ),
+        }
+
+    found = assemble(results, protocol)
+    return {
+        **with_released(found, results, protocol, incidents, grid, assemble),
+        "region": data.region.id,
+        "cell_size_m": grid.cell_size_m,
+        "provenance": _provenance(data, grid, request),
+    }
+
+
+def _regridded(data: TrainingData, cell_size_m: float | None) -> tuple[Grid, Incidents]:
+    """The region's cells and incidents, or those of another cell size."""
+    if cell_size_m is None or cell_size_m == data.grid.cell_size_m:
+        return data.grid, data.incidents
+    grid = build_grid(data.area, cell_size_m)
+    lost = grid.locate(data.incidents.x_m, data.incidents.y_m) < 0
+    if data.bounds_s:  # readers would see from size to size how many lie at the edge
+        return grid, moved_inside(data.incidents, grid, lost)
+    return grid, data.incidents.take(~lost)
+
+
+def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents) -> tuple[int, ...]:
+    if request.origins is not None:
+        origins = tuple(sorted(int(o.timestamp()) for o in request.origins))
+    else:
+        origins = _latest_origins(request, data.cutoff_s, incidents)
+    if data.bounds_s:
+        origins = snapped(origins, data.bounds_s)
+    for origin in origins:
+        if len(incidents.before(origin)) == 0:
+            raise NotReady(f"no incidents before the origin {iso(origin)}", code="no_incidents")
+        if len(held_out(incidents, origin, request.horizon_days)) == 0:
+            raise NotReady(f"no incidents after the origin {iso(origin)}", code="no_incidents")
+    return origins
+
+
+def _latest_origins(
+    request: BacktestRequest, cutoff_s: int, incidents: Incidents
+) -> tuple[int, ...]:
+    """Back from the cutoff, periods passed over that lie in a feed's gap."""
+    step_s = request.horizon_days * DAY_S
+    origins: list[int] = []
+    origin_s = cutoff_s
+    while len(origins) < request.n_origins:
+        origin_s -= step_s
+        in_gap = len(held_out(incidents, origin_s, request.horizon_days)) == 0
+        if not in_gap or len(incidents.before(origin_s)) == 0:
+            origins.append(origin_s)
+    return tuple(reversed(origins))
+
+
+def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dict[str, Any]:
+    libraries = ("hotslot", "torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "created_at": datetime.now(UTC).isoformat(),
+        "data_hash": data.data_hash,
+        "n_incidents": len(data.incidents),
+        "n_outside": data.n_outside,
+        "n_cells": len(grid),
+        "grid": hashlib.sha256(grid.cell_id.tobytes() + grid.area_km2.tobytes()).hexdigest(),
+        "models_sha256": models_digest(),
+        "request": request.to_json(),
+        "python": platform.python_version(),
+        "libraries": {name: package_version(name) for name in libraries},
+    }

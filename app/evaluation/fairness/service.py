@@ -1,0 +1,252 @@
+"""The fairness report of a version: whom its flagged cells fall on, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+from app.core.errors import InvalidInput
+from app.core.texts import shortened
+from app.evaluation.fairness.shares import groups_report, share_report
+from app.geo.grid import Grid
+from app.geo.neighbourhoods import Neighbourhoods, divide
+from app.incidents.releases import known_categories, minimum_of, reader_cut
+from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.regions.learning_policy import LearningPolicy
+from app.regions.store import OutlinedRegion, Region, categories_of, get_region, outlined
+from app.registry import store as registry
+from app.registry.stored_model import StoredModel
+from app.releases import store as releases
+from app.releases.disclosure import OTHER, fold_names, hidden, told_disparity, too_small
+from models.base import N_WINDOWS, Float32Array, FloatArray
+from models.evaluation.fairness import as_if_reported, flagged_fraction
+from models.evaluation.flagged import FLAGGED_PERCENT, flagged_cells, overlap
+
+LOOK_BACK = timedelta(days=365)
+HOURS_PER_WEEK = 168
+
+
+def fairness_report(
+    engine: Engine,
+    region_id: str,
+    selector: str | None = None,
+    reporting: Mapping[str, float] | None = None,
+    *,
+    exact: bool = True,
+) -> dict[str, Any]:
+    """Flagged shares by neighbourhood against incidents of the year before the version's data end.
+
+    Where a population layer is given, per head and between groups too. The flagged cells are the
+    top 5 % of every hour of the week.
+
+    Args:
+        selector: a version or a model's name; None: the champion.
+        reporting: {neighbourhood: share of its incidents that is reported}, 1 where not named; the
+            report then tells how the flagged area would move if all were reported.
+        exact: for one who may list incidents; others see the incidents of the release that the
+            version was made of, and no part that stands for few of them.
+
+    Raises:
+        NotFound: no such region, version.
+        NotReady: nothing is trained yet.
+        InvalidInput: an unknown neighbourhood, or a rate out of range.
+    """
+    region, version, grid, tables, columns, shown = _evidence(
+        engine, region_id, selector, exact=exact
+    )
+    model = StoredModel(tables.astype(np.float64), grid.area_km2)
+    flagged = flagged_cells(model)
+    parts = divide(grid, region.neighbourhoods)
+    found = _by_part(version, region, grid, columns, flagged)
+    rows = found["neighbourhoods"]
+    minimum = LearningPolicy.of(region.settings).minimum_count if exact else minimum_of(region)
+    excluded = version.report.get("data", {}).get("excluded_categories", [])
+    left_out = too_small([row["incidents"] for row in rows], minimum)
+    return {
+        "region": region.id,
+        "model": version.model,
+        "model_version": version.version,
+        "trained_until": version.cutoff.isoformat(),
+        "incidents_since": (version.cutoff - LOOK_BACK).isoformat(),
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "flagged_percent": FLAGGED_PERCENT,
+        "named_parts": region.neighbourhoods is not None,
+        "minimum_count": minimum,
+        "n_incidents": found["n_incidents"],
+        "disparity": told_disparity(
+            np.array([row["flagged_share"] for row in rows]),
+            np.array([row["incident_share"] for row in rows]),
+            left_out,
+        ),
+        "neighbourhoods": _per_head(rows, parts, flagged, grid, left_out),
+        "groups": groups_report(parts, flagged, grid),
+        "excluded_categories": excluded if exact else fold_names(excluded, shown),
+        "under_reporting": _under_reporting(model, parts, flagged, grid, reporting),
+    }
+
+
+def _evidence(
+    engine: Engine, region_id: str, selector: str | None, *, exact: bool
+) -> tuple[
+    OutlinedRegion, registry.VersionRecord, Grid, Float32Array, IncidentColumns, frozenset[str]
+]:
+    """What a report stands on, as of one moment: (W, N) probabilities, and the year's incidents."""
+    with engine.begin() as connection:
+        region = outlined(connection, get_region(connection, region_id))
+        version = registry.get_version(connection, region.key, selector)
+        grid, _ = registry.grid_of(connection, version)
+        tables = registry.read_probabilities(
+            connection, region.key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
+        )
+        known = set(categories_of(connection, region.key).values())
+        learnt = sorted(known & set(version.categories))
+        if OTHER in version.categories:
+            left_out = version.report.get("data", {}).get("excluded_categories", [])
+            learnt = sorted(known - set(left_out))
+        shown = frozenset() if exact else known_categories(connection, region)
+        since, cut = version.cutoff - LOOK_BACK, None
+        if not exact:
+            cut = _reader_cut(connection, region, version, since)
+            since = version.cutoff if cut is None else cut.since
+        until = version.cutoff if cut is None else None
+        columns = read_columns(connection, region, since, until, learnt, cut=cut)
+    return region, version, grid, tables, columns, shown
+
+
+def _reader_cut(
+    connection: Connection, region: Region, version: registry.VersionRecord, since: datetime
+) -> ReleaseCut | None:
+    """Whole parts of the release that a version was made of, or would have been; None: there is none."""
+    seq = version.settings.get("release")
+    held = releases.get(connection, region.key, seq) if seq else None
+    found = held or releases.first_to(connection, region.key, version.cutoff)
+    return None if found is None else reader_cut(connection, region, found, since)
+
+
+def parse_rates(texts: Sequence[str]) -> dict[str, float]:
+    """{neighbourhood: rate} from `name=rate` texts.
+
+    Raises:
+        InvalidInput: a text is no such pair.
+    """
+    found = {}
+    for text in texts:
+        name, sign, rate = text.rpartition("=")
+        try:
+            found[name] = float(rate)
+        except ValueError:
+            sign = ""
+        if not sign or not name:
+            raise InvalidInput("reporting is neighbourhood=rate", field="reporting")
+    return found
+
+
+def _by_part(
+    version: registry.VersionRecord,
+    region: OutlinedRegion,
+    grid: Grid,
+    columns: IncidentColumns,
+    flagged: NDArray[np.int32],
+) -> dict[str, Any]:
+    rows = grid.locate(columns.x_m, columns.y_m)
+    inside = rows >= 0
+    shares = share_report(
+        {version.model: [flagged]},
+        rows[inside],
+        columns.time_s[inside],
+        grid,
+        region.neighbourhoods,
+        # What is told of them stands on all shares; `fairness_report` leaves the small ones out.
+        minimum_count=0,
+    )
+    n = int(inside.sum())
+    return {
+        "n_incidents": n,
+        "neighbourhoods": [
+            {
+                **{k: v for k, v in row.items() if k != "flagged_share"},
+                "flagged_share": row["flagged_share"][version.model],
+                "incidents": round(row["incident_share"] * n),
+            }
+            for row in shares["rows"]
+        ],
+    }
+
+
+def _per_head(
+    rows: list[dict[str, Any]],
+    parts: Neighbourhoods,
+    flagged: NDArray[np.int32],
+    grid: Grid,
+    left_out: set[int],
+) -> list[dict[str, Any]]:
+    """Ratios with their intervals, figures per 1,000 residents, and numbers too small left out."""
+    fraction = flagged_fraction(flagged, parts.part, len(parts.names), grid.area_km2)
+    area_km2 = np.bincount(parts.part, weights=grid.area_km2, minlength=len(parts.names))
+    place = {name: i for i, name in enumerate(parts.names)}
+    found = []
+    for row in rows:
+        i = place[row["name"]]
+        people = float(parts.population[i]) if np.isfinite(parts.population[i]) else None
+        hours = float(fraction[i] * area_km2[i] * HOURS_PER_WEEK)
+        shown = {**row, **_ratios(row), "residents": people}
+        shown["flagged_km2_hours_per_week"] = hours
+        shown["flagged_km2_hours_per_1000"] = 1000 * hours / people if people else None
+        shown["incidents_per_1000"] = 1000 * row["incidents"] / people if people else None
+        found.append(shown)
+    return [hidden(row) if i in left_out else row for i, row in enumerate(found)]
+
+
+def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """Flagged share over incident share; above one is flagged more than incidents explain."""
+
+    def over(share: float) -> float | None:
+        return row["flagged_share"] / share if share > 0 else None
+
+    return {
+        "ratio": over(row["incident_share"]),
+        "ratio_lo": over(row["incident_share_hi"]),
+        "ratio_hi": over(row["incident_share_lo"]),
+    }
+
+
+def _under_reporting(
+    model: StoredModel,
+    parts: Neighbourhoods,
+    flagged: NDArray[np.int32],
+    grid: Grid,
+    reporting: Mapping[str, float] | None,
+) -> dict[str, Any] | None:
+    if not reporting:
+        return None
+    unknown = sorted(set(reporting) - set(parts.names))
+    if unknown:
+        raise InvalidInput(f"no neighbourhood {shortened(unknown[0])}", field="reporting")
+    rate = np.array([reporting.get(name, 1.0) for name in parts.names])
+    try:
+        moved = as_if_reported(model.probability_, parts.part, rate)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="reporting") from error
+    then = flagged_cells(StoredModel(moved, grid.area_km2))
+    return {
+        "reporting": dict(zip(parts.names, rate.tolist(), strict=True)),
+        "overlap": overlap(flagged, then),
+        "flagged_share": {
+            name: {"now": float(a), "then": float(b)}
+            for name, a, b in zip(
+                parts.names, _shares(flagged, parts, grid), _shares(then, parts, grid), strict=True
+            )
+        },
+    }
+
+
+def _shares(flagged: NDArray[np.int32], parts: Neighbourhoods, grid: Grid) -> FloatArray:
+    rows = flagged.ravel()
+    found = np.bincount(parts.part[rows], weights=grid.area_km2[rows], minlength=len(parts.names))
+    result: FloatArray = found / found.sum()
+    return result

@@ -1,0 +1,289 @@
+"""A version's model card: what it learnt, how well it does, whom it falls on, what it is not for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from sqlalchemy import Engine
+
+from app.core.errors import InvalidInput
+from app.core.plain_text import on_one_line
+from app.core.texts import shortened
+from app.evaluation.fairness.service import fairness_report
+from app.incidents.releases import known_categories
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.erasure_marks import shown_marks
+from app.registry.visibility import served
+from app.releases.disclosure import shown_card, shown_validation
+
+PURPOSE = (
+    "Forecasts of how likely recorded incidents are, by cell (100 m or more) and hour of the week, to "
+    "plan prevention, services and patrols, to study places, and to check such forecasts."
+)
+PROHIBITED = (
+    "Predictions, scores or lists of persons: the model knows places and hours, no one in particular.",
+    "Grounds for a stop, a search, an arrest or a raid: a forecast is no suspicion.",
+    "Decisions taken by the forecast alone, without a person who answers for them.",
+    "Surveillance of a group, a protest, a place of worship, a union or a newsroom.",
+    "Use where the law or the local authority forbids place-based prediction.",
+)
+LIMITS = (
+    "It learns recorded incidents, not crime: what nobody reports is not forecast.",
+    "It describes where and when, not why, and says nothing of the effect of any measure.",
+    "A cell with a high probability has no incident in most hours.",
+    "It goes stale: each forecast tells how old its data are.",
+)
+READ_ON = "docs/responsible-use.md"
+MAX_ROWS = 12
+
+
+def model_card(
+    engine: Engine, region_id: str, selector: str | None = None, *, exact: bool = True
+) -> dict[str, Any]:
+    """The card of a version (None: the champion), JSON-ready.
+
+    Args:
+        exact: for one who may list incidents; others get it as `disclosure` says.
+
+    Raises:
+        NotFound: no such region, version.
+        NotReady: nothing is trained yet.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        version = registry.get_version(connection, region.key, selector)
+        shown = known_categories(connection, region)
+        current = served(connection, region.key)
+        erased = shown_marks(connection, region.key, exact=exact).get(version.version, 0)
+    report = fairness_report(engine, region_id, version.version, exact=exact)
+    data = version.report.get("data", {})
+    card = {
+        "region": region.id,
+        "model_version": version.version,
+        "model": version.model,
+        "champion": current == version.version,
+        "purpose": PURPOSE,
+        "prohibited_uses": list(PROHIBITED),
+        "limits": list(LIMITS),
+        "data": {
+            "n_incidents": version.n_incidents,
+            "trained_until": version.cutoff.isoformat(),
+            "data_hash": version.data_hash,
+            "categories": version.categories,
+            "excluded_categories": data.get("excluded_categories", []),
+            "patrol_categories_learnt": data.get("patrol_categories", []),
+            "discovered_weight": data.get("discovered_weight", 0.0),
+            "outside_study_area": data.get("outside_study_area"),
+            "default_geocodes": len(data.get("default_geocodes", [])),
+            "small_counts": version.report.get("small_counts"),
+            "erased_since": erased,
+        },
+        "evaluation": _evaluation(version),
+        "memorisation": version.report.get("memorisation", {}),
+        "fairness": {
+            "disparity": report["disparity"],
+            "neighbourhoods": report["neighbourhoods"],
+            "groups": report["groups"],
+            "n_incidents": report["n_incidents"],
+        },
+        "provenance": version.provenance,
+        "settings": version.settings,
+        "seed": version.seed,
+        "sealed_at": version.sealed_at.isoformat(),
+        "artifact_sha256": version.artifact_sha256,
+        "read_on": READ_ON,
+    }
+    return card if exact else shown_card(card, shown)
+
+
+def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:
+    """Scores on the 28 days before the data's end, of a fit that had not seen them."""
+    scores = shown_validation(version.scores)
+    if not scores.get("models"):
+        return None
+    wanted = ("n", "log_score", "cap_auc", "hit_rate", "pai")
+    return {
+        "models": {m: {k: s[k] for k in wanted} for m, s in scores["models"].items()},
+        "differences": scores.get("differences", {}),
+    }
+
+
+def card_markdown(card: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    data, fair = card["data"], card["fairness"]
+    parts = [
+        f"# Model card: {_plain(card['region'])}, {_plain(card['model_version'])}",
+        f"{card['purpose']}",
+        _list("Not for", card["prohibited_uses"]),
+        _list("Limits", card["limits"]),
+        _list("Data", _data_lines(data)),
+        "## Evaluation\n\n" + _evaluation_markdown(card["evaluation"]),
+        _list("Memorisation of places", _memorisation_lines(card["memorisation"])),
+        "## Whom it falls on\n\n" + _fairness_markdown(fair),
+        _list("Provenance", _provenance_lines(card)),
+        f"More: {card['read_on']}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(text: object) -> str:
+    """Text of users (categories, names) without anything that Markdown would act on."""
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", on_one_line(" ".join(str(text).split())))
+
+
+def _list(title: str, lines: Iterable[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(_plain(n) for n in names[:MAX_ROWS])
+    return shown + (f" and {len(names) - MAX_ROWS} more" if len(names) > MAX_ROWS else "")
+
+
+def _data_lines(data: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{data['n_incidents']:,} recorded incidents up to {data['trained_until'][:10]}",
+        f"categories: {_names(data['categories'])}",
+        f"share of patrol-discovered incidents learnt from: {data['discovered_weight']:g}",
+    ]
+    if data["excluded_categories"]:
+        names = _names(data["excluded_categories"])
+        lines.append(f"left out, since they mostly reflect patrol activity: {names}")
+    if data["patrol_categories_learnt"]:
+        names = _names(data["patrol_categories_learnt"])
+        lines.append(f"**learnt from although they mostly reflect patrol activity: {names}**")
+    if small := data["small_counts"]:
+        lines.append(
+            f"{small['n_cells']:,} cells with fewer than {small['minimum_count']} incidents share one "
+            f"density ({100 * small['share_of_area']:.0f} % of the area)"
+        )
+    if data["erased_since"]:
+        lines.append(f"**incidents erased since: {data['erased_since']}**")
+    return lines
+
+
+def _evaluation_markdown(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "This version was not scored before it was registered, or on too few incidents."
+    lines = [
+        "| model | incidents | log score | CAP-AUC | hits in top 5 % |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {m} | {s['n']:,} | {s['log_score']:.3f} | {s['cap_auc']:.3f} | "
+        f"{100 * s['hit_rate']['5']:.1f} % |"
+        for m, s in found["models"].items()
+    ]
+    told = "On the 28 days before the data's end, by fits that had not seen them."
+    return f"{told}\n\n" + "\n".join(lines)
+
+
+def _memorisation_lines(found: dict[str, Any]) -> list[str]:
+    if not found:
+        return ["not tested: too few incidents, or an older version"]
+    return [
+        f"{_plain(name)}: {told['verdict']}; samples within 25 m of training incidents "
+        + ("" if told["ratio"] is None else f"{told['ratio']:.2f} times ")
+        + "as often as new incidents"
+        for name, told in found.items()
+    ]
+
+
+def _fairness_markdown(fair: dict[str, Any]) -> str:
+    misplaced = 100 * fair["disparity"]["misplaced"]
+    lines = ["| neighbourhood | incidents | flagged | ratio [95 %] |", "|---|---|---|---|"]
+    for row in fair["neighbourhoods"][:MAX_ROWS]:
+        if row["incident_share"] is None:
+            lines.append(
+                f"| {_plain(row['name'])} | hidden | {100 * row['flagged_share']:.1f} % | |"
+            )
+            continue
+        lines.append(
+            f"| {_plain(row['name'])} | {100 * row['incident_share']:.1f} % | "
+            f"{100 * row['flagged_share']:.1f} % | {_bounds(row)} |"
+        )
+    for name, told in fair["groups"].items():
+        if told["ratio"]:
+            r = told["ratio"]
+            bounds = f"{r['value']:.2f} [{r['lo']:.2f}, {r['hi']:.2f}]"
+            lines.append(f"\nFlagged where {_plain(name)} live, over everyone else: {bounds}.")
+    return (
+        f"{misplaced:.1f} % of the flagged area would have to move to match the shares of "
+        "incidents.\n\n" + "\n".join(lines)
+    )
+
+
+def _bounds(row: dict[str, Any]) -> str:
+    if None in (row["ratio"], row["ratio_lo"], row["ratio_hi"]):
+        return ""
+    return f"{row['ratio']:.2f} [{row['ratio_lo']:.2f}, {row['ratio_hi']:.2f}]"
+
+
+def _provenance_lines(card: dict[str, Any]) -> list[str]:
+    return [
+        f"model {card['model']}, seed {card['seed']}",
+        *_digest_lines(card),
+        f"its record is checked against a digest of {card['sealed_at']}",
+        *(f"{k}: {_plain(v)}" for k, v in card["provenance"].items() if not isinstance(v, dict)),
+    ]
+
+
+def _digest_lines(card: dict[str, Any]) -> list[str]:
+    """Digests, where the card is for one who may list incidents."""
+    if "artifact_sha256" not in card:
+        return []
+    keyed = f"keyed digest of the data {card['data']['data_hash']}"
+    return [f"artifact sha256 {card['artifact_sha256']}", keyed]
+
+
+def card_html(card: dict[str, Any]) -> str:
+    """The card as one HTML page that needs nothing else; its text is the Markdown's."""
+    title = f"Model card of {card['region']}, {card['model_version']}"
+    head = f"<meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>"
+    body = "".join(_block(block) for block in card_markdown(card).strip().split("\n\n"))
+    return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>"
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
+    "td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}"
+)
+
+
+def _block(block: str) -> str:
+    if block.startswith("#"):
+        level = len(block) - len(block.lstrip("#"))
+        return f"<h{level}>{_inline(block[level:])}</h{level}>"
+    lines = block.splitlines()
+    if block.startswith("- "):
+        return "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
+    if block.startswith("|"):
+        rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if "|---" not in line]
+        cells = ["".join(f"<td>{_inline(c)}</td>" for c in row) for row in rows]
+        return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
+    return f"<p>{_inline(block)}</p>"
+
+
+def _inline(text: str) -> str:
+    plain = escape(re.sub(r"\\([\\`*_\[\]<>#|])", r"\1", text.strip()))
+    return re.sub(r"^\*\*(.*)\*\*$", r"<b>\1</b>", plain)
+
+
+CARD_FORMATS = {"md": card_markdown, "html": card_html}
+
+
+def card_as(card: dict[str, Any], name: str) -> str:
+    """The card as `md` or `html`.
+
+    Raises:
+        InvalidInput: another format.
+    """
+    if name not in CARD_FORMATS:
+        raise InvalidInput(
+            f"{shortened(name)} is not one of json, {', '.join(CARD_FORMATS)}", field="f"
+        )
+    return CARD_FORMATS[name](card)

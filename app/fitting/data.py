@@ -1,0 +1,212 @@
+"""What a fit sees of a region: its study area, its cells, its incidents as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+from app.core.errors import NotReady
+from app.data_quality.checks.default_geocodes import Pile, find_piles
+from app.geo.grid import Grid, build_grid
+from app.geo.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
+from app.incidents.fingerprints import data_hash
+from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
+from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.regions.learning_policy import LearningPolicy, patrol_categories
+from app.regions.store import (
+    OutlinedRegion,
+    Region,
+    categories_of,
+    get_region_by_key,
+    outlined,
+    set_boundary,
+)
+from app.releases.groups import pin
+from models.base import Incidents
+
+HOUR_S = 3600
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Incidents inside the study area and off default geocodes, before the cutoff, sorted by time."""
+
+    region: OutlinedRegion
+    area: StudyArea
+    grid: Grid
+    incidents: Incidents
+    rows: NDArray[np.int64]
+    """(n,) row of the grid that holds each incident."""
+    categories: list[str]
+    cutoff_s: int
+    n_outside: int
+    piles: list[Pile]
+    """Default geocodes inside the study area; what lies on them is left out of `incidents`."""
+    policy: LearningPolicy
+    data_hash: str = ""
+    """Keyed digest of what was read."""
+    excluded_categories: list[str] = field(default_factory=list)
+    """Categories that mostly reflect patrols and are left out for that."""
+    released: bool = True
+    """Whether readers may see what is made of it."""
+    bounds_s: tuple[int, ...] = ()
+    """Instants of the releases up to the one it was read of."""
+    read_counts: dict[str, int] = field(default_factory=dict)
+    """How many incidents of each category were read, inside the study area or not."""
+
+
+def load_training_data(
+    engine: Engine,
+    region_key: int,
+    categories: Sequence[str] | None = None,
+    until: datetime | None = None,
+    *,
+    by_policy: bool = False,
+    release: int | None = None,
+    pinned: bool = False,
+) -> TrainingData:
+    """Read a region's incidents and cut its grid; a missing boundary is derived and kept.
+
+    The cutoff is `until` (or now), but no later than the hour after the last incident: what a feed
+    has not delivered yet must not look like quiet days.
+
+    Args:
+        by_policy: take what the region's learning policy allows (training does); otherwise all
+            reported incidents, so that comparisons of models stand on all of them.
+        release: take what this release holds, up to its instant.
+        pinned: of a release: what it holds between two instants must not change with later ones.
+
+    Raises:
+        NotReady: the region has no incidents, or only such that its policy excludes; the release was
+            corrected.
+        InvalidInput: no boundary can be derived; unknown category.
+    """
+    with engine.begin() as connection:
+        region = outlined(connection, get_region_by_key(connection, region_key))
+        policy = LearningPolicy.of(region.settings)
+        excluded: list[str] = []
+        chosen = categories
+        if by_policy and categories is None:
+            chosen, excluded = _learnt_categories(connection, region, policy)
+        cut, moment = _cut(connection, region, release, pinned=pinned)
+        until_s = int((moment or until or datetime.now(UTC)).timestamp())
+        columns = read_columns(
+            connection,
+            region,
+            until=datetime.fromtimestamp(until_s, UTC),
+            category_names=chosen,
+            discovered_share=policy.discovered_weight if by_policy else 0.0,
+            cut=cut,
+        )
+        if len(columns.time_s) == 0:
+            raise NotReady("the region has no incidents yet", code="no_incidents")
+        area = _study_area(connection, region, columns.x_m, columns.y_m)
+        digest = data_hash(connection, columns)
+        released = cut is not None or (
+            by_policy and categories is None and settle_exact(connection, region, until)
+        )
+    end_s = (int(columns.time_s[-1]) // HOUR_S + 1) * HOUR_S
+    cutoff_s = until_s if cut is not None else min(until_s, end_s)
+    found = _inside(region, area, columns, cutoff_s, policy)
+    return replace(
+        found,
+        data_hash=digest,
+        excluded_categories=excluded,
+        released=released,
+        bounds_s=() if cut is None else cut.bounds_s(),
+    )
+
+
+def _cut(
+    connection: Connection, region: Region, release: int | None, *, pinned: bool
+) -> tuple[ReleaseCut | None, datetime | None]:
+    """What to read of a release, and its instant."""
+    if release is None:
+        return None, None
+    if not pinned:
+        found = checked_release(connection, region, release)
+        return release_cut(connection, region, found), found.until
+    found = found_release(connection, region, release)
+    cut = release_cut(connection, region, found)
+    pin(connection, region.key, found)
+    return replace(cut, pinned=True), found.until
+
+
+def _inside(
+    region: OutlinedRegion,
+    area: StudyArea,
+    columns: IncidentColumns,
+    cutoff_s: int,
+    policy: LearningPolicy,
+) -> TrainingData:
+    """What lies in some cell and on no default geocode."""
+    grid = build_grid(area, region.cell_size_m)
+    rows = grid.locate(columns.x_m, columns.y_m)
+    inside = rows >= 0
+    piles, piled = find_piles(columns.x_m[inside], columns.y_m[inside])
+    kept = inside.copy()
+    kept[inside] = ~piled
+    incidents = Incidents(
+        columns.x_m, columns.y_m, columns.time_s, columns.window, columns.category
+    ).take(kept)
+    return TrainingData(
+        region=region,
+        area=area,
+        grid=grid,
+        incidents=incidents,
+        rows=rows[kept],
+        categories=list(columns.category_names),
+        cutoff_s=cutoff_s,
+        n_outside=int((~inside).sum()),
+        piles=piles,
+        policy=policy,
+        read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
+    )
+
+
+def _counts(columns: IncidentColumns) -> NDArray[np.int64]:
+    return np.bincount(columns.category, minlength=len(columns.category_names)).astype(np.int64)
+
+
+def _learnt_categories(
+    connection: Connection, region: Region, policy: LearningPolicy
+) -> tuple[list[str] | None, list[str]]:
+    """Categories to learn from (None: all), and those left out.
+
+    Raises:
+        NotReady: none is left.
+    """
+    known = categories_of(connection, region.key).values()
+    excluded = [] if policy.patrol_categories == "include" else patrol_categories(known)
+    if not excluded:
+        return None, []
+    left = sorted(set(known) - set(excluded))
+    if not left:
+        raise NotReady(
+            "all categories mostly reflect patrol activity; name categories, or set "
+            "patrol_categories to include",
+            code="only_patrol_categories",
+        )
+    return left, excluded
+
+
+def _study_area(
+    connection: Connection,
+    region: OutlinedRegion,
+    x_m: NDArray[np.float32],
+    y_m: NDArray[np.float32],
+) -> StudyArea:
+    if region.crs is None:
+        raise NotReady("the region has neither boundary nor incidents", code="no_incidents")
+    if region.boundary is not None:
+        return study_area_from_geojson(region.boundary, region.crs)
+    longitude, latitude = to_degrees(x_m.astype(np.float64), y_m.astype(np.float64), region.crs)
+    derived = derive_study_area(longitude, latitude, region.crs).to_geojson()
+    set_boundary(connection, region.key, derived, derived=True)
+    # As every later training reads it: the way to degrees and back moves its last bits, and the grid's hash.
+    return study_area_from_geojson(derived, region.crs)

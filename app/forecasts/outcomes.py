@@ -1,0 +1,155 @@
+"""Past hours: what was forecast against what happened, cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
+from app.forecasts.serialisers import collection, features
+from app.forecasts.service import Forecast, ForecastService, Plan, Selector
+from app.forecasts.types import LoadedVersion
+from app.geo.hotspots import n_top_cells
+from app.incidents.store import read_columns
+from app.regions.policy_service import policy_of
+from app.regions.store import categories_of
+from app.registry.history import last_incident_at
+from models.base import FloatArray, IntArray
+
+MAX_DAYS = 31
+DEFAULT_DAYS = 7
+CAP_POINTS = 101
+
+
+def outcomes_geojson(
+    service: ForecastService, region_id: str, selector: Selector, top: float
+) -> tuple[bytes, dict[str, Any]]:
+    """Cells with incidents: how many happened, how many of them in the hour's top-k% cells; and the
+    heading of that reply.
+
+    Without a range the last seven days of data are taken. Without `as_of` the version is one that
+    had seen nothing of them, if there is one; otherwise the reply says `in_sample`.
+
+    Raises:
+        NotReady: the region has no model or no incidents.
+        LimitExceeded: the range is longer than a month.
+        InvalidInput: the range or the percentage is wrong.
+    """
+    start, end = _range(service, region_id, selector)
+    version = _version(service, region_id, selector, start)
+    n_slots = max(1, int((end - start).total_seconds() // 3600))
+    chosen = replace(selector, at=None, window=None, start=start, end=end, bbox=None)
+    forecast = service.forecast_of(Plan(version, chosen, int(start.timestamp()), n_slots))
+    rows, windows = _happened(service, forecast, start, end)
+    n_flagged = n_top_cells(len(version.grid), top)
+    place = _places(service, forecast, rows, windows)
+    n = len(rows)
+    count = np.bincount(rows, minlength=len(version.grid))
+    hits = np.bincount(rows[place < n_flagged], minlength=len(version.grid))
+    minimum = policy_of(service.engine, region_id).minimum_count
+    shown = np.flatnonzero(count >= max(minimum, 1))
+    head: dict[str, Any] = {
+        **forecast.heading(),
+        **version.cells.head(),
+        "in_sample": version.record.cutoff > start,
+        "top": top,
+        "incidents": n,
+        "hits": int(hits.sum()),
+        "hit_rate": float(hits.sum() / n) if n else None,
+        "minimum_count": minimum,
+        "hidden_cells": int(np.count_nonzero(count)) - len(shown),
+        "share_of_cells": n_flagged / len(version.grid),
+        "cap_curve": _cap_curve(place, len(version.grid)) if n else None,
+    }
+    columns = {
+        "incidents": count[shown].tolist(),
+        "hits": hits[shown].tolist(),
+        "misses": (count - hits)[shown].tolist(),
+    }
+    return collection(head, features(forecast, shown, **columns)), head
+
+
+def _range(
+    service: ForecastService, region_id: str, selector: Selector
+) -> tuple[datetime, datetime]:
+    if selector.at is not None or selector.window is not None:
+        raise InvalidInput(
+            "outcomes are of a range: from and to, or neither for the last days; not at or window",
+            field="at" if selector.at is not None else "window",
+        )
+    if selector.start is None and selector.end is None:
+        return _last_days(service, region_id)
+    version = service.version_of(region_id, selector.model)
+    start, end = service.moments(version, selector)
+    if end - start > timedelta(days=MAX_DAYS):
+        raise LimitExceeded(
+            f"the range is longer than {MAX_DAYS} days",
+            field="to",
+            limit=MAX_DAYS,
+            asked=(end - start) / timedelta(days=1),
+        )
+    return start, end
+
+
+def _last_days(service: ForecastService, region_id: str) -> tuple[datetime, datetime]:
+    version = service.version_of(region_id)
+    with service.engine.connect() as connection:
+        last = last_incident_at(connection, version.record.region_key)
+    if last is None:
+        raise NotReady("the region has no incidents yet", code="no_incidents")
+    end = datetime.fromtimestamp((int(last.timestamp()) // 3600 + 1) * 3600, UTC)
+    return end - timedelta(days=DEFAULT_DAYS), end
+
+
+def _version(
+    service: ForecastService, region_id: str, selector: Selector, start: datetime
+) -> LoadedVersion:
+    if selector.as_of is not None:
+        return service.version_of(region_id, selector.model, selector.as_of)
+    try:
+        return service.version_of(region_id, selector.model, start)
+    except NotFound:
+        return service.version_of(region_id, selector.model)
+
+
+def _happened(
+    service: ForecastService, forecast: Forecast, start: datetime, end: datetime
+) -> tuple[IntArray, IntArray]:
+    """Rows and windows of the incidents inside the study area."""
+    version = forecast.version
+    category = forecast.selector.category
+    wanted = None if category is None else [category]
+    with service.engine.begin() as connection:
+        if category is None and version.not_learnt:
+            known = set(categories_of(connection, version.region.key).values())
+            wanted = sorted(known - set(version.not_learnt))
+        columns = read_columns(connection, version.region, start, end, wanted)
+    rows = version.grid.locate(columns.x_m, columns.y_m)
+    inside = rows >= 0
+    return rows[inside], columns.window[inside].astype(np.int64)
+
+
+def _places(
+    service: ForecastService, forecast: Forecast, rows: IntArray, windows: IntArray
+) -> IntArray:
+    """(n,) 0-based place of each incident's cell in its hour's ranking, ties by cell id."""
+    code = service.code_of(forecast.plan)
+    tables = service.tables.tables(forecast.version, code, np.unique(windows).tolist())
+    place = np.empty(len(rows), np.int64)
+    for window, probability in tables.items():
+        order = np.argsort(-probability, kind="stable")
+        places = np.empty(len(order), np.int64)
+        places[order] = np.arange(len(order))
+        mine = windows == window
+        place[mine] = places[rows[mine]]
+    return place
+
+
+def _cap_curve(place: IntArray, n_cells: int) -> list[float]:
+    """Share of incidents caught at 0, 1, ..., 100 % of the cells, best first."""
+    edges: FloatArray = np.floor(np.linspace(0, 1, CAP_POINTS) * n_cells + 1e-9)
+    caught = np.searchsorted(np.sort(place), edges, side="left") / len(place)
+    return [round(float(v), 5) for v in caught]

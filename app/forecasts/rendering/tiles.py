@@ -1,0 +1,119 @@
+"""Forecasts as raster tiles (Web Mercator, 256 pixels) and their TileJSON."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import map_coordinates
+
+from app.core.errors import InvalidInput
+from app.core.zones import zone
+from app.forecasts.cells import SquareCells
+from app.forecasts.rendering.colours import N_COLOURS, palette, shade, upper_end
+from app.forecasts.types import Forecast
+from app.geo.study_area import to_metres
+
+TILE_PIXELS = 256
+MIN_ZOOM = 0
+MAX_ZOOM = 20
+LATTICE = 33
+"""Points a side that are projected truly; between them places are interpolated, at worst by a
+metre at `LATTICE_FROM_ZOOM`. Tiles of lower zooms are projected pixel by pixel."""
+LATTICE_FROM_ZOOM = 8
+OPAQUE = 215
+FAINTEST = 70
+TRANSPARENT = 255
+
+
+def check_tile(z: int, x: int, y: int) -> None:
+    """Nothing when there is such a tile.
+
+    Raises:
+        InvalidInput: the zoom is out of range, or the tile lies beside the world.
+    """
+    if not (MIN_ZOOM <= z <= MAX_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z):
+        raise InvalidInput(f"no tile {z}/{x}/{y}: zooms are {MIN_ZOOM}..{MAX_ZOOM}", field="z")
+
+
+def tile_png(forecast: Forecast, z: int, x: int, y: int) -> bytes:
+    """One tile; transparent outside the study area.
+
+    Raises:
+        InvalidInput: there is no such tile, or the cells are no squares.
+    """
+    check_tile(z, x, y)
+    cells = forecast.cells
+    if not isinstance(cells, SquareCells):
+        raise InvalidInput("tiles need grid=square", field="grid")
+    rows = cells.grid.locate(*_pixels_m(z, x, y, cells.crs))
+    density = forecast.density_per_km2
+    colour = np.append(shade(density, upper_end(density)), TRANSPARENT).astype(np.uint8)
+    return _png(colour[rows].reshape(TILE_PIXELS, TILE_PIXELS))
+
+
+def _pixels_m(z: int, x: int, y: int, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(65536,) x_m, y_m of the tile's pixels' middles, row by row from the north."""
+    steps = np.linspace(0, TILE_PIXELS, LATTICE) if z >= LATTICE_FROM_ZOOM else _middles()
+    column, row = np.meshgrid(steps, steps)
+    longitude = (x + column / TILE_PIXELS) / 2**z * 360.0 - 180.0
+    turned = math.pi * (1 - 2 * (y + row / TILE_PIXELS) / 2**z)
+    latitude = np.degrees(np.arctan(np.sinh(turned)))
+    x_m, y_m = to_metres(longitude, latitude, crs)
+    if z < LATTICE_FROM_ZOOM:
+        return x_m.ravel(), y_m.ravel()
+    at = _middles() * (LATTICE - 1) / TILE_PIXELS
+    places = np.stack([a.ravel() for a in np.meshgrid(at, at, indexing="ij")])
+    return map_coordinates(x_m, places, order=1), map_coordinates(y_m, places, order=1)
+
+
+def _middles() -> NDArray[Any]:
+    return np.arange(TILE_PIXELS) + 0.5
+
+
+def _png(colour: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(colour)
+    image.putpalette([*palette().ravel().tolist(), 0, 0, 0])
+    opacity = np.linspace(FAINTEST, OPAQUE, N_COLOURS).astype(np.uint8)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=bytes([*opacity.tolist(), 0]))
+    return buffer.getvalue()
+
+
+def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
+    """TileJSON 3.0 of a forecast; `hotslot` tells what the colours stand for.
+
+    Args:
+        template: the tiles' address with {z}, {x} and {y}.
+    """
+    region = forecast.version.region
+    cells = forecast.cells.bounds
+    bounds = [*cells[:, :2].min(axis=0).tolist(), *cells[:, 2:].max(axis=0).tolist()]
+    top = upper_end(forecast.density_per_km2)
+    stops = np.linspace(0, 1, 6)
+    colours = palette()[np.round(stops * (N_COLOURS - 1)).astype(int)]
+    local = forecast.at.astimezone(zone(region.timezone))
+    return {
+        "tilejson": "3.0.0",
+        "name": f"{region.name}, {local:%A %Y-%m-%d %H:%M}",
+        "description": "Share of the incidents per km2",
+        "tiles": [template],
+        "scheme": "xyz",
+        "minzoom": MIN_ZOOM,
+        "maxzoom": MAX_ZOOM,
+        "bounds": bounds,
+        "center": [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, 11],
+        "hotslot": {
+            "at": local.isoformat(),
+            "model_version": forecast.version.record.version,
+            "unit": "probability per km2",
+            "scale": [
+                {"value": top * float(s) ** 2, "colour": "#" + bytes(c).hex()}
+                for s, c in zip(stops, colours, strict=True)
+            ],
+        },
+    }

@@ -1,0 +1,146 @@
+"""`/v1/regions/{region}/forecasts`: density, hotspots, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from app.core.roles import Role
+from app.forecasts.hotspots import HotspotOptions, hotspots_csv, hotspots_geojson
+from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
+from app.forecasts.responses import Maker, reply, single_reply
+from app.forecasts.samples import check_samples, samples_csv, samples_geojson
+from app.forecasts.selectors import PlainSelected, Selected
+from app.forecasts.serialisers import density_csv, density_geojson, density_json
+from app.forecasts.service import Forecast, Plan
+from app.forecasts.state import Forecasts
+from app.http.app_state import State
+from app.http.content_negotiation import Accept, negotiated
+from app.http.permissions import allow
+from app.http.reply_schemas import forecast_replies
+
+router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
+DENSITY: dict[str, Callable[[Forecast], bytes]] = {
+    "json": density_json,
+    "geojson": density_geojson,
+    "csv": density_csv,
+    "parquet": density_parquet,
+    "tif": density_tif,
+    "png": density_png,
+}
+FEATURES = ("geojson", "csv", "parquet")
+_FORMAT = Query(description="format; otherwise `Accept` tells")
+FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, _FORMAT]
+
+
+@router.get(
+    "/density",
+    response_class=Response,
+    responses=forecast_replies("DensityReply", tuple(DENSITY)),
+)
+@allow(Role.READER)
+async def density(
+    request: Request,
+    forecasts: Forecasts,
+    region: str,
+    selector: Selected,
+    f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, _FORMAT] = None,
+    accept: Accept = None,
+) -> Response:
+    """Probability, density and expected count of every cell, of one hour or of a range together."""
+    fmt = negotiated(f, accept, tuple(DENSITY))
+    maker = Maker(("density",), fmt, DENSITY[fmt], f"{region}-density")
+    return await reply(request, forecasts, region, selector, maker)
+
+
+async def _hotspot_options(
+    top: Annotated[
+        float, Query(gt=0, le=100, allow_inf_nan=False, description="percent of the cells")
+    ] = 5.0,
+    n_cells: Annotated[int | None, Query(ge=1, description="that many cells instead")] = None,
+    area_km2: Annotated[
+        float | None,
+        Query(gt=0, allow_inf_nan=False, description="as many as fit that area instead"),
+    ] = None,
+    min_separation_m: Annotated[
+        float | None,
+        Query(gt=0, allow_inf_nan=False, description="skip cells nearer to a better one"),
+    ] = None,
+    dissolve: Annotated[bool, Query(description="join cells that share an edge")] = False,
+    compare: Annotated[
+        bool, Query(description="tell what changed against the same hours a week before")
+    ] = False,
+) -> HotspotOptions:
+    return HotspotOptions(top, n_cells, area_km2, min_separation_m, dissolve, compare)
+
+
+@router.get(
+    "/hotspots", response_class=Response, responses=forecast_replies("HotspotsReply", FEATURES)
+)
+@allow(Role.READER)
+async def hotspots(
+    request: Request,
+    forecasts: Forecasts,
+    region: str,
+    selector: Selected,
+    options: Annotated[HotspotOptions, Depends(_hotspot_options)],
+    f: FeatureFormat = None,
+    accept: Accept = None,
+) -> Response:
+    """The top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
+    fmt = negotiated(f, accept, FEATURES)
+
+    def make(forecast: Forecast) -> bytes:
+        if fmt == "csv":
+            return hotspots_csv(forecast, options)
+        body = hotspots_geojson(forecast, options, forecasts)
+        return body if fmt == "geojson" else collection_parquet(body)
+
+    if options.compare:
+        # The version of the week before may be trained yet: such a reply is no function of its plan.
+        plan = await run_in_threadpool(forecasts.plan, region, selector)
+        forecast = await run_in_threadpool(forecasts.forecast_of, plan)
+        return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)
+    maker = Maker(("hotspots", options), fmt, make, f"{region}-hotspots")
+    return await reply(request, forecasts, region, selector, maker)
+
+
+@router.get(
+    "/samples", response_class=Response, responses=forecast_replies("SamplesReply", FEATURES)
+)
+@allow(Role.READER)
+async def samples(
+    request: Request,
+    state: State,
+    forecasts: Forecasts,
+    region: str,
+    selector: PlainSelected,
+    n: Annotated[int, Query(ge=1, lt=2**63, description="how many points")] = 1000,
+    seed: Annotated[
+        int | None, Query(ge=0, le=2**53 - 1, description="the same points again")
+    ] = None,
+    f: FeatureFormat = None,
+    accept: Accept = None,
+) -> Response:
+    """Points drawn from the forecast; with a seed, the same points again."""
+    fmt = negotiated(f, accept, FEATURES)
+
+    def check(_plan: Plan) -> None:
+        check_samples(n, state.settings.max_samples)
+
+    def make(forecast: Forecast) -> bytes:
+        if fmt == "csv":
+            return samples_csv(forecasts, forecast, n, seed)
+        body = samples_geojson(forecasts, forecast, n, seed)
+        return body if fmt == "geojson" else collection_parquet(body)
+
+    if seed is not None:
+        maker = Maker(("samples", n, seed), fmt, make, f"{region}-samples", check)
+        return await reply(request, forecasts, region, selector, maker)
+    plan = await run_in_threadpool(forecasts.plan, region, selector)
+    check(plan)
+    forecast = await run_in_threadpool(forecasts.forecast_of, plan)
+    return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)

@@ -1,0 +1,139 @@
+"""Scoring given incidents by a forecast: anomalies, and how good a past forecast was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import InvalidInput
+from app.core.zones import zone
+from app.forecasts.service import ForecastService
+from app.forecasts.types import LoadedVersion
+from app.forecasts.warnings import standing_warnings
+from app.geo.hour_of_week import windows_of
+from app.geo.study_area import to_metres
+from app.registry.store import ALL_CATEGORIES
+from models.base import FloatArray, IntArray
+
+MAX_SCORED = 100_000
+MAX_TIME_S = 2**34
+"""The year 2514; beyond the calendars' end the arithmetic of time zones fails."""
+
+
+@dataclass(frozen=True)
+class PlacedIncident:
+    """One incident to score; a naive time is the region's local time."""
+
+    occurred_at: datetime
+    longitude: float
+    latitude: float
+    category: str | None = None
+
+
+def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -> dict[str, Any]:
+    """What a reply with scores says of itself.
+
+    Raises:
+        InvalidInput: a time is out of range.
+    """
+    record = version.record
+    warnings = [
+        *version.reasons,
+        *standing_warnings(record, version.region, version.shown_categories),
+    ]
+    seen = int((_seconds(incidents, version) < record.cutoff.timestamp()).sum())
+    if seen:
+        warnings.append(
+            f"in-sample: {seen} of {len(incidents)} incidents lie before the model's data end; "
+            "as_of takes one that had not seen them"
+        )
+    return {
+        "region": version.region.id,
+        "model": record.model,
+        "model_version": record.version,
+        "trained_until": record.cutoff.isoformat(),
+        "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "warnings": warnings,
+    }
+
+
+def score_incidents(
+    service: ForecastService, version: LoadedVersion, incidents: Sequence[PlacedIncident]
+) -> list[dict[str, Any]]:
+    """Per incident: log density per km2, percentile among the slot's cells (by mass), cell.
+
+    The percentile is the probability, under the slot's forecast, of a place no denser than this.
+    Places outside the study area have no density: null, percentile 0.
+
+    Raises:
+        InvalidInput: a time is out of range.
+    """
+    window = windows_of(_seconds(incidents, version), version.region.timezone).astype(np.int64)
+    longitude = np.array([i.longitude for i in incidents])
+    latitude = np.array([i.latitude for i in incidents])
+    rows = version.grid.locate(*to_metres(longitude, latitude, version.grid.crs))
+    known = service.codes(version)
+    codes = np.array([known.get(i.category or "", ALL_CATEGORIES) for i in incidents])
+    log_density, percentile = _scored(service, version, rows, window, codes)
+    inside = rows >= 0
+    columns = zip(
+        _or_none(log_density, inside),
+        percentile.tolist(),
+        _or_none(version.grid.cell_id[rows], inside),
+        window.tolist(),
+        inside.tolist(),
+        strict=True,
+    )
+    names = ("log_density_per_km2", "percentile", "cell", "window", "inside_study_area")
+    return [dict(zip(names, values, strict=True)) for values in columns]
+
+
+def _or_none(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
+    """Values as a list, None where they are not known."""
+    found = values.astype(object)
+    found[~known] = None
+    return list(found)
+
+
+def _seconds(incidents: Sequence[PlacedIncident], version: LoadedVersion) -> NDArray[np.int64]:
+    """(n,) UTC seconds since 1970."""
+    local = zone(version.region.timezone)
+    try:
+        moments = [i.occurred_at for i in incidents]
+        seconds = [int((m if m.tzinfo else m.replace(tzinfo=local)).timestamp()) for m in moments]
+        time_s = np.array(seconds, np.int64)
+    except (OverflowError, ValueError) as error:
+        raise InvalidInput("occurred_at is out of range", field="incidents") from error
+    if np.any(np.abs(time_s) > MAX_TIME_S):
+        raise InvalidInput("occurred_at is out of range", field="incidents")
+    return time_s
+
+
+def _scored(
+    service: ForecastService,
+    version: LoadedVersion,
+    rows: IntArray,
+    window: IntArray,
+    codes: IntArray,
+) -> tuple[FloatArray, FloatArray]:
+    """(n,) log densities and percentiles; zero where `rows` is -1."""
+    log_density, percentile = np.zeros(len(rows)), np.zeros(len(rows))
+    inside = rows >= 0
+    for code in np.unique(codes[inside]).tolist():
+        chosen = inside & (codes == code)
+        tables = service.tables.tables(version, code, np.unique(window[chosen]).tolist())
+        for one, probability in tables.items():
+            mine = np.flatnonzero(chosen & (window == one))
+            density = probability / version.grid.area_km2
+            order = np.argsort(density, kind="stable")
+            mass = np.cumsum(probability[order])
+            own = density[rows[mine]]
+            upto = np.searchsorted(density[order], own, side="right")
+            log_density[mine] = np.log(own)
+            percentile[mine] = 100 * np.minimum(mass[upto - 1], 1.0)
+    return log_density, percentile

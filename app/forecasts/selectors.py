@@ -1,0 +1,138 @@
+"""The selectors that all forecasts share, as query parameters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+
+from app.core.errors import InvalidInput
+from app.forecasts.types import Bbox, Selector
+from app.http.times import TIME_PATTERN, moment
+
+EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
+Kind = Literal["square", "h3"]
+_TIME: Any = {"pattern": TIME_PATTERN}
+_BBOX: Any = {"pattern": r"^-?[0-9]{1,3}(\.[0-9]{1,9})?(,-?[0-9]{1,3}(\.[0-9]{1,9})?){3}$"}
+
+
+Box = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="west,south,east,north in degrees",
+        json_schema_extra=_BBOX,
+    ),
+]
+
+
+def bbox_of(text: str | None) -> Bbox | None:
+    """west,south,east,north in degrees.
+
+    Raises:
+        InvalidInput: not such a box.
+    """
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox") from error
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox")
+    return west, south, east, north
+
+
+async def _when(
+    at: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="RFC 3339; without an offset it is the region's local time",
+            json_schema_extra=_TIME,
+            openapi_examples=EXAMPLE_AT,
+        ),
+    ] = None,
+    window: Annotated[
+        int | None, Query(ge=0, le=167, description="hour of the week; its next slot is taken")
+    ] = None,
+    start: Annotated[
+        str | None,
+        Query(
+            alias="from",
+            max_length=64,
+            description="start of a range of up to a week",
+            json_schema_extra=_TIME,
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        Query(alias="to", max_length=64, description="its end", json_schema_extra=_TIME),
+    ] = None,
+) -> tuple[datetime | None, int | None, datetime | None, datetime | None]:
+    return moment(at, "at"), window, moment(start, "from"), moment(end, "to")
+
+
+async def _cells(
+    cell_size_m: Annotated[
+        float | None, Query(allow_inf_nan=False, description="side of a square, 100 to 5000 m")
+    ] = None,
+    grid: Annotated[Kind, Query()] = "square",
+    resolution: Annotated[
+        int | None, Query(ge=0, le=15, description="of H3 cells, 4 to 10; default 9")
+    ] = None,
+    bbox: Box = None,
+) -> tuple[float | None, Kind, int | None, Bbox | None]:
+    return cell_size_m, grid, resolution, bbox_of(bbox)
+
+
+async def _version(
+    category: Annotated[str | None, Query(max_length=200)] = None,
+    model: Annotated[
+        str | None, Query(max_length=200, description="a model's name or a version")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="take a version whose data ended by then: honest forecasts of the past",
+            json_schema_extra=_TIME,
+        ),
+    ] = None,
+) -> tuple[str | None, str | None, datetime | None]:
+    return category, model, moment(as_of, "as_of")
+
+
+When = Annotated[
+    tuple[datetime | None, int | None, datetime | None, datetime | None], Depends(_when)
+]
+Cut = Annotated[tuple[float | None, Kind, int | None, Bbox | None], Depends(_cells)]
+Which = Annotated[tuple[str | None, str | None, datetime | None], Depends(_version)]
+
+
+async def _selector(when: When, cut: Cut, which: Which) -> Selector:
+    at, window, start, end = when
+    cell_size_m, grid, resolution, bbox = cut
+    category, model, as_of = which
+    return Selector(
+        at, window, category, model, cell_size_m, start, end, as_of, grid, resolution, bbox
+    )
+
+
+async def _plain_selector(
+    when: When,
+    which: Which,
+    bbox: Box = None,
+) -> Selector:
+    at, window, start, end = when
+    category, model, as_of = which
+    return Selector(
+        at, window, category, model, None, start, end, as_of, "square", None, bbox_of(bbox)
+    )
+
+
+Selected = Annotated[Selector, Depends(_selector)]
+"""Everything, the cells' kind and size among it."""
+PlainSelected = Annotated[Selector, Depends(_plain_selector)]
+"""For calls that always use the model's own cells."""

@@ -1,0 +1,377 @@
+"""Forecasts, each wholly from one model version.
+
+A request is resolved to a version first; everything after that (grid, tables, counts) is read by
+that version's immutable keys, so a promotion in mid-request cannot mix two versions. What is read
+once is cached in the process; who is champion is asked again after `CHAMPION_TTL_S`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from app.core.cache import BoundedCache, BriefMemory
+from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.roles import sees_unreleased
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.core.zones import zone
+from app.forecasts.regridding import CELL_BYTES, CellMaker
+from app.forecasts.tables import TableReader
+from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
+from app.forecasts.version_notices import news_of
+from app.geo.hour_of_week import HOUR_S, next_slot_of, slot_start
+from app.geo.study_area import study_area_from_geojson
+from app.incidents.releases import known_categories
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.artifacts import ArtifactCorrupt
+from app.registry.grids import load_grid
+from app.registry.history import earlier_champions, version_as_of
+from app.registry.version_ids import check_grid_name
+from app.registry.visibility import is_withheld
+from models.base import FloatArray
+from models.counts.model import CountModel
+
+__all__ = ["Forecast", "ForecastService", "LoadedVersion", "Plan", "Selector"]
+
+CHAMPION_TTL_S = 0.25
+NEWS_TTL_S = 60.0
+SERVED_S = 3600.0
+"""How long after its last request a region counts as one that this process serves."""
+MAX_HORIZON_YEARS = 30
+MAX_RANGE_SLOTS = 169
+"""A week, and the hour that a clock change may add."""
+DAMAGE_TTL_S = 60.0
+"""How long a damaged version is not looked at again."""
+VERSION_BYTES = 1_000_000
+"""What a version's record and count model weigh in memory."""
+_log = logging.getLogger("hotslot.forecast")
+
+
+class ForecastService:
+    """Answers forecasts for all regions; one per process, shared by its threads."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.cache = BoundedCache(settings.model_cache_bytes)
+        self.tables = TableReader(engine, self.cache)
+        self.cells = CellMaker(self.cache)
+        self.promotions_seen = 0
+        self.brief = BriefMemory()
+
+    def forget_champion(self, region_id: str) -> None:
+        """Ask again who is champion (after a promotion by this process)."""
+        self.brief.forget("champion", region_id)
+        self.brief.forget("released champion", region_id)
+        self.promotions_seen += 1
+
+    def forget_region(self, region_id: str) -> None:
+        """Forget the versions of a region that are kept in memory (after an erasure)."""
+        self.forget_champion(region_id)
+        self.cache.discard_where(lambda key: key[:2] == ("version", region_id))
+
+    def cached_plan(self, region_id: str, selector: Selector) -> Plan | None:
+        """The plan of a request, if it can be made without asking the database.
+
+        Raises:
+            InvalidInput: the selector is wrong.
+        """
+        if selector.as_of is not None:
+            return None
+        wanted = selector.model or self.brief.recall(_champion_kind(), region_id, str)
+        version = self.cache.get(("version", region_id, wanted), LoadedVersion)
+        if version is None or (version.withheld and not sees_unreleased.get()):
+            return None
+        if selector.model is None:
+            version = self._noted(version)
+        news = self.brief.recall(_news_kind(), _full_name(version), tuple)
+        if selector.category is not None and self._shown_categories(region_id) is None:
+            return None
+        return None if news is None else self._planned(version, selector, news)
+
+    def plan(self, region_id: str, selector: Selector) -> Plan:
+        """The request made definite.
+
+        Raises:
+            NotFound: no such region, model or version.
+            NotReady: nothing is trained yet.
+            InvalidInput: the selector is wrong.
+        """
+        version = self.version_of(region_id, selector.model, selector.as_of)
+        self._read_shown_categories(version)
+        news = self.brief.recall(_news_kind(), _full_name(version), tuple)
+        if news is None:
+            news = news_of(self.engine, version)
+            self.brief.keep(_news_kind(), _full_name(version), news, NEWS_TTL_S)
+        return self._planned(version, selector, news)
+
+    def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
+        if selector.category is not None and selector.category not in self.codes(version):
+            raise NotFound(
+                f"the model knows no category {shortened(selector.category)}", field="category"
+            )
+        start, n_slots = self._span(version, selector)
+        return Plan(version, selector, int(start.timestamp()), n_slots, news)
+
+    def codes(self, version: LoadedVersion) -> dict[str, int]:
+        """Codes of the version's categories that the caller may see; rare ones are for who lists."""
+        known = version.category_codes
+        if sees_unreleased.get():
+            return known
+        shown = self._read_shown_categories(version)
+        return {name: code for name, code in known.items() if name in shown}
+
+    def _shown_categories(self, region_id: str) -> frozenset[str] | None:
+        """What everyone may see, as far as it is known without asking the database."""
+        if sees_unreleased.get():
+            return frozenset()
+        return self.brief.recall("shown categories", region_id, frozenset)
+
+    def _read_shown_categories(self, version: LoadedVersion) -> frozenset[str]:
+        found = self._shown_categories(version.region.id)
+        if found is None:
+            with self.engine.begin() as connection:
+                found = known_categories(connection, version.region)
+            self.brief.keep("shown categories", version.region.id, found, NEWS_TTL_S)
+        return found
+
+    def version_of(
+        self, region_id: str, selector: str | None = None, as_of: datetime | None = None
+    ) -> LoadedVersion:
+        """The version that answers a request.
+
+        Raises:
+            NotFound: no such region, model or version.
+            NotReady: nothing is trained yet.
+        """
+        champion = self.brief.recall(_champion_kind(), region_id, str)
+        if as_of is None and selector is None:
+            loaded = self.cache.get(("version", region_id, champion), LoadedVersion)
+            return self._champion(region_id) if loaded is None else self._noted(loaded)
+        with self.engine.connect() as connection:
+            region = get_region(connection, region_id)
+            if as_of is None:
+                record = registry.get_version(connection, region.key, selector)
+            else:
+                moment = as_of if as_of.tzinfo else as_of.replace(tzinfo=zone(region.timezone))
+                record = version_as_of(connection, region.key, moment, selector)
+        return self.load(region_id, record)
+
+    def _champion(self, region_id: str) -> LoadedVersion:
+        """The champion, or the version before it that serves in its place."""
+        with self.engine.connect() as connection:
+            key = get_region(connection, region_id).key
+            try:
+                record = registry.get_version(connection, key)
+                loaded = self.load(region_id, record)
+                self.brief.forget("stands_in", _full_name(loaded))
+            except ArtifactCorrupt as damage:
+                loaded = self._predecessor(connection, region_id, key, damage)
+        self.brief.keep(_champion_kind(), region_id, loaded.record.version, CHAMPION_TTL_S)
+        self.brief.keep("served", region_id, True, SERVED_S)
+        return self._noted(loaded)
+
+    def _noted(self, loaded: LoadedVersion) -> LoadedVersion:
+        """The version that serves, with the reason where it serves in the champion's place."""
+        reason = self.brief.recall("stands_in", _full_name(loaded), str)
+        return loaded if reason is None else replace(loaded, stands_in=reason)
+
+    def _predecessor(
+        self, connection: Connection, region_id: str, key: int, damage: ArtifactCorrupt
+    ) -> LoadedVersion:
+        """The last champion before a damaged one that is still what was registered.
+
+        Raises:
+            ArtifactCorrupt: there is none.
+        """
+        current = registry.champion(connection, key)
+        champion = "" if current is None else current.version
+        for record in earlier_champions(connection, key, champion):
+            with contextlib.suppress(ArtifactCorrupt):
+                loaded = self.load(region_id, record)
+                name = _full_name(loaded)
+                if self.brief.recall("stands_in", name, str) is None:
+                    _log.error("%s; %s serves in its place", damage.message, record.version)
+                reason = (
+                    f"the champion {champion} failed its integrity check: {record.version}, the "
+                    "champion before it, serves in its place; train again"
+                )
+                # Longer than the champion is remembered: it must not outlive its reason.
+                self.brief.keep("stands_in", name, reason, 4 * CHAMPION_TTL_S)
+                return loaded
+        raise damage
+
+    def load(self, region_id: str, record: registry.VersionRecord) -> LoadedVersion:
+        """A version with its ground, checked and read once.
+
+        Raises:
+            ArtifactCorrupt: what is stored of it is not what was registered.
+        """
+
+        def read() -> LoadedVersion:
+            check_grid_name(record.version, record.grid_sha256)
+            ground = self._ground(record.grid_sha256)
+            with self.engine.begin() as connection:
+                region = get_region(connection, region_id)
+                shown = known_categories(connection, region)
+                registry.check_forecasts(connection, record, len(ground.grid))
+                withheld = is_withheld(connection, region.key, record.version)
+            counts = CountModel.from_state(record.counts)
+            return LoadedVersion(
+                region, record, ground, counts, withheld=withheld, shown_categories=shown
+            )
+
+        key = ("version", region_id, record.version)
+        name = f"{region_id}/{record.version}"
+        known = self.brief.recall("damage", name, str)
+        if known is not None:
+            raise ArtifactCorrupt(known)
+        try:
+            return self.cache.get_or_make(key, LoadedVersion, read, lambda _loaded: VERSION_BYTES)
+        except ArtifactCorrupt as error:
+            self.brief.keep("damage", name, error.message, DAMAGE_TTL_S)
+            raise
+
+    def _ground(self, grid_sha256: str) -> Ground:
+        def read() -> Ground:
+            with self.engine.connect() as connection:
+                grid, boundary = load_grid(connection, grid_sha256)
+            area = study_area_from_geojson(boundary, grid.crs)
+            return Ground(grid, area)
+
+        return self.cache.get_or_make(
+            ("ground", grid_sha256), Ground, read, lambda ground: CELL_BYTES * len(ground.grid)
+        )
+
+    def _span(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, int]:
+        """UTC start of the first slot, and the number of slots."""
+        timezone = version.region.timezone
+        ways = (selector.at, selector.window, selector.start or selector.end)
+        if sum(way is not None for way in ways) != 1:
+            raise InvalidInput("give one of at, window, or from with to", field="at")
+        if selector.window is not None:
+            return self._next_slot(version, selector.window), 1
+        if selector.at is not None:
+            return slot_start(_checked(selector.at, timezone, "at"), timezone), 1
+        start, end = self.moments(version, selector)
+        n_slots = math.ceil((end - start).total_seconds() / HOUR_S)
+        if n_slots > MAX_RANGE_SLOTS:
+            raise LimitExceeded(
+                f"the range spans {n_slots} hours, the limit is {MAX_RANGE_SLOTS}",
+                field="to",
+                limit=MAX_RANGE_SLOTS,
+                asked=n_slots,
+            )
+        return start, n_slots
+
+    def moments(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, datetime]:
+        """The range asked for: the start of its first hour, and its end, both aware.
+
+        Raises:
+            InvalidInput: one is missing or out of range, or the end is not after the start.
+        """
+        timezone = version.region.timezone
+        if selector.start is None or selector.end is None:
+            raise InvalidInput("from and to belong together", field="from")
+        start = slot_start(_checked(selector.start, timezone, "from"), timezone)
+        end = _checked(selector.end, timezone, "to")
+        if end <= start:
+            raise InvalidInput("to must be after from", field="to")
+        return start, end
+
+    def _next_slot(self, version: LoadedVersion, window: int) -> datetime:
+        """The window's next slot; the search is kept for the rest of the hour."""
+        after = max(datetime.now(UTC), version.record.cutoff)
+        hour = after.replace(minute=after.minute // 15 * 15, second=0, microsecond=0)
+        hour += timedelta(minutes=15) if hour < after else timedelta(0)
+        key = ("next", version.region.timezone, window, hour)
+        return self.cache.get_or_make(
+            key,
+            datetime,
+            lambda: next_slot_of(window, hour, version.region.timezone),
+            lambda _slot: 500,
+        )
+
+    def forecast(self, region_id: str, selector: Selector) -> Forecast:
+        """The forecast of a slot, or of a range of slots together; see `plan` for the errors."""
+        return self.forecast_of(self.plan(region_id, selector))
+
+    def forecast_of(self, plan: Plan) -> Forecast:
+        """The forecast of a plan.
+
+        Raises:
+            NotFound: the version knows no such category.
+            InvalidInput: the cell size or resolution is out of range.
+            LimitExceeded: too many cells.
+        """
+        version, selector = plan.version, plan.selector
+        cells, movement = self.cells.of(version, selector)
+        mean = self.slot_means(plan)
+        probability = self.tables.mixed(version, self.code_of(plan), plan.slots.window, mean)
+        if movement is not None:
+            probability = movement.moved(probability)
+        return Forecast(plan, cells, probability, mean)
+
+    def code_of(self, plan: Plan) -> int:
+        """Code of the category asked for.
+
+        Raises:
+            NotFound: the version knows no such category.
+        """
+        category = plan.selector.category
+        if category is None:
+            return registry.ALL_CATEGORIES
+        if category not in plan.version.category_codes:
+            raise NotFound(f"the model knows no category {shortened(category)}", field="category")
+        return plan.version.category_codes[category]
+
+    def slot_means(self, plan: Plan) -> FloatArray:
+        """(K,) incidents expected in each slot, of the category asked for."""
+        counts, slots = plan.version.counts, plan.slots
+        mean = counts.mean(slots)
+        code = self.code_of(plan)
+        if code != registry.ALL_CATEGORIES:
+            mean = mean * [counts.category_share(code, int(w)) for w in slots.window]
+        result: FloatArray = mean
+        return result
+
+
+def _champion_kind() -> str:
+    """Readers are served another champion where the region's is withheld from them."""
+    return "champion" if sees_unreleased.get() else "released champion"
+
+
+def _news_kind() -> str:
+    """Readers are told of what is released alone."""
+    return "news" if sees_unreleased.get() else "released news"
+
+
+def _full_name(version: LoadedVersion) -> str:
+    """Regions with the same data have versions of the same name, but each its own news."""
+    return f"{version.region.id}/{version.record.version}"
+
+
+def _checked(moment: datetime, timezone: str, field: str) -> datetime:
+    """The instant, aware, when it lies where forecasts make sense.
+
+    Raises:
+        InvalidInput: before 1970 or farther ahead than 30 years.
+    """
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
+    limit = datetime.now(UTC) + timedelta(days=365 * MAX_HORIZON_YEARS)
+    try:
+        inside = datetime(1970, 1, 2, tzinfo=UTC) <= aware <= limit
+    except OverflowError:
+        inside = False
+    if not inside:
+        raise InvalidInput(
+            f"{field} must lie within 1970 and {MAX_HORIZON_YEARS} years from now", field=field
+        )
+    return aware

@@ -1,0 +1,88 @@
+"""`/v1/regions/{region}/tiles`: forecast raster tiles for any map client."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from app.core.roles import Role
+from app.forecasts.rendering import check_tile, tile_json, tile_png
+from app.forecasts.responses import Maker, reply, single_reply
+from app.forecasts.selectors import Selected
+from app.forecasts.service import Forecast, Selector
+from app.forecasts.state import Forecasts
+from app.http.permissions import allow
+from app.http.reply_schemas import forecast_replies
+
+router = APIRouter(prefix="/v1/regions/{region}/tiles", tags=["tiles"])
+
+
+def _now_unless_told(selector: Selector) -> Selector:
+    """Map clients that send no time see the present hour."""
+    told = (selector.at, selector.window, selector.start, selector.end)
+    return selector if any(way is not None for way in told) else replace(selector, at=_hour())
+
+
+def _hour() -> datetime:
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+@router.get(
+    "/tilejson.json",
+    response_class=Response,
+    responses=forecast_replies("TileJson", ("json",), cached=False),
+)
+@allow(Role.READER)
+async def describe(
+    request: Request, forecasts: Forecasts, region: str, selector: Selected
+) -> Response:
+    """TileJSON: where the tiles are, what they cover, what their colours stand for.
+
+    The address pins the hour and the model version, so that a map never mixes two.
+    """
+    plan = await run_in_threadpool(forecasts.plan, region, _now_unless_told(selector))
+    forecast = await run_in_threadpool(forecasts.forecast_of, plan)
+    body = tile_json(forecast, _template(request, region, forecast))
+    answer = single_reply(orjson.dumps(body), forecast.heading(), "json")
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+def _template(request: Request, region: str, forecast: Forecast) -> str:
+    selector = forecast.selector
+    span = {"at": forecast.at.isoformat()}
+    if forecast.plan.n_slots > 1:
+        span = {"from": forecast.at.isoformat(), "to": forecast.until.isoformat()}
+    query = {
+        **span,
+        "model": forecast.version.record.version,
+        "category": selector.category,
+        "cell_size_m": selector.cell_size_m,
+    }
+    given = urlencode({name: value for name, value in query.items() if value is not None})
+    base = str(request.base_url).rstrip("/")
+    return f"{base}/v1/regions/{quote(region, safe='')}/tiles/{{z}}/{{x}}/{{y}}.png?{given}"
+
+
+@router.get(
+    "/{z}/{x}/{y}.png",
+    response_class=Response,
+    responses=forecast_replies("", ("png",)),
+)
+@allow(Role.READER)
+async def tile(
+    request: Request, forecasts: Forecasts, region: str, z: int, x: int, y: int, selector: Selected
+) -> Response:
+    """One tile of 256 pixels (Web Mercator, XYZ); without a time, of the present hour."""
+    maker = Maker(
+        ("tile", z, x, y),
+        "png",
+        lambda forecast: tile_png(forecast, z, x, y),
+        check=lambda _plan: check_tile(z, x, y),
+    )
+    return await reply(request, forecasts, region, _now_unless_told(selector), maker)

@@ -1,0 +1,305 @@
+"""What a forecast is asked for and what it says; see `service.py` for how it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.once import once
+from app.core.zones import zone
+from app.fitting.hourly_counts import slots_of
+from app.forecasts.cells import CellSet, SquareCells, rows_in_bbox
+from app.forecasts.warnings import warnings_of
+from app.geo.grid import Grid
+from app.geo.hotspots import ranked_rows
+from app.geo.hour_of_week import HOUR_S
+from app.geo.overlaps import CellIndex
+from app.geo.study_area import StudyArea
+from app.regions.store import Region
+from app.registry import store as registry
+from models.base import FloatArray
+from models.counts.model import LEVEL, CountModel, Slots
+from models.counts.negative_binomial import nearest_interval
+
+Bbox = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Which forecast.
+
+    Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
+    between them, summed). Naive times are the region's local time. `model` is a name or a version;
+    `as_of` takes a version whose data ended by then. `bbox` is west, south, east, north in degrees.
+    """
+
+    at: datetime | None = None
+    window: int | None = None
+    category: str | None = None
+    model: str | None = None
+    cell_size_m: float | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    as_of: datetime | None = None
+    grid: Literal["square", "h3"] = "square"
+    resolution: int | None = None
+    bbox: Bbox | None = None
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A study area and its grid: versions that were trained on the same ones share them."""
+
+    grid: Grid
+    area: StudyArea
+
+    @once
+    def cells(self) -> SquareCells:
+        """The grid's cells as replies show them."""
+        return SquareCells(self.grid)
+
+    @once
+    def index(self) -> CellIndex:
+        """The grid's cells by place, for areas of any shape."""
+        return CellIndex(self.area, self.grid)
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """A version with its ground and count model, ready to forecast."""
+
+    region: Region
+    record: registry.VersionRecord
+    ground: Ground
+    counts: CountModel
+    stands_in: str | None = None
+    """Why it serves in the champion's place, where it does."""
+    withheld: bool = False
+    """Whether readers do not see it."""
+    shown_categories: frozenset[str] = frozenset()
+    """Categories that everyone may see figures of, when it was loaded."""
+
+    @property
+    def grid(self) -> Grid:
+        """The cells it was trained on."""
+        return self.ground.grid
+
+    @property
+    def area(self) -> StudyArea:
+        """The study area it was trained on."""
+        return self.ground.area
+
+    @property
+    def cells(self) -> SquareCells:
+        """The grid's cells as replies show them."""
+        return self.ground.cells
+
+    @property
+    def index(self) -> CellIndex:
+        """The grid's cells by place."""
+        return self.ground.index
+
+    @property
+    def reasons(self) -> list[str]:
+        """What replies say of why this version answers: nothing where it was to."""
+        return [] if self.stands_in is None else [self.stands_in]
+
+    @once
+    def category_codes(self) -> dict[str, int]:
+        """Code of each category the version was trained on."""
+        return {name: code for code, name in enumerate(self.record.categories)}
+
+    @property
+    def not_learnt(self) -> list[str]:
+        """Categories that the region's learning policy kept out of its training."""
+        found: list[str] = self.record.report.get("data", {}).get("excluded_categories", [])
+        return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request made definite: one version, its slots, and what tells one reply from another."""
+
+    version: LoadedVersion
+    selector: Selector
+    start_s: int
+    """UTC start of the first slot, seconds since 1970."""
+    n_slots: int = 1
+    news: tuple[str, ...] = ()
+    """What has happened since the version was trained, in words."""
+
+    @once
+    def slots(self) -> Slots:
+        """The hours asked for, one after another."""
+        times = self.start_s + HOUR_S * np.arange(self.n_slots, dtype=np.int64)
+        return slots_of(times, self.version.region.timezone)
+
+    @once
+    def key(self) -> tuple[object, ...]:
+        """Equal keys, equal forecasts."""
+        s = self.selector
+        return (
+            self.version.region.key,
+            self.version.record.version,
+            self.start_s,
+            self.n_slots,
+            s.category,
+            s.cell_size_m,
+            s.grid,
+            s.resolution,
+            s.bbox,
+            self.news,
+            self.version.stands_in,
+        )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of some slots together on some cells.
+
+    `probability` (N,) sums to one over the study area: where an incident of these slots happens.
+    `slot_mean` (K,) is how many each slot expects.
+    """
+
+    plan: Plan
+    cells: CellSet
+    probability: FloatArray
+    slot_mean: FloatArray
+
+    @property
+    def version(self) -> LoadedVersion:
+        """The one version that all of it comes from."""
+        return self.plan.version
+
+    @property
+    def selector(self) -> Selector:
+        """What was asked for."""
+        return self.plan.selector
+
+    @property
+    def at(self) -> datetime:
+        """UTC start of the (first) slot."""
+        return datetime.fromtimestamp(self.plan.start_s, UTC)
+
+    @property
+    def until(self) -> datetime:
+        """UTC end of the last slot."""
+        return self.at + timedelta(hours=self.plan.n_slots)
+
+    @property
+    def window(self) -> int | None:
+        """The slot's hour of the week; None for several slots."""
+        windows = self.plan.slots.window
+        return int(windows[0]) if len(windows) == 1 else None
+
+    @once
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the cells to show: all, or those that touch the box asked for."""
+        if self.selector.bbox is None:
+            return np.arange(len(self.cells))
+        return rows_in_bbox(self.cells, self.selector.bbox)
+
+    @once
+    def expected_total(self) -> float:
+        """Incidents expected in all slots and cells."""
+        return float(self.slot_mean.sum())
+
+    @once
+    def dispersion(self) -> float:
+        """Of any share of the total."""
+        counts = self.version.counts
+        if len(self.slot_mean) == 1:
+            return counts.dispersion
+        return counts.sum_dispersion(self.slot_mean, self.plan.slots.time_s)
+
+    def interval_of(self, mean: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+        """Inclusive bounds that hold a share of the total with 90 % probability, any shape.
+
+        For several slots the total's dispersion stands for the share's: cells expect so little that
+        their own chance (Poisson) outweighs it.
+        """
+        if len(self.slot_mean) == 1:
+            return self.version.counts.interval(mean.astype(np.float64))
+        return nearest_interval(mean, self.dispersion, LEVEL)
+
+    @once
+    def total_interval(self) -> tuple[float, float]:
+        """Bounds of the total."""
+        low, high = self.interval_of(np.array([self.expected_total]))
+        return float(low[0]), float(high[0])
+
+    @once
+    def density_per_km2(self) -> FloatArray:
+        """Probability per km2."""
+        return self.probability / self.cells.area_km2
+
+    @once
+    def expected_count(self) -> FloatArray:
+        """Expected incidents of each cell."""
+        return self.probability * self.expected_total
+
+    @once
+    def interval(self) -> tuple[FloatArray, FloatArray]:
+        """Bounds that hold each cell's count with 90 % probability."""
+        return self.interval_of(self.expected_count)
+
+    @once
+    def ranking(self) -> NDArray[np.int64]:
+        """Rows to show from the highest probability down, ties by cell id."""
+        return self.rows[ranked_rows(self.probability[self.rows])]
+
+    @once
+    def warnings(self) -> list[str]:
+        """What to keep in mind when reading this forecast."""
+        version = self.version
+        return [
+            *version.reasons,
+            *self.plan.news,
+            *warnings_of(version.record, version.region, version.shown_categories, self.until),
+        ]
+
+    def heading(self) -> dict[str, Any]:
+        """What every reply says of itself."""
+        record = self.version.record
+        region = self.version.region
+        local = zone(region.timezone)
+        low, high = self.total_interval
+        several = len(self.slot_mean) > 1
+        span = {
+            "from": self.at.astimezone(local).isoformat(),
+            "to": self.until.astimezone(local).isoformat(),
+            "n_slots": len(self.slot_mean),
+        }
+        return {
+            "region": region.id,
+            "window": self.window,
+            "at": self.at.astimezone(local).isoformat(),
+            **(span if several else {}),
+            "model": record.model,
+            "model_version": record.version,
+            "trained_until": record.cutoff.isoformat(),
+            "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "category": self.selector.category,
+            "warnings": self.warnings,
+            "expected_total": round(self.expected_total, 6),
+            "expected_total_lo": low,
+            "expected_total_hi": high,
+            **self._box_heading(),
+        }
+
+    def _box_heading(self) -> dict[str, Any]:
+        if self.selector.bbox is None:
+            return {}
+        share = float(self.probability[self.rows].sum())
+        low, high = self.interval_of(np.array([share * self.expected_total]))
+        return {
+            "bbox": list(self.selector.bbox),
+            "bbox_share": share,
+            "bbox_expected": share * self.expected_total,
+            "bbox_expected_lo": float(low[0]),
+            "bbox_expected_hi": float(high[0]),
+        }

@@ -1,0 +1,71 @@
+"""Named parts of a city out of incidents that tell the part they lie in, where no file draws them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from app.geo.study_area import choose_crs, derive_study_area, to_degrees, to_metres
+
+PLACE_M = 50.0
+SIMPLIFIED_M = 60.0
+MIN_PIECE_M2 = 50_000.0
+DEGREE_STEP = 1e-5
+
+
+def parts_of_labels(
+    longitude: NDArray[np.float64], latitude: NDArray[np.float64], label: NDArray[Any]
+) -> dict[str, Any]:
+    """A GeoJSON FeatureCollection (WGS 84) of what lies nearest to each label's incidents.
+
+    Every square of 50 m takes its commonest label; the squares' Voronoi cells of one label are one
+    part. Borders run between incidents, so they are near the true ones, not on them.
+
+    Args:
+        longitude, latitude: (n,) degrees.
+        label: (n,) names; the incidents are enough to derive a study area from, which clips the parts.
+    """
+    crs = choose_crs(float(np.median(longitude)), float(np.median(latitude)))
+    column, row = np.round(np.array(to_metres(longitude, latitude, crs)) / PLACE_M)
+    counted = pd.DataFrame({"x": column, "y": row, "label": label}).value_counts(sort=False)
+    places = counted.reset_index().sort_values("count", kind="stable")
+    places = places.drop_duplicates(["x", "y"], keep="last")
+    names, part = np.unique(places["label"].to_numpy(str), return_inverse=True)
+    at_m = places[["x", "y"]].to_numpy(np.float64) * PLACE_M
+    points = np.asarray(shapely.points(at_m))
+    cells = _voronoi(points)
+    joined = [shapely.union_all(cells[part == i]) for i in range(len(names))]
+    drawn = shapely.coverage_simplify([_without_specks(p) for p in joined], SIMPLIFIED_M)
+    shapes = shapely.transform(
+        shapely.intersection(drawn, derive_study_area(longitude, latitude, crs).polygon_m),
+        lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], crs)),
+    )
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"name": str(name)},
+                "geometry": json.loads(shapely.to_geojson(shapely.set_precision(s, DEGREE_STEP))),
+            }
+            for name, s in zip(names, shapes, strict=True)
+            if not s.is_empty
+        ],
+    }
+
+
+def _voronoi(points: NDArray[Any]) -> NDArray[Any]:
+    """(n,) the cell of each point, in the points' order."""
+    return shapely.get_parts(shapely.voronoi_polygons(shapely.multipoints(points), ordered=True))
+
+
+def _without_specks(part: Any) -> Any:
+    """Its pieces but the tiny ones, which are single mislabelled places; never nothing."""
+    pieces = shapely.get_parts(part)
+    area = shapely.area(pieces)
+    return shapely.union_all(pieces[area >= min(MIN_PIECE_M2, area.max())])

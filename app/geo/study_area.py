@@ -1,0 +1,276 @@
+"""A region's study area: the polygon that holds all of a forecast's mass, in metres."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+from pyproj.aoi import AreaOfInterest
+from pyproj.database import query_utm_crs_info
+from shapely.errors import ShapelyError
+from shapely.geometry.base import BaseGeometry
+
+from app.core.errors import InvalidInput, LimitExceeded
+from app.core.native import PreparedCopies, shareable, transformer
+from app.core.texts import shortened
+from app.geo.geojson import features_of
+
+MAX_BOUNDARY_VERTICES = 200_000
+MAX_EXTENT_DEG = 10.0
+SIDES_ASKED, MEETINGS_PER_SIDE = 32, 100
+SIDES_AT_ONCE = 64
+"""Looked up together: each may meet all others, and the pairs are held in memory."""
+MEETINGS_OF_NEIGHBOURS, MAX_OVERLAPS = 10, 500_000
+HULL_CELL_M = 500.0
+HULL_REACH_M = 1_000.0
+HULL_MIN_INCIDENTS = 20
+M2_PER_KM2 = 1e6
+
+
+def to_metres(longitude: Any, latitude: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Longitude and latitude (WGS 84 degrees) as x_m, y_m in a projected CRS."""
+    x_m, y_m = transformer("EPSG:4326", crs).transform(longitude, latitude)
+    return np.asarray(x_m), np.asarray(y_m)
+
+
+def to_degrees(x_m: Any, y_m: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """x_m, y_m in a projected CRS as longitude and latitude (WGS 84 degrees)."""
+    longitude, latitude = transformer(crs, "EPSG:4326").transform(x_m, y_m)
+    return np.asarray(longitude), np.asarray(latitude)
+
+
+def choose_crs(longitude: float, latitude: float) -> str:
+    """The WGS 84 UTM zone (`EPSG:326xx`/`327xx`) that holds a point.
+
+    UTM keeps lengths within 0.1 % inside its zone, which is finer than any cell needs.
+
+    Raises:
+        InvalidInput: the point lies beyond 84 N or 80 S, where no UTM zone is defined.
+    """
+    area = AreaOfInterest(longitude, latitude, longitude, latitude)
+    found = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
+    if not found:
+        raise InvalidInput("no UTM zone covers the study area", field="boundary")
+    return f"EPSG:{found[0].code}"
+
+
+@dataclass(frozen=True)
+class StudyArea:
+    """A valid polygon or multipolygon in a projected CRS (`polygon_m`, metres, `crs` EPSG:...).
+
+    Threads share it: nobody may prepare `polygon_m`, `prepared` lends copies.
+    """
+
+    polygon_m: BaseGeometry
+    crs: str
+    derived: bool = False
+    _copies: PreparedCopies = field(
+        default_factory=PreparedCopies, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        shareable(self.polygon_m)
+
+    @property
+    def area_km2(self) -> float:
+        """Area of the polygon."""
+        return float(self.polygon_m.area) / M2_PER_KM2
+
+    def contains(self, longitude: NDArray[Any], latitude: NDArray[Any]) -> NDArray[np.bool_]:
+        """(n,) whether each point lies inside."""
+        x_m, y_m = to_metres(longitude, latitude, self.crs)
+        with self.prepared() as polygon_m:
+            inside: NDArray[np.bool_] = shapely.contains_xy(polygon_m, x_m, y_m)
+        return inside
+
+    def prepared(self) -> AbstractContextManager[Any]:
+        """Lend a prepared copy of `polygon_m` for one thread's use."""
+        return self._copies.of(self.polygon_m)
+
+    def grown(self, margin_m: float) -> StudyArea:
+        """The same area with a margin, its outline simplified to a twentieth of it."""
+        simple = shapely.simplify(self.polygon_m, margin_m / 20)
+        return StudyArea(shapely.buffer(simple, margin_m, quad_segs=4), self.crs, self.derived)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """The boundary as a GeoJSON geometry in WGS 84."""
+        degrees = shapely.transform(
+            self.polygon_m,
+            lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs)),
+        )
+        geometry: dict[str, Any] = json.loads(shapely.to_geojson(degrees))
+        return geometry
+
+
+def _geometries(geojson: Mapping[str, Any]) -> list[BaseGeometry]:
+    kind = geojson.get("type")
+    if kind == "FeatureCollection":
+        found = features_of(geojson, "boundary")
+        return [_geometry(feature.get("geometry") or {}) for feature in found]
+    if kind == "Feature":
+        return [_geometry(geojson.get("geometry") or {})]
+    return [_geometry(geojson)]
+
+
+def _geometry(geojson: Any) -> BaseGeometry:
+    """A polygon or several, in degrees."""
+    kind = geojson.get("type") if isinstance(geojson, Mapping) else None
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise InvalidInput(
+            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {shortened(kind)}",
+            field="boundary",
+        )
+    try:
+        with np.errstate(all="ignore"):
+            shape: BaseGeometry = shapely.geometry.shape(dict(geojson))
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        ShapelyError,
+    ) as error:
+        raise InvalidInput(f"boundary is not valid GeoJSON: {error}", field="boundary") from error
+    # Before anything is computed with them: GEOS fails at what is not finite.
+    if not np.all(np.abs(shapely.get_coordinates(shape)) <= (180.0, 90.0)):
+        raise InvalidInput("boundary must be in degrees (WGS 84)", field="boundary")
+    return shape
+
+
+def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) -> StudyArea:
+    """The union of all polygons of a GeoJSON object (WGS 84), repaired and projected.
+
+    Raises:
+        InvalidInput: no polygon, empty, outside the globe, too many vertices, wider than a city.
+    """
+    parts = _geometries(geojson)
+    if not parts:
+        raise InvalidInput("boundary holds no polygon", field="boundary")
+    if sum(int(shapely.get_num_coordinates(p)) for p in parts) > MAX_BOUNDARY_VERTICES:
+        raise InvalidInput(f"boundary has over {MAX_BOUNDARY_VERTICES} vertices", field="boundary")
+    if any(is_tangled(part) for part in parts):
+        raise InvalidInput("the boundary's sides cross each other too often", field="boundary")
+    _check_overlaps(parts)
+    union = shapely.union_all([mended(shapely.force_2d(part)) for part in parts])
+    west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
+    if not all(map(math.isfinite, (west, south, east, north))):
+        raise InvalidInput("boundary is empty", field="boundary")
+    if max(east - west, north - south) > MAX_EXTENT_DEG:
+        raise InvalidInput(f"boundary spans over {MAX_EXTENT_DEG} degrees", field="boundary")
+    crs = crs or choose_crs((west + east) / 2, (south + north) / 2)
+    polygon_m = shapely.transform(
+        union, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], crs))
+    )
+    polygon_m = _polygonal(mended(polygon_m))
+    if polygon_m.area <= 0:
+        raise InvalidInput("boundary has no area", field="boundary")
+    return StudyArea(polygon_m, crs)
+
+
+def _check_overlaps(parts: Sequence[BaseGeometry]) -> None:
+    """Nothing when the parts overlap so little that joining them does not take long.
+
+    Sides of neighbours meet some six others; those of shapes laid over each other meet all of theirs.
+
+    Raises:
+        LimitExceeded: their sides meet too often.
+    """
+    if len(parts) == 1:
+        return
+    xy, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
+    joined = ring[1:] == ring[:-1]
+    sides: Any = shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
+    tree, met = shapely.STRtree(sides), 0
+    limit = MEETINGS_OF_NEIGHBOURS * len(sides) + MAX_OVERLAPS
+    for start in range(0, len(sides), SIDES_AT_ONCE):
+        met += tree.query(sides[start : start + SIDES_AT_ONCE]).shape[1]
+        if met > limit:
+            raise LimitExceeded(
+                f"the {len(parts)} parts of the boundary overlap too often: their {len(sides)} sides may "
+                f"meet {limit} times; give parts that lie beside each other",
+                field="boundary",
+                limit=limit,
+                asked=met,
+            )
+
+
+def mended(shapes: Any) -> Any:
+    """Valid shapes out of such as touch or cross themselves.
+
+    By structure: GEOS's other method takes minutes for a few hundred sides that all cross.
+    """
+    return shapely.make_valid(shapes, method="structure", keep_collapsed=False)
+
+
+def is_tangled(shape: BaseGeometry) -> bool:
+    """Whether an invalid shape's sides cross so often that mending it would take long.
+
+    Told by a few of its sides: those of real outlines come near some ten others, those of a tangle
+    near a share of all.
+    """
+    if shapely.is_valid(shape):
+        return False
+    xy, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+    joined = ring[1:] == ring[:-1]
+    sides: Any = shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
+    asked = sides[:: max(1, len(sides) // SIDES_ASKED)]
+    met = shapely.STRtree(sides).query(asked).shape[1]
+    return bool(met > MEETINGS_PER_SIDE * len(asked))
+
+
+def _polygonal(geometry: BaseGeometry) -> BaseGeometry:
+    """Only the areal parts of a geometry (make_valid may leave stray lines)."""
+    parts = [p for p in shapely.get_parts(geometry) if p.geom_type in ("Polygon", "MultiPolygon")]
+    return shapely.union_all(parts)
+
+
+def derive_study_area(
+    longitude: NDArray[np.float64], latitude: NDArray[np.float64], crs: str | None = None
+) -> StudyArea:
+    """A study area from incidents alone: where they are dense, with a margin.
+
+    Points farther than 1 degree from the median are set aside (default geocodes, typing errors);
+    the rest mark 500 m cells, cells with a single incident far from others are dropped, and the
+    remaining ones are grown by 1 km and closed.
+
+    Raises:
+        InvalidInput: fewer than 20 usable incidents.
+    """
+    finite = np.isfinite(longitude) & np.isfinite(latitude)
+    longitude, latitude = longitude[finite], latitude[finite]
+    if len(longitude) < HULL_MIN_INCIDENTS:
+        raise InvalidInput(
+            f"a study area cannot be derived from {len(longitude)} incidents "
+            f"(at least {HULL_MIN_INCIDENTS}); give a boundary",
+            field="boundary",
+        )
+    mid_lon, mid_lat = float(np.median(longitude)), float(np.median(latitude))
+    near = (np.abs(longitude - mid_lon) < 1.0) & (np.abs(latitude - mid_lat) < 1.0)
+    crs = crs or choose_crs(mid_lon, mid_lat)
+    x_m, y_m = to_metres(longitude[near], latitude[near], crs)
+    cells, counts = np.unique(
+        np.floor(np.column_stack([x_m, y_m]) / HULL_CELL_M).astype(np.int64),
+        axis=0,
+        return_counts=True,
+    )
+    centres = (cells + 0.5) * HULL_CELL_M
+    keep = counts > 1 if (counts > 1).sum() >= HULL_MIN_INCIDENTS else np.ones(len(cells), bool)
+    discs = shapely.buffer(shapely.points(centres[keep]), HULL_REACH_M, quad_segs=4)
+    grown = shapely.union_all(discs)
+    closed = shapely.buffer(shapely.buffer(grown, 2 * HULL_REACH_M), -2 * HULL_REACH_M)
+    return StudyArea(_polygonal(shapely.simplify(closed, 50.0)), crs, derived=True)
+
+
+def is_projected_metres(crs: str) -> bool:
+    """Whether an `EPSG:...` string names a projected CRS in metres."""
+    known = CRS.from_user_input(crs)
+    return known.is_projected and all(axis.unit_name == "metre" for axis in known.axis_info)

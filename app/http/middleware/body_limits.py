@@ -1,0 +1,129 @@
+"""Bodies other than uploads are read here, whole and within limits, before a route sees them.
+
+A route would read them whole anyway; here they are held to a size, a pace, and together to a share of
+memory, so that neither a large body nor a dripping one costs others anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.errors import HotslotError, InvalidInput, LimitExceeded, Unavailable
+from app.http.problems import problem_of
+
+PLAIN_BYTES, PLAIN_CONTAINERS = 2 << 20, 10_000
+"""Of a body that is not said to be large: it is parsed between others' requests."""
+BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
+WHOLE_BODY_FACTOR = 4
+"""A whole body may take so many times the idle timeout."""
+
+
+class ClientLeft(Exception):
+    """The client went away in the middle of its body."""
+
+
+class Bodies:
+    """Reads and replays the bodies of requests.
+
+    Args:
+        max_bytes: of one large body; all that are being worked on may have twice as many.
+        idle_s: how long a client may stand still.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, idle_s: float) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+        self.idle_s = idle_s
+        self.held_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        is_ours = scope["type"] == "http" and scope["method"] not in BODILESS
+        if not is_ours or scope.get("state", {}).get("streams_body"):
+            await self.app(scope, receive, send)
+            return
+        is_large = scope.get("state", {}).get("large_body", False)
+        limit = self.max_bytes if is_large else min(self.max_bytes, PLAIN_BYTES)
+        body = bytearray()
+        try:
+            try:
+                self._check(declared_bytes(scope), 0, limit)
+                await self._read(receive, body, limit)
+                if not is_large:
+                    _check_containers(body)
+            except HotslotError as refusal:
+                await problem_of(refusal)(scope, receive, send)
+                return
+            except ClientLeft:
+                return
+            await self.app(scope, _replay(bytes(body), receive), send)
+        finally:
+            self.held_bytes -= len(body)
+
+    async def _read(self, receive: Receive, body: bytearray, limit: int) -> None:
+        end = time.monotonic() + WHOLE_BODY_FACTOR * self.idle_s
+        more = True
+        while more:
+            wait_s = min(self.idle_s, end - time.monotonic())
+            try:
+                message = await asyncio.wait_for(receive(), wait_s)
+            except TimeoutError as error:
+                raise InvalidInput("the body took too long", code="timeout") from error
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk: bytes = message.get("body", b"")
+            self._check(len(body) + len(chunk), len(chunk), limit)
+            body += chunk
+            self.held_bytes += len(chunk)
+            more = message.get("more_body", False)
+
+    def _check(self, n_bytes: int, added: int, limit: int) -> None:
+        if n_bytes > limit:
+            raise InvalidInput(f"the body is larger than {limit} bytes", code="too_large")
+        if self.held_bytes + added > 2 * self.max_bytes:
+            raise Unavailable("too much is being sent at once", retry_after_s=2, code="overloaded")
+
+
+def _check_containers(body: bytearray) -> None:
+    """Refuse millions of empty lists, which take a second and much memory to make.
+
+    Raises:
+        LimitExceeded: too many lists and objects.
+    """
+    asked = body.count(b"[") + body.count(b"{")
+    if asked > PLAIN_CONTAINERS:
+        raise LimitExceeded(
+            f"the body has {asked} lists and objects, the limit is {PLAIN_CONTAINERS}",
+            limit=PLAIN_CONTAINERS,
+            asked=asked,
+        )
+
+
+def declared_bytes(scope: Scope) -> int:
+    """What a request says that its body has; 0 where it says nothing."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0
+
+
+def has_unknown_length(scope: Scope) -> bool:
+    """Whether a body comes in pieces of unknown number."""
+    return any(name == b"transfer-encoding" for name, _ in scope["headers"])
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """What the route receives: the body at once, then whatever the connection tells."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,146 @@
+"""How many requests a second one key, or one address without a key, may send.
+
+Every request counts, refused ones too. Counted in each API process by itself: a shared count would cost
+a database write per request. With n processes a key may therefore reach n times the limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.types import Scope
+
+from app.core.errors import RateLimited
+from app.core.roles import Caller
+
+MAX_TRACKED = 10_000
+SLOW_NO_S = 0.02
+REFUSED_PER_S = 250.0
+"""Replies to who is over a rate, of all senders together: floods take no one's time."""
+REFUSAL_COST = 4.0
+"""Of a request that is refused without a good key, in requests for public pages."""
+
+
+@dataclass
+class _Use:
+    tokens: float
+    at: float
+    rate: float
+
+
+class RateLimiter:
+    """Token buckets by actor or address.
+
+    Args:
+        per_s: requests a second where a caller has no rate of its own; 0: no limit.
+        burst: how many may come at once after a pause.
+    """
+
+    def __init__(self, per_s: float, burst: int) -> None:
+        self.per_s = per_s
+        self.burst = float(burst)
+        self._uses: dict[str, _Use] = {}
+
+    def charge(self, caller: Caller) -> None:
+        """Count a request of a caller.
+
+        Raises:
+            RateLimited: too many in this second.
+        """
+        rate = self.per_s if caller.rate_per_s is None else caller.rate_per_s
+        wait_s = self._wait_s(caller.actor, rate)
+        if wait_s:
+            raise RateLimited(
+                f"this key sends more than {rate:g} requests a second", retry_after_s=wait_s
+            )
+
+    def charge_address(self, address: str) -> None:
+        """Count a request for what everyone may see.
+
+        Raises:
+            RateLimited: too many in this second.
+        """
+        wait_s = self._wait_s(address, self.per_s)
+        if wait_s:
+            raise RateLimited(f"too many requests come from {address}", retry_after_s=wait_s)
+
+    def charge_refused(self, address: str) -> None:
+        """Count a request without a good key; the address's other requests are counted apart.
+
+        Raises:
+            RateLimited: too many in this second.
+        """
+        wait_s = self._wait_s(f"refused {address}", self.per_s, REFUSAL_COST)
+        if wait_s:
+            raise RateLimited(
+                f"too many requests without a good key come from {address}", retry_after_s=wait_s
+            )
+
+    def _wait_s(self, who: str, rate: float, cost: float = 1.0) -> int:
+        """Count a request; 0, or after how many seconds there is room for the next."""
+        if rate <= 0:
+            return 0
+        now = time.monotonic()
+        use = self._uses.get(who)
+        if use is None:
+            self._make_room(now)
+            use = self._uses[who] = _Use(self.burst, now, rate)
+        use.tokens = min(self.burst, use.tokens + rate * (now - use.at))
+        use.at, use.rate = now, rate
+        if use.tokens < cost:
+            return math.ceil((cost - use.tokens) / rate)
+        use.tokens -= cost
+        return 0
+
+    def _make_room(self, now: float) -> None:
+        """Forget who has been quiet so long that the bucket is full again; then who came first."""
+        if len(self._uses) < MAX_TRACKED:
+            return
+        self._uses = {
+            who: use
+            for who, use in self._uses.items()
+            if use.tokens + use.rate * (now - use.at) < self.burst
+        }
+        while len(self._uses) >= MAX_TRACKED:
+            del self._uses[next(iter(self._uses))]
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; an IPv6 network of 64 bits is one place, as it is one subscriber's."""
+    client = scope.get("client")
+    return _network(client[0]) if client else "unknown"
+
+
+@lru_cache(maxsize=4096)
+def _network(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host
+
+
+class Brake:
+    """Delays replies to those who are over their rate: a connection waits before it asks again."""
+
+    def __init__(self) -> None:
+        self.n_waiting = 0
+
+    def is_full(self) -> bool:
+        """Whether so many wait that one more would wait for over a second."""
+        return self.n_waiting >= REFUSED_PER_S
+
+    async def wait(self) -> None:
+        """Take a while, longer the more others wait."""
+        self.n_waiting += 1
+        try:
+            await asyncio.sleep(min(1.0, max(SLOW_NO_S, self.n_waiting / REFUSED_PER_S)))
+        finally:
+            self.n_waiting -= 1

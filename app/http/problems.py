@@ -1,0 +1,255 @@
+"""Errors as RFC 9457 problem+json: one table from exception to status, no internals in replies."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import orjson
+import psycopg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from psycopg.errors import CheckViolation, NumericValueOutOfRange
+from sqlalchemy.exc import DataError, IntegrityError
+from starlette.exceptions import HTTPException
+
+from app.core.errors import (
+    MAX_FIELD_CHARS,
+    Conflict,
+    HotslotError,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    NotReady,
+    PermissionRefused,
+    QueueFull,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
+from app.core.texts import cut
+
+CONTENT_TYPE = "application/problem+json"
+WWW_AUTHENTICATE = 'ApiKey realm="hotslot", Bearer realm="hotslot"'
+MAX_ERRORS = 20
+MAX_NUMBER_CHARS = 40
+_BOUNDS = ("ge", "gt", "le", "lt", "max_length", "min_length")
+STATUS_OF: tuple[tuple[type[HotslotError], int], ...] = (
+    (InvalidInput, 422),
+    (NotFound, 404),
+    (NotReady, 409),
+    (Conflict, 409),
+    (Unauthenticated, 401),
+    (PermissionRefused, 403),
+    (RateLimited, 429),
+    (Unavailable, 503),
+    (HotslotError, 500),
+)
+STATUS_OF_CODE = {
+    "unsupported_media_type": 415,
+    "too_large": 413,
+    "disk_full": 507,
+    "artifact_corrupt": 409,
+    "timeout": 408,
+    "no_websockets": 400,
+    "too_many_headers": 431,
+}
+TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    408: "Request timeout",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid input",
+    429: "Too many requests",
+    431: "Request header fields too large",
+    500: "Internal error",
+    503: "Unavailable",
+    507: "Insufficient storage",
+}
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what a person can act on"},
+        "code": {"type": "string", "description": "what a program can act on"},
+        "field": {"type": "string", "description": "the parameter or member at fault"},
+        "limit": {"type": "number", "description": "the limit that was passed"},
+        "asked": {"type": "number", "description": "what was asked for, in the limit's unit"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_EXAMPLES: dict[int, tuple[str, str, str | None]] = {
+    401: ("a key is needed: send it in the header X-API-Key", "unauthenticated", None),
+    403: ("this needs the role analyst", "forbidden", None),
+    400: ("there was an error parsing the body", "bad_request", None),
+    408: ("the body stood still for too long", "timeout", None),
+    404: ("no such region: atlantis", "not_found", "region"),
+    409: ("no model has been trained for this region yet", "no_model", None),
+    413: ("the body is larger than 1073741824 bytes", "too_large", None),
+    415: ("Content-Type 'text/plain' is not one of text/csv, ...", "unsupported_media_type", None),
+    422: ("n is 20000, the limit is 10000", "limit_exceeded", "n"),
+    429: ("this key sends more than 50 requests a second", "rate_limited", None),
+    500: ("internal error; the server's log has the details", "internal_error", None),
+    503: ("the database cannot be reached", "database_unavailable", None),
+    507: ("the disk is full", "disk_full", None),
+}
+_log = logging.getLogger("hotslot.api")
+
+
+def _documented(status: int) -> dict[str, Any]:
+    detail, code, field = _EXAMPLES[status]
+    example = {
+        "type": f"urn:hotslot:{code}",
+        "title": TITLES[status],
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **({"field": field} if field else {}),
+        **({"limit": 10_000, "asked": 20_000} if code == "limit_exceeded" else {}),
+    }
+    content = {CONTENT_TYPE: {"schema": _SCHEMA, "example": example}}
+    return {"description": TITLES[status], "content": content}
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: _documented(status) for status in sorted(_EXAMPLES)
+}
+"""Replies that every call may give, for the OpenAPI document."""
+
+
+def problem(
+    status: int,
+    detail: str,
+    code: str,
+    *,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """A problem+json reply."""
+    body: dict[str, Any] = {
+        "type": f"urn:hotslot:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": cut(detail.encode("utf-8", "replace").decode()),
+        "code": code,
+    }
+    if field is not None:
+        body["field"] = cut(field, MAX_FIELD_CHARS)
+    return Response(
+        orjson.dumps({**body, **more}), status, headers=headers, media_type=CONTENT_TYPE
+    )
+
+
+def problem_of(error: HotslotError) -> Response:
+    """The reply to one of our own errors."""
+    status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
+    status = STATUS_OF_CODE.get(error.code, status)
+    headers = None
+    if isinstance(error, Unavailable):
+        headers = {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, Unauthenticated):
+        headers = {"WWW-Authenticate": WWW_AUTHENTICATE}
+    detail = error.message if status != 500 else "internal error"
+    if status == 500:
+        _log.error("request failed: %s", error.message)
+    more = {}
+    if isinstance(error, LimitExceeded | QueueFull) and error.limit is not None:
+        more = {"limit": error.limit, "asked": error.asked}
+    return problem(status, detail, error.code, field=error.field, headers=headers, **more)
+
+
+def _of_validation(error: RequestValidationError) -> Response:
+    """What was wrong and where; never the value itself, which may not even be JSON."""
+    errors = [
+        {
+            "field": cut(_place(found["loc"]), MAX_FIELD_CHARS),
+            "code": str(found["type"]),
+            "message": cut(str(found["msg"]).encode("utf-8", "replace").decode()),
+            **_bound(found),
+        }
+        for found in error.errors()[:MAX_ERRORS]
+    ]
+    first = errors[0]
+    detail = f"{first['field']}: {first['message']}"
+    more = {name: first[name] for name in ("limit", "asked") if name in first}
+    return problem(422, detail, "invalid_input", field=first["field"], errors=errors, **more)
+
+
+def _place(loc: Sequence[object]) -> str:
+    """Where in a request; names of members are the caller's own, of any length."""
+    return ".".join(cut(str(part), MAX_FIELD_CHARS) for part in loc[1:]) or str(loc[0])
+
+
+def _of_database(error: DataError | IntegrityError) -> Response:
+    """A value that passed the service's own rules and not the database's."""
+    original = error.orig
+    if isinstance(original, NumericValueOutOfRange):
+        return problem(422, "a number is larger than can be stored", "out_of_range")
+    if isinstance(original, CheckViolation):
+        name = original.diag.constraint_name or ""
+        return problem(422, f"a value is larger than may be stored ({name})", "limit_exceeded")
+    if isinstance(original, psycopg.DataError):
+        return problem(422, "a value holds characters that cannot be stored", "bad_text")
+    _log.exception("request failed", exc_info=error)
+    return problem(500, "internal error; the server's log has the details", "internal_error")
+
+
+def _bound(found: dict[str, Any]) -> dict[str, Any]:
+    """The limit that a number passed, and the number, where both are short and finite."""
+    context = found.get("ctx") or {}
+    limit = next((context[name] for name in _BOUNDS if name in context), None)
+    given = found.get("input")
+    if isinstance(given, str) and "max_length" in context:
+        given = len(given)
+    try:
+        asked = float(str(context.get("actual_length", given))[:MAX_NUMBER_CHARS])
+    except ValueError:
+        return {}
+    return {} if limit is None or not math.isfinite(asked) else {"limit": limit, "asked": asked}
+
+
+def _of_http(error: HTTPException) -> Response:
+    code = TITLES.get(error.status_code, "error").lower().replace(" ", "_")
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, str(error.detail), code, headers=headers)
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def _handler(make: Callable[[Any], Response]) -> Handler:
+    async def handle(_request: Request, error: Exception) -> Response:
+        return make(error)
+
+    return handle
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Every error of every route leaves as problem+json."""
+    app.add_exception_handler(HotslotError, _handler(problem_of))
+    app.add_exception_handler(RequestValidationError, _handler(_of_validation))
+    app.add_exception_handler(HTTPException, _handler(_of_http))
+    bad_text = _handler(
+        lambda _e: problem(422, "a value holds characters that cannot be stored", "bad_text")
+    )
+    app.add_exception_handler(DataError, _handler(_of_database))
+    app.add_exception_handler(IntegrityError, _handler(_of_database))
+    app.add_exception_handler(UnicodeError, bad_text)
+
+
+async def internal_error(_request: Request, error: Exception) -> Response:
+    """The last resort; the log has the details."""
+    _log.exception("request failed", exc_info=error)
+    return problem(500, "internal error; the server's log has the details", "internal_error")

@@ -1,0 +1,94 @@
+"""Records of uploads of which nothing is left, and the keys that must not bring them back."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core.db.erasure_tables import erased_keys
+from app.core.db.tables import secrets
+
+KEY_SECRET = "erased_keys"  # noqa: S105 - its name
+
+
+def forget_uploads(connection: Connection, region_key: int, upload_ids: Sequence[int]) -> None:
+    """Empty the records of uploads of which nothing is left, and of those of the same body.
+
+    Their counts stay. Their idempotency keys are refused from now on: see `is_erased_key`.
+    """
+    emptied = connection.execute(_EMPTIED, {"region": region_key, "uploads": list(upload_ids)})
+    rows = emptied.all()
+    keys = [row.idempotency_key for row in rows if row.idempotency_key is not None]
+    refuse_keys(connection, region_key, keys)
+    if rows:
+        connection.execute(_EMPTY, {"region": region_key, "uploads": [row.id for row in rows]})
+
+
+_EMPTIED = text(
+    """
+    WITH emptied AS (
+        SELECT u.id, u.body_sha256 FROM uploads AS u
+        WHERE u.region_key = :region AND u.id = ANY(:uploads)
+          AND NOT EXISTS (SELECT FROM incidents AS i WHERE i.upload_id = u.id)
+          AND NOT EXISTS (SELECT FROM incident_history AS h
+                          WHERE h.region_key = :region AND h.before ->> 'upload_id' = u.id::text)
+    )
+    SELECT u.id, u.idempotency_key FROM uploads AS u
+    WHERE u.region_key = :region AND (u.id IN (SELECT id FROM emptied)
+          OR u.body_sha256 IN (SELECT body_sha256 FROM emptied))
+    """
+)
+_EMPTY = text(
+    """
+    UPDATE uploads SET idempotency_key = NULL, body_sha256 = NULL, source = NULL, report = '{}',
+        summary = summary || '{"errors": [], "warnings": []}'
+    WHERE region_key = :region AND id = ANY(:uploads)
+    """
+)
+
+
+def same_body(connection: Connection, region_key: int, upload_id: int) -> list[str]:
+    """Empty the other uploads of an upload's body; the keys of all of them, its own too."""
+    found = connection.execute(_SAME_BODY, {"region": region_key, "upload": upload_id}).all()
+    others = [row.id for row in found if row.id != upload_id]
+    if others:
+        connection.execute(_EMPTY, {"region": region_key, "uploads": others})
+    return [row.idempotency_key for row in found if row.idempotency_key is not None]
+
+
+_SAME_BODY = text(
+    """
+    SELECT u.id, u.idempotency_key FROM uploads AS u JOIN uploads AS mine ON mine.id = :upload
+    WHERE u.region_key = :region AND (u.id = :upload OR u.body_sha256 = mine.body_sha256)
+      AND (u.id = :upload OR NOT EXISTS (SELECT FROM incidents AS i WHERE i.upload_id = u.id))
+    """
+)
+
+
+def refuse_keys(connection: Connection, region_key: int, keys: Sequence[str]) -> None:
+    """Keep of idempotency keys what recognises them, so that no retry brings back what is erased."""
+    rows = [
+        {"region_key": region_key, "digest": _digest(connection, region_key, key)} for key in keys
+    ]
+    if rows:
+        connection.execute(upsert(erased_keys).on_conflict_do_nothing(), rows)
+
+
+def is_erased_key(connection: Connection, region_key: int, key: str) -> bool:
+    """Whether what was sent with this key is erased."""
+    some = select(erased_keys.c.digest).where(erased_keys.c.region_key == region_key)
+    if connection.execute(some.limit(1)).first() is None:
+        return False
+    digest = _digest(connection, region_key, key)
+    return connection.execute(some.where(erased_keys.c.digest == digest)).first() is not None
+
+
+def _digest(connection: Connection, region_key: int, key: str) -> bytes:
+    """Under this installation's own secret: keys may hold ids of incidents, which are soon guessed."""
+    secret = connection.scalar(select(secrets.c.value).where(secrets.c.name == KEY_SECRET))
+    content = f"{region_key}:{key}".encode()
+    return hmac.new(bytes(secret or b""), content, hashlib.sha256).digest()

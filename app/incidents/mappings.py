@@ -1,0 +1,90 @@
+"""Column mappings kept by name with a region: a source is described once, not at every upload."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.core.bounds import MAX_MAPPINGS
+from app.core.db.engine import count_lock
+from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.texts import shortened
+from app.readers.columns import ColumnMapping
+from app.regions.store import (
+    MAPPINGS,
+    get_region,
+    mappings_of,
+    remove_setting,
+    set_setting,
+)
+
+_NAME = re.compile(r"[a-z0-9_-]{1,63}")
+
+
+def list_mappings(connection: Connection, region_id: str) -> dict[str, dict[str, Any]]:
+    """{name: mapping} of a region.
+
+    Raises:
+        NotFound: no such region.
+    """
+    kept = mappings_of(connection, get_region(connection, region_id).key)
+    return dict(sorted(kept.items()))
+
+
+def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMapping) -> None:
+    """Keep a mapping, in place of one of that name.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the name has other characters than a-z, 0-9, '-' and '_'.
+        LimitExceeded: the region has too many of them.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("a mapping's name is 1-63 of a-z, 0-9, '-' and '_'", field="mapping")
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        count_lock(connection, region.key)
+        kept = mappings_of(connection, region.key)
+        if name not in kept and len(kept) >= MAX_MAPPINGS:
+            raise LimitExceeded(
+                f"the region has {len(kept)} mappings, the limit is {MAX_MAPPINGS}; remove one first",
+                field="mapping",
+                limit=MAX_MAPPINGS,
+                asked=len(kept) + 1,
+            )
+        set_setting(connection, region.key, (MAPPINGS, name), mapping.to_json())
+
+
+def remove_mapping(engine: Engine, region_id: str, name: str) -> None:
+    """Forget a mapping; what was uploaded by it stays.
+
+    Raises:
+        NotFound: no such region, no such mapping.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        if name not in mappings_of(connection, region.key):
+            raise NotFound(f"no mapping {shortened(name)} is kept", field="mapping")
+        remove_setting(connection, region.key, (MAPPINGS, name))
+
+
+def resolve_mapping(
+    connection: Connection, region_id: str, name: str | None, own: ColumnMapping
+) -> ColumnMapping:
+    """A kept mapping with what the caller says besides; the caller's own words go first.
+
+    Raises:
+        NotFound: no such region, no such mapping.
+    """
+    if name is None:
+        return own
+    kept = mappings_of(connection, get_region(connection, region_id).key).get(name)
+    if kept is None:
+        raise NotFound(f"no mapping {shortened(name)} is kept", field="mapping")
+    return ColumnMapping(
+        {**kept["columns"], **own.columns},
+        own.crs or kept["crs"],
+        own.time_format or kept["time_format"],
+    )

@@ -1,0 +1,37 @@
+"""Places too far from the rest of a region to belong to it, where no boundary decides."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.geo.study_area import MAX_EXTENT_DEG
+
+
+class FarCheck:
+    """Counts rows too far from a region without a given boundary to belong to it.
+
+    They are kept, since only a boundary can refuse them; a derived study area leaves them out.
+    """
+
+    def __init__(self, middle: tuple[float, float] | None) -> None:
+        self.middle = middle
+        self.n_far = 0
+        self.n_swapped = 0
+
+    def note(self, longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> None:
+        """Count these rows; the first ones say where the region lies if nothing else does."""
+        if len(longitude) == 0:
+            return
+        if self.middle is None:
+            self.middle = float(np.median(longitude)), float(np.median(latitude))
+        far = ~_near(longitude, latitude, self.middle)
+        self.n_far += int(far.sum())
+        self.n_swapped += int(_near(latitude[far], longitude[far], self.middle).sum())
+
+
+def _near(
+    x: NDArray[np.float64], y: NDArray[np.float64], to: tuple[float, float]
+) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = np.maximum(np.abs(x - to[0]), np.abs(y - to[1])) <= MAX_EXTENT_DEG
+    return near

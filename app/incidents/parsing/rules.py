@@ -1,0 +1,265 @@
+"""Which incidents are accepted: pure, vectorised rules on one block of raw rows.
+
+Time: RFC 3339. With an offset it is that instant; without one it is the region's local wall time: in
+the hour that a clock change doubles, the first pass is meant; in the hour that it skips, the first
+minute after it. Numbers are never read as epochs, dates without a time are refused.
+
+Place: degrees (WGS 84). 0/0, values beyond the globe, and places outside the study area are refused,
+each with its own code; when the swapped point lies inside, the code says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from app.core.zones import zone
+from app.geo.study_area import StudyArea
+
+EARLIEST_S = 0  # 1970-01-01
+FUTURE_SLACK_S = 86_400
+MAX_TEXT_CHARS = 200
+MARGIN_M = 1_000.0
+METRES_LIKELY = 1_000.0
+MAX_INTEGER = 2**62
+NO_CATEGORY = "unspecified"
+SOURCES = ("reported", "discovered")
+TIME_PATTERN = (
+    r"^(?P<base>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)"
+    r"(?P<offset>[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$"
+)
+
+
+@dataclass
+class RowErrors:
+    """Which rows of a block are refused, and why; the first reason counts.
+
+    `implausible_years` counts the years of rows refused as too old or in the future.
+    """
+
+    n: int
+    bad: NDArray[np.bool_] = field(init=False)
+    reasons: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    implausible_years: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.bad = np.zeros(self.n, np.bool_)
+
+    def add(self, rows: NDArray[np.bool_], column: str, code: str, message: str) -> None:
+        """Refuse these rows (a mask), unless they are refused already."""
+        new = rows & ~self.bad
+        self.bad |= new
+        for row in np.flatnonzero(new):
+            self.reasons[int(row)] = (column, code, message)
+
+
+@dataclass(frozen=True)
+class ParsedBlock:
+    """The accepted rows of a block; `row` is their position in it."""
+
+    row: NDArray[np.int64]
+    time_s: NDArray[np.int64]
+    longitude: NDArray[np.float64]
+    latitude: NDArray[np.float64]
+    category: NDArray[Any]
+    external_id: NDArray[Any]
+    source: NDArray[Any]
+
+
+def parse_block(
+    columns: Mapping[str, Sequence[Any]],
+    n_rows: int,
+    *,
+    timezone: str,
+    now_s: int,
+    area: StudyArea | None,
+    errors: RowErrors,
+) -> ParsedBlock:
+    """Apply every rule to a block of raw rows (values are str, numbers or None).
+
+    Args:
+        columns: of equal length n_rows, by the contract's field names.
+        now_s: later than a day after it is refused.
+        area: where incidents may lie (the study area with its margin), or None while unknown.
+        errors: gets the refused rows.
+    """
+    time_s = _times(_texts(columns, "occurred_at", n_rows), timezone, now_s, errors)
+    longitude = _numbers(columns, "longitude", n_rows, errors)
+    latitude = _numbers(columns, "latitude", n_rows, errors)
+    _check_places(longitude, latitude, area, errors)
+    category = _labels(columns, "category", n_rows, errors)
+    external = _labels(columns, "external_id", n_rows, errors)
+    source = _labels(columns, "source", n_rows, errors)
+    source = np.where(pd.isna(source), SOURCES[0], source)
+    errors.add(
+        ~np.isin(source.astype(str), SOURCES), "source", "unknown_source", "reported or discovered"
+    )
+    good = np.flatnonzero(~errors.bad)
+    return ParsedBlock(
+        row=good,
+        time_s=time_s[good],
+        longitude=longitude[good],
+        latitude=latitude[good],
+        category=np.where(pd.isna(category), NO_CATEGORY, category)[good],
+        external_id=external[good],
+        source=source[good],
+    )
+
+
+def _texts(columns: Mapping[str, Sequence[Any]], name: str, n_rows: int) -> pd.Series[Any]:
+    values = columns.get(name)
+    return pd.Series(values if values is not None else [None] * n_rows, dtype=object)
+
+
+def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) -> NDArray[np.int64]:
+    text = raw.where(raw.map(lambda v: isinstance(v, str)), None).str.strip()
+    missing = (raw.isna() | (raw == "")).to_numpy()
+    errors.add(missing, "occurred_at", "missing", "occurred_at is required")
+    numeric = raw.map(lambda v: isinstance(v, int | float) and not isinstance(v, bool)).to_numpy()
+    digits = text.str.fullmatch(r"[+-]?\d+(\.\d+)?").fillna(False).to_numpy(bool)
+    errors.add(
+        (numeric & ~missing) | digits,
+        "occurred_at",
+        "epoch_not_accepted",
+        "a bare number is not a time; give RFC 3339",
+    )
+    matched = pc.extract_regex(_arrow_texts(text), TIME_PATTERN)
+    upper = pc.replace_substring(pc.struct_field(matched, "base"), "t", "T")
+    base = pd.Series(upper.to_numpy(zero_copy_only=False))
+    offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
+    local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
+    slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
+    errors.add(
+        slashed & local.isna().to_numpy(),
+        "occurred_at",
+        "ambiguous_date",
+        "which is day, which is month? give time_format, such as %m/%d/%Y %H:%M",
+    )
+    errors.add(local.isna().to_numpy(), "occurred_at", "bad_time", "not an RFC 3339 date and time")
+    naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
+    given = offset.notna() & (offset != "")
+    time_s = naive_s - _offsets_s(offset.where(given, "Z"))
+    plain = np.flatnonzero(~given.to_numpy() & local.notna().to_numpy())
+    time_s[plain] = _local_to_utc(naive_s[plain], timezone)
+    early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
+    errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
+    errors.add(early, "occurred_at", "too_old", "before 1970: a placeholder date")
+    errors.add(late, "occurred_at", "in_the_future", "over a day ahead of now")
+    return time_s
+
+
+def _arrow_texts(text: pd.Series[Any]) -> pa.Array:
+    """The texts for Arrow; what cannot be UTF-8 (lone surrogates) is no time either."""
+    given = [v if isinstance(v, str) and (v.isascii() or _encodable(v)) else None for v in text]
+    return pa.array(given, pa.string())
+
+
+def _offsets_s(offset: pd.Series[Any]) -> NDArray[np.int64]:
+    """Seconds east of UTC; few distinct values, so each is parsed once."""
+
+    def seconds(text: str) -> int:
+        if text in "Zz":
+            return 0
+        digits = text[1:].replace(":", "")
+        size = int(digits[:2]) * 3600 + int(digits[2:]) * 60
+        return -size if text[0] == "-" else size
+
+    codes, values = pd.factorize(offset)
+    table = np.array([seconds(str(v)) for v in values], np.int64)
+    return table[codes]
+
+
+def _local_to_utc(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
+    local = pd.DatetimeIndex(naive_s.astype("datetime64[s]"))
+    first_pass = np.ones(len(local), bool)
+    aware = local.tz_localize(
+        zone(timezone), ambiguous=first_pass, nonexistent="shift_forward"
+    ).tz_convert("UTC")
+    return aware.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+
+
+def _numbers(
+    columns: Mapping[str, Sequence[Any]], name: str, n_rows: int, errors: RowErrors
+) -> NDArray[np.float64]:
+    raw = _texts(columns, name, n_rows)
+    missing = (raw.isna() | (raw == "")).to_numpy()
+    errors.add(missing, name, "missing", f"{name} is required")
+    flags = raw.map(lambda v: isinstance(v, bool)).to_numpy()
+    # JSON allows integers that no float holds; pandas would raise instead of giving NaN.
+    sized = raw.map(lambda v: None if isinstance(v, int) and abs(v) > MAX_INTEGER else v)
+    values = pd.to_numeric(sized, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    bad = ~np.isfinite(values) | flags
+    errors.add(bad, name, "not_a_number", f"{name} is not a finite number")
+    return np.where(bad, 0.0, values)
+
+
+def _check_places(
+    longitude: NDArray[np.float64],
+    latitude: NDArray[np.float64],
+    area: StudyArea | None,
+    errors: RowErrors,
+) -> None:
+    huge = np.maximum(np.abs(longitude), np.abs(latitude)) > METRES_LIKELY
+    errors.add(huge, "longitude", "not_degrees", "looks like metres; give crs, or degrees (WGS 84)")
+    beyond = (np.abs(longitude) > 180) | (np.abs(latitude) > 90)
+    turned = beyond & (np.abs(latitude) <= 180) & (np.abs(longitude) <= 90)
+    errors.add(turned, "latitude", "looks_swapped", "longitude and latitude look swapped")
+    errors.add(beyond, "latitude", "out_of_range", "beyond the globe")
+    errors.add(
+        (np.abs(longitude) < 1e-9) & (np.abs(latitude) < 1e-9),
+        "longitude",
+        "zero",
+        "0/0 is no place",
+    )
+    if area is None:
+        return
+    todo = np.flatnonzero(~errors.bad)
+    outside = todo[~area.contains(longitude[todo], latitude[todo])]
+    swappable = outside[np.abs(longitude[outside]) <= 90]
+    swapped = np.zeros(len(longitude), bool)
+    swapped[swappable] = area.contains(latitude[swappable], longitude[swappable])
+    errors.add(swapped, "latitude", "looks_swapped", "longitude and latitude look swapped")
+    away = np.zeros(len(longitude), bool)
+    away[outside] = True
+    errors.add(away, "longitude", "outside_study_area", "over 1 km outside the study area")
+
+
+def _labels(
+    columns: Mapping[str, Sequence[Any]], name: str, n_rows: int, errors: RowErrors
+) -> NDArray[Any]:
+    """Short texts; None where empty. Distinct values are judged once."""
+    raw = _texts(columns, name, n_rows)
+    texts = [v if isinstance(v, str) else _as_text(v) for v in raw]
+    codes, values = pd.factorize(np.array(texts, dtype=object))
+    cleaned = np.array([*(_cleaned(v) for v in values), None], dtype=object)
+    refused = np.array([*(v is not None and _refused(str(v)) for v in cleaned[:-1]), False], bool)
+    errors.add(refused[codes], name, "bad_text", f"over {MAX_TEXT_CHARS} characters or not text")
+    result: NDArray[Any] = cleaned[codes]
+    return result
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    return str(value) if isinstance(value, int | float) else "\x00"
+
+
+def _cleaned(value: Any) -> str | None:
+    return str(value).strip() or None
+
+
+def _refused(value: str) -> bool:
+    return len(value) > MAX_TEXT_CHARS or "\x00" in value or not _encodable(value)
+
+
+def _encodable(value: str) -> bool:
+    """Lone surrogates cannot be stored as UTF-8."""
+    return value.encode("utf-8", "ignore").decode("utf-8") == value

@@ -1,0 +1,271 @@
+"""Releasing incidents to readers, and holding their trainings to what is released."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+from sqlalchemy import Connection
+
+from app.core.errors import InvalidInput, NotReady
+from app.core.texts import shortened
+from app.core.zones import zone
+from app.incidents.store import ReleaseCut
+from app.regions.learning_policy import LearningPolicy
+from app.regions.store import Region, categories_of
+from app.releases import store
+from app.releases.disclosure import OTHER, fold_categories
+from app.releases.groups import pin
+from app.releases.store import LONG_AGO, MIN_GROUP, Release
+
+NO_RELEASE = 0
+"""In place of a release's number where there is none: a run that asks for it ends with the reason."""
+
+
+def minimum_of(region: Region) -> int:
+    """Return the fewest incidents of a category that readers see figures of."""
+    return max(MIN_GROUP, LearningPolicy.of(region.settings).minimum_count)
+
+
+def advance(connection: Connection, region: Region, now: datetime | None = None) -> Release | None:
+    """Release what has arrived, by whole local days with enough new incidents; returns the last one.
+
+    What is left over at the end of several days joins the last of them; fewer than `MIN_GROUP` wait.
+    """
+    store.lock(connection, region.key)
+    last = store.latest(connection, region.key)
+    unreleased = store.unreleased_uploads(connection, region.key)
+    until = last.until if last else LONG_AGO
+    days = store.new_by_day(connection, region.key, region.timezone, until, unreleased)
+    steps = _steps(days, until, now or datetime.now(UTC))
+    if not steps:
+        return last
+    made = store.append(connection, region.key, [(instant, None) for instant, _ in steps])
+    store.assign(connection, unreleased, made.seq)
+    newest = replace(made, seq=made.seq + len(steps) - 1, until=steps[-1][0])
+    held = store.summarise(connection, region.key, region.timezone, newest)
+    for seq, (_, n) in reversed(list(enumerate(steps, start=made.seq))):
+        store.change(connection, region.key, seq, n_incidents=held)
+        held -= n
+    return store.latest(connection, region.key)
+
+
+def _steps(
+    days: Sequence[tuple[object, datetime | None, int]], until: datetime, now: datetime
+) -> list[tuple[datetime, int]]:
+    """(instant, new incidents) of the releases that whole days make."""
+    steps: list[tuple[datetime, int]] = []
+    waiting, end = 0, until
+    for _, ends, n in days:
+        if ends is not None and ends > now:
+            break
+        waiting, end = waiting + n, max(end, ends) if ends else end
+        # What came late is released with a day, or at the old instant where no day follows.
+        if waiting >= MIN_GROUP and ends is not None:
+            steps.append((end, waiting))
+            waiting = 0
+    if waiting and steps:
+        steps[-1] = (end, steps[-1][1] + waiting)
+    elif waiting >= MIN_GROUP and end > LONG_AGO:
+        steps.append((end, waiting))
+    return steps
+
+
+def settle_exact(connection: Connection, region: Region, until: datetime | None = None) -> bool:
+    """Whether readers may see what is made of all incidents (before `until`).
+
+    True where a release holds just these, or can be made to: `MIN_GROUP` or more are new, or nothing
+    was made of the last release yet, which then takes in the rest.
+    """
+    last = advance(connection, region)
+    if until is not None:
+        known = store.latest(connection, region.key, until)
+        if known is None or known.until != until:
+            return False
+        total = store.count_before(connection, region.key, until)
+        return _use(connection, region, known, total)
+    end = store.data_end(connection, region.key)
+    if end is None:
+        return False
+    total = store.count_before(connection, region.key, end)
+    new = total - (store.count_held(connection, region.key, last) if last else 0)
+    if last is not None and new == 0:
+        return _use(connection, region, last, total)
+    unreleased = store.unreleased_uploads(connection, region.key)
+    if new >= MIN_GROUP:
+        made = store.append(connection, region.key, [(end, total)])
+        store.assign(connection, unreleased, made.seq)
+        store.summarise(connection, region.key, region.timezone, made)
+        return _use(connection, region, made, total)
+    if last is not None and not last.used:
+        store.assign(connection, unreleased, last.seq)
+        until = max(end, last.until)
+        store.change(connection, region.key, last.seq, until=until, n_incidents=total)
+        return _use(connection, region, replace(last, until=until), total)
+    return False
+
+
+def _use(connection: Connection, region: Region, release: Release, total: int) -> bool:
+    same = store.count_held(connection, region.key, release) == total
+    if same:
+        store.change(connection, region.key, release.seq, used=True)
+    return same
+
+
+def released_until(
+    connection: Connection,
+    region: Region,
+    until: datetime | None,
+    categories: Sequence[str] | None = None,
+) -> Release | None:
+    """Find the last release up to `until`; of some categories, the last with enough new ones of them.
+
+    Returns None where too few incidents are released.
+
+    Raises:
+        InvalidInput: a category is unknown, or has too few incidents.
+    """
+    advance(connection, region)
+    found = store.latest(connection, region.key, until)
+    if found is None:
+        return None
+    if categories is not None:
+        found = _of_categories(connection, region, found, categories)
+    store.change(connection, region.key, found.seq, used=True)
+    return found
+
+
+def _of_categories(
+    connection: Connection, region: Region, release: Release, categories: Sequence[str]
+) -> Release:
+    counts = store.by_step(connection, region.key, release)
+    names = categories_of(connection, region.key)
+    by_name = {name: counts.get(key, []) for key, name in names.items()}
+    minimum = minimum_of(region)
+    for name in categories:
+        if sum(n for _, n in by_name.get(name, [])) < minimum:
+            raise InvalidInput(
+                f"category {shortened(name)} has fewer than {minimum} released incidents, or does not exist; "
+                "name others, or train on all",
+                field="categories",
+                code="too_few_of_category",
+            )
+    merged: dict[int, int] = {}
+    for name in set(categories):
+        for step, n in by_name[name]:
+            merged[step] = merged.get(step, 0) + n
+    seq = last_step(sorted(merged.items()))
+    found = store.get(connection, region.key, seq) if seq else None
+    return found or release
+
+
+def last_step(counts: Sequence[tuple[int, int]]) -> int:
+    """Return the last release at which enough new incidents had come together (0: never).
+
+    >>> last_step([(1, 25), (2, 5), (3, 16), (4, 1)])
+    3
+    """
+    found = waiting = 0
+    for step, n in counts:
+        waiting += n
+        if waiting >= MIN_GROUP:
+            found, waiting = step, 0
+    return found
+
+
+def category_steps(connection: Connection, region: Region, release: Release) -> dict[int, int]:
+    """Category key -> the last release at which it had enough new incidents; others are left out."""
+    minimum = minimum_of(region)
+    counts = store.by_step(connection, region.key, release)
+    return {
+        key: step
+        for key, steps in counts.items()
+        if sum(n for _, n in steps) >= minimum and (step := last_step(steps))
+    }
+
+
+def reader_cut(
+    connection: Connection, region: Region, release: Release, since: datetime = LONG_AGO
+) -> ReleaseCut:
+    """Say what to read of a release for what readers can ask for again and again, kinds left out.
+
+    Args:
+        since: where it starts; moved back to the release's instant before.
+    """
+    known = store.instants(connection, region.key)
+    since = max((one for one in known if one <= since), default=LONG_AGO)
+    pin(connection, region.key, release, since)
+    return ReleaseCut(release.seq, known, {}, OTHER, pinned=True, since=since)
+
+
+def release_cut(connection: Connection, region: Region, release: Release) -> ReleaseCut:
+    """Say what to read of a release."""
+    steps = category_steps(connection, region, release)
+    return ReleaseCut(release.seq, store.instants(connection, region.key), steps, OTHER)
+
+
+def found_release(connection: Connection, region: Region, seq: int) -> Release:
+    """Find a release.
+
+    Raises:
+        NotReady: there is none.
+    """
+    found = store.get(connection, region.key, seq)
+    if found is None:
+        raise NotReady(
+            f"fewer than {MIN_GROUP} incidents are released (before `until`); upload more, or choose a "
+            "later `until`",
+            code="too_few_released",
+        )
+    return found
+
+
+def checked_release(connection: Connection, region: Region, seq: int) -> Release:
+    """Find a release as it was made.
+
+    Raises:
+        NotReady: there is none, or a few of its incidents were corrected since: whoever saw it before
+            would see which.
+    """
+    found = found_release(connection, region, seq)
+    held = store.count_held(connection, region.key, found)
+    gone = 0 if found.n_incidents is None else found.n_incidents - held
+    if 0 < abs(gone) < MIN_GROUP:
+        raise NotReady(
+            f"fewer than {MIN_GROUP} incidents of this release were corrected since; "
+            "train on a later one, or wait for the next",
+            code="release_changed",
+        )
+    if held != found.n_incidents:
+        store.change(connection, region.key, seq, n_incidents=held)
+    return found
+
+
+def released_view(connection: Connection, region: Region) -> dict[str, object]:
+    """Describe a region's incidents to who may not list them: as released, by day, kinds folded."""
+    advance(connection, region)
+    last = store.last_summary(connection, region.key)
+    if last is None or last.categories is None or last.first_day is None:
+        return {"incidents": 0, "first_at": None, "last_at": None, "categories": {}}
+    if not last.used:
+        store.change(connection, region.key, last.seq, used=True)
+    local = zone(region.timezone)
+    days = last.first_day, (last.until - timedelta(seconds=1)).astimezone(local).date()
+    first, end = (datetime.combine(day, time(), local).astimezone(UTC) for day in days)
+    return {
+        "incidents": sum(last.categories.values()),
+        "first_at": first.isoformat(),
+        "last_at": end.isoformat(),
+        "categories": fold_categories(last.categories, minimum_of(region)),
+    }
+
+
+def known_categories(connection: Connection, region: Region) -> frozenset[str]:
+    """Name the categories of which everyone may see figures."""
+    last = store.last_summary(connection, region.key)
+    if last is None:
+        advance(connection, region)
+        last = store.last_summary(connection, region.key)
+    held = (last.categories or {}) if last else {}
+    return frozenset({*fold_categories(held, minimum_of(region)), OTHER})

@@ -1,0 +1,307 @@
+"""Ingest: an upload becomes rows, exactly once, all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import IO
+
+from sqlalchemy import Connection, Engine
+
+from app.core.db.disk import require_room
+from app.core.errors import Conflict, InvalidInput
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.incidents import writes
+from app.incidents.erased_uploads import is_erased_key
+from app.incidents.upload import IngestSummary, Upload, middle_of
+from app.readers.columns import ColumnMapping
+from app.readers.decoding import READ_BYTES, decoded
+from app.readers.delimited import Blocks, ReadOptions
+from app.readers.formats import READERS, SUFFIX_TYPES
+from app.readers.limits import check_rows
+from app.regions.store import Region, get_region, outlined
+
+IN_MEMORY_BYTES = 1 << 20
+"""Rows of a small upload wait in memory, of a larger one in a file without a name."""
+
+
+@dataclass(frozen=True)
+class UploadSource:
+    """What an upload says of itself."""
+
+    content_type: str
+    content_encoding: str | None = None
+    idempotency_key: str | None = None
+    name: str | None = None
+    mapping: ColumnMapping = field(default_factory=ColumnMapping)
+
+
+def ingest(
+    engine: Engine,
+    region_id: str,
+    body: Iterable[bytes],
+    source: UploadSource,
+    *,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda _n_bytes: None,
+    gone: Callable[[], bool] = lambda: False,
+) -> IngestSummary:
+    """Store an upload's incidents in one transaction.
+
+    Args:
+        body: the raw bytes, in chunks of any size.
+        progress: called with the number of raw bytes read so far.
+        gone: returns whether nobody waits for the summary any more; asked once the body is read.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: unknown type, unreadable data, a reused key with another body.
+        LimitExceeded: too many bytes.
+        Conflict: another upload with the same key is under way.
+        Unavailable: the database is away; nothing was stored.
+    """
+    told = received(
+        engine, region_id, body, source, settings=settings, progress=progress, gone=gone
+    )
+    with told as upload, engine.begin() as connection:
+        return upload.store(connection)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A body that is here as a whole: judged, and not stored yet.
+
+    Args:
+        upload: its rows; None when its key was used before, so that nothing is to be stored.
+    """
+
+    region: Region
+    source: UploadSource
+    body_sha256: str
+    upload: Upload | None
+
+    def store(self, connection: Connection) -> IngestSummary:
+        """Store the rows in the caller's transaction, or find the answer that the key had before.
+
+        Raises:
+            InvalidInput, Conflict: see `ingest`.
+        """
+        key = self.source.idempotency_key
+        if key is not None:
+            if not writes.lock_idempotency_key(connection, self.region.key, key):
+                raise _under_way()
+            stored = _earlier(connection, self.region, key)
+            if stored is not None:
+                return _replayed(stored, self.body_sha256)
+        if self.upload is None:
+            raise Conflict("the upload with this Idempotency-Key is gone: send it again")
+        return self.upload.store(connection, key, self.source.name, self.body_sha256)
+
+
+@contextmanager
+def received(
+    engine: Engine,
+    region_id: str,
+    body: Iterable[bytes],
+    source: UploadSource,
+    *,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda _n_bytes: None,
+    gone: Callable[[], bool] = lambda: False,
+) -> Iterator[Received]:
+    """Read and judge a body without a connection to the database; see `ingest`."""
+    reader = READERS.get(source.content_type)
+    if reader is None:
+        raise InvalidInput(
+            f"Content-Type {shortened(source.content_type)} is not one of {', '.join(READERS)}",
+            code="unsupported_media_type",
+        )
+    key = _checked_key(source)
+    with engine.connect() as connection:
+        region = outlined(connection, get_region(connection, region_id))
+        known = None if key is None else _earlier(connection, region, key)
+        middle = middle_of(connection, region)
+    digest = hashlib.sha256()
+    sent = _Sent(progress)
+    raw = sent.watched(body, digest.update)
+    with (
+        _reserved(engine, region, key),
+        tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as rows,
+        tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as refused,
+    ):
+        upload = Upload(region, middle, rows, refused, settings)
+        if known is None:
+            chunks = decoded(
+                raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion
+            )
+            blocks = reader(chunks, _options(settings, source.mapping, sent, gone))
+            _judge(upload, blocks, sent, settings)
+        for _ in raw:
+            """The hash covers the whole body, also what the reader left unread."""
+        yield Received(region, source, digest.hexdigest(), upload if known is None else None)
+
+
+def _judge(upload: Upload, blocks: Blocks, sent: _Sent, settings: Settings) -> None:
+    with closing(blocks):
+        for block in blocks:
+            require_room(settings)
+            n_rows = upload.summary.received + block.n_rows
+            check_rows(n_rows, sent.n_bytes, settings.max_upload_rows)
+            upload.add(block)
+
+
+def ingest_file(
+    engine: Engine,
+    region_id: str,
+    path: Path,
+    *,
+    settings: Settings,
+    mapping: ColumnMapping | None = None,
+    progress: Callable[[int], None] = lambda _n_bytes: None,
+) -> IngestSummary:
+    """Store the incidents of a file, its type told by its name (`.csv`, `.json.gz`, ...).
+
+    Raises:
+        InvalidInput: the name tells no known type; see `ingest` for the rest.
+    """
+    with path.open("rb") as file:
+        return ingest_stream(
+            engine,
+            region_id,
+            file,
+            path.name,
+            settings=settings,
+            mapping=mapping,
+            progress=progress,
+        )
+
+
+def ingest_stream(
+    engine: Engine,
+    region_id: str,
+    file: IO[bytes],
+    name: str,
+    *,
+    settings: Settings,
+    mapping: ColumnMapping | None = None,
+    progress: Callable[[int], None] = lambda _n_bytes: None,
+) -> IngestSummary:
+    """Store the incidents of an open file, which is read once from its beginning to its end.
+
+    Raises:
+        InvalidInput: the name tells no known type; see `ingest` for the rest.
+    """
+    suffixes = [s.lower() for s in PurePath(name).suffixes]
+    encoding = "gzip" if suffixes and suffixes[-1] == ".gz" else None
+    suffix = suffixes[-2] if encoding and len(suffixes) > 1 else (suffixes or [""])[-1]
+    content_type = SUFFIX_TYPES.get(suffix)
+    if content_type is None:
+        raise InvalidInput(
+            f"{shortened(name)}: not one of {', '.join(SUFFIX_TYPES)}", field="files"
+        )
+    source = UploadSource(content_type, encoding, name=name, mapping=mapping or ColumnMapping())
+    chunks = iter(lambda: file.read(READ_BYTES), b"")
+    return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)
+
+
+class _Sent:
+    """Counts the raw bytes of a body while they are read."""
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self.progress = progress
+        self.n_bytes = 0
+
+    def watched(self, body: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+        """The body's chunks, each hashed and counted."""
+        for chunk in body:
+            update(chunk)
+            self.n_bytes += len(chunk)
+            self.progress(self.n_bytes)
+            yield chunk
+
+
+def _options(
+    settings: Settings, mapping: ColumnMapping, sent: _Sent, gone: Callable[[], bool]
+) -> ReadOptions:
+    return ReadOptions(
+        n_rows=settings.upload_chunk_rows,
+        limit_chars=settings.max_field_chars,
+        max_bytes=settings.max_body_bytes,
+        max_expansion=settings.max_gzip_expansion,
+        mapping=mapping,
+        max_rows=settings.max_upload_rows,
+        memory_bytes=settings.parser_memory_bytes,
+        cpu_s=settings.parser_cpu_s,
+        cpu_s_per_mib=settings.parser_cpu_s_per_mib,
+        sent_bytes=lambda: sent.n_bytes,
+        gone=gone,
+    )
+
+
+_keys_in_use: set[tuple[str, int, str]] = set()
+_keys_lock = threading.Lock()
+
+
+@contextmanager
+def _reserved(engine: Engine, region: Region, key: str | None) -> Iterator[None]:
+    """Refuse a second upload with a key while this process reads the first.
+
+    Between processes the lock of `Received.store` decides: whoever is whole first is stored.
+
+    Raises:
+        Conflict: it is read already.
+    """
+    if key is None:
+        yield
+        return
+    place = (str(engine.url), region.key, key)
+    with _keys_lock:
+        if place in _keys_in_use:
+            raise _under_way()
+        _keys_in_use.add(place)
+    try:
+        yield
+    finally:
+        with _keys_lock:
+            _keys_in_use.discard(place)
+
+
+def _under_way() -> Conflict:
+    return Conflict("an upload with this Idempotency-Key is under way", code="key_in_use")
+
+
+def _checked_key(source: UploadSource) -> str | None:
+    key = source.idempotency_key
+    if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
+        raise InvalidInput("Idempotency-Key must be 1-255 printable characters", code="bad_key")
+    return key
+
+
+def _earlier(connection: Connection, region: Region, key: str) -> writes.Upload | None:
+    """The upload that was made with this key, if any.
+
+    Raises:
+        Conflict: it is erased.
+    """
+    stored = writes.find_upload(connection, region.key, key)
+    if stored is None and is_erased_key(connection, region.key, key):
+        raise Conflict(
+            "what was sent with this Idempotency-Key is erased; to store it again, send another key",
+            code="erased",
+        )
+    return stored
+
+
+def _replayed(stored: writes.Upload, body_sha256: str) -> IngestSummary:
+    """The stored answer, when it is to the same body."""
+    if stored.body_sha256 != body_sha256:
+        raise InvalidInput(
+            "this Idempotency-Key was used with another body", code="idempotency_key_reused"
+        )
+    return IngestSummary(**stored.summary)

@@ -1,0 +1,285 @@
+"""Reading incidents: columns for fits, pages for people. Rows never become objects one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+from psycopg import sql
+from sqlalchemy import Connection, Row, Select, select, tuple_
+
+from app.core.db.engine import long_statements, translated
+from app.core.db.tables import categories, incidents
+from app.core.errors import InvalidInput
+from app.core.texts import shortened
+from app.regions.store import Region, categories_of
+from app.releases.store import LONG_AGO, MIN_GROUP
+
+_SCHEMA = {
+    "time_s": pa.int64(),
+    "window": pa.int16(),
+    "x_m": pa.float32(),
+    "y_m": pa.float32(),
+    "category_key": pa.int32(),
+}
+
+_SOURCES = sql.SQL(
+    "(source = 'reported'"
+    " OR ('x' || left(dedup_key::text, 8))::bit(32)::bigint < {}::float8 * 4294967296)"
+)
+
+_SINCE = sql.SQL("occurred_at >= {}")
+_UNTIL = sql.SQL("occurred_at < {}")
+_ARRIVED_AFTER = sql.SQL("inserted_at > {}")
+_COLUMNS = sql.SQL(
+    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}'
+    " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
+)
+# Compared in one statement: what is corrected or erased meanwhile cannot come between.
+_PINNED = sql.SQL(
+    """came_with >= {minimum} AND came_with = (
+        SELECT g.n FROM release_groups AS g
+        WHERE g.region_key = {region} AND g.seq = step AND g.block = incidents.block)"""
+)
+_ALL = sql.SQL("category_key"), sql.SQL("incidents")
+_RELEASED_CATEGORY = sql.SQL("CASE WHEN step <= last THEN category_key ELSE 0 END")
+# With the release that each incident came with: see `app.releases.store`.
+_RELEASED = sql.SQL(
+    """(
+    SELECT *, count(*) FILTER (WHERE source = 'reported') OVER (PARTITION BY step, block) AS came_with
+    FROM (
+        SELECT i.*, greatest(u.release, b.block) AS step, b.block
+        FROM incidents i JOIN uploads u ON u.id = i.upload_id
+        CROSS JOIN LATERAL (
+            SELECT 1 + width_bucket(i.occurred_at, {instants}::timestamptz[]) AS block
+        ) AS b
+        WHERE i.region_key = {region} AND u.release <= {seq} AND i.occurred_at < {until}
+          AND i.occurred_at >= {since}
+    ) AS stepped
+) AS incidents LEFT JOIN unnest({keys}::int[], {lasts}::int[]) AS shown (key, last)
+    ON key = category_key"""
+)
+
+
+@dataclass(frozen=True)
+class IncidentColumns:
+    """Columns of equal length, sorted by time; `category` is a position in `category_names`."""
+
+    x_m: NDArray[np.float32]
+    y_m: NDArray[np.float32]
+    time_s: NDArray[np.int64]
+    window: NDArray[np.int16]
+    category: NDArray[np.int32]
+    category_names: list[str]
+
+
+@dataclass(frozen=True)
+class ReleaseCut:
+    """What is read of a release.
+
+    Args:
+        seq: the release.
+        instants: those of the region's releases, in order.
+        category_steps: category key -> the last release at which its incidents carry its name; later
+            ones, and other categories, count as `rest`.
+        rest: the name for these.
+        pinned: leave out what came to a block of time (from one instant to the next) by fewer than
+            `MIN_GROUP` with one release, or is not what it was (see `release_groups`): what a block
+            holds then changes by no fewer.
+        since: where reading starts, one of the instants.
+    """
+
+    seq: int
+    instants: Sequence[datetime]
+    category_steps: Mapping[int, int]
+    rest: str
+    pinned: bool = False
+    since: datetime = LONG_AGO
+
+    def bounds_s(self) -> tuple[int, ...]:
+        """The instants up to this release's, as seconds since 1970."""
+        return tuple(int(one.timestamp()) for one in self.instants[: self.seq])
+
+    def conditions(self, region_key: int) -> list[sql.Composable]:
+        """What is read besides what was asked for."""
+        return [_PINNED.format(minimum=MIN_GROUP, region=region_key)] if self.pinned else []
+
+    def source(self, region_key: int) -> tuple[sql.Composable, sql.Composable]:
+        """The expression of the category, and the table to read."""
+        table = _RELEASED.format(
+            instants=list(self.instants),
+            region=region_key,
+            seq=self.seq,
+            until=self.instants[self.seq - 1],
+            since=self.since,
+            keys=list(self.category_steps),
+            lasts=list(self.category_steps.values()),
+        )
+        return _RELEASED_CATEGORY, table
+
+    def codes(
+        self, known: Mapping[int, str], keys: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], list[str]]:
+        """Codes of categories, `rest` the last of them, and their names."""
+        shown = [key for key in known if key in self.category_steps and known[key] != self.rest]
+        codes = np.full(max(known, default=0) + 1, len(shown), np.int32)
+        codes[shown] = range(len(shown))
+        found: NDArray[np.int32] = codes[keys]
+        names = [known[key] for key in shown]
+        return found, [*names, self.rest] if np.any(found == len(shown)) else names
+
+
+def read_columns(
+    connection: Connection,
+    region: Region,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    category_names: Sequence[str] | None = None,
+    discovered_share: float = 0.0,
+    arrived_after: datetime | None = None,
+    cut: ReleaseCut | None = None,
+) -> IncidentColumns:
+    """A region's incidents as columns, streamed by COPY: about 40 bytes an incident at the peak.
+
+    Args:
+        discovered_share: which part of the incidents that patrols discovered is read besides the
+            reported ones; their keys, which are hashes, tell which.
+        arrived_after: only incidents that were stored after that moment.
+        cut: only what is released to readers.
+
+    Raises:
+        InvalidInput: a category that the region does not have.
+    """
+    known = _chosen_categories(connection, region, category_names)
+    conditions: list[sql.Composable] = [
+        sql.SQL("region_key = {}").format(region.key),
+        _SOURCES.format(discovered_share),
+        sql.SQL("category_key = ANY({})").format(list(known)),
+    ]
+    bounds = (
+        (_SINCE, since),
+        (_UNTIL, until),
+        (_ARRIVED_AFTER, arrived_after),
+    )
+    conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
+    conditions += [] if cut is None else cut.conditions(region.key)
+    long_statements(connection)
+    source = _ALL if cut is None else cut.source(region.key)
+    table = _copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))
+    codes = np.full(max(known, default=0) + 1, -1, np.int32)
+    codes[list(known)] = range(len(known))
+    category, names = codes[table["category_key"]], list(known.values())
+    if cut is not None:
+        category, names = cut.codes(known, table["category_key"])
+    return IncidentColumns(
+        x_m=table["x_m"],
+        y_m=table["y_m"],
+        time_s=table["time_s"],
+        window=table["window"],
+        category=category,
+        category_names=names,
+    )
+
+
+def _chosen_categories(
+    connection: Connection, region: Region, names: Sequence[str] | None
+) -> dict[int, str]:
+    """Key -> name of a region's categories, or of those that are named."""
+    known = categories_of(connection, region.key)
+    if names is None:
+        return known
+    wanted = set(names)
+    unknown = sorted(wanted - set(known.values()))
+    if unknown:
+        raise InvalidInput(f"unknown category {shortened(unknown[0])}", field="categories")
+    return {key: name for key, name in known.items() if name in wanted}
+
+
+def _copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:
+    driver: Any = connection.connection.driver_connection
+    parts: list[pa.Table] = []
+    buffer = BytesIO()
+    with translated(), driver.cursor() as cursor, cursor.copy(query) as copy:
+        for chunk in copy:
+            buffer.write(chunk)
+            if buffer.tell() > 16 << 20:
+                parts.append(_parse(buffer))
+                buffer = BytesIO()
+    if buffer.tell():
+        parts.append(_parse(buffer))
+    if not parts:
+        return {name: np.empty(0, kind.to_pandas_dtype()) for name, kind in _SCHEMA.items()}
+    table = pa.concat_tables(parts)
+    return {name: table[name].to_numpy().copy() for name in _SCHEMA}
+
+
+def _parse(buffer: BytesIO) -> pa.Table:
+    buffer.seek(0)
+    return pa_csv.read_csv(
+        buffer,
+        read_options=pa_csv.ReadOptions(column_names=list(_SCHEMA), use_threads=False),
+        convert_options=pa_csv.ConvertOptions(column_types=_SCHEMA),
+    )
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """Which incidents to list; `after` is the (time, id) of the last one on the page before."""
+
+    bbox: tuple[float, float, float, float] | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    category: str | None = None
+    after: tuple[datetime, int] | None = None
+    limit: int = 100
+
+
+def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
+    """One page of incidents by keyset on (occurred_at, id), with their category's name.
+
+    A page is a range of the (region, time) index: the hundredth costs what the first does. A category
+    or a box is a filter on that range.
+    """
+    c = incidents.c
+    conditions = [c.region_key == region_key]
+    if query.bbox is not None:
+        west, south, east, north = query.bbox
+        conditions += [c.longitude.between(west, east), c.latitude.between(south, north)]
+    if query.start is not None:
+        conditions.append(c.occurred_at >= query.start)
+    if query.end is not None:
+        conditions.append(c.occurred_at < query.end)
+    if query.category is not None:
+        key = select(categories.c.key).where(
+            categories.c.region_key == region_key, categories.c.name == query.category
+        )
+        conditions.append(c.category_key == key.scalar_subquery())
+    if query.after is not None:
+        conditions.append(tuple_(c.occurred_at, c.id) > tuple_(*query.after))
+    return (
+        select(
+            c.id,
+            c.occurred_at,
+            c.longitude,
+            c.latitude,
+            categories.c.name.label("category"),
+            c.external_id,
+            c.source,
+        )
+        .join(categories, categories.c.key == c.category_key)
+        .where(*conditions)
+        .order_by(c.occurred_at, c.id)
+        .limit(query.limit)
+    )
+
+
+def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[Any]]:
+    """One page of incidents, see `page_statement`."""
+    return list(connection.execute(page_statement(region.key, query)))

@@ -1,0 +1,288 @@
+"""One upload under way: its blocks are judged, its rows wait in a file, and all are stored at the end.
+
+The database is not asked for anything while the body arrives: a client may take its time, and an open
+transaction would hold a connection, and the database's clean-up, for as long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from sqlalchemy import Connection
+
+from app.audit import store as audit
+from app.core.errors import Conflict
+from app.core.settings import Settings
+from app.geo.hour_of_week import windows_of
+from app.geo.study_area import (
+    MAX_EXTENT_DEG,
+    StudyArea,
+    choose_crs,
+    study_area_from_geojson,
+    to_metres,
+)
+from app.incidents import writes
+from app.incidents.parsing.identity import dedup_keys
+from app.incidents.parsing.outliers import FarCheck
+from app.incidents.parsing.rules import MARGIN_M, ParsedBlock, RowErrors, parse_block
+from app.readers.delimited import Block
+from app.readers.inside import disk_checked
+from app.readers.personal import personal_warning
+from app.readers.raw_columns import contract_columns
+from app.regions.store import OutlinedRegion, set_crs
+
+REFUSED_BY_MERGE = {
+    "too_many_categories": (
+        "category",
+        "the region has {limit} categories, as many as it may; send a coarser column as category",
+    ),
+    "too_many_equal_rows": (
+        "external_id",
+        f"{writes.MAX_EQUAL_ROWS} rows before it have its time, place and category; send ids as external_id",
+    ),
+}
+"""{code: field and message}."""
+SWAPPED_WARNING_SHARE = 0.5
+STATISTICS_FROM_ROWS = 20_000
+"""Fewer new rows are left to the database's own upkeep."""
+
+
+@dataclass
+class IngestSummary:
+    """What became of an upload; received = accepted + duplicates + rejected."""
+
+    received: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    corrected: int = 0
+    rejected_by_code: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    upload_id: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As answered and as kept."""
+        return asdict(self)
+
+
+class Upload:
+    """Validates blocks and keeps their rows; `store` merges them in one transaction.
+
+    Args:
+        middle: about where the region lies, in degrees, where that is known.
+        rows, refused: files that are empty, for what waits.
+    """
+
+    def __init__(
+        self,
+        region: OutlinedRegion,
+        middle: tuple[float, float] | None,
+        rows: IO[bytes],
+        refused: IO[bytes],
+        settings: Settings,
+    ) -> None:
+        self.rows = rows
+        self.refused = refused
+        self.region = region
+        self.settings = settings
+        self.summary = IngestSummary()
+        self.codes: Counter[str] = Counter()
+        self.implausible_years: Counter[str] = Counter()
+        self.personal: tuple[str, ...] = ()
+        self.crs = region.crs
+        self.area = _given_area(region)
+        self.distances = FarCheck(middle)
+
+    def add(self, block: Block) -> None:
+        """Validate a block and keep its good rows."""
+        self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
+        errors = RowErrors(block.n_rows)
+        for place, message in block.broken.items():
+            errors.bad[place] = True
+            errors.reasons[place] = ("", "unreadable_row", message)
+        parsed = parse_block(
+            contract_columns(block.columns, block.plan, self.region.timezone),
+            block.n_rows,
+            timezone=self.region.timezone,
+            now_s=int(time.time()),
+            area=self.area,
+            errors=errors,
+        )
+        table = self._staged(parsed, errors) if len(parsed.row) else None
+        self._note(errors, block)
+        if table is not None:
+            with disk_checked():
+                self.rows.write(writes.staged_rows(table))
+
+    def _staged(self, parsed: ParsedBlock, errors: RowErrors) -> pa.Table:
+        if self.crs is None:
+            self.crs = _crs_of(parsed)
+        x_m, y_m = to_metres(parsed.longitude, parsed.latitude, self.crs)
+        # Far from a region without a boundary the projection may have no answer.
+        finite = np.isfinite(x_m) & np.isfinite(y_m)
+        unplaced = np.zeros(errors.n, bool)
+        unplaced[parsed.row[~finite]] = True
+        errors.add(unplaced, "longitude", "out_of_range", "too far from the region to be projected")
+        if self.area is None:
+            self.distances.note(parsed.longitude[finite], parsed.latitude[finite])
+        table = pa.table(
+            {
+                "row": parsed.row + self.summary.received,
+                "time_s": parsed.time_s,
+                "longitude": parsed.longitude,
+                "latitude": parsed.latitude,
+                "x_m": x_m.astype(np.float32),
+                "y_m": y_m.astype(np.float32),
+                "window": windows_of(parsed.time_s, self.region.timezone),
+                "category": pa.array(parsed.category, pa.string()),
+                "external_id": pa.array(parsed.external_id, pa.string()),
+                "source": pa.array(parsed.source, pa.string()),
+                "dedup_key": pa.array(dedup_keys(parsed).astype(str), pa.string()),
+            }
+        )
+        return table if finite.all() else table.filter(pa.array(finite))
+
+    def _note(self, errors: RowErrors, block: Block) -> None:
+        summary = self.summary
+        for place in sorted(errors.reasons):
+            column, code, message = errors.reasons[place]
+            self.codes[code] += 1
+            if len(summary.errors) < self.settings.max_errors_echoed:
+                row = summary.received + place + 1
+                summary.errors.append(
+                    {"row": row, "field": column, "code": code, "message": message}
+                )
+        self.implausible_years += errors.implausible_years
+        refused = sorted(errors.reasons.keys() - block.broken.keys())
+        if refused:
+            lines = "".join(f"{digest}\n" for digest in _digests(block, refused))
+            with disk_checked():
+                self.refused.write(lines.encode())
+        summary.received += block.n_rows
+        summary.rejected += len(errors.reasons)
+
+    def _note_refused(self, refused: list[writes.RefusedRows]) -> None:
+        """Rows that the merge refused, with the others in order of their rows."""
+        summary = self.summary
+        for found in refused:
+            column, message = REFUSED_BY_MERGE[found.code]
+            message = message.format(limit=self.settings.max_categories)
+            self.codes[found.code] += found.count
+            summary.rejected += found.count
+            summary.errors += [
+                {"row": place + 1, "field": column, "code": found.code, "message": message}
+                for place in found.first
+            ]
+        summary.errors.sort(key=lambda error: int(error["row"]))
+        del summary.errors[self.settings.max_errors_echoed :]
+
+    def store(
+        self, connection: Connection, key: str | None, source: str | None, body_sha256: str
+    ) -> IngestSummary:
+        """Merge the rows that were kept and write the summary, in the caller's transaction.
+
+        Raises:
+            Conflict: another first upload said meanwhile that the region lies elsewhere.
+        """
+        summary = self.summary
+        writes.create_staging(connection)
+        writes.stage(connection, self.rows, self.refused)
+        upload_id = writes.begin_upload(connection, self.region.key, key, source)
+        self._place_region(connection)
+        merged = writes.merge(
+            connection,
+            self.region.key,
+            upload_id,
+            max_categories=self.settings.max_categories,
+            echoed=self.settings.max_errors_echoed,
+        )
+        self._note_refused(merged.refused)
+        if merged.added >= STATISTICS_FROM_ROWS:
+            writes.refresh_statistics(connection)
+        summary.accepted = merged.added + merged.corrected
+        summary.corrected = merged.corrected
+        summary.duplicates = summary.received - summary.rejected - summary.accepted
+        summary.rejected_by_code = dict(sorted(self.codes.items()))
+        summary.upload_id = upload_id
+        summary.warnings = self._warnings()
+        report = {
+            "repeated_rows": merged.repeated,
+            "implausible_years": dict(sorted(self.implausible_years.items())),
+            "far_rows": self.distances.n_far,
+            "swapped_rows": self.distances.n_swapped + self.codes["looks_swapped"],
+        }
+        writes.end_upload(connection, upload_id, body_sha256, summary.to_json(), report)
+        audit.record(
+            connection,
+            "ingest",
+            chain=self.region.id,
+            upload=upload_id,
+            received=summary.received,
+            accepted=summary.accepted,
+        )
+        return summary
+
+    def _place_region(self, connection: Connection) -> None:
+        """Keep the CRS that the first incidents of a region chose."""
+        if self.region.crs is not None or self.crs is None:
+            return
+        if set_crs(connection, self.region.key, self.crs) != self.crs:
+            raise Conflict(
+                "another upload was the region's first meanwhile, from another UTM zone; send it again",
+                code="region_placed",
+            )
+
+    def _warnings(self) -> list[str]:
+        swapped = self.codes["looks_swapped"] + self.distances.n_swapped
+        warnings = []
+        if swapped > SWAPPED_WARNING_SHARE * self.summary.received:
+            warnings.append("longitude and latitude look swapped in most rows")
+        elif swapped:
+            warnings.append(f"longitude and latitude look swapped in {swapped} rows")
+        if self.codes["outside_study_area"]:
+            warnings.append(
+                f"{self.codes['outside_study_area']} rows lie over 1 km outside the study area"
+            )
+        if self.distances.n_far:
+            warnings.append(
+                f"{self.distances.n_far} rows lie over {MAX_EXTENT_DEG:g} degrees from the others"
+            )
+        if self.personal:
+            warnings.append(personal_warning(self.personal))
+        return warnings
+
+
+def _crs_of(parsed: ParsedBlock) -> str:
+    return choose_crs(float(np.median(parsed.longitude)), float(np.median(parsed.latitude)))
+
+
+def _digests(block: Block, rows: list[int]) -> Iterator[str]:
+    """32 hex digits of what stands in each of these rows."""
+    for row in rows:
+        text = repr([values[row] for values in block.columns.values()])
+        yield hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def middle_of(connection: Connection, region: OutlinedRegion) -> tuple[float, float] | None:
+    """About where a region lies, in degrees, where that is known."""
+    if region.boundary is None:
+        return writes.middle_of(connection, region.key)
+    centre = shapely.from_geojson(json.dumps(region.boundary)).centroid
+    return float(centre.x), float(centre.y)
+
+
+def _given_area(region: OutlinedRegion) -> StudyArea | None:
+    """The caller's boundary with a margin; one derived from incidents must not refuse later ones."""
+    if region.boundary is None or region.boundary_derived:
+        return None
+    return study_area_from_geojson(region.boundary, region.crs).grown(MARGIN_M)

@@ -1,0 +1,73 @@
+"""Scores of registered versions on incidents that arrived after them, by local day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.db.operations_tables import live_scores
+
+
+@dataclass(frozen=True)
+class LiveDay:
+    """A day's sums over `n` scored incidents, of `n_seen` that count for the version.
+
+    `log_density_sum` is nats (density per km2); `expected_sum` what the forecast itself expected.
+    """
+
+    day: date
+    n_seen: int
+    n: int
+    log_density_sum: float
+    expected_sum: float
+
+
+def read_days(connection: Connection, region_key: int, version: str) -> list[LiveDay]:
+    """All scored days of a version, in time."""
+    columns = [live_scores.c[name] for name in LiveDay.__dataclass_fields__]
+    query = (
+        select(*columns)
+        .where(live_scores.c.region_key == region_key, live_scores.c.version == version)
+        .order_by(live_scores.c.day)
+    )
+    return [LiveDay(*row) for row in connection.execute(query)]
+
+
+def put_days(
+    connection: Connection, region_key: int, version: str, days: Sequence[LiveDay]
+) -> None:
+    """Keep these days in place of what was known of them."""
+    if not days:
+        return
+    place = {"region_key": region_key, "version": version}
+    statement = insert(live_scores)
+    changed = {
+        name: statement.excluded[name] for name in LiveDay.__dataclass_fields__ if name != "day"
+    }
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["region_key", "version", "day"], set_=changed
+        ),
+        [{**place, **asdict(day)} for day in days],
+    )
+
+
+def drop_region_days(connection: Connection, region_key: int, days: Sequence[date]) -> None:
+    """Forget days of all versions, of which incidents are erased; upkeep scores what is left anew."""
+    mine = live_scores.c.region_key == region_key
+    connection.execute(delete(live_scores).where(mine, live_scores.c.day.in_(days)))
+
+
+def drop_days(connection: Connection, region_key: int, version: str, days: Sequence[date]) -> None:
+    """Forget days whose incidents are gone."""
+    connection.execute(
+        delete(live_scores).where(
+            live_scores.c.region_key == region_key,
+            live_scores.c.version == version,
+            live_scores.c.day.in_(days),
+        )
+    )

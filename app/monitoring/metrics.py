@@ -1,0 +1,89 @@
+"""Prometheus metrics of the queue and of the regions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prometheus_client import Gauge
+from sqlalchemy import Engine
+
+from app.core.errors import Unavailable
+from app.core.roles import seeing_unreleased
+from app.monitoring.status import RegionState, overview
+from app.registry.alarms import ALARM_KINDS
+
+QUEUE = Gauge("hotslot_queue_jobs", "Jobs by status", ["status"])
+OLDEST_JOB = Gauge("hotslot_queue_oldest_job_seconds", "How long the oldest job has waited")
+WORKERS = Gauge("hotslot_workers", "Claimers of jobs that have beaten lately")
+RUNS = Gauge("hotslot_training_runs", "Training runs by status", ["region", "status"])
+TRAINED_SECONDS = Gauge(
+    "hotslot_training_last_seconds", "Duration of the last finished training", ["region"]
+)
+MODEL_AGE = Gauge("hotslot_model_age_seconds", "Since the champion's data end", ["region"])
+INGEST_LAG = Gauge(
+    "hotslot_ingest_lag_seconds",
+    "Since the day of the last incident that is released to readers",
+    ["region"],
+)
+LIVE_SCORE = Gauge(
+    "hotslot_live_log_score", "Champion's live log score, nats per incident, 28 days", ["region"]
+)
+LIVE_DIFFERENCE = Gauge(
+    "hotslot_live_log_score_difference", "The same minus that of the champion before", ["region"]
+)
+ALARMS = Gauge("hotslot_alarms", "Open alarms", ["region", "kind"])
+SCHEDULE_FAILING = Gauge(
+    "hotslot_schedule_failing", "1 when the last look at what is due failed", ["region"]
+)
+DAY_S = 86_400
+BY_REGION = (
+    RUNS,
+    TRAINED_SECONDS,
+    MODEL_AGE,
+    INGEST_LAG,
+    LIVE_SCORE,
+    LIVE_DIFFERENCE,
+    ALARMS,
+    SCHEDULE_FAILING,
+)
+
+
+def refresh_metrics(engine: Engine, stalled_s: float) -> None:
+    """Read queue and regions as readers see them; a database that is away leaves the last values."""
+    try:
+        with seeing_unreleased(False), engine.connect() as connection:
+            found = overview(connection, stalled_s)
+    except Unavailable:
+        return
+    for status in ("todo", "doing", "failed"):
+        QUEUE.labels(status).set(found.queue.get(status, 0))
+    OLDEST_JOB.set(found.oldest_job_s or 0.0)
+    WORKERS.set(found.workers)
+    for gauge in BY_REGION:
+        gauge.clear()
+    for region in found.regions:
+        _set_region(region, found.at)
+
+
+def _lag_of_day(lag_s: float, at: datetime) -> float:
+    """How long ago the (UTC) day began that lies so far back: the second is for who lists incidents."""
+    return lag_s + (at.timestamp() - lag_s) % DAY_S
+
+
+def _set_region(state: RegionState, at: datetime) -> None:
+    """Gauges of one region; what is not known has no value."""
+    values = {
+        TRAINED_SECONDS: state.last_training_s,
+        MODEL_AGE: state.model_age_s,
+        INGEST_LAG: None if state.ingest_lag_s is None else _lag_of_day(state.ingest_lag_s, at),
+        LIVE_SCORE: state.live_log_score,
+        LIVE_DIFFERENCE: state.live_difference,
+    }
+    for gauge, value in values.items():
+        if value is not None:
+            gauge.labels(state.region).set(value)
+    for status, count in state.trainings.items():
+        RUNS.labels(state.region, status).set(count)
+    SCHEDULE_FAILING.labels(state.region).set(state.schedule_failure is not None)
+    for kind in ALARM_KINDS:
+        ALARMS.labels(state.region, kind).set(state.alarms.count(kind))

@@ -1,0 +1,284 @@
+"""Schedules: when a region is trained again, and the tick that sees to it.
+
+A tick is taken once whatever happens: its schedule's row is locked, its time is a primary key, and
+a tick older than the newest one is never due, so that downtime is followed by at most one catch-up
+and a clock set back repeats nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from app.audit import store as audit
+from app.core.cron import check_cron, latest_tick, next_tick
+from app.core.errors import InvalidInput, NotFound, Unavailable
+from app.core.texts import cut
+from app.incidents.releases import NO_RELEASE, advance
+from app.regions.store import Region, get_region, get_region_by_key
+from app.registry.alarms import open_alarms
+from app.registry.history import arrived_since, newest_version
+from app.releases.groups import count_since
+from app.runs import schedules as store
+from app.runs.queue import SCHEDULED_PRIORITY
+from app.runs.schedules import Schedule
+from app.training.service import TrainingRequest, of_release, queue_training
+
+CLOCK_JUMP = timedelta(hours=1)
+"""What is so far ahead of the clock, a tick or a schedule's beginning, was written by a clock that was
+wrong, and bars no ticks."""
+TRIGGER_PAUSE = timedelta(hours=1)
+"""Between trainings that data asked for."""
+PAUSE_AFTER_FAILURE = timedelta(days=1)
+DRIFT_PAUSE = timedelta(days=7)
+"""Between trainings that one alarm asks for."""
+MAX_NEW_INCIDENTS = 10**9
+MAX_FAILURE_LENGTH = 500
+_log = logging.getLogger("hotslot.schedule")
+
+
+@dataclass(frozen=True)
+class ScheduleRequest:
+    """What to set; at least one of the causes."""
+
+    model: str = "stack"
+    cron: str | None = None
+    new_incidents: int | None = None
+    new_share: float | None = None
+    on_drift: bool = False
+
+    def checked(self) -> ScheduleRequest:
+        """Itself, the cron expression tidied.
+
+        Raises:
+            InvalidInput: unknown model, wrong expression, a number out of range, no cause.
+        """
+        TrainingRequest(self.model).checked()
+        if self.new_incidents is not None and not 1 <= self.new_incidents <= MAX_NEW_INCIDENTS:
+            raise InvalidInput("new_incidents must be at least 1", field="new_incidents")
+        if self.new_share is not None and not 0.001 <= self.new_share <= 100:
+            raise InvalidInput("new_share must lie within 0.001..100", field="new_share")
+        if self.cron is not None and not self.cron.strip():
+            raise InvalidInput("cron is empty; give five fields, or null", field="cron")
+        if not (self.cron or self.new_incidents or self.new_share or self.on_drift):
+            raise InvalidInput(
+                "give at least one of cron, new_incidents, new_share, on_drift", field="cron"
+            )
+        cron = check_cron(self.cron) if self.cron else None
+        return ScheduleRequest(self.model, cron, self.new_incidents, self.new_share, self.on_drift)
+
+
+def set_schedule(
+    engine: Engine, region_id: str, request: ScheduleRequest, now: datetime
+) -> dict[str, Any]:
+    """Keep a region's schedule; ticks of a new cron expression before `now` are not made up for.
+
+    With the expression as it was, a tick that is due stays due.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the request is wrong.
+    """
+    request = request.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        before = store.get_schedule(connection, region.key)
+        store.put_schedule(
+            connection,
+            Schedule(
+                region.key,
+                request.model,
+                request.cron,
+                request.new_incidents,
+                request.new_share,
+                request.on_drift,
+                counted_from=before.counted_from if before and before.cron == request.cron else now,
+            ),
+        )
+        audit.record(connection, "schedule.set", chain=region.id, **asdict(request))
+    return show_schedule(engine, region_id, now)
+
+
+def show_schedule(engine: Engine, region_id: str, now: datetime) -> dict[str, Any]:
+    """A region's schedule, its next tick by the clock and its last ticks.
+
+    Raises:
+        NotFound: no such region, or it has no schedule.
+    """
+    with engine.connect() as connection:
+        region = get_region(connection, region_id)
+        found = store.get_schedule(connection, region.key)
+        if found is None:
+            raise NotFound(f"{region_id} has no schedule", code="no_schedule")
+        ticks = store.latest_ticks(connection, region.key)
+    upcoming = next_tick(found.cron, region.timezone, now) if found.cron else None
+    return {
+        "region": region.id,
+        "model": found.model,
+        "cron": found.cron,
+        "timezone": region.timezone,
+        "new_incidents": found.new_incidents,
+        "new_share": found.new_share,
+        "on_drift": found.on_drift,
+        "failure": found.failure,
+        "next_at": upcoming.isoformat() if upcoming else None,
+        "last_ticks": [
+            {
+                "at": tick.tick_at.isoformat(),
+                "cause": tick.cause,
+                "status": tick.status,
+                "training_run": str(tick.run_id) if tick.run_id else None,
+            }
+            for tick in ticks
+        ],
+    }
+
+
+def remove_schedule(engine: Engine, region_id: str) -> None:
+    """Train the region only when asked to.
+
+    Raises:
+        NotFound: no such region, or it has no schedule.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        if not store.remove_schedule(connection, region.key):
+            raise NotFound(f"{region_id} has no schedule", code="no_schedule")
+        audit.record(connection, "schedule.removed", chain=region.id)
+
+
+def tick(engine: Engine, now: datetime) -> list[UUID]:
+    """Queue what is due now in any region; returns the new runs.
+
+    Any number of schedulers may call it at any time. A region that cannot be looked at does not keep
+    the others from it: the reason is logged and kept with its schedule.
+    """
+    with engine.connect() as connection:
+        keys = store.scheduled_regions(connection)
+    runs = []
+    for key in keys:
+        run_id = _tick_alone(engine, key, now)
+        if run_id is not None:
+            runs.append(run_id)
+    return runs
+
+
+def _tick_alone(engine: Engine, region_key: int, now: datetime) -> UUID | None:
+    """`tick_region` in a transaction of its own.
+
+    Raises:
+        Unavailable: the database went away; so it would for the regions that follow.
+    """
+    try:
+        with engine.begin() as connection:
+            return tick_region(connection, region_key, now)
+    except Unavailable:
+        raise
+    except Exception as error:
+        _log.exception("looking for a due training failed", extra={"region_key": region_key})
+        failure = cut(f"{type(error).__name__}: {error}", MAX_FAILURE_LENGTH)
+    with engine.begin() as connection:
+        store.note_failure(connection, region_key, failure)
+    return None
+
+
+def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID | None:
+    """The run that a region's schedule asks for now, queued in the caller's transaction.
+
+    A clock's tick that finds the run of an earlier one still waiting is answered by that one.
+    """
+    schedule = store.lock_schedule(connection, region_key)
+    if schedule is None:
+        return None
+    if schedule.failure is not None:
+        store.note_failure(connection, region_key, None)
+    region = get_region_by_key(connection, region_key)
+    due = _due_by_clock(connection, schedule, region, now)
+    if due is not None:
+        waiting = store.waiting_run(connection, region_key)
+        if waiting is not None:
+            store.record_tick(connection, region_key, due, "cron", waiting)
+            return None
+        return _start(connection, schedule, region, due, "cron")
+    cause = _due_by_data(connection, schedule, now)
+    return None if cause is None else _start(connection, schedule, region, now, cause)
+
+
+def _start(
+    connection: Connection, schedule: Schedule, region: Region, tick_at: datetime, cause: str
+) -> UUID | None:
+    request = of_release(connection, region, TrainingRequest(schedule.model))
+    if request.release == NO_RELEASE:  # Readers will not see what it makes of so few.
+        request = TrainingRequest(schedule.model)
+    run = queue_training(connection, region.key, request, priority=SCHEDULED_PRIORITY)
+    store.record_tick(connection, region.key, tick_at, cause, run.id)
+    return run.id
+
+
+def _due_by_clock(
+    connection: Connection, schedule: Schedule, region: Region, now: datetime
+) -> datetime | None:
+    """The latest tick of the cron expression, unless it or a later one has been."""
+    if schedule.cron is None:
+        return None
+    latest = latest_tick(schedule.cron, region.timezone, now)
+    if latest is None or latest <= schedule.counted_from <= now + CLOCK_JUMP:
+        return None
+    newest = store.newest_tick(connection, region.key, now + CLOCK_JUMP, "cron")
+    if newest is not None and newest >= latest:
+        return None
+    return latest
+
+
+def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> str | None:
+    """Why new data or an alarm asks for a training, if one does."""
+    key = schedule.region_key
+    if store.has_unfinished_run(connection, key):
+        return None
+    last = next(iter(store.latest_ticks(connection, key, 1, before=now + CLOCK_JUMP)), None)
+    if last is not None:
+        pause = PAUSE_AFTER_FAILURE if last.status == "failed" else TRIGGER_PAUSE
+        if now - last.tick_at < pause:
+            return None
+    if _enough_new(connection, schedule, now):
+        return "new_incidents" if schedule.new_incidents else "new_share"
+    if schedule.on_drift and _unanswered(connection, key, last.tick_at if last else None, now):
+        return "drift"
+    return None
+
+
+def _enough_new(connection: Connection, schedule: Schedule, now: datetime) -> bool:
+    """Whether so many incidents happened since the newest version's data end, of those released.
+
+    A training would see no others, and whoever sets the number would count them one by one. All count
+    where there is no version yet.
+    """
+    if schedule.new_incidents is None and schedule.new_share is None:
+        return False
+    region = get_region_by_key(connection, schedule.region_key)
+    newest = newest_version(connection, region.key)
+    found = advance(connection, region, now)
+    if newest is None:
+        count, known = arrived_since(connection, region.key, datetime.min.replace(tzinfo=UTC))[0], 0
+    elif found is None or found.until <= newest.cutoff:
+        return False
+    else:
+        count, known = count_since(connection, region.key, found, newest.cutoff), newest.n_incidents
+    if schedule.new_incidents is not None and count >= schedule.new_incidents:
+        return True
+    return schedule.new_share is not None and count > 0 and count >= schedule.new_share * known
+
+
+def _unanswered(
+    connection: Connection, region_key: int, answered_at: datetime | None, now: datetime
+) -> bool:
+    """Whether an open alarm is younger than the last training, or still open a week after it."""
+    drift = [a for a in open_alarms(connection, region_key) if a.kind != "rollback"]
+    if answered_at is None or now - answered_at >= DRIFT_PAUSE:
+        return bool(drift)
+    return any(alarm.raised_at > answered_at for alarm in drift)

@@ -1,0 +1,267 @@
+"""Looking after a region's champion: live scores, drift alarms, and the rollback of a bad version.
+
+A look is taken when its days are over and a day more has been delivered, so that what a feed brings
+late is mostly there. Each look is taken once and kept, alarming or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.core.db.engine import transaction_lock
+from app.core.db.operations_tables import alarms as alarm_table
+from app.fitting.hourly_counts import counted_slots
+from app.incidents.releases import advance
+from app.monitoring import live_score_store as scores
+from app.monitoring.live_score_store import LiveDay
+from app.monitoring.live_scores import paired, shadowed, update_scores
+from app.monitoring.released_scores import release_scores
+from app.regions.store import Region, get_region_by_key
+from app.registry import alarms
+from app.registry import store as registry
+from app.registry.alarms import DRIFT_KINDS, Check
+from app.registry.champions import line, roll_back
+from app.registry.history import last_incident_at
+from app.registry.new_incidents import arrivals
+from app.training.promotion_policy import MAX_DEFICIT
+from models.counts.model import CountModel
+from models.evaluation import drift
+
+MONITOR_LOCK = 0x686F746D
+SETTLE = timedelta(days=1)
+ROLLBACK_LOOKS = (3, 5, 7, 14, 28)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a monitoring did."""
+
+    days_scored: int
+    raised: tuple[str, ...]
+    rolled_back_to: str | None
+
+
+def monitor_region(
+    engine: Engine, region_key: int, now: datetime, *, auto_rollback: bool = True
+) -> Seen:
+    """Score what arrived, look for drift, and go back to the champion before if it did better.
+
+    All of it in one transaction; two monitors of a region wait for each other.
+    """
+    with engine.begin() as connection:
+        transaction_lock(connection, MONITOR_LOCK, region_key)
+        region = get_region_by_key(connection, region_key)
+        current = registry.champion(connection, region_key)
+        if current is None:
+            return Seen(0, (), None)
+        followed = shadowed(connection, region_key)
+        scored = sum(update_scores(connection, region, version, now) for version in followed)
+        for version in followed:
+            release_scores(connection, region, version.version, now)
+        champion = registry.sound_version(connection, region_key, current.version)
+        back = _judge_promotion(connection, region_key, current, now) if auto_rollback else None
+        if back is not None:
+            _clear_others(connection, region_key, back, now)
+            return Seen(scored, ("rollback",), back)
+        _clear_others(connection, region_key, current.version, now)
+        raised = tuple(_look(connection, region, champion, now)) if champion is not None else ()
+    return Seen(scored, raised, None)
+
+
+def _clear_others(connection: Connection, region_key: int, champion: str, now: datetime) -> None:
+    """Alarms about a version end with its term; that of a rollback when its successor's term ends."""
+    alarms.clear_alarms(
+        connection,
+        region_key,
+        now,
+        alarm_table.c.kind.in_(DRIFT_KINDS),
+        alarm_table.c.version != champion,
+    )
+    alarms.clear_alarms(
+        connection,
+        region_key,
+        now,
+        alarm_table.c.kind == "rollback",
+        alarm_table.c.details["to"].astext != champion,
+    )
+
+
+def _look(
+    connection: Connection, region: Region, version: registry.VersionRecord, now: datetime
+) -> Iterator[str]:
+    """Take the looks that are due; yields the kinds of alarms that were raised.
+
+    They follow the releases: readers see that one was taken, and a single arrival must not show.
+    """
+    last, released = last_incident_at(connection, region.key), advance(connection, region, now)
+    if last is None or released is None or min(last, released.until) < version.cutoff + SETTLE:
+        return
+    due = drift.look_days((min(last, released.until, now) - SETTLE - version.cutoff).days)
+    taken = alarms.looks_taken(connection, region.key, version.version)
+    missing = [kind for kind in DRIFT_KINDS if due and (kind, due[-1]) not in taken]
+    if not missing:
+        return
+    for check in _checks(connection, region, version, due[-1], missing):
+        alarms.record_look(connection, region.key, version.version, check, now)
+        if check.alarming:
+            if alarms.raise_alarm(connection, region.key, version.version, check, now):
+                yield check.kind
+        else:
+            alarms.clear_alarms(
+                connection,
+                region.key,
+                now,
+                alarm_table.c.kind == check.kind,
+                alarm_table.c.version == version.version,
+            )
+
+
+def _checks(
+    connection: Connection,
+    region: Region,
+    version: registry.VersionRecord,
+    days: int,
+    kinds: Sequence[str],
+) -> Iterator[Check]:
+    end = version.cutoff + timedelta(days=days)
+    start = max(version.cutoff, end - timedelta(days=drift.PERIOD_DAYS))
+    grid, _ = registry.grid_of(connection, version)
+    found = arrivals(connection, region, version, grid, start).inside()
+    counts = CountModel.from_state(version.counts)
+    slots, count = counted_slots(
+        found.time_s, region.timezone, int(start.timestamp()), int(end.timestamp())
+    )
+    since = f"{start:%Y-%m-%d}"
+    if "volume" in kinds:
+        mean = counts.mean(slots)
+        low, high = counts.interval_of_sum(mean, slots.time_s)
+        total = int(count.sum())
+        p_value = drift.volume_p_value(counts, slots, total)
+        yield _check(
+            ("volume", days, p_value),
+            f"{total} incidents in the {days} days since {since}; "
+            f"{mean.sum():.0f} [{low:.0f}, {high:.0f}] were expected",
+            observed=total,
+            expected=float(mean.sum()),
+        )
+    if "calibration" in kinds:
+        p_value, expected = drift.calibration_p_value(counts, slots, count)
+        observed = drift.misses(counts, counts.mean(slots), count)
+        yield _check(
+            ("calibration", days, p_value),
+            f"{observed} of {len(slots)} hourly counts since {since} lie outside their 90 % "
+            f"intervals; {expected:.0f} were expected",
+            observed=observed,
+            expected=expected,
+        )
+    if "place" in kinds:
+        yield _place_check(connection, version, days, (start, end))
+
+
+def _place_check(
+    connection: Connection,
+    version: registry.VersionRecord,
+    days: int,
+    period: tuple[datetime, datetime],
+) -> Check:
+    start, end = period
+    lived = [
+        day
+        for day in scores.read_days(connection, version.region_key, version.version)
+        if start.date() <= day.day < end.date() and day.n > 0
+    ]
+    before = _reference(version)
+    if not lived or before is None:
+        why = "no live scores yet" if not lived else "the version was not validated"
+        return _check(("place", days, 1.0), f"not judged: {why}")
+    live = _residuals(lived)
+    p_value = drift.place_p_value(live, before)
+    observed, expected = (float(sums.total.sum() / sums.n.sum()) for sums in (live, before))
+    return _check(
+        ("place", days, p_value),
+        f"incidents since {start:%Y-%m-%d} lie where the forecast is thinner than it expects, more "
+        "than when it was validated",
+        observed=observed,
+        expected=expected,
+    )
+
+
+def _reference(version: registry.VersionRecord) -> drift.DaySums | None:
+    """Residuals of the validation, if there was one."""
+    kept = version.scores.get("place_reference")
+    return drift.as_day_sums(kept["n"], kept["total"]) if kept and kept["n"] else None
+
+
+def _residuals(days: Sequence[LiveDay]) -> drift.DaySums:
+    return drift.as_day_sums(
+        [day.n for day in days], [day.log_density_sum - day.expected_sum for day in days]
+    )
+
+
+def _has_drifted(
+    connection: Connection, region_key: int, version: str, days: Container[date]
+) -> bool:
+    """Whether incidents of these days lie where a version's forecast is thinner than it was."""
+    record = registry.sound_version(connection, region_key, version)
+    reference = _reference(record) if record is not None else None
+    lived = [d for d in scores.read_days(connection, region_key, version) if d.day in days]
+    if reference is None or not lived:
+        return False
+    return drift.place_p_value(_residuals(lived), reference) < drift.LEVEL
+
+
+def _check(what: tuple[str, int, float], message: str, **details: Any) -> Check:
+    kind, days, p_value = what
+    return Check(kind, days, p_value, p_value < drift.LEVEL, {"message": message, **details})
+
+
+def _judge_promotion(
+    connection: Connection, region_key: int, current: registry.Champion, now: datetime
+) -> str | None:
+    """The version gone back to, when the champion has done worse than the one before it.
+
+    Both are judged on the same incidents, of days after those known when it was promoted; at the
+    end of 3, 5, 7, 14 and 28 such days, each at `drift.LEVEL`. Less than the gate's `MAX_DEFICIT` is
+    no reason, however sure it is; nor is a shift that the one before does not fit either: then the
+    tails of both decide, and a training is the answer.
+    """
+    held = line(connection, region_key)
+    if len(held) < 2 or held[-1].version != current.version:
+        return None
+    champion, before = held[-1].version, held[-2].version
+    mine = scores.read_days(connection, region_key, champion)
+    # The last day may still grow; the day of the promotion was half known.
+    known = held[-1].data_until
+    settled = [d for d in mine[:-1] if known is None or d.day > known.date()]
+    days, difference = paired(settled, scores.read_days(connection, region_key, before))
+    due = [look for look in ROLLBACK_LOOKS if look <= len(days)]
+    if not due or ("rollback", due[-1]) in alarms.looks_taken(connection, region_key, champion):
+        return None
+    p_value = drift.falls_behind(difference)
+    worse = p_value < drift.LEVEL and difference.mean < -MAX_DEFICIT
+    if worse and _has_drifted(connection, region_key, before, set(days)):
+        return None
+    check = Check(
+        "rollback",
+        due[-1],
+        p_value,
+        worse,
+        {
+            "message": f"rolled back to {before}: {champion} was worse on "
+            "incidents that arrived since",
+            "to": before,
+            "n": int(difference.n.sum()),
+            "difference": float(difference.mean),
+        },
+    )
+    alarms.record_look(connection, region_key, champion, check, now)
+    if not worse:
+        return None
+    roll_back(connection, region_key, check.details["message"], current.revision)
+    alarms.raise_alarm(connection, region_key, champion, check, now)
+    return before

@@ -1,0 +1,77 @@
+"""Health, metrics, docs and the map page."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.core.roles import Role
+from app.http.app_state import State
+from app.http.permissions import allow, public
+from app.http.static import WEB, KeptReplies
+from app.monitoring.metrics import refresh_metrics
+
+router = APIRouter(tags=["system"])
+_replies = KeptReplies()
+_DOCS = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>
+<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js"></script>
+<script src="/static/docs.js"></script></body></html>
+"""
+
+
+@router.get("/healthz")
+@public
+async def healthz() -> dict[str, str]:
+    """Whether the process answers; asks nothing of the database."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+@public
+async def readyz(state: State) -> dict[str, str]:
+    """Whether requests can be served: the database answers and its schema is current."""
+    await state.readiness.check(state.engine)
+    return {"status": "ready"}
+
+
+@router.get("/metrics", response_class=Response)
+@allow(Role.READER)
+async def metrics(state: State) -> Response:
+    """Prometheus metrics."""
+    await to_thread.run_sync(
+        refresh_metrics, state.engine, state.settings.job_stalled_s, limiter=state.aside
+    )
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/docs", include_in_schema=False)
+@public
+async def docs() -> HTMLResponse:
+    """The API's documentation, wholly served from here."""
+    return HTMLResponse(_DOCS)
+
+
+@router.get("/", include_in_schema=False)
+@public
+async def page(request: Request, state: State) -> Response:
+    """The map page; where tiles lie beneath its cells, its head names them."""
+    url, attribution = state.settings.page_tiles_url, state.settings.page_tiles_attribution
+    read = partial(_page, url, attribution)
+    changed = (WEB / "index.html").stat().st_mtime_ns
+    return await _replies.reply(request, (url, attribution, changed), read, "text/html")
+
+
+def _page(url: str | None, attribution: str) -> bytes:
+    html = (WEB / "index.html").read_text(encoding="utf-8")
+    if url is not None:
+        tiles = f'content="{escape(url)}" data-attribution="{escape(attribution)}"'
+        html = html.replace("</head>", f'<meta name="tiles" {tiles}>\n</head>', 1)
+    return html.encode()

@@ -1,0 +1,280 @@
+"""The process that reads one file of others, in formats whose readers nobody can trust.
+
+`python -m app.readers.child ORDERS` with the file as standard input; blocks of rows, or parts of
+a boundary or a population layer, leave on standard output, each a length (4 bytes) and JSON. It has no
+database, no keys, no network where the system allows that, and ends by itself when it needs more memory
+or processor time than it was given.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from app.readers.delimited import Block, Blocks
+    from app.readers.inside import FileReader, Inside
+
+FRAME_BYTES = 4
+MAX_FRAME_BYTES = 16 << 20
+OUT_OF_MEMORY = 5
+NICENESS = 10
+"""Whoever waits for a forecast goes before whoever sends a file."""
+_FRAME_CHARS = 1 << 20
+_MAX_INTEGER = 2**63 - 1
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_PLACES = frozenset(("x", "y", "longitude", "latitude"))
+_PERSONAL_CHARS = 100
+_NO_FIELD: dict[str, Any] = {}
+"""Stands for what no field takes: nested values, bytes."""
+
+
+def confine(parent: int, cpu_s: int, file_bytes: int) -> None:
+    """Leave this process as little as it needs; what the system does not offer is left out.
+
+    Args:
+        parent: process to end with.
+        cpu_s: processor time after which the system ends this process.
+        file_bytes: of any file that it writes.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    os.nice(NICENESS)
+    with suppress(OSError):
+        # When the machine runs out of memory, this process is to go, not the database.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        # After `unshare`, which forgets it.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def limit_memory(n_bytes: int) -> None:
+    """Let allocations fail that go so far beyond what the libraries have taken already."""
+    with suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + n_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def file_reader(kind: str) -> FileReader:
+    """The reader of a media type; its libraries are loaded now."""
+    from app.readers.formats import EXCEL_TYPE, SUFFIX_TYPES, TEXT_READERS, ZIP_TYPE
+
+    if kind == EXCEL_TYPE:
+        from app.readers.excel import read_excel
+
+        return read_excel
+    if kind == "application/geopackage+sqlite3":
+        from app.readers.geopackage import read_geopackage
+
+        return read_geopackage
+    if kind == ZIP_TYPE:
+        from app.readers.archives import zip_reader
+
+        inner = {suffix: found for suffix, found in SUFFIX_TYPES.items() if found != ZIP_TYPE}
+        return zip_reader({suffix: _member_reader(found) for suffix, found in inner.items()})
+    if kind in TEXT_READERS:
+        return _text_reader(kind)
+    from app.readers.office import read_parquet
+
+    return read_parquet
+
+
+def _text_reader(kind: str) -> FileReader:
+    from app.readers.formats import TEXT_READERS
+    from app.readers.inside import chunks_of
+
+    return lambda file, inside: TEXT_READERS[kind](chunks_of(file), inside.options)
+
+
+def _member_reader(kind: str) -> FileReader:
+    """The reader of an archive's members; libraries are loaded when one is there."""
+    from app.readers.formats import TEXT_READERS
+    from app.readers.inside import chunks_of, spooled
+
+    def read(file: IO[bytes], inside: Inside) -> Blocks:
+        if kind in TEXT_READERS:
+            yield from _text_reader(kind)(file, inside)
+            return
+        with spooled(chunks_of(file)) as whole:
+            yield from file_reader(kind)(whole, inside)
+
+    return read
+
+
+def blocks_of(kind: str, file: IO[bytes], inside: Inside) -> Iterator[Block]:
+    """The blocks of a file in a form that JSON has, and no more rows than it may hold."""
+    from app.readers.limits import check_rows
+
+    n_rows = 0
+    for block in file_reader(kind)(file, inside):
+        n_rows += block.n_rows
+        check_rows(n_rows, inside.sent_bytes, inside.options.max_rows)
+        yield _in_degrees(block, inside.options.mapping.crs)
+
+
+def _in_degrees(block: Block, given_crs: str | None) -> Block:
+    """The block without a definition of a CRS that came with the file: nobody else is to parse it."""
+    from dataclasses import replace
+
+    from app.readers.limits import KNOWN_CRS
+
+    crs = block.plan.crs
+    if crs is None or crs == given_crs or KNOWN_CRS.fullmatch(crs):
+        return block
+    from app.readers.raw_columns import contract_columns
+
+    places = {n: v for n, v in block.columns.items() if n in _PLACES}
+    rest = {n: v for n, v in block.columns.items() if n not in _PLACES}
+    placed = contract_columns(places, block.plan, "UTC")
+    return replace(block, columns={**rest, **placed}, plan=replace(block.plan, crs=None))
+
+
+def frames_of(block: Block) -> Iterator[dict[str, Any]]:
+    """What is sent of a block: in parts, where its texts are long."""
+    plain = {name: [_plain(v) for v in values] for name, values in block.columns.items()}
+    n_chars = sum(len(v) for values in plain.values() for v in values if isinstance(v, str))
+    n_parts = min(block.n_rows, 1 + n_chars // _FRAME_CHARS)
+    size = -(-block.n_rows // max(n_parts, 1))
+    plan = block.plan
+    for start in range(0, block.n_rows, max(size, 1)):
+        stop = min(start + size, block.n_rows)
+        yield {
+            "n_rows": stop - start,
+            "columns": {name: values[start:stop] for name, values in plain.items()},
+            "broken": {str(i - start): m for i, m in block.broken.items() if start <= i < stop},
+            "crs": plan.crs,
+            "time_format": plan.time_format,
+            "personal": [name[:_PERSONAL_CHARS] for name in plan.personal],
+        }
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has and the rules of rows take, or an object, which they refuse."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Decimal):
+        value = int(value) if value.is_finite() and value == int(value) else float(value)
+    if isinstance(value, int):
+        return value if abs(value) <= _MAX_INTEGER else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+    return _NO_FIELD
+
+
+def send(out: BinaryIO, message: dict[str, Any]) -> None:
+    """Write one frame."""
+    import orjson
+
+    send_bytes(out, orjson.dumps(message))
+
+
+def send_bytes(out: BinaryIO, data: bytes) -> None:
+    """Write one frame.
+
+    Raises:
+        LimitExceeded: it is larger than any block of rows or outline.
+    """
+    if len(data) > MAX_FRAME_BYTES:
+        from app.core.errors import LimitExceeded
+
+        raise LimitExceeded("a part of the file is too large", code="too_large")
+    out.write(len(data).to_bytes(FRAME_BYTES, "big") + data)
+    out.flush()
+
+
+def _send_blocks(out: BinaryIO, orders: dict[str, Any]) -> None:
+    inside = _inside(orders)
+    file_reader(orders["kind"])
+    limit_memory(orders["memory_bytes"])
+    for block in blocks_of(orders["kind"], sys.stdin.buffer, inside):
+        for frame in frames_of(block):
+            send(out, {"block": frame})
+
+
+def _send_document(out: BinaryIO, orders: dict[str, Any]) -> None:
+    from app.readers.documents import document_items, framed
+
+    limit_memory(orders["memory_bytes"])
+    for item in document_items(orders["kind"], sys.stdin.buffer, orders["asked"]):
+        send_bytes(out, framed(item))
+
+
+def main(orders_path: str) -> int:
+    """Read standard input as the orders say; returns the exit status."""
+    import orjson
+
+    orders = orjson.loads(Path(orders_path).read_bytes())
+    confine(orders["parent"], orders["cpu_s"], orders["max_bytes"])
+    out = sys.stdout.buffer
+    from app.core.errors import HotslotError, InvalidInput
+
+    try:
+        if orders["asked"] is None:
+            _send_blocks(out, orders)
+        else:
+            _send_document(out, orders)
+        send(out, {"end": True})
+    except HotslotError as error:
+        send(out, {"error": _told(error)})
+    except MemoryError:
+        return OUT_OF_MEMORY
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        # Whatever a library raises on damaged bytes; its words may repeat what the file holds.
+        told = _told(InvalidInput("the file cannot be read", code="damaged"))
+        send(out, {"error": told, "raised": type(error).__name__})
+    return 0
+
+
+def _inside(orders: dict[str, Any]) -> Inside:
+    from app.readers.columns import ColumnMapping
+    from app.readers.delimited import ReadOptions
+    from app.readers.inside import Inside
+    from app.readers.limits import Unfolding
+
+    sent = orders["sent_bytes"]
+    options = ReadOptions(
+        n_rows=orders["n_rows"],
+        limit_chars=orders["limit_chars"],
+        max_bytes=orders["max_bytes"],
+        max_expansion=orders["max_expansion"],
+        max_rows=orders["max_rows"],
+        mapping=ColumnMapping(**orders["mapping"]),
+        sent_bytes=lambda: sent,
+    )
+    return Inside(options, sent, Unfolding(options.max_bytes, options.max_expansion, sent))
+
+
+def _told(error: Any) -> dict[str, Any]:
+    from app.core.errors import LimitExceeded, Unavailable
+
+    kind = next((k for k in (LimitExceeded, Unavailable) if isinstance(error, k)), None)
+    return {
+        "kind": "InvalidInput" if kind is None else kind.__name__,
+        "message": error.message[:1000],
+        "code": error.code,
+        "field": error.field,
+        "limit": getattr(error, "limit", None),
+        "asked": getattr(error, "asked", None),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

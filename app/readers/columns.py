@@ -1,0 +1,252 @@
+"""Which column of a file feeds which field: the caller's mapping, a known portal's, common names.
+
+Fields are the contract's (`occurred_at`, `longitude`, ...) and the raw parts that some portals give
+instead: a date beside a time or an hour, single numbers of year, month, day, hour and minute, and
+projected coordinates `x`, `y` (metres or feet of a CRS that must be named).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from app.core.bounds import check_text
+from app.core.errors import InvalidInput
+from app.core.texts import cut, shortened
+from app.readers.personal import is_personal, personal_columns
+from app.readers.portals import PORTALS, Portal, normalised_name
+
+FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
+TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
+PLACE_PARTS = ("x", "y")
+TIME_WAYS = (
+    ("occurred_at",),
+    ("date", "time"),
+    ("date", "hour"),
+    ("year", "month", "day", "hour"),
+)
+ALIASES = {
+    "occurred_at": ("datetime", "timestamp", "occurred", "date_time", "occurred_on",
+                    "incident_datetime", "date", "occurrence_date", "incident_date",
+                    "date_occurred", "occurred_date", "time"),
+    "longitude": ("lon", "lng", "long", "longitude_x", "long_wgs84", "longitude_wgs84", "point_x"),
+    "latitude": ("lat", "latitude_y", "lat_wgs84", "latitude_wgs84", "point_y"),
+    "category": ("type", "offense", "offence", "primary_type", "crime_type", "offense_type",
+                 "incident_type", "incident_category", "offense_category", "crime_category"),
+    "external_id": ("id", "incident_id", "case_number", "incident_number", "report_number", "row_id"),
+    "date": ("occurrencedate", "occ_date", "occurred_date_only"),
+    "time": ("occurrence_time", "occ_time", "time_occurred", "incident_time"),
+    "year": (),
+    "month": (),
+    "day": (),
+    "hour": ("occurrencehour", "occ_hour", "occurrence_hour", "hour_of_day"),
+    "minute": (),
+    "x": ("x_coordinate", "xcoord", "x_coord", "easting"),
+    "y": ("y_coordinate", "ycoord", "y_coord", "northing"),
+}  # fmt: skip
+_MAX_FORMAT_CHARS = 60
+MAX_CRS_CHARS = 64
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """What the caller says about a file's columns.
+
+    Args:
+        columns: {field or part: name in the header}; `occurred_at: "A+B"` joins two columns.
+        crs: of `x`, `y` (or of longitude and latitude, when those hold projected coordinates).
+        time_format: of the times, as `strptime` takes it; never guessed.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    crs: str | None = None
+    time_format: str | None = None
+
+    def __post_init__(self) -> None:
+        known = (*FIELDS, *TIME_PARTS, *PLACE_PARTS)
+        check_text(self.crs, "crs", MAX_CRS_CHARS)
+        for name, column in self.columns.items():
+            check_text(column, f"columns.{cut(name, 20)}")
+            if name not in known:
+                raise InvalidInput(
+                    f"{shortened(name)} is no field; fields are {', '.join(known)}", field="columns"
+                )
+        if self.crs is not None:
+            try:
+                CRS.from_user_input(self.crs)
+            except CRSError as error:
+                raise InvalidInput(f"unknown CRS {shortened(self.crs)}", field="crs") from error
+        if self.time_format is not None and (
+            len(self.time_format) > _MAX_FORMAT_CHARS or "%" not in self.time_format
+        ):
+            raise InvalidInput("time_format is a strptime format", field="time_format")
+
+    @classmethod
+    def parse(
+        cls, columns: Sequence[str], crs: str | None = None, time_format: str | None = None
+    ) -> ColumnMapping:
+        """From `field=column` texts.
+
+        Raises:
+            InvalidInput: a text is no such pair, or names no field.
+        """
+        pairs = {}
+        for text in columns:
+            name, sign, column = text.partition("=")
+            if not sign or not name.strip() or not column.strip():
+                raise InvalidInput(f"{shortened(text)} is not field=column", field="columns")
+            pairs[name.strip()] = column.strip()
+        return cls(pairs, crs, time_format)
+
+    def to_json(self) -> dict[str, Any]:
+        """As kept."""
+        return {
+            "columns": dict(self.columns),
+            "crs": self.crs,
+            "time_format": self.time_format,
+        }
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """{field or part: name in the file}, and how to read what stands there."""
+
+    names: Mapping[str, str]
+    crs: str | None = None
+    time_format: str | None = None
+    portal: str | None = None
+    personal: tuple[str, ...] = ()
+    """Columns about persons; they are not read."""
+
+    def require_all(self, header: Sequence[str]) -> None:
+        """Refuse a header that lacks time or place.
+
+        Raises:
+            InvalidInput: names what is missing, and for months alone says why that is not enough.
+        """
+        shown = _shown(header)
+        if not any(all(part in self.names for part in way) for way in TIME_WAYS):
+            hint = ""
+            if "month" in self.names or "year" in self.names or "date" in self.names:
+                hint = " (a date or month without an hour cannot tell the hour of the week)"
+            raise InvalidInput(
+                f"column occurred_at is missing{hint}; {shown}",
+                field="occurred_at",
+                code="missing_column",
+            )
+        for degrees, metres in zip(FIELDS[1:3], PLACE_PARTS, strict=True):
+            if degrees not in self.names and metres not in self.names:
+                raise InvalidInput(
+                    f"column {degrees} is missing; {shown}",
+                    field=degrees,
+                    code="missing_column",
+                )
+
+
+def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
+    """Match a header: the caller's word first, then a known portal, then exact and common names.
+
+    Raises:
+        InvalidInput: the mapping names a column that the header does not have.
+    """
+    personal = personal_columns(header)
+    exact = {normalised_name(name): name for name in reversed(header) if name not in personal}
+    portal = _portal_of(exact)
+    names: dict[str, str] = {}
+    for name, aliases in ALIASES.items():
+        for alias in (name, *aliases):
+            if alias in exact:
+                names[name] = exact[alias]
+                break
+    if "source" in exact:
+        names["source"] = exact["source"]
+    plan = ColumnPlan(_without_doubles(names))
+    if portal is not None:
+        chosen = {name: exact[column] for name, column in portal.columns.items() if column in exact}
+        plan = ColumnPlan(chosen, portal.crs, portal.time_format, portal.name)
+    given = _given(mapping, exact, header)
+    if given:
+        plan = replace(plan, names=_without_rivals({**plan.names, **given}, set(given)))
+    return replace(
+        plan,
+        crs=mapping.crs or plan.crs,
+        time_format=mapping.time_format or plan.time_format,
+        personal=personal,
+    )
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The header in words. Where no name is known the first row may be data, which is not repeated."""
+    known = {alias for name, aliases in ALIASES.items() for alias in (name, *aliases)}
+    known |= {column for portal in PORTALS for column in portal.columns.values()}
+    if not any(normalised_name(name) in known for name in header):
+        return f"none of the first row's {len(header)} fields is a known column: is it the header?"
+    return f"the header has {shortened(', '.join(map(str, header[:20])), 200)}"
+
+
+def _portal_of(exact: Mapping[str, str]) -> Portal | None:
+    return next((p for p in PORTALS if all(column in exact for column in p.signature)), None)
+
+
+def _given(
+    mapping: ColumnMapping, exact: Mapping[str, str], header: Sequence[str]
+) -> dict[str, str]:
+    given = {}
+    for name, wanted in mapping.columns.items():
+        parts = [part.strip() for part in wanted.split("+")]
+        if any(is_personal(part) for part in parts):
+            raise InvalidInput(
+                f"{shortened(wanted)} tells about persons; hotslot takes time, place and category only",
+                field="columns",
+                code="personal_column",
+            )
+        missing = [p for p in parts if p not in header and normalised_name(p) not in exact]
+        if missing:
+            raise InvalidInput(
+                f"the file has no column {shortened(missing[0])}; {_shown(header)}",
+                field="columns",
+                code="missing_column",
+            )
+        found = [p if p in header else exact[normalised_name(p)] for p in parts]
+        if name == "occurred_at" and len(found) == 2:
+            given["date"], given["time"] = found
+        elif len(found) == 1:
+            given[name] = found[0]
+        else:
+            raise InvalidInput(f"{name} takes one column", field="columns")
+    return given
+
+
+def _without_rivals(names: dict[str, str], given: set[str]) -> dict[str, str]:
+    """What the caller named goes before another way to tell the same thing."""
+    for own, rivals in (
+        ({"occurred_at"}, set(TIME_PARTS)),
+        (set(TIME_PARTS), {"occurred_at"}),
+        ({"longitude", "latitude"}, set(PLACE_PARTS)),
+        (set(PLACE_PARTS), {"longitude", "latitude"}),
+    ):
+        if own & given:
+            names = {n: c for n, c in names.items() if n in given or n not in rivals}
+    return names
+
+
+def _without_doubles(names: dict[str, str]) -> dict[str, str]:
+    """A column `date` is a whole time, unless an hour or a time of day stands beside it."""
+    whole = names.get("occurred_at")
+    if whole is None:
+        return names
+    rest = {"hour", "time"} & set(names)
+    if normalised_name(whole) == "time":
+        rest -= {"time"}
+    if (
+        rest
+        and re.search("date", normalised_name(whole))
+        and not re.search("time", normalised_name(whole))
+    ):
+        return {**{n: c for n, c in names.items() if n != "occurred_at"}, "date": whole}
+    return {n: c for n, c in names.items() if n not in TIME_PARTS}

@@ -1,0 +1,220 @@
+"""Reader of GeoPackages: the rows of one plain table, by SQLite alone.
+
+A GeoPackage is a database that others made: its views, triggers, virtual tables and generated columns
+are their programs. An authoriser refuses everything but reading the tables named here.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from app.core.errors import InvalidInput
+from app.core.texts import shortened
+from app.readers.damage import damage_named
+from app.readers.delimited import Block, Blocks
+from app.readers.inside import Inside, chunks_of, merged, write_file
+from app.readers.limits import too_long
+from app.readers.office import WGS84, centres, crs_name, file_plan
+
+MAGIC = b"SQLite format 3\x00"
+BATCH_ROWS = 5_000
+MAX_VALUE_BYTES = 1 << 20
+_CATALOGUE = ("gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys")
+_HEADER_BYTES = 8
+_ENVELOPE_BYTES = (0, 32, 48, 48, 64)
+_KINDS = {"view": "a view", "virtual": "a virtual table"}
+_ZONED = re.compile(r"(?:[Zz]|[+-]\d{2}:?\d{2})\s*$")
+
+
+def read_geopackage(file: IO[bytes], inside: Inside) -> Blocks:
+    """Blocks of the first layer of a GeoPackage, which must be a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "layer.gpkg"
+        write_file(path, chunks_of(file))
+        with path.open("rb") as made:
+            if made.read(len(MAGIC)) != MAGIC:
+                raise InvalidInput("not a .gpkg file", code="damaged")
+        with (
+            damage_named(".gpkg file"),
+            closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database,
+        ):
+            yield from merged(_Package(database).blocks(inside), inside.options.n_rows)
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    kind: str
+    is_key: bool
+
+
+class _Package:
+    """An opened GeoPackage; `readable` are the tables that a statement may read."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        database.text_factory = _text
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.execute("PRAGMA cell_size_check = ON")
+        self.database = database
+        self.readable = {self._table(name) for name in _CATALOGUE}
+        database.set_authorizer(self._authorise)
+
+    def blocks(self, inside: Inside) -> Iterator[Block]:
+        layer, is_spatial = self._layer()
+        columns = self._columns(layer)
+        geometry, crs = self._geometry(layer) if is_spatial else (None, None)
+        names = [column.name for column in columns if not column.is_key]
+        plan = file_plan(names, geometry, crs, inside.options)
+        wanted = [c for c in columns if c.name in {*plan.names.values(), geometry}]
+        for rows in self._rows(layer, [c.name for c in wanted], inside.options.n_rows):
+            values: dict[str, Sequence[Any]] = {}
+            broken: dict[int, str] = {}
+            for column, cells in zip(wanted, zip(*rows, strict=True), strict=True):
+                if column.name == geometry:
+                    values["x"], values["y"] = centres(_geometries(cells))
+                else:
+                    values.setdefault(
+                        column.name, _plain(cells, column.kind, inside.options.limit_chars, broken)
+                    )
+            picked = {name: values[column] for name, column in plan.names.items()}
+            yield Block(picked, len(rows), broken, plan)
+
+    def _layer(self) -> tuple[str, bool]:
+        """Name of the first layer, and whether it has geometries."""
+        found = self.database.execute(
+            "SELECT table_name, data_type FROM gpkg_contents "
+            "WHERE data_type IN ('features', 'attributes') ORDER BY data_type DESC, rowid LIMIT 1"
+        ).fetchone()
+        if found is None or not isinstance(found[0], str):
+            raise InvalidInput("the GeoPackage has no layer of features", code="damaged")
+        return found[0], found[1] == "features"
+
+    def _table(self, name: str) -> str:
+        """The schema's name of a plain table; views and virtual tables would run the sender's SQL."""
+        found = self.database.execute(
+            "SELECT type, name FROM pragma_table_list "
+            "WHERE schema = 'main' AND name = ? COLLATE NOCASE",
+            (name,),
+        ).fetchone()
+        if found is None or found[0] != "table":
+            kind = "missing" if found is None else _KINDS.get(found[0], "no plain table")
+            raise InvalidInput(
+                f"{shortened(name)} is {kind}: only plain tables of a GeoPackage are read",
+                code="damaged",
+            )
+        return str(found[1])
+
+    def _columns(self, layer: str) -> list[_Column]:
+        """The columns of a layer, once it is known to be a plain table."""
+        self.database.set_authorizer(None)
+        name = self._table(layer)
+        told = self.database.execute(
+            "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (layer,)
+        ).fetchall()
+        self.readable.add(name)
+        self.database.set_authorizer(self._authorise)
+        if any(hidden for _, _, _, hidden in told):
+            raise InvalidInput("generated columns of a GeoPackage are not read", code="damaged")
+        return [_Column(str(n), str(kind).upper(), bool(key)) for n, kind, key, _ in told]
+
+    def _geometry(self, layer: str) -> tuple[str | None, str | None]:
+        """Column and CRS of a layer's geometries."""
+        found = self.database.execute(
+            "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
+        ).fetchone()
+        if found is None:
+            return None, None
+        told = self.database.execute(
+            "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys "
+            "WHERE srs_id = ?",
+            (found[1],),
+        ).fetchone()
+        return str(found[0]), _crs(told)
+
+    def _rows(self, layer: str, names: Sequence[str], n_rows: int) -> Iterator[list[Any]]:
+        listed = ", ".join(map(_quoted, names))
+        cursor = self.database.execute(f"SELECT {listed} FROM {_quoted(layer)}")  # noqa: S608
+        while rows := cursor.fetchmany(min(n_rows, BATCH_ROWS)):
+            yield rows
+
+    def _authorise(
+        self,
+        action: int,
+        table: str | None,
+        _column: str | None,
+        _db: str | None,
+        source: str | None,
+    ) -> int:
+        """Allow statements that read plain tables, and nothing that a view or trigger asks for."""
+        if action == sqlite3.SQLITE_SELECT and source is None:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_READ and source is None and table in self.readable:
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+
+def _crs(told: Sequence[Any] | None) -> str | None:
+    """The CRS of a row of `gpkg_spatial_ref_sys`; None where it is not defined."""
+    if told is None or str(told[2]).lower() == "undefined":
+        return None
+    organisation, number, definition = told
+    if isinstance(organisation, str) and organisation.upper() == "EPSG":
+        return WGS84 if number == 4326 else f"EPSG:{int(number)}"
+    return crs_name(CRS.from_wkt(str(definition)))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(raw: bytes) -> Any:
+    """Text in UTF-8; what is none stays bytes, which no field takes."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _geometries(cells: Sequence[Any]) -> NDArray[Any]:
+    found = np.empty(len(cells), object)
+    found[:] = [_wkb(cell) for cell in cells]
+    return found
+
+
+def _wkb(value: Any) -> bytes | None:
+    """The geometry within a GeoPackage's own header (OGC 12-128r19, 2.1.3); None where it is empty."""
+    if not isinstance(value, bytes) or len(value) <= _HEADER_BYTES or value[:2] != b"GP":
+        return None
+    flags = value[3]
+    is_empty, is_extended, envelope = flags & 0x10, flags & 0x20, flags >> 1 & 7
+    if is_empty or is_extended or envelope >= len(_ENVELOPE_BYTES):
+        return None
+    return value[_HEADER_BYTES + _ENVELOPE_BYTES[envelope] :]
+
+
+def _plain(
+    cells: Sequence[Any], kind: str, limit_chars: int, broken: dict[int, str]
+) -> Sequence[Any]:
+    """Values as the contract takes them; times of a `DATETIME` are UTC, whether they say so or not."""
+    values = list(cells)
+    for place, value in enumerate(values):
+        if isinstance(value, str):
+            if len(value) > limit_chars:
+                broken[place], values[place] = too_long(limit_chars), None
+            elif kind == "DATETIME" and value.strip() and not _ZONED.search(value):
+                values[place] = f"{value.strip()}Z"
+        elif kind == "BOOLEAN" and isinstance(value, int):
+            values[place] = bool(value)
+    return values

@@ -1,0 +1,119 @@
+"""What readers of files know that run in a process of their own (`ingest_child`)."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
+
+from app.core.errors import InvalidInput, Unavailable
+from app.readers.decoding import READ_BYTES
+from app.readers.delimited import Block, Blocks, ReadOptions
+from app.readers.limits import Unfolding
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How a file is read, and what is left of the limits on what it unfolds to.
+
+    Args:
+        sent_bytes: size of the upload as it was sent, before any decoding.
+    """
+
+    options: ReadOptions
+    sent_bytes: int
+    unfolding: Unfolding
+
+
+FileReader = Callable[[IO[bytes], Inside], Blocks]
+
+
+def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
+    """The file's bytes from where it stands."""
+    return iter(lambda: file.read(READ_BYTES), b"")
+
+
+def merged(blocks: Iterator[Block], n_rows: int) -> Blocks:
+    """Small blocks of one file as larger ones, of at most so many rows."""
+    held: Block | None = None
+    for block in blocks:
+        if held is not None and held.n_rows + block.n_rows <= n_rows:
+            before = held
+            held = Block(
+                {name: [*values, *block.columns[name]] for name, values in before.columns.items()},
+                before.n_rows + block.n_rows,
+                {**before.broken, **{before.n_rows + i: m for i, m in block.broken.items()}},
+                before.plan,
+            )
+            continue
+        if held is not None:
+            yield held
+        held = block
+    if held is not None:
+        yield held
+
+
+@contextmanager
+def spooled(chunks: Iterator[bytes]) -> Iterator[IO[bytes]]:
+    """A temporary file with these bytes, at its start; gone after the block.
+
+    Raises:
+        Unavailable: the disk is full.
+    """
+    with tempfile.TemporaryFile() as file:
+        for chunk in chunks:
+            with disk_checked():
+                file.write(chunk)
+        file.seek(0)
+        yield file
+
+
+@contextmanager
+def disk_checked() -> Iterator[None]:
+    """Tell a full disk from other faults of what is written in the block.
+
+    Raises:
+        Unavailable: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        check_disk(error)
+        raise
+
+
+def check_disk(error: OSError) -> None:
+    """Tell a full disk from other faults.
+
+    Raises:
+        Unavailable: the disk is full.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise Unavailable("the disk is full", retry_after_s=30, code="disk_full") from error
+
+
+def unfold(members: Sequence[zipfile.ZipInfo], inside: Inside) -> None:
+    """Count what members of an archive unfold to; one never gives more than its header says.
+
+    Raises:
+        InvalidInput: members share their bytes.
+        LimitExceeded: they unfold too far.
+    """
+    placed = sorted(members, key=lambda member: member.header_offset)
+    for one, following in pairwise(placed):
+        if one.header_offset + one.compress_size > following.header_offset:
+            raise InvalidInput("members of the archive overlap", code="archive")
+    inside.unfolding.add(sum(member.file_size for member in members))
+
+
+def write_file(path: Path, chunks: Iterator[bytes]) -> None:
+    """Write chunks to a file."""
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)

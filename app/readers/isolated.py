@@ -1,0 +1,288 @@
+"""Readers that run in a process of their own (`ingest_child`), watched from here.
+
+The process gets the body as a file and nothing else; its blocks of rows, or parts of a document, come
+back over a pipe, bounded in size. It is ended when it takes too long, when nobody waits for the answer,
+and when this process stops; it ends by itself when it needs more memory or processor time than it may, or
+loses its parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from app.core.errors import InvalidInput, LimitExceeded, Unavailable
+from app.core.settings import Settings
+from app.readers.child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
+from app.readers.columns import FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
+from app.readers.delimited import Block, Blocks, Reader, ReadOptions
+from app.readers.folders import parser_folder
+from app.readers.inside import spooled
+from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
+
+LOOK_S = 0.25
+"""How often is looked whether anybody still waits."""
+WALL_FACTOR, WALL_FLOOR_S = 4.0, 10.0
+"""The deadline: on a busy machine processor time takes longer to come by."""
+READ_BYTES = 1 << 16
+SMALL_BYTES = 1 << 18
+_COLUMNS = frozenset((*FIELDS, *TIME_PARTS, *PLACE_PARTS))
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PROJ_DATA", "GDAL_DATA")
+_log = logging.getLogger("hotslot.ingest")
+_running: set[subprocess.Popen[bytes]] = set()
+_lock = threading.Lock()
+
+
+def isolated(kind: str) -> Reader:
+    """A reader of this media type that parses in a process of its own."""
+
+    def read(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
+        for message in _messages(kind, chunks, options, None):
+            yield _block(message["block"], options)
+
+    return read
+
+
+def isolated_items(
+    kind: str, chunks: Iterable[bytes], options: ReadOptions, asked: dict[str, Any]
+) -> Iterator[Any]:
+    """The parts of a document of others, parsed in a process of its own; see `documents`."""
+    for message in _messages(kind, iter(chunks), options, asked):
+        yield message["item"]
+
+
+def reading_limits(settings: Settings, gone: Callable[[], bool] = lambda: False) -> ReadOptions:
+    """Limits of the process that parses a document."""
+    return ReadOptions(
+        max_bytes=settings.max_body_bytes,
+        max_expansion=settings.max_gzip_expansion,
+        memory_bytes=settings.parser_memory_bytes,
+        cpu_s=settings.parser_cpu_s,
+        cpu_s_per_mib=settings.parser_cpu_s_per_mib,
+        gone=gone,
+        remedy="simplify it",
+    )
+
+
+def _messages(
+    kind: str, chunks: Iterator[bytes], options: ReadOptions, asked: dict[str, Any] | None
+) -> Generator[dict[str, Any], None, None]:
+    """What the process tells; once nobody asks for more, it is ended."""
+    with spooled(chunks) as body:
+        size = os.fstat(body.fileno()).st_size
+        sent = size if options.sent_bytes is None else options.sent_bytes()
+        cpu_s = math.ceil(max(options.cpu_s, options.cpu_s_per_mib * sent / (1 << 20)))
+        orders = {**_orders(kind, options, sent, cpu_s), "asked": asked}
+        with _started(orders, body) as process:
+            yield from _told(process, options, sent, cpu_s)
+
+
+def isolated_when_large(kind: str, small: Reader) -> Reader:
+    """A reader that parses bodies of up to `SMALL_BYTES` here: a process would cost more than they do."""
+
+    def read(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
+        held, n_bytes = [], 0
+        for chunk in chunks:
+            held.append(chunk)
+            n_bytes += len(chunk)
+            if n_bytes > SMALL_BYTES:
+                break
+        chosen = small if n_bytes <= SMALL_BYTES else isolated(kind)
+        yield from chosen(chain(held, chunks), options)
+
+    return read
+
+
+def end_all() -> None:
+    """End every process that reads an upload of this one's; their readers raise `Unavailable`."""
+    with _lock:
+        for process in _running:
+            process.kill()
+
+
+@contextmanager
+def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The reading process and a folder for it alone; both are gone after the block."""
+    with parser_folder() as (folder, held):
+        path = folder / "orders.json"
+        path.write_bytes(orjson.dumps(orders))
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "app.readers.child", str(path)],
+            stdin=body,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what libraries say of odd cells repeats them
+            cwd=folder,
+            env=_environment(str(folder)),
+            pass_fds=[held],
+        )
+        with _lock:
+            _running.add(process)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            with _lock:
+                _running.discard(process)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """No key or password of ours, one thread for each library."""
+    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
+    return {
+        **found,
+        **dict.fromkeys(threads, "1"),
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": folder,
+        "TMPDIR": folder,
+    }
+
+
+def _orders(kind: str, options: ReadOptions, sent: int, cpu_s: int) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "parent": os.getpid(),
+        "sent_bytes": sent,
+        "cpu_s": cpu_s,
+        "memory_bytes": options.memory_bytes,
+        "n_rows": options.n_rows,
+        "limit_chars": options.limit_chars,
+        "max_bytes": options.max_bytes,
+        "max_expansion": options.max_expansion,
+        "max_rows": options.max_rows,
+        "mapping": asdict(options.mapping),
+    }
+
+
+def _told(
+    process: subprocess.Popen[bytes], options: ReadOptions, sent: int, cpu_s: int
+) -> Iterator[dict[str, Any]]:
+    made, allowed = 0, max(MADE_FLOOR_BYTES, options.max_expansion * sent)
+    for frame in _frames(process, options, cpu_s):
+        made += len(frame)
+        if made > allowed:
+            raise implausible(options.max_expansion)
+        message = orjson.loads(frame)
+        if "error" in message:
+            if "raised" in message:
+                _log.warning("file not readable", extra={"raised": str(message["raised"])[:100]})
+            raise _refusal(message["error"])
+        if "end" in message:
+            return
+        yield message
+    raise _ended(process, options, cpu_s)
+
+
+def _frames(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -> Iterator[bytes]:
+    """Frames until the process closes its output; waiting for it has an end."""
+    if process.stdout is None:
+        return
+    pipe, held = process.stdout.fileno(), bytearray()
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN | select.POLLHUP)
+    left_s = WALL_FLOOR_S + WALL_FACTOR * cpu_s
+    while True:
+        started = time.monotonic()
+        ready = poll.poll(1000 * LOOK_S)
+        left_s -= time.monotonic() - started
+        if not ready:
+            _check_wanted(options, left_s)
+            continue
+        data = os.read(pipe, READ_BYTES)
+        if not data:
+            return
+        held += data
+        while len(held) >= FRAME_BYTES:
+            size = int.from_bytes(held[:FRAME_BYTES], "big")
+            if size > MAX_FRAME_BYTES:
+                raise damaged()
+            if len(held) < FRAME_BYTES + size:
+                break
+            frame = bytes(held[FRAME_BYTES : FRAME_BYTES + size])
+            del held[: FRAME_BYTES + size]
+            yield frame
+
+
+def _check_wanted(options: ReadOptions, left_s: float) -> None:
+    """Give up what takes too long or what nobody waits for.
+
+    Raises:
+        LimitExceeded: past the deadline.
+        Unavailable: nobody waits for the answer.
+    """
+    if left_s < 0:
+        raise LimitExceeded(f"the file takes too long to read: {options.remedy}", code="too_large")
+    if options.gone():
+        raise Unavailable("the client went away", code="client_gone")
+
+
+def _ended(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -> Exception:
+    """Why a process ended before it had read the whole file."""
+    status = process.wait()
+    memory_mib = options.memory_bytes >> 20
+    _log.warning("reader of a file ended", extra={"status": status})
+    if status == OUT_OF_MEMORY:
+        return LimitExceeded(
+            f"the file needs more than {memory_mib} MiB of memory to be read: {options.remedy}",
+            code="too_large",
+        )
+    if status == -signal.SIGXCPU:
+        return LimitExceeded(
+            f"the file needs more than {cpu_s} s of processor time to be read: {options.remedy}",
+            code="too_large",
+        )
+    if status == -signal.SIGKILL:
+        return Unavailable("reading the file was interrupted", code="interrupted")
+    return InvalidInput(
+        f"the file cannot be read: it is damaged, or needs more than {memory_mib} MiB of memory",
+        code="damaged",
+    )
+
+
+def damaged() -> InvalidInput:
+    """The refusal of what is not what was asked for."""
+    return InvalidInput("the file cannot be read", code="damaged")
+
+
+def _refusal(told: dict[str, Any]) -> Exception:
+    message, code, field = str(told["message"]), str(told["code"]), told["field"]
+    if told["kind"] == "Unavailable":
+        return Unavailable(message, code=code, retry_after_s=30)
+    if told["kind"] == "LimitExceeded":
+        limits = {name: told[name] for name in ("limit", "asked")}
+        return LimitExceeded(message, code=code, field=field, **limits)
+    return InvalidInput(message, code=code, field=field)
+
+
+def _block(told: dict[str, Any], options: ReadOptions) -> Block:
+    """A block as the process told it; one that is not what was asked for is refused."""
+    n_rows, columns, crs = told["n_rows"], told["columns"], told["crs"]
+    whole = 0 < n_rows <= options.n_rows and all(
+        name in _COLUMNS and len(values) == n_rows for name, values in columns.items()
+    )
+    broken = {int(place): str(reason) for place, reason in told["broken"].items()}
+    named = crs is None or crs == options.mapping.crs or KNOWN_CRS.fullmatch(crs)
+    if not whole or not named or any(place >= n_rows for place in broken):
+        raise damaged()
+    plan = ColumnPlan({}, crs, told["time_format"], None, tuple(told["personal"]))
+    return Block(columns, n_rows, broken, plan)

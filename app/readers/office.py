@@ -1,0 +1,194 @@
+"""Readers of Parquet files and shapefiles: tables of Arrow in blocks of rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from app.core.errors import InvalidInput
+from app.readers.columns import ColumnPlan, plan_columns
+from app.readers.damage import damage_named
+from app.readers.delimited import Block, Blocks, ReadOptions
+from app.readers.inside import Inside, merged
+from app.readers.limits import check_columns, check_rows, too_long
+
+SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
+WGS84 = "OGC:CRS84"
+BATCH_ROWS = 5_000
+"""Decoded at a time: a column of long texts must not be in memory twenty thousand rows at once."""
+
+
+def read_parquet(file: IO[bytes], inside: Inside) -> Blocks:
+    """Blocks of a Parquet file; GeoParquet's points stand for missing coordinates."""
+    options = inside.options
+    with damage_named("Parquet file"):
+        table = pq.ParquetFile(file, pre_buffer=False)
+        check_rows(table.metadata.num_rows, inside.sent_bytes, options.max_rows)
+        schema = table.schema_arrow
+        geometry, crs = _geo_column(schema)
+        plan = file_plan(schema.names, geometry, crs, options)
+        wanted = [n for n in _wanted(plan, schema.names, geometry) if not _is_nested(schema, n)]
+        inside.unfolding.add(_unpacked_bytes(table.metadata, wanted))
+        size = min(options.n_rows, BATCH_ROWS)
+        batches = table.iter_batches(batch_size=size, columns=wanted, use_threads=False)
+        yield from merged(_arrow_blocks(batches, geometry, plan, options), options.n_rows)
+
+
+def _is_nested(schema: pa.Schema, name: str) -> bool:
+    kinds = [schema.field(i).type for i in schema.get_all_field_indices(name)]
+    return any(pa.types.is_nested(kind) for kind in kinds)
+
+
+def _unpacked_bytes(metadata: pq.FileMetaData, wanted: Sequence[str]) -> int:
+    """What the file says that the wanted columns have; the process's memory bounds what is true."""
+    total = 0
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        chunks = (group.column(j) for j in range(group.num_columns))
+        total += sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in wanted)
+    return total
+
+
+def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
+    """Name and CRS of the point column (GeoParquet 1.1), or None."""
+    text = (schema.metadata or {}).get(b"geo")
+    if text is None:
+        return None, None
+    try:
+        told = json.loads(text)
+        name = told["primary_column"]
+        column = told["columns"][name]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput("the GeoParquet header cannot be read", code="damaged") from error
+    crs = column.get("crs", WGS84)
+    return name, crs_name(CRS.from_json_dict(crs)) if isinstance(crs, dict) else WGS84
+
+
+def crs_name(crs: CRS) -> str:
+    """`EPSG:...` where the CRS is exactly that, else its definition."""
+    number = crs.to_epsg(min_confidence=100)
+    return crs.to_wkt() if number is None else f"EPSG:{number}"
+
+
+def file_plan(
+    names: Sequence[str], geometry: str | None, crs: str | None, options: ReadOptions
+) -> ColumnPlan:
+    """The plan of a file's columns; points stand for missing coordinates."""
+    header = [name for name in names if name != geometry]
+    check_columns(header)
+    mapping = options.mapping
+    if geometry is not None:
+        header += ["x", "y"]
+        placed = {"x": "x", "y": "y"} if not {"x", "longitude"} & set(mapping.columns) else {}
+        mapping = replace(mapping, columns={**mapping.columns, **placed})
+    plan = plan_columns(header, mapping)
+    plan.require_all(header)
+    if geometry is not None and mapping.crs is None and crs is not None:
+        plan = replace(plan, crs=crs)
+    return plan
+
+
+def _wanted(plan: ColumnPlan, names: Sequence[str], geometry: str | None) -> list[str]:
+    """The columns to decode: what is about persons, or of no use, is not even unpacked."""
+    used = {*plan.names.values(), geometry}
+    return [name for name in names if name in used]
+
+
+def _arrow_blocks(
+    batches: Iterable[pa.RecordBatch],
+    geometry: str | None,
+    plan: ColumnPlan,
+    options: ReadOptions,
+) -> Iterator[Block]:
+    for batch in batches:
+        values: dict[str, Sequence[Any]] = {}
+        broken: dict[int, str] = {}
+        if geometry is not None:
+            values["x"], values["y"] = centres(
+                batch.column(geometry).to_numpy(zero_copy_only=False)
+            )
+        for column in set(plan.names.values()) - values.keys():
+            values[column] = _plain(batch, column, options.limit_chars, broken)
+        columns = {name: values[column] for name, column in plan.names.items()}
+        yield Block(columns, batch.num_rows, broken, plan)
+
+
+def centres(wkb: NDArray[Any]) -> tuple[list[float], list[float]]:
+    """Give x and y of geometries' centres; NaN where there is none, or none that can be read."""
+    points = shapely.from_wkb(wkb, on_invalid="ignore")
+    centre = shapely.get_coordinates(shapely.centroid(points))
+    empty = shapely.is_empty(points) | shapely.is_missing(points)
+    whole = np.full((len(points), 2), np.nan)
+    whole[~empty] = centre
+    return whole[:, 0].tolist(), whole[:, 1].tolist()
+
+
+def _plain(
+    batch: pa.RecordBatch, name: str, limit_chars: int, broken: dict[int, str]
+) -> Sequence[Any]:
+    """Python values; timestamps become RFC 3339 text, local when they bear no zone.
+
+    Nested values are not read: an empty object stands for them. Overlong texts are not made.
+    """
+    if name not in batch.schema.names:
+        return [{}] * batch.num_rows
+    values = batch.column(name)
+    if pa.types.is_dictionary(values.type):
+        # Each text once: what is told by a number may be long and be told for every row.
+        names = [*_texts(values.dictionary, limit_chars), None]
+        codes = values.indices.fill_null(len(names) - 1).to_pylist()
+        result: list[Any] = [names[code] for code in codes]
+    else:
+        result = _texts(values, limit_chars)
+    broken.update((i, too_long(limit_chars)) for i, v in enumerate(result) if v is _TOO_LONG)
+    if pa.types.is_temporal(values.type):
+        return [None if v is None else v.isoformat() for v in result]
+    return [None if v is _TOO_LONG else v for v in result]
+
+
+_TOO_LONG = object()
+
+
+def _texts(values: pa.Array, limit_chars: int) -> list[Any]:
+    """Python values, with a mark instead of texts that may be longer than the limit."""
+    kind = values.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return list(values.to_pylist())
+    # A character has four bytes at most.
+    long = pc.greater(pc.binary_length(values), 4 * limit_chars).fill_null(False)
+    result: list[Any] = pc.if_else(long, None, values).to_pylist()
+    for i in np.flatnonzero(long.to_numpy(zero_copy_only=False)):
+        result[i] = _TOO_LONG
+    return [_TOO_LONG if isinstance(v, str) and len(v) > limit_chars else v for v in result]
+
+
+def layer_blocks(path: Path, magic: bytes, inside: Inside) -> Blocks:
+    """Blocks of a file whose driver is settled by its first bytes, not by what GDAL may guess."""
+    with path.open("rb") as file:
+        if file.read(len(magic)) != magic:
+            raise InvalidInput(f"not a {path.suffix} file", code="damaged")
+    import pyogrio
+
+    options = inside.options
+    with damage_named(f"{path.suffix} file"):
+        told = pyogrio.read_info(path)
+        names = [str(name) for name in told["fields"]]
+        geometry = (told["geometry_name"] or "wkb_geometry") if told["geometry_type"] else None
+        plan = file_plan(names, geometry, told["crs"], options)
+        columns = _wanted(plan, names, None)
+        with pyogrio.open_arrow(
+            path, columns=columns, use_pyarrow=True, batch_size=min(options.n_rows, BATCH_ROWS)
+        ) as (_, stream):
+            blocks = _arrow_blocks(iter(stream), geometry, plan, options)
+            yield from merged(blocks, options.n_rows)

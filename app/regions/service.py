@@ -1,0 +1,150 @@
+"""Creating regions: a boundary file or request becomes a study area with a projected CRS.
+
+What comes from others is parsed by a process of its own (`read_boundary`, `read_region`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from app.audit import store as audit
+from app.core.bounds import MAX_REGIONS
+from app.core.errors import InvalidInput
+from app.core.zones import zone
+from app.geo.grid import check_cell_size
+from app.readers.delimited import ReadOptions
+from app.readers.isolated import damaged, isolated_items
+from app.readers.limits import KNOWN_CRS
+from app.readers.outlines import MAX_NAME_CHARS, Outline, outline_of
+from app.regions import store
+from app.regions.store import Region
+from app.runs.store import Run, get_run
+
+REGION_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+DEFAULT_CELL_SIZE_M = 250.0
+
+
+def add_region(
+    engine: Engine,
+    region_id: str,
+    *,
+    timezone: str,
+    name: str | None = None,
+    boundary: Mapping[str, Any] | None = None,
+    cell_size_m: float = DEFAULT_CELL_SIZE_M,
+    neighbourhoods: Mapping[str, Any] | None = None,
+    outline: Outline | None = None,
+    limit: int = MAX_REGIONS,
+) -> Region:
+    """Create a region; its boundary is dissolved, its parts kept as neighbourhoods.
+
+    Args:
+        boundary: GeoJSON of our own; what others send is given as `outline`.
+        neighbourhoods: names the parts where the boundary does not: GeoJSON features with a `name`.
+
+    Raises:
+        InvalidInput: id, zone, boundary or cell size is wrong.
+        LimitExceeded: more cells than hotslot serves, or more regions than `limit`.
+        Conflict: another region has that id.
+    """
+    if not REGION_ID.fullmatch(region_id):
+        raise InvalidInput(
+            "a region id is 1-63 of a-z, 0-9, '-' and '_', starting with a letter or digit",
+            field="id",
+        )
+    name = name or region_id.replace("-", " ").replace("_", " ").title()
+    if len(name) > MAX_NAME_CHARS or "\x00" in name:
+        raise InvalidInput(f"name must be at most {MAX_NAME_CHARS} characters", field="name")
+    zone(timezone)
+    check_cell_size(cell_size_m)
+    if outline is None:
+        outline = outline_of(boundary, cell_size_m, neighbourhoods)
+    with engine.begin() as connection:
+        made = store.create_region(
+            connection,
+            region_id=region_id,
+            name=name,
+            timezone=timezone,
+            crs=outline.crs,
+            cell_size_m=cell_size_m,
+            boundary=outline.boundary,
+            neighbourhoods=outline.neighbourhoods,
+            limit=limit,
+        )
+        audit.record(connection, "region.created", chain=region_id, cell_size_m=cell_size_m)
+        return made
+
+
+def read_boundary(chunks: Iterable[bytes], cell_size_m: float, options: ReadOptions) -> Outline:
+    """Parse a GeoJSON boundary in a process of its own.
+
+    Raises:
+        InvalidInput, LimitExceeded: see `outline_of`; it is no JSON, or takes too much to parse.
+    """
+    return _outline(isolated_items("boundary", chunks, options, {"cell_size_m": cell_size_m}))
+
+
+def read_region(chunks: Iterable[bytes], options: ReadOptions) -> Generator[Any, None, None]:
+    """Parse a whole request for a region in a process of its own.
+
+    Gives first its members, with an empty object for the boundary; then the boundary's outline.
+
+    Raises:
+        InvalidInput, LimitExceeded: see `read_boundary`.
+    """
+    items = isolated_items("region", chunks, options, {"cell_size_m": DEFAULT_CELL_SIZE_M})
+    yield next(items)
+    yield _outline(items)
+
+
+def _outline(items: Iterator[Any]) -> Outline:
+    """An outline as the process told it; one that is not what was asked for is refused."""
+    made, features = Outline(), []
+    for item in items:
+        if "crs" in item:
+            if not KNOWN_CRS.fullmatch(item["crs"]):
+                raise damaged()
+            made = Outline(item["crs"], geometry_of(item["geometry"]))
+        else:
+            features.append(feature_of(item))
+    if not features:
+        return made
+    return replace(made, neighbourhoods={"type": "FeatureCollection", "features": features})
+
+
+def geometry_of(told: Any) -> dict[str, Any]:
+    """A geometry as GeoJSON names it, with nothing else."""
+    kept = {name: told[name] for name in ("type", "coordinates", "geometries") if name in told}
+    if not isinstance(kept.get("type"), str) or len(kept) != 2:
+        raise damaged()
+    return kept
+
+
+def feature_of(told: Any) -> dict[str, Any]:
+    """A neighbourhood, with nothing but its name, people and geometry."""
+    properties: dict[str, Any] = {"name": str(told["properties"]["name"])[:MAX_NAME_CHARS]}
+    people = told["properties"].get("population")
+    if people is not None:
+        properties["population"] = float(people)
+    geometry = told["geometry"]
+    return {
+        "type": "Feature",
+        "properties": properties,
+        "geometry": None if geometry is None else geometry_of(geometry),
+    }
+
+
+def run_of_region(engine: Engine, kind: str, region_id: str, run_id: UUID) -> Run:
+    """Read one run of a region.
+
+    Raises:
+        NotFound: no such region or run.
+    """
+    with engine.connect() as connection:
+        return get_run(connection, kind, run_id, store.get_region(connection, region_id).key)

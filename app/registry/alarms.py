@@ -1,0 +1,135 @@
+"""Alarms and the checks that raised them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core.db.operations_tables import alarms, drift_checks
+
+DRIFT_KINDS = ("volume", "place", "calibration")
+ALARM_KINDS = (*DRIFT_KINDS, "rollback")
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something about a version that a person should know; open until it is cleared."""
+
+    version: str
+    kind: str
+    message: str
+    details: dict[str, Any]
+    raised_at: datetime
+    cleared_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One look at a version's fit to what came after its cutoff."""
+
+    kind: str
+    days: int
+    p_value: float
+    alarming: bool
+    details: Mapping[str, Any]
+
+
+def _columns() -> list[Any]:
+    return [alarms.c[name] for name in Alarm.__dataclass_fields__]
+
+
+def open_alarms(connection: Connection, region_key: int) -> list[Alarm]:
+    """Alarms of a region that nothing has cleared, newest first."""
+    query = (
+        select(*_columns())
+        .where(alarms.c.region_key == region_key, alarms.c.cleared_at.is_(None))
+        .order_by(alarms.c.raised_at.desc(), alarms.c.id.desc())
+    )
+    return [Alarm(*row) for row in connection.execute(query)]
+
+
+def list_alarms(connection: Connection, region_key: int, limit: int = 100) -> list[Alarm]:
+    """The newest alarms of a region, open or cleared."""
+    query = (
+        select(*_columns())
+        .where(alarms.c.region_key == region_key)
+        .order_by(alarms.c.raised_at.desc(), alarms.c.id.desc())
+        .limit(limit)
+    )
+    return [Alarm(*row) for row in connection.execute(query)]
+
+
+def raise_alarm(
+    connection: Connection, region_key: int, version: str, check: Check, now: datetime
+) -> bool:
+    """Open an alarm of the check's kind, unless one is open; whether it is new.
+
+    The check's details hold its `message`.
+    """
+    details = {k: v for k, v in check.details.items() if k != "message"}
+    statement = upsert(alarms).values(
+        region_key=region_key,
+        version=version,
+        kind=check.kind,
+        message=check.details["message"],
+        details={**details, "p_value": check.p_value, "days": check.days},
+        raised_at=now,
+    )
+    made = connection.execute(
+        statement.on_conflict_do_nothing(
+            index_elements=["region_key", "version", "kind"],
+            index_where=alarms.c.cleared_at.is_(None),
+        ).returning(alarms.c.id)
+    ).one_or_none()
+    return made is not None
+
+
+def clear_alarms(connection: Connection, region_key: int, now: datetime, *conditions: Any) -> int:
+    """Close a region's open alarms that meet conditions on the table; returns how many."""
+    return connection.execute(
+        update(alarms)
+        .where(alarms.c.region_key == region_key, alarms.c.cleared_at.is_(None), *conditions)
+        .values(cleared_at=now)
+    ).rowcount
+
+
+def looks_taken(connection: Connection, region_key: int, version: str) -> set[tuple[str, int]]:
+    """(kind, days) of the looks that were taken at a version."""
+    query = select(drift_checks.c.kind, drift_checks.c.days).where(
+        drift_checks.c.region_key == region_key, drift_checks.c.version == version
+    )
+    return {(kind, int(days)) for kind, days in connection.execute(query)}
+
+
+def record_look(
+    connection: Connection, region_key: int, version: str, check: Check, now: datetime
+) -> None:
+    """Keep a look, so that it is taken once."""
+    connection.execute(
+        insert(drift_checks).values(
+            region_key=region_key,
+            version=version,
+            kind=check.kind,
+            days=check.days,
+            checked_at=now,
+            p_value=check.p_value,
+            alarming=check.alarming,
+            details=dict(check.details),
+        )
+    )
+
+
+def list_looks(connection: Connection, region_key: int, version: str) -> list[Check]:
+    """All looks at a version, in time."""
+    c = drift_checks.c
+    query = (
+        select(c.kind, c.days, c.p_value, c.alarming, c.details)
+        .where(c.region_key == region_key, c.version == version)
+        .order_by(c.days, c.kind)
+    )
+    return [Check(*row) for row in connection.execute(query)]

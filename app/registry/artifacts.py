@@ -1,0 +1,98 @@
+"""Artifacts: safetensors with a JSON header, kept content-addressed in PostgreSQL.
+
+An artifact is bytes named by their sha256. `unpack` refuses anything whose hash, header, shapes or
+finiteness are not what was written, since safetensors alone lets flipped bits and NaN weights through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.db.tables import artifacts
+from app.core.errors import HotslotError
+
+FORMAT = 1
+_HEADER_KEY = "__header__"
+
+
+class ArtifactCorrupt(HotslotError):
+    """Stored bytes are not the ones that were registered."""
+
+    code = "artifact_corrupt"
+
+
+def pack(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> tuple[bytes, str]:
+    """Bytes and their sha256 (hex). Equal header and tensors give equal bytes.
+
+    The header travels as a uint8 tensor of canonical JSON: safetensors' own metadata map has no
+    fixed order, which would make equal artifacts differ.
+
+    Raises:
+        ValueError: a tensor holds a value that is not finite.
+    """
+    for name, tensor in tensors.items():
+        if np.issubdtype(tensor.dtype, np.floating) and not np.all(np.isfinite(tensor)):
+            raise ValueError(f"tensor {name} holds values that are not finite")
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    text = json.dumps(
+        {"format": FORMAT, "shapes": shapes, **header}, sort_keys=True, separators=(",", ":")
+    )
+    stored = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    stored[_HEADER_KEY] = np.frombuffer(text.encode(), np.uint8)
+    content = save_tensors(stored)
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def unpack(content: bytes, sha256: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Header and tensors of an artifact.
+
+    Raises:
+        ArtifactCorrupt: hash, format, shapes or finiteness differ from what was packed.
+    """
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ArtifactCorrupt(f"artifact {sha256[:12]} does not match its hash")
+    try:
+        tensors = load_tensors(content)
+        header: dict[str, Any] = json.loads(tensors.pop(_HEADER_KEY).tobytes())
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactCorrupt(f"artifact {sha256[:12]} cannot be read: {error}") from error
+    if header.get("format") != FORMAT:
+        raise ArtifactCorrupt(f"artifact {sha256[:12]} has format {header.get('format')!r}")
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != header.get("shapes"):
+        raise ArtifactCorrupt(f"artifact {sha256[:12]} has other shapes than its header says")
+    for name, tensor in tensors.items():
+        if np.issubdtype(tensor.dtype, np.floating) and not np.all(np.isfinite(tensor)):
+            raise ArtifactCorrupt(f"artifact {sha256[:12]}: tensor {name} is not finite")
+    return header, tensors
+
+
+def store_artifact(connection: Connection, content: bytes, sha256: str) -> None:
+    """Keep an artifact; storing the same one again changes nothing."""
+    statement = insert(artifacts).values(sha256=sha256, content=content, size_bytes=len(content))
+    connection.execute(statement.on_conflict_do_nothing(index_elements=["sha256"]))
+
+
+def load_artifact(
+    connection: Connection, sha256: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Header and tensors of a stored artifact, checked.
+
+    Raises:
+        ArtifactCorrupt: it is missing or damaged.
+    """
+    content = connection.scalar(select(artifacts.c.content).where(artifacts.c.sha256 == sha256))
+    if content is None:
+        raise ArtifactCorrupt(f"artifact {sha256[:12]} is missing")
+    return unpack(bytes(content), sha256)

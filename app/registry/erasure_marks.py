@@ -1,0 +1,322 @@
+"""Erasing incidents for good, and the versions that had learnt from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    TextClause,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core.db.engine import long_statements
+from app.core.db.erasure_tables import erased_versions, erasures
+from app.core.db.tables import model_versions, training_runs, uploads
+from app.incidents.erased_uploads import refuse_keys, same_body
+
+# An incident's present form, and the forms before its corrections: older versions learnt those.
+_ERASE = """
+    WITH gone AS (
+        DELETE FROM incidents WHERE region_key = :region AND {present}
+        RETURNING occurred_at, inserted_at, category_key, source, external_id, upload_id
+    ), past AS (
+        DELETE FROM incident_history AS h
+        WHERE h.region_key = :region
+          AND ({past} OR EXISTS (SELECT FROM gone AS g WHERE g.external_id = h.external_id))
+        RETURNING (before->>'occurred_at')::timestamptz AS occurred_at,
+                  (before->>'inserted_at')::timestamptz AS inserted_at,
+                  (before->>'category_key')::integer AS category_key, before->>'source' AS source,
+                  (before->>'upload_id')::bigint AS upload_id
+    ), every_form AS (
+        SELECT occurred_at, inserted_at, category_key, source, upload_id FROM gone
+        UNION ALL SELECT * FROM past
+    ), by_category AS (
+        SELECT c.name, count(*) AS n FROM every_form
+        JOIN categories AS c ON c.key = every_form.category_key GROUP BY c.name
+    )
+    SELECT (SELECT count(*) FROM gone) AS n_incidents,
+           (SELECT count(*) FROM past) AS n_past,
+           min(occurred_at) AS first_at, min(inserted_at) AS inserted_at,
+           coalesce(bool_or(source = 'reported'), false) AS reported,
+           (SELECT coalesce(jsonb_object_agg(name, n), '{{}}') FROM by_category) AS categories,
+           coalesce(array_agg(DISTINCT upload_id), '{{}}') AS uploads,
+           coalesce(array_agg(DISTINCT (occurred_at AT TIME ZONE r.timezone)::date), '{{}}') AS days
+    FROM regions AS r LEFT JOIN every_form ON true WHERE r.key = :region
+"""
+_ERASE_INCIDENT = text(
+    _ERASE.format(present="external_id = :external", past="h.external_id = :external")
+)
+_ERASE_UPLOAD = text(
+    _ERASE.format(present="upload_id = :upload", past="h.before->>'upload_id' = :upload_text")
+)
+REST = "other"
+"""The name under which trainings on releases count small categories together."""
+HOLDERS = (
+    "incidents", "incident_history", "categories", "uploads", "artifacts", "forecast_grids",
+    "model_versions", "training_runs", "backtests", "live_scores",
+)  # fmt: skip
+"""Tables of which an erasure takes rows or parts."""
+_DEPENDENT = text(
+    """
+    SELECT version FROM model_versions
+    WHERE region_key = :region AND cutoff > :first_at AND created_at >= :inserted_at
+      AND (categories ?| CAST(:categories AS text[])
+           OR settings ->> 'release' IS NOT NULL AND categories ? :rest)
+      AND (:reported OR coalesce((report #>> '{data,discovered_weight}')::float8, 0) > 0)
+    """
+)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure took away, as far as finding dependent versions needs it; it is not kept."""
+
+    n_incidents: int
+    n_past: int
+    first_at: datetime | None
+    inserted_at: datetime | None
+    reported: bool
+    categories: dict[str, int]
+    """How many of each."""
+    uploads: list[int]
+    days: list[date]
+    """Local dates."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A finished erasure as it is kept."""
+
+    id: int
+    what: str
+    n_incidents: int
+    run_id: UUID | None
+    created_at: datetime
+    versions_dropped: int
+    versions: list[str]
+
+
+def erase_by_external_id(connection: Connection, region_key: int, external_id: str) -> Erased:
+    """Delete an incident with everything its history kept of it."""
+    values = {"region": region_key, "external": external_id}
+    return _erased(connection, _ERASE_INCIDENT, values)
+
+
+def _erased(connection: Connection, statement: TextClause, values: dict[str, Any]) -> Erased:
+    row = connection.execute(statement, values).one()._mapping
+    lists = {name: [one for one in row[name] if one is not None] for name in ("uploads", "days")}
+    return Erased(**{**row, **lists})
+
+
+def erase_by_upload(connection: Connection, region_key: int, upload_id: int) -> Erased | None:
+    """Delete what an upload brought, and the upload's own row; None when there is no such upload.
+
+    Incidents that a later upload corrected are that one's; their forms before it go with this one.
+    """
+    found = connection.scalar(
+        select(uploads.c.id).where(uploads.c.region_key == region_key, uploads.c.id == upload_id)
+    )
+    if found is None:
+        return None
+    values = {"region": region_key, "upload": upload_id, "upload_text": str(upload_id)}
+    gone = _erased(connection, _ERASE_UPLOAD, values)
+    refuse_keys(connection, region_key, same_body(connection, region_key, upload_id))
+    connection.execute(uploads.delete().where(uploads.c.id == upload_id))
+    return gone
+
+
+def dependent_versions(connection: Connection, region_key: int, gone: Erased) -> list[str]:
+    """Versions whose training included what is gone: trained after it came, up to after it happened."""
+    if gone.first_at is None:
+        return []
+    rows = connection.execute(
+        _DEPENDENT,
+        {
+            "region": region_key,
+            "first_at": gone.first_at,
+            "inserted_at": gone.inserted_at,
+            "reported": gone.reported,
+            "categories": list(gone.categories),
+            "rest": REST,
+        },
+    )
+    return [str(row.version) for row in rows]
+
+
+def keep_erasure(
+    connection: Connection,
+    region_key: int,
+    what: str,
+    n_incidents: int,
+    versions: list[str],
+    n_dropped: int,
+) -> int:
+    """Record an erasure and mark the versions that stay; returns its id."""
+    erasure_id = int(
+        connection.execute(
+            insert(erasures)
+            .values(
+                region_key=region_key,
+                what=what,
+                n_incidents=n_incidents,
+                versions_dropped=n_dropped,
+            )
+            .returning(erasures.c.id)
+        ).scalar_one()
+    )
+    _mark(connection, region_key, [erasure_id], versions)
+    return erasure_id
+
+
+def _mark(
+    connection: Connection, region_key: int, erasure_ids: list[int], versions: list[str]
+) -> None:
+    rows = [
+        {"erasure_id": e, "region_key": region_key, "version": v}
+        for e in erasure_ids
+        for v in versions
+    ]
+    if rows:
+        connection.execute(upsert(erased_versions).on_conflict_do_nothing(), rows)
+
+
+def set_retraining(connection: Connection, erasure_id: int, run_id: UUID) -> None:
+    """Remember which training run answers an erasure."""
+    connection.execute(update(erasures).where(erasures.c.id == erasure_id).values(run_id=run_id))
+
+
+def mark_if_late(connection: Connection, region_key: int, version: str, run_id: UUID) -> None:
+    """Mark a version that is being registered when something was erased after its run had started.
+
+    Its run may have read what is gone since; the retraining that the erasure queued comes after it.
+    """
+    _mark(
+        connection,
+        region_key,
+        since_start(connection, training_runs, region_key, run_id),
+        [version],
+    )
+
+
+def since_start(connection: Connection, runs: Table, region_key: int, run_id: UUID) -> list[int]:
+    """Erasures of a region since a run of it had started, in whose data they may be."""
+    late = select(erasures.c.id).where(
+        erasures.c.region_key == region_key,
+        erasures.c.created_at
+        >= select(runs.c.started_at).where(runs.c.id == run_id).scalar_subquery(),
+    )
+    return list(connection.scalars(late))
+
+
+def marked_versions(connection: Connection, region_key: int) -> dict[str, int]:
+    """{version: how many incidents it had learnt from are erased}, marked versions only."""
+    rows = connection.execute(
+        select(erased_versions.c.version, func.sum(erasures.c.n_incidents))
+        .join(erasures, erasures.c.id == erased_versions.c.erasure_id)
+        .where(erased_versions.c.region_key == region_key)
+        .group_by(erased_versions.c.version)
+    )
+    return {str(version): int(n) for version, n in rows}
+
+
+def shown_marks(connection: Connection, region_key: int, *, exact: bool) -> dict[str, int]:
+    """{version: how many incidents are erased that it had learnt from}.
+
+    Args:
+        exact: for one who may list incidents. Others see how many of the region are erased since the
+            version was made: which versions had learnt from one would tell its kind and its day.
+    """
+    if exact:
+        return marked_versions(connection, region_key)
+    rows = connection.execute(
+        select(model_versions.c.version, func.sum(erasures.c.n_incidents))
+        .join(erasures, erasures.c.region_key == model_versions.c.region_key)
+        .where(
+            model_versions.c.region_key == region_key,
+            erasures.c.created_at >= model_versions.c.created_at,
+        )
+        .group_by(model_versions.c.version)
+    )
+    return {str(version): int(n) for version, n in rows}
+
+
+def is_training(connection: Connection, region_key: int) -> bool:
+    """Whether a run of the region is under way: it may have read what an erasure takes away."""
+    running = select(training_runs.c.id).where(
+        training_runs.c.region_key == region_key, training_runs.c.status == "running"
+    )
+    return connection.execute(running.limit(1)).first() is not None
+
+
+def queued_run(connection: Connection, region_key: int, request: dict[str, Any]) -> UUID | None:
+    """A queued run with an equal request: it has read nothing yet, so it answers an erasure too."""
+    found: UUID | None = connection.scalar(
+        select(training_runs.c.id)
+        .where(
+            training_runs.c.region_key == region_key,
+            training_runs.c.status == "queued",
+            training_runs.c.request == bindparam("request", request, training_runs.c.request.type),
+        )
+        .limit(1)
+        .with_for_update()
+    )
+    return found
+
+
+def list_erasures(connection: Connection, region_key: int, limit: int = 100) -> list[Erasure]:
+    """The newest erasures of a region."""
+    named = func.array_agg(erased_versions.c.version).filter(erased_versions.c.version.isnot(None))
+    rows = connection.execute(
+        select(
+            erasures.c.id,
+            erasures.c.what,
+            erasures.c.n_incidents,
+            erasures.c.run_id,
+            erasures.c.created_at,
+            erasures.c.versions_dropped,
+            func.coalesce(named, text("'{}'")).label("versions"),
+        )
+        .outerjoin(erased_versions, erased_versions.c.erasure_id == erasures.c.id)
+        .where(erasures.c.region_key == region_key)
+        .group_by(erasures.c.id)
+        .order_by(erasures.c.id.desc())
+        .limit(limit)
+    )
+    return [Erasure(**row._mapping) for row in rows]
+
+
+def newest_erasure(connection: Connection) -> datetime | None:
+    """When something was erased last, in any region."""
+    found: datetime | None = connection.scalar(select(func.max(erasures.c.created_at)))
+    return found
+
+
+def vacuum_erased(engine: Engine, since: datetime) -> None:
+    """Vacuum the tables that held what is erased, unless that was done since.
+
+    Until then the rows stand as dead ones in the database's own files, though no query sees them.
+    """
+    query = text(
+        "SELECT relname FROM pg_stat_user_tables WHERE relname = ANY(:names)"
+        " AND coalesce(greatest(last_vacuum, last_autovacuum), '-infinity') < :since"
+    )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        names = connection.scalars(query, {"names": list(HOLDERS), "since": since}).all()
+        if names:
+            long_statements(connection)
+            connection.execute(text("SET statement_timeout = '1h'"))
+        for name in names:
+            connection.execute(text(f'VACUUM "{name}"'))
+        connection.execute(text("RESET statement_timeout"))

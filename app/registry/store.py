@@ -1,0 +1,322 @@
+"""The model registry: immutable versions, their grids and probabilities, one champion per region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.audit import store as audit
+from app.core.db.tables import champions, forecast_grids, incidents, model_versions, promotions
+from app.core.errors import Conflict, NotFound, NotReady
+from app.core.once import once
+from app.core.texts import shortened
+from app.geo.grid import Grid
+from app.registry.artifacts import ArtifactCorrupt
+from app.registry.grids import load_grid
+from app.registry.integrity import check_artifact, check_rows, row_digest
+from app.registry.seal import seal_of
+from app.registry.version_ids import check_artifact_name, check_grid_name
+from app.registry.visibility import served, visible
+
+ALL_CATEGORIES = -1
+ANY_WINDOW = -1
+MAX_CATEGORY_CODE = 2**15 - 1
+"""Of a table: its column has two bytes. Only regions of before `max_categories` have more."""
+RATIO_ROW, FIXED_ROW = 0, 1
+"""In place of windows, for a category: its ratio to the city, its part that is fixed at all hours."""
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """What a finished training registers; a version id names one artifact for good."""
+
+    region_key: int
+    version: str
+    model: str
+    artifact_sha256: str
+    grid_sha256: str
+    run_id: UUID | None
+    data_hash: str
+    n_incidents: int
+    cutoff: datetime
+    seed: int
+    categories: list[str]
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    report: dict[str, Any]
+    scores: dict[str, Any]
+    counts: dict[str, Any]
+    gate: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VersionRecord(NewVersion):
+    """A registered version; `sealed_at` is later than its creation where it was sealed again."""
+
+    created_at: datetime
+    forecasts_sha256: str
+    sealed_at: datetime
+    seal: bytes
+
+    @once
+    def is_sound(self) -> bool:
+        """Whether the row is what was registered."""
+        return bytes(self.seal) == seal_of(vars(self))
+
+    def checked(self) -> VersionRecord:
+        """Return the record itself.
+
+        Raises:
+            ArtifactCorrupt: the row was altered after its registration.
+        """
+        if not self.is_sound:
+            raise ArtifactCorrupt(f"version {self.version}: its record is not what was registered")
+        return self
+
+
+@dataclass(frozen=True)
+class Champion:
+    """Which version a region serves; `revision` rises with every promotion."""
+
+    version: str
+    revision: int
+    promoted_at: datetime
+
+
+def _as_version(row: Row[Any]) -> VersionRecord:
+    return VersionRecord(**row._mapping)
+
+
+def list_versions(connection: Connection, region_key: int, limit: int = 100) -> list[VersionRecord]:
+    """The newest versions of a region; see `is_sound` of each before its figures are used."""
+    query = (
+        select(model_versions)
+        .where(model_versions.c.region_key == region_key, *visible())
+        .order_by(model_versions.c.created_at.desc(), model_versions.c.version)
+        .limit(limit)
+    )
+    return [_as_version(row) for row in connection.execute(query)]
+
+
+def get_version(
+    connection: Connection, region_key: int, selector: str | None = None
+) -> VersionRecord:
+    """The champion (no selector), a version by its id, or the newest version of a model's name.
+
+    Raises:
+        NotReady: the region has no champion yet.
+        NotFound: no version answers to the selector.
+        ArtifactCorrupt: its record is not what was registered.
+    """
+    query = select(model_versions).where(model_versions.c.region_key == region_key, *visible())
+    current = served(connection, region_key) if selector is None else None
+    if selector is None:
+        if current is None:
+            raise NotReady("no model has been trained for this region yet", code="no_model")
+        selector = current
+    row = connection.execute(query.where(model_versions.c.version == selector)).one_or_none()
+    if row is None and current is not None:
+        raise ArtifactCorrupt(f"version {selector}: its record is missing")
+    if row is None:
+        newest = (
+            query.where(model_versions.c.model == selector)
+            .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
+            .limit(1)
+        )
+        row = connection.execute(newest).one_or_none()
+    if row is None:
+        raise NotFound(f"no model or version {shortened(selector)} in this region", field="model")
+    return _as_version(row).checked()
+
+
+def sound_version(
+    connection: Connection, region_key: int, selector: str | None = None
+) -> VersionRecord | None:
+    """Return what `get_version` does, or None where there is none or its record was altered."""
+    try:
+        return get_version(connection, region_key, selector)
+    except (NotReady, NotFound, ArtifactCorrupt):
+        return None
+
+
+def champion(connection: Connection, region_key: int) -> Champion | None:
+    """The region's champion, if it has one."""
+    row = connection.execute(
+        select(champions).where(champions.c.region_key == region_key)
+    ).one_or_none()
+    return None if row is None else Champion(row.version, row.revision, row.promoted_at)
+
+
+def promote(
+    connection: Connection,
+    region_key: int,
+    version: str,
+    reason: str,
+    expected_revision: int | None = None,
+    action: str = "promoted",
+) -> Champion:
+    """Make a version the champion by compare-and-set on the champion's revision.
+
+    Args:
+        action: promoted, or rolled_back (see `promotions.roll_back`).
+        expected_revision: the revision that the caller saw (0: no champion); None takes the
+            present one.
+
+    Raises:
+        NotFound: no such version.
+        ArtifactCorrupt: what is stored of it is not what was registered.
+        Conflict: another promotion came first.
+    """
+    record = get_version(connection, region_key, version)
+    version = record.version
+    _hold(connection, region_key, version)
+    check_version(connection, record)
+    current = champion(connection, region_key)
+    revision = current.revision if current else 0
+    if expected_revision is not None and expected_revision != revision:
+        raise Conflict("the champion has changed meanwhile", code="champion_changed")
+    statement = _set_champion(region_key, version, revision)
+    if connection.execute(statement.returning(champions.c.revision)).one_or_none() is None:
+        raise Conflict("the champion has changed meanwhile", code="champion_changed")
+    previous = current.version if current else None
+    _note_promotion(connection, region_key, (version, previous), reason, action)
+    promoted = champion(connection, region_key)
+    if promoted is None:
+        raise Conflict("the champion vanished during its promotion")
+    return promoted
+
+
+def abdicate(connection: Connection, region_key: int) -> None:
+    """Leave a region without a champion; what is registered next becomes it."""
+    connection.execute(champions.delete().where(champions.c.region_key == region_key))
+
+
+def _hold(connection: Connection, region_key: int, version: str) -> None:
+    """Until this transaction ends, retention leaves the version alone.
+
+    Raises:
+        NotFound: it went while this waited.
+    """
+    held = select(model_versions.c.version).where(
+        model_versions.c.region_key == region_key, model_versions.c.version == version
+    )
+    if connection.scalar(held.with_for_update(read=True, key_share=True)) is None:
+        raise NotFound(f"version {shortened(version)} is not kept any more", field="model")
+
+
+def _note_promotion(
+    connection: Connection,
+    region_key: int,
+    versions: tuple[str, str | None],
+    reason: str,
+    action: str,
+) -> None:
+    """Keep a promotion from the second of two versions to the first, there and in the audit log."""
+    version, previous = versions
+    # The day suffices to judge a promotion, and does not tell when a single incident was.
+    data_until = select(func.date_trunc("day", func.max(incidents.c.occurred_at), "UTC")).where(
+        incidents.c.region_key == region_key
+    )
+    connection.execute(
+        insert(promotions).values(
+            region_key=region_key,
+            version=version,
+            previous_version=previous,
+            reason=reason,
+            action=action,
+            data_until=data_until.scalar_subquery(),
+        )
+    )
+    told = {"version": version, "previous": previous, "reason": reason}
+    name = "rollback" if action == "rolled_back" else "promotion"
+    audit.record_for(connection, name, region_key, **told)
+
+
+def _set_champion(region_key: int, version: str, revision: int) -> Any:
+    """The statement that succeeds only while the champion's revision is this one (0: there is none)."""
+    if revision == 0:
+        values = {"region_key": region_key, "version": version, "revision": 1}
+        return upsert(champions).values(**values).on_conflict_do_nothing()
+    return (
+        update(champions)
+        .where(champions.c.region_key == region_key, champions.c.revision == revision)
+        .values(version=version, revision=revision + 1, promoted_at=func.now())
+    )
+
+
+def grid_of(connection: Connection, version: VersionRecord) -> tuple[Grid, dict[str, Any]]:
+    """A version's grid and its boundary (GeoJSON geometry, WGS 84).
+
+    Raises:
+        ArtifactCorrupt: it is missing, damaged, or not the one that was registered.
+    """
+    check_grid_name(version.version, version.grid_sha256)
+    return load_grid(connection, version.grid_sha256)
+
+
+def check_version(connection: Connection, version: VersionRecord) -> None:
+    """Nothing when a version may be served: artifact, grid and forecasts are what was registered.
+
+    Raises:
+        ArtifactCorrupt: one of them is missing or damaged.
+    """
+    check_artifact_name(version.version, version.artifact_sha256, version.gate)
+    check_artifact(connection, version.artifact_sha256)
+    grid, _ = grid_of(connection, version)
+    check_forecasts(connection, version, len(grid))
+
+
+def check_forecasts(connection: Connection, version: VersionRecord, n_cells: int) -> None:
+    """Nothing when all stored forecasts of a version are what was registered.
+
+    Raises:
+        ArtifactCorrupt: one of them is not.
+    """
+    place = version.region_key, version.version
+    check_rows(connection, *place, n_cells, version.forecasts_sha256)
+
+
+def read_probabilities(
+    connection: Connection,
+    region_key: int,
+    version: str,
+    category_code: int,
+    windows: Sequence[int],
+) -> NDArray[np.float32]:
+    """(len(windows), N) float32 probabilities of a version's cells, or rows of a category.
+
+    Raises:
+        NotFound: the version keeps no table for that category.
+        ArtifactCorrupt: a row is not what was registered.
+    """
+    if category_code > MAX_CATEGORY_CODE:
+        raise NotFound(f"version {version} holds no forecast for category {category_code}")
+    wanted = sorted({*windows, ANY_WINDOW})
+    rows = connection.execute(
+        select(forecast_grids).where(
+            forecast_grids.c.region_key == region_key,
+            forecast_grids.c.version == version,
+            forecast_grids.c.category_code == category_code,
+            forecast_grids.c.window.in_(wanted),
+        )
+    )
+    found = {}
+    for row in rows:
+        place = (row.region_key, row.version, row.category_code, row.window)
+        if row_digest(*place, row.cell_values) != row.digest:
+            raise ArtifactCorrupt(f"version {version}: a stored forecast does not match its digest")
+        found[int(row.window)] = np.frombuffer(row.cell_values, "<f4").astype(np.float32)
+    if ANY_WINDOW in found:
+        return np.tile(found[ANY_WINDOW], (len(windows), 1))
+    missing = [w for w in windows if w not in found]
+    if missing:
+        raise NotFound(f"version {version} holds no forecast for window {missing[0]}")
+    return np.stack([found[w] for w in windows])

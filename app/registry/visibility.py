@@ -1,0 +1,115 @@
+"""Which versions readers see: those whose data differ from all else they see by enough incidents.
+
+Who may list incidents sees all versions. The others are served the last released one where the champion
+is withheld from them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from app.core.db.erasure_tables import erased_versions
+from app.core.db.release_tables import withheld_versions
+from app.core.db.tables import champions, model_versions, promotions
+from app.core.roles import sees_unreleased
+from app.releases.store import MIN_GROUP
+
+
+def visible() -> list[ColumnElement[bool]]:
+    """Return conditions on `model_versions`: what the present caller may see."""
+    return [] if sees_unreleased.get() else [~_withheld()]
+
+
+def _withheld() -> ColumnElement[bool]:
+    return (
+        select(withheld_versions.c.version)
+        .where(
+            withheld_versions.c.region_key == model_versions.c.region_key,
+            withheld_versions.c.version == model_versions.c.version,
+        )
+        .exists()
+    )
+
+
+def is_withheld(connection: Connection, region_key: int, version: str) -> bool:
+    """Return whether readers do not see a version."""
+    query = select(withheld_versions.c.version).where(
+        withheld_versions.c.region_key == region_key, withheld_versions.c.version == version
+    )
+    return connection.execute(query).first() is not None
+
+
+def withheld_of(connection: Connection, region_key: int) -> set[str]:
+    """Return the versions of a region that readers do not see."""
+    query = select(withheld_versions.c.version).where(withheld_versions.c.region_key == region_key)
+    return set(connection.scalars(query))
+
+
+def is_registered(connection: Connection, region_key: int, version: str) -> bool:
+    """Return whether there is such a version."""
+    query = select(model_versions.c.version).where(
+        model_versions.c.region_key == region_key, model_versions.c.version == version
+    )
+    return connection.execute(query).first() is not None
+
+
+def is_too_near(
+    connection: Connection, region_key: int, version: str, n_incidents: int, chosen: Any
+) -> bool:
+    """Whether readers see a version of the same categories with a few incidents more or less.
+
+    Releases grow by many incidents, but a model may learn from few of them: others lie outside of the
+    study area, were discovered by patrols, or are of kinds that are left out.
+    """
+    few = func.abs(model_versions.c.n_incidents - n_incidents).between(1, MIN_GROUP - 1)
+    marked = select(erased_versions.c.version).where(erased_versions.c.region_key == region_key)
+    query = select(model_versions.c.version).where(
+        model_versions.c.region_key == region_key,
+        model_versions.c.version != version,
+        model_versions.c.settings["categories"] == cast(chosen, JSONB),
+        model_versions.c.version.not_in(marked),
+        few,
+        ~_withheld(),
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def withhold(connection: Connection, region_key: int, version: str) -> None:
+    """Hide a version from readers."""
+    values = {"region_key": region_key, "version": version}
+    connection.execute(insert(withheld_versions).values(values).on_conflict_do_nothing())
+
+
+def release(connection: Connection, region_key: int, version: str) -> None:
+    """Show a version to readers."""
+    connection.execute(
+        delete(withheld_versions).where(
+            withheld_versions.c.region_key == region_key, withheld_versions.c.version == version
+        )
+    )
+
+
+def served(connection: Connection, region_key: int) -> str | None:
+    """Return the version that the caller is served: the champion, or the last one they may see."""
+    champion: str | None = connection.scalar(
+        select(champions.c.version).where(champions.c.region_key == region_key)
+    )
+    if champion is None or sees_unreleased.get():
+        return champion
+    if not is_withheld(connection, region_key, champion):
+        return champion
+    shown = select(model_versions.c.version).where(
+        model_versions.c.region_key == region_key, ~_withheld()
+    )
+    held = promotions.c.version == model_versions.c.version
+    before = shown.join(promotions, held & (promotions.c.region_key == region_key)).order_by(
+        promotions.c.id.desc()
+    )
+    newest = shown.where(
+        func.jsonb_typeof(model_versions.c.settings["categories"]).is_distinct_from("array")
+    ).order_by(model_versions.c.created_at.desc(), model_versions.c.version)
+    found = (connection.scalar(query.limit(1)) for query in (before, newest))
+    return next((str(version) for version in found if version is not None), None)

@@ -1,0 +1,240 @@
+"""Rows of long-running work: training runs, backtests and sync runs share one life cycle.
+
+queued -> running -> succeeded | failed | cancelled. Every claim raises `attempt`; a writer passes
+its own attempt, and a write with an old one is refused (a worker that was frozen and thawed cannot
+overwrite what its successor did).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Row, Table, func, insert, select, update
+
+from app.core.db.engine import count_lock
+from app.core.db.sync_tables import sync_runs
+from app.core.db.tables import backtests, training_runs
+from app.core.errors import Conflict, NotFound, QueueFull
+from app.core.texts import cut
+from app.runs.queue import drop_waiting_job
+
+RUN_TABLES: dict[str, Table] = {
+    "train": training_runs,
+    "backtest": backtests,
+    "sync": sync_runs,
+}
+FINAL = ("succeeded", "failed", "cancelled")
+UNFINISHED = ("queued", "running")
+NAMES = {"train": "trainings", "backtest": "backtests"}
+
+
+class Superseded(Conflict):
+    """Another worker has taken this run over; what this one writes is refused."""
+
+    code = "superseded"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, backtest or sync run."""
+
+    id: UUID
+    region_key: int
+    status: str
+    progress: float
+    message: str
+    request: dict[str, Any]
+    attempt: int
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    model_version: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its status can no longer change."""
+        return self.status in FINAL
+
+
+def _as_run(row: Row[Any]) -> Run:
+    names = Run.__dataclass_fields__
+    return Run(**{name: value for name, value in row._mapping.items() if name in names})
+
+
+def check_room(connection: Connection, kind: str, region_key: int, limit: int) -> None:
+    """Raise unless a region may have another unfinished run; no other request adds one meanwhile.
+
+    Raises:
+        QueueFull: `limit` of them are queued or running.
+    """
+    table = RUN_TABLES[kind]
+    count_lock(connection, region_key)
+    waiting = select(func.count()).where(
+        table.c.region_key == region_key, table.c.status.in_(UNFINISHED)
+    )
+    n = int(connection.scalar(waiting) or 0)
+    if n >= limit:
+        raise QueueFull(
+            f"{n} {NAMES[kind]} of this region are queued or running, the limit is {limit}; "
+            "wait until some have ended, or cancel some",
+            limit=limit,
+            asked=n + 1,
+        )
+
+
+def create_run(
+    connection: Connection, kind: str, region_key: int, request: Mapping[str, Any]
+) -> Run:
+    """A new queued run; `kind` is train or backtest."""
+    table = RUN_TABLES[kind]
+    row = connection.execute(
+        insert(table)
+        .values(id=uuid4(), region_key=region_key, request=dict(request))
+        .returning(*table.c)
+    ).one()
+    return _as_run(row)
+
+
+def set_job(connection: Connection, kind: str, run_id: UUID, job_id: int) -> None:
+    """Remember which job of the queue works on a run."""
+    table = RUN_TABLES[kind]
+    connection.execute(update(table).where(table.c.id == run_id).values(job_id=job_id))
+
+
+def get_run(connection: Connection, kind: str, run_id: UUID, region_key: int | None = None) -> Run:
+    """One run.
+
+    Raises:
+        NotFound: no such run (in that region).
+    """
+    table = RUN_TABLES[kind]
+    query = select(table).where(table.c.id == run_id)
+    if region_key is not None:
+        query = query.where(table.c.region_key == region_key)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"no such {'training run' if kind == 'train' else kind}: {run_id}")
+    return _as_run(row)
+
+
+def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 50) -> list[Run]:
+    """The newest runs of a region."""
+    table = RUN_TABLES[kind]
+    query = (
+        select(table)
+        .where(table.c.region_key == region_key)
+        .order_by(table.c.created_at.desc())
+        .limit(limit)
+    )
+    return [_as_run(row) for row in connection.execute(query)]
+
+
+def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
+    """Take a run for this worker and raise its attempt; None when it is already finished."""
+    table = RUN_TABLES[kind]
+    row = connection.execute(
+        update(table)
+        .where(table.c.id == run_id, table.c.status.in_(UNFINISHED))
+        .values(
+            status="running",
+            attempt=table.c.attempt + 1,
+            started_at=func.now(),
+            heartbeat_at=func.now(),
+            message="started",
+        )
+        .returning(*table.c)
+    ).one_or_none()
+    return None if row is None else _as_run(row)
+
+
+def count_failure(connection: Connection, kind: str, run_id: UUID) -> int:
+    """Count a try that ended by the run's own doing; returns how many there were (0: no such run)."""
+    table = RUN_TABLES[kind]
+    query = (
+        update(table)
+        .where(table.c.id == run_id)
+        .values(failures=table.c.failures + 1)
+        .returning(table.c.failures)
+    )
+    return int(connection.scalar(query) or 0)
+
+
+def beat(connection: Connection, kind: str, run: Run, progress: float, message: str) -> bool:
+    """Write progress; returns whether the caller asked to cancel.
+
+    Raises:
+        Superseded: the run is no longer this attempt's.
+    """
+    table = RUN_TABLES[kind]
+    row = connection.execute(
+        update(table)
+        .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
+        .values(progress=progress, message=cut(message), heartbeat_at=func.now())
+        .returning(table.c.cancel_requested)
+    ).one_or_none()
+    if row is None:
+        raise Superseded(f"run {run.id} was taken over or ended")
+    return bool(row.cancel_requested)
+
+
+def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
+    """Whether a run is under way that was asked to stop."""
+    table = RUN_TABLES[kind]
+    query = select(table.c.cancel_requested).where(
+        table.c.id == run_id, table.c.status == "running"
+    )
+    return bool(connection.scalar(query))
+
+
+def finish_run(
+    connection: Connection, kind: str, run: Run, status: str, message: str, **values: Any
+) -> None:
+    """End a run; `values` are further columns (model_version, metrics, result).
+
+    Raises:
+        Superseded: the run is no longer this attempt's.
+    """
+    table = RUN_TABLES[kind]
+    if status == "succeeded":
+        values["progress"] = 1.0
+    row = connection.execute(
+        update(table)
+        .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
+        .values(status=status, message=cut(message), finished_at=func.now(), **values)
+        .returning(table.c.id)
+    ).one_or_none()
+    if row is None:
+        raise Superseded(f"run {run.id} was taken over or ended")
+
+
+def request_cancel(connection: Connection, kind: str, run: Run) -> Run:
+    """Cancel a queued run at once, or ask a running one to stop.
+
+    Raises:
+        Conflict: it is already finished.
+    """
+    table = RUN_TABLES[kind]
+    ended = connection.execute(
+        update(table)
+        .where(table.c.id == run.id, table.c.status == "queued")
+        .values(status="cancelled", message="cancelled before it started", finished_at=func.now())
+        .returning(table.c.job_id)
+    ).one_or_none()
+    if ended is not None:
+        drop_waiting_job(connection, ended.job_id)
+    else:
+        asked = connection.execute(
+            update(table)
+            .where(table.c.id == run.id, table.c.status == "running")
+            .values(cancel_requested=True)
+        ).rowcount
+        if not asked:
+            raise Conflict(f"run {run.id} is already finished", code="already_finished")
+    return get_run(connection, kind, run.id)

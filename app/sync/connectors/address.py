@@ -1,0 +1,165 @@
+"""Which addresses a source may have: https on the public internet, nothing inside one's own network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from contextlib import suppress
+from typing import Any
+
+import httpcore
+import httpx
+
+from app.core.errors import InvalidInput, SourceFailed
+
+MAX_URL_CHARS = 2000
+MAX_PORT = 65_535
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(*names: str) -> tuple[Network, ...]:
+    return tuple(map(ipaddress.ip_network, names))
+
+
+PUBLIC = {4: _networks("0.0.0.0/0"), 6: _networks("2000::/3")}
+NOT_PUBLIC = {
+    4: _networks(
+        "192.0.0.0/24",  # protocol assignments, DNS64 discovery among them
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # multicast tunnels
+        "192.88.99.0/24",  # 6to4 relays
+        "192.175.48.0/24",  # AS112
+    ),
+    6: _networks(
+        "2001::/23",  # protocol assignments, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    ),
+}
+"""What Python 3.11 takes for global and is not, or leads to an IPv4 address written inside."""
+
+
+def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
+    """The address, when its form is allowed; its host is judged when it is connected to.
+
+    Raises:
+        InvalidInput: not https (http to this machine where a setting allows it), or with a password.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise InvalidInput(f"not a URL: {error}", field="url") from error
+    if len(url) > MAX_URL_CHARS or not parsed.host:
+        raise InvalidInput(
+            f"a URL names a host and has up to {MAX_URL_CHARS} characters", field="url"
+        )
+    if parsed.userinfo:
+        raise InvalidInput(
+            "a URL with a user or password is refused; name a token instead", field="url"
+        )
+    if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
+        raise InvalidInput(f"port {parsed.port} does not exist", field="url")
+    plain = parsed.scheme == "http" and allow_loopback and _loopback(parsed.host)
+    if parsed.scheme != "https" and not plain:
+        raise InvalidInput("a source's address must start with https://", field="url")
+    return parsed
+
+
+def public_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
+    """The addresses of a host, which may then be connected to.
+
+    Raises:
+        SourceFailed: any of them is private, local, reserved or embeds another; or there is none.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise SourceFailed(f"{host}: no address ({error})", code="unknown_host") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
+        check_address(address, host, allow_loopback=allow_loopback)
+    return addresses
+
+
+def check_host(url: httpx.URL, *, allow_loopback: bool) -> None:
+    """Refuse a host any of whose addresses a source may not have.
+
+    Raises:
+        SourceFailed: as `public_addresses`.
+    """
+    public_addresses(url.host, url.port or 443, allow_loopback=allow_loopback)
+
+
+class PublicNetwork(httpcore.SyncBackend):
+    """Connects to the very addresses that were judged: a name may resolve anew between two look-ups."""
+
+    def __init__(self, *, allow_loopback: bool) -> None:
+        self.allow_loopback = allow_loopback
+
+    def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> Any:
+        """Connect to the first address that answers.
+
+        Raises:
+            SourceFailed: as `public_addresses`.
+        """
+        *others, last = public_addresses(host, port, allow_loopback=self.allow_loopback)
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return super().connect_tcp(address, port, *args, **options)
+        return super().connect_tcp(last, port, *args, **options)
+
+
+class PublicTransport(httpx.HTTPTransport):
+    """Speaks HTTP over `PublicNetwork`; httpx itself offers no place for a network of one's own."""
+
+    def __init__(self, *, allow_loopback: bool) -> None:
+        super().__init__(trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            network_backend=PublicNetwork(allow_loopback=allow_loopback),
+        )
+
+
+def check_address(text: str, host: str, *, allow_loopback: bool) -> None:
+    """Refuse one address that is not plainly one of the public internet's.
+
+    Raises:
+        SourceFailed: such an address.
+    """
+    address = _plain(text)
+    if address is not None and (_is_public(address) or (allow_loopback and address.is_loopback)):
+        return
+    raise SourceFailed(f"{host} is no public address: refused", code="private_address")
+
+
+def _plain(text: str) -> Address | None:
+    """An address without a zone; one that maps IPv4 as what it is connected to."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            return None
+        return address.ipv4_mapped or address
+    return address
+
+
+def _is_public(address: Address) -> bool:
+    if not address.is_global or address.is_multicast:
+        return False
+    if not any(address in network for network in PUBLIC[address.version]):
+        return False
+    return not any(address in network for network in NOT_PUBLIC[address.version])
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

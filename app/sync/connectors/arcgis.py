@@ -1,0 +1,230 @@
+"""ArcGIS feature layers: pages in the order of the object id, which only ever grows within a layer.
+
+A page is asked for by `objectid > last`, so rows that come and go meanwhile shift nothing; the server
+may give fewer than asked (`maxRecordCount`) and says so (`exceededTransferLimit`). A server that neither
+sorts by it nor keeps it (`OIDFieldContainsHashValue`) is refused rather than read with gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from app.core.errors import SourceFailed
+from app.sync.connectors.pages import Page, RowShaper, State
+from app.sync.connectors.portal import Broken, PortalClient, told_error
+from app.sync.spec import SourceSpec
+
+DAY_MS = 86_400_000
+RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
+TOKEN_CODES = frozenset({401, 403, 498, 499})
+DATE_TYPE = "esriFieldTypeDate"
+GEOMETRY = ("geometry.x", "geometry.y")
+UNKNOWN_ZONE = ("datesInUnknownTimezone", "datesInUnknownTimeZone")
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What a layer says of itself."""
+
+    url: str
+    id_field: str
+    max_rows: int
+    dates: frozenset[str]
+    edited_ms: int | None
+    paged: bool = True
+    wall_time: bool = False
+
+
+def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
+    """Pages of a layer.
+
+    `state` holds `since_ms`, `high_ms`, `edited_ms` and, within a sweep, `after`, `done`.
+    """
+    layer = _layer(portal, spec)
+    if layer.edited_ms is not None and state.get("edited_ms") == layer.edited_ms:
+        yield Page(state, share=1.0, message="unchanged")
+        return
+    shaper = RowShaper(spec)
+    since, high = state.get("since_ms"), state.get("high_ms")
+    after, done = state.get("after"), int(state.get("done", 0))
+    condition = _condition(spec, since)
+    total = done + _count(portal, layer, _after(condition, layer, after))
+    while True:
+        query = _query(spec, layer, shaper, _after(condition, layer, after))
+        answer = _ask(portal, f"{layer.url}/query", query)
+        records = [_record(feature, layer, spec) for feature in answer.get("features", [])]
+        _check_order([int(record[layer.id_field]) for record in records], after)
+        if not records:
+            yield Page(_ended(spec, layer, high), share=1.0, message=f"{done:,} rows read")
+            return
+        high = _highest(spec, answer["features"], high)
+        after = max(int(record[layer.id_field]) for record in records)
+        done += len(records)
+        more = bool(answer.get("exceededTransferLimit")) or len(records) >= layer.max_rows
+        now = {"since_ms": since, "high_ms": high, "after": after, "done": done}
+        yield shaper.page(
+            records,
+            now if more else _ended(spec, layer, high),
+            min(1.0, done / max(total, 1)),
+            f"{done:,} of {total:,} rows",
+        )
+        if not more:
+            return
+
+
+def _ask(portal: PortalClient, url: str, params: Mapping[str, str]) -> Any:
+    answer = portal.json(url, {"f": "json", **params}, _fault)
+    if not isinstance(answer, dict):
+        raise SourceFailed("the answer is no JSON object")
+    return answer
+
+
+def _check_order(ids: list[int], after: int | None) -> None:
+    """Refuse rows that are not in the order asked for: going on after the last would leave some out."""
+    if any(a >= b for a, b in pairwise([*([] if after is None else [after]), *ids])):
+        raise SourceFailed("the layer does not sort by its object id: it cannot be paged safely")
+
+
+def _fault(answer: Any) -> Broken | None:
+    """Errors come with status 200 and a code of their own."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return None
+    code, message = error.get("code"), told_error(error)
+    if code in RETRIED_CODES:
+        return Broken(f"error {code}: {message}")
+    if code in TOKEN_CODES:
+        raise SourceFailed(f"error {code}: a valid token is needed", code="token")
+    raise SourceFailed(f"error {code}: {message}")
+
+
+def _layer(portal: PortalClient, spec: SourceSpec) -> _Layer:
+    url = _layer_url(portal, spec)
+    about = _ask(portal, url, {})
+    fields = about.get("fields") or []
+    named = {field.get("name"): field.get("type") for field in fields}
+    dates = frozenset(str(name) for name, kind in named.items() if kind == DATE_TYPE)
+    missing = set(RowShaper(spec).columns(spec.changed)) - named.keys() - set(GEOMETRY)
+    if missing:
+        raise SourceFailed(f"the layer has no field {', '.join(sorted(missing))}", code="columns")
+    if spec.changed is not None and spec.changed not in dates:
+        raise SourceFailed(f"{spec.changed} is no date field of the layer", code="columns")
+    told = about.get("editingInfo") or {}
+    return _Layer(
+        url,
+        _id_field(about, named),
+        min(int(about.get("maxRecordCount") or spec.page_rows), spec.page_rows),
+        dates,
+        told.get("dataLastEditDate") or told.get("lastEditDate"),
+        # Servers refuse resultOffset where they do not page; they still give maxRecordCount rows.
+        paged=(about.get("advancedQueryCapabilities") or {}).get("supportsPagination") is not False,
+        wall_time=any(about.get(name) for name in UNKNOWN_ZONE),
+    )
+
+
+def _id_field(about: Mapping[str, Any], named: Mapping[Any, Any]) -> str:
+    known = about.get("objectIdField") or next(
+        (name for name, kind in named.items() if kind == "esriFieldTypeOID"), None
+    )
+    if not known or (about.get("uniqueIdInfo") or {}).get("OIDFieldContainsHashValue"):
+        raise SourceFailed("the layer has no lasting object id: it cannot be paged safely")
+    return str(known)
+
+
+def _layer_url(portal: PortalClient, spec: SourceSpec) -> str:
+    """The layer's address; with `dataset` that of the one layer of the service so named.
+
+    Publishers give a layer another number (some each January); its name lasts longer.
+    """
+    url = spec.url.rstrip("/")
+    if spec.dataset is None:
+        return url
+    about = _ask(portal, url, {})
+    known = [*(about.get("layers") or []), *(about.get("tables") or [])]
+    wanted = spec.dataset.casefold()
+    named = {layer.get("id"): str(layer.get("name", "")).strip() for layer in known}
+    found = [key for key, name in named.items() if name.casefold() == wanted]
+    found = found or [key for key, name in named.items() if wanted in name.casefold()]
+    if len(found) != 1:
+        names = ", ".join(sorted(named.values()))[:200]
+        raise SourceFailed(f"{len(found)} layers are called {spec.dataset!r}; there are {names}")
+    return f"{url}/{found[0]}"
+
+
+def _condition(spec: SourceSpec, since_ms: int | None) -> str:
+    parts = [f"({spec.where})"] if spec.where else []
+    if since_ms is not None:
+        # Whole seconds are what the query language takes; rounded down, so nothing is left out.
+        moment = datetime.fromtimestamp(since_ms // 1000, UTC)
+        parts.append(f"{spec.changed} >= timestamp '{moment:%Y-%m-%d %H:%M:%S}'")
+    return " AND ".join(parts) or "1=1"
+
+
+def _after(condition: str, layer: _Layer, after: int | None) -> str:
+    return condition if after is None else f"{condition} AND {layer.id_field} > {after}"
+
+
+def _count(portal: PortalClient, layer: _Layer, where: str) -> int:
+    asked = {"where": where, "returnCountOnly": "true", **_zone(layer)}
+    return int(_ask(portal, f"{layer.url}/query", asked).get("count") or 0)
+
+
+def _zone(layer: _Layer) -> dict[str, str]:
+    """What a layer with dates of no known zone wants to hear before it answers."""
+    return {"timeReferenceUnknownClient": "true"} if layer.wall_time else {}
+
+
+def _query(spec: SourceSpec, layer: _Layer, shaper: RowShaper, where: str) -> dict[str, str]:
+    columns = shaper.columns(layer.id_field, spec.changed)
+    pages = {"resultOffset": "0", "resultRecordCount": str(layer.max_rows)} if layer.paged else {}
+    return {
+        "where": where,
+        "outFields": ",".join(c for c in columns if c not in GEOMETRY),
+        "returnGeometry": "true" if set(GEOMETRY) & set(columns) else "false",
+        "outSR": "4326",
+        "orderByFields": f"{layer.id_field} ASC",
+        **pages,
+        **_zone(layer),
+    }
+
+
+def _record(feature: Mapping[str, Any], layer: _Layer, spec: SourceSpec) -> dict[str, Any]:
+    record = dict(feature.get("attributes") or {})
+    dates = "local" if layer.wall_time else spec.esri_dates
+    for name in layer.dates & record.keys():
+        record[name] = _date_text(record[name], dates)
+    geometry = feature.get("geometry") or {}
+    record[GEOMETRY[0]], record[GEOMETRY[1]] = geometry.get("x"), geometry.get("y")
+    return record
+
+
+def _date_text(value: Any, esri_dates: str) -> Any:
+    """RFC 3339 of a date field: milliseconds since 1970 by the API's definition."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    try:
+        moment = datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"not a date: {value}"
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + ("Z" if esri_dates == "utc" else "")
+
+
+def _highest(spec: SourceSpec, features: list[Any], high_ms: int | None) -> int | None:
+    if spec.changed is None:
+        return None
+    values = [feature["attributes"].get(spec.changed) for feature in features]
+    seen = [int(v) for v in values if isinstance(v, int | float)]
+    return max([*seen, *([high_ms] if high_ms is not None else [])], default=None)
+
+
+def _ended(spec: SourceSpec, layer: _Layer, high_ms: int | None) -> State:
+    """A finished sweep; `edited_ms` is of its beginning, so an edit meanwhile is not overlooked."""
+    state: State = {} if layer.edited_ms is None else {"edited_ms": layer.edited_ms}
+    if high_ms is not None:
+        state["since_ms"] = high_ms - int(spec.overlap_days * DAY_MS)
+        state["high_ms"] = high_ms
+    return state

@@ -1,0 +1,76 @@
+"""A file behind a URL: read again only when its ETag, its date or its content changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import httpx
+
+from app.core.errors import SourceFailed
+from app.readers.decoding import READ_BYTES
+from app.readers.formats import READERS, SUFFIX_TYPES
+from app.sync.connectors.pages import Page, State
+from app.sync.connectors.portal import Downloaded, PortalClient
+from app.sync.spec import SourceSpec
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def file_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
+    """The file at the source's URL, as one page."""
+    yield from file_pages_at(portal, spec, spec.url, state)
+
+
+def file_pages_at(portal: PortalClient, spec: SourceSpec, url: str, state: State) -> Iterator[Page]:
+    """The file at a URL, as one page; `state` holds `etag`, `last_modified`, `sha256`.
+
+    Raises:
+        SourceFailed: it is not there.
+    """
+    with tempfile.TemporaryFile() as file:
+        told = portal.download(url, file, conditions(state), portal.settings.max_body_bytes)
+        if not told.found:
+            raise SourceFailed("the file is not there (404)")
+        if told.unchanged or told.sha256 == state.get("sha256"):
+            yield Page(state | known(told), share=1.0, message="unchanged")
+            return
+        magic = file.read(len(GZIP_MAGIC))
+        file.seek(0)
+        chunks = iter(lambda: file.read(READ_BYTES), b"")
+        yield Page(
+            known(told),
+            chunks,
+            content_type_of(url, told.content_type),
+            spec.mapping,
+            share=1.0,
+            message="file read",
+            content_encoding="gzip" if magic == GZIP_MAGIC else None,
+        )
+
+
+def conditions(state: State) -> dict[str, str]:
+    """Headers that spare an unchanged file."""
+    found = {}
+    if state.get("etag"):
+        found["If-None-Match"] = str(state["etag"])
+    if state.get("last_modified"):
+        found["If-Modified-Since"] = str(state["last_modified"])
+    return found
+
+
+def known(told: Downloaded) -> State:
+    """What is kept of an answer."""
+    parts = {"etag": told.etag, "last_modified": told.last_modified, "sha256": told.sha256}
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def content_type_of(url: str, told: str | None) -> str:
+    """By the path's suffix, else as the server says, else CSV."""
+    suffixes = [s.lower() for s in PurePosixPath(httpx.URL(url).path).suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    if suffixes and suffixes[-1] in SUFFIX_TYPES:
+        return SUFFIX_TYPES[suffixes[-1]]
+    return told if told in READERS else "text/csv"

@@ -1,0 +1,104 @@
+"""What a connector hands over: pages of rows, each with the cursor that stands for them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.readers.columns import ColumnMapping
+from app.readers.decoding import READ_BYTES
+from app.sync.connectors.portal import PortalClient
+from app.sync.spec import SourceSpec
+
+ROWS_TYPE = "application/x-ndjson"
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a sweep that is stored in one transaction.
+
+    Args:
+        state: the cursor after it.
+        body: the rows, or None when there are none.
+        deleted: external ids of rows that the portal withdrew.
+        share: of the sweep that is done, 0..1.
+    """
+
+    state: State
+    body: Iterable[bytes] | None = None
+    content_type: str = ROWS_TYPE
+    mapping: ColumnMapping = field(default_factory=ColumnMapping)
+    deleted: Sequence[str] = ()
+    share: float = 0.0
+    message: str = ""
+    content_encoding: str | None = None
+
+
+Connector = Callable[[PortalClient, SourceSpec, State], Iterator[Page]]
+
+
+class RowShaper:
+    """Makes a portal's records rows of fields and parts, whatever a record leaves out."""
+
+    def __init__(self, spec: SourceSpec) -> None:
+        self.fields: dict[str, str] = {}
+        for name, column in spec.columns.items():
+            first, plus, second = column.partition("+")
+            if name == "occurred_at" and plus:
+                self.fields["date"], self.fields["time"] = first.strip(), second.strip()
+            else:
+                self.fields[name] = column
+        self._deleted, _, self._deleted_value = (spec.deleted_when or "").partition("=")
+        self.mapping = ColumnMapping(
+            {name: name for name in self.fields}, spec.crs, spec.time_format
+        )
+
+    def columns(self, *more: str | None) -> list[str]:
+        """The portal's columns that are needed, each once."""
+        wanted = [*self.fields.values(), self._deleted, *more]
+        return list(dict.fromkeys(column for column in wanted if column))
+
+    def page(
+        self, records: Sequence[Mapping[str, Any]], state: State, share: float, message: str
+    ) -> Page:
+        """A page of records."""
+        rows: list[bytes] = []
+        gone: list[str] = []
+        for record in records:
+            if self._deleted and str(record.get(self._deleted)) == self._deleted_value:
+                gone.append(str(record.get(self.fields["external_id"])))
+                continue
+            row = {name: record.get(column) for name, column in self.fields.items()}
+            rows.append(orjson.dumps(row) + b"\n")
+        return Page(
+            state,
+            [b"".join(rows)] if rows else None,
+            mapping=self.mapping,
+            deleted=gone,
+            share=share,
+            message=message,
+        )
+
+
+def joined(pages: Iterator[Page]) -> Iterator[Page]:
+    """All pages as one: rows without an id count equal ones, which only a whole sweep can do.
+
+    The rows wait in a file; nothing of a sweep that breaks off is stored.
+    """
+    with tempfile.TemporaryFile() as file:
+        last: Page | None = None
+        n_bytes = 0
+        for page in pages:
+            for chunk in page.body or ():
+                n_bytes += file.write(chunk)
+            last = page
+        if last is None:
+            return
+        file.seek(0)
+        body = iter(lambda: file.read(READ_BYTES), b"") if n_bytes else None
+        yield Page(last.state, body, last.content_type, last.mapping, (), 1.0, last.message)

@@ -1,0 +1,216 @@
+"""Reading a source: page by page, each page's rows and its cursor in one transaction.
+
+A run that is cut off anywhere goes on after its last page: nothing is lost, and what the portal sends
+twice is known by its id (or, without ids, by counting equal rows of a whole sweep).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import orjson
+from sqlalchemy import Connection, Engine
+
+from app.core.errors import HotslotError, SourceFailed, Unavailable
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.erasure.service import erase_within
+from app.incidents.service import UploadSource, received
+from app.incidents.upload import IngestSummary
+from app.regions.store import Region, get_region_by_key
+from app.runs.store import Run, Superseded, beat, finish_run
+from app.sync.connectors.arcgis import arcgis_pages
+from app.sync.connectors.archives import archive_pages
+from app.sync.connectors.ckan import ckan_pages
+from app.sync.connectors.files import file_pages
+from app.sync.connectors.pages import Connector, Page, joined
+from app.sync.connectors.portal import PortalClient
+from app.sync.connectors.socrata import socrata_pages
+from app.sync.spec import SourceSpec
+from app.sync.store import (
+    Source,
+    get_source_by_key,
+    held_source,
+    note_failure,
+    note_success,
+    save_page,
+)
+
+CONNECTORS: Mapping[str, Connector] = {
+    "socrata": socrata_pages,
+    "arcgis": arcgis_pages,
+    "ckan": ckan_pages,
+    "file": file_pages,
+    "police-archive": archive_pages,
+}
+PAGED = frozenset({"socrata", "arcgis", "ckan"})
+TOKEN_HEADERS = {
+    "socrata": ("X-App-Token", ""),
+    "arcgis": ("X-Esri-Authorization", "Bearer "),
+    "ckan": ("Authorization", ""),
+    "file": ("Authorization", "Bearer "),
+    "police-archive": ("Authorization", "Bearer "),
+}
+MAX_MESSAGE_CHARS = 300
+MAX_STATE_BYTES = 16_000
+MIN_ROWS_JUDGED = 20
+Progress = Callable[[float, str], None]
+_log = logging.getLogger("hotslot.sync")
+
+
+def execute_sync(
+    engine: Engine,
+    settings: Settings,
+    run: Run,
+    progress: Progress,
+    _cancelled: Callable[[], bool],
+) -> None:
+    """Work on a claimed run to its end, and keep with the source how it went.
+
+    Raises:
+        SourceFailed: the portal refused, or stayed broken; what was read so far is kept.
+        Conflict: another process reads this source.
+        Superseded: this run was ended meanwhile.
+    """
+    with engine.connect() as connection:
+        source = get_source_by_key(connection, int(run.request["source_key"]))
+        region = get_region_by_key(connection, source.region_key)
+    with held_source(engine, source.key):
+        try:
+            _Sweep(engine, settings, run, region, source, progress).read()
+        except (Superseded, Unavailable):
+            raise
+        except HotslotError as error:
+            _log.warning("sync failed", extra={"source": source.name, "reason": error.message})
+            with engine.begin() as connection:
+                note_failure(connection, source, error.message[:MAX_MESSAGE_CHARS])
+            raise
+
+
+class _Sweep:
+    """One run over a source."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        run: Run,
+        region: Region,
+        source: Source,
+        progress: Progress,
+    ) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.run = run
+        self.region = region
+        self.source = source
+        self.progress = progress
+        self.share, self.message = 0.0, "asking the portal"
+        self.refused: Counter[str] = Counter()
+
+    def read(self) -> None:
+        """Store page after page, then end the run."""
+        spec = self.source.spec
+        headers = token_headers(self.settings, spec)
+        with PortalClient(self.settings, spec.url, headers, self._alive) as portal:
+            for page in self._pages(portal, spec):
+                self._store(page)
+        with self.engine.begin() as connection:
+            note_success(connection, self.source)
+            finish_run(connection, "sync", self.run, "succeeded", self._told())
+
+    def _told(self) -> str:
+        """How it went, with the reasons of rows that were refused."""
+        if not self.refused:
+            return self.message
+        reasons = ", ".join(f"{code} {n:,}" for code, n in self.refused.most_common(5))
+        return f"{self.message}; refused: {reasons}"
+
+    def _pages(self, portal: PortalClient, spec: SourceSpec) -> Iterator[Page]:
+        pages = CONNECTORS[spec.kind](portal, spec, dict(self.source.state))
+        return pages if spec.has_ids or spec.kind not in PAGED else joined(pages)
+
+    def _alive(self) -> None:
+        self.progress(self.share, self.message)
+
+    def _store(self, page: Page) -> None:
+        if page.body is None:
+            with self.engine.begin() as connection:
+                self._seal(connection, page, IngestSummary())
+        else:
+            self._store_rows(page, page.body)
+        self.share, self.message = page.share, page.message or self.message
+
+    def _store_rows(self, page: Page, body: Iterable[bytes]) -> None:
+        upload = UploadSource(
+            page.content_type,
+            page.content_encoding,
+            name=f"sync:{self.source.name}",
+            mapping=page.mapping,
+        )
+        read = received(
+            self.engine,
+            self.region.id,
+            body,
+            upload,
+            settings=self.settings,
+            progress=lambda _n_bytes: self._alive(),
+        )
+        with read as rows, self.engine.begin() as connection:
+            summary = rows.store(connection)
+            self._check_sense(summary)
+            self._seal(connection, page, summary)
+        self.refused.update(summary.rejected_by_code)
+
+    def _check_sense(self, summary: IngestSummary) -> None:
+        """A source whose first rows are all refused is described wrongly: it must not run dry.
+
+        Raises:
+            SourceFailed: tells the first refusal; nothing of the page is stored.
+        """
+        new = not self.source.state and not self.source.counts.get("accepted")
+        if new and summary.received == summary.rejected >= MIN_ROWS_JUDGED:
+            first = summary.errors[0]
+            raise SourceFailed(
+                f"all {summary.received:,} first rows are refused: {first['field']}: "
+                f"{first['message']} ({first['code']})",
+                code="all_refused",
+            )
+
+    def _seal(self, connection: Connection, page: Page, summary: IngestSummary) -> None:
+        """The cursor, with the rows it stands for; refused when another has taken the run over."""
+        erased = [
+            erase_within(connection, self.region.key, external_id) for external_id in page.deleted
+        ]
+        counts = {
+            "pages": 1,
+            "received": summary.received,
+            "accepted": summary.accepted,
+            "corrected": summary.corrected,
+            "duplicates": summary.duplicates,
+            "rejected": summary.rejected,
+            "deleted": sum(result is not None for result in erased),
+        }
+        if len(orjson.dumps(page.state)) > MAX_STATE_BYTES:
+            raise SourceFailed("the portal's cursor is too long to be kept", code="too_large")
+        save_page(connection, self.source, self.run, page.state, counts)
+        beat(connection, "sync", self.run, page.share, page.message or self.message)
+
+
+def token_headers(settings: Settings, spec: SourceSpec) -> dict[str, str]:
+    """The header that carries the source's token.
+
+    Raises:
+        SourceFailed: the setting `sync_tokens` holds no token of that name.
+    """
+    if spec.token is None:
+        return {}
+    token = settings.sync_tokens.get(spec.token)
+    if token is None:
+        raise SourceFailed(
+            f"the setting sync_tokens holds no token {shortened(spec.token)}", code="token"
+        )
+    name, prefix = TOKEN_HEADERS[spec.kind]
+    return {name: prefix + token.get_secret_value()}

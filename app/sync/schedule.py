@@ -1,0 +1,116 @@
+"""Starting runs: on request, by the clock, or in this process; one run per source at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from app.audit import store as audit
+from app.core.cron import next_tick
+from app.core.errors import Conflict, NotReady
+from app.regions.store import get_region, get_region_by_key
+from app.runs.queue import SYNC_TASK, defer_job
+from app.runs.schedules import database_clock
+from app.runs.store import Run, get_run, set_job
+from app.sync.store import (
+    Source,
+    active_run,
+    due_sources,
+    end_active_run,
+    forget_state,
+    get_source,
+    is_held,
+    list_sources,
+    lock_source,
+    new_claimed_run,
+    new_run,
+    set_next_due,
+)
+
+ABANDONED = "its process is gone; the next run goes on where it stopped"
+
+
+def request_sync(engine: Engine, region_id: str, name: str | None = None) -> list[Run]:
+    """Queue a run of one source, or of all; a source's run that is under way already is given back.
+
+    Raises:
+        NotFound: no such region or source.
+        NotReady: the region has no source.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        sources = (
+            [get_source(connection, region.key, name)]
+            if name is not None
+            else list_sources(connection, region.key)
+        )
+        if not sources:
+            raise NotReady(
+                "the region has no source: an administrator adds one by `hotslot source add`",
+                code="no_source",
+            )
+        runs = [_queued(connection, source) for source in sources]
+        names = [source.name for source in sources]
+        audit.record(connection, "sync.requested", chain=region.id, sources=names)
+        return runs
+
+
+def queue_due(engine: Engine) -> int:
+    """Queue a run of every source whose time has come; returns how many.
+
+    Any number of workers may call this at any time: a source is due once.
+    """
+    with engine.begin() as connection:
+        sources = due_sources(connection)
+        for source in sources:
+            region = get_region_by_key(connection, source.region_key)
+            _queued(connection, source)
+            set_next_due(connection, source, _next_due(connection, source, region.timezone))
+    return len(sources)
+
+
+def _next_due(connection: Connection, source: Source, timezone: str) -> datetime | None:
+    """Counted from now: after a standstill there is one catch-up, not many."""
+    now = database_clock(connection)
+    if source.cron is not None:
+        return next_tick(source.cron, timezone, now)
+    return None if source.every_s is None else now + timedelta(seconds=source.every_s)
+
+
+def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False) -> Run:
+    """A run for this process to work on; one that waits in the queue gives way to it.
+
+    Args:
+        full: forget how far the source has been read, and read all of it again.
+
+    Raises:
+        NotFound: no such region or source.
+        Conflict: another process reads this source.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        source = get_source(connection, region.key, name)
+        lock_source(connection, source)
+        if is_held(connection, source):
+            raise Conflict("another sync of this source is under way", code="sync_under_way")
+        end_active_run(connection, source, "ended for a run from the command line")
+        if full:
+            forget_state(connection, source)
+        set_next_due(connection, source, _next_due(connection, source, region.timezone))
+        audit.record(connection, "sync.started", chain=region.id, sources=[name], full=full)
+        return new_claimed_run(connection, source)
+
+
+def _queued(connection: Connection, source: Source) -> Run:
+    lock_source(connection, source)
+    active = active_run(connection, source)
+    if active is not None:
+        run, has_job = active
+        if has_job or is_held(connection, source):
+            return run
+        end_active_run(connection, source, ABANDONED)
+    run = new_run(connection, source)
+    job_id = defer_job(connection, SYNC_TASK, {"run_id": str(run.id)})
+    set_job(connection, "sync", run.id, job_id)
+    return get_run(connection, "sync", run.id)

@@ -1,0 +1,137 @@
+"""Adding, listing and removing sources: an administrator's work, on the command line alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Engine
+
+from app.audit import store as audit
+from app.core.bounds import MAX_SOURCES
+from app.core.cron import check_cron
+from app.core.db.engine import count_lock
+from app.core.errors import Conflict, InvalidInput, LimitExceeded
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.regions.store import get_region
+from app.sync.connectors.address import checked_url
+from app.sync.presets import PRESETS, Preset
+from app.sync.spec import SourceSpec
+from app.sync.store import (
+    Source,
+    delete_source,
+    get_source,
+    insert_source,
+    is_held,
+    list_sources,
+    lock_source,
+)
+
+MIN_EVERY_S, MAX_EVERY_S = 60, 366 * 86400
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def preset(name: str, **changes: Any) -> SourceSpec:
+    """A preset's source, with what the administrator says besides.
+
+    Raises:
+        InvalidInput: no such preset.
+    """
+    return replace(find_preset(name).spec, preset=name, **changes)
+
+
+def find_preset(name: str) -> Preset:
+    """A preset by name.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    found = PRESETS.get(name)
+    if found is None:
+        raise InvalidInput(
+            f"no preset {shortened(name)}; there are {', '.join(sorted(PRESETS))}", field="preset"
+        )
+    return found
+
+
+def add_source(
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    name: str,
+    spec: SourceSpec,
+    *,
+    every_s: int | None = None,
+    cron: str | None = None,
+) -> Source:
+    """Keep a source of a region.
+
+    Args:
+        every_s: between two scheduled runs, or `cron`, in the region's local time; neither: only
+            when asked.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: name, address or description is wrong.
+        Conflict: the region has a source of that name.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("a source's name is 1-63 of a-z, 0-9, '-' and '_'", field="name")
+    if every_s is not None and not MIN_EVERY_S <= every_s <= MAX_EVERY_S:
+        raise InvalidInput(
+            f"{MIN_EVERY_S} to {MAX_EVERY_S} s between two runs, not {every_s}", field="every"
+        )
+    if every_s is not None and cron is not None:
+        raise InvalidInput("give a time between runs or a cron expression", field="cron")
+    tidy = None if cron is None else check_cron(cron)
+    address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
+    spec.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        count_lock(connection, region.key)
+        n = len(list_sources(connection, region.key))
+        if n >= MAX_SOURCES:
+            raise LimitExceeded(
+                f"the region has {n} sources, the limit is {MAX_SOURCES}; remove one first",
+                field="name",
+                limit=MAX_SOURCES,
+                asked=n + 1,
+            )
+        audit.record(
+            connection,
+            "source.added",
+            chain=region.id,
+            source=name,
+            kind=spec.kind,
+            host=address.host,
+        )
+        return insert_source(connection, region.key, name, spec, every_s=every_s, cron=tidy)
+
+
+def sources_of(engine: Engine, region_id: str) -> list[Source]:
+    """A region's sources.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.connect() as connection:
+        return list_sources(connection, get_region(connection, region_id).key)
+
+
+def remove_source(engine: Engine, region_id: str, name: str) -> None:
+    """Remove a source; its incidents stay.
+
+    Raises:
+        NotFound: no such region or source.
+        Conflict: it is being read.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        source = get_source(connection, region.key, name)
+        lock_source(connection, source)
+        if is_held(connection, source):
+            raise Conflict("the source is being read now", code="sync_under_way")
+        delete_source(connection, source)
+        audit.record(connection, "source.removed", chain=region.id, source=name)

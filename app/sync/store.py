@@ -1,0 +1,293 @@
+"""Sources and their runs: one run per source at a time, cursors written with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Row,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from app.core.db.sync_tables import sync_runs, sync_sources
+from app.core.errors import Conflict, NotFound
+from app.core.texts import shortened
+from app.runs.store import Run, claim_run, get_run
+from app.sync.spec import SourceSpec
+
+SYNC_LOCK = 0x686F7379
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of a region, and how far it has been read."""
+
+    key: int
+    region_key: int
+    name: str
+    spec: SourceSpec
+    state: dict[str, Any]
+    counts: dict[str, int]
+    every_s: int | None
+    cron: str | None
+    next_due_at: datetime | None
+    last_success_at: datetime | None
+    last_error: str | None
+
+
+def _as_source(row: Row[Any]) -> Source:
+    names = Source.__dataclass_fields__
+    values = {name: value for name, value in row._mapping.items() if name in names}
+    return Source(**{**values, "spec": SourceSpec.from_json(values["spec"])})
+
+
+def insert_source(
+    connection: Connection,
+    region_key: int,
+    name: str,
+    spec: SourceSpec,
+    *,
+    every_s: int | None,
+    cron: str | None,
+) -> Source:
+    """A new source, due at once when it has a schedule.
+
+    Args:
+        every_s: between two runs, or `cron`: when they start; at most one of them.
+
+    Raises:
+        Conflict: the region has one of that name.
+    """
+    taken = connection.scalar(
+        select(sync_sources.c.key).where(
+            sync_sources.c.region_key == region_key, sync_sources.c.name == name
+        )
+    )
+    if taken is not None:
+        raise Conflict(f"a source {shortened(name)} exists; remove it first", code="source_exists")
+    row = connection.execute(
+        insert(sync_sources)
+        .values(
+            region_key=region_key,
+            name=name,
+            spec=spec.to_json(),
+            every_s=every_s,
+            cron=cron,
+            next_due_at=func.now() if every_s or cron else None,
+        )
+        .returning(*sync_sources.c)
+    ).one()
+    return _as_source(row)
+
+
+def list_sources(connection: Connection, region_key: int) -> list[Source]:
+    """A region's sources, by name."""
+    query = select(sync_sources).where(sync_sources.c.region_key == region_key)
+    return [_as_source(row) for row in connection.execute(query.order_by(sync_sources.c.name))]
+
+
+def get_source(connection: Connection, region_key: int, name: str) -> Source:
+    """One source.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    row = connection.execute(
+        select(sync_sources).where(
+            sync_sources.c.region_key == region_key, sync_sources.c.name == name
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no source {shortened(name)}", field="source")
+    return _as_source(row)
+
+
+def get_source_by_key(connection: Connection, key: int) -> Source:
+    """The source of that key.
+
+    Raises:
+        NotFound: it was removed.
+    """
+    row = connection.execute(select(sync_sources).where(sync_sources.c.key == key)).one_or_none()
+    if row is None:
+        raise NotFound("the source was removed", field="source")
+    return _as_source(row)
+
+
+def delete_source(connection: Connection, source: Source) -> None:
+    """Remove a source and the record of its runs; its incidents stay."""
+    connection.execute(delete(sync_sources).where(sync_sources.c.key == source.key))
+
+
+def due_sources(connection: Connection) -> list[Source]:
+    """Sources whose time has come, each locked for this transaction and seen by it alone."""
+    query = (
+        select(sync_sources)
+        .where(sync_sources.c.next_due_at <= func.now())
+        .order_by(sync_sources.c.next_due_at)
+        .with_for_update(skip_locked=True)
+    )
+    return [_as_source(row) for row in connection.execute(query)]
+
+
+def set_next_due(connection: Connection, source: Source, at: datetime | None) -> None:
+    """When the source is to be read next; None: only when asked."""
+    connection.execute(
+        update(sync_sources).where(sync_sources.c.key == source.key).values(next_due_at=at)
+    )
+
+
+def active_run(connection: Connection, source: Source) -> tuple[Run, bool] | None:
+    """The run of a source that is queued or under way, and whether a job of the queue works on it."""
+    row = connection.execute(
+        select(sync_runs.c.id, sync_runs.c.job_id).where(
+            sync_runs.c.source_key == source.key, sync_runs.c.status.in_(ACTIVE)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return get_run(connection, "sync", row.id), row.job_id is not None
+
+
+def end_active_run(connection: Connection, source: Source, message: str) -> None:
+    """End a run that nobody works on; its process, should it wake, is refused."""
+    connection.execute(
+        update(sync_runs)
+        .where(sync_runs.c.source_key == source.key, sync_runs.c.status.in_(ACTIVE))
+        .values(status="failed", message=message, finished_at=func.now())
+    )
+
+
+def new_run(connection: Connection, source: Source) -> Run:
+    """A queued run of a source; the caller has seen that there is no other."""
+    run_id = uuid4()
+    connection.execute(
+        insert(sync_runs).values(
+            id=run_id,
+            region_key=source.region_key,
+            source_key=source.key,
+            request={"source": source.name, "source_key": source.key},
+        )
+    )
+    return get_run(connection, "sync", run_id)
+
+
+def new_claimed_run(connection: Connection, source: Source) -> Run:
+    """A run that this process works on itself."""
+    run = claim_run(connection, "sync", new_run(connection, source).id)
+    if run is None:
+        raise Conflict("the run ended before it started")
+    return run
+
+
+def drop_old_runs(connection: Connection, before: datetime) -> int:
+    """Forget runs long past, of which a source may have one a minute; returns how many.
+
+    Those of a source that has had none since stay: they tell how it ended.
+    """
+    newer = sync_runs.alias()
+    later = exists().where(
+        newer.c.source_key == sync_runs.c.source_key,
+        newer.c.region_key == sync_runs.c.region_key,
+        newer.c.created_at > before,
+    )
+    return connection.execute(
+        delete(sync_runs).where(
+            sync_runs.c.created_at < before, sync_runs.c.status.not_in(ACTIVE), later
+        )
+    ).rowcount
+
+
+@contextmanager
+def held_source(engine: Engine, source_key: int) -> Iterator[None]:
+    """Hold a source for as long as this process lives, at most.
+
+    Raises:
+        Conflict: another process reads it.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.scalar(select(func.pg_try_advisory_lock(SYNC_LOCK, source_key))):
+            raise Conflict("another sync of this source is under way", code="sync_under_way")
+        try:
+            yield
+        finally:
+            connection.execute(select(func.pg_advisory_unlock(SYNC_LOCK, source_key)))
+
+
+def is_held(connection: Connection, source: Source) -> bool:
+    """Whether a process reads this source now."""
+    free = connection.scalar(select(func.pg_try_advisory_xact_lock(SYNC_LOCK, source.key)))
+    return not free
+
+
+def lock_source(connection: Connection, source: Source) -> None:
+    """One transaction at a time decides about a source's runs."""
+    connection.execute(
+        select(sync_sources.c.key).where(sync_sources.c.key == source.key).with_for_update()
+    )
+
+
+def save_page(
+    connection: Connection,
+    source: Source,
+    run: Run,
+    state: Mapping[str, Any],
+    added: Mapping[str, int],
+) -> None:
+    """Keep the cursor and add to the counts of the source and of the run."""
+    connection.execute(
+        update(sync_sources)
+        .where(sync_sources.c.key == source.key)
+        .values(state=dict(state), counts=_sum(sync_sources.c.counts, added))
+    )
+    connection.execute(
+        update(sync_runs)
+        .where(sync_runs.c.id == run.id)
+        .values(metrics=_sum(sync_runs.c.metrics, added))
+    )
+
+
+def forget_state(connection: Connection, source: Source) -> None:
+    """Let the next run read all of the source again."""
+    connection.execute(
+        update(sync_sources).where(sync_sources.c.key == source.key).values(state={})
+    )
+
+
+def _sum(column: Any, added: Mapping[str, int]) -> Any:
+    pairs: list[Any] = []
+    for name, n in added.items():
+        kept = func.coalesce(column[name].astext.cast(BigInteger), 0)
+        pairs += [literal(name), kept + n]
+    return column.concat(func.jsonb_build_object(*pairs))
+
+
+def note_success(connection: Connection, source: Source) -> None:
+    """The portal has been read to its end."""
+    connection.execute(
+        update(sync_sources)
+        .where(sync_sources.c.key == source.key)
+        .values(last_success_at=func.now(), last_error=None)
+    )
+
+
+def note_failure(connection: Connection, source: Source, message: str) -> None:
+    """Why the last run did not come to its end."""
+    connection.execute(
+        update(sync_sources).where(sync_sources.c.key == source.key).values(last_error=message)
+    )

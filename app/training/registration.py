@@ -1,0 +1,206 @@
+"""Registering what a training made: version, artifact, grids, promotion and outcome, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+from app.audit import store as audit
+from app.core.db.engine import transaction_lock
+from app.core.db.tables import training_runs
+from app.core.errors import Conflict
+from app.fitting.data import TrainingData
+from app.registry import store as registry
+from app.registry.artifacts import pack, store_artifact
+from app.registry.erasure_marks import mark_if_late, marked_versions, since_start
+from app.registry.erasure_traces import lost_few
+from app.registry.grids import store_grid
+from app.registry.retention import hold_unnamed
+from app.registry.version_ids import version_name
+from app.registry.version_registration import register_version
+from app.registry.visibility import is_registered, is_too_near, release, withhold
+from app.runs.store import Run, finish_run
+from app.training.report import probability_tables, provenance
+from app.training.validation import Validation
+from models.base import DensityModel, FitContext
+
+REPLACES_ERASED = "the champion had learnt from incidents that are erased"
+TRAIN_LOCK = 0x686F7473
+"""First half of the advisory lock that lets one training per region write at a time."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that a training made. `request` is the run's, as JSON; `durations_s` by step."""
+
+    request: Mapping[str, Any]
+    data: TrainingData
+    model: DensityModel
+    counts: dict[str, Any]
+    report: dict[str, Any]
+    validation: Validation | None
+    context: FitContext
+    durations_s: Mapping[str, float]
+
+    @property
+    def cutoff(self) -> datetime:
+        """Where the data end."""
+        return datetime.fromtimestamp(self.data.cutoff_s, UTC)
+
+
+def register(engine: Engine, run: Run, fitted: Fitted) -> None:
+    """Keep the version, promote it if it deserves it, and end the run: one transaction.
+
+    Raises:
+        Superseded: another worker has the run now; nothing is kept.
+    """
+    tables = probability_tables(fitted.model)
+    content, sha256 = _artifact(fitted, tables)
+    with engine.begin() as connection:
+        hold_unnamed(connection)
+        transaction_lock(connection, TRAIN_LOCK, run.region_key)
+        _refuse_erased(connection, run, fitted)
+        store_artifact(connection, content, sha256)
+        data = fitted.data
+        grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
+        name = version_name(fitted.model.name, fitted.cutoff, sha256, grid_sha256)
+        current = registry.champion(connection, run.region_key)
+        promote, reason = _verdict(connection, run.region_key, name, fitted, current)
+        new = _version(run, fitted, name, (sha256, grid_sha256))
+        new.gate.update(promote=promote, reason=reason)
+        known = is_registered(connection, run.region_key, name)
+        register_version(connection, new, tables)
+        if _may_be_shown(connection, new, fitted) or reason == REPLACES_ERASED:
+            release(connection, run.region_key, name)
+        elif not known:
+            withhold(connection, run.region_key, name)
+        mark_if_late(connection, run.region_key, name, run.id)
+        if promote and (current is None or current.version != name):
+            revision = current.revision if current else 0
+            registry.promote(connection, run.region_key, name, reason, revision)
+        metrics = {
+            "n_incidents": len(data.incidents),
+            "seconds": round(sum(fitted.durations_s.values()), 1),
+            "promoted": promote,
+            "reason": reason,
+            "scores": new.scores,
+        }
+        message = f"{'promoted' if promote else 'kept as challenger'}: {reason}"
+        finish_run(
+            connection, "train", run, "succeeded", message, model_version=name, metrics=metrics
+        )
+        audit.record_for(
+            connection,
+            "training.finished",
+            run.region_key,
+            actor=f"run:{run.id}",
+            version=name,
+            promoted=promote,
+            reason=reason,
+        )
+
+
+def _may_be_shown(connection: Connection, new: registry.NewVersion, fitted: Fitted) -> bool:
+    """Whether readers may see a version beside the others that they see."""
+    place = (new.region_key, new.version, new.n_incidents)
+    chosen = fitted.request["categories"]
+    return fitted.data.released and not is_too_near(connection, *place, chosen)
+
+
+def _refuse_erased(connection: Connection, run: Run, fitted: Fitted) -> None:
+    """Refuse what was learnt from few incidents of which some were erased while the run went on.
+
+    Raises:
+        Conflict: so it is; the training that the erasure has queued comes after this one.
+    """
+    if not since_start(connection, training_runs, run.region_key, run.id):
+        return
+    read = fitted.data.read_counts
+    if lost_few(connection, run.region_key, run.id, fitted.cutoff, read):
+        raise Conflict(
+            "some of the few incidents that it had learnt from are erased meanwhile; another training "
+            "is queued",
+            code="erased_meanwhile",
+        )
+
+
+def _artifact(fitted: Fitted, tables: Mapping[int, NDArray[np.float64]]) -> tuple[bytes, str]:
+    return pack(
+        {
+            "model": fitted.model.name,
+            "data_hash": fitted.data.data_hash,
+            "cutoff_s": fitted.data.cutoff_s,
+            "seed": fitted.context.seed,
+            "request": fitted.request,
+        },
+        {
+            **{f"probability.{code}": t.astype(np.float32) for code, t in tables.items()},
+            **dict(fitted.model.tensors()),
+        },
+    )
+
+
+def _version(run: Run, fitted: Fitted, name: str, stored: tuple[str, str]) -> registry.NewVersion:
+    artifact_sha256, grid_sha256 = stored
+    return registry.NewVersion(
+        region_key=run.region_key,
+        version=name,
+        model=fitted.model.name,
+        artifact_sha256=artifact_sha256,
+        grid_sha256=grid_sha256,
+        run_id=run.id,
+        data_hash=fitted.data.data_hash,
+        n_incidents=len(fitted.data.incidents),
+        cutoff=fitted.cutoff,
+        seed=fitted.context.seed,
+        categories=fitted.data.categories,
+        settings=dict(fitted.request),
+        provenance=provenance(fitted.context, fitted.durations_s),
+        report=fitted.report,
+        scores=fitted.validation.scores if fitted.validation else {},
+        counts=fitted.counts,
+        gate={},
+    )
+
+
+def _verdict(
+    connection: Connection,
+    region_key: int,
+    name: str,
+    fitted: Fitted,
+    current: registry.Champion | None,
+) -> tuple[bool, str]:
+    """Whether the version is to be champion, and why (not)."""
+    if current is None:
+        return True, "first version of this region"
+    if current.version == name:
+        return True, "this version is the champion already"
+    champion = registry.sound_version(connection, region_key, current.version)
+    if champion is None:
+        damaged = "the champion's record is not what was registered"
+        return fitted.request["categories"] is None, damaged
+    if _replaces_erased(connection, fitted, champion):
+        return True, REPLACES_ERASED
+    if fitted.request["categories"] is not None:
+        return False, "trained on some categories only"
+    if fitted.cutoff < champion.cutoff:
+        return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
+    if fitted.validation is None:
+        return False, "not validated"
+    return fitted.validation.decision.promote, fitted.validation.decision.reason
+
+
+def _replaces_erased(
+    connection: Connection, fitted: Fitted, champion: registry.VersionRecord
+) -> bool:
+    """Whether this is the champion's own training, repeated without what was erased."""
+    if champion.version not in marked_versions(connection, champion.region_key):
+        return False
+    same = ("model", "categories", "until")
+    return all(fitted.request.get(k) == champion.settings.get(k) for k in same)

@@ -1,0 +1,277 @@
+"""Training: from a region's incidents to a registered version, and to the champion if it deserves it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from app.audit import store as audit
+from app.core.bounds import MAX_CATEGORIES_NAMED, check_length, check_text
+from app.core.errors import InvalidInput, NotReady
+from app.core.retry import through_outage
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.core.timestamps import check_moment
+from app.fitting.data import TrainingData, load_training_data
+from app.fitting.device import choose_device, choose_threads, use_threads
+from app.fitting.hourly_counts import fit_counts
+from app.fitting.sample_privacy import memorisation_report
+from app.incidents.releases import NO_RELEASE, released_until
+from app.regions.store import Region, get_region
+from app.releases.disclosure import OTHER
+from app.runs.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job, turn_of
+from app.runs.store import Run, check_room, create_run, get_run, request_cancel, set_job
+from app.training.registration import Fitted, register
+from app.training.report import data_facts
+from app.training.validation import validate_model
+from models.base import FitCancelled, FitContext
+from models.catalog import MODEL_NAMES, create_model
+from models.densities.small_counts import pool_small_counts
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train: `until` trains only on incidents before it; `validate` scores it first."""
+
+    model: str = "stack"
+    categories: list[str] | None = None
+    until: datetime | None = None
+    seed: int | None = None
+    validate: bool = True
+    release: int | None = None
+    """The release to train on, for who may not list incidents and for schedules; None: all."""
+
+    def checked(self) -> TrainingRequest:
+        """Itself.
+
+        Raises:
+            InvalidInput: unknown model, naive time, empty categories, seed out of range.
+        """
+        if self.model not in MODEL_NAMES:
+            raise InvalidInput(
+                f"unknown model {shortened(self.model)}; one of {', '.join(MODEL_NAMES)}",
+                field="model",
+            )
+        if self.until is not None:
+            check_moment(self.until, "until")
+        if self.categories is not None and not self.categories:
+            raise InvalidInput("categories must be null or name at least one", field="categories")
+        check_length(self.categories, "categories", MAX_CATEGORIES_NAMED)
+        for name in self.categories or ():
+            check_text(name, "categories")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """As kept in the run's row."""
+        given = {**asdict(self), "until": self.until.isoformat() if self.until else None}
+        if self.release is None:
+            del given["release"]
+        return given
+
+    def audited(self) -> dict[str, Any]:
+        """As the audit log has it: how many categories, and whether there is an end, not which."""
+        n_categories = None if self.categories is None else len(self.categories)
+        return {**asdict(self), "categories": n_categories, "until": self.until is not None}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> TrainingRequest:
+        """The inverse of `to_json`."""
+        until = value.get("until")
+        return cls(**{**value, "until": datetime.fromisoformat(until) if until else None})
+
+
+def request_training(
+    engine: Engine,
+    settings: Settings,
+    region_id: str,
+    request: TrainingRequest,
+    *,
+    exact: bool = True,
+) -> Run:
+    """Queue a training run: its row and its job in one transaction.
+
+    Args:
+        exact: by one who may list incidents; others train on what is released.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: the request is wrong, or names a category the region does not have.
+        QueueFull: too many trainings of the region are queued or running.
+    """
+    request.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        check_room(connection, "train", region.key, settings.max_unfinished_runs)
+        if not exact:
+            request = of_release(connection, region, request)
+        return queue_training(connection, region.key, request)
+
+
+def of_release(connection: Connection, region: Region, request: TrainingRequest) -> TrainingRequest:
+    """Hold a request to the last release up to its `until`, which moves to the release's instant.
+
+    Where too few incidents are released the run will say so.
+
+    Raises:
+        InvalidInput: a category has too few incidents.
+    """
+    found = released_until(connection, region, request.until, request.categories)
+    if found is None:
+        return replace(request, release=NO_RELEASE)
+    return replace(request, until=found.until, release=found.seq)
+
+
+def queue_training(
+    connection: Connection,
+    region_key: int,
+    request: TrainingRequest,
+    priority: int = TRAIN_PRIORITY,
+) -> Run:
+    """A run's row and its job in the caller's transaction; one of a region runs at a time.
+
+    Args:
+        priority: of the region's first such job that waits; further ones come in later turns.
+    """
+    run = create_run(connection, "train", region_key, request.to_json())
+    job_id = defer_job(
+        connection,
+        TRAIN_TASK,
+        {"run_id": str(run.id)},
+        lock=f"train:{region_key}",
+        priority=turn_of(connection, TRAIN_TASK, region_key, priority),
+    )
+    set_job(connection, "train", run.id, job_id)
+    told = {"run": str(run.id), **request.audited()}
+    audit.record_for(connection, "training.requested", region_key, **told)
+    return run
+
+
+def cancel_training(engine: Engine, region_id: str, run_id: UUID) -> Run:
+    """Cancel a run of that region; a running one stops at its next step.
+
+    Raises:
+        NotFound: no such region or run.
+        Conflict: it is already finished.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        run = get_run(connection, "train", run_id, region.key)
+        cancelled = request_cancel(connection, "train", run)
+        audit.record(connection, "training.cancelled", chain=region.id, run=str(run.id))
+        return cancelled
+
+
+def execute_training(
+    engine: Engine,
+    settings: Settings,
+    run: Run,
+    progress: Callable[[float, str], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Work on a claimed run: load, validate, fit, register, and promote if the gate agrees.
+
+    Everything that users can see appears in one transaction at the end.
+
+    Raises:
+        FitCancelled, TooFewIncidents, NotReady, Unavailable, Superseded: see `jobs.run_claimed`.
+    """
+    request = TrainingRequest.from_json(run.request)
+    clock = StepClock()
+    progress(0.0, "reading incidents")
+    data = through_outage(
+        lambda: load_training_data(
+            engine,
+            run.region_key,
+            request.categories,
+            request.until,
+            by_policy=True,
+            release=request.release,
+        )
+    )
+    if len(data.incidents) == 0:
+        raise NotReady("the region has no incidents inside its study area", code="no_incidents")
+    context = fit_context(settings, data.cutoff_s, request.seed or 0, progress, cancelled)
+    clock.done("read")
+    fitted = _fit(engine, request, data, context, clock)
+    if cancelled():
+        # Asked for during the last steps: what nobody wants any more is not promoted.
+        raise FitCancelled("cancelled before it was registered")
+    through_outage(lambda: register(engine, run, fitted))
+
+
+def fit_context(
+    settings: Settings,
+    cutoff_s: int,
+    seed: int,
+    progress: Callable[[float, str], None],
+    cancelled: Callable[[], bool],
+) -> FitContext:
+    """What fits of this process may know and use; its threads are set."""
+    context = FitContext(
+        cutoff_s=cutoff_s,
+        seed=seed,
+        device=choose_device(settings),
+        n_threads=choose_threads(settings),
+        precision=settings.training_precision,
+        cuda_graphs=settings.training_cuda_graphs,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    use_threads(context.n_threads)
+    return context
+
+
+def _fit(
+    engine: Engine,
+    request: TrainingRequest,
+    data: TrainingData,
+    context: FitContext,
+    clock: StepClock,
+) -> Fitted:
+    """Validate, fit on everything, look for memorised places, fit the counts."""
+    validation = None
+    fit_from = 0.05
+    if request.validate:
+        validation = validate_model(engine, data, request.model, context.part(0.05, 0.5))
+        fit_from = 0.5
+    clock.done("validate")
+    model = create_model(request.model).fit(
+        data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
+    )
+    if data.categories and data.categories[-1] == OTHER:
+        # What is left of a release when its shown categories are taken away may be a single incident.
+        model.category_density_.pop(len(data.categories) - 1, None)
+    pooled = pool_small_counts(model, data.rows, data.incidents.category, data.policy.minimum_count)
+    clock.done("fit")
+    context.report(0.92, "looking for memorised places")
+    memorisation = memorisation_report(data, model, context.seed)
+    context.report(0.93, "fitting counts")
+    counts = fit_counts(data).state()
+    clock.done("counts")
+    context.report(0.96, "registering")
+    told = {**model.report(), **data_facts(data), "memorisation": memorisation}
+    if pooled is not None:
+        told["small_counts"] = pooled
+    return Fitted(request.to_json(), data, model, counts, told, validation, context, clock.steps_s)
+
+
+class StepClock:
+    """How long each step took."""
+
+    def __init__(self) -> None:
+        self.steps_s: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def done(self, step: str) -> None:
+        """The step that began when the one before was done."""
+        now = time.perf_counter()
+        self.steps_s[step] = now - self._since
+        self._since = now

@@ -1,0 +1,157 @@
+"""Scoring a candidate before it is trained for good: the last 28 days, against its rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine
+
+from app.core.retry import through_outage
+from app.evaluation.backtests.execute import held_out
+from app.evaluation.fairness.shares import share_report
+from app.fitting.data import TrainingData
+from app.registry import store as registry
+from app.registry.stored_model import StoredModel
+from app.training.promotion_policy import GateDecision, decide
+from models.base import (
+    DAY_S,
+    HORIZON_DAYS,
+    DensityModel,
+    FitContext,
+    FloatArray,
+    Incidents,
+)
+from models.catalog import create_model
+from models.densities.small_counts import pool_small_counts
+from models.evaluation.drift import day_sums, expected_log_density
+from models.evaluation.flagged import flagged_cells
+from models.evaluation.metrics import area_shares, score_incidents, summarise
+from models.evaluation.significance import Difference, paired_difference
+
+REFERENCE = "pooled-kde"
+CHAMPION = "the champion"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores of the candidate and what the gate made of them."""
+
+    scores: dict[str, Any]
+    against: dict[str, Difference]
+    decision: GateDecision
+
+
+def validate_model(
+    engine: Engine, data: TrainingData, model: str, context: FitContext
+) -> Validation:
+    """Fit the candidate's model and its rivals up to 28 days before the cutoff and score them.
+
+    Rivals are `pooled-kde` and the champion: by its own stored tables when it was trained before
+    that day; otherwise those have seen the answer, and its model is fitted anew on the same past.
+    """
+    origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
+    past = data.incidents.before(origin_s)
+    test = held_out(data.incidents, origin_s, HORIZON_DAYS)
+    if len(past) == 0 or len(test) == 0:
+        nothing: dict[str, Difference] = {}
+        return Validation({}, nothing, decide(nothing))
+    current = through_outage(lambda: _champion(engine, data, origin_s))
+    fitted = {model: model, REFERENCE: REFERENCE}
+    if current is not None and current.tables is None and current.model != model:
+        fitted[CHAMPION] = current.model
+    rivals = _fit(fitted, data, origin_s, context)
+    if current is not None and current.tables is not None:
+        rivals[CHAMPION] = current.tables
+    return _compare(rivals, model, test, data, context.seed)
+
+
+def _fit(
+    names: Mapping[str, str], data: TrainingData, origin_s: int, context: FitContext
+) -> dict[str, DensityModel]:
+    """Label -> a fitted model of that name, small counts pooled; equal names are fitted once."""
+    past = data.incidents.before(origin_s)
+    rows, minimum = data.rows[: len(past)], data.policy.minimum_count
+    distinct = list(dict.fromkeys(names.values()))
+    fitted: dict[str, DensityModel] = {}
+    for place, name in enumerate(distinct):
+        part = context.part(
+            place / len(distinct), (place + 1) / len(distinct), f"validating {name}: "
+        )
+        model = create_model(name).fit(past, data.grid, replace(part, cutoff_s=origin_s))
+        pool_small_counts(model, rows, past.category, minimum)
+        fitted[name] = model
+    return {label: fitted[name] for label, name in names.items()}
+
+
+def _compare(
+    rivals: Mapping[str, DensityModel], model: str, test: Incidents, data: TrainingData, seed: int
+) -> Validation:
+    """Scores on the same incidents, the candidate's differences, and what the gate makes of it."""
+    rows = data.grid.locate(test.x_m, test.y_m)
+    scored = {name: score_incidents(m, rows, test.window) for name, m in rivals.items()}
+    # Four weeks are too few blocks for a bootstrap; days are enough.
+    against = {
+        name: paired_difference(
+            scored[model].log_density, other.log_density, test.time_s, seed, block_s=DAY_S
+        )
+        for name, other in scored.items()
+        if name != model
+    }
+    scores = {
+        name: summarise(scored[name], area_shares(m, test.window)) for name, m in rivals.items()
+    }
+    flagged = {name: [flagged_cells(m)] for name, m in rivals.items()}
+    kept = {
+        "models": scores,
+        "differences": {name: asdict(d) for name, d in against.items()},
+        "place_reference": _reference(rivals[model], scored[model].log_density, test),
+        "neighbourhoods": share_report(
+            flagged,
+            rows,
+            test.time_s,
+            data.grid,
+            data.region.neighbourhoods,
+            data.policy.minimum_count,
+        ),
+    }
+    decision = decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself")
+    origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
+    return Validation({"origin_s": origin_s, **kept, **scores[model]}, against, decision)
+
+
+def _reference(model: DensityModel, log_density: FloatArray, test: Incidents) -> dict[str, Any]:
+    """Held-out residuals by day: what live scores are compared with later, to see drift."""
+    window = test.window.astype(np.int64) % len(model.probability_)
+    sums = day_sums(test.time_s // DAY_S, log_density - expected_log_density(model)[window])
+    return {"n": sums.n.tolist(), "total": sums.total.tolist()}
+
+
+@dataclass(frozen=True)
+class _Champion:
+    """The champion's model, and its tables where they may be scored on the last 28 days."""
+
+    model: str
+    tables: StoredModel | None
+
+
+def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | None:
+    """Its tables count when they are on the same cells and knew only what came before."""
+    key = data.region.key
+    with engine.connect() as connection:
+        current = registry.champion(connection, key)
+        if current is None:
+            return None
+        version = registry.sound_version(connection, key, current.version)
+        if version is None:
+            return None
+        grid, _ = registry.grid_of(connection, version)
+        same_cells = np.array_equal(grid.cell_id, data.grid.cell_id)
+        if version.cutoff.timestamp() > origin_s or not same_cells:
+            return _Champion(version.model, None)
+        tables = registry.read_probabilities(
+            connection, key, version.version, registry.ALL_CATEGORIES, range(168)
+        )
+    return _Champion(version.model, StoredModel(tables.astype(np.float64), data.grid.area_km2))

@@ -1,0 +1,114 @@
+"""Upkeep: what has to be done now and then, by whoever does it first."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from app.audit import store as audit
+from app.core.db.engine import long_statements, transaction_lock
+from app.core.errors import HotslotError
+from app.core.roles import UPKEEP_ACTOR, acting_as
+from app.core.settings import Settings
+from app.evaluation.backtests.checkpoints import drop_kept_tasks
+from app.monitoring.service import monitor_region
+from app.readers.folders import sweep_parser_folders
+from app.regions.store import list_regions
+from app.registry import retention
+from app.registry.erasure_marks import newest_erasure, vacuum_erased
+from app.runs.queue import forget_ended_jobs, forget_lost_upkeep
+from app.runs.schedules import drop_old_ticks
+from app.sync.store import drop_old_runs
+from app.training.registration import TRAIN_LOCK
+from app.worker.recovery import end_abandoned_runs
+
+TICKS_KEPT = timedelta(days=400)
+SYNC_RUNS_KEPT = timedelta(days=90)
+FILES_DROPPED_FOR = timedelta(days=1)
+ENDED_JOBS_KEPT = timedelta(days=30)
+_log = logging.getLogger("hotslot.maintenance")
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done."""
+
+    regions: int
+    failed: int
+    versions_dropped: int
+    artifacts_dropped: int
+    grids_dropped: int
+
+
+def maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
+    """Monitor every region, drop what retention lets go, and collect what no version names.
+
+    A region that cannot be monitored does not keep the others from it.
+    """
+    with acting_as(UPKEEP_ACTOR):
+        return _maintain(engine, settings, now)
+
+
+def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
+    with engine.connect() as connection:
+        regions = list_regions(connection)
+    failed = dropped = 0
+    for region in regions:
+        try:
+            seen = monitor_region(engine, region.key, now, auto_rollback=settings.auto_rollback)
+            if seen.raised:
+                _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
+            dropped += _drop_versions(engine, settings, region.key, now)
+        except HotslotError as error:
+            failed += 1
+            _log.error(
+                "region not looked after", extra={"region": region.id, "reason": error.message}
+            )
+    end_abandoned_runs(engine)
+    with engine.begin() as connection:
+        long_statements(connection)
+        artifacts, grids = retention.collect(connection)
+        retention.drop_runs(connection, settings.retention_runs)
+        drop_old_ticks(connection, now - TICKS_KEPT)
+        forget_lost_upkeep(connection)
+        forget_ended_jobs(connection, now - ENDED_JOBS_KEPT)
+        drop_old_runs(connection, now - SYNC_RUNS_KEPT)
+        if artifacts or grids:
+            audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
+    _clean_up_after_erasures(engine, settings)
+    sweep_parser_folders()
+    return Upkeep(len(regions), failed, dropped, artifacts, grids)
+
+
+def _clean_up_after_erasures(engine: Engine, settings: Settings) -> None:
+    """Where something was erased lately, drop kept files that may hold it, and vacuum.
+
+    A task that had read its incidents before may be written hours later: a day is added.
+    """
+    with engine.connect() as connection:
+        newest = newest_erasure(connection)
+    if newest is None:
+        return
+    drop_kept_tasks(settings, (newest + FILES_DROPPED_FOR).timestamp())
+    try:
+        vacuum_erased(engine, newest)
+    except HotslotError as error:
+        _log.warning("not vacuumed after an erasure", extra={"reason": error.message})
+
+
+def _drop_versions(engine: Engine, settings: Settings, region_key: int, now: datetime) -> int:
+    with engine.begin() as connection:
+        transaction_lock(connection, TRAIN_LOCK, region_key)
+        dropped = retention.drop_versions(
+            connection,
+            region_key,
+            settings.retention_versions,
+            settings.retention_champion_days,
+            now,
+        )
+        if dropped:
+            audit.record_for(connection, "versions.dropped", region_key, versions=dropped)
+        return len(dropped)

@@ -1,0 +1,222 @@
+"""The parts of the count model's fit: history, season, profile, level, holidays, dispersion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FloatArray, IntArray
+from models.counts.missing_days import undelivered
+from models.counts.negative_binomial import log_mass, nearest_quantile
+
+HOUR_S = 3600
+WEEK_S = 7 * DAY_S
+YEAR_S = 365.2425 * DAY_S
+HISTORY_WEEKS = 6 * 52
+SPARSE_SHARE = 0.25
+SEASON_MIN_WEEKS = 78
+SEASON_RIDGE = 20.0
+SHRINK_INCIDENTS = 25.0
+SLOW_HALF_LIFE_WEEKS = 52.0
+MAX_DISPERSION = 2.0
+CLIP_SHARE = 0.9995
+_DISPERSIONS = np.concatenate([[0.0], np.geomspace(1e-4, MAX_DISPERSION, 60)])
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Hourly slots of a region's history or future; arrays of equal length n.
+
+    Args:
+        time_s: (n,) UTC start, seconds since 1970.
+        window: (n,) 0..167.
+        holiday: (n,) whether the local day is a public holiday.
+    """
+
+    time_s: IntArray
+    window: NDArray[np.integer]
+    holiday: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Slots:
+        """The slots at these rows."""
+        return Slots(self.time_s[rows], self.window[rows], self.holiday[rows])
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The mean of the count model: see `models.counts.model.CountModel`."""
+
+    profile: FloatArray
+    season: FloatArray
+    level: float
+    slow_level: float
+    holiday_factor: float
+
+
+@dataclass(frozen=True)
+class HalfLives:
+    """How fast the past fades, in weeks: for the level and for the hour-of-week profile."""
+
+    level_weeks: float = 8.0
+    profile_weeks: float = 52.0
+
+
+def usable_history(slots: Slots, count: IntArray) -> slice:
+    """The last six years, from the first week in which the feed was in full flow.
+
+    Stragglers (offences reported years later) put a few incidents long before a feed starts; weeks
+    with under a quarter of the last year's median count at the beginning are left out.
+    """
+    n = len(slots)
+    first = max(0, n - HISTORY_WEEKS * N_WINDOWS)
+    week = (np.arange(n - first)) // N_WINDOWS
+    totals = np.bincount(week, weights=count[first:])
+    typical = np.median(totals[-52:])
+    full = np.flatnonzero(totals >= SPARSE_SHARE * typical)
+    return slice(first + (int(full[0]) * N_WINDOWS if len(full) else 0), n)
+
+
+def delivered(slots: Slots, count: IntArray) -> NDArray[np.bool_]:
+    """(n,) the hours of days that the feed delivered, in whole days back from the last hour."""
+    odd = len(slots) % 24
+    missed = undelivered(count[odd:].reshape(-1, 24).sum(axis=1).astype(np.float64))
+    return np.concatenate([np.ones(odd, np.bool_), np.repeat(~missed, 24)])
+
+
+def season_terms(time_s: IntArray, n_terms: int) -> FloatArray:
+    """(n, n_terms) cos, sin of one and two cycles a year."""
+    phase = 2 * np.pi * np.asarray(time_s) / YEAR_S
+    terms = [f(k * phase) for k in range(1, n_terms // 2 + 1) for f in (np.cos, np.sin)]
+    return np.stack(terms, axis=1) if terms else np.zeros((len(phase), 0))
+
+
+def fit_season(slots: Slots, count: FloatArray) -> FloatArray:
+    """(4,) harmonics of the weekly totals' logarithm beside a smooth trend, or (0,) when too short.
+
+    A year and a half is the least that tells a season from a trend; a ridge keeps it modest.
+    """
+    week = (slots.time_s - slots.time_s[0]) // WEEK_S
+    n_weeks = int(week[-1])
+    # The last, partial week is left out, and so are those that the feed did not deliver in full.
+    whole = np.flatnonzero(np.bincount(week)[:n_weeks] == N_WINDOWS)
+    if len(whole) < SEASON_MIN_WEEKS:
+        return np.zeros(0)
+    totals = np.bincount(week, weights=count)[whole]
+    middle_s = slots.time_s[0] + (whole + 0.5) * WEEK_S
+    harmonics = season_terms(middle_s.astype(np.int64), 4)
+    n_knots = max(2, n_weeks // 52 + 1)
+    knots = np.linspace(0, n_weeks - 1, n_knots)
+    unit = np.eye(n_knots)
+    trend = np.stack([np.interp(whole, knots, unit[k]) for k in range(n_knots)], 1)
+    design = np.concatenate([trend, harmonics], axis=1)
+    weight = np.maximum(totals, 1.0)
+    penalty = np.diag([1e-3] * n_knots + [SEASON_RIDGE] * 4)
+    normal = design.T @ (weight[:, None] * design) + penalty
+    solution = np.linalg.solve(normal, design.T @ (weight * np.log(np.maximum(totals, 0.5))))
+    return np.asarray(solution[n_knots:])
+
+
+def fit_profile(window: NDArray[np.integer], count: FloatArray, weight: FloatArray) -> FloatArray:
+    """(168,) rates relative to their mean, shrunk towards hour of day by kind of day.
+
+    Kinds of day: Monday to Thursday, Friday, Saturday, Sunday; 25 incidents of shrinkage.
+    """
+    seen = np.bincount(window, weights=weight * count, minlength=N_WINDOWS)
+    exposure = np.bincount(window, weights=weight, minlength=N_WINDOWS)
+    kind = np.array([0, 0, 0, 0, 1, 2, 3])[np.arange(N_WINDOWS) // 24] * 24
+    group = kind + np.arange(N_WINDOWS) % 24
+    overall = max(float(seen.sum() / exposure.sum()), 1e-12)
+    prior_hours = SHRINK_INCIDENTS / overall
+    group_seen = np.bincount(group, weights=seen, minlength=96) + 0.1 * SHRINK_INCIDENTS
+    group_exposure = np.bincount(group, weights=exposure, minlength=96) + 0.1 * prior_hours
+    prior = (group_seen / group_exposure)[group]
+    rate = (seen + prior_hours * prior) / (exposure + prior_hours)
+    result: FloatArray = rate / rate.mean()
+    return result
+
+
+def fit_rates(slots: Slots, count: FloatArray, half: HalfLives) -> Rates:
+    """All parts of the mean from a history of hourly counts (n,), oldest first."""
+    if len(slots) == 0 or count.sum() == 0:
+        return Rates(np.ones(N_WINDOWS), np.zeros(0), 0.0, 0.0, 1.0)
+    age_weeks = (slots.time_s[-1] - slots.time_s) / WEEK_S
+    season = fit_season(slots, count)
+    seasonal = np.exp(season_terms(slots.time_s, len(season)) @ season)
+    profile = fit_profile(slots.window, count / seasonal, 0.5 ** (age_weeks / half.profile_weeks))
+    shape = profile[slots.window] * seasonal
+    factor = _fit_holiday(slots.holiday, count, shape)
+    shape = shape * np.where(slots.holiday, factor, 1.0)
+    fast, slow = (
+        float((weight * count).sum() / (weight * shape).sum())
+        for weight in (
+            0.5 ** (age_weeks / half.level_weeks),
+            0.5 ** (age_weeks / SLOW_HALF_LIFE_WEEKS),
+        )
+    )
+    return Rates(profile, season, fast, slow, factor)
+
+
+def _fit_holiday(holiday: NDArray[np.bool_], count: FloatArray, shape: FloatArray) -> float:
+    """How public holidays differ, shrunk towards not at all."""
+    if not holiday.any():
+        return 1.0
+    expected = count.sum() / shape.sum() * shape[holiday].sum()
+    prior = 2 * SHRINK_INCIDENTS
+    return float((count[holiday].sum() + prior) / (expected + prior))
+
+
+def clipped(count: IntArray, mean: FloatArray) -> FloatArray:
+    """Counts cut at what one slot in 2,000 exceeds.
+
+    Feeds put incidents of unknown time at midnight of the first of the month or year; such piles
+    would raise the profile, the level and the holiday factor.
+    """
+    cap = nearest_quantile(CLIP_SHARE, mean, dispersion_of(count, mean))
+    return np.minimum(count, np.maximum(cap, 1.0)).astype(np.float64)
+
+
+def dispersion_of(count: IntArray, mean: FloatArray) -> float:
+    """Maximum-likelihood dispersion of counts around given means, on a grid.
+
+    The likelihood, unlike the moments, is not ruled by a few extreme slots.
+    """
+    if len(mean) == 0 or mean.sum() <= 0:
+        return 0.0
+    scores = [float(log_mass(count, mean, a).sum()) for a in _DISPERSIONS]
+    return float(_DISPERSIONS[int(np.argmax(scores))])
+
+
+def moment_dispersion(count: FloatArray, mean: FloatArray) -> float:
+    """Method of moments (Cameron & Trivedi 1998, section 3.3), for sums over days and weeks."""
+    if len(mean) == 0 or mean.sum() <= 0:
+        return 0.0
+    excess = ((count - mean) ** 2 - mean).sum() / (mean**2).sum()
+    return float(np.clip(excess, 0.0, MAX_DISPERSION))
+
+
+def fold_starts(slots: Slots, n_folds: int, min_weeks: int) -> list[int]:
+    """First rows of the last 28-day periods, latest first, with enough history before each."""
+    step = HORIZON_DAYS * 24
+    starts = [len(slots) - (i + 1) * step for i in range(n_folds)]
+    return [s for s in starts if s >= min_weeks * N_WINDOWS]
+
+
+def following(slots: Slots) -> Slots:
+    """The 28 days after a history, holidays unknown."""
+    n = HORIZON_DAYS * 24
+    time_s = slots.time_s[-1] + HOUR_S * (1 + np.arange(n, dtype=np.int64))
+    window = (int(slots.window[-1]) + 1 + np.arange(n)) % N_WINDOWS
+    return Slots(time_s, window, np.zeros(n, bool))
+
+
+def spans(time_s: IntArray) -> tuple[tuple[int, int], ...]:
+    """[start, end) of each run of consecutive hours."""
+    if len(time_s) == 0:
+        return ()
+    edges = np.flatnonzero(np.diff(time_s) > HOUR_S) + 1
+    return tuple((int(run[0]), int(run[-1]) + HOUR_S) for run in np.split(time_s, edges))

@@ -1,0 +1,158 @@
+"""Recent history by gradient boosting: what past months looked like just before they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from models.base import (
+    DAY_S,
+    HORIZON_DAYS,
+    Cells,
+    DensityModel,
+    FitContext,
+    FloatArray,
+    Incidents,
+    IntArray,
+    normalised,
+)
+from models.densities.kde import MULTI_BANDWIDTHS_M, MultiKde
+from models.densities.smoothing import Smoother, inside, snap
+
+RECENT_DAYS = (7, 14, 28, 56, 91, 182, 365)
+N_PERIODS = 8
+MIN_HISTORY_DAYS = 180
+MIN_WEIGHT = 0.0005
+_BOOSTING: Mapping[str, Any] = {
+    "loss": "poisson",
+    "max_iter": 60,
+    "learning_rate": 0.1,
+    "max_leaf_nodes": 12,
+    "min_samples_leaf": 200,
+    "l2_regularization": 5.0,
+    "max_bins": 48,  # weighted percentiles of 255 bins take longer than the boosting itself
+    "early_stopping": False,
+    "random_state": 0,
+}
+
+
+class History(DensityModel):
+    """Poisson gradient boosting of each cell's incidents on its own recent counts.
+
+    One row per cell and past period of 28 days: the target is the period's count over what the
+    backbone (a mixture of kernels of what came before that period) promised, weighted by the
+    promise, which makes the backbone an offset. Features are counts of the last 7 to 365 days in the
+    cell and around it relative to the backbone, the same weeks a year ago, long-run counts and the
+    position.
+
+    Args:
+        n_periods: past periods to learn from.
+    """
+
+    name: ClassVar[str] = "history"
+
+    def __init__(self, n_periods: int = N_PERIODS) -> None:
+        self.n_periods = n_periods
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Learn from the past periods, then forecast the one after the cutoff."""
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        table = _CellHistory(known, cell, cells)
+        origins_s = self._origins(known, context.cutoff_s)
+        self.n_periods_used_ = len(origins_s)
+        now, *past = _backbones(known, cells, [context.cutoff_s, *origins_s], context.part(0, 0.5))
+        probability = now
+        if origins_s:
+            rows = [table.learnt_from(at, b) for at, b in zip(origins_s, past, strict=True)]
+            features, ratio, weight = map(np.concatenate, zip(*rows, strict=True))
+            context.report(0.6, f"boosting on {len(origins_s)} periods")
+            boosting = HistGradientBoostingRegressor(**_BOOSTING)
+            boosting.fit(features, ratio, sample_weight=weight)
+            probability = now * boosting.predict(table.features(context.cutoff_s, now))
+        self.area_km2_ = cells.area_km2
+        self.probability_ = normalised(probability, self.area_km2_)[None, :]
+        self.category_density_ = {}
+        return self
+
+    def _origins(self, known: Incidents, cutoff_s: int) -> list[int]:
+        """Starts of the past periods with incidents in them and enough history before them."""
+        starts = cutoff_s - HORIZON_DAYS * DAY_S * np.arange(1, self.n_periods + 1)
+        if len(known) == 0:
+            return []
+        seasoned = starts - known.time_s[0] >= MIN_HISTORY_DAYS * DAY_S
+        edges = np.searchsorted(known.time_s, [starts, starts + HORIZON_DAYS * DAY_S])
+        return [int(s) for s in starts[seasoned & (edges[1] > edges[0])]]
+
+    def report(self) -> Mapping[str, Any]:
+        """How many past periods taught it."""
+        return {"periods": self.n_periods_used_}
+
+
+def _backbones(
+    known: Incidents, cells: Cells, at_s: Sequence[int], context: FitContext
+) -> FloatArray:
+    """(K, N) mixtures of kernels of what was known at each instant, all with the first's weights."""
+    weights = MultiKde(n_folds=1).fit(known, cells, context).weights_
+    sites = snap(known, cells)
+    smoother = Smoother(sites, cells)
+    ends = np.searchsorted(known.time_s, at_s)
+    counts = np.stack([sites.count(rows=slice(0, int(end))) for end in ends])
+    total = np.zeros((len(at_s), len(cells.area_km2)))
+    for weight, bandwidth_m in zip(weights, MULTI_BANDWIDTHS_M, strict=True):
+        if weight > MIN_WEIGHT:
+            total += weight * normalised(smoother.smooth(counts, bandwidth_m), cells.area_km2)
+    return normalised(total, cells.area_km2)
+
+
+class _CellHistory:
+    """Counts of incidents per cell over any span, and the features made of them."""
+
+    def __init__(self, known: Incidents, cell: IntArray, cells: Cells) -> None:
+        self.time_s, self.cell, self.cells = known.time_s, cell, cells
+        self.n_cells = len(cells.area_km2)
+
+    def counts(self, start_s: int, end_s: int) -> FloatArray:
+        """(N,) incidents with start <= time < end."""
+        low, high = np.searchsorted(self.time_s, [start_s, end_s])
+        return np.bincount(self.cell[low:high], minlength=self.n_cells).astype(np.float64)
+
+    def learnt_from(
+        self, origin_s: int, backbone: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Features (N, F) at a past origin, what followed over the promise (N,), the promise (N,)."""
+        counts = self.counts(origin_s, origin_s + HORIZON_DAYS * DAY_S)
+        promised = backbone * counts.sum()
+        return self.features(origin_s, backbone), counts / promised, promised
+
+    def features(self, at_s: int, backbone: FloatArray) -> FloatArray:
+        """(N, F) what is known of each cell at an instant."""
+        around = self._around(backbone, 1)
+        columns = [np.log(backbone)]
+        for days in RECENT_DAYS:
+            recent = self.counts(at_s - days * DAY_S, at_s)
+            columns.append(_excess(recent, backbone * recent.sum()))
+            columns.append(_excess(self._around(recent, 1), around * recent.sum()))
+        year_ago = self.counts(at_s - 365 * DAY_S, at_s - (365 - HORIZON_DAYS) * DAY_S)
+        columns.append(_excess(self._around(year_ago, 1), around * year_ago.sum()))
+        ever = self.counts(int(self.time_s[0]), at_s)
+        columns += [np.log(self._around(ever, r) + 0.5) for r in (0, 1, 3)]
+        columns += [self.cells.ix.astype(np.float64), self.cells.iy.astype(np.float64)]
+        return np.stack(columns, axis=1)
+
+    def _around(self, values: FloatArray, radius: int) -> FloatArray:
+        """(N,) sums over the square of cells up to `radius` away."""
+        side = 2 * radius + 1
+        padded = np.zeros((self.cells.ny + 2 * radius, self.cells.nx + 2 * radius))
+        padded[self.cells.iy + radius, self.cells.ix + radius] = values
+        squares = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+        sums: FloatArray = squares.sum(axis=(2, 3))[self.cells.iy, self.cells.ix]
+        return sums
+
+
+def _excess(observed: FloatArray, expected: FloatArray) -> FloatArray:
+    """Log ratio that is zero where nothing was seen and nothing expected."""
+    ratio: FloatArray = np.log((observed + 1.0) / (expected + 1.0))
+    return ratio

@@ -1,0 +1,291 @@
+"""Kernel density estimates: of all hours together, of several bandwidths at once, per window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import (
+    N_WINDOWS,
+    Cells,
+    DensityModel,
+    FitContext,
+    FloatArray,
+    Incidents,
+    IntArray,
+    normalised,
+)
+from models.densities.folds import Fold, best_of_grid, inner_folds, pooled_weights
+from models.densities.small_sample import spread
+from models.densities.smoothing import Sites, Smoother, inside, snap
+
+BANDWIDTHS_M = (
+    5.0,
+    10,
+    20,
+    30,
+    45,
+    60,
+    80,
+    100,
+    130,
+    170,
+    220,
+    300,
+    420,
+    600,
+    850,
+    1200,
+    2000,
+    3500,
+)
+"""Down to a kernel that stays in its cell: with much data on a street grid that is the best one."""
+MULTI_BANDWIDTHS_M = (1.0, 25, 60, 120, 250, 500, 1000, 2500)
+"""The first stays in its cell: the cells' own counts, which cities snapped to corners need."""
+START_BANDWIDTH_M = 80.0
+
+
+def rule_of_thumb_m(incidents: Incidents) -> float:
+    """Scott's bandwidth in metres, where too little data is there to validate one.
+
+    Scott (1992), "Multivariate Density Estimation", h = sd n^(-1/6) in two dimensions; no less than
+    100 m, since a handful of incidents says little about single addresses.
+    """
+    n = len(incidents)
+    if n < 2:
+        return 1000.0
+    spread_m = float(np.sqrt(0.5 * (np.var(incidents.x_m) + np.var(incidents.y_m))))
+    return float(np.clip(spread_m * n ** (-1 / 6), 100.0, 3000.0))
+
+
+def mean_log_probability(probability: FloatArray, cell: IntArray) -> float:
+    """Mean nats per incident of one row of cell probabilities (N,); areas are left out."""
+    return float(np.mean(np.log(probability[cell])))
+
+
+class PooledKde(DensityModel):
+    """One kernel density of all hours, its bandwidth chosen on past periods.
+
+    Args:
+        bandwidth_m: standard deviation of the kernel; None chooses it on `n_folds` periods of 28
+            days before the cutoff.
+        n_folds: periods that choose.
+    """
+
+    name: ClassVar[str] = "pooled-kde"
+
+    def __init__(self, bandwidth_m: float | None = None, n_folds: int = 3) -> None:
+        self.bandwidth_m = bandwidth_m
+        self.n_folds = n_folds
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Choose the bandwidth, then smooth all incidents."""
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        sites = snap(known, cells, cell)
+        smoother = Smoother(sites, cells)
+        folds = inner_folds(known, context.cutoff_s, self.n_folds)
+        self.n_folds_used_ = len(folds)
+        self.bandwidth_m_ = self.bandwidth_m or self._choose(known, smoother, folds)
+        context.report(0.8, f"bandwidth {self.bandwidth_m_:.0f} m")
+        count = sites.count()
+        self.leaked_share_ = smoother.leaked_share(count, self.bandwidth_m_)
+        self.area_km2_ = cells.area_km2
+        smoothed = normalised(smoother.smooth(count, self.bandwidth_m_), self.area_km2_)
+        judged = bool(folds) or self.bandwidth_m is not None
+        self.probability_ = (smoothed if judged else spread(smoothed, len(known), self.area_km2_))[
+            None, :
+        ]
+        self.category_density_ = {}
+        return self
+
+    def _choose(self, known: Incidents, smoother: Smoother, folds: Sequence[Fold]) -> float:
+        if not folds:
+            return rule_of_thumb_m(known)
+        sites, area_km2 = smoother.sites, smoother.cells.area_km2
+        trains = np.stack([sites.count(rows=fold.train) for fold in folds])
+        tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
+
+        def score(bandwidth_m: float) -> float:
+            fitted = normalised(smoother.smooth(trains, bandwidth_m), area_km2)
+            return sum(
+                mean_log_probability(row, test) for row, test in zip(fitted, tests, strict=True)
+            )
+
+        return best_of_grid(score, BANDWIDTHS_M, START_BANDWIDTH_M)
+
+    def report(self) -> Mapping[str, Any]:
+        """Bandwidth, how it was chosen, leaked mass."""
+        return {
+            "bandwidth_m": self.bandwidth_m_,
+            "validation_periods": self.n_folds_used_,
+            "leaked_share": self.leaked_share_,
+        }
+
+
+class MultiKde(DensityModel):
+    """A mixture of kernel densities of several bandwidths, weighted by EM on past periods.
+
+    Args:
+        bandwidths_m: standard deviations of the components' kernels.
+        n_folds: periods of 28 days before the cutoff that weigh them.
+    """
+
+    name: ClassVar[str] = "multi-kde"
+
+    def __init__(
+        self, bandwidths_m: Sequence[float] = MULTI_BANDWIDTHS_M, n_folds: int = 3
+    ) -> None:
+        self.bandwidths_m = bandwidths_m
+        self.n_folds = n_folds
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Weigh the bandwidths, then mix the densities of all incidents."""
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        sites = snap(known, cells, cell)
+        smoother = Smoother(sites, cells)
+        folds = inner_folds(known, context.cutoff_s, self.n_folds)
+        self.n_folds_used_ = len(folds)
+        counts = np.stack([sites.count(), *(sites.count(rows=fold.train) for fold in folds)])
+        fitted = self._components(counts, smoother, context)
+        if folds:
+            self.weights_ = self._weigh(fitted[:, 1:], sites, folds)
+        else:
+            nearest = np.abs(np.log(np.array(self.bandwidths_m) / rule_of_thumb_m(known))).argmin()
+            self.weights_ = np.eye(len(self.bandwidths_m))[nearest]
+        self.leaked_share_ = float(
+            sum(
+                weight * smoother.leaked_share(counts[0], bandwidth_m)
+                for weight, bandwidth_m in zip(self.weights_, self.bandwidths_m, strict=True)
+            )
+        )
+        self.area_km2_ = cells.area_km2
+        mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
+        self.probability_ = (mixed if folds else spread(mixed, len(known), self.area_km2_))[None, :]
+        self.category_density_ = {}
+        return self
+
+    def _components(
+        self, counts: FloatArray, smoother: Smoother, context: FitContext
+    ) -> FloatArray:
+        """(K, 1 + folds, N) densities of all incidents and of each fold's earlier ones."""
+        parts = []
+        for i, bandwidth_m in enumerate(self.bandwidths_m):
+            context.report(i / len(self.bandwidths_m), f"bandwidth {bandwidth_m:.0f} m")
+            smoothed = smoother.smooth(counts, bandwidth_m)
+            parts.append(normalised(smoothed, smoother.cells.area_km2))
+        return np.stack(parts)
+
+    def _weigh(self, fitted: FloatArray, sites: Sites, folds: Sequence[Fold]) -> FloatArray:
+        tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
+        return pooled_weights([fitted[:, i] for i in range(len(folds))], tests)
+
+    def report(self) -> Mapping[str, Any]:
+        """Weight of each bandwidth, leaked mass."""
+        weights = zip(self.bandwidths_m, self.weights_, strict=True)
+        return {
+            "weights": {f"{bandwidth_m:g} m": float(weight) for bandwidth_m, weight in weights},
+            "validation_periods": self.n_folds_used_,
+            "leaked_share": self.leaked_share_,
+        }
+
+
+class WindowKde(DensityModel):
+    """One kernel density per hour of the week, each of its own incidents alone.
+
+    The bandwidth of a window with n incidents is `c n^(-1/6)`, the rate of Scott's rule; the common
+    factor c is chosen on past periods, so no window has to validate its own on a handful. Windows
+    with fewer than `MIN_WINDOW` get the density of all hours.
+
+    Args:
+        n_folds: periods of 28 days before the cutoff that choose.
+    """
+
+    name: ClassVar[str] = "window-kde"
+    FACTORS_M: ClassVar[tuple[float, ...]] = (400, 600, 850, 1200, 1700, 2400, 3400, 4800, 6800)
+    N_BANDWIDTHS: ClassVar[int] = 12
+    MIN_WINDOW: ClassVar[int] = 10
+
+    def __init__(self, n_folds: int = 1) -> None:
+        self.n_folds = n_folds
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Choose the common factor, then smooth each window."""
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        smoother = Smoother(snap(known, cells, cell), cells)
+        folds = inner_folds(known, context.cutoff_s, self.n_folds)
+        self.factor_m_ = self._choose(known, smoother, folds, context)
+        self.area_km2_ = cells.area_km2
+        tables = self._tables(known, smoother, slice(None), self.factor_m_)
+        self.probability_ = tables if folds else spread(tables, len(known), self.area_km2_)
+        self.leaked_share_ = self._leaked_share(known, smoother)
+        self.category_density_ = {}
+        return self
+
+    def _choose(
+        self,
+        known: Incidents,
+        smoother: Smoother,
+        folds: Sequence[Fold],
+        context: FitContext,
+    ) -> float:
+        if not folds:
+            return rule_of_thumb_m(known) * float(max(1, len(known)) ** (1 / 6))
+        cell = smoother.sites.cell[smoother.sites.of_incident]
+
+        def score(factor_m: float) -> float:
+            context.report(0.5, f"factor {factor_m:.0f} m")
+            total = 0.0
+            for fold in folds:
+                table = self._tables(known, smoother, fold.train, factor_m)
+                total += float(np.log(table[known.window[fold.test], cell[fold.test]]).mean())
+            return total
+
+        return best_of_grid(score, self.FACTORS_M, 1700)
+
+    def _tables(
+        self, known: Incidents, smoother: Smoother, rows: slice, factor_m: float
+    ) -> FloatArray:
+        """(168, N) densities of the incidents at these rows."""
+        cells, sites = smoother.cells, smoother.sites
+        window = known.window[rows].astype(np.int64)
+        bandwidth_m, thin = self._bandwidths_m(window, factor_m)
+        cell = sites.cell[sites.of_incident[rows]]
+        n_cells = len(cells.area_km2)
+        counts = np.bincount(window * n_cells + cell, minlength=N_WINDOWS * n_cells)
+        tables = counts.reshape(N_WINDOWS, n_cells).astype(np.float64)
+        tables[thin] = tables.sum(axis=0)
+        result = np.empty_like(tables)
+        for level_m in np.unique(bandwidth_m):
+            mine = bandwidth_m == level_m
+            result[mine] = smoother.smooth_cells(tables[mine], float(level_m))
+        return normalised(result, cells.area_km2)
+
+    def _bandwidths_m(self, window: IntArray, factor_m: float) -> tuple[FloatArray, NDArray[Any]]:
+        """(168,) bandwidth of each window, (168,) whether all hours stand in for it."""
+        per_window = np.bincount(window, minlength=N_WINDOWS)
+        thin = per_window < self.MIN_WINDOW
+        n = np.where(thin, len(window), per_window)
+        wanted_m = factor_m * np.maximum(n, 1) ** (-1 / 6)
+        # A few shared bandwidths serve all windows: 4 % steps are far finer than the choice.
+        low, high = np.log(wanted_m.min()), np.log(wanted_m.max())
+        levels = np.linspace(low, max(high, low + 1e-9), self.N_BANDWIDTHS)
+        nearest = np.abs(np.log(wanted_m)[:, None] - levels).argmin(axis=1)
+        return np.asarray(np.exp(levels[nearest]), np.float64), thin
+
+    def _leaked_share(self, known: Incidents, smoother: Smoother) -> float:
+        """Share of all windows' kernels that lay outside the study area, each with its bandwidth."""
+        window = known.window.astype(np.int64)
+        bandwidth_m, _ = self._bandwidths_m(window, self.factor_m_)
+        leaked = 0.0
+        for level_m in np.unique(bandwidth_m):
+            mine = np.isin(window, np.flatnonzero(bandwidth_m == level_m))
+            weights = smoother.sites.count(rows=np.flatnonzero(mine))
+            leaked += float(weights.sum()) * smoother.leaked_share(weights, float(level_m))
+        return leaked / max(1, len(known))
+
+    def report(self) -> Mapping[str, Any]:
+        """The common factor of the windows' bandwidths, leaked mass."""
+        return {"bandwidth_factor_m": self.factor_m_, "leaked_share": self.leaked_share_}

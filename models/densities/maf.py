@@ -1,0 +1,115 @@
+"""Normalizing flows as density models: the backbone's correction, and flows of single windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from models.base import (
+    N_WINDOWS,
+    Cells,
+    DensityModel,
+    FitContext,
+    Incidents,
+    normalised,
+)
+from models.densities.cox import FlowCorrection
+from models.densities.kde import MultiKde
+from models.densities.smoothing import inside
+from models.flows.neural import NeuralCorrection
+from models.flows.presets import paper_preset, window_preset
+from models.flows.windows import WindowFlows, WindowSettings
+
+MIN_INCIDENTS = 100
+"""Below this a flow says nothing that the backbone does not."""
+
+
+class Maf(DensityModel):
+    """A city-wide backbone and an autoregressive flow that learns what time changes about it.
+
+    Args:
+        network: None fits the flow's slopes on the cells themselves (`models.densities.cox`);
+            settings of `NeuralCorrection` have a network of the window give them.
+    """
+
+    name: ClassVar[str] = "maf"
+
+    def __init__(self, network: Mapping[str, Any] | None = None) -> None:
+        self.network = network
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Fit the backbone, then the correction."""
+        self.backbone_ = MultiKde().fit(incidents, cells, context.part(0, 0.2, "backbone: "))
+        backbone = self.backbone_.probability_[0]
+        correction = FlowCorrection() if self.network is None else NeuralCorrection(**self.network)
+        correction.fit(incidents, cells, backbone, context.part(0.2, 1))
+        self.correction_ = correction
+        self.drift_ratio_ = correction.drift_ratio_
+        self.hour_ratio_ = correction.ratio_ / correction.drift_ratio_
+        self.area_km2_ = cells.area_km2
+        self.probability_ = normalised(correction.ratio_ * backbone, self.area_km2_, 0.0)
+        self.category_density_ = {}
+        return self
+
+    def report(self) -> Mapping[str, Any]:
+        """Facts about backbone and correction."""
+        return {"backbone": self.backbone_.report(), "flow": self.correction_.report()}
+
+
+class MafWindow(DensityModel):
+    """Independent flows per window, all windows and restarts trained as one batch.
+
+    Args:
+        n_restarts: flows per window; their densities are averaged, and their spread is
+            `band_sd_` (168, N).
+    """
+
+    name: ClassVar[str] = "maf-window"
+
+    def __init__(self, n_restarts: int = 1) -> None:
+        self.n_restarts = n_restarts
+
+    def _settings(self) -> WindowSettings:
+        return window_preset(self.n_restarts)
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Train all windows' flows; with fewer than `MIN_INCIDENTS` the backbone stands in."""
+        self.area_km2_ = cells.area_km2
+        self.category_density_ = {}
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        if len(known) < MIN_INCIDENTS:
+            backbone = MultiKde().fit(incidents, cells, context)
+            self.probability_ = np.repeat(backbone.probability_, N_WINDOWS, axis=0)
+            self.band_sd_ = np.zeros_like(self.probability_)
+            self.report_: dict[str, Any] = {"fallback": f"{len(known)} incidents: backbone only"}
+            return self
+        flows = WindowFlows(self._settings()).fit(known, cell, cells, context)
+        self.probability_ = flows.probability_.mean(0)
+        self.band_sd_ = flows.probability_.std(0)
+        self.report_ = flows.report()
+        return self
+
+    def report(self) -> Mapping[str, Any]:
+        """Held-out score, steps, failures, leaked mass."""
+        return self.report_
+
+
+class MafPaper(MafWindow):
+    """The study's model: MADE blocks with batch normalisation, every window on its own.
+
+    Args:
+        n_blocks: 5 to 25 in the study.
+        width: of the two hidden layers.
+    """
+
+    name: ClassVar[str] = "maf-paper"
+
+    def __init__(self, n_blocks: int = 5, width: int = 64, n_restarts: int = 1) -> None:
+        super().__init__(n_restarts)
+        self.n_blocks = n_blocks
+        self.width = width
+
+    def _settings(self) -> WindowSettings:
+        return paper_preset(self.n_blocks, self.width, self.n_restarts)

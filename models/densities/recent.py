@@ -1,0 +1,119 @@
+"""Kernel densities that forget: where incidents are now, not where they were years ago."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from models.base import (
+    DAY_S,
+    Cells,
+    DensityModel,
+    FitContext,
+    FloatArray,
+    Incidents,
+    IntArray,
+    normalised,
+)
+from models.densities.folds import Fold, inner_folds, pooled_weights
+from models.densities.kde import rule_of_thumb_m
+from models.densities.small_sample import spread
+from models.densities.smoothing import Sites, Smoother, inside, snap
+
+BANDWIDTHS_M = (1.0, 30.0, 60.0, 100.0, 300.0, 900.0)
+HALF_LIVES_DAYS = (10_000.0, 1500.0, 600.0, 250.0, 100.0, 40.0)
+
+
+class RecentKde(DensityModel):
+    """A mixture of kernel densities that differ in bandwidth and in how fast they forget.
+
+    Weights come from past periods by EM (Smyth & Wolpert 1999): long memory and fine kernels carry
+    the streets, short memory and wide kernels the districts that are active now.
+
+    Args:
+        bandwidths_m: standard deviations of the kernels.
+        half_lives_days: after which an incident counts half.
+        n_folds: periods of 28 days before the cutoff that weigh the components.
+    """
+
+    name: ClassVar[str] = "recent-kde"
+
+    def __init__(
+        self,
+        bandwidths_m: Sequence[float] = BANDWIDTHS_M,
+        half_lives_days: Sequence[float] = HALF_LIVES_DAYS,
+        n_folds: int = 3,
+    ) -> None:
+        self.bandwidths_m = bandwidths_m
+        self.half_lives_days = half_lives_days
+        self.n_folds = n_folds
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Weigh the components on past periods, then mix them as of the cutoff."""
+        known, cell = inside(incidents, cells, context.cutoff_s)
+        sites = snap(known, cells, cell)
+        folds = inner_folds(known, context.cutoff_s, self.n_folds)
+        self.n_folds_used_ = len(folds)
+        self.area_km2_ = cells.area_km2
+        fitted = self._components(known, sites, Smoother(sites, cells), folds, context)
+        self.weights_ = self._weigh(fitted, known, sites, folds)
+        mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
+        self.probability_ = (mixed if folds else spread(mixed, len(known), self.area_km2_))[None, :]
+        self.category_density_ = {}
+        return self
+
+    def _components(
+        self,
+        known: Incidents,
+        sites: Sites,
+        smoother: Smoother,
+        folds: Sequence[Fold],
+        context: FitContext,
+    ) -> FloatArray:
+        """(K, 1 + folds, N): bandwidths outer, half-lives inner; now, then at each fold's origin."""
+        spans = [(len(known), context.cutoff_s), *((f.split, f.origin_s) for f in folds)]
+        counts = np.stack(
+            [
+                sites.count(_memory(known.time_s[:n], at_s, half_life), slice(0, n))
+                for half_life in self.half_lives_days
+                for n, at_s in spans
+            ]
+        )
+        parts = []
+        for place, bandwidth_m in enumerate(self.bandwidths_m):
+            context.report(place / len(self.bandwidths_m), f"bandwidth {bandwidth_m:.0f} m")
+            smoothed = normalised(smoother.smooth(counts, bandwidth_m), self.area_km2_)
+            parts.append(smoothed.reshape(len(self.half_lives_days), len(spans), -1))
+        return np.concatenate(parts)
+
+    def _weigh(
+        self, fitted: FloatArray, known: Incidents, sites: Sites, folds: Sequence[Fold]
+    ) -> FloatArray:
+        if not folds:
+            near = np.abs(np.log(np.array(self.bandwidths_m) / rule_of_thumb_m(known))).argmin()
+            weights = np.zeros(len(fitted))
+            weights[int(near) * len(self.half_lives_days)] = 1.0
+            return weights
+        tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
+        return pooled_weights([fitted[:, 1 + i] for i in range(len(folds))], tests)
+
+    def report(self) -> Mapping[str, Any]:
+        """Weight of each bandwidth and half-life."""
+        names = [
+            f"{bandwidth_m:g} m, {half_life:g} days"
+            for bandwidth_m in self.bandwidths_m
+            for half_life in self.half_lives_days
+        ]
+        pairs = zip(names, self.weights_, strict=True)
+        return {
+            "weights": {n: round(float(w), 4) for n, w in pairs if w > 0.001},
+            "validation_periods": self.n_folds_used_,
+        }
+
+
+def _memory(time_s: IntArray, at_s: int, half_life_days: float) -> FloatArray:
+    """(n,) weight of each incident as remembered at an instant."""
+    weight: FloatArray = 0.5 ** ((at_s - time_s) / DAY_S / half_life_days)
+    return weight
