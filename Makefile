@@ -57,7 +57,7 @@ $(RIVALS): $(STAMP) requirements-bench.lock
 	@touch $(RIVALS)
 
 drills: $(STAMP) $(FUZZER)
-	$(BIN)/python -m benchmarks.drills
+	$(BIN)/python -m tests.resilience
 
 $(FUZZER): $(STAMP) requirements-fuzz.lock
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-fuzz.lock || \
@@ -65,7 +65,7 @@ $(FUZZER): $(STAMP) requirements-fuzz.lock
 	@touch $(FUZZER)
 
 rehearse: $(STAMP)
-	$(BIN)/python -m benchmarks.rehearsal
+	$(BIN)/python -m tests.rehearsal
 
 lock:
 	.ci/lock

@@ -43,7 +43,7 @@ CODE_FROM_DATA = {
 }  # fmt: skip
 VENDORED = {"maplibre-gl": "BSD-3-Clause", "swagger-ui": "Apache-2.0"}
 _EXTRAS: dict[str, set[str]] = {}
-OURS = ("app", "models", "migrations", "benchmarks")
+OURS = ("app", "models", "migrations", "benchmarks", "tests/resilience", "tests/rehearsal")
 
 
 def licence_of(package: Distribution) -> str:

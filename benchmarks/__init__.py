@@ -1,4 +1,4 @@
-"""Benchmarks and drills; they call services as the command line does."""
+"""Benchmarks; they call services as the command line does."""
 
 from app.core.roles import sees_unreleased
 

@@ -24,8 +24,8 @@ from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
-from benchmarks.drills.service import remove_home
 from benchmarks.serve import server
+from tests.support.service import remove_home
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic"]

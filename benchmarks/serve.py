@@ -33,9 +33,9 @@ from app.regions.store import get_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
-from benchmarks.drills.processes import processes_of
-from benchmarks.drills.service import free_port, remove_home
 from benchmarks.load import load
+from tests.support.processes import processes_of
+from tests.support.service import free_port, remove_home
 
 CONNECTIONS = 32
 PROCESSES = 2

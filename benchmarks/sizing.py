@@ -18,8 +18,6 @@ from sqlalchemy import Engine, text
 from app.geo.grid import build_grid
 from app.geo.synthetic import synthetic_city
 from benchmarks.cities import machine
-from benchmarks.drills.processes import peak_memory_mb
-from benchmarks.drills.service import Service
 from benchmarks.ingest import (
     N_ROWS,
     REGION,
@@ -27,6 +25,8 @@ from benchmarks.ingest import (
     fresh_store,
     ingest_in_a_process,
 )
+from tests.support.processes import peak_memory_mb
+from tests.support.service import Service
 
 MODEL = "stack"
 N_WINDOWS = 168

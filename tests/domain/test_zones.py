@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.incidents.parsing.rules import RowErrors, parse_block
-from benchmarks.drills.times import zone_mismatches
+from tests.resilience.times import zone_mismatches
 
 ODD_ZONES = (
     "America/St_Johns",

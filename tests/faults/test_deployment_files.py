@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from app.core.settings import Settings
-from benchmarks.rehearsal.dockerfile import filled, read_dockerfile
+from tests.rehearsal.dockerfile import filled, read_dockerfile
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "docs" / "kubernetes").glob("*.yaml"))

@@ -1,6 +1,6 @@
 """One service, asked everything from 16 threads at once: it lives, and says what it says one by one.
 
-A short round of drill X1 (`benchmarks/drills/hammer.py`). The service is a process of its own, so
+A short round of drill X1 (`tests/resilience/hammer.py`). The service is a process of its own, so
 that a crash fails the test instead of ending it.
 """
 
@@ -18,10 +18,10 @@ from app.main import create_app
 from app.regions.service import add_region
 from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import work_on
-from benchmarks.drills.hammer import FAULTHANDLER, hammered, round_of
-from benchmarks.drills.hammer_requests import SPARE
-from benchmarks.drills.hammer_world import World
-from benchmarks.drills.service import Service
+from tests.resilience.hammer import FAULTHANDLER, hammered, round_of
+from tests.support.hammer.requests import SPARE
+from tests.support.hammer.world import World
+from tests.support.service import Service
 
 N_REQUESTS = 100
 

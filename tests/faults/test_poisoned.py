@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.drills import poisoned as drill
+from tests.resilience import corrupted_versions as drill
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,7 @@ from app.core.processes import SILENT_S, Child, Supervisor
 from app.core.task_pool import MAX_DEATHS, ProcessDied, run_tasks
 from app.evaluation.backtests.service import MAX_FITS, BacktestRequest
 from app.worker.main import serve_queue
-from benchmarks.drills.service import API, WORKER, Service, service, started
-from benchmarks.drills.supervision import (
+from tests.resilience.supervision import (
     POOL,
     busied,
     kill_and_wait,
@@ -28,7 +27,8 @@ from benchmarks.drills.supervision import (
     wait_for,
     wait_for_pool,
 )
-from benchmarks.drills.uploads import upload
+from tests.support.service import API, WORKER, Service, service, started
+from tests.support.uploads import upload
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app
 from app.regions.service import add_region
-from benchmarks.messy import PILE, messy_corpus, with_more
+from tests.support.inputs.messy import PILE, messy_corpus, with_more
 
 N_PILE = 100
 N_SPIKE = 150

@@ -27,9 +27,9 @@ from app.readers.formats import EXCEL_TYPE, READERS
 from app.readers.isolated import end_all
 from app.readers.limits import ROWS_FLOOR
 from app.regions.service import add_region
-from benchmarks.drills import hostile_bodies as bodies
-from benchmarks.drills.hostile_excel import row, workbook
-from benchmarks.drills.processes import peak_memory_mb
+from tests.support.inputs import hostile_bodies as bodies
+from tests.support.inputs.hostile_excel import row, workbook
+from tests.support.processes import peak_memory_mb
 
 SCALE = 0.02
 MEMORY_MB = 200.0

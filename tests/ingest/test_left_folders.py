@@ -16,8 +16,8 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.runs.schedules import database_clock
 from app.worker.maintenance import maintain
-from benchmarks.drills import hostile_bodies as bodies
-from benchmarks.drills.hostile_excel import workbook
+from tests.support.inputs import hostile_bodies as bodies
+from tests.support.inputs.hostile_excel import workbook
 
 PATIENCE_S = 30.0
 READ = """

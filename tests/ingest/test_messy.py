@@ -17,7 +17,7 @@ from app.incidents.service import UploadSource, ingest
 from app.main import create_app
 from app.readers.formats import EXCEL_TYPE
 from app.regions.service import add_region
-from benchmarks.messy import HEADER, messy_corpus, mutated, seed_bodies
+from tests.support.inputs.messy import HEADER, messy_corpus, mutated, seed_bodies
 
 GOOD = "2019-03-04T10:00:00Z,-74.05,4.65,theft\n"
 HEAD = ",".join(HEADER) + "\n"

@@ -7,11 +7,11 @@ import pytest
 
 from app.geo.grid import build_grid
 from app.geo.synthetic import synthetic_city
-from benchmarks.drills.degenerate import N_FEW, city_rows
-from benchmarks.drills.sameness import incidents_of
 from models.base import FitContext
 from models.catalog import create_model
 from models.densities.small_sample import FULL_STRENGTH, spread, strength
+from tests.resilience.degenerate import N_FEW
+from tests.support.city_rows import city_rows, incidents_of
 
 MODELS = ("maf", "pooled-kde", "multi-kde", "window-kde", "recent-kde", "gmm")
 CELLS = build_grid(synthetic_city().area, 1000.0)

@@ -16,7 +16,7 @@ from app.registry import retention
 from app.registry import store as registry
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from benchmarks.drills.operations import store_half_and_die
+from tests.resilience.operations import store_half_and_die
 
 
 @pytest.fixture(scope="module")

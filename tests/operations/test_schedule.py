@@ -22,8 +22,8 @@ from app.runs.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
 from app.runs.schedules import failures_by_region
 from app.training.service import TrainingRequest, request_training
 from app.worker.recovery import requeue_lost_runs
-from benchmarks.drills import operations as drill
 from tests.conftest import add_town
+from tests.resilience import operations as drill
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from app.readers.formats import ZIP_TYPE
-from benchmarks.drills.parser_fuzz import good_bodies, mutated, parse, repacked
+from tests.support.inputs.parser_fuzz import good_bodies, mutated, parse, repacked
 
 
 def test_good_bodies_are_taken():

@@ -1,0 +1,235 @@
+"""Values that no cache holds, for every parameter and body of the API."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.support.hammer.world import Operation, World
+
+Query = dict[str, str]
+Row = dict[str, Any]
+
+
+def query_of(world: World, operation: Operation, rng: Random) -> Query:
+    """Draw the query of an operation.
+
+    Raises:
+        LookupError: it has a parameter that is not known here.
+    """
+    always, sometimes = _values(world, operation, rng)
+    known = {*always, *sometimes, *GROUPED}
+    unknown = set(operation.parameters) - known
+    if unknown:
+        raise LookupError(f"no values for {sorted(unknown)} of {operation.name}")
+    chosen = {**always, **{n: v for n, v in sometimes.items() if rng.random() < 0.4}}
+    return {n: str(v) for n, v in chosen.items() if n in operation.parameters}
+
+
+GROUPED = ("at", "window", "from", "to", "cell_size_m", "grid", "resolution", "f", "cursor")
+
+
+def _values(
+    world: World, operation: Operation, rng: Random
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What belongs together, always given; and the other parameters."""
+    always = {**_when(world, operation, rng), **_cut(rng)}
+    formats = _choices(operation.parameters.get("f", {}))
+    if formats:
+        always["f"] = rng.choice(formats)
+    first, last = world.times
+    sometimes = {
+        "bbox": ",".join(f"{v:.5f}" for v in _box(world, rng)),
+        "category": rng.choice([*9 * world.categories, "nothing of the kind"]),
+        "model": rng.choice(world.versions),
+        "as_of": (last + timedelta(seconds=rng.randrange(10**7))).isoformat(),
+        "top": round(rng.uniform(0.5, 60.0), 3),
+        "n_cells": rng.randrange(1, 400),
+        "area_km2": round(rng.uniform(0.5, 60.0), 4),
+        "min_separation_m": round(rng.uniform(100.0, 2_000.0), 1),
+        "dissolve": rng.choice(["true", "false"]),
+        "compare": rng.choice(["true", "false"]),
+        "cells": rng.choice(["true", "false"]),
+        "n": rng.randrange(1, 3_000),
+        "seed": rng.randrange(2**40),
+        "datetime": f"{_within(first, last, rng).isoformat()}/{last.isoformat()}",
+        "limit": rng.randrange(1, 1_000),
+        "upload": 1,
+        "reporting": f"north={rng.uniform(0.1, 0.9):.3f}",
+        "groups": "group",
+        "chain": "true",
+        "action": "upload",
+        "actor": "nobody",
+        "before": rng.randrange(1, 10**6),
+        "mapping": "mapped",
+        "columns": "category=kind",
+        "crs": "EPSG:4326",
+        "time_format": "%Y-%m-%d",
+    }  # fmt: skip
+    return always, sometimes
+
+
+def _choices(schema: Mapping[str, Any]) -> list[str]:
+    """Values of an enumeration, however it is written."""
+    for part in (schema, *schema.get("anyOf", ())):
+        if "enum" in part:
+            return [str(value) for value in part["enum"]]
+        if listed := re.fullmatch(r"\^\(([\w|]+)\)\$", part.get("pattern", "")):
+            return listed[1].split("|")
+    return []
+
+
+def _within(first: datetime, last: datetime, rng: Random) -> datetime:
+    hours = max(1, int((last - first) / timedelta(hours=1)))
+    return (first + timedelta(hours=rng.randrange(hours))).replace(
+        minute=0, second=0, microsecond=0
+    )
+
+
+def _when(world: World, operation: Operation, rng: Random) -> dict[str, Any]:
+    past = operation.path.endswith("/outcomes")
+    way = "range" if past else rng.choice(["at", "window", "range"])
+    if way == "window":
+        return {"window": rng.randrange(168)}
+    start = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(40_000))
+    if past:
+        start = _within(*world.times, rng)
+    if way == "at":
+        return {"at": rng.choice([start.isoformat(), f"{start:%Y-%m-%dT%H:%M}"])}
+    return {
+        "from": start.isoformat(),
+        "to": (start + timedelta(hours=rng.randrange(1, 48))).isoformat(),
+    }
+
+
+def _cut(rng: Random) -> dict[str, Any]:
+    kind = rng.choice(["own", "square", "square", "h3"])
+    if kind == "square":
+        return {"cell_size_m": round(rng.uniform(300.0, 1_500.0), 2)}
+    return {"grid": "h3", "resolution": rng.randrange(5, 9)} if kind == "h3" else {}
+
+
+def _box(world: World, rng: Random) -> tuple[float, float, float, float]:
+    west, south, east, north = world.box
+    x, y = (
+        sorted(rng.uniform(west, east) for _ in "ab"),
+        sorted(rng.uniform(south, north) for _ in "ab"),
+    )
+    return x[0], y[0], x[1], y[1]
+
+
+def _tile(world: World, rng: Random) -> dict[str, int]:
+    west, south, _, _ = _box(world, rng)
+    z = rng.randrange(6, 15)
+    turned = math.asinh(math.tan(math.radians(south)))
+    return {
+        "z": z,
+        "x": int((west + 180) / 360 * 2**z),
+        "y": int((1 - turned / math.pi) / 2 * 2**z),
+    }
+
+
+def path_values(world: World, operation: Operation, rng: Random) -> dict[str, Any]:
+    """Draw values for whatever a path may ask; of runs and versions those that are there."""
+    runs = world.backtests if "/backtests" in operation.path else world.trainings
+    if not operation.is_read:
+        runs = []
+    return {
+        **_tile(world, rng),
+        "version": rng.choice(world.versions),
+        "run_id": rng.choice(runs or [str(uuid.UUID(int=rng.getrandbits(128)))]),
+        "external_id": f"none-{rng.randrange(1000)}",
+        "upload": rng.randrange(10**6, 10**7),
+        "name": f"mapping{rng.randrange(5)}",
+        "key_id": f"{rng.getrandbits(48):012x}",
+    }
+
+
+def _areas(rng: Random, world: World) -> dict[str, Any]:
+    """A polygon, a line and a point somewhere in the region."""
+    west, south, east, north = _box(world, rng)
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    shapes = {"Polygon": [ring], "LineString": [ring[0], ring[2]], "Point": ring[1]}
+    features = [
+        {"type": "Feature", "properties": {}, "geometry": {"type": kind, "coordinates": places}}
+        for kind, places in shapes.items()
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    buffer_m = round(rng.uniform(10.0, 500.0), 2)
+    return {"json": {"window": rng.randrange(168), "areas": collection, "buffer_m": buffer_m}}
+
+
+def _scored(rng: Random, world: World) -> dict[str, Any]:
+    last = world.times[1]
+    incidents = [
+        {"occurred_at": (last + timedelta(hours=hour)).isoformat(), "longitude": x, "latitude": y}
+        for hour, (x, y, _, _) in enumerate(_box(world, rng) for _ in range(50))
+    ]
+    return {"json": {"incidents": incidents, "model": rng.choice(world.versions)}}
+
+
+def _upload(rng: Random, world: World) -> dict[str, Any]:
+    """Incidents in one of the formats."""
+    rows = [
+        {
+            "occurred_at": (world.times[0] + timedelta(minutes=rng.randrange(10**5))).isoformat(),
+            "longitude": round(x, 6),
+            "latitude": round(y, 6),
+            "category": rng.choice("abc"),
+        }
+        for x, y, _, _ in (_box(world, rng) for _ in range(200))
+    ]
+    kind, write = rng.choice(list(UPLOADS.items()))
+    return {"content": write(rows), "headers": {"Content-Type": kind}}
+
+
+def _parquet(rows: list[Row]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+UPLOADS: dict[str, Callable[[list[Row]], bytes]] = {
+    "text/csv": lambda rows: pd.DataFrame(rows).to_csv(index=False).encode(),
+    "application/json": lambda rows: json.dumps(rows).encode(),
+    "application/x-ndjson": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
+    "application/vnd.apache.parquet": _parquet,
+}
+
+
+def _given(make: Callable[[Random], Any]) -> Callable[[Random, World], dict[str, Any]]:
+    return lambda rng, _world: {"json": make(rng)}
+
+
+_REGION = "/v1/regions/{region}"
+BODIES: dict[str, Callable[[Random, World], dict[str, Any]]] = {
+    f"POST {_REGION}/forecasts/areas": _areas,
+    f"POST {_REGION}/forecasts/score": _scored,
+    f"POST {_REGION}/incidents": _upload,
+    "POST /v1/regions": _given(lambda rng: {"id": f"made-{rng.randrange(5)}", "timezone": "UTC"}),
+    f"PUT {_REGION}/mappings/{{name}}": _given(lambda _: {"columns": {"category": "kind"}}),
+    f"PUT {_REGION}/schedule": _given(lambda _: {"cron": "15 3 * * MON", "model": "uniform"}),
+    f"PUT {_REGION}/population": lambda rng, _world: {
+        "content": f"neighbourhood,population\nnorth,{rng.randrange(10**6)}\n",
+        "headers": {"Content-Type": "text/csv"},
+    },
+    f"PUT {_REGION}/learning-policy": _given(lambda rng: {"minimum_count": rng.randrange(9)}),
+    f"POST {_REGION}/sync-runs": _given(lambda _: {}),
+    f"POST {_REGION}/training-runs": _given(lambda _: {"model": "uniform", "validate": False}),
+    f"POST {_REGION}/backtests": _given(lambda _: {"models": ["uniform"], "n_origins": 1}),
+    f"POST {_REGION}/models/rollback": lambda _rng, _world: {},
+    f"POST {_REGION}/models/{{version}}/promote": lambda _rng, _world: {},
+    "POST /v1/keys": _given(lambda _: {"name": "hammered", "roles": ["reader"], "expires_days": 1}),
+    "POST /v1/keys/{key_id}/rotate": _given(lambda _: {}),
+}
