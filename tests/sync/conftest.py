@@ -11,15 +11,8 @@ from app.sync.schedule import claim_here
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec
 from app.worker.jobs import run_claimed
-from tests.sync.portals import SOCRATA_PATH, TOKEN, Portals, serve
+from tests.support.portals import COLUMNS, SOCRATA_PATH, TOKEN, Portals, serve
 
-COLUMNS = {
-    "occurred_at": "date",
-    "longitude": "longitude",
-    "latitude": "latitude",
-    "category": "kind",
-    "external_id": "nr",
-}
 _numbers = itertools.count()
 
 

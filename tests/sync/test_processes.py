@@ -25,7 +25,7 @@ from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_claimed, work_on
 from app.worker.main import serve_queue
 from app.worker.recovery import requeue_lost_runs
-from tests.sync.portals import SOCRATA_PATH, socrata_row
+from tests.support.portals import SOCRATA_PATH, socrata_row
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.sync.conftest import COLUMNS
-from tests.sync.portals import SOCRATA_PATH, TOKEN, http_date, socrata_row
+from tests.support.portals import COLUMNS, SOCRATA_PATH, TOKEN, http_date, socrata_row
 
 
 def ids(*numbers):

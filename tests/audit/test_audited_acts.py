@@ -1,0 +1,299 @@
+"""Every kind of act leaves its entry, and where the log takes none, the act is undone as well."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import shapely
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+import app
+from app.access.service import NewKey, create_key, revoke_key, rotate_key
+from app.audit.verification import verify_audit
+from app.core.errors import HotslotError
+from app.erasure.service import erase_incident
+from app.evaluation.backtests.service import BacktestRequest, cancel_backtest, request_backtest
+from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.mappings import remove_mapping, save_mapping
+from app.incidents.population import remove_population, set_population
+from app.incidents.service import UploadSource, ingest, ingest_file
+from app.main import create_app
+from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
+from app.readers.columns import ColumnMapping
+from app.readers.isolated import reading_limits
+from app.regions.learning_policy import LearningPolicy
+from app.regions.policy_service import set_policy
+from app.regions.service import add_region
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.champions import roll_back
+from app.sync.schedule import claim_here
+from app.sync.service import add_source, remove_source
+from app.sync.spec import SourceSpec
+from app.training.service import TrainingRequest, cancel_training, request_training
+from app.worker.jobs import run_claimed, run_now
+from app.worker.maintenance import maintain
+from tests.support.portals import COLUMNS, SOCRATA_PATH, Portals, serve, socrata_row
+
+REGION = "walked"
+RUNS = {"training_runs", "sync_runs", "sync_sources"}
+LEDGER = {"releases", "uploads"}
+"""In which steps readers see incidents; no act of anybody."""
+"""A refused run has failed, and says so."""
+CASE = b"occurred_at,longitude,latitude,category,external_id\n2023-05-05T10:00:00Z,%f,%f,theft,case-1\n"
+
+
+class Acts:
+    """One region and all that can be done to it, in an order that makes sense."""
+
+    def __init__(self, engine, settings, town_csv, client, portal_url):
+        self.engine, self.settings, self.csv = engine, settings, town_csv
+        self.spec = SourceSpec("socrata", portal_url + SOCRATA_PATH, columns=COLUMNS, page_rows=50)
+        self.made: dict[str, str] = {}
+        self.client = client
+
+    def region(self):
+        boundary = json.loads(json.dumps(synthetic_city().area.to_geojson()))
+        add_region(self.engine, REGION, timezone=TIMEZONE, boundary=boundary, cell_size_m=500.0)
+
+    def upload(self):
+        ingest_file(self.engine, REGION, self.csv, settings=self.settings)
+        with self.engine.connect() as connection:
+            at = connection.execute(text("SELECT longitude, latitude FROM incidents LIMIT 1")).one()
+        body = CASE % (at.longitude, at.latitude)
+        source = UploadSource("text/csv")
+        ingest(self.engine, REGION, [body], source, settings=self.settings)
+
+    def source(self):
+        add_source(self.engine, self.settings, REGION, "portal", self.spec)
+
+    def sync(self):
+        run = run_claimed(
+            self.engine, self.settings, "sync", claim_here(self.engine, REGION, "portal", full=True)
+        )
+        if run.status != "succeeded":
+            raise HotslotError(run.message)
+
+    def unsource(self):
+        remove_source(self.engine, REGION, "portal")
+
+    def policy(self):
+        set_policy(self.engine, REGION, LearningPolicy(discovered_weight=0.25))
+
+    def mapping(self):
+        save_mapping(self.engine, REGION, "m", ColumnMapping(columns={"x": "X"}))
+
+    def population(self):
+        west, south, east, north = shapely.from_geojson(
+            json.dumps(synthetic_city().area.to_geojson())
+        ).bounds
+        middle = (west + east) / 2
+        halves = {
+            "a": shapely.box(west, south, middle, north),
+            "b": shapely.box(middle, south, east, north),
+        }
+        members = [
+            {
+                "type": "Feature",
+                "geometry": json.loads(shapely.to_geojson(half)),
+                "properties": {"name": name, "population": 9},
+            }
+            for name, half in halves.items()
+        ]
+        layer = {"type": "FeatureCollection", "features": members}
+        content, limits = [json.dumps(layer).encode()], reading_limits(self.settings)
+        set_population(self.engine, REGION, content, "geojson", None, limits)
+
+    def forget(self):
+        remove_mapping(self.engine, REGION, "m")
+
+    def unpeople(self):
+        remove_population(self.engine, REGION)
+
+    def schedule(self):
+        request = ScheduleRequest("uniform", cron="0 * * * *")
+        set_schedule(self.engine, REGION, request, datetime.now(UTC))
+
+    def unschedule(self):
+        remove_schedule(self.engine, REGION)
+
+    def key(self):
+        self.made["key"] = create_key(self.engine, NewKey("walked", ["reader"])).key.id
+
+    def rotate(self):
+        rotate_key(self.engine, self.made["key"])
+
+    def revoke(self):
+        revoke_key(self.engine, self.made["key"])
+
+    def queue(self):
+        self.made["run"] = request_training(
+            self.engine, self.settings, REGION, TrainingRequest("uniform")
+        ).id
+
+    def cancel(self):
+        cancel_training(self.engine, REGION, self.made["run"])
+
+    def backtest(self):
+        self.made["backtest"] = request_backtest(
+            self.engine, self.settings, REGION, BacktestRequest(models=("uniform", "pooled-kde"))
+        ).id
+
+    def unbacktest(self):
+        cancel_backtest(self.engine, REGION, self.made["backtest"])
+
+    def train(self):
+        for model in ("uniform", "gmm", "pooled-kde"):
+            request = TrainingRequest(model, validate=False)
+            run = run_now(self.engine, self.settings, REGION, request, lambda _s, _m: None)
+            if run.status != "succeeded":
+                raise HotslotError(run.message)
+            self.made[model] = run.model_version
+
+    def promote(self):
+        with self.engine.begin() as connection:
+            key = get_region(connection, REGION).key
+            registry.promote(connection, key, self.made["pooled-kde"], "by hand")
+
+    def roll_back(self):
+        with self.engine.begin() as connection:
+            roll_back(connection, get_region(connection, REGION).key, "by hand")
+
+    def upkeep(self):
+        """Drops what is neither champion nor newest, then what only that named."""
+        kept = {"retention_versions": 1, "retention_champion_days": 0, "auto_rollback": False}
+        settings = self.settings.model_copy(update=kept)
+        later = datetime.now(UTC) + timedelta(days=1)
+        if maintain(self.engine, settings, later).failed:
+            raise HotslotError("the region was not looked after")
+
+    def export(self):
+        reply = self.client.get(f"/v1/regions/{REGION}/incidents?limit=5")
+        if reply.status_code >= 500:
+            raise HotslotError(reply.text)
+
+    def report(self):
+        reply = self.client.get(f"/v1/regions/{REGION}/data-report")
+        if reply.status_code >= 500:
+            raise HotslotError(reply.text)
+
+    def erase(self):
+        erase_incident(self.engine, REGION, "case-1")
+
+
+WALK = (
+    ("region", ["region.created"], set()),
+    ("upload", ["ingest"], set()),
+    ("source", ["source.added"], set()),
+    ("sync", ["sync.started", "ingest"], RUNS),
+    ("unsource", ["source.removed"], set()),
+    ("policy", ["setting.changed", "learning_policy.changed"], set()),
+    ("mapping", ["setting.changed"], set()),
+    ("forget", ["setting.removed"], set()),
+    ("population", ["population.changed"], set()),
+    ("unpeople", ["population.removed"], set()),
+    ("schedule", ["schedule.set"], set()),
+    ("unschedule", ["schedule.removed"], set()),
+    ("queue", ["training.requested"], set()),
+    ("cancel", ["training.cancelled"], set()),
+    ("backtest", ["backtest.requested"], set()),
+    ("unbacktest", ["backtest.cancelled"], set()),
+    ("train", ["training.requested", "promotion", "training.finished"], RUNS | LEDGER),
+    ("promote", ["promotion"], set()),
+    ("roll_back", ["rollback"], set()),
+    ("promote", ["promotion"], set()),
+    ("upkeep", ["versions.dropped", "unnamed.collected"], {"model_versions", "forecast_grids"}),
+    ("export", ["export"], set()),
+    ("report", ["data_report.read"], set()),
+    ("erase", ["training.requested", "erase"], set()),
+    ("key", ["key.created"], set()),
+    ("rotate", ["key.rotated"], set()),
+    ("revoke", ["key.revoked"], set()),
+)
+"""What is done, its entries, and the tables that may change though the log refuses one of them."""
+COUNTED = {"forecast.read", "refused", "sync.requested"}
+"""Written by other tests' acts: reads and refusals by the minute, syncs asked for over HTTP."""
+
+
+@contextmanager
+def refusing(engine, action):
+    """A log that takes no entry of this action."""
+    function = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+    trigger = "CREATE TRIGGER refuse BEFORE INSERT ON audit_log FOR EACH ROW"
+    when = f"WHEN (NEW.action = '{action}') EXECUTE FUNCTION refuse()"
+    with engine.begin() as connection:
+        connection.execute(text(f"{function} $$ BEGIN RAISE EXCEPTION 'refused'; END $$"))
+        connection.execute(text(f"{trigger} {when}"))
+    try:
+        yield
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("DROP FUNCTION refuse CASCADE"))
+
+
+def contents(engine):
+    """{table: digest of its rows}, but for the log and the queue."""
+    with engine.connect() as connection:
+        names = connection.scalars(
+            text(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+                " AND tablename !~ '^(audit_|procrastinate_)'"
+            )
+        ).all()
+        rows = "SELECT md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM \"{}\" t"
+        return {name: connection.scalar(text(rows.format(name))) for name in names}
+
+
+def actions(engine):
+    with engine.connect() as connection:
+        return connection.scalars(text("SELECT action FROM audit_log ORDER BY at, seq")).all()
+
+
+@pytest.fixture(scope="module")
+def acts(engine, settings, town_csv):
+    portals = Portals()
+    portals.rows = [socrata_row(n) for n in range(5)]
+    server = serve(portals)
+    allowing = settings.model_copy(update={"sync_allow_loopback": True, "sync_backoff_s": 0.01})
+    with TestClient(create_app(allowing, engine)) as client:
+        yield Acts(engine, allowing, town_csv, client, portals.url)
+    server.should_exit = True
+
+
+def test_no_act_without_its_entry(engine, acts):
+    for name, expected, may_change in WALK:
+        act, seen = getattr(acts, name), len(actions(engine))
+        for action in expected:
+            before = contents(engine)
+            with refusing(engine, action), pytest.raises((HotslotError, DBAPIError)):
+                act()
+            after = contents(engine)
+            changed = {table for table in after if after[table] != before[table]}
+            assert changed <= may_change, (name, action)
+        act()
+        assert set(expected) <= set(actions(engine)[seen:]), name
+    assert verify_audit(engine).problems == []
+
+
+def test_the_service_names_whom_it_acts_for(engine):
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT action, actor FROM audit_log")).all()
+    by = {action: {actor for a, actor in found if a == action} for action, _ in found}
+    assert by["versions.dropped"] == by["unnamed.collected"] == {"upkeep"}
+    assert all(actor.startswith("run:") for actor in by["training.finished"])
+    assert {actor.split(":")[0] for actor in by["ingest"]} == {"local", "run"}, "by hand; a sync"
+
+
+def test_no_kind_of_entry_is_left_out():
+    kind = re.compile(r'audit\.record(?:_for)?\(\s*[\w.]+,\s*"([\w.]+)"')
+    root = Path(app.__file__).parents[0]
+    written = {k for path in root.rglob("*.py") for k in kind.findall(path.read_text("utf-8"))}
+    assert len(written) > 10
+    assert written <= COUNTED | {action for _, expected, _ in WALK for action in expected}

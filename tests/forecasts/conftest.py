@@ -1,0 +1,5 @@
+"""Fixtures from tests/support."""
+
+from tests.support.served import address, served
+
+__all__ = ["address", "served"]

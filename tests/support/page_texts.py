@@ -1,0 +1,29 @@
+"""What several tests read off the page."""
+
+from __future__ import annotations
+
+import pytest
+
+EVENING = "?region=town&at=2020-01-03T23:00"
+
+
+def selected(page) -> list[str]:
+    return page.eval_on_selector_all(
+        "#strip [aria-selected=true]", "all => all.map(b => b.dataset.at)"
+    )
+
+
+def shares(page, at: str, top: int) -> str:
+    page.wait_for_selector(f'body[data-shares="{at} {top}"]')
+    return plain(page.inner_text("#shares"))
+
+
+def plain(text: str) -> str:
+    """With spaces where the page keeps words together."""
+    return text.replace("\u00a0", " ")
+
+
+def assert_accessible(page, part: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page, context=part, options={"runOnly": ["wcag2a", "wcag2aa"]})
+    assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found.response["violations"]] == []

@@ -1,0 +1,74 @@
+"""The service with a worker process, as the page's tests use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from app.core.db.engine import open_engine
+from app.main import create_app
+from tests.support.serving import listening
+from tests.support.town import add_town
+
+TRAINED = {"model": "pooled-kde", "until": "2019-12-20T05:00:00+00:00", "seed": 1}
+"""The version that serves when the tests begin; the incidents go on for eleven more days."""
+
+
+@dataclass
+class Site:
+    """Where the service listens."""
+
+    url: str
+    region: str
+    csv: Path
+    also: tuple[str, ...] = field(default=(), kw_only=True)
+    """Origins beside its own that its page may ask."""
+
+
+@contextmanager
+def working(settings) -> Iterator[None]:
+    """A worker process on the same database."""
+    environment = {
+        **os.environ,
+        "HOTSLOT_HOME": str(settings.home),
+        "HOTSLOT_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HOTSLOT_TRAINING_THREADS": "1",
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+    try:
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(60)
+
+
+def finished(url: str) -> dict:
+    """A run when it has ended."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        run = httpx.get(url).json()
+        if run["status"] in ("succeeded", "failed", "cancelled"):
+            return run
+        time.sleep(0.2)
+    raise AssertionError(run)
+
+
+@contextmanager
+def trained(settings, csv: Path) -> Iterator[Site]:
+    """The service and its worker with the town and a version that serves."""
+    engine = open_engine(settings)
+    town = add_town(engine, settings, csv)
+    with listening(create_app(settings, engine)) as url, working(settings):
+        runs = f"{url}/v1/regions/{town}/training-runs"
+        run = httpx.post(runs, json=TRAINED).json()
+        assert finished(f"{runs}/{run['id']}")["status"] == "succeeded"
+        yield Site(url, town, csv)
+    engine.dispose()

@@ -1,0 +1,5 @@
+"""Fixtures from tests/support."""
+
+from tests.support.synthetic_backtest import fixed_model
+
+__all__ = ["fixed_model"]

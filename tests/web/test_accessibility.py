@@ -1,0 +1,76 @@
+"""By keyboard, in Spanish, on a phone, read aloud."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.page_texts import EVENING, shares
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.browser
+
+
+def test_all_by_keyboard(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.focus('#strip [data-at="2020-01-03T23:00"]')
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#when")).to_contain_text("Thursday")
+    assert page.evaluate("document.activeElement.dataset.at") == "2020-01-02T23:00"
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator("#when")).to_contain_text("23:00 – 01:00")
+    page.focus("#tab-forecast")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#pane-trust")
+    page.keyboard.press("ArrowLeft")
+    page.focus("#top-cells tbody tr:nth-child(2) button")
+    page.keyboard.press("Enter")
+    assert "Rank\n2 of" in page.inner_text("#card")
+
+
+def test_spanish(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    page.select_option("#language", "es")
+    expect(page.locator("#total")).to_contain_text("esperados")
+    assert "viernes" in page.inner_text("#when")
+    assert page.get_attribute("html", "lang") == "es"
+    assert "lang=es" in page.url
+    missing = page.evaluate(
+        """async () => {
+          const { WORDS } = await import("/static/js/words.js");
+          const [en, es] = [Object.keys(WORDS.en), Object.keys(WORDS.es)];
+          const gaps = (text) => [...text.matchAll(/[{]\\w+[}]/g)].map(String).sort().join();
+          const differ = en.filter((k) => k in WORDS.es && gaps(WORDS.en[k]) !== gaps(WORDS.es[k]));
+          return [...en.filter((k) => !es.includes(k)), ...es.filter((k) => !en.includes(k)), ...differ];
+        }"""
+    )
+    assert missing == []
+
+
+def test_phone_width(open_seen):
+    seen = open_seen(390, 844, has_touch=True, is_mobile=True)
+    page = seen.open(EVENING)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.tap("#map canvas")
+    page.wait_for_selector("#card:not([hidden])")
+    page.tap("#tab-take")
+    assert page.is_visible("#permalink")
+
+
+def test_accessibility_by_axe(open_seen):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    seen = open_seen()
+    page = seen.open(f"{EVENING}&cell=100")
+    shares(page, "2020-01-03T23:00", 5)
+    for tab in ("forecast", "trust", "run", "take"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_selector(f"#pane-{tab}:not([hidden]) :is(p, h3)")
+        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
+        told = [
+            (v["id"], [n["html"][:120] for n in v["nodes"]][:3])
+            for v in found.response["violations"]
+        ]
+        assert told == []

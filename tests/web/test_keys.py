@@ -1,0 +1,116 @@
+"""The page where keys are asked for: entering one, what each role sees, what a refusal says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from app.access.service import NewKey, create_key
+from app.main import create_app
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
+from tests.support.serving import listening
+from tests.support.site import Site
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.browser
+SITE = "keyed_site"
+PARTS = (
+    "#drop",
+    "#columns-part",
+    "#report-part",
+    "#start-training",
+    "#schedule-part",
+    "#new-region",
+    "#keys-part",
+)
+
+
+@dataclass
+class KeyedSite(Site):
+    """A service that wants keys, and one of each role."""
+
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def keyed_site(chromium_path, engine, settings, town, town_csv) -> Iterator[KeyedSite]:
+    request = TrainingRequest(model="pooled-kde", seed=0, validate=False)
+    assert run_now(engine, settings, town, request, lambda *_: None).status == "succeeded"
+    roles = ("reader", "analyst", "ingester", "trainer", "admin")
+    keys = {role: create_key(engine, NewKey(role, (role,))).text for role in roles}
+    with listening(create_app(settings, engine)) as url:
+        yield KeyedSite(url, town, town_csv, keys)
+
+
+def entered(seen, key: str):
+    page = seen.page
+    page.goto(seen.site.url)
+    page.wait_for_selector("#key-dialog[open]")
+    page.fill("#key-input", key)
+    page.keyboard.press("Enter")
+    # The browser itself logs the request without a key that was refused.
+    seen.errors[:] = [line for line in seen.errors if "401" not in line]
+    return page
+
+
+def test_a_wrong_key_is_refused_in_words_and_a_good_one_opens_the_page(open_seen):
+    seen = open_seen()
+    page = entered(seen, "hsk_000000000000_no")
+    expect(page.locator("#key-status")).to_contain_text("not known")
+    seen.errors[:] = [line for line in seen.errors if "401" not in line]
+    page.fill("#key-input", seen.site.keys["reader"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+    expect(page.locator("#key")).to_have_text("Key: reader")
+    assert page.evaluate("Object.keys(localStorage).length + document.cookie.length") == 0
+    assert seen.site.keys["reader"] not in page.url
+    page.reload()
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+
+
+def test_a_reader_sees_why_the_rest_is_not_for_them(open_seen):
+    seen = open_seen(accept_downloads=True)
+    page = entered(seen, seen.site.keys["reader"])
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+    page.click("#tab-run")
+    expect(page.locator("#pane-run")).to_contain_text("needs the role trainer")
+    assert page.locator("#drop, #start-training, #new-region").count() == 0
+    page.click("#tab-trust")
+    page.wait_for_selector("#outcomes")
+    assert page.is_disabled("#outcomes")
+    page.click("#tab-take")
+    with page.expect_download() as got:
+        page.click("#downloads a[download$='.csv']")
+    assert got.value.path().read_text().startswith("id,")
+
+
+def test_each_role_gets_its_controls(open_seen):
+    shown = {
+        "analyst": {"#report-part", "#schedule-part"},
+        "ingester": {"#drop", "#columns-part"},
+        "trainer": {"#start-training", "#schedule-part"},
+        "admin": set(PARTS),
+    }
+    for role, expected in shown.items():
+        seen = open_seen()
+        page = entered(seen, seen.site.keys[role])
+        expect(page.locator("#key")).to_contain_text(role)
+        page.click("#tab-run")
+        page.wait_for_selector("#holds")
+        found = {part for part in PARTS if page.locator(part).count() == 1}
+        assert (role, found) == (role, expected)
+
+
+def test_a_schedule_is_set_by_trainers_only(open_seen):
+    for role, may_set in (("analyst", False), ("trainer", True)):
+        seen = open_seen()
+        page = entered(seen, seen.site.keys[role])
+        page.click("#tab-run")
+        page.click("#schedule-part > summary")
+        expect(page.locator("#schedule-part")).to_contain_text("only when somebody asks")
+        assert page.locator("#schedule-form").is_visible() == may_set
+        # The browser itself logs that there is none.
+        seen.errors[:] = [line for line in seen.errors if "404" not in line]
