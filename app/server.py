@@ -22,8 +22,8 @@ from app.http.protocol import PatientHttp
 
 GRACE_S = 5
 """Requests under way may take so long to end; then their connections are closed."""
-SWITCH_S = 0.0005
-"""How long a thread that works out a forecast keeps the event loop from running: by Python's default ten
+SWITCH_S = 0.0001
+"""How long a thread that works out a forecast keeps the event loop from running: by Python's default fifty
 times as long, and a reply needs the loop several times."""
 PULSE_TICKS = 10
 """Ticks of uvicorn's loop, a tenth of a second each, between two signs of life."""
