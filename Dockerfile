@@ -1,13 +1,12 @@
 # syntax=docker/dockerfile:1
-# Pin the base for good by its digest, which is the first line that `docker buildx imagetools inspect
-# python:3.11-slim-bookworm` prints after "Digest:", e.g.
+# To pin the base image, pass its digest, which `docker buildx imagetools inspect python:3.11-slim-bookworm`
+# prints after "Digest:", e.g.
 #   docker build --build-arg BASE_DIGEST=@sha256:... .
 ARG BASE=python:3.11-slim-bookworm
 ARG BASE_DIGEST=
 FROM ${BASE}${BASE_DIGEST} AS build
-# cpu: torch's CPU build, from the index that PIP_EXTRA_INDEX_URL names (PyTorch's "Get started" page has
-# it); without one, the CUDA build is taken, which runs on CPUs too and is several GB larger.
-# cuda: that build at once.
+# cpu: torch's CPU build, from the index PIP_EXTRA_INDEX_URL (see PyTorch's "Get started" page); if it is not
+# available, the CUDA build, which also runs on CPUs and is several GB larger. cuda: the CUDA build.
 ARG TORCH=cpu
 ARG PIP_EXTRA_INDEX_URL=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -22,7 +21,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY models models
 COPY migrations migrations
-# The wheel is made in an environment of its own: what builds is not in the image.
+# The wheel is built in a separate environment: build tools are not in the image.
 RUN python -m venv /opt/build \
  && for name in hatchling packaging pathspec pluggy tomlkit trove-classifiers; do \
       sed -n "/^$name==/,/[^\\\\]\$/p" requirements.lock; done > build.lock \

@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up themselves: the virtual environment is made on first use.
+# `make demo` and `make test` do all the set-up: the virtual environment is created on first use.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,18 +13,18 @@ TEST_ARGS ?=
 .PHONY: help venv demo test check docs bench drills rehearse lock clean
 
 help:
-	@echo "make demo    Toronto from nothing to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
+	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
 	@echo "make test    the tests, against a real PostgreSQL"
-	@echo "make check   ruff, mypy, import-linter, documentation, deployment files, licences, pip-audit"
+	@echo "make check   ruff, mypy, import-linter, language, documentation, deployment files, licences, pip-audit"
 	@echo "make docs    the documentation site in build/site, links checked"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
-	@echo "make rehearse what Dockerfile and compose file say, done without a container engine (root)"
+	@echo "make rehearse run Dockerfile and compose file without a container engine (root)"
 	@echo "make lock    rewrite the lock files from pyproject.toml"
 
 venv: $(STAMP)
 
-$(STAMP): requirements.lock requirements-cuda.lock pyproject.toml .ci/install
+$(STAMP): requirements.lock requirements-cuda.lock pyproject.toml client/pyproject.toml .ci/install
 	PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/install
 	@touch $(STAMP)
 
@@ -42,6 +42,7 @@ check: $(STAMP) docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/dialect
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile
 	.ci/check-page

@@ -65,6 +65,7 @@ def test_one_version_number_everywhere():
     places = {
         "CITATION.cff": r'^version: "(.+)"$',
         "CHANGELOG.md": r"^## (\S+)",
+        "client/hotslot_client/__init__.py": r'^__version__ = "(.+)"$',
         "docs/kubernetes/kustomization.yaml": r'newTag: "(.+)"',
     }
     for name, pattern in places.items():

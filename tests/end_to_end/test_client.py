@@ -1,26 +1,13 @@
 """The Python client against the real application."""
 
-import subprocess
-import sys
-
 import geopandas as gpd
 import httpx
 import pandas as pd
 import pytest
 import shapely
 
-from app.client import Busy, Client, Invalid, NotFound, Unreachable
+from hotslot_client import Busy, Client, Invalid, NotFound, Unreachable
 
-BLOCKED = """
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "fastapi", "sqlalchemy", "starlette", "models"):
-            raise ImportError(name)
-sys.meta_path.insert(0, Block())
-import app.client
-app.client.Client()
-"""
 AT = "2019-12-31T23:00"
 
 
@@ -29,10 +16,6 @@ def client(served):
     opened = Client(retries=1)
     opened.http = served.client
     return opened
-
-
-def test_it_needs_nothing_of_the_server():
-    subprocess.run([sys.executable, "-c", BLOCKED], check=True)
 
 
 def test_forecasts_are_frames(client, served):

@@ -1,12 +1,14 @@
-"""A Python client whose answers are (geo) data frames; needs httpx and geopandas, nothing of the server.
+"""Call a hotslot service from Python; replies are (geo) data frames.
 
-ClientError
-├── Unreachable          no answer in time
-└── Refused              an answer with an error; has `status`, `code`, `field`, `problem`
-    ├── NotFound         404
-    ├── NotAllowed       401, 403
-    ├── Invalid          413, 415, 422
-    └── Busy             429, 503, 507, after all retries
+The exceptions of all calls:
+
+    ClientError
+    ├── Unreachable          no reply in time
+    └── Refused              an error reply; has `status`, `code`, `field`, `problem`
+        ├── NotFound         404
+        ├── NotAllowed       401, 403
+        ├── Invalid          413, 415, 422
+        └── Busy             429, 503, 507, after all retries
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import geopandas as gpd
 import httpx
 import pandas as pd
 
+__version__ = "0.2.0"
 RETRIED = (429, 503)
 FINISHED = ("succeeded", "failed", "cancelled")
 MAX_WAIT_S = 30.0
@@ -31,15 +34,15 @@ POLL_S = 1.0
 
 
 class ClientError(Exception):
-    """Base of what a call may raise."""
+    """Base class of all errors of this client."""
 
 
 class Unreachable(ClientError):
-    """The service did not answer in time."""
+    """The service did not reply in time."""
 
 
 class Refused(ClientError):
-    """The service answered with an error (RFC 9457)."""
+    """The service replied with an error (RFC 9457)."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         super().__init__(str(problem.get("detail", f"status {status}")))
@@ -50,19 +53,19 @@ class Refused(ClientError):
 
 
 class NotFound(Refused):
-    """No such region, version or run."""
+    """The region, version or run does not exist."""
 
 
 class NotAllowed(Refused):
-    """The key is missing, wrong, or may not do this."""
+    """The key is missing or wrong, or its role does not permit the call."""
 
 
 class Invalid(Refused):
-    """The request is wrong, or larger than a limit."""
+    """The request is invalid or exceeds a limit."""
 
 
 class Busy(Refused):
-    """The service has too much to do."""
+    """The service is overloaded, or its rate limit is reached."""
 
 
 ERROR_OF: dict[int, type[Refused]] = {
@@ -79,21 +82,21 @@ ERROR_OF: dict[int, type[Refused]] = {
 
 
 class Client:
-    """One service.
+    """Connection to one service.
 
-    Frames carry what the reply says of itself (model version, cutoff, warnings, ...) in `attrs`.
-    Selectors of forecasts are those of the API: `at`, `window`, `from_` with `to`, `category`,
+    The metadata of a reply (model version, cutoff, warnings, ...) is in the frame's `attrs`.
+    Forecasts take the selectors of the API: `at`, `window`, `from_` with `to`, `category`,
     `model`, `as_of`, `bbox`, `cell_size_m`, `grid`, `resolution`.
 
     Args:
-        base_url: of the service.
-        api_key: sent as `X-API-Key`.
-        timeout_s: of one request.
-        retries: after 429 and 503, waiting as long as `Retry-After` says (30 s at most), and after
-            connections that could not be made.
-        transport: another way to reach the service, such as `httpx.WSGITransport`.
+        base_url: URL of the service.
+        api_key: key to send as `X-API-Key`.
+        timeout_s: time limit of one request.
+        retries: attempts after a 429 or 503 (waiting for `Retry-After`, at most 30 s) and after a
+            failed connection.
+        transport: replacement for the network, such as `httpx.WSGITransport`.
 
-    Every call may raise `ClientError`; see the top of this file.
+    Every call may raise `ClientError`; the module's documentation lists its subclasses.
     """
 
     def __init__(
@@ -123,11 +126,11 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self.http.close()
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A successful answer of any call, retried where that helps."""
+        """Send a request, retry where that helps, and return the successful reply."""
         for attempt in range(self.retries + 1):
             last = attempt == self.retries
             try:
@@ -145,29 +148,29 @@ class Client:
         raise Unreachable("no attempt was made")
 
     def regions(self) -> pd.DataFrame:
-        """All regions, one a row."""
+        """Return all regions, one per row."""
         return pd.DataFrame(self.request("GET", "/v1/regions").json()["regions"])
 
     def region(self, region: str) -> dict[str, Any]:
-        """One region: what it holds, its champion, its boundary."""
+        """Return a region: its counts, champion version and boundary."""
         return dict(self.request("GET", f"/v1/regions/{region}").json())
 
     def density(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
-        """Every cell with probability, density, expected count and interval."""
+        """Return every cell with probability, density, expected count and interval."""
         params = {**_params(selectors), "f": "parquet"}
         reply = self.request("GET", f"/v1/regions/{region}/forecasts/density", params=params)
         return gpd.read_parquet(io.BytesIO(reply.content))
 
     def hotspots(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
-        """The best cells: `top` percent, or `n_cells`, or `area_km2`; also `min_separation_m`, ..."""
+        """Return the best cells: `top` percent, `n_cells` or `area_km2`; `min_separation_m`, ..."""
         return self._features(region, "hotspots", selectors)
 
     def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
-        """Points drawn from the forecast; with `seed` the same again."""
+        """Draw points from the forecast; equal seeds (`seed`) give equal points."""
         return self._features(region, "samples", {"n": n, **selectors})
 
     def series(self, region: str, **selectors: Any) -> pd.DataFrame:
-        """Hour by hour: expected incidents with interval; the index is `at`, local time."""
+        """Return expected incidents with interval by hour, indexed by local time (`at`)."""
         params = _params(selectors)
         body = self.request("GET", f"/v1/regions/{region}/forecasts/series", params=params).json()
         frame = pd.DataFrame(body.pop("slots")).set_index("at")
@@ -177,7 +180,7 @@ class Client:
     def areas(
         self, region: str, areas: gpd.GeoDataFrame, buffer_m: float = 50.0, **selectors: Any
     ) -> gpd.GeoDataFrame:
-        """The areas' expected counts; lines and points are widened by `buffer_m`."""
+        """Return expected counts of areas; lines and points are buffered by `buffer_m`."""
         given = json.loads(areas.to_crs("EPSG:4326").to_json())
         body = {**_params(selectors), "areas": given, "buffer_m": buffer_m}
         reply = self.request("POST", f"/v1/regions/{region}/forecasts/areas", json=body)
@@ -186,7 +189,7 @@ class Client:
     def score(
         self, region: str, incidents: pd.DataFrame, model: str | None = None, as_of: Any = None
     ) -> pd.DataFrame:
-        """Log density and percentile of each row (occurred_at, longitude, latitude), same index."""
+        """Score rows (occurred_at, longitude, latitude): log density and percentile, same index."""
         columns = ["occurred_at", "longitude", "latitude"]
         columns += ["category"] if "category" in incidents else []
         rows = incidents[columns].to_dict("records")
@@ -199,13 +202,13 @@ class Client:
         return frame
 
     def outcomes(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
-        """What past hours' forecasts flagged (`top` percent) against what happened, by cell."""
+        """Compare the cells that past forecasts flagged (`top` percent) with what happened."""
         return self._features(region, "outcomes", selectors)
 
     def incidents(
         self, region: str, n: int | None = None, page_size: int = 10_000, **filters: Any
     ) -> gpd.GeoDataFrame:
-        """Stored incidents in order of time, `n` at most; by `bbox`, `datetime`, `category`."""
+        """List at most `n` incidents in order of time; filter by `bbox`, `datetime`, `category`."""
         params: dict[str, Any] = {**_params(filters), "limit": min(page_size, n or page_size)}
         path, features = f"/v1/regions/{region}/incidents", []
         while True:
@@ -219,7 +222,7 @@ class Client:
     def upload(
         self, region: str, incidents: pd.DataFrame | Path, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Store incidents, of a frame or a CSV file; received = accepted + duplicates + rejected."""
+        """Upload a frame or CSV file; received = accepted + duplicates + rejected."""
         headers = {"Content-Type": "text/csv"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
@@ -233,13 +236,13 @@ class Client:
     def train(
         self, region: str, model: str = "stack", *, wait_s: float = 0.0, **options: Any
     ) -> dict[str, Any]:
-        """Start a training run (`seed`, `until`, `categories`); waits up to `wait_s` for its end."""
+        """Start a training run (`seed`, `until`, `categories`); wait up to `wait_s` for its end."""
         return self._run(region, "training-runs", {"model": model, **options}, wait_s)
 
     def backtest(
         self, region: str, models: Sequence[str], *, wait_s: float = 0.0, **options: Any
     ) -> dict[str, Any]:
-        """Compare models on held-out weeks (`n_origins`, `seed`, ...); `result` once it is there."""
+        """Start a backtest (`n_origins`, `seed`, ...); its end has the `result`."""
         return self._run(region, "backtests", {"models": list(models), **options}, wait_s)
 
     def _run(
@@ -266,7 +269,7 @@ def _frame(collection: dict[str, Any]) -> gpd.GeoDataFrame:
 
 
 def _params(selectors: Mapping[str, Any]) -> dict[str, Any]:
-    """As the API names them: `from_` is `from`, times are text, boxes four numbers."""
+    """Translate keyword arguments to parameters of the API: `from_` is `from`, times are text."""
     found = {}
     for name, value in selectors.items():
         if value is None:
@@ -282,8 +285,8 @@ def _text(value: Any) -> Any:
 
 
 def _wait_s(reply: httpx.Response, attempt: int) -> float:
-    told = reply.headers.get("Retry-After", "")
-    return min(float(told) if told.isdigit() else 2.0**attempt, MAX_WAIT_S)
+    retry_after = reply.headers.get("Retry-After", "")
+    return min(float(retry_after) if retry_after.isdigit() else 2.0**attempt, MAX_WAIT_S)
 
 
 def _checked(reply: httpx.Response) -> httpx.Response:

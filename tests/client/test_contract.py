@@ -1,0 +1,144 @@
+"""Each method of the client sends what the OpenAPI document of the application describes."""
+
+import inspect
+import re
+from datetime import UTC, datetime
+
+import geopandas as gpd
+import httpx
+import jsonschema
+import orjson
+import pandas as pd
+import pytest
+import shapely
+
+from app.core.settings import Settings
+from app.main import create_app
+from hotslot_client import Client
+
+AT = datetime(2026, 1, 9, 23, tzinfo=UTC)
+RANGE = {"from_": "2026-01-09", "to": "2026-01-10"}
+WHO = {"category": "theft", "model": "stack", "as_of": AT}
+CELLS = {"cell_size_m": 500, "grid": "h3", "resolution": 9, "bbox": (0, 0, 1, 1)}
+ROWS = pd.DataFrame(
+    {"occurred_at": [AT], "longitude": [0.5], "latitude": [0.5], "category": ["theft"]}
+)
+PLACES = gpd.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs="EPSG:4326")
+BACKTEST = {"n_origins": 2, "seed": 1}
+CALLS = {
+    "regions": lambda c: c.regions(),
+    "region": lambda c: c.region("town"),
+    "density": lambda c: c.density("town", at=AT, window=7, **RANGE, **WHO, **CELLS),
+    "hotspots": lambda c: c.hotspots(
+        "town",
+        at=AT,
+        window=7,
+        top=5,
+        n_cells=3,
+        area_km2=1,
+        min_separation_m=9,
+        **RANGE,
+        **WHO,
+        **CELLS,
+    ),
+    "samples": lambda c: c.samples(
+        "town", 7, at=AT, window=7, seed=1, bbox=(0, 0, 1, 1), **RANGE, **WHO
+    ),
+    "series": lambda c: c.series("town", at=AT, window=7, **RANGE, **WHO, **CELLS),
+    "areas": lambda c: c.areas("town", PLACES, 40.0, at=AT, **WHO),
+    "score": lambda c: c.score("town", ROWS, "stack", AT),
+    "outcomes": lambda c: c.outcomes("town", top=5, bbox=(0, 0, 1, 1), **RANGE, **WHO),
+    "incidents": lambda c: c.incidents(
+        "town", 5, bbox=(0, 0, 1, 1), datetime="2026-01-01/..", category="theft", cursor="x"
+    ),
+    "upload": lambda c: c.upload("town", ROWS, "key"),
+    "train": lambda c: c.train("town", seed=1, until="2026-01-01T00:00Z", categories=["theft"]),
+    "backtest": lambda c: c.backtest("town", ["maf", "uniform"], **BACKTEST),
+}
+READ = {
+    "regions": ["regions"],
+    "hotspots": ["features"],
+    "samples": ["features"],
+    "series": ["slots"],
+    "areas": ["features"],
+    "score": ["scores"],
+    "outcomes": ["features"],
+    "incidents": ["features"],
+    "train": ["id", "status"],
+    "backtest": ["id", "status"],
+}
+"""Members of replies that the client relies on."""
+
+
+@pytest.fixture(scope="module")
+def document():
+    return create_app(Settings()).openapi()
+
+
+def sent_by(name):
+    """The request that a method sends first."""
+    sent = []
+
+    def keep(request):
+        sent.append(request)
+        raise httpx.ReadError("enough")
+
+    with (
+        Client(retries=0, transport=httpx.MockTransport(keep)) as client,
+        pytest.raises(Exception, match="enough"),
+    ):
+        CALLS[name](client)
+    return sent[0]
+
+
+def operation_of(document, request):
+    """The documented operation that a request calls."""
+    for path, methods in document["paths"].items():
+        pattern = re.sub(r"\{\w+\}", "[^/]+", path)
+        if re.fullmatch(pattern, request.url.path) and request.method.lower() in methods:
+            return methods[request.method.lower()]
+    raise AssertionError(f"no operation {request.method} {request.url.path}")
+
+
+def properties(document, schema):
+    """Names of a schema's members, through references and alternatives."""
+    if "$ref" in schema:
+        return properties(
+            document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        )
+    parts = [*schema.get("anyOf", []), *schema.get("allOf", []), *schema.get("oneOf", [])]
+    return {
+        *schema.get("properties", {}),
+        *(n for part in parts for n in properties(document, part)),
+    }
+
+
+def test_every_method_is_checked():
+    public = {n for n, _ in inspect.getmembers(Client, inspect.isfunction) if not n.startswith("_")}
+    assert set(CALLS) == public - {"close", "request"}
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_a_method_sends_what_is_documented(document, name):
+    request = sent_by(name)
+    operation = operation_of(document, request)
+    parameters = {(p["in"], p["name"]) for p in operation.get("parameters", [])}
+    assert {("query", key) for key in request.url.params} <= parameters
+    if "idempotency-key" in request.headers:
+        assert ("header", "idempotency-key") in {(place, key.lower()) for place, key in parameters}
+    if not request.content:
+        return
+    body = operation["requestBody"]["content"][request.headers["Content-Type"]]["schema"]
+    if request.headers["Content-Type"] == "application/json":
+        content = orjson.loads(request.content)
+        assert set(content) <= properties(document, body)
+        rooted = {**body, "components": document["components"]}
+        jsonschema.Draft202012Validator(rooted).validate(content)
+
+
+@pytest.mark.parametrize("name", sorted(READ))
+def test_replies_have_what_a_method_reads(document, name):
+    responses = operation_of(document, sent_by(name))["responses"]
+    content = next(responses[code]["content"] for code in ("200", "202") if code in responses)
+    kind = next(t for t in ("application/json", "application/geo+json") if t in content)
+    assert set(READ[name]) <= properties(document, content[kind]["schema"])
