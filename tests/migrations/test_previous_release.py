@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app.config import Settings
-from app.services.audit_check import verify_audit
-from app.storage.database import open_engine
-from app.storage.schema import migrate
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
+from app.audit.verification import verify_audit
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.settings import Settings
 from app.main import create_app
 
 FOLDER = Path(__file__).parent / "previous_release"
