@@ -34,7 +34,7 @@ def parse_time(text: str) -> datetime:
         raise ValueError("must be an RFC 3339 time, such as 2026-01-10T23:00")
     date, rest = text[:10], text[11:]
     # A plus sign that was not percent-encoded arrives as a space.
-    return datetime.fromisoformat(f"{date}T{rest.replace(' ', '+')}" if rest else date)
+    return datetime.fromisoformat(f"{date}T{rest.upper().replace(' ', '+')}" if rest else date)
 
 
 def moment(text: str | None, field: str) -> datetime | None:
