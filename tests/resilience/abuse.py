@@ -103,7 +103,7 @@ def gzip_bomb() -> tuple[bool, str]:
         kept = target.call("GET", "/v1/regions/drill").json()["incidents"]
     passed = status == 413 and took_s <= BOMB_ANSWER_S and grown_mb <= BOMB_MEMORY_MB
     return passed and kept == 2000, (
-        f"status {status} after {took_s:.1f} s, memory +{grown_mb:.0f} MB, {kept} incidents kept"
+        f"status {status} after {took_s:.1f} s, memory +{grown_mb:.0f} MB, {kept} incidents stored"
     )
 
 

@@ -191,8 +191,6 @@ def log_forged() -> tuple[bool, str]:
 
 
 DRILLS = (
-    Drill(
-        "A5", "every role at every route", "as declared, nothing else", every_route_by_every_role
-    ),
+    Drill("A5", "every role at every route", "exactly as declared", every_route_by_every_role),
     Drill("O1", "audit log edited, cut, reordered", "every forgery found", log_forged),
 )

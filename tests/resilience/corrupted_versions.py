@@ -139,4 +139,4 @@ def poisoned() -> tuple[bool, str]:
     return not through and not wrong, f"{told}; the version before served, except {wrong}"
 
 
-DRILLS = (Drill("R3", "stored versions poisoned", "0 accepted, old model serves", poisoned),)
+DRILLS = (Drill("R3", "stored versions corrupted", "0 accepted, old model serves", poisoned),)

@@ -240,7 +240,7 @@ def _ours(name: str | None, kind: str) -> bool:
 
 
 DRILLS = (
-    Drill("D4", "disk full", "507 or 503 with Retry-After, 0 rows lost, reads go on", disk_full),
+    Drill("D4", "disk full", "507 or 503 with Retry-After, 0 rows lost, reads continue", disk_full),
     Drill("D5", "database slow, silent, cut", "p99 <= deadline + 1 s, back <= 5 s", line_fails),
     Drill("D6", "migration killed (-9)", "old or new schema, no drift", migration_killed),
 )

@@ -137,7 +137,7 @@ def mass_outside() -> tuple[bool, str]:
     told = ", ".join(f"{model} {100 * share:.2f} %" for model, share in shares.items())
     return (
         not wrong and not untold,
-        f"leaked: {told}; no distribution: {wrong[:5]}; untold: {untold}",
+        f"leaked: {told}; no distribution: {wrong[:5]}; unreported: {untold}",
     )
 
 
@@ -146,5 +146,5 @@ DRILLS = (
         "M1", "nothing, one place, one instant, NaN", "reason or finite forecast", hardly_any_data
     ),
     Drill("M2", "sixty incidents", "train - test <= 0.5 nats", few_points),
-    Drill("M3", "mass beyond the study area", "1 within 1e-6, leaked share told", mass_outside),
+    Drill("M3", "mass beyond the study area", "1 within 1e-6, leaked share reported", mass_outside),
 )

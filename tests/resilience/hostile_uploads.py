@@ -130,7 +130,7 @@ def endless_uploads() -> tuple[bool, str]:
     passed = statuses == [413, 413] and kept == len(rows) and grown_mb <= BOMB_MEMORY_MB
     return passed and after_s <= BOMB_ANSWER_S and max(waits) <= HEALTH_S, (
         f"{statuses} {after_s:.1f} s past the cap at most, memory +{grown_mb:.0f} MB, "
-        f"{kept - len(rows)} rows kept; slowest health answer {1000 * max(waits):.0f} ms"
+        f"{kept - len(rows)} rows stored; slowest health reply {1000 * max(waits):.0f} ms"
     )
 
 
@@ -190,16 +190,16 @@ def hostile_texts() -> tuple[bool, str]:
         taken += stored(target) != kept
     return (
         taken == loose == 0,
-        f"{kept} rows kept; {taken} injections, {loose} formulas came through",
+        f"{kept} rows stored; {taken} injections, {loose} formulas unescaped",
     )
 
 
 DRILLS = (
     Drill("I6-zip", "2 GB zip bombs", "413 <= 2 s, memory + <= 50 MB", zip_bombs),
-    Drill("I6-drip", "30 dripping uploads", "others unaffected, + <= 50 MB", dripping_uploads),
+    Drill("I6-drip", "30 very slow uploads", "others unaffected, + <= 50 MB", dripping_uploads),
     Drill(
         "I6-endless",
-        "uploads without an end",
+        "endless uploads",
         "413 <= 2 s past the cap, + <= 50 MB",
         endless_uploads,
     ),

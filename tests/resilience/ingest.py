@@ -120,7 +120,7 @@ def large_upload() -> tuple[bool, str]:
         kept = stored(target)
     passed = grown_mb <= MEMORY_MB and max(waits) <= HEALTH_S and kept == N_ROWS
     return passed and told[0].status_code == 200, (
-        f"memory +{grown_mb:.0f} MB, slowest health answer {1000 * max(waits):.0f} ms of "
+        f"memory +{grown_mb:.0f} MB, slowest health reply {1000 * max(waits):.0f} ms of "
         f"{len(waits)}, {kept:,} stored"
     )
 
@@ -165,6 +165,6 @@ DRILLS = (
     Drill("I1", "the same million rows twice", "exactly 1,000,000", same_rows_twice),
     Drill("I2", "32 uploads at once with one key", "one execution in 32 x 50", one_key_at_once),
     Drill("I3", "upload of a million rows", "+ <= 150 MB, health <= 200 ms", large_upload),
-    Drill("I4", "bad rows among good (G1, T1)", "exact sums and codes", bad_rows_among_good),
+    Drill("I4", "bad rows among good ones (G1, T1)", "exact sums and codes", bad_rows_among_good),
     Drill("I5", "mutated bodies", "no 5xx in 5,000", mutated_bodies),
 )

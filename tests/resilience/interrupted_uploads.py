@@ -84,5 +84,5 @@ DRILLS = (
         database_killed,
     ),
     Drill("D2", "reply lost, client retries with the same key", "0 duplicates", reply_lost),
-    Drill("D3", "API killed (-9) in mid-upload", "all or nothing, a retry completes", api_killed),
+    Drill("D3", "API killed (-9) during an upload", "all or nothing, a retry succeeds", api_killed),
 )

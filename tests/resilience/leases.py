@@ -162,7 +162,12 @@ def _attempts(target: Service, path: str) -> int:
 
 DRILLS = (
     Drill("away", "database away while a training runs", "the run succeeds", database_away),
-    Drill("J2", "worker frozen past its lease, thawed", "0 stale promotions", worker_thawed),
+    Drill("J2", "worker frozen past its lease, then resumed", "0 stale promotions", worker_thawed),
     Drill("J3", "processor saturated", "0 false stalls in 10 min", processor_saturated),
-    Drill("J5", "always failing, out of memory", "<= 5 tries, reason, others go on", hopeless_jobs),
+    Drill(
+        "J5",
+        "always failing, out of memory",
+        "<= 5 attempts, reason, others continue",
+        hopeless_jobs,
+    ),
 )

@@ -269,7 +269,7 @@ DRILLS = (
     Drill(
         "machines", "workers and database killed at random", "all champions right", many_machines
     ),
-    Drill("queue", "32 workers, 10,000 jobs", "each once; overhead told", queue_scales),
+    Drill("queue", "32 workers, 10,000 jobs", "each once; overhead reported", queue_scales),
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`docs/drills.md`: what each drill reached when it last ran, rewritten as drills end."""
+"""Write `docs/drills.md`: the last result of each drill, updated when a drill ends."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from benchmarks.cities import machine
 from tests.resilience.drill import Drill
 
 PAGE = Path(__file__).parents[2] / "docs" / "drills.md"
-HEAD = """# Drills: what was done to the running service, and what came out
+HEAD = """# Drills: faults injected into the running service, and the results
 
-`make drills` starts real services (PostgreSQL, API, worker; real signals), acts the faults out and rewrites
-this page; names as arguments choose single ones (`.venv/bin/python -m tests.resilience D1 J1`), and
+`make drills` starts real services (PostgreSQL, API, worker; real signals), injects the faults and rewrites
+this page; names as arguments select single drills (`.venv/bin/python -m tests.resilience D1 J1`), and
 `HOTSLOT_DRILL_REPEATS=10` makes shorter rounds. A short round proves less: no failure in 10 rounds still
-allows a true rate of failure up to 26 % (95 %). Timings are of the day's machine, which others may share.
+allows a true failure rate of up to 26 % (95 %). Timings are from the day's machine, which may be shared.
 
-| id | what happens | goal | reached | round | seconds | day | |
+| id | what happens | goal | result | round | seconds | day | |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -27,7 +27,7 @@ N_PIPES = HEAD.splitlines()[-1].count("|")
 
 
 def _rows() -> dict[str, str]:
-    """Row of each drill that the page tells of."""
+    """Return the row of each drill on the page."""
     if not PAGE.exists():
         return {}
     lines = [line for line in PAGE.read_text().splitlines() if line.count("|") == N_PIPES]
@@ -35,7 +35,7 @@ def _rows() -> dict[str, str]:
 
 
 def note(order: Sequence[Drill], drill: Drill, good: bool, reached: str, seconds: float) -> None:
-    """Put a drill's outcome on the page; rows stand in the order of the drills."""
+    """Put a drill's result on the page, in the order of the drills."""
     short = os.environ.get("HOTSLOT_DRILL_REPEATS")
     cells = (
         drill.id,
@@ -48,5 +48,5 @@ def note(order: Sequence[Drill], drill: Drill, good: bool, reached: str, seconds
         "pass" if good else "**FAIL**",
     )
     rows = _rows() | {drill.id: f"| {' | '.join(c.replace('|', '/') for c in cells)} |"}
-    kept = [rows[known.id] for known in order if known.id in rows]
-    PAGE.write_text(f"{HEAD}{chr(10).join(kept)}\n\nMachine: {machine()}.\n")
+    listed = [rows[known.id] for known in order if known.id in rows]
+    PAGE.write_text(f"{HEAD}{chr(10).join(listed)}\n\nMachine: {machine()}.\n")

@@ -1,4 +1,4 @@
-"""Privacy, feedback, fairness and odd data: samples, erasure, the urn, a region's life at random."""
+"""Privacy, feedback, fairness and odd data: samples, erasure, the urn, random calls on a region."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def lives_at_random() -> tuple[bool, str]:
                 suppress_health_check=list(HealthCheck),
             ),
         )
-    return True, f"{n} lives of up to 30 steps: every promise kept"
+    return True, f"{n} lives of up to 30 steps: every guarantee holds"
 
 
 def parsers() -> tuple[bool, str]:
@@ -260,10 +260,15 @@ def parsers() -> tuple[bool, str]:
 
 DRILLS = (
     Drill("P1", "raw coordinates in samples", "0 in 10,000 an hour", sampled_places),
-    Drill("P2", "samples that betray training points", "upper 95 % <= 1.5", memorised),
+    Drill("P2", "samples that reveal training points", "upper 95 % <= 1.5", memorised),
     Drill("P3", "erasure of incidents", "0 traces, versions marked, one training", erased),
     Drill("F1", "patrols feed the model", "share in [0.45, 0.55]; naive 0.80", feedback),
     Drill("F2", "flagged shares in every evaluation", "always present", flagged),
-    Drill("fuzz-life", "a region's life at random", "every promise kept", lives_at_random),
+    Drill(
+        "fuzz-life",
+        "random sequences of calls on a region",
+        "every guarantee holds",
+        lives_at_random,
+    ),
     Drill("fuzz-parsers", "random bytes into the readers", "rows or InvalidInput", parsers),
 )
