@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_names_of_the_code_exist():
     assert [(page, name) for page, name in named if not resolves(name)] == []
     assert not resolves("app.core.settings.Settings.no_such_field")
     assert not resolves("app.no_such_module")
+
+
+def test_the_architecture_page_has_every_package_in_order_of_the_layers():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = [name for layer in contracts[0]["layers"] for name in layer.split(" | ")]
+    table = TEXTS["docs/architecture.md"].partition("## The path")[0]
+    rows = [name.removesuffix(".py") for name in re.findall(r"`app/([\w.]+)`", table)]
+    assert set(rows) == {*layers, "web"}
+    places = [layers.index(row) for row in rows if row != "web"]
+    assert places == sorted(places)
 
 
 def test_links_exist():
