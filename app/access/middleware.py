@@ -21,6 +21,7 @@ from app.core.errors import (
     RateLimited,
     Unauthenticated,
 )
+from app.core.priority import under_way
 from app.core.roles import (
     Caller,
     Role,
@@ -138,7 +139,7 @@ class Access:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             token = current_actor.set(caller.actor)
             try:
-                with seeing_unreleased(caller.lists_incidents):
+                with seeing_unreleased(caller.lists_incidents), under_way(caller.actor):
                     await app(scope, receive, send)
             finally:
                 current_actor.reset(token)

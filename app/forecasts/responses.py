@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.core.priority import give_way, long_work
 from app.forecasts.service import Forecast, ForecastService, Plan, Selector
 from app.http.content_negotiation import MEDIA_TYPES, matches
 from app.http.middleware.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
@@ -115,6 +116,7 @@ def _encoded(
 
     def plain() -> Encoded:
         forecast = service.forecast_of(plan)
+        give_way()
         body = maker.make(forecast)
         return Encoded(body, None, provenance_headers(forecast.heading()))
 
@@ -122,11 +124,13 @@ def _encoded(
         made = service.cache.get_or_make((*key, None), Encoded, plain, len)
         if wanted is None or len(made) < COMPRESS_FROM_BYTES:
             return made
+        give_way()
         return Encoded(compressed(made.body, wanted), wanted, made.headers)
 
-    if wanted is None:
-        return service.cache.get_or_make((*key, None), Encoded, plain, len)
-    return service.cache.get_or_make((*key, wanted), Encoded, encode, len)
+    with long_work():
+        if wanted is None:
+            return service.cache.get_or_make((*key, None), Encoded, plain, len)
+        return service.cache.get_or_make((*key, wanted), Encoded, encode, len)
 
 
 def single_reply(body: bytes, head: Mapping[str, Any], fmt: str) -> Response:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.once import once
+from app.core.priority import give_way
 from app.geo.study_area import M2_PER_KM2, StudyArea, to_degrees
 
 MIN_CELL_SIZE_M = 100.0
@@ -168,6 +169,7 @@ def _clipped_areas(
     result = np.zeros(nx * ny)
     with area.prepared() as polygon_m:
         for start in range(0, nx * ny, BLOCK):
+            give_way()
             part = slice(start, start + BLOCK)
             west, south = left[part], bottom[part]
             squares = shapely.box(west, south, west + size_m, south + size_m)

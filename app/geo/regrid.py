@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from app.core.priority import give_way
 from app.geo.grid import BLOCK, Grid
 from app.geo.study_area import M2_PER_KM2, StudyArea
 
@@ -39,6 +40,7 @@ def overlap_of(area: StudyArea, source: Grid, target: Grid) -> Overlap:
     edge = np.flatnonzero(source.area_km2[rows] < whole_km2)
     with area.prepared() as polygon_m:
         for start in range(0, len(edge), BLOCK):
+            give_way()
             part = edge[start : start + BLOCK]
             boxes: NDArray[Any] = np.asarray(shapely.box(*sides[:, part]))
             cut = ~shapely.contains(polygon_m, boxes)

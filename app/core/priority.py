@@ -1,0 +1,64 @@
+"""Let long work pause while short requests of other callers are under way.
+
+Threads share one interpreter lock, so a request that computes for a tenth of a second slows every
+reply that needs the lock a dozen times. Work that takes long calls `give_way` at points where it can
+pause; it does so for as long as a request of somebody else is young, within limits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.core.roles import current_actor
+
+SHORT_S = 0.05
+"""A request that has taken longer is long work itself: nobody pauses for it."""
+LONG_WORK_S = 0.01
+"""Processor time of a thread in one request from which on it gives way."""
+PAUSE_S = 0.0005
+MAX_PAUSE_S = 0.25
+"""For which one request pauses in all."""
+
+_under_way: dict[int, tuple[float, str]] = {}
+_here = threading.local()
+
+
+@contextmanager
+def under_way(actor: str) -> Iterator[None]:
+    """Count a request as one that long work of other callers gives way to."""
+    token = object()
+    _under_way[id(token)] = (time.monotonic(), actor)
+    try:
+        yield
+    finally:
+        del _under_way[id(token)]
+
+
+@contextmanager
+def long_work() -> Iterator[None]:
+    """Let the block's work in this thread give way from `LONG_WORK_S` on."""
+    _here.since_s, _here.paused_s = time.thread_time(), 0.0
+    try:
+        yield
+    finally:
+        del _here.since_s
+
+
+def give_way() -> None:
+    """Pause while a short request of another caller is under way, if this is long work."""
+    since_s = getattr(_here, "since_s", None)
+    if since_s is None or time.thread_time() - since_s < LONG_WORK_S:
+        return
+    actor = current_actor.get()
+    while _here.paused_s < MAX_PAUSE_S and _is_awaited(actor):
+        time.sleep(PAUSE_S)
+        _here.paused_s += PAUSE_S
+
+
+def _is_awaited(actor: str) -> bool:
+    young = time.monotonic() - SHORT_S
+    # A copy: requests begin and end meanwhile.
+    return any(began > young and who != actor for began, who in list(_under_way.values()))
