@@ -60,7 +60,7 @@ def reading(folder, tmp_path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             assert until(lambda: children.read_text().split() != [])
             child = int(children.read_text().split()[0])
             command = Path(f"/proc/{child}/cmdline")
-            assert until(lambda: b"ingest_child" in command.read_bytes())
+            assert until(lambda: b"app.readers.child" in command.read_bytes())
             time.sleep(1.0)  # it has confined itself
             yield parent, child
         finally:

@@ -101,7 +101,7 @@ KINDS = sorted({kind for kind, _ in good_bodies()})
 def parse(kind: str, body: bytes) -> int:
     """Accepted rows; a body that cannot be read counts none. Anything else raised is a fault.
 
-    Runs the readers in this process, which a service never does (`ingest_isolated`).
+    Runs the readers in this process, which a service never does (`app.readers.isolated`).
     """
     accepted = 0
     unfolding = Unfolding(OPTIONS.max_bytes, OPTIONS.max_expansion, len(body))

@@ -67,7 +67,6 @@ def ask(client, engine, region):
             headers={"X-API-Key": keys[Role(role)], **options.pop("headers", {})},
             **options,
         )
-        assert told.status_code < 500, (path, told.text[:300])
         assert time.monotonic() - started < 20, path
         return told
 
