@@ -28,3 +28,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("region_key", "seq", "block", name=op.f("pk_release_groups")),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("release_groups")
