@@ -19,8 +19,8 @@ POLL_S = 0.2
 STOP_S = 7.0
 """How long children may take to end once they are asked to; then they are killed."""
 SHORT_LIFE_S = 30.0
-MAX_BACKOFF_S = 5.0
-"""A child that dies young again and again is started after 0, 1, 2, 4, 5, 5, ... seconds."""
+MAX_BACKOFF_S = 3.0
+"""A child that dies young again and again is started after 0, 1, 2, 3, 3, ... seconds."""
 SILENT_S = 60.0
 """A child that gives signs of life and stops doing so for this long hangs, and is killed."""
 START_S = 120.0
