@@ -42,19 +42,18 @@ from app.forecasts.warmup import LOOK_EVERY_S, Lookout
 from app.http import static
 from app.http.app_state import ApiState
 from app.http.fair_shares import ADMIN_TURNS, Places
-from app.http.middleware.body_limits import Bodies
-from app.http.middleware.chunking import InPieces
-from app.http.middleware.compression import Compressed
-from app.http.middleware.early_response import HangUp
-from app.http.middleware.fair_queue import TakeTurns
-from app.http.middleware.head_requests import HeadAsGet
-from app.http.middleware.observability import Surround
+from app.http.middleware.body_limits import BodyLimits
+from app.http.middleware.chunking import Chunking
+from app.http.middleware.compression import Compression
+from app.http.middleware.early_response import EarlyResponse
+from app.http.middleware.fair_queue import FairQueue
+from app.http.middleware.head_requests import HeadRequests
+from app.http.middleware.observability import Observability
 from app.http.middleware.rate_limit import RateLimiter
-from app.http.middleware.response_cache import ForecastMemo
+from app.http.middleware.response_cache import ResponseCache
 from app.http.permissions import RouteTable
 from app.http.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.http.protocol import allow_connections
-from app.incidents import mapping_routes as mappings
 from app.incidents import routes as incidents
 from app.monitoring import routes as operations
 from app.monitoring import system_routes as system
@@ -72,7 +71,6 @@ PARTS = (
     system,
     regions,
     incidents,
-    mappings,
     operations,
     privacy,
     fairness,
@@ -144,14 +142,14 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
 def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
     """Middleware, the innermost first."""
-    app.add_middleware(Compressed)
-    app.add_middleware(TakeTurns, database_timeout_s=settings.database_timeout_s)
-    app.add_middleware(ForecastMemo, generation=promotions_seen)
+    app.add_middleware(Compression)
+    app.add_middleware(FairQueue, database_timeout_s=settings.database_timeout_s)
+    app.add_middleware(ResponseCache, generation=promotions_seen)
     app.add_middleware(
-        Bodies, max_bytes=settings.max_json_bytes, idle_s=settings.body_idle_timeout_s
+        BodyLimits, max_bytes=settings.max_json_bytes, idle_s=settings.body_idle_timeout_s
     )
     app.add_middleware(Access, table=table)
-    app.add_middleware(HeadAsGet)
+    app.add_middleware(HeadRequests)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -161,13 +159,13 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
             expose_headers=CORS_EXPOSED,
         )
     app.add_middleware(
-        Surround,
+        Observability,
         database_timeout_s=settings.database_timeout_s,
         cross_origin=bool(settings.cors_origins),
         tiles_url=settings.page_tiles_url,
     )
-    app.add_middleware(HangUp)
-    app.add_middleware(InPieces)
+    app.add_middleware(EarlyResponse)
+    app.add_middleware(Chunking)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ import uvicorn
 
 from app.core.processes import STOP_S, end_with_parent, sign_of_life
 from app.core.settings import Settings
-from app.http.protocol import PatientHttp
+from app.http.protocol import DeadlineProtocol
 
 GRACE_S = 5
 """Requests under way may take so long to end; then their connections are closed."""
@@ -72,7 +72,7 @@ def main(listening_fd: int) -> None:
         log_config=None,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
-        http=PatientHttp,
+        http=DeadlineProtocol,
         ws="none",
     )
     with socket.socket(fileno=listening_fd) as listening:

@@ -30,11 +30,11 @@ from app.core.roles import (
     seeing_unreleased,
 )
 from app.http.metrics import SHED
-from app.http.middleware.event_streams import Lasting
+from app.http.middleware.event_streams import EventStream
 from app.http.middleware.rate_limit import address_of
-from app.http.permissions import ALWAYS_SERVED, Found, RouteTable, Rule
+from app.http.permissions import ALWAYS_SERVED, Found, RoutePolicy, RouteTable
 from app.http.problems import problem, problem_of
-from app.http.query_params import refuse_misspelt
+from app.http.query_params import check_spelling
 from app.http.request_limits import check_form
 
 
@@ -115,7 +115,7 @@ class Access:
 
         return serve
 
-    async def _guarded(self, scope: Scope, gate: Gate, found: Found, rule: Rule) -> ASGIApp:
+    async def _guarded(self, scope: Scope, gate: Gate, found: Found, rule: RoutePolicy) -> ASGIApp:
         """A route that needs a caller."""
         caller = known(scope, gate) or await asked(scope, gate)
         state = scope.setdefault("state", {})
@@ -123,7 +123,7 @@ class Access:
         gate.limiter.charge(caller)
         check_form(scope, rule.max_parameters)
         authorise(caller, rule, found.region)
-        refuse_misspelt(scope["query_string"], rule.parameters, self.table.parameters)
+        check_spelling(scope["query_string"], rule.parameters, self.table.parameters)
         pool = None
         if scope["path"] not in ALWAYS_SERVED:
             pool = gate.places.enter(caller, rule)
@@ -134,7 +134,7 @@ class Access:
             )
         if rule.counted is not None and found.region is not None:
             gate.reads.note(caller.actor, found.region, rule.counted)
-        app = Lasting(self.app, _check(scope, gate, found, rule)) if rule.lasting else self.app
+        app = EventStream(self.app, _check(scope, gate, found, rule)) if rule.lasting else self.app
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             token = current_actor.set(caller.actor)
@@ -149,7 +149,9 @@ class Access:
         return serve
 
 
-def _check(scope: Scope, gate: Gate, found: Found, rule: Rule) -> Callable[[], Awaitable[None]]:
+def _check(
+    scope: Scope, gate: Gate, found: Found, rule: RoutePolicy
+) -> Callable[[], Awaitable[None]]:
     """Decide again, for a reply that lasts."""
     first: Caller = scope["state"]["caller"]
 
@@ -179,7 +181,7 @@ async def _refusal(scope: Scope, gate: Gate, refusal: HotslotError) -> ASGIApp:
     return problem_of(refusal)
 
 
-def _note_refusal(gate: Gate, scope: Scope, rule: Rule, refusal: HotslotError) -> None:
+def _note_refusal(gate: Gate, scope: Scope, rule: RoutePolicy, refusal: HotslotError) -> None:
     """Count a 401 or 403 for the audit log, by the id of a key that is known; never by its text."""
     if not isinstance(refusal, Unauthenticated | PermissionRefused):
         return
@@ -192,7 +194,7 @@ def _note_refusal(gate: Gate, scope: Scope, rule: Rule, refusal: HotslotError) -
     gate.reads.note_refusal(actor or NOBODY, host, f"{status} {scope['method']} {rule.path}")
 
 
-def authorise(caller: Caller, rule: Rule, region: str | None) -> None:
+def authorise(caller: Caller, rule: RoutePolicy, region: str | None) -> None:
     """Pass a caller who may use the route.
 
     Raises:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
+from app.access.schemas import (
+    CallerReply,
+    KeyList,
+    KeyReply,
+    KeyRequest,
+    NewKeyReply,
+    RotationRequest,
+)
 from app.access.service import (
-    DEFAULT_EXPIRY_DAYS,
-    DEFAULT_GRACE_HOURS,
     NewKey,
     ShownOnce,
     create_key,
@@ -21,67 +24,35 @@ from app.access.service import (
 from app.core.roles import LOCAL_ACTOR, Role
 from app.http.app_state import CallerOf, State
 from app.http.permissions import allow
-from app.http.text_fields import ShortText
 
 router = APIRouter(tags=["access"])
 
 
-class KeyRequest(BaseModel):
-    """A key to be made."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"name": "dispatch wall map", "roles": ["reader"], "regions": ["bogota"]}]
-        },
-    )
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    roles: Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
-    regions: Annotated[
-        list[ShortText] | None, Field(max_length=1000, description="null: all regions")
-    ] = None
-    expires_days: Annotated[
-        float | None, Field(gt=0, le=3650, allow_inf_nan=False, description="null: never")
-    ] = DEFAULT_EXPIRY_DAYS
-    rate_per_s: Annotated[
-        float | None,
-        Field(ge=0, le=1e6, allow_inf_nan=False, description="null: the service's; 0: no limit"),
-    ] = None
-
-
-class RotationRequest(BaseModel):
-    """How long the old secret stays good."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    grace_hours: Annotated[float, Field(ge=0, le=87_600, allow_inf_nan=False)] = DEFAULT_GRACE_HOURS
-
-
 @router.get("/v1/me")
 @allow(*Role, confined=True)
-def me(caller: CallerOf) -> dict[str, Any]:
-    """Who the service takes the caller for, and what they may do."""
-    return {
-        "actor": caller.actor,
-        "open": caller.actor == LOCAL_ACTOR,
-        "roles": sorted(caller.roles),
-        "regions": None if caller.regions is None else sorted(caller.regions),
-        "expires_at": caller.expires_at.isoformat() if caller.expires_at else None,
-    }
+def me(caller: CallerOf) -> CallerReply:
+    """Describe the caller: who the service takes them for, and what they may do."""
+    return CallerReply(
+        actor=caller.actor,
+        open=caller.actor == LOCAL_ACTOR,
+        roles=sorted(caller.roles),
+        regions=None if caller.regions is None else sorted(caller.regions),
+        expires_at=caller.expires_at,
+    )
 
 
 @router.get("/v1/keys")
 @allow(Role.ADMIN)
-def list_all(state: State) -> dict[str, Any]:
-    """All keys, revoked and expired ones too; never their secrets."""
-    return {"keys": [key_json(key) for key in list_keys(state.engine)]}
+def list_all(state: State) -> KeyList:
+    """List all keys, revoked and expired ones too; never their secrets."""
+    keys = [KeyReply.model_validate(key_json(key)) for key in list_keys(state.engine)]
+    return KeyList(keys=keys)
 
 
 @router.post("/v1/keys", status_code=201)
 @allow(Role.ADMIN)
-def create(request: Request, state: State, new: KeyRequest, response: Response) -> dict[str, Any]:
-    """Make a key; `key` is told this once and cannot be read again.
+def create(request: Request, state: State, new: KeyRequest, response: Response) -> NewKeyReply:
+    """Create a key; it is shown only once, so store it now.
 
     The first key ends access without one.
     """
@@ -93,26 +64,26 @@ def create(request: Request, state: State, new: KeyRequest, response: Response) 
 @allow(Role.ADMIN)
 def rotate(
     request: Request, state: State, key_id: str, wanted: RotationRequest, response: Response
-) -> dict[str, Any]:
-    """Give a key a new secret; the old one stays good for a while."""
+) -> NewKeyReply:
+    """Give a key a new secret; the old one remains valid for a while."""
     return _shown(request, rotate_key(state.engine, key_id, wanted.grace_hours), response)
 
 
 @router.delete("/v1/keys/{key_id}")
 @allow(Role.ADMIN)
-def revoke(request: Request, state: State, key_id: str) -> dict[str, Any]:
-    """End a key for good: at once in this process, within seconds in others."""
+def revoke(request: Request, state: State, key_id: str) -> KeyReply:
+    """Revoke a key for good: at once in this process, within seconds in others."""
     key = revoke_key(state.engine, key_id)
-    _read_again(request)
-    return key_json(key)
+    _reread_keys(request)
+    return KeyReply.model_validate(key_json(key))
 
 
-def _shown(request: Request, made: ShownOnce, response: Response) -> dict[str, Any]:
-    _read_again(request)
+def _shown(request: Request, created: ShownOnce, response: Response) -> NewKeyReply:
+    _reread_keys(request)
     response.headers["Cache-Control"] = "no-store"
-    return {**key_json(made.key), "key": made.text}
+    return NewKeyReply.model_validate({**key_json(created.key), "key": created.text})
 
 
-def _read_again(request: Request) -> None:
-    """Let this process know of a change before it answers."""
+def _reread_keys(request: Request) -> None:
+    """Make a change known to this process before it answers."""
     request.app.state.gate.ring.reread()

@@ -1,4 +1,4 @@
-"""`/v1/regions/{region}/data-report`: how good the data is."""
+"""`/v1/regions/{region}/data-report`: how good the data are."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Response
 
+from app.core.media_types import MEDIA_TYPES
 from app.core.roles import Role
 from app.data_quality.page import data_report_page
 from app.data_quality.plots import data_report_plot
+from app.data_quality.schemas import DataReport
 from app.data_quality.service import data_report
 from app.http.app_state import State
+from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.schemas import offered
 
 router = APIRouter(prefix="/v1/regions/{region}/data-report", tags=["incidents"])
-MEDIA_TYPES = {
-    "json": "application/json",
-    "html": "text/html",
-    "png": "image/png",
-    "svg": "image/svg+xml",
-}
 
 
-@router.get("")
+@router.get(
+    "",
+    response_class=Response,
+    responses={200: offered({"json": DataReport}, ["html", "png", "svg"])},
+)
 @allow(Role.ANALYST)
 def show(
     state: State,
-    region: str,
+    region: RegionId,
     upload: Annotated[int | None, Query(ge=1, lt=2**63, description="one upload only")] = None,
     f: Annotated[str, Query(pattern="^(json|html|png|svg)$")] = "json",
 ) -> Response:
-    """What was accepted, repeated and rejected, and what is odd about times, places and volume."""
+    """Report what was accepted, repeated and rejected, and what is odd about times and places."""
     report = data_report(state.engine, region, upload)
     if f == "html":
         content = data_report_page(report).encode()

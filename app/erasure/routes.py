@@ -1,17 +1,19 @@
-"""`/v1/regions/{region}/uploads/{upload}` and `/erasures`: taking data back."""
+"""`/v1/regions/{region}/uploads/{upload}` and `/erasures`: erase incidents."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
 from app.core.roles import Role
+from app.erasure.schemas import ErasureList, UploadErasure
 from app.erasure.service import erase_incident, erase_upload
 from app.evaluation.backtests.checkpoints import drop_kept_tasks
 from app.forecasts.service import ForecastService
 from app.forecasts.state import Forecasts
 from app.http.app_state import ApiState, State
+from app.http.parameters import RegionId
 from app.http.permissions import allow
 from app.regions.store import get_region
 from app.registry.erasure_marks import list_erasures
@@ -22,55 +24,44 @@ router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 @router.delete("/uploads/{upload}")
 @allow(Role.ADMIN)
 def delete_upload(
-    state: State, forecasts: Forecasts, region: str, upload: Annotated[int, Path(ge=1, lt=2**63)]
-) -> dict[str, Any]:
-    """Erase all incidents of an upload, and versions that had learnt from them and few others.
+    state: State,
+    forecasts: Forecasts,
+    region: RegionId,
+    upload: Annotated[int, Path(ge=1, lt=2**63, examples=[7])],
+) -> UploadErasure:
+    """Erase all incidents of an upload, and the versions trained on them and few others.
 
-    Versions of many incidents are marked and replaced. `serves` is the champion now; without one,
-    forecasts are refused with `no_model` until the training is done.
+    Versions trained on many incidents are marked and replaced. `serves` is the champion now; without
+    one, forecasts are refused with `no_model` until the training is done.
     """
     found = erase_upload(state.engine, region, upload)
     forget_erased(state, forecasts, region)
-    return {
-        "erased": found.n_incidents,
-        "versions": found.versions,
-        "versions_dropped": found.dropped,
-        "serves": found.serves,
-        "training_run": str(found.run_id) if found.run_id else None,
-    }
+    return UploadErasure.model_validate(found)
 
 
 def forget_erased(state: ApiState, forecasts: ForecastService, region: str) -> None:
-    """Drop what this process and its home keep besides the database."""
+    """Drop what this process and its home folder store besides the database."""
     forecasts.forget_region(region)
     drop_kept_tasks(state.settings)
 
 
 @router.get("/erasures")
 @allow(Role.ANALYST)
-def erasures(state: State, region: str) -> dict[str, Any]:
-    """What was erased: how many incidents, which versions had learnt from them; never what they were."""
+def erasures(state: State, region: RegionId) -> ErasureList:
+    """List what was erased: how many incidents, which versions had learnt from them."""
     with state.engine.connect() as connection:
         found = list_erasures(connection, get_region(connection, region).key)
-    return {
-        "erasures": [
-            {
-                "id": e.id,
-                "what": e.what,
-                "incidents": e.n_incidents,
-                "versions": e.versions,
-                "versions_dropped": e.versions_dropped,
-                "training_run": str(e.run_id) if e.run_id else None,
-                "created_at": e.created_at.isoformat(),
-            }
-            for e in found
-        ]
-    }
+    return ErasureList.model_validate({"erasures": found})
 
 
 @router.delete("/incidents/{external_id:path}", status_code=204)
 @allow(Role.ADMIN)
-def delete(state: State, forecasts: Forecasts, region: str, external_id: str) -> Response:
+def delete(
+    state: State,
+    forecasts: Forecasts,
+    region: RegionId,
+    external_id: Annotated[str, Path(examples=["2021-118237"])],
+) -> Response:
     """Erase an incident by its external id, in which slashes are sent as %2F."""
     erase_incident(state.engine, region, external_id)
     forget_erased(state, forecasts, region)

@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.core.media_types import MEDIA_TYPES
 from app.core.priority import give_way, long_work
 from app.forecasts.service import Forecast, ForecastService, Plan, Selector
-from app.http.content_negotiation import MEDIA_TYPES, matches
+from app.http.content_negotiation import matches
 from app.http.middleware.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
 
 MAX_AGE_S = 60
@@ -35,7 +36,7 @@ class Maker:
     """How to make a reply: `variant` tells it from others of the same plan.
 
     Args:
-        fmt: key of `formats.MEDIA_TYPES`.
+        fmt: key of `MEDIA_TYPES`.
         make: the body.
         name: of the file that a browser would save.
         check: refuses, by its plan alone, what would cost too much; before any work.
@@ -138,7 +139,7 @@ def single_reply(body: bytes, head: Mapping[str, Any], fmt: str) -> Response:
 
     Args:
         head: what the reply says of itself; see `provenance_headers`.
-        fmt: key of `formats.MEDIA_TYPES`.
+        fmt: key of `MEDIA_TYPES`.
     """
     headers = {
         "ETag": f'W/"{hashlib.sha256(body).hexdigest()[:32]}"',

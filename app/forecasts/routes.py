@@ -13,14 +13,22 @@ from app.forecasts.hotspots import HotspotOptions, hotspots_csv, hotspots_geojso
 from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
 from app.forecasts.responses import Maker, reply, single_reply
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
+from app.forecasts.schemas import (
+    DensityFeatures,
+    DensityReply,
+    HotspotsReply,
+    SamplesReply,
+    forecast_replies,
+)
 from app.forecasts.selectors import PlainSelected, Selected
 from app.forecasts.serialisers import density_csv, density_geojson, density_json
 from app.forecasts.service import Forecast, Plan
 from app.forecasts.state import Forecasts
 from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
+from app.http.parameters import RegionId
 from app.http.permissions import allow
-from app.http.reply_schemas import forecast_replies
+from app.http.schemas import links
 
 router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
 DENSITY: dict[str, Callable[[Forecast], bytes]] = {
@@ -32,25 +40,42 @@ DENSITY: dict[str, Callable[[Forecast], bytes]] = {
     "png": density_png,
 }
 FEATURES = ("geojson", "csv", "parquet")
-_FORMAT = Query(description="format; otherwise `Accept` tells")
+_CELL_COLUMNS = "probability,density_per_km2,expected_count,expected_count_lo,expected_count_hi"
+_SAME_SLOT = {
+    "path.region": "$request.path.region",
+    "query.at": "$response.body#/at",
+    "query.model": "$response.body#/model_version",
+}
+_FORMAT = Query(description="format; without it, `Accept` decides")
 FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, _FORMAT]
 
 
 @router.get(
     "/density",
     response_class=Response,
-    responses=forecast_replies("DensityReply", tuple(DENSITY)),
+    responses=forecast_replies(
+        {"json": DensityReply, "geojson": DensityFeatures},
+        ["csv", "parquet", "tif", "png"],
+        csv=f"id,longitude,latitude,{_CELL_COLUMNS}\n"
+        "31,-79.555483,43.581218,2.8232561e-8,0.0000044024459,1.2471051e-7,0,0\n",
+        links=links(
+            _SAME_SLOT,
+            "hotspots_v1_regions__region__forecasts_hotspots_get",
+            "samples_v1_regions__region__forecasts_samples_get",
+            "series_v1_regions__region__forecasts_series_get",
+        ),
+    ),
 )
 @allow(Role.READER)
 async def density(
     request: Request,
     forecasts: Forecasts,
-    region: str,
+    region: RegionId,
     selector: Selected,
     f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, _FORMAT] = None,
     accept: Accept = None,
 ) -> Response:
-    """Probability, density and expected count of every cell, of one hour or of a range together."""
+    """Forecast every cell: probability, density and expected count of an hour or a range."""
     fmt = negotiated(f, accept, tuple(DENSITY))
     maker = Maker(("density",), fmt, DENSITY[fmt], f"{region}-density")
     return await reply(request, forecasts, region, selector, maker)
@@ -60,7 +85,7 @@ async def _hotspot_options(
     top: Annotated[
         float, Query(gt=0, le=100, allow_inf_nan=False, description="percent of the cells")
     ] = 5.0,
-    n_cells: Annotated[int | None, Query(ge=1, description="that many cells instead")] = None,
+    n_cells: Annotated[int | None, Query(ge=1, description="this many cells instead")] = None,
     area_km2: Annotated[
         float | None,
         Query(gt=0, allow_inf_nan=False, description="as many as fit that area instead"),
@@ -71,26 +96,33 @@ async def _hotspot_options(
     ] = None,
     dissolve: Annotated[bool, Query(description="join cells that share an edge")] = False,
     compare: Annotated[
-        bool, Query(description="tell what changed against the same hours a week before")
+        bool, Query(description="list what changed against the same hours a week before")
     ] = False,
 ) -> HotspotOptions:
     return HotspotOptions(top, n_cells, area_km2, min_separation_m, dissolve, compare)
 
 
 @router.get(
-    "/hotspots", response_class=Response, responses=forecast_replies("HotspotsReply", FEATURES)
+    "/hotspots",
+    response_class=Response,
+    responses=forecast_replies(
+        {"geojson": HotspotsReply},
+        ["csv", "parquet"],
+        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS}\n"
+        "1,5935,-79.38009,43.655401,0.005969286,0.095508575,0.026367878,0,0\n",
+    ),
 )
 @allow(Role.READER)
 async def hotspots(
     request: Request,
     forecasts: Forecasts,
-    region: str,
+    region: RegionId,
     selector: Selected,
     options: Annotated[HotspotOptions, Depends(_hotspot_options)],
     f: FeatureFormat = None,
     accept: Accept = None,
 ) -> Response:
-    """The top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
+    """List the top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
     fmt = negotiated(f, accept, FEATURES)
 
     def make(forecast: Forecast) -> bytes:
@@ -109,14 +141,20 @@ async def hotspots(
 
 
 @router.get(
-    "/samples", response_class=Response, responses=forecast_replies("SamplesReply", FEATURES)
+    "/samples",
+    response_class=Response,
+    responses=forecast_replies(
+        {"geojson": SamplesReply},
+        ["csv", "parquet"],
+        csv="longitude,latitude\n-79.4357025,43.7052735\n",
+    ),
 )
 @allow(Role.READER)
 async def samples(
     request: Request,
     state: State,
     forecasts: Forecasts,
-    region: str,
+    region: RegionId,
     selector: PlainSelected,
     n: Annotated[int, Query(ge=1, lt=2**63, description="how many points")] = 1000,
     seed: Annotated[
@@ -125,7 +163,7 @@ async def samples(
     f: FeatureFormat = None,
     accept: Accept = None,
 ) -> Response:
-    """Points drawn from the forecast; with a seed, the same points again."""
+    """Draw points from the forecast; with a seed, the same points again."""
     fmt = negotiated(f, accept, FEATURES)
 
     def check(_plan: Plan) -> None:

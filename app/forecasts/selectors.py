@@ -7,41 +7,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 
-from app.core.errors import InvalidInput
-from app.forecasts.types import Bbox, Selector
-from app.http.times import TIME_PATTERN, moment
+from app.forecasts.types import Selector
+from app.http.parameters import TIME_PATTERN, Bbox, BboxText, moment, parse_bbox
 
 EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
 Kind = Literal["square", "h3"]
 _TIME: Any = {"pattern": TIME_PATTERN}
-_BBOX: Any = {"pattern": r"^-?[0-9]{1,3}(\.[0-9]{1,9})?(,-?[0-9]{1,3}(\.[0-9]{1,9})?){3}$"}
-
-
-Box = Annotated[
-    str | None,
-    Query(
-        max_length=200,
-        description="west,south,east,north in degrees",
-        json_schema_extra=_BBOX,
-    ),
-]
-
-
-def bbox_of(text: str | None) -> Bbox | None:
-    """west,south,east,north in degrees.
-
-    Raises:
-        InvalidInput: not such a box.
-    """
-    if text is None:
-        return None
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox") from error
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox")
-    return west, south, east, north
 
 
 async def _when(
@@ -82,9 +53,9 @@ async def _cells(
     resolution: Annotated[
         int | None, Query(ge=0, le=15, description="of H3 cells, 4 to 10; default 9")
     ] = None,
-    bbox: Box = None,
+    bbox: BboxText = None,
 ) -> tuple[float | None, Kind, int | None, Bbox | None]:
-    return cell_size_m, grid, resolution, bbox_of(bbox)
+    return cell_size_m, grid, resolution, parse_bbox(bbox)
 
 
 async def _version(
@@ -123,12 +94,12 @@ async def _selector(when: When, cut: Cut, which: Which) -> Selector:
 async def _plain_selector(
     when: When,
     which: Which,
-    bbox: Box = None,
+    bbox: BboxText = None,
 ) -> Selector:
     at, window, start, end = when
     category, model, as_of = which
     return Selector(
-        at, window, category, model, None, start, end, as_of, "square", None, bbox_of(bbox)
+        at, window, category, model, None, start, end, as_of, "square", None, parse_bbox(bbox)
     )
 
 

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.core.roles import Role
 from app.forecasts.rendering import check_tile, tile_json, tile_png
 from app.forecasts.responses import Maker, reply, single_reply
+from app.forecasts.schemas import TileJson, forecast_replies
 from app.forecasts.selectors import Selected
 from app.forecasts.service import Forecast, Selector
 from app.forecasts.state import Forecasts
+from app.http.parameters import RegionId
 from app.http.permissions import allow
-from app.http.reply_schemas import forecast_replies
 
 router = APIRouter(prefix="/v1/regions/{region}/tiles", tags=["tiles"])
 
 
-def _now_unless_told(selector: Selector) -> Selector:
-    """Map clients that send no time see the present hour."""
-    told = (selector.at, selector.window, selector.start, selector.end)
-    return selector if any(way is not None for way in told) else replace(selector, at=_hour())
-
-
-def _hour() -> datetime:
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+def _with_time(selector: Selector) -> Selector:
+    """Select the present hour for map clients that send no time."""
+    times = (selector.at, selector.window, selector.start, selector.end)
+    if any(time is not None for time in times):
+        return selector
+    return replace(selector, at=datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
 
 
 @router.get(
     "/tilejson.json",
     response_class=Response,
-    responses=forecast_replies("TileJson", ("json",), cached=False),
+    responses=forecast_replies({"json": TileJson}, cached=False),
 )
 @allow(Role.READER)
 async def describe(
-    request: Request, forecasts: Forecasts, region: str, selector: Selected
+    request: Request, forecasts: Forecasts, region: RegionId, selector: Selected
 ) -> Response:
-    """TileJSON: where the tiles are, what they cover, what their colours stand for.
+    """Describe the tiles (TileJSON): where they are, what they cover, what their colours mean.
 
-    The address pins the hour and the model version, so that a map never mixes two.
+    Their URL pins the hour and the model version, so that a map never mixes two.
     """
-    plan = await run_in_threadpool(forecasts.plan, region, _now_unless_told(selector))
+    plan = await run_in_threadpool(forecasts.plan, region, _with_time(selector))
     forecast = await run_in_threadpool(forecasts.forecast_of, plan)
     body = tile_json(forecast, _template(request, region, forecast))
     answer = single_reply(orjson.dumps(body), forecast.heading(), "json")
@@ -72,17 +72,23 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
 @router.get(
     "/{z}/{x}/{y}.png",
     response_class=Response,
-    responses=forecast_replies("", ("png",)),
+    responses=forecast_replies({}, ["png"]),
 )
 @allow(Role.READER)
 async def tile(
-    request: Request, forecasts: Forecasts, region: str, z: int, x: int, y: int, selector: Selected
+    request: Request,
+    forecasts: Forecasts,
+    region: RegionId,
+    z: Annotated[int, Path(examples=[12])],
+    x: Annotated[int, Path(examples=[1144])],
+    y: Annotated[int, Path(examples=[1495])],
+    selector: Selected,
 ) -> Response:
-    """One tile of 256 pixels (Web Mercator, XYZ); without a time, of the present hour."""
+    """Draw one tile of 256 pixels (Web Mercator, XYZ); without a time, of the present hour."""
     maker = Maker(
         ("tile", z, x, y),
         "png",
         lambda forecast: tile_png(forecast, z, x, y),
         check=lambda _plan: check_tile(z, x, y),
     )
-    return await reply(request, forecasts, region, _now_unless_told(selector), maker)
+    return await reply(request, forecasts, region, _with_time(selector), maker)

@@ -19,13 +19,12 @@ from app.geo.hotspots import ranked_rows
 from app.geo.hour_of_week import HOUR_S
 from app.geo.overlaps import CellIndex
 from app.geo.study_area import StudyArea
+from app.http.parameters import Bbox
 from app.regions.store import Region
 from app.registry import store as registry
 from models.base import FloatArray
 from models.counts.model import LEVEL, CountModel, Slots
 from models.counts.negative_binomial import nearest_interval
-
-Bbox = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every route needs, made once in the lifespan and handed over by dependency."""
+"""Hold what every route needs: created once in the lifespan, injected as a dependency."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from app.core.settings import Settings
 
 
 def _check_ready(engine: Engine) -> None:
-    # Only here, in the one thread of `Readiness`: with alembic, which nothing else of the API needs.
+    # Imported here, in the one thread of `Readiness`: alembic, which nothing else of the API needs.
     from app.core.db.schema import check_ready
 
     check_ready(engine)
 
 
 class Readiness:
-    """Checks that requests can be served: in a thread of its own, once for all who ask meanwhile."""
+    """Check that requests can be served, in a separate thread; simultaneous callers share a check."""
 
     def __init__(self) -> None:
         self._aside = CapacityLimiter(1)
         self._checking: asyncio.Future[None] | None = None
 
     async def check(self, engine: Engine) -> None:
-        """Pass when requests can be served.
+        """Raise unless requests can be served.
 
         Raises:
-            Unavailable: they cannot.
+            Unavailable: the database cannot be reached or its schema is not current.
         """
         if self._checking is None or self._checking.done():
             checking = to_thread.run_sync(_check_ready, engine, limiter=self._aside)
@@ -42,16 +42,16 @@ class Readiness:
 
 @dataclass(frozen=True)
 class ApiState:
-    """One per process."""
+    """State of one process."""
 
     settings: Settings
     engine: Engine
     uploads: CapacityLimiter
     """Uploads that may be read at the same time."""
     aside: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """A thread that reads metrics while all others are at work."""
+    """A spare thread, so that metrics can be read while all others are busy."""
     followers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
-    """Threads that look for a stream's next event."""
+    """Threads that poll for the next event of a stream."""
     readiness: Readiness = field(default_factory=Readiness)
 
 
@@ -69,4 +69,4 @@ def _caller(request: Request) -> Caller:
 
 
 CallerOf = Annotated[Caller, Depends(_caller)]
-"""Who sends the request, as `app.access.middleware` found."""
+"""The caller, as `app.access.middleware` has identified them."""

@@ -1,4 +1,4 @@
-"""Bodies that are read while they arrive, within limits of pace, by a thread beside those of requests."""
+"""Read bodies while they arrive, within limits of pace, in threads of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class BodyStream:
-    """The request's chunks for a thread that reads them one after another."""
+    """Iterate over a request's chunks from a thread."""
 
     def __init__(self, request: Request, settings: Settings) -> None:
         self.request = request
@@ -35,17 +35,22 @@ class BodyStream:
         try:
             chunk = await asyncio.wait_for(anext(self.chunks, None), self.idle_timeout_s)
         except TimeoutError as error:
-            raise InvalidInput("the upload stood still for too long", code="timeout") from error
+            raise InvalidInput(
+                f"no bytes of the upload arrived for {self.idle_timeout_s:g} s; send it again",
+                code="timeout",
+            ) from error
         self._waited_s += time.monotonic() - started
         self._n_bytes += len(chunk or b"")
         due = self.min_bytes_per_s * (self._waited_s - self.idle_timeout_s)
         if chunk is not None and self._n_bytes < due:
-            # One byte a second would hold a connection to the database for ever.
-            raise InvalidInput("the upload is too slow", code="timeout")
+            # At one byte a second it would hold a database connection for ever.
+            raise InvalidInput(
+                f"the upload is slower than {self.min_bytes_per_s:g} bytes a second", code="timeout"
+            )
         return chunk
 
     def gone(self) -> bool:
-        """Whether the client went away; to be asked once the body is read."""
+        """Return whether the client has disconnected; call it after the body is read."""
         return anyio.from_thread.run(self.request.is_disconnected)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -56,7 +61,7 @@ class BodyStream:
 
 @asynccontextmanager
 async def _place(state: ApiState) -> AsyncIterator[None]:
-    """One of the places for uploads, waited for as long as for a database connection."""
+    """Wait for one of the places for uploads, as long as for a database connection."""
     try:
         with anyio.fail_after(state.settings.database_timeout_s):
             await state.uploads.acquire()
@@ -69,9 +74,9 @@ async def _place(state: ApiState) -> AsyncIterator[None]:
 
 
 async def beside_others(state: ApiState, work: Callable[[], T]) -> T:
-    """Do what reads a body, in one of the places for uploads and a thread of its own.
+    """Run work that reads a body in one of the places for uploads and a separate thread.
 
-    One that waits for a slow client takes no thread from those who read.
+    Waiting for a slow client takes no thread from other requests.
     """
     async with _place(state):
         return await anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))

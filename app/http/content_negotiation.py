@@ -1,4 +1,4 @@
-"""Formats of replies: `f` says which, else `Accept` by its weights, else the call's first one."""
+"""Choose the format of a reply: by `f`, else by the weights of `Accept`, else the route's first."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import Annotated
 
 from fastapi import Header
 
-GEOJSON = "application/geo+json"
-MEDIA_TYPES = {
-    "json": "application/json",
-    "geojson": GEOJSON,
-    "csv": "text/csv",
-    "parquet": "application/vnd.apache.parquet",
-    "tif": "image/tiff; application=geotiff; profile=cloud-optimized",
-    "png": "image/png",
-}
+from app.core.media_types import MEDIA_TYPES, media_type_of
+
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 
 def negotiated(f: str | None, accept: str | None, offered: Sequence[str]) -> str:
-    """The format to send, one of `offered`.
+    """Choose the format to send, one of `offered`.
 
     A client that accepts none of them gets the first: `Accept` is a wish (RFC 9110, 12.1).
 
@@ -39,7 +32,7 @@ def negotiated(f: str | None, accept: str | None, offered: Sequence[str]) -> str
 
 
 def _weighted(accept: str) -> Iterable[tuple[float, str]]:
-    """Weight and media range of each part; those of weight zero and malformed ones are left out."""
+    """Yield weight and media range of each part; skip malformed ones and those of weight zero."""
     for part in accept.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
@@ -52,14 +45,14 @@ def _weighted(accept: str) -> Iterable[tuple[float, str]]:
 
 
 def _covers(wanted: str, media_type: str) -> bool:
-    kind = media_type.split(";")[0]
+    kind = media_type_of(media_type)
     return wanted in ("*/*", kind) or (
         wanted.endswith("/*") and kind.startswith(wanted.removesuffix("*"))
     )
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client holds this reply already (weak comparison, RFC 9110)."""
+    """Return whether the client has this reply already (weak comparison, RFC 9110)."""
     if if_none_match is None:
         return False
     held = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}

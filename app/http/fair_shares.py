@@ -1,8 +1,8 @@
-"""Places for requests at work: in classes that cannot starve each other, shared fairly in each.
+"""Limit concurrent requests by pools that cannot starve each other, shared fairly within each.
 
 A holder may have half as many places of a pool as are still free (dynamic thresholds: Choudhury and
 Hahne, IEEE/ACM Transactions on Networking 6, 1998). One alone gets a third, two a quarter each, and a
-newcomer finds a place however much the others hold, without a queue or a reservation per holder.
+newcomer finds a place however many the others hold, without a queue or a reservation per holder.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from dataclasses import dataclass, field
 from app.core.errors import RateLimited, Unavailable
 from app.core.roles import LOCAL_ACTOR, Caller, Role
 from app.core.settings import Settings
-from app.http.permissions import Rule
+from app.http.permissions import RoutePolicy
 
 ADMIN_PLACES = 8
-"""For routes that only an admin may use, when the general places are taken."""
+"""Places for routes that only an admin may use, when the general ones are taken."""
 ADMIN_TURNS = 4
 PUBLIC_PLACES = 32
-"""For public routes, until their bytes are there."""
+"""Places for public routes, until their bytes are ready."""
 ASKED_PLACES = 256
-"""For requests whose caller is not known at once, shared by address."""
+"""Places for requests whose caller is not known at once, shared by address."""
 STREAM_PLACES = 64
 STREAMS_PER_KEY = 8
 _ADMIN_ONLY = frozenset({Role.ADMIN})
 
 
 class Pool:
-    """Places that are taken or refused at once.
+    """A pool of places that are taken or refused immediately.
 
     Args:
-        size: how many there are.
-        most: how many one holder may have in any case.
-        shared: whether holders are held to their share at all.
+        size: number of places.
+        most: largest number for one holder.
+        shared: whether holders are limited to their share.
     """
 
     def __init__(self, size: int, most: int | None = None, *, shared: bool = True) -> None:
@@ -47,7 +47,7 @@ class Pool:
         self.held: dict[str, int] = {}
 
     def may(self, holder: str) -> bool:
-        """Whether there is a place for the holder; whoever works on this machine shares with nobody."""
+        """Return whether there is a place for the holder; callers on this machine are not limited."""
         free = self.size - self.n_taken
         if holder == LOCAL_ACTOR or not self.shared:
             return free > 0
@@ -55,7 +55,7 @@ class Pool:
         return 2 * held < free and held < self.most
 
     def take(self, holder: str) -> bool:
-        """Take a place if there is one for the holder; `give_back` returns it."""
+        """Take a place if there is one for the holder; return it with `give_back`."""
         if not self.may(holder):
             return False
         self.n_taken += 1
@@ -82,26 +82,29 @@ class Pool:
             raise self.refusal(holder)
 
     def refusal(self, holder: str) -> Unavailable:
-        """What `enter` raises."""
+        """Build the error that `enter` raises."""
         held = self.held.get(holder, 0)
         if held and self.shared and holder != LOCAL_ACTOR:
-            return RateLimited(f"{held} requests of this caller are open already", retry_after_s=1)
+            return RateLimited(
+                f"{held} requests of this caller are open already; wait for their replies",
+                retry_after_s=1,
+            )
         return Unavailable("too many requests at once", retry_after_s=1, code="overloaded")
 
 
 class Turns(Pool):
-    """Places that are waited for; among the waiting, whoever holds the fewest is next."""
+    """A pool of places that are waited for; the holder with the fewest is served next."""
 
     def __init__(self, size: int, most: int | None = None) -> None:
         super().__init__(size, most)
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def wait(self, holder: str, patience_s: float) -> None:
-        """Take a place, waiting for it at most so long.
+        """Take a place, waiting for it at most `patience_s`.
 
         Raises:
-            RateLimited: the holder's other requests took all the time.
-            Unavailable: those of others did.
+            RateLimited: timed out because of the holder's other requests.
+            Unavailable: timed out because of others' requests.
         """
         if holder not in self._waiting and self.take(holder):
             return
@@ -118,7 +121,7 @@ class Turns(Pool):
             raise
 
     def give_back(self, holder: str) -> None:
-        """Return a place and let the next ones in."""
+        """Return a place and admit the next holders."""
         super().give_back(holder)
         if not self._waiting:
             return
@@ -146,7 +149,7 @@ class Turns(Pool):
 
 @dataclass(frozen=True)
 class Places:
-    """All pools of one process."""
+    """The pools of one process."""
 
     general: Pool = field(default_factory=lambda: Pool(64))
     admin: Pool = field(default_factory=lambda: Pool(ADMIN_PLACES))
@@ -154,21 +157,21 @@ class Places:
     asked: Pool = field(default_factory=lambda: Pool(ASKED_PLACES))
     streams: Pool = field(default_factory=lambda: Pool(STREAM_PLACES, STREAMS_PER_KEY))
     turns: Turns = field(default_factory=lambda: Turns(8))
-    """Requests whose replies are being made; see `fair_queue.py`."""
+    """Requests whose replies are being computed; see `fair_queue.py`."""
     admin_turns: Turns = field(default_factory=lambda: Turns(ADMIN_TURNS))
     upload_turns: Turns = field(default_factory=lambda: Turns(8))
 
     @classmethod
     def of(cls, settings: Settings) -> Places:
-        """As the settings size them."""
+        """Create the pools with the sizes of the settings."""
         return cls(
             general=Pool(settings.max_concurrent_requests, settings.max_concurrent_per_key),
             turns=Turns(settings.request_threads, most=max(1, (os.cpu_count() or 1) // 2)),
             upload_turns=Turns(settings.max_concurrent_uploads),
         )
 
-    def enter(self, caller: Caller, rule: Rule) -> Pool:
-        """Take a place for a request; the pool that it is to be given back to.
+    def enter(self, caller: Caller, rule: RoutePolicy) -> Pool:
+        """Take a place for a request; return the pool to give it back to.
 
         Raises:
             RateLimited, Unavailable: see `Pool.enter`.
@@ -182,8 +185,8 @@ class Places:
             return self.admin
         raise self.general.refusal(caller.actor)
 
-    def turns_of(self, rule: Rule) -> Turns | None:
-        """Where a request waits for its turn; streams of events have none."""
+    def turns_of(self, rule: RoutePolicy) -> Turns | None:
+        """Return the pool in which a request waits; None for event streams."""
         if rule.lasting:
             return None
         if rule.streams:

@@ -1,4 +1,4 @@
-"""JSON bodies that may be large: parsed outside the event loop.
+"""Parse JSON bodies that may be large outside the event loop.
 
 FastAPI parses bodies on the event loop; a hundred thousand incidents would hold up every other
 request for as long as that takes.
@@ -16,24 +16,26 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from app.core.errors import InvalidInput, LimitExceeded
+from app.core.media_types import GEOJSON, JSON, media_type_of
 from app.core.texts import shortened
+from app.http.schemas import reference
 
-JSON_TYPES = ("application/json", "application/geo+json")
+JSON_TYPES = (JSON, GEOJSON)
 MAX_CONTAINERS = 600_000
-"""Lists and objects of one body; millions of empty ones take seconds and gigabytes to make."""
+"""Lists and objects in one body; millions of empty ones take seconds and gigabytes to create."""
 MAX_MEMBERS = 100
-"""Of the outermost object; each that is unknown is an error, and a million of them take half a minute."""
+"""Members of the outermost object; each unknown one is an error, and a million take half a minute."""
 T = TypeVar("T", bound=BaseModel)
 
 
 async def json_body(request: Request, model: type[T], types: Collection[str] = JSON_TYPES) -> T:
-    """The request's body as a model.
+    """Parse the request's body as a model.
 
     Raises:
         RequestValidationError: not JSON, or not of the model's shape.
         InvalidInput: another content type (415), or too many lists and objects.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = media_type_of(request.headers.get("content-type", ""))
     if kind not in types:
         raise InvalidInput(
             f"Content-Type {shortened(kind)} is not one of {', '.join(types)}",
@@ -44,12 +46,12 @@ async def json_body(request: Request, model: type[T], types: Collection[str] = J
 
 
 def check_json_type(request: Request) -> None:
-    """Pass a request whose body is said to be JSON of any kind, or of which nothing is said.
+    """Raise unless a request declares JSON of any kind, or no content type at all.
 
     Raises:
         InvalidInput: another content type (415).
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = media_type_of(request.headers.get("content-type", ""))
     if kind and not (kind.startswith("application/") and kind.endswith("json")):
         raise InvalidInput(
             f"Content-Type {shortened(kind)} is not application/json",
@@ -59,7 +61,7 @@ def check_json_type(request: Request) -> None:
 
 
 def parsed(model: type[T], content: bytes) -> T:
-    """JSON as a model; see `json_body`."""
+    """Parse JSON as a model; see `json_body`."""
     asked = content.count(b"[") + content.count(b"{")
     if asked > MAX_CONTAINERS:
         raise LimitExceeded(
@@ -79,10 +81,10 @@ def parsed(model: type[T], content: bytes) -> T:
 
 
 def _check_members(content: bytes) -> None:
-    """Nothing when the outermost object has few members; of what is no JSON the model tells.
+    """Limit the members of the outermost object; the model reports what is not JSON.
 
     Raises:
-        LimitExceeded: it has more.
+        LimitExceeded: more than `MAX_MEMBERS`.
     """
     if content.count(b":") <= MAX_MEMBERS:  # each has one: an ordinary body is parsed once
         return
@@ -99,10 +101,6 @@ def _check_members(content: bytes) -> None:
 
 
 def json_request(model: type[BaseModel], types: Collection[str] = JSON_TYPES) -> dict[str, Any]:
-    """What a route says of such a body in the OpenAPI document."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    examples = model.model_config.get("json_schema_extra")
-    given = examples.get("examples", []) if isinstance(examples, dict) else []
-    example = {"example": given[0]} if isinstance(given, list) and given else {}
-    content = {name: {"schema": schema, **example} for name in types}
+    """Describe such a body in the OpenAPI document."""
+    content = {name: {"schema": reference(model, "validation")} for name in types}
     return {"requestBody": {"required": True, "content": content}}

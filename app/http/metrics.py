@@ -1,4 +1,4 @@
-"""Prometheus metrics of HTTP requests."""
+"""Define Prometheus metrics of HTTP requests."""
 
 from __future__ import annotations
 

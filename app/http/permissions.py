@@ -1,7 +1,7 @@
-"""Which roles may use which route: said beside each route, gathered into one table.
+"""Declare beside each route which roles may use it, and collect the declarations in one table.
 
-A route without a declaration stops the service from starting, and a path that the table does not hold
-is answered 404 before any handler is looked for: what nobody has opened stays shut.
+A route without a declaration stops the service from starting, and a path that is not in the table is
+answered 404 before any handler is looked up: what is not declared is closed.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from app.http.request_limits import MAX_PARAMETERS
 MAX_REMEMBERED = 4096
 MAX_REMEMBERED_CHARS = 256
 FRAMEWORK_PATHS = frozenset({"/openapi.json"})
-"""Routes that FastAPI makes itself; they hold no data."""
+"""Routes that the framework makes; they show no data."""
 ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
-"""Paths that need no place: how the service is must be seen when it is full."""
+"""Paths that need no place in a pool: health must be visible under full load."""
 _ATTRIBUTE = "hotslot_rule"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
 
 class UndeclaredRoute(RuntimeError):
-    """A route says nothing of who may use it: put `@allow(...)` or `@public` on its function."""
+    """A route does not declare who may use it: put `@allow(...)` or `@public` on its function."""
 
 
 @dataclass(frozen=True)
-class Rule:
+class RoutePolicy:
     """Who may use a route.
 
     Args:
         roles: any of these; None means everyone, without a key.
-        confined: outside of a region, whether a key that is confined to some regions will do.
-        streams: its handler reads the body by itself, so that the limit of JSON does not apply.
-        large: its body is parsed aside, so that it may be large.
+        confined: outside of a region, whether keys that are confined to some regions may use it.
+        streams: its handler reads the body, so that the size limit of JSON does not apply.
+        large: its body is parsed in another thread, so that it may be large.
         lasting: its reply is a stream of events; see `event_streams.py`.
-        counted: name under which uses are counted for the audit log; None: they are not.
+        counted: name under which the audit log counts its uses; None: not counted.
         parameters: names of its query parameters.
         path: its template.
-        max_parameters: how many may be sent.
+        max_parameters: largest number of query parameters.
     """
 
     roles: frozenset[Role] | None
@@ -65,37 +65,39 @@ def allow(
     lasting: bool = False,
     large: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Open a route to keys with any of these roles (see `Rule`)."""
+    """Open a route to keys with any of these roles; see `RoutePolicy`."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _ATTRIBUTE, Rule(frozenset(roles), confined, streams, lasting, large))
+        setattr(
+            endpoint, _ATTRIBUTE, RoutePolicy(frozenset(roles), confined, streams, lasting, large)
+        )
         return endpoint
 
     return declare
 
 
 def public(endpoint: Endpoint) -> Endpoint:
-    """Open a route to everyone: it shows nothing of any region."""
-    setattr(endpoint, _ATTRIBUTE, Rule(None))
+    """Open a route that shows nothing of any region to everyone."""
+    setattr(endpoint, _ATTRIBUTE, RoutePolicy(None))
     return endpoint
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a request's method and path lead to.
+    """What a request's method and path match.
 
     Args:
-        rule: None: there is no such route; with `methods`, there are others of that path.
+        rule: None: no such route; `methods` then lists the methods of that path.
         region: the id in the path.
     """
 
-    rule: Rule | None
+    rule: RoutePolicy | None
     region: str | None = None
     methods: frozenset[str] = frozenset()
 
 
 class RouteTable:
-    """All routes with their rules, matched as the router itself matches them.
+    """All routes with their rules, matched in the same way as by the router.
 
     Raises:
         UndeclaredRoute: a route has no rule.
@@ -107,7 +109,7 @@ class RouteTable:
         self._found: dict[tuple[str, str], Found] = {}
 
     def find(self, method: str, path: str) -> Found:
-        """The first route that matches."""
+        """Find the first route that matches."""
         found = self._found.get((method, path))
         if found is None:
             found = self._search(method, path)
@@ -126,20 +128,20 @@ class RouteTable:
             if method in (route.methods or ()):
                 return Found(rule, match.groupdict().get("region"))
             others.setdefault(route.path, set()).update(route.methods or ())
-        # A literal path is also matched by its siblings with parameters; it is itself that is meant.
+        # Routes with parameters also match a literal path; the one with the fewest is meant.
         nearest = min(others, key=lambda template: template.count("{"), default=None)
         return Found(None, None, frozenset(others[nearest] if nearest else ()))
 
 
-def rule_of(route: Route) -> Rule:
-    """A route's declaration.
+def rule_of(route: Route) -> RoutePolicy:
+    """Return a route's declaration.
 
     Raises:
         UndeclaredRoute: it has none.
     """
     if route.path in FRAMEWORK_PATHS:
-        return Rule(None)
-    rule: Rule | None = getattr(route.endpoint, _ATTRIBUTE, None)
+        return RoutePolicy(None)
+    rule: RoutePolicy | None = getattr(route.endpoint, _ATTRIBUTE, None)
     if rule is None:
         raise UndeclaredRoute(
             f"{sorted(route.methods or ())} {route.path}: {UndeclaredRoute.__doc__}"

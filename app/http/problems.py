@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem+json: one table from exception to status, no internals in replies."""
+"""Map errors to RFC 9457 problem+json: one table from exception to status, no internals in replies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg.errors import CheckViolation, NumericValueOutOfRange
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 
@@ -30,6 +31,7 @@ from app.core.errors import (
     Unavailable,
 )
 from app.core.texts import cut
+from app.http.schemas import Responses, reference
 
 CONTENT_TYPE = "application/problem+json"
 WWW_AUTHENTICATE = 'ApiKey realm="hotslot", Bearer realm="hotslot"'
@@ -56,75 +58,78 @@ STATUS_OF_CODE = {
     "no_websockets": 400,
     "too_many_headers": 431,
 }
+PROBLEMS: dict[int, tuple[str, str, str, str | None]] = {
+    400: ("Bad request", "bad_request", "there was an error parsing the body", None),
+    401: (
+        "Not authenticated",
+        "unauthenticated",
+        "a key is needed: send it in the header X-API-Key",
+        None,
+    ),
+    403: ("Forbidden", "forbidden", "this needs the role analyst", None),
+    404: ("Not found", "not_found", "no such region: atlantis", "region"),
+    408: ("Request timeout", "timeout", "timed out waiting for the request body", None),
+    409: ("Conflict", "no_model", "no model has been trained for this region yet", None),
+    413: ("Too large", "too_large", "the body is larger than 1073741824 bytes", None),
+    415: (
+        "Unsupported media type",
+        "unsupported_media_type",
+        "Content-Type 'text/plain' is not one of text/csv, ...",
+        "Content-Type",
+    ),
+    422: ("Invalid input", "limit_exceeded", "n is 20000, the limit is 10000", "n"),
+    429: (
+        "Too many requests",
+        "rate_limited",
+        "this key sends more than 50 requests a second",
+        None,
+    ),
+    500: (
+        "Internal error",
+        "internal_error",
+        "internal error; the server's log has the details",
+        None,
+    ),
+    503: ("Unavailable", "database_unavailable", "the database cannot be reached", None),
+    507: ("Insufficient storage", "disk_full", "the disk is full", None),
+}
+"""{status: title, then code, detail and field of an example}: what any call may answer."""
 TITLES = {
-    400: "Bad request",
-    401: "Not authenticated",
-    403: "Forbidden",
-    404: "Not found",
+    **{status: title for status, (title, *_) in PROBLEMS.items()},
     405: "Method not allowed",
     406: "Not acceptable",
-    408: "Request timeout",
-    409: "Conflict",
-    413: "Too large",
-    415: "Unsupported media type",
-    422: "Invalid input",
-    429: "Too many requests",
     431: "Request header fields too large",
-    500: "Internal error",
-    503: "Unavailable",
-    507: "Insufficient storage",
-}
-_SCHEMA = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what a person can act on"},
-        "code": {"type": "string", "description": "what a program can act on"},
-        "field": {"type": "string", "description": "the parameter or member at fault"},
-        "limit": {"type": "number", "description": "the limit that was passed"},
-        "asked": {"type": "number", "description": "what was asked for, in the limit's unit"},
-        "errors": {"type": "array", "items": {"type": "object"}},
-    },
-}
-_EXAMPLES: dict[int, tuple[str, str, str | None]] = {
-    401: ("a key is needed: send it in the header X-API-Key", "unauthenticated", None),
-    403: ("this needs the role analyst", "forbidden", None),
-    400: ("there was an error parsing the body", "bad_request", None),
-    408: ("the body stood still for too long", "timeout", None),
-    404: ("no such region: atlantis", "not_found", "region"),
-    409: ("no model has been trained for this region yet", "no_model", None),
-    413: ("the body is larger than 1073741824 bytes", "too_large", None),
-    415: ("Content-Type 'text/plain' is not one of text/csv, ...", "unsupported_media_type", None),
-    422: ("n is 20000, the limit is 10000", "limit_exceeded", "n"),
-    429: ("this key sends more than 50 requests a second", "rate_limited", None),
-    500: ("internal error; the server's log has the details", "internal_error", None),
-    503: ("the database cannot be reached", "database_unavailable", None),
-    507: ("the disk is full", "disk_full", None),
 }
 _log = logging.getLogger("hotslot.api")
 
 
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="what a person can act on")
+    code: str = Field(description="what a program can act on")
+    field: str | None = Field(default=None, description="the parameter or member at fault")
+    limit: float | None = Field(default=None, description="the limit that was exceeded")
+    asked: float | None = Field(default=None, description="what was requested, in the limit's unit")
+    errors: list[dict[str, Any]] | None = None
+
+
 def _documented(status: int) -> dict[str, Any]:
-    detail, code, field = _EXAMPLES[status]
-    example = {
-        "type": f"urn:hotslot:{code}",
-        "title": TITLES[status],
-        "status": status,
-        "detail": detail,
-        "code": code,
-        **({"field": field} if field else {}),
-        **({"limit": 10_000, "asked": 20_000} if code == "limit_exceeded" else {}),
-    }
-    content = {CONTENT_TYPE: {"schema": _SCHEMA, "example": example}}
-    return {"description": TITLES[status], "content": content}
+    title, code, detail, field = PROBLEMS[status]
+    kind = f"urn:hotslot:{code}"
+    example = {"type": kind, "title": title, "status": status, "detail": detail, "code": code}
+    if field is not None:
+        example["field"] = field
+    if code == "limit_exceeded":
+        example |= {"limit": 10_000, "asked": 20_000}
+    content = {CONTENT_TYPE: {"schema": reference(Problem), "example": example}}
+    return {"description": title, "content": content}
 
 
-DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    status: _documented(status) for status in sorted(_EXAMPLES)
-}
+DOCUMENTED: Responses = {status: _documented(status) for status in PROBLEMS}
 """Replies that every call may give, for the OpenAPI document."""
 
 
@@ -137,7 +142,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **more: Any,
 ) -> Response:
-    """A problem+json reply."""
+    """Build a problem+json reply."""
     body: dict[str, Any] = {
         "type": f"urn:hotslot:{code}",
         "title": TITLES.get(status, "Error"),
@@ -153,7 +158,7 @@ def problem(
 
 
 def problem_of(error: HotslotError) -> Response:
-    """The reply to one of our own errors."""
+    """Build the reply to one of our own errors."""
     status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
     status = STATUS_OF_CODE.get(error.code, status)
     headers = None
@@ -171,7 +176,7 @@ def problem_of(error: HotslotError) -> Response:
 
 
 def _of_validation(error: RequestValidationError) -> Response:
-    """What was wrong and where; never the value itself, which may not even be JSON."""
+    """Say what was wrong and where; never the value, which may not even be JSON."""
     errors = [
         {
             "field": cut(_place(found["loc"]), MAX_FIELD_CHARS),
@@ -188,12 +193,12 @@ def _of_validation(error: RequestValidationError) -> Response:
 
 
 def _place(loc: Sequence[object]) -> str:
-    """Where in a request; names of members are the caller's own, of any length."""
+    """Name the place in a request; the caller may give members names of any length."""
     return ".".join(cut(str(part), MAX_FIELD_CHARS) for part in loc[1:]) or str(loc[0])
 
 
 def _of_database(error: DataError | IntegrityError) -> Response:
-    """A value that passed the service's own rules and not the database's."""
+    """Report a value that the service's rules accept but the database refuses."""
     original = error.orig
     if isinstance(original, NumericValueOutOfRange):
         return problem(422, "a number is larger than can be stored", "out_of_range")
@@ -201,13 +206,17 @@ def _of_database(error: DataError | IntegrityError) -> Response:
         name = original.diag.constraint_name or ""
         return problem(422, f"a value is larger than may be stored ({name})", "limit_exceeded")
     if isinstance(original, psycopg.DataError):
-        return problem(422, "a value holds characters that cannot be stored", "bad_text")
+        return _bad_text(original)
     _log.exception("request failed", exc_info=error)
     return problem(500, "internal error; the server's log has the details", "internal_error")
 
 
+def _bad_text(_error: Exception) -> Response:
+    return problem(422, "a value holds characters that cannot be stored", "bad_text")
+
+
 def _bound(found: dict[str, Any]) -> dict[str, Any]:
-    """The limit that a number passed, and the number, where both are short and finite."""
+    """Return the limit that a number exceeds, and the number, where both are short and finite."""
     context = found.get("ctx") or {}
     limit = next((context[name] for name in _BOUNDS if name in context), None)
     given = found.get("input")
@@ -237,19 +246,16 @@ def _handler(make: Callable[[Any], Response]) -> Handler:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Every error of every route leaves as problem+json."""
+    """Make every error of every route a problem+json reply."""
     app.add_exception_handler(HotslotError, _handler(problem_of))
     app.add_exception_handler(RequestValidationError, _handler(_of_validation))
     app.add_exception_handler(HTTPException, _handler(_of_http))
-    bad_text = _handler(
-        lambda _e: problem(422, "a value holds characters that cannot be stored", "bad_text")
-    )
     app.add_exception_handler(DataError, _handler(_of_database))
     app.add_exception_handler(IntegrityError, _handler(_of_database))
-    app.add_exception_handler(UnicodeError, bad_text)
+    app.add_exception_handler(UnicodeError, _handler(_bad_text))
 
 
 async def internal_error(_request: Request, error: Exception) -> Response:
-    """The last resort; the log has the details."""
+    """Answer any other exception; the log has the details."""
     _log.exception("request failed", exc_info=error)
     return problem(500, "internal error; the server's log has the details", "internal_error")

@@ -1,8 +1,8 @@
-"""HTTP connections whose request line and headers must come, and whose replies be read, in time.
+"""Set deadlines for the headers of requests and for reading replies.
 
-uvicorn waits for both as long as it takes, so a few hundred sockets that send a byte now and then, or
-read none, hold as many connections for ever, and headers without an end fill the memory. Where there
-are too many connections all the same, those end that have kept the server waiting longest.
+uvicorn waits for both without a limit: a few hundred sockets that send a byte now and then, or read
+none, would occupy as many connections for ever, and endless headers would fill the memory. When there
+are too many connections all the same, those that the server has waited for longest are closed.
 """
 
 from __future__ import annotations
@@ -27,37 +27,36 @@ HEAD_S = 10.0
 """From the connection, or a request's first byte, to the end of its headers."""
 MAX_HEAD_BYTES = 1 << 16
 UNREAD_S = 20.0
-"""How long what was sent may lie unread; see `chunking.py` for how much that is."""
-
+"""How long what was sent may remain unread; see `chunking.py` for how much that is."""
 MAX_PIPELINED = 32
-"""Requests of a connection that wait for the one before; whoever sends more is hung up on."""
+"""Pipelined requests of a connection; one that sends more is closed."""
 SEND_BUFFER_BYTES = 256 << 10
-"""What the system holds of replies that are not read, for each connection: by itself it takes megabytes."""
+"""Kernel buffer of unread replies for each connection; the default is megabytes."""
 MAX_CONNECTIONS = 1000
-"""Of one process; `allow_connections` sees that the system allows as many."""
+"""Connections of one process; `allow_connections` raises the limit of open files for them."""
 _log = logging.getLogger("hotslot.api")
 
 
 class _Waiting:
-    """Connections of one server that it waits for, those that it has waited for longest first."""
+    """Connections that one server waits for, the longest waiting first."""
 
     def __init__(self) -> None:
-        self.strangers: OrderedDict[PatientHttp, None] = OrderedDict()
-        self.callers: OrderedDict[PatientHttp, None] = OrderedDict()
-        """Those on which a request with a good key has come."""
+        self.strangers: OrderedDict[DeadlineProtocol, None] = OrderedDict()
+        self.callers: OrderedDict[DeadlineProtocol, None] = OrderedDict()
+        """Connections that have sent a request with a valid key."""
 
-    def add(self, connection: PatientHttp) -> None:
-        """From now on it is waited for."""
+    def add(self, connection: DeadlineProtocol) -> None:
+        """Note that the server waits for a connection from now on."""
         self.remove(connection)
         (self.callers if connection.has_caller else self.strangers)[connection] = None
 
-    def remove(self, connection: PatientHttp) -> None:
-        """It moves, or is gone."""
+    def remove(self, connection: DeadlineProtocol) -> None:
+        """Note that a connection has moved on, or is closed."""
         self.strangers.pop(connection, None)
         self.callers.pop(connection, None)
 
     def end_one(self) -> None:
-        """End the one that was waited for longest; those without a key first."""
+        """Close the connection that was waited for longest; those without a key first."""
         for connections in (self.strangers, self.callers):
             if connections:
                 connection, _ = connections.popitem(last=False)
@@ -69,7 +68,7 @@ _WAITING: WeakKeyDictionary[ServerState, _Waiting] = WeakKeyDictionary()
 
 
 def allow_connections() -> None:
-    """Let this process have as many open files as its connections and their work take, if it may."""
+    """Raise the limit of open files to what the connections and their work need, where allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4 * MAX_CONNECTIONS
     if hard != resource.RLIM_INFINITY:
@@ -79,7 +78,7 @@ def allow_connections() -> None:
 
 
 def _last_words(status: HTTPStatus, code: str, detail: str) -> bytes:
-    """A reply in problem+json, as the application's own, after which the connection ends."""
+    """Encode a problem+json reply after which the connection is closed."""
     reply = problem(status, detail, code)
     body = bytes(reply.body)
     lines = [
@@ -105,10 +104,10 @@ _NOT_HTTP = _last_words(
 
 
 def _until_gone(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
-    """The application, which need not know that its client has gone or that the server stops.
+    """Shield the application from clients that disconnect and from the server's shutdown.
 
-    Writing to a connection that has just been closed is an error, as is being cancelled: both came out
-    as tracebacks, though nothing is wrong.
+    Writing to a closed connection raises, as does cancellation: both would be logged as tracebacks
+    although nothing is wrong.
     """
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,13 +127,13 @@ def _until_gone(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
             cycle.disconnected = True
             cycle.transport.abort()
         if cycle.disconnected:
-            _log.debug("the client left")
+            _log.debug("client disconnected")
 
     return run
 
 
-class PatientHttp(HttpToolsProtocol):
-    """uvicorn's own connection, with a deadline and a bound for what comes before a body."""
+class DeadlineProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP connection with deadlines, and a size limit for headers."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -145,7 +144,7 @@ class PatientHttp(HttpToolsProtocol):
         self.has_caller = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The first request's time begins."""
+        """Start the deadline of the first request."""
         if len(self.connections) >= MAX_CONNECTIONS:
             self._waiting.end_one()
         super().connection_made(transport)
@@ -155,25 +154,25 @@ class PatientHttp(HttpToolsProtocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the headers have ended."""
+        """Count the bytes of headers."""
         self._head_bytes += len(data)
         super().data_received(data)
         if self._patience is not None and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LONG)
 
     def send_400_response(self, msg: str) -> None:
-        """What uvicorn answers to bytes that are no request."""
+        """Answer bytes that are not an HTTP request."""
         del msg
         self._refuse(_NOT_HTTP)
 
     def on_message_begin(self) -> None:
-        """A further request on a connection that is kept has its own time."""
+        """Start the deadline of a further request on the connection."""
         super().on_message_begin()
         if self._patience is None:
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """In time: what follows is the body, which has deadlines of its own."""
+        """Stop the deadline; the body that follows has its own."""
         self._stop_waiting()
         self._waiting.remove(self)
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -182,54 +181,54 @@ class PatientHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more to wait for."""
+        """Stop all deadlines."""
         self._waiting.remove(self)
         self._stop_waiting()
         self._stop_unread()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client does not keep up: it has so long to read on."""
+        """Start the deadline for a client that does not read."""
         super().pause_writing()
         self._note_caller()
         self._waiting.add(self)
         self._await_reading()
 
     def resume_writing(self) -> None:
-        """It has."""
+        """Stop the deadline of a client that reads again."""
         self._waiting.remove(self)
         self._stop_unread()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """A connection that is to end does not wait for ever for its last reply to be read."""
+        """Limit how long a closing connection waits for its last reply to be read."""
         self._note_caller()
         self._waiting.add(self)
         super().on_response_complete()
         if self.pipeline and not self.transport.is_closing():
-            self.flow.pause_reading()  # uvicorn reads on, and so keeps ever more of them
+            self.flow.pause_reading()  # uvicorn would read on and queue ever more requests
         self._end_in_time()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nor does one that idles."""
+        """Limit the same for an idle connection."""
         super().timeout_keep_alive_handler()
         self._end_in_time()
 
     def shutdown(self) -> None:
-        """The service stops: a stream of events ends as one does whose run is finished."""
+        """End event streams when the service stops, as if their run were finished."""
         super().shutdown()
         if self.cycle is not None:
             self.cycle.scope["state"][STOPPING] = True
 
     def _should_upgrade(self) -> bool:
-        """Never: the application answers such requests itself."""
+        """Never upgrade: the application answers such requests."""
         return False
 
     def _unsupported_upgrade_warning(self) -> None:
-        """The line of the request itself will do."""
+        """Log nothing beyond the line of the request."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        """Begin a request whose client may leave at any moment."""
+        """Start a request whose client may disconnect at any moment."""
         self._waiting.remove(self)
         super()._start_asgi_task(cycle, _until_gone(cycle, app))  # type: ignore[arg-type]
 

@@ -1,7 +1,7 @@
-"""Misspelt parameters: `catgory=robbery` would answer for all categories, and look right.
+"""Refuse misspelt parameters: `catgory=robbery` would answer for all categories and look right.
 
-Other names that a route does not know are ignored, as everywhere on the web: one set of selectors may be
-sent to routes that use some of them.
+Other names that a route does not know are ignored, as is usual on the web: the same selectors may be
+sent to routes that use only some of them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LIKENESS = 0.75
 MAX_REMEMBERED = 1024
 MAX_REMEMBERED_BYTES = 512
 MAX_NAME_CHARS = 40
-"""No misspelling is longer, and likeness takes time with the square of the length."""
+"""Longest name compared: comparing takes time with the square of the length."""
 MAX_UNKNOWN = 10
-"""Names that are looked at: a long address may have thousands, and each takes a fifth of a millisecond."""
+"""Names compared at most: a URL may have thousands, and each takes a fifth of a millisecond."""
 
 
-def refuse_misspelt(query: bytes, known: frozenset[str], anywhere: frozenset[str]) -> None:
-    """Refuse a query parameter that is no route's and like one that this route has.
+def check_spelling(query: bytes, known: frozenset[str], anywhere: frozenset[str]) -> None:
+    """Refuse a query parameter that no route has and that resembles one of this route.
 
     Args:
         query: the query string.
@@ -36,7 +36,7 @@ def refuse_misspelt(query: bytes, known: frozenset[str], anywhere: frozenset[str
         anywhere: names of all routes' parameters.
 
     Raises:
-        InvalidInput: it names the parameter that was likely meant.
+        InvalidInput: names the parameter that was probably meant.
     """
     if len(query) <= MAX_REMEMBERED_BYTES:
         _check_short(query, known, anywhere)
@@ -50,24 +50,24 @@ def _check(query: bytes, known: frozenset[str], anywhere: frozenset[str]) -> Non
     for name in islice(unknown, MAX_UNKNOWN):
         if close := get_close_matches(name, sorted(known), 1, LIKENESS):
             raise InvalidInput(
-                f"there is no parameter {shortened(name)}; is {shortened(close[0])} meant?",
+                f"unknown parameter {shortened(name)}; did you mean {shortened(close[0])}?",
                 field=name,
                 code="unknown_parameter",
             )
 
 
 _check_short = lru_cache(MAX_REMEMBERED)(_check)
-"""Queries that passed are remembered: reading one takes as long as sending a remembered reply."""
+"""Cache queries that passed: parsing one takes as long as sending a cached reply."""
 
 
 def query_names(dependant: Dependant) -> frozenset[str]:
-    """Names of a route's query parameters, its dependencies' among them."""
+    """Collect the names of a route's query parameters, including those of its dependencies."""
     own = {parameter.alias for parameter in dependant.query_params}
     return frozenset(own.union(*map(query_names, dependant.dependencies)))
 
 
 def query_capacity(dependant: Dependant) -> int:
-    """How many query parameters a route can use: lists as many as they may be long."""
+    """Count the query parameters that a route can take; a list counts with its largest length."""
     own = 0
     for parameter in dependant.query_params:
         annotation = parameter.field_info.annotation

@@ -1,4 +1,4 @@
-"""What is refused by its form, before anyone looks at what it asks: cheap to send, dear to read."""
+"""Refuse requests by their form, before parsing: they are cheap to send and expensive to read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from app.core.errors import InvalidInput, LimitExceeded
 
 MAX_ADDRESS_BYTES = 32 << 10
 MAX_PARAMETERS = 100
-"""Where a route does not take lists that are longer."""
+"""Limit for routes that take no longer lists."""
 MAX_HEADERS = 100
 
 
 def check_form(scope: Scope, max_parameters: int = MAX_PARAMETERS) -> None:
-    """Pass a request of ordinary form.
+    """Raise unless a request has ordinary form.
 
     Raises:
-        LimitExceeded: too long an address, too many parameters or headers.
-        InvalidInput: the connection is to become a WebSocket.
+        LimitExceeded: the URL is too long, or there are too many parameters or headers.
+        InvalidInput: the request asks for a WebSocket.
     """
     query: bytes = scope["query_string"]
     n_bytes = len(scope["path"]) + len(query)

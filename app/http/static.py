@@ -1,7 +1,7 @@
-"""`/static`: the page's files, compressed once and kept.
+"""Serve `/static`: the page's files, compressed once and cached.
 
-Starlette's own static files go out in pieces and so uncompressed: the map library alone would be more
-than a megabyte.
+Starlette's static files are sent in chunks and therefore uncompressed: the map library alone would be
+more than a megabyte.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from app.http.middleware.compression import compressed, encoding_of
 from app.http.permissions import public
 
 WEB = Path(__file__).resolve().parents[1] / "web"
-MAX_KEPT_FILES = 128
+MAX_CACHED = 128
 _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".svg": "image/svg+xml"}
 router = APIRouter(include_in_schema=False)
 
 
-class KeptReplies:
-    """Public replies that are the same for everyone: read and compressed once, aside."""
+class StaticReplies:
+    """Public replies that are the same for everyone, read and compressed once in another thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Hashable, str | None], tuple[bytes, str]] = {}
+        self._cached: dict[tuple[Hashable, str | None], tuple[bytes, str]] = {}
 
     async def reply(
         self, request: Request, key: Hashable, read: Callable[[], bytes], media_type: str
     ) -> Response:
-        """What `read` returns, in a coding that the client takes; 304 where it has it already.
+        """Reply with what `read` returns, in a coding that the client accepts, or with 304.
 
         Args:
-            key: names the content; another content has another key.
+            key: identifies the content; it changes with it.
         """
         encoding = encoding_of(request.headers.get("accept-encoding", ""), media_type)
-        found = self._kept.get((key, encoding))
+        found = self._cached.get((key, encoding))
         if found is None:
             found = await run_in_threadpool(_encoded, read, encoding)
-            if len(self._kept) >= MAX_KEPT_FILES:
-                self._kept.clear()
-            self._kept[key, encoding] = found
+            if len(self._cached) >= MAX_CACHED:
+                self._cached.clear()
+            self._cached[key, encoding] = found
         body, etag = found
         headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if matches(request.headers.get("if-none-match"), etag):
@@ -62,22 +62,22 @@ def _encoded(read: Callable[[], bytes], encoding: str | None) -> tuple[bytes, st
     return (content if encoding is None else compressed(content, encoding)), etag
 
 
-_replies = KeptReplies()
+_replies = StaticReplies()
 
 
 @lru_cache(maxsize=1)
 def _files() -> dict[str, Path]:
-    """The page's files by their path below `/static/`: nothing else can be asked for."""
+    """List the page's files by their path below `/static/`; no others are served."""
     return {file.relative_to(WEB).as_posix(): file for file in WEB.rglob("*") if file.is_file()}
 
 
 @router.api_route("/static/{path:path}", methods=["GET", "HEAD"])
 @public
 async def static_file(request: Request, path: str) -> Response:
-    """One file of the page.
+    """Serve one file of the page.
 
     Raises:
-        NotFound: there is no such file below the page's folder.
+        NotFound: no such file in the page's folder.
     """
     file = _files().get(path)
     if file is None:

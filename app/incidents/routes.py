@@ -1,4 +1,4 @@
-"""`/v1/regions/{region}/incidents`: upload, list, delete."""
+"""`/v1/regions/{region}/incidents` and `/mappings`: upload and list incidents, map columns."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from functools import partial
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Row
 
 from app.audit import store as audit
 from app.core.errors import InvalidInput
+from app.core.media_types import JSON, MEDIA_TYPES, media_type_of
 from app.core.roles import Role
 from app.core.texts import shortened
 from app.core.zones import zone
 from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
+from app.http.parameters import BboxText, LongText, RegionId, ShortText, parse_bbox
 from app.http.permissions import allow
-from app.http.text_fields import LongText, ShortText
-from app.incidents.mappings import resolve_mapping
+from app.http.schemas import offered
+from app.incidents.mappings import (
+    list_mappings,
+    remove_mapping,
+    resolve_mapping,
+    save_mapping,
+)
+from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingReply, UploadReply
 from app.incidents.service import UploadSource, ingest
 from app.incidents.store import PageQuery, page
 from app.incidents.views import incidents_csv, incidents_geojson, incidents_parquet
@@ -29,21 +37,15 @@ from app.readers.columns import ColumnMapping
 from app.readers.formats import READERS
 from app.regions.store import get_region
 
-router = APIRouter(prefix="/v1/regions/{region}/incidents", tags=["incidents"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
+MappingName = Annotated[str, Path(examples=["portal"])]
 MAX_PAGE = 10_000
-_MEDIA_TYPES = {
-    "geojson": "application/geo+json",
-    "csv": "text/csv",
-    "parquet": "application/vnd.apache.parquet",
-}
 _BODY = {
     "requestBody": {
         "required": True,
         "content": {name: {"schema": {"type": "string"}} for name in READERS},
     }
 }
-
-
 _NO_MAPPING = ColumnMapping()
 
 
@@ -62,12 +64,12 @@ def _mapping(
     return ColumnMapping.parse(columns or [], crs, time_format)
 
 
-@router.post("", openapi_extra=_BODY)
+@router.post("/incidents", response_model=UploadReply, openapi_extra=_BODY)
 @allow(Role.INGESTER, streams=True)
 async def upload(
     request: Request,
     state: State,
-    region: str,
+    region: RegionId,
     content_type: Annotated[str, Header(include_in_schema=False)] = "",
     content_encoding: Annotated[
         str | None, Header(json_schema_extra={"enum": ["gzip", "identity"]})
@@ -75,14 +77,14 @@ async def upload(
     idempotency_key: Annotated[str | None, Header()] = None,
     own: Annotated[ColumnMapping, Depends(_mapping)] = _NO_MAPPING,
     mapping: Annotated[
-        str | None, Query(max_length=63, description="a kept mapping's name")
+        str | None, Query(max_length=63, description="a stored mapping's name")
     ] = None,
 ) -> Response:
-    """Store incidents: all accepted rows of a body, or nothing.
+    """Store all accepted rows of a body in one transaction, or none.
 
-    Rows that are not accepted are named with row, field, code and message. Sending the same body
-    again adds nothing; an `Idempotency-Key` makes a retry replay the first answer. Columns of
-    well-known portals are recognised; others are named by `columns`, `crs` and `time_format`.
+    Rejected rows are listed with row, field, code and message. Sending the same body again adds
+    nothing; with an `Idempotency-Key` a retry gets the first answer. Columns of well-known portals
+    are recognised; name others by `columns`, `crs` and `time_format`.
     """
 
     def resolved() -> ColumnMapping:
@@ -90,7 +92,7 @@ async def upload(
             return resolve_mapping(connection, region, mapping, own)
 
     source = UploadSource(
-        content_type.split(";")[0].strip().lower(),
+        media_type_of(content_type),
         content_encoding.strip().lower() if content_encoding else None,
         idempotency_key,
         mapping=own if mapping is None else await run_in_threadpool(resolved),
@@ -100,19 +102,7 @@ async def upload(
         ingest, state.engine, region, body, source, settings=state.settings, gone=body.gone
     )
     summary = await beside_others(state, work)
-    return Response(orjson.dumps(summary.to_json()), media_type="application/json")
-
-
-def _bbox(text: str | None) -> tuple[float, float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox") from error
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox")
-    return west, south, east, north
+    return Response(orjson.dumps(summary.to_json()), media_type=JSON)
 
 
 def _interval(text: str | None, timezone: str) -> tuple[datetime | None, datetime | None]:
@@ -141,42 +131,55 @@ def _cursor(row: Row[Any]) -> str:
 
 
 def _after(cursor: str | None) -> tuple[datetime, int] | None:
+    """Decode a cursor: time and id of the last incident of the page before."""
     if cursor is None:
         return None
+    unknown = InvalidInput("not a cursor of this service; follow `next` instead", field="cursor")
     try:
         at, _, last_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
         moment = datetime.fromisoformat(at)
         number = int(last_id)
     except ValueError as error:
-        raise InvalidInput("not a cursor that was given out", field="cursor") from error
+        raise unknown from error
     if moment.tzinfo is None or not 0 <= number < 2**63:
-        raise InvalidInput("not a cursor that was given out", field="cursor")
+        raise unknown
     return moment, number
 
 
-@router.get("")
+@router.get(
+    "/incidents",
+    response_class=Response,
+    responses={
+        200: offered(
+            {"geojson": IncidentPage},
+            ["csv", "parquet"],
+            csv="occurred_at,longitude,latitude,category,external_id,source\n"
+            "2024-01-05T23:10:00-05:00,-74.06,4.65,theft,a-1,reported\n",
+        )
+    },
+)
 @allow(Role.ANALYST)
 def list_page(
     request: Request,
     state: State,
-    region: str,
-    bbox: Annotated[str | None, Query(max_length=200)] = None,
+    region: RegionId,
+    bbox: BboxText = None,
     when: Annotated[str | None, Query(alias="datetime", max_length=130)] = None,
     category: ShortText | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     f: Annotated[str, Query(pattern="^(geojson|csv|parquet)$")] = "geojson",
 ) -> Response:
-    """Incidents in order of time; `next` links to the following page."""
+    """List incidents in order of time; `next` links to the following page."""
     with state.engine.begin() as connection:
         found = get_region(connection, region)
         start, end = _interval(when, found.timezone)
-        query = PageQuery(_bbox(bbox), start, end, category, _after(cursor), limit)
+        query = PageQuery(parse_bbox(bbox), start, end, category, _after(cursor), limit)
         rows = page(connection, found, query)
-        # Not where, when and what: entries cannot be erased, and these may single out an incident.
+        # Without the filters' values: entries cannot be erased, and these may single out an incident.
         n_filters = sum(asked is not None for asked in (bbox, when, category))
-        told: dict[str, Any] = {"incidents": len(rows), "filters": n_filters, "format": f}
-        audit.record(connection, "export", chain=found.id, **told)
+        details: dict[str, Any] = {"incidents": len(rows), "filters": n_filters, "format": f}
+        audit.record(connection, "export", chain=found.id, **details)
     following = None
     if len(rows) == limit:
         following = str(request.url.include_query_params(cursor=_cursor(rows[-1])))
@@ -187,4 +190,29 @@ def list_page(
         content = incidents_parquet(rows, found)
     else:
         content = incidents_geojson(rows, found, following)
-    return Response(content, headers=headers, media_type=_MEDIA_TYPES[f])
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[f])
+
+
+@router.get("/mappings")
+@allow(Role.INGESTER, Role.ANALYST)
+def show_all(state: State, region: RegionId) -> MappingList:
+    """List a region's mappings."""
+    with state.engine.connect() as connection:
+        return MappingList.model_validate({"mappings": list_mappings(connection, region)})
+
+
+@router.put("/mappings/{name}")
+@allow(Role.INGESTER)
+def save(state: State, region: RegionId, name: MappingName, mapping: Mapping) -> MappingReply:
+    """Store a mapping; uploads refer to it by `mapping=`."""
+    wanted = ColumnMapping(mapping.columns, mapping.crs, mapping.time_format)
+    save_mapping(state.engine, region, name, wanted)
+    return MappingReply.model_validate(wanted)
+
+
+@router.delete("/mappings/{name}", status_code=204)
+@allow(Role.INGESTER)
+def remove(state: State, region: RegionId, name: MappingName) -> Response:
+    """Remove a mapping."""
+    remove_mapping(state.engine, region, name)
+    return Response(status_code=204)

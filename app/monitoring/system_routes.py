@@ -13,11 +13,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.core.roles import Role
 from app.http.app_state import State
 from app.http.permissions import allow, public
-from app.http.static import WEB, KeptReplies
+from app.http.static import WEB, StaticReplies
 from app.monitoring.metrics import refresh_metrics
+from app.monitoring.schemas import Status
 
 router = APIRouter(tags=["system"])
-_replies = KeptReplies()
+_replies = StaticReplies()
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>
 <link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css"></head>
@@ -29,23 +30,27 @@ _DOCS = """<!doctype html>
 
 @router.get("/healthz")
 @public
-async def healthz() -> dict[str, str]:
-    """Whether the process answers; asks nothing of the database."""
-    return {"status": "ok"}
+async def healthz() -> Status:
+    """Report that the process answers; does not use the database."""
+    return Status(status="ok")
 
 
 @router.get("/readyz")
 @public
-async def readyz(state: State) -> dict[str, str]:
-    """Whether requests can be served: the database answers and its schema is current."""
+async def readyz(state: State) -> Status:
+    """Check that requests can be served: the database answers and its schema is current."""
     await state.readiness.check(state.engine)
-    return {"status": "ready"}
+    return Status(status="ready")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 @allow(Role.READER)
 async def metrics(state: State) -> Response:
-    """Prometheus metrics."""
+    """Export Prometheus metrics."""
     await to_thread.run_sync(
         refresh_metrics, state.engine, state.settings.job_stalled_s, limiter=state.aside
     )
@@ -55,14 +60,14 @@ async def metrics(state: State) -> Response:
 @router.get("/docs", include_in_schema=False)
 @public
 async def docs() -> HTMLResponse:
-    """The API's documentation, wholly served from here."""
+    """Show the API's documentation; all of its files are served from here."""
     return HTMLResponse(_DOCS)
 
 
 @router.get("/", include_in_schema=False)
 @public
 async def page(request: Request, state: State) -> Response:
-    """The map page; where tiles lie beneath its cells, its head names them."""
+    """Show the map page; its head names the background tiles where there are any."""
     url, attribution = state.settings.page_tiles_url, state.settings.page_tiles_attribution
     read = partial(_page, url, attribution)
     changed = (WEB / "index.html").stat().st_mtime_ns

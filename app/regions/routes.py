@@ -1,102 +1,67 @@
-"""`/v1/regions`: create, list, show."""
+"""`/v1/regions`: create, list and show regions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from contextlib import closing
-from typing import Annotated, Any
+from typing import Any
 
 import anyio.from_thread
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
 
+from app.core.media_types import JSON
 from app.core.roles import Role
 from app.http.app_state import ApiState, CallerOf, State
 from app.http.json_body import check_json_type, json_request, parsed
+from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.schemas import links
 from app.incidents.releases import released_view
 from app.readers.delimited import ReadOptions
 from app.readers.isolated import SMALL_BYTES, reading_limits
 from app.readers.outlines import Outline
-from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary, read_region
-from app.regions.store import Region, get_region, list_regions, outlined, region_summary
+from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply
+from app.regions.service import add_region, read_boundary, read_region
+from app.regions.store import get_region, list_regions, outlined, region_summary
 from app.registry.visibility import served
 
 router = APIRouter(prefix="/v1/regions", tags=["regions"])
+_ID = {"region": "$response.body#/id"}
 
 
-class NewRegion(BaseModel):
-    """A study area with its time zone."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "bogota",
-                    "name": "Bogotá",
-                    "timezone": "America/Bogota",
-                    "boundary": None,
-                    "cell_size_m": 250,
-                }
-            ]
-        },
-    )
-
-    id: Annotated[str, Field(max_length=63, description="1-63 of a-z, 0-9, '-', '_'")]
-    name: Annotated[str | None, Field(max_length=200)] = None
-    timezone: Annotated[str, Field(max_length=64, description="IANA name")]
-    boundary: Annotated[
-        dict[str, Any] | None,
-        Field(description="GeoJSON Polygon, MultiPolygon or FeatureCollection, WGS 84"),
-    ] = None
-    cell_size_m: Annotated[float, Field(allow_inf_nan=False)] = DEFAULT_CELL_SIZE_M
-
-
-def region_json(region: Region) -> dict[str, Any]:
-    """A region as the API shows it."""
-    return {
-        "id": region.id,
-        "name": region.name,
-        "timezone": region.timezone,
-        "crs": region.crs,
-        "cell_size_m": region.cell_size_m,
-        "boundary_derived": region.boundary_derived,
-        "created_at": region.created_at.isoformat(),
-    }
-
-
-def _holds(connection: Connection, region: Region) -> dict[str, Any]:
-    """A region's incidents, to the second and the last one."""
-    summary = region_summary(connection, region)
-    return {
-        "incidents": summary.n_incidents,
-        "first_at": summary.first_at.isoformat() if summary.first_at else None,
-        "last_at": summary.last_at.isoformat() if summary.last_at else None,
-        "categories": summary.categories,
-    }
-
-
-@router.post("", status_code=201, openapi_extra=json_request(NewRegion, ("application/json",)))
+@router.post(
+    "",
+    status_code=201,
+    response_model=CreatedRegion,
+    openapi_extra=json_request(NewRegion, (JSON,)),
+    responses={
+        201: {
+            "links": links(
+                _ID,
+                "show_v1_regions__region__get",
+                "upload_v1_regions__region__incidents_post",
+                "start_v1_regions__region__training_runs_post",
+            )
+        }
+    },
+)
 @allow(Role.ADMIN, large=True)
 async def create(request: Request, state: State) -> Response:
-    """Create a region; without a boundary it is derived at the first training."""
+    """Create a region; without a boundary, one is derived at the first training."""
     check_json_type(request)
     content = await request.body()
 
     def gone() -> bool:
         return anyio.from_thread.run(request.is_disconnected)
 
-    made = await run_in_threadpool(_created, state, content, gone)
-    return Response(orjson.dumps(made), 201, media_type="application/json")
+    created = await run_in_threadpool(_created, state, content, gone)
+    return Response(created, 201, media_type=JSON)
 
 
-def _created(state: ApiState, content: bytes, gone: Callable[[], bool]) -> dict[str, Any]:
+def _created(state: ApiState, content: bytes, gone: Callable[[], bool]) -> bytes:
     new, outline = _asked(content, reading_limits(state.settings, gone))
     region = add_region(
         state.engine,
@@ -107,11 +72,12 @@ def _created(state: ApiState, content: bytes, gone: Callable[[], bool]) -> dict[
         cell_size_m=new.cell_size_m,
         limit=state.settings.max_regions,
     )
-    return {**region_json(region), "boundary": outline.boundary}
+    shown = {**vars(region), "boundary": outline.boundary}
+    return CreatedRegion.model_validate(shown).model_dump_json().encode()
 
 
 def _asked(content: bytes, limits: ReadOptions) -> tuple[NewRegion, Outline]:
-    """What is asked for; a boundary, and any large body, is parsed by a process of its own."""
+    """Parse the request; a boundary, and any large body, is parsed in a separate process."""
     if len(content) <= SMALL_BYTES:
         new = parsed(NewRegion, content)
         if new.boundary is None:
@@ -124,31 +90,56 @@ def _asked(content: bytes, limits: ReadOptions) -> tuple[NewRegion, Outline]:
         return new, next(parts)
 
 
-@router.get("")
+@router.get(
+    "",
+    responses={
+        200: {
+            "links": links(
+                {"region": "$response.body#/regions/0/id"}, "show_v1_regions__region__get"
+            )
+        }
+    },
+)
 @allow(Role.READER, Role.INGESTER, confined=True)
-def list_all(state: State, caller: CallerOf) -> dict[str, Any]:
-    """All regions that the caller may see."""
+def list_all(state: State, caller: CallerOf) -> RegionList:
+    """List all regions that the caller may see."""
     with state.engine.connect() as connection:
-        regions = [r for r in list_regions(connection) if caller.sees(r.id)]
-        champions = {r.key: served(connection, r.key) for r in regions}
-    return {"regions": [{**region_json(r), "champion": champions[r.key]} for r in regions]}
+        regions = [
+            ListedRegion.model_validate({**vars(r), "champion": served(connection, r.key)})
+            for r in list_regions(connection)
+            if caller.sees(r.id)
+        ]
+    return RegionList(regions=regions)
 
 
-@router.get("/{region}")
+@router.get(
+    "/{region}",
+    response_model=RegionReply,
+    responses={
+        200: {
+            "links": links(
+                _ID,
+                "density_v1_regions__region__forecasts_density_get",
+                "hotspots_v1_regions__region__forecasts_hotspots_get",
+                "samples_v1_regions__region__forecasts_samples_get",
+                "series_v1_regions__region__forecasts_series_get",
+                "models_v1_regions__region__models_get",
+                "list_page_v1_regions__region__incidents_get",
+                "describe_v1_regions__region__tiles_tilejson_json_get",
+            )
+        }
+    },
+)
 @allow(Role.READER, Role.INGESTER)
-def show(state: State, caller: CallerOf, region: str) -> Response:
-    """One region: what it holds, its champion, its boundary and neighbourhoods."""
+def show(state: State, caller: CallerOf, region: RegionId) -> Response:
+    """Show a region: what it holds, its champion, its boundary and neighbourhoods."""
     with state.engine.begin() as connection:
         found = outlined(connection, get_region(connection, region))
-        exact = caller.lists_incidents
-        holds = _holds(connection, found) if exact else released_view(connection, found)
-        champion = served(connection, found.key)
-    told = {
-        **region_json(found),
-        **holds,
-        "champion": champion,
-        "boundary": found.boundary,
-        "neighbourhoods": found.neighbourhoods,
-    }
-    # Made here: FastAPI would go through each of its numbers on the event loop.
-    return Response(orjson.dumps(told), media_type="application/json")
+        if caller.lists_incidents:
+            summary = region_summary(connection, found)
+            holds: dict[str, Any] = {**vars(summary), "incidents": summary.n_incidents}
+        else:
+            holds = released_view(connection, found)
+        shown = {**vars(found), **holds, "champion": served(connection, found.key)}
+    # Serialised here, in the route's thread: boundaries may be megabytes.
+    return Response(RegionReply.model_validate(shown).model_dump_json(), media_type=JSON)

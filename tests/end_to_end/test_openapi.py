@@ -10,8 +10,6 @@ import httpx
 import jsonschema
 import pytest
 
-from app.openapi import operations
-
 ROOT = Path(__file__).resolve().parents[2]
 NO_KEYS = """
 # The first key ends open access, after which every answer would be 401.
@@ -20,6 +18,23 @@ include-name = "POST /v1/keys"
 enabled = false
 """
 JSON_TYPES = ("application/json", "application/geo+json")
+
+
+def operations(document):
+    """Each operation by its method and path, as in `GET /v1/regions`."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def example_of(content, document):
+    """A reply's own example, or that of its model."""
+    if "example" in content:
+        return content["example"]
+    name = content["schema"].get("$ref", "").removeprefix("#/components/schemas/")
+    return document["components"]["schemas"].get(name, {}).get("examples", [None])[0]
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +85,24 @@ def test_each_call_has_an_example_that_fits_its_schema(document):
             for media_type, content in reply.get("content", {}).items():
                 if media_type not in (*JSON_TYPES, "application/problem+json", "text/csv"):
                     continue
-                if "example" not in content:
+                example = example_of(content, document)
+                if example is None:
                     missing.append(f"{name} {status} {media_type}")
                     continue
                 schema = {**content["schema"], "components": document["components"]}
-                jsonschema.validate(content["example"], schema)
+                jsonschema.validate(example, schema)
     assert missing == []
+
+
+def test_each_json_reply_names_its_model(document):
+    unnamed = [
+        f"{name} {status} {media_type}"
+        for name, operation in operations(document).items()
+        for status, reply in operation["responses"].items()
+        for media_type, content in reply.get("content", {}).items()
+        if "json" in media_type and "$ref" not in content["schema"]
+    ]
+    assert unnamed == []
 
 
 def test_request_bodies_have_examples_that_are_taken(document, served):

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.http.middleware.early_response import SHORT_BYTES, HangUp
+from app.http.middleware.early_response import SHORT_BYTES, EarlyResponse
 
 
 def _answer(headers, read_first):
@@ -26,7 +26,7 @@ def _answer(headers, read_first):
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "headers": headers}
-    asyncio.run(HangUp(route)(scope, receive, send))
+    asyncio.run(EarlyResponse(route)(scope, receive, send))
     return dict(sent[0]["headers"])
 
 

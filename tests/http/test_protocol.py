@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 import uvicorn
 
-from app.http import protocol as patient_http
-from app.http.protocol import MAX_HEAD_BYTES, PatientHttp
+from app.http import protocol
+from app.http.protocol import MAX_HEAD_BYTES, DeadlineProtocol
 
 HEAD_S = 0.5
 
@@ -27,8 +27,8 @@ async def answer(scope, receive, send):
 
 @pytest.fixture
 def address(monkeypatch):
-    monkeypatch.setattr(patient_http, "HEAD_S", HEAD_S)
-    config = uvicorn.Config(answer, port=0, http=PatientHttp, lifespan="off", log_config=None)
+    monkeypatch.setattr(protocol, "HEAD_S", HEAD_S)
+    config = uvicorn.Config(answer, port=0, http=DeadlineProtocol, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -19,7 +19,7 @@ from app.geo.overlaps import CellIndex
 from app.geo.study_area import StudyArea
 from app.http.body_stream import BodyStream
 from app.http.middleware import rate_limit
-from app.http.middleware.body_limits import Bodies
+from app.http.middleware.body_limits import BodyLimits
 from app.http.middleware.rate_limit import RateLimiter, address_of
 
 READER = frozenset({Role.READER})
@@ -91,7 +91,7 @@ def test_a_key_over_its_rate_is_told_when_to_come_back(guarded):
 
 
 class Sent:
-    """An application behind `Bodies`, and what came of one request."""
+    """An application behind `BodyLimits`, and what came of one request."""
 
     def __init__(self, chunks: list[bytes | float], **headers: str) -> None:
         self.chunks = list(chunks)
@@ -126,7 +126,7 @@ class Sent:
 
 
 def passed(sent: Sent, **limits) -> Sent:
-    bodies = Bodies(sent.app, **{"max_bytes": 100, "idle_s": 0.2, **limits})
+    bodies = BodyLimits(sent.app, **{"max_bytes": 100, "idle_s": 0.2, **limits})
     asyncio.run(bodies(sent.scope(), sent.receive, sent.send))
     assert bodies.held_bytes == 0
     return sent
@@ -151,7 +151,7 @@ def test_all_bodies_together_have_a_bound():
         held = [Sent([b"x" * 90, 0.3, b""]) for _ in range(2)]
         third = Sent([b"x" * 90, b""])
         late = Sent([b"x" * 90, b""])
-        bodies = Bodies(held[0].app, max_bytes=100, idle_s=1.0)
+        bodies = BodyLimits(held[0].app, max_bytes=100, idle_s=1.0)
         tasks = [asyncio.create_task(bodies(s.scope(), s.receive, s.send)) for s in held]
         await asyncio.sleep(0.1)
         await bodies(third.scope(), third.receive, third.send)
@@ -183,7 +183,7 @@ def test_an_upload_that_drips_is_ended(settings):
         return n
 
     assert asyncio.run(read(flow())) == 10_000
-    with pytest.raises(InvalidInput, match="too slow"):
+    with pytest.raises(InvalidInput, match="slower than"):
         asyncio.run(read(drip()))
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.db.deadlines import answered_within
-from app.http.middleware.response_cache import ForecastMemo
+from app.http.middleware.response_cache import ResponseCache
 
 ETAG = (b"etag", b'"1"')
 
@@ -28,7 +28,7 @@ class Route:
         await send({"type": "http.response.body", "body": b"density"})
 
 
-async def ask(memo: ForecastMemo, *, key: bytes = b"a", reads: bool = True) -> bytes:
+async def ask(memo: ResponseCache, *, key: bytes = b"a", reads: bool = True) -> bytes:
     """Ask for one window's density; returns the body."""
     got = bytearray()
 
@@ -57,7 +57,7 @@ def test_equal_requests_at_once_are_worked_out_once(headers, n_asked):
 
     async def run() -> None:
         route = Route(*headers)
-        memo = ForecastMemo(route, lambda _scope: 0)
+        memo = ResponseCache(route, lambda _scope: 0)
         asked = [asyncio.create_task(ask(memo)) for _ in range(21)]
         await asyncio.sleep(0)
         assert route.n_asked == 1
@@ -72,7 +72,7 @@ def test_another_key_and_another_generation_get_their_own():
     async def run() -> None:
         generation = 0
         route = Route(ETAG)
-        memo = ForecastMemo(route, lambda _scope: generation)
+        memo = ResponseCache(route, lambda _scope: generation)
         asked = [asyncio.create_task(ask(memo, key=key)) for key in (b"a", b"b", b"a")]
         await asyncio.sleep(0)
         assert route.n_asked == 2
@@ -89,7 +89,7 @@ def test_another_key_and_another_generation_get_their_own():
 def test_nobody_waits_for_a_client_that_does_not_read_or_has_gone():
     async def run() -> None:
         route = Route(ETAG)
-        memo = ForecastMemo(route, lambda _scope: 0)
+        memo = ResponseCache(route, lambda _scope: 0)
         first = asyncio.create_task(ask(memo, reads=False))
         second = asyncio.create_task(ask(memo))
         await asyncio.sleep(0)
@@ -99,7 +99,7 @@ def test_nobody_waits_for_a_client_that_does_not_read_or_has_gone():
         first.cancel()
 
         gone = Route(ETAG)
-        memo = ForecastMemo(gone, lambda _scope: 0)
+        memo = ResponseCache(gone, lambda _scope: 0)
         first = asyncio.create_task(ask(memo))
         second = asyncio.create_task(ask(memo))
         await asyncio.sleep(0)

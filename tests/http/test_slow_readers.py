@@ -8,9 +8,9 @@ import time
 import pytest
 import uvicorn
 
-from app.http import protocol as patient_http
-from app.http.middleware.chunking import PIECE_BYTES, InPieces
-from app.http.protocol import PatientHttp
+from app.http import protocol
+from app.http.middleware.chunking import PIECE_BYTES, Chunking
+from app.http.protocol import DeadlineProtocol
 
 UNREAD_S = 0.5
 SMALL, LARGE = 32 << 10, 16 << 20
@@ -33,10 +33,10 @@ class Server:
 
 @pytest.fixture
 def served(monkeypatch):
-    monkeypatch.setattr(patient_http, "UNREAD_S", UNREAD_S)
+    monkeypatch.setattr(protocol, "UNREAD_S", UNREAD_S)
     app = Server()
     config = uvicorn.Config(
-        InPieces(app), port=0, http=PatientHttp, lifespan="off", log_config=None,
+        Chunking(app), port=0, http=DeadlineProtocol, lifespan="off", log_config=None,
         timeout_keep_alive=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -102,7 +102,7 @@ def test_pieces_are_the_body(size):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(InPieces(app)({"type": "http"}, None, send))
+    asyncio.run(Chunking(app)({"type": "http"}, None, send))
     assert b"".join(m["body"] for m in sent) == bytes(range(256)) * (size // 256 + 1)
     assert [m.get("more_body", False) for m in sent] == [True] * (len(sent) - 1) + [False]
     assert max(len(m["body"]) for m in sent) <= PIECE_BYTES

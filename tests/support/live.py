@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from app.access.service import NewKey, create_key
 from app.core.settings import Settings
-from app.http.protocol import PatientHttp
+from app.http.protocol import DeadlineProtocol
 from app.main import create_app
 
 
@@ -57,7 +57,7 @@ def live(settings: Settings, engine: Engine, **changes: object) -> Iterator[Live
     changed = settings.model_copy(update=changes)
     app = create_app(changed, engine)
     config = uvicorn.Config(
-        app, port=0, http=PatientHttp, ws="auto", log_config=None, access_log=False,
+        app, port=0, http=DeadlineProtocol, ws="auto", log_config=None, access_log=False,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -1,7 +1,7 @@
-"""Bodies other than uploads are read here, whole and within limits, before a route sees them.
+"""Read bodies other than uploads completely and within limits before a route sees them.
 
-A route would read them whole anyway; here they are held to a size, a pace, and together to a share of
-memory, so that neither a large body nor a dripping one costs others anything.
+A route would read them completely anyway; here their size, pace and total memory are limited, so that
+neither a large body nor a slow one affects other requests.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from app.core.errors import HotslotError, InvalidInput, LimitExceeded, Unavailab
 from app.http.problems import problem_of
 
 PLAIN_BYTES, PLAIN_CONTAINERS = 2 << 20, 10_000
-"""Of a body that is not said to be large: it is parsed between others' requests."""
+"""Limits of bodies that are parsed on the event loop."""
 BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
 WHOLE_BODY_FACTOR = 4
-"""A whole body may take so many times the idle timeout."""
+"""Limit for a whole body, in idle timeouts."""
 
 
 class ClientLeft(Exception):
-    """The client went away in the middle of its body."""
+    """The client disconnected in the middle of its body."""
 
 
-class Bodies:
-    """Reads and replays the bodies of requests.
+class BodyLimits:
+    """Read and replay the bodies of requests.
 
     Args:
-        max_bytes: of one large body; all that are being worked on may have twice as many.
-        idle_s: how long a client may stand still.
+        max_bytes: of one large body; all that are in use may have twice as many.
+        idle_s: how long a client may send nothing.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, idle_s: float) -> None:
@@ -71,7 +71,9 @@ class Bodies:
             try:
                 message = await asyncio.wait_for(receive(), wait_s)
             except TimeoutError as error:
-                raise InvalidInput("the body took too long", code="timeout") from error
+                raise InvalidInput(
+                    "timed out waiting for the request body", code="timeout"
+                ) from error
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             chunk: bytes = message.get("body", b"")
@@ -84,11 +86,13 @@ class Bodies:
         if n_bytes > limit:
             raise InvalidInput(f"the body is larger than {limit} bytes", code="too_large")
         if self.held_bytes + added > 2 * self.max_bytes:
-            raise Unavailable("too much is being sent at once", retry_after_s=2, code="overloaded")
+            raise Unavailable(
+                "too many large bodies at once; retry later", retry_after_s=2, code="overloaded"
+            )
 
 
 def _check_containers(body: bytearray) -> None:
-    """Refuse millions of empty lists, which take a second and much memory to make.
+    """Refuse millions of empty lists, which take a second and much memory to create.
 
     Raises:
         LimitExceeded: too many lists and objects.
@@ -103,7 +107,7 @@ def _check_containers(body: bytearray) -> None:
 
 
 def declared_bytes(scope: Scope) -> int:
-    """What a request says that its body has; 0 where it says nothing."""
+    """Return the declared size of a body; 0 where there is none."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value[:20])
@@ -111,19 +115,19 @@ def declared_bytes(scope: Scope) -> int:
 
 
 def has_unknown_length(scope: Scope) -> bool:
-    """Whether a body comes in pieces of unknown number."""
+    """Return whether a body is sent in chunks of unknown number."""
     return any(name == b"transfer-encoding" for name, _ in scope["headers"])
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """What the route receives: the body at once, then whatever the connection tells."""
-    told = False
+    """Let the route receive the body at once, then what the connection sends."""
+    sent = False
 
     async def again() -> Message:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return await receive()
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

@@ -1,7 +1,7 @@
-"""Large replies go out in pieces, each when the one before is mostly read.
+"""Send large replies in chunks, each when the one before is mostly read.
 
-The server takes a body whole and keeps what its client does not read, while the request counts as
-done: a reader that reads nothing could pile up gigabytes that no limit knows of.
+The server accepts a whole body and buffers what its client does not read, while the request counts as
+finished: a client that reads nothing could accumulate gigabytes outside of all limits.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PIECE_BYTES = 256 << 10
-"""To be read within `protocol.UNREAD_S`; smaller ones slow down replies of a whole city."""
+"""To be read within `protocol.UNREAD_S`; smaller chunks slow down replies of a whole city."""
 
 
-class InPieces:
-    """Sends bodies in pieces, so that requests last as long as their replies are being read."""
+class Chunking:
+    """Send bodies in chunks, so that requests last until their replies are read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -27,7 +27,7 @@ class InPieces:
             if not last:
                 await send(message)
                 return
-            view = memoryview(body)  # of a file that a thousand read slowly, there is one in memory
+            view = memoryview(body)  # a file that a thousand clients read slowly is in memory once
             for start in range(0, last, PIECE_BYTES):
                 piece = view[start : start + PIECE_BYTES]
                 await send({"type": message["type"], "body": piece, "more_body": True})

@@ -1,4 +1,4 @@
-"""Who is answered before the end of a long body is hung up on: nobody reads the rest."""
+"""Close the connection after a reply that came before the end of a long body."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.http.middleware.body_limits import BODILESS, declared_bytes, has_unknown_length
 
 SHORT_BYTES = 1 << 20
-"""What is left of a body of up to so many bytes is read and thrown away: the connection lives on."""
+"""The rest of a body of up to this size is read and discarded: the connection stays open."""
 
 
-class HangUp:
-    """Closes the connection after an answer that came before the end of a long or endless body.
+class EarlyResponse:
+    """Close the connection after a reply that came before the end of a long or endless body.
 
-    The server would go on reading what is sent, for as long as the client sends (SCENARIOS.md, I6).
+    The server would otherwise read on for as long as the client sends (drill I6).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,5 +41,5 @@ class HangUp:
 
 
 def _is_long(scope: Scope) -> bool:
-    """Whether a body is declared larger than `SHORT_BYTES`, or comes in pieces of unknown number."""
+    """Return whether a body is declared larger than `SHORT_BYTES`, or has no declared size."""
     return has_unknown_length(scope) or declared_bytes(scope) > SHORT_BYTES

@@ -1,4 +1,4 @@
-"""Replies that last: ended when the caller may no longer see them, or when the service stops."""
+"""End event streams when the caller may no longer see them, or when the service stops."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.core.errors import HotslotError
 
 CHECK_EVERY_S = 0.5
 LAST_S = 1.0
-"""For a client that reads nothing to take the end of its stream."""
+"""Time for a client that reads nothing to take the end of its stream."""
 STOPPING = "stopping"
-"""Set in a request's state by `patient_http` when the service stops."""
+"""Set in a request's state by `protocol.py` when the service stops."""
 _log = logging.getLogger("hotslot.access")
 
 
-class Lasting:
-    """Runs a request as long as a check of its caller passes; the reply then ends as a whole one does.
+class EventStream:
+    """Run a request as long as a check of its caller passes, then end its reply normally.
 
     Args:
         check: raises when the caller may no longer see what is sent.
@@ -54,7 +54,7 @@ class Lasting:
                 last: Message = {"type": "http.response.body", "body": b"", "more_body": False}
                 await asyncio.wait_for(send(last), LAST_S)
         except TimeoutError:
-            _log.debug("the end of a stream was not read")
+            _log.debug("end of event stream not read")
         finally:
             work.cancel()
             end.cancel()
@@ -66,5 +66,5 @@ class Lasting:
             try:
                 await self.check()
             except HotslotError as refusal:
-                _log.info("a stream is ended", extra={"reason": refusal.message})
+                _log.info("event stream ended", extra={"reason": refusal.message})
                 return

@@ -1,8 +1,8 @@
-"""Replies are made in turns: one caller's heavy requests do not take all threads.
+"""Compute replies in turns, so that one caller's heavy requests do not take all threads.
 
-Innermost but for the compression: replies that are remembered need no turn, and a body is read before
-its request waits. A turn ends when the reply begins, however slowly that is read then; an upload's ends
-with the upload.
+It stands inside the response cache and the body limits: cached replies need no turn, and a body is read
+before its request waits. A turn ends when the reply starts, however slowly it is then read; the turn of
+an upload ends with the upload.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from app.http.problems import problem_of
 
 QUICK_BODY_BYTES = 64 << 10
 LONG_FACTOR = 10
-"""A request with a larger body may wait so many times longer for the database."""
+"""Factor by which a request with a larger body may wait longer for the database."""
 
 
-class TakeTurns:
-    """Waits for a turn, and bounds from there on how long a request waits for the database."""
+class FairQueue:
+    """Wait for a turn, then limit how long the request waits for the database."""
 
     def __init__(self, app: ASGIApp, database_timeout_s: float) -> None:
         self.app = app
@@ -61,7 +61,7 @@ class TakeTurns:
                     turns.give_back(holder)
 
     def _patience_s(self, scope: Scope) -> float:
-        """What is left of the request's time; after a body it begins anew."""
+        """Return what is left of the request's time; it starts again after a body."""
         if scope["method"] in BODILESS:
             return remaining_s()
         long = declared_bytes(scope) > QUICK_BODY_BYTES or has_unknown_length(scope)

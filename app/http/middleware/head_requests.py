@@ -1,4 +1,4 @@
-"""HEAD answers what GET would, without the body: caches and map clients ask before they fetch."""
+"""Answer HEAD as GET without the body: caches and map clients check before they fetch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.http.middleware.response_cache import is_forecast_path
 
 
-class HeadAsGet:
-    """Has forecasts' routes answer HEAD as GET; the body stays here."""
+class HeadRequests:
+    """Let forecasts' routes answer HEAD as GET, and drop the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -21,7 +21,7 @@ class HeadAsGet:
             return
 
         async def bodiless(message: Message) -> None:
-            # The server and the log read the method here: to them it is the one that was sent.
+            # The server and the log must see the method that was sent.
             scope["method"] = "HEAD"
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}

@@ -1,4 +1,4 @@
-"""What surrounds every request: security headers, metrics, its line in the log, a deadline.
+"""Add security headers, metrics, a log line and a deadline to every request.
 
 Pure ASGI: a wrapper that buffers bodies would break streaming uploads and server-sent events.
 """
@@ -27,7 +27,7 @@ CONTENT_SECURITY_POLICY = (
     "img-src 'self' data: blob:{tiles}; connect-src 'self'{tiles}; worker-src 'self' blob:; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""`tiles`: the one other host that the page may ask, or nothing."""
+"""`tiles`: the one other host that the page may use, or an empty text."""
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -41,7 +41,7 @@ def _security_policy(tiles_url: str | None) -> bytes:
     return CONTENT_SECURITY_POLICY.format(tiles=tiles).encode()
 
 
-class Surround:
+class Observability:
     """Record metrics, add security headers and bound the database waits of every HTTP request."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Surround:
         request_id = _request_id(scope)
         REQUEST_ID.set(request_id)
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -92,12 +92,12 @@ class Surround:
         IN_FLIGHT.inc()
         try:
             with answered_within(self.database_timeout_s):
-                await self.app(scope, receive, dressed)
+                await self.app(scope, receive, send_with_headers)
         finally:
             IN_FLIGHT.dec()
             route = getattr(scope.get("route"), "path", "none")
             _requests_of(scope["method"], route, status).inc()
-            told = {
+            fields = {
                 "method": scope["method"],
                 "route": route,
                 "status": status,
@@ -106,13 +106,13 @@ class Surround:
             _log.log(
                 logging.DEBUG if scope["path"] in ALWAYS_SERVED else logging.INFO,
                 "request",
-                extra=told,
+                extra=fields,
             )
 
 
 @cache
 def _seconds_of(route: str) -> Histogram:
-    """The histogram of a route's template, which takes longer to look up than to add to."""
+    """Cache the histogram of a route's template: its look-up takes longer than adding to it."""
     return SECONDS.labels(route)
 
 
@@ -122,6 +122,6 @@ def _requests_of(method: str, route: str, status: int) -> Counter:
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's own, when it is a plain word, so that logs of several services meet; or a new one."""
+    """Use the caller's own id where it is a plain word, so that logs can be joined; else a new one."""
     given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
     return given if _PLAIN_ID.fullmatch(given) else uuid4().hex

@@ -1,7 +1,7 @@
-"""How many requests a second one key, or one address without a key, may send.
+"""Limit the requests a second of one key, or of one address without a key.
 
-Every request counts, refused ones too. Counted in each API process by itself: a shared count would cost
-a database write per request. With n processes a key may therefore reach n times the limit.
+Every request counts, refused ones too. Each API process counts for itself: a shared count would cost a
+database write for each request. With n processes a key may therefore reach n times the limit.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from app.core.roles import Caller
 MAX_TRACKED = 10_000
 SLOW_NO_S = 0.02
 REFUSED_PER_S = 250.0
-"""Replies to who is over a rate, of all senders together: floods take no one's time."""
+"""Refusals a second for exceeded rates, of all senders together, so that floods cost little."""
 REFUSAL_COST = 4.0
-"""Of a request that is refused without a good key, in requests for public pages."""
+"""Cost of a request without a valid key, in requests for public pages."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class RateLimiter:
     """Token buckets by actor or address.
 
     Args:
-        per_s: requests a second where a caller has no rate of its own; 0: no limit.
+        per_s: requests a second of callers without their own rate; 0: no limit.
         burst: how many may come at once after a pause.
     """
 
@@ -50,7 +50,7 @@ class RateLimiter:
         """Count a request of a caller.
 
         Raises:
-            RateLimited: too many in this second.
+            RateLimited: too many requests.
         """
         rate = self.per_s if caller.rate_per_s is None else caller.rate_per_s
         wait_s = self._wait_s(caller.actor, rate)
@@ -60,29 +60,29 @@ class RateLimiter:
             )
 
     def charge_address(self, address: str) -> None:
-        """Count a request for what everyone may see.
+        """Count a request for a public page.
 
         Raises:
-            RateLimited: too many in this second.
+            RateLimited: too many requests.
         """
         wait_s = self._wait_s(address, self.per_s)
         if wait_s:
-            raise RateLimited(f"too many requests come from {address}", retry_after_s=wait_s)
+            raise RateLimited(f"too many requests from {address}", retry_after_s=wait_s)
 
     def charge_refused(self, address: str) -> None:
-        """Count a request without a good key; the address's other requests are counted apart.
+        """Count a request without a valid key; other requests of the address count separately.
 
         Raises:
-            RateLimited: too many in this second.
+            RateLimited: too many requests.
         """
         wait_s = self._wait_s(f"refused {address}", self.per_s, REFUSAL_COST)
         if wait_s:
             raise RateLimited(
-                f"too many requests without a good key come from {address}", retry_after_s=wait_s
+                f"too many requests without a valid key from {address}", retry_after_s=wait_s
             )
 
     def _wait_s(self, who: str, rate: float, cost: float = 1.0) -> int:
-        """Count a request; 0, or after how many seconds there is room for the next."""
+        """Count a request; return 0, or the seconds until there is room for the next one."""
         if rate <= 0:
             return 0
         now = time.monotonic()
@@ -98,7 +98,7 @@ class RateLimiter:
         return 0
 
     def _make_room(self, now: float) -> None:
-        """Forget who has been quiet so long that the bucket is full again; then who came first."""
+        """Forget senders whose bucket is full again, then the oldest ones."""
         if len(self._uses) < MAX_TRACKED:
             return
         self._uses = {
@@ -111,7 +111,7 @@ class RateLimiter:
 
 
 def address_of(scope: Scope) -> str:
-    """Where a request comes from; an IPv6 network of 64 bits is one place, as it is one subscriber's."""
+    """Return the address of a request; for IPv6 the /64 network, which one subscriber has."""
     client = scope.get("client")
     return _network(client[0]) if client else "unknown"
 
@@ -128,17 +128,17 @@ def _network(host: str) -> str:
 
 
 class Brake:
-    """Delays replies to those who are over their rate: a connection waits before it asks again."""
+    """Delay replies to senders that exceed their rate, so that a connection waits before it retries."""
 
     def __init__(self) -> None:
         self.n_waiting = 0
 
     def is_full(self) -> bool:
-        """Whether so many wait that one more would wait for over a second."""
+        """Return whether one more would have to wait for over a second."""
         return self.n_waiting >= REFUSED_PER_S
 
     async def wait(self) -> None:
-        """Take a while, longer the more others wait."""
+        """Wait, the longer the more others wait."""
         self.n_waiting += 1
         try:
             await asyncio.sleep(min(1.0, max(SLOW_NO_S, self.n_waiting / REFUSED_PER_S)))

@@ -1,10 +1,10 @@
-"""Equal requests within a quarter of a second get equal replies, without being worked out again.
+"""Cache whole replies of forecasts for a quarter of a second.
 
-Under load nearly all of a cached reply's time goes into parsing its parameters. A reply that
-carries an ETag is a pure function of request and model version; who is champion is asked every
-`REPEAT_S` anyway, so keeping the whole reply for that long changes nothing that a client
-could see. The key holds every header that access or content depend on. Requests that come while an
-equal one is being worked out wait for its reply instead of asking for a thread each.
+Under load nearly all of a reply's time goes into parsing its parameters. A reply with an ETag is a pure
+function of request and model version; the champion is looked up only every `REPEAT_S` anyway, so
+caching the whole reply for that long changes nothing that a client could see. The key contains every
+header that access or content depend on. Requests that come while an equal one is being computed wait
+for its reply instead of taking a thread each.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ KEYED_HEADERS = frozenset(
     )
 )
 REPEAT_S = 0.25
-"""A reply is given again for so long; who is champion is not asked more often either."""
-MAX_KEPT = 256
-MAX_KEPT_BYTES = 32 << 20
+"""How long a reply is repeated; the champion is not looked up more often either."""
+MAX_ENTRIES = 256
+MAX_BYTES = 32 << 20
 
 
 @dataclass
-class _Kept:
+class _Entry:
     until: float
     generation: int
     route: object
@@ -45,31 +45,31 @@ class _Kept:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the body."""
+        """Return the size of the body."""
         return sum(len(message.get("body", b"")) for message in self.messages)
 
     def serves(self, now_s: float, generation: int) -> bool:
-        """Whether it may be given to a request that comes now."""
+        """Return whether a request that comes now may get this reply."""
         return self.until > now_s and self.generation == generation
 
 
 @dataclass(frozen=True)
-class _Making:
-    """A reply that is being worked out."""
+class _Pending:
+    """A reply that is being computed."""
 
-    reply: _Kept
-    done: asyncio.Future[_Kept | None]
-    """Its result is the reply, or None where it cannot be repeated."""
+    reply: _Entry
+    done: asyncio.Future[_Entry | None]
+    """Its result is the reply, or None where it may not be repeated."""
 
 
-class ForecastMemo:
-    """Repeats GET replies of `/v1/regions/{region}/forecasts/` and `/tiles/` that have an ETag."""
+class ResponseCache:
+    """Repeat GET replies of `/v1/regions/{region}/forecasts/` and `/tiles/` that have an ETag."""
 
     def __init__(self, app: ASGIApp, generation: Callable[[Scope], int]) -> None:
         self.app = app
         self.generation = generation
-        self._kept: dict[tuple[object, ...], _Kept] = {}
-        self._making: dict[tuple[object, ...], _Making] = {}
+        self._entries: dict[tuple[object, ...], _Entry] = {}
+        self._pending: dict[tuple[object, ...], _Pending] = {}
         self._n_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,47 +78,47 @@ class ForecastMemo:
             await self.app(scope, receive, send)
             return
         key = (
-            scope["scheme"],  # with the host it is the address that TileJSON tells of its tiles
+            scope["scheme"],  # with the host it is part of the URLs in TileJSON
             scope["path"],
             scope["query_string"],
             *(pair for pair in scope["headers"] if pair[0] in KEYED_HEADERS),
         )
         now = time.monotonic()
         generation = self.generation(scope)
-        kept = self._kept.get(key)
-        if kept is None or not kept.serves(now, generation):
-            making = self._making.get(key)
-            kept = None
-            if making is not None and making.reply.serves(now, generation):
-                kept = await _within_request(making.done)
-        if kept is not None:
-            scope["route"] = kept.route
-            for message in kept.messages:
+        entry = self._entries.get(key)
+        if entry is None or not entry.serves(now, generation):
+            pending = self._pending.get(key)
+            entry = None
+            if pending is not None and pending.reply.serves(now, generation):
+                entry = await _within_request(pending.done)
+        if entry is not None:
+            scope["route"] = entry.route
+            for message in entry.messages:
                 await send(dict(message))
             return
-        await self._make(scope, receive, send, key, _Kept(now + REPEAT_S, generation, None))
+        await self._compute(scope, receive, send, key, _Entry(now + REPEAT_S, generation, None))
 
-    async def _make(
-        self, scope: Scope, receive: Receive, send: Send, key: tuple[object, ...], kept: _Kept
+    async def _compute(
+        self, scope: Scope, receive: Receive, send: Send, key: tuple[object, ...], entry: _Entry
     ) -> None:
-        """Have a reply worked out; equal requests that come meanwhile wait for it."""
-        making = _Making(kept, asyncio.get_running_loop().create_future())
-        self._making[key] = making
+        """Compute a reply; equal requests that come meanwhile wait for it."""
+        pending = _Pending(entry, asyncio.get_running_loop().create_future())
+        self._pending[key] = pending
 
         def finish() -> None:
-            if making.done.done():
+            if pending.done.done():
                 return
-            if self._making.get(key) is making:
-                del self._making[key]
-            repeatable = _repeatable(kept.messages)
+            if self._pending.get(key) is pending:
+                del self._pending[key]
+            repeatable = _repeatable(entry.messages)
             if repeatable:
-                kept.route = scope.get("route")
-                self._keep(key, kept)
-            making.done.set_result(kept if repeatable else None)
+                entry.route = scope.get("route")
+                self._store(key, entry)
+            pending.done.set_result(entry if repeatable else None)
 
         async def watching(message: Message) -> None:
             # A copy: outer layers add their headers to what is sent, at each repeat anew.
-            kept.messages.append(dict(message))
+            entry.messages.append(dict(message))
             # Before the last part is sent: nobody waits for how slowly this client reads it.
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 finish()
@@ -129,21 +129,21 @@ class ForecastMemo:
         finally:
             finish()
 
-    def _keep(self, key: tuple[object, ...], kept: _Kept) -> None:
+    def _store(self, key: tuple[object, ...], entry: _Entry) -> None:
         self._forget(key)
-        self._kept[key] = kept
-        self._n_bytes += kept.n_bytes
-        # All are kept equally long, so the first one in is the first to go out of date.
-        while len(self._kept) > MAX_KEPT or self._n_bytes > MAX_KEPT_BYTES:
-            self._forget(next(iter(self._kept)))
+        self._entries[key] = entry
+        self._n_bytes += entry.n_bytes
+        # All are cached equally long, so the oldest entry expires first.
+        while len(self._entries) > MAX_ENTRIES or self._n_bytes > MAX_BYTES:
+            self._forget(next(iter(self._entries)))
 
     def _forget(self, key: tuple[object, ...]) -> None:
-        old = self._kept.pop(key, None)
+        old = self._entries.pop(key, None)
         self._n_bytes -= old.n_bytes if old else 0
 
 
-async def _within_request(done: asyncio.Future[_Kept | None]) -> _Kept | None:
-    """Wait for a reply that another request is making; None where there is none in this one's time."""
+async def _within_request(done: asyncio.Future[_Entry | None]) -> _Entry | None:
+    """Wait for a reply that another request computes; None if it is not ready in time."""
     left_s = remaining_s()
     await asyncio.wait([done], timeout=None if left_s == math.inf else left_s)
     return done.result() if done.done() else None
@@ -156,12 +156,12 @@ def _is_forecast(scope: Scope) -> bool:
 
 
 def is_forecast_path(path: str) -> bool:
-    """Whether a path is one of a forecast's or a tile's."""
+    """Return whether a path belongs to a forecast or a tile."""
     return path.startswith("/v1/regions/") and ("/forecasts/" in path or "/tiles/" in path)
 
 
 def _repeatable(messages: list[Message]) -> bool:
-    """A whole reply of one body part that says what it is by an ETag."""
+    """Return whether a reply is complete, in one message, with an ETag."""
     if len(messages) != 2 or messages[0]["status"] not in (200, 304):
         return False
     if messages[1].get("more_body"):

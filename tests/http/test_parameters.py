@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.errors import InvalidInput
-from app.http.times import Moment, moment, parse_time
+from app.http.parameters import Moment, moment, parse_time
 
 offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda m: timezone(timedelta(minutes=m)))
 times = st.datetimes(datetime(1000, 1, 1), timezones=st.one_of(st.none(), offsets))

@@ -1,0 +1,73 @@
+"""Requests and replies of `/v1/regions`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.http.schemas import Instant, Reply, Request, Version
+from app.regions.service import DEFAULT_CELL_SIZE_M
+
+_BOUNDARY = {
+    "type": "Polygon",
+    "coordinates": [[[-79.64, 43.58], [-79.12, 43.58], [-79.12, 43.85], [-79.64, 43.58]]],
+}
+
+
+class NewRegion(Request):
+    """A study area with its time zone."""
+
+    id: Annotated[
+        str, Field(max_length=63, description="1-63 of a-z, 0-9, '-', '_'", examples=["bogota"])
+    ]
+    name: Annotated[str | None, Field(max_length=200)] = None
+    timezone: Annotated[
+        str, Field(max_length=64, description="IANA name", examples=["America/Bogota"])
+    ]
+    boundary: Annotated[
+        dict[str, Any] | None,
+        Field(description="GeoJSON Polygon, MultiPolygon or FeatureCollection, WGS 84"),
+    ] = None
+    cell_size_m: Annotated[float, Field(allow_inf_nan=False)] = DEFAULT_CELL_SIZE_M
+
+
+class _Region(Reply):
+    id: str = Field(examples=["toronto"])
+    name: str = Field(examples=["Toronto"])
+    timezone: str = Field(examples=["America/Toronto"])
+    crs: str | None = Field(examples=["EPSG:32617"])
+    cell_size_m: float = Field(examples=[250.0])
+    boundary_derived: bool = Field(examples=[True])
+    created_at: Instant
+
+
+class CreatedRegion(_Region):
+    """A new region with its boundary."""
+
+    boundary: dict[str, Any] | None = Field(examples=[_BOUNDARY])
+
+
+class ListedRegion(_Region):
+    """A region with the version that it serves."""
+
+    champion: Version | None
+
+
+class RegionList(Reply):
+    """The regions that the caller may see."""
+
+    regions: list[ListedRegion]
+
+
+class RegionReply(CreatedRegion, ListedRegion):
+    """A region with what it holds."""
+
+    incidents: int = Field(examples=[240990])
+    first_at: Instant | None = Field(examples=["2014-01-01T05:00:00+00:00"])
+    last_at: Instant | None = Field(examples=["2022-01-01T04:00:00+00:00"])
+    categories: dict[str, int] = Field(examples=[{"Assault": 125431, "Auto Theft": 32268}])
+    neighbourhoods: dict[str, Any] | None = Field(
+        description="GeoJSON FeatureCollection",
+        examples=[{"type": "FeatureCollection", "features": []}],
+    )
