@@ -17,8 +17,7 @@ from benchmarks.cities import load_city, machine
 from benchmarks.flows_speed import TEST_DAYS, synthetic
 from models.base import DAY_S, N_WINDOWS, Cells, FitContext, FloatArray, Incidents
 from models.densities.maf import Maf
-from models.flows.presets import paper_preset, window_preset
-from models.flows.windows import WindowFlows, WindowSettings
+from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
 
 N_SEEDS = 10
 BLOCKS = (5, 10, 25)

@@ -18,9 +18,8 @@ from scipy.stats import binom
 from benchmarks.cities import load_city, machine
 from benchmarks.flows_speed import TEST_DAYS
 from models.base import DAY_S, Cells, FitContext, FloatArray, Incidents, IntArray
-from models.flows.presets import window_preset
 from models.flows.swag import SwagSettings
-from models.flows.windows import WindowFlows
+from models.flows.windows import WindowFlows, window_preset
 
 CITIES = ("toronto", "st-louis", "chicago", "vancouver")
 WINDOWS = tuple(range(5, 168, 14))
@@ -80,7 +79,7 @@ def compare(name: str, past: Incidents, test: Incidents, cells: Cells, origin_s:
         past, cell, cells, FitContext(origin_s)
     )
     started = time.perf_counter()
-    drawn = alone.wandered(cells, FitContext(origin_s), SwagSettings(), N_MEMBERS)[:, 0]
+    drawn = alone.swag_probabilities(cells, FitContext(origin_s), SwagSettings(), N_MEMBERS)[:, 0]
     swag_seconds = time.perf_counter() - started
     zone = zones(np.bincount(cell, minlength=len(cells.area_km2)) / len(cell), cells)
     rows = cells.locate(test.x_m, test.y_m)

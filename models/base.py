@@ -1,6 +1,6 @@
-"""What every density model shares: the data it sees, the cells it covers, the verbs it answers.
+"""Types and the base class that all density models share.
 
-Nothing here knows a database, a file or a clock. Densities are held on the cells of a study area:
+This module has no database, file or clock. Densities are held on the cells of a study area:
 inside one cell (clipped to the study area) a density is constant, outside all cells it is zero.
 """
 
@@ -20,21 +20,27 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
+Progress = Callable[[float, str], None]
+"""Called with the share done, 0..1, and what is being done."""
 Precision = Literal["float32", "tf32", "bf16", "float64"]
 
 N_WINDOWS = 168
+"""Hours of the local week; window 0 starts on Monday at midnight."""
 HOURS_PER_DAY = 24
-DAY_S = 86_400
+SATURDAY = 5
+HOUR_S = 3_600
+DAY_S = 24 * HOUR_S
+WEEK_S = 7 * DAY_S
 HORIZON_DAYS = 28
 """How far past its cutoff a fitted density is meant to be used, and the length of a test period."""
 
 
 class FitCancelled(Exception):
-    """The caller asked a running fit to stop."""
+    """Raised by a fit whose caller asked it to stop."""
 
 
 class TooFewIncidents(ValueError):
-    """The model cannot be fitted on so little data."""
+    """Raised when there is too little data to fit a model."""
 
 
 class Cells(Protocol):
@@ -110,18 +116,18 @@ class Incidents:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a fit may know besides its data.
+    """Everything a fit depends on besides its data.
 
     Args:
-        cutoff_s: the origin, UTC seconds; every incident handed to `fit` lies before it.
-        seed: of every random draw; same data, seed and machine give the same bits.
-        device: torch device of models that use one, `cpu` or `cuda`.
-        n_threads: CPU threads the fit may use.
-        precision: of training: `float64` gives the same fit on every machine (to 1e-4 nats) at a price in
-            time; `tf32` and `bf16` are of matrix products on CUDA. Densities are 32-bit always.
+        cutoff_s: the origin, UTC seconds; every incident passed to `fit` is earlier.
+        seed: seeds every random draw; the same data, seed and machine give identical bits.
+        device: torch device for models that use one, `cpu` or `cuda`.
+        n_threads: number of CPU threads the fit may use.
+        precision: precision of training. `float64` gives the same fit on every machine (to 1e-4 nats)
+            but is slower; `tf32` and `bf16` apply to matrix products on CUDA. Densities are always 32-bit.
         cuda_graphs: record training steps and replay them.
-        progress: called with (share done 0..1, what is being done).
-        cancelled: polled now and then; true makes the fit raise `FitCancelled`.
+        progress: receives reports of progress.
+        cancelled: polled repeatedly; true makes the fit raise `FitCancelled`.
     """
 
     cutoff_s: int
@@ -130,11 +136,11 @@ class FitContext:
     n_threads: int = 1
     precision: Precision = "float32"
     cuda_graphs: bool = False
-    progress: Callable[[float, str], None] = field(default=lambda _share, _message: None)
+    progress: Progress = field(default=lambda _share, _message: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
 
     def report(self, share: float, message: str) -> None:
-        """Pass progress on, and stop here when the caller has cancelled.
+        """Report progress, and raise if the caller has cancelled.
 
         Raises:
             FitCancelled: the caller asked the fit to stop.
@@ -144,7 +150,7 @@ class FitContext:
         self.progress(share, message)
 
     def part(self, start: float, end: float, prefix: str = "") -> FitContext:
-        """The same context for a sub-task that covers [start, end] of this one's progress."""
+        """Return the context of a sub-task that covers [start, end] of this one's progress."""
 
         def progress(share: float, message: str) -> None:
             self.progress(start + (end - start) * share, f"{prefix}{message}")
@@ -154,43 +160,43 @@ class FitContext:
 
 @dataclass(frozen=True)
 class CategoryDensity:
-    """One category's density, told by what it changes about every window's.
+    """One category's density, as a change to the density of each window.
 
-    Its probabilities are a mixture: a part that follows the hours, proportional to the window's
+    Its probabilities are a mixture of a part that varies by hour, proportional to the window's
     probabilities times `ratio`, and a part that is the same at all hours, `fixed`.
 
     Args:
-        ratio: (N,) not negative; 0 where small counts are pooled, in `fixed` alone.
-        fixed: (N,) sums to that part's share, 0..1; the other part has the rest.
+        ratio: (N,) non-negative; 0 where small counts are pooled, which are then in `fixed` only.
+        fixed: (N,) sums to the share of this part, 0..1; the rest is the other part's share.
     """
 
     ratio: FloatArray
     fixed: FloatArray
 
     def given(self, probability: FloatArray) -> FloatArray:
-        """(..., N) the category's probabilities where the window's are `probability` (..., N)."""
+        """Return the category's probabilities (..., N), given those of the window (..., N)."""
         tilted = probability * self.ratio
         share = (1.0 - self.fixed.sum()) / tilted.sum(axis=-1, keepdims=True)
         result: FloatArray = share * tilted + self.fixed
         return result
 
     def at(self, table: FloatArray, window: IntArray, rows: IntArray) -> FloatArray:
-        """(n,) the same for single cells `rows` under rows `window` of a table (W, N)."""
+        """Return the same for single cells `rows` (n,) and rows `window` (n,) of a table (W, N)."""
         share = (1.0 - self.fixed.sum()) / (table @ self.ratio)
         result: FloatArray = share[window] * table[window, rows] * self.ratio[rows]
         return result + self.fixed[rows]
 
 
 class DensityModel(Estimator, ABC):
-    """A forecast of where incidents fall, per window, on the cells of a study area.
+    """Base class: a forecast of where incidents fall, per window, on the cells of a study area.
 
-    `__init__` only stores settings; `fit` returns self; fitted state ends in `_`, and asking for it
-    before raises `NotFittedError`:
+    `__init__` only stores settings and `fit` returns self. Fitted attributes end in `_`; reading one
+    before `fit` raises `NotFittedError`:
 
     * `probability_` (W, N) float64, W = 168, or 1 when all windows share one density; rows sum to
       one: the probability of each cell given that an incident happens in the window.
-    * `category_density_` {category code: CategoryDensity}, where the model tells them apart.
-    * `area_km2_` (N,) the cells' areas, kept from `fit`.
+    * `category_density_` {category code: CategoryDensity}, for models that distinguish categories.
+    * `area_km2_` (N,) the areas of the cells passed to `fit`.
     """
 
     name: ClassVar[str]
@@ -201,18 +207,18 @@ class DensityModel(Estimator, ABC):
 
     @abstractmethod
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Learn from incidents before `context.cutoff_s`; those outside every cell are ignored."""
+        """Fit to the incidents before `context.cutoff_s`; ignore those outside every cell."""
 
     def report(self) -> Mapping[str, Any]:
-        """JSON-ready facts about the fit: chosen settings, weights, leaked mass, fallbacks."""
+        """Return JSON-ready facts about the fit: chosen settings, weights, leaked mass, fallbacks."""
         return {}
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
-        """Fitted parameters worth keeping beside the probabilities (weights of a network, ...)."""
+        """Return fitted parameters to store with the probabilities, such as network weights."""
         return {}
 
     def cell_probability(self, window: int, category: int | None = None) -> FloatArray:
-        """(N,) probabilities of the cells in one window; sums to one."""
+        """Return the probabilities of the cells in one window (N,); they sum to one."""
         table = self.probability_
         row: FloatArray = table[window % len(table)] if len(table) > 1 else table[0]
         own = None if category is None else self.category_density_.get(category)
@@ -221,7 +227,7 @@ class DensityModel(Estimator, ABC):
     def sample(
         self, n: int, window: int, category: int | None = None, seed: int | None = None
     ) -> IntArray:
-        """(n,) rows of cells drawn by their probability in one window."""
+        """Draw the rows of n cells by their probability in one window."""
         cumulative = np.cumsum(self.cell_probability(window, category))
         draws = np.random.default_rng(seed).random(n) * cumulative[-1]
         rows: IntArray = np.searchsorted(cumulative, draws, side="right")
@@ -230,9 +236,9 @@ class DensityModel(Estimator, ABC):
     def log_density(
         self, rows: IntArray, window: NDArray[Any], category: NDArray[Any] | None = None
     ) -> FloatArray:
-        """(n,) natural-log density per km2 at cells `rows` (>= 0) in the given windows.
+        """Return log densities per km2 (n,), in nats, at cells `rows` (>= 0) in the given windows.
 
-        With `category` each incident is scored by its own category's density where there is one.
+        With `category`, score each incident by the density of its category where the model has one.
         """
         table = self.probability_
         window_row = window.astype(np.int64) if len(table) > 1 else np.zeros(len(rows), np.int64)
@@ -246,15 +252,15 @@ class DensityModel(Estimator, ABC):
 
 
 def normalised(weights: FloatArray, area_km2: FloatArray, floor: float = 1e-3) -> FloatArray:
-    """Rows of non-negative weights as probabilities, mixed with a uniform share of `floor`.
+    """Normalise rows of weights to probabilities, mixed with a uniform share of `floor`.
 
     The defensive uniform component keeps every log density finite (Hesterberg 1995, "Weighted
     average importance sampling and defensive mixture distributions"). A row without any mass
     becomes uniform.
 
     Args:
-        weights: (..., N); values that are not finite or negative are a programming error.
-        area_km2: (N,)
+        weights: (..., N) finite and non-negative.
+        area_km2: (N,) areas of the cells.
         floor: share of the uniform component, 0..1.
 
     Raises:
@@ -265,7 +271,7 @@ def normalised(weights: FloatArray, area_km2: FloatArray, floor: float = 1e-3) -
     uniform = area_km2 / area_km2.sum()
     total = weights.sum(axis=-1, keepdims=True)
     shares = np.where(total > 0, weights / np.where(total > 0, total, 1.0), uniform)
-    # In place: such a table of a city in small cells takes a hundred megabytes.
+    # In place, because the table of a city with small cells takes a hundred megabytes.
     shares *= 1.0 - floor
     shares += floor * uniform
     shares /= shares.sum(axis=-1, keepdims=True)

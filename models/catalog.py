@@ -1,4 +1,4 @@
-"""Every density model by the name it is served under."""
+"""All density models, by the names used in the API."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MODEL_NAMES: tuple[str, ...] = tuple(_CLASSES)
 
 
 def create_model(name: str, **settings: Any) -> DensityModel:
-    """An unfitted model; torch is imported only for models that need it.
+    """Create an unfitted model; torch is imported only for models that need it.
 
     >>> create_model("pooled-kde", bandwidth_m=80.0).bandwidth_m
     80.0
 
     Raises:
-        ValueError: there is no model of that name.
+        ValueError: the name is unknown.
     """
     if name not in _CLASSES:
-        raise ValueError(f"unknown model {name!r}; one of {', '.join(MODEL_NAMES)}")
+        raise ValueError(f"unknown model {name!r}; choose one of {', '.join(MODEL_NAMES)}")
     module, class_name = _CLASSES[name]
     model: DensityModel = getattr(importlib.import_module(module), class_name)(**settings)
     return model

@@ -1,4 +1,4 @@
-"""What every estimator shares, by scikit-learn's conventions: parameters, text, refusal before `fit`."""
+"""The base class of all estimators, after scikit-learn's conventions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Self
 
 
 class NotFittedError(ValueError, AttributeError):
-    """An estimator was used before `fit`.
+    """Raised when an estimator is used before `fit`.
 
-    Both a `ValueError` and an `AttributeError`, as scikit-learn's is, so that `hasattr` works.
+    Like scikit-learn's, it is both a `ValueError` and an `AttributeError`, so that `hasattr` works.
     """
 
 
 class ConvergenceWarning(UserWarning):
-    """An iterative fit ended at its limit of steps, not because it had converged."""
+    """Issued when an iterative fit reaches its maximum number of steps without converging."""
 
 
 class Estimator:
-    """Base class: `__init__` stores its arguments under their names, and fitted state ends in `_`.
+    """Base class: `__init__` stores its arguments under their names; fitted attributes end in `_`.
 
     See Also:
         scikit-learn, "Developing scikit-learn estimators".
@@ -42,7 +42,7 @@ class Estimator:
         return f"{type(self).__name__}({given})"
 
     def __getattr__(self, name: str) -> Any:
-        # Called only for what is missing: fitted state is, until `fit`.
+        # Called only for missing attributes, which fitted ones are until `fit`.
         if name.endswith("_") and not name.startswith("_"):
             raise NotFittedError(
                 f"{type(self).__name__} is not fitted: call fit before using {name}"

@@ -17,10 +17,10 @@ from scipy.special import bdtr
 from app.core.errors import InvalidInput
 from app.forecasts.serialisers import cell_columns, collection, csv_bytes, features, ids_of
 from app.forecasts.service import Forecast, ForecastService, Plan
-from app.geo.hotspots import n_top_cells
 from app.geo.study_area import to_metres
 from app.registry.history import older_version
 from models.counts.model import LEVEL
+from models.evaluation.metrics import n_top
 
 WEEK = timedelta(days=7)
 MAX_SEPARATION_M = 50_000.0
@@ -58,6 +58,19 @@ def hotspot_rows(forecast: Forecast, options: HotspotOptions) -> NDArray[np.int6
         covered = np.cumsum(forecast.cells.area_km2[ranking])
         n = max(1, int(np.searchsorted(covered, options.area_km2, side="right")))
     return ranking[:n]
+
+
+def n_top_cells(n_cells: int, top_percent: float) -> int:
+    """Return the number of top-k% cells.
+
+    Raises:
+        InvalidInput: the percentage is not within (0, 100].
+    """
+    if not 0 < top_percent <= 100:
+        raise InvalidInput(
+            f"top must lie within (0, 100] percent, got {top_percent:g}", field="top"
+        )
+    return n_top(n_cells, top_percent)
 
 
 def _n_flagged(options: HotspotOptions, n_cells: int) -> int:

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
+from app.forecasts.hotspots import n_top_cells
 from app.forecasts.serialisers import collection, features
 from app.forecasts.service import Forecast, ForecastService, Plan, Selector
 from app.forecasts.types import LoadedVersion
-from app.geo.hotspots import n_top_cells
 from app.incidents.store import read_columns
 from app.regions.policy_service import policy_of
 from app.regions.store import categories_of
 from app.registry.history import last_incident_at
-from models.base import FloatArray, IntArray
+from models.base import IntArray
+from models.evaluation.metrics import cap_curve, places_of, ranked_rows
 
 MAX_DAYS = 31
 DEFAULT_DAYS = 7
-CAP_POINTS = 101
 
 
 def outcomes_geojson(
@@ -62,7 +62,7 @@ def outcomes_geojson(
         "minimum_count": minimum,
         "hidden_cells": int(np.count_nonzero(count)) - len(shown),
         "share_of_cells": n_flagged / len(version.grid),
-        "cap_curve": _cap_curve(place, len(version.grid)) if n else None,
+        "cap_curve": cap_curve(place, len(version.grid)) if n else None,
     }
     columns = {
         "incidents": count[shown].tolist(),
@@ -140,16 +140,6 @@ def _places(
     tables = service.tables.tables(forecast.version, code, np.unique(windows).tolist())
     place = np.empty(len(rows), np.int64)
     for window, probability in tables.items():
-        order = np.argsort(-probability, kind="stable")
-        places = np.empty(len(order), np.int64)
-        places[order] = np.arange(len(order))
         mine = windows == window
-        place[mine] = places[rows[mine]]
+        place[mine] = places_of(ranked_rows(probability))[rows[mine]]
     return place
-
-
-def _cap_curve(place: IntArray, n_cells: int) -> list[float]:
-    """Share of incidents caught at 0, 1, ..., 100 % of the cells, best first."""
-    edges: FloatArray = np.floor(np.linspace(0, 1, CAP_POINTS) * n_cells + 1e-9)
-    caught = np.searchsorted(np.sort(place), edges, side="left") / len(place)
-    return [round(float(v), 5) for v in caught]

@@ -15,7 +15,6 @@ from app.fitting.hourly_counts import slots_of
 from app.forecasts.cells import CellSet, SquareCells, rows_in_bbox
 from app.forecasts.warnings import warnings_of
 from app.geo.grid import Grid
-from app.geo.hotspots import ranked_rows
 from app.geo.hour_of_week import HOUR_S
 from app.geo.overlaps import CellIndex
 from app.geo.study_area import StudyArea
@@ -25,6 +24,7 @@ from app.registry import store as registry
 from models.base import FloatArray
 from models.counts.model import LEVEL, CountModel, Slots
 from models.counts.negative_binomial import nearest_interval
+from models.evaluation.metrics import ranked_rows
 
 
 @dataclass(frozen=True)

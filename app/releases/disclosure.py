@@ -19,7 +19,7 @@ import numpy as np
 
 from app.releases.store import MIN_GROUP
 from models.base import FloatArray
-from models.evaluation.flagged import disparity
+from models.evaluation.hotspot_area import disparity
 from models.evaluation.metrics import EMPTY_SUMMARY
 
 OTHER = "other"

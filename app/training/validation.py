@@ -27,7 +27,7 @@ from models.base import (
 from models.catalog import create_model
 from models.densities.small_counts import pool_small_counts
 from models.evaluation.drift import day_sums, expected_log_density
-from models.evaluation.flagged import flagged_cells
+from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import Difference, paired_difference
 

@@ -1,4 +1,4 @@
-"""The parts of the count model's fit: history, season, profile, level, holidays, dispersion."""
+"""Steps of fitting the count model: history, season, profile, level, holidays, dispersion."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FloatArray, IntArray
-from models.counts.missing_days import undelivered
+from models.base import (
+    DAY_S,
+    HORIZON_DAYS,
+    HOUR_S,
+    HOURS_PER_DAY,
+    N_WINDOWS,
+    WEEK_S,
+    FloatArray,
+    IntArray,
+)
+from models.counts.missing_days import missing_days
 from models.counts.negative_binomial import log_mass, nearest_quantile
 
-HOUR_S = 3600
-WEEK_S = 7 * DAY_S
 YEAR_S = 365.2425 * DAY_S
 HISTORY_WEEKS = 6 * 52
 SPARSE_SHARE = 0.25
@@ -27,11 +34,11 @@ _DISPERSIONS = np.concatenate([[0.0], np.geomspace(1e-4, MAX_DISPERSION, 60)])
 
 @dataclass(frozen=True)
 class Slots:
-    """Hourly slots of a region's history or future; arrays of equal length n.
+    """Hourly slots of a region, past or future, as arrays of equal length n.
 
     Args:
-        time_s: (n,) UTC start, seconds since 1970.
-        window: (n,) 0..167.
+        time_s: (n,) start of each slot, UTC seconds since 1970.
+        window: (n,) hour of the local week, 0..167.
         holiday: (n,) whether the local day is a public holiday.
     """
 
@@ -43,13 +50,13 @@ class Slots:
         return len(self.time_s)
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Slots:
-        """The slots at these rows."""
+        """Return the slots at these rows."""
         return Slots(self.time_s[rows], self.window[rows], self.holiday[rows])
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The mean of the count model: see `models.counts.model.CountModel`."""
+    """Parameters of the mean of the count model; see `models.counts.model.CountModel`."""
 
     profile: FloatArray
     season: FloatArray
@@ -60,17 +67,17 @@ class Rates:
 
 @dataclass(frozen=True)
 class HalfLives:
-    """How fast the past fades, in weeks: for the level and for the hour-of-week profile."""
+    """Half-lives, in weeks, of the weights of past slots: for the level and for the profile."""
 
     level_weeks: float = 8.0
     profile_weeks: float = 52.0
 
 
 def usable_history(slots: Slots, count: IntArray) -> slice:
-    """The last six years, from the first week in which the feed was in full flow.
+    """Return the last six years, starting with the first week of regular delivery.
 
-    Stragglers (offences reported years later) put a few incidents long before a feed starts; weeks
-    with under a quarter of the last year's median count at the beginning are left out.
+    Offences reported years later put a few incidents long before a feed starts. Weeks at the
+    beginning with under a quarter of the last year's median count are therefore left out.
     """
     n = len(slots)
     first = max(0, n - HISTORY_WEEKS * N_WINDOWS)
@@ -81,28 +88,28 @@ def usable_history(slots: Slots, count: IntArray) -> slice:
     return slice(first + (int(full[0]) * N_WINDOWS if len(full) else 0), n)
 
 
-def delivered(slots: Slots, count: IntArray) -> NDArray[np.bool_]:
-    """(n,) the hours of days that the feed delivered, in whole days back from the last hour."""
-    odd = len(slots) % 24
-    missed = undelivered(count[odd:].reshape(-1, 24).sum(axis=1).astype(np.float64))
-    return np.concatenate([np.ones(odd, np.bool_), np.repeat(~missed, 24)])
+def delivered_hours(slots: Slots, count: IntArray) -> NDArray[np.bool_]:
+    """Return which hours (n,) belong to delivered days, in whole days back from the last hour."""
+    odd = len(slots) % HOURS_PER_DAY
+    missing = missing_days(count[odd:].reshape(-1, HOURS_PER_DAY).sum(axis=1).astype(np.float64))
+    return np.concatenate([np.ones(odd, np.bool_), np.repeat(~missing, HOURS_PER_DAY)])
 
 
 def season_terms(time_s: IntArray, n_terms: int) -> FloatArray:
-    """(n, n_terms) cos, sin of one and two cycles a year."""
+    """Return cosines and sines (n, n_terms) of one and two cycles a year."""
     phase = 2 * np.pi * np.asarray(time_s) / YEAR_S
     terms = [f(k * phase) for k in range(1, n_terms // 2 + 1) for f in (np.cos, np.sin)]
     return np.stack(terms, axis=1) if terms else np.zeros((len(phase), 0))
 
 
 def fit_season(slots: Slots, count: FloatArray) -> FloatArray:
-    """(4,) harmonics of the weekly totals' logarithm beside a smooth trend, or (0,) when too short.
+    """Fit harmonics (4,) of the log of weekly totals beside a smooth trend; (0,) if too short.
 
-    A year and a half is the least that tells a season from a trend; a ridge keeps it modest.
+    Separating a season from a trend needs at least a year and a half; a ridge penalty limits it.
     """
     week = (slots.time_s - slots.time_s[0]) // WEEK_S
     n_weeks = int(week[-1])
-    # The last, partial week is left out, and so are those that the feed did not deliver in full.
+    # Leave out the last, partial week, and weeks that were not delivered in full.
     whole = np.flatnonzero(np.bincount(week)[:n_weeks] == N_WINDOWS)
     if len(whole) < SEASON_MIN_WEEKS:
         return np.zeros(0)
@@ -122,9 +129,9 @@ def fit_season(slots: Slots, count: FloatArray) -> FloatArray:
 
 
 def fit_profile(window: NDArray[np.integer], count: FloatArray, weight: FloatArray) -> FloatArray:
-    """(168,) rates relative to their mean, shrunk towards hour of day by kind of day.
+    """Fit rates relative to their mean (168,), shrunk towards the hour of day by kind of day.
 
-    Kinds of day: Monday to Thursday, Friday, Saturday, Sunday; 25 incidents of shrinkage.
+    Kinds of day are Monday to Thursday, Friday, Saturday and Sunday; the prior weighs 25 incidents.
     """
     seen = np.bincount(window, weights=weight * count, minlength=N_WINDOWS)
     exposure = np.bincount(window, weights=weight, minlength=N_WINDOWS)
@@ -141,7 +148,7 @@ def fit_profile(window: NDArray[np.integer], count: FloatArray, weight: FloatArr
 
 
 def fit_rates(slots: Slots, count: FloatArray, half: HalfLives) -> Rates:
-    """All parts of the mean from a history of hourly counts (n,), oldest first."""
+    """Fit the mean to a history of hourly counts (n,), oldest first."""
     if len(slots) == 0 or count.sum() == 0:
         return Rates(np.ones(N_WINDOWS), np.zeros(0), 0.0, 0.0, 1.0)
     age_weeks = (slots.time_s[-1] - slots.time_s) / WEEK_S
@@ -162,7 +169,7 @@ def fit_rates(slots: Slots, count: FloatArray, half: HalfLives) -> Rates:
 
 
 def _fit_holiday(holiday: NDArray[np.bool_], count: FloatArray, shape: FloatArray) -> float:
-    """How public holidays differ, shrunk towards not at all."""
+    """Fit the factor of public holidays, shrunk towards one."""
     if not holiday.any():
         return 1.0
     expected = count.sum() / shape.sum() * shape[holiday].sum()
@@ -171,9 +178,9 @@ def _fit_holiday(holiday: NDArray[np.bool_], count: FloatArray, shape: FloatArra
 
 
 def clipped(count: IntArray, mean: FloatArray) -> FloatArray:
-    """Counts cut at what one slot in 2,000 exceeds.
+    """Clip counts at the quantile that one slot in 2,000 exceeds.
 
-    Feeds put incidents of unknown time at midnight of the first of the month or year; such piles
+    Feeds date incidents of unknown time to midnight of the first of the month or year; such spikes
     would raise the profile, the level and the holiday factor.
     """
     cap = nearest_quantile(CLIP_SHARE, mean, dispersion_of(count, mean))
@@ -181,9 +188,9 @@ def clipped(count: IntArray, mean: FloatArray) -> FloatArray:
 
 
 def dispersion_of(count: IntArray, mean: FloatArray) -> float:
-    """Maximum-likelihood dispersion of counts around given means, on a grid.
+    """Estimate the dispersion of counts around given means by maximum likelihood on a grid.
 
-    The likelihood, unlike the moments, is not ruled by a few extreme slots.
+    Unlike the moments, the likelihood is not dominated by a few extreme slots.
     """
     if len(mean) == 0 or mean.sum() <= 0:
         return 0.0
@@ -192,7 +199,7 @@ def dispersion_of(count: IntArray, mean: FloatArray) -> float:
 
 
 def moment_dispersion(count: FloatArray, mean: FloatArray) -> float:
-    """Method of moments (Cameron & Trivedi 1998, section 3.3), for sums over days and weeks."""
+    """Estimate the dispersion by moments (Cameron & Trivedi 1998, 3.3), for daily or weekly sums."""
     if len(mean) == 0 or mean.sum() <= 0:
         return 0.0
     excess = ((count - mean) ** 2 - mean).sum() / (mean**2).sum()
@@ -200,14 +207,14 @@ def moment_dispersion(count: FloatArray, mean: FloatArray) -> float:
 
 
 def fold_starts(slots: Slots, n_folds: int, min_weeks: int) -> list[int]:
-    """First rows of the last 28-day periods, latest first, with enough history before each."""
+    """Return first rows of the last 28-day periods, latest first, with enough history before."""
     step = HORIZON_DAYS * 24
     starts = [len(slots) - (i + 1) * step for i in range(n_folds)]
     return [s for s in starts if s >= min_weeks * N_WINDOWS]
 
 
 def following(slots: Slots) -> Slots:
-    """The 28 days after a history, holidays unknown."""
+    """Return the slots of the 28 days after a history, without holidays."""
     n = HORIZON_DAYS * 24
     time_s = slots.time_s[-1] + HOUR_S * (1 + np.arange(n, dtype=np.int64))
     window = (int(slots.window[-1]) + 1 + np.arange(n)) % N_WINDOWS
@@ -215,7 +222,7 @@ def following(slots: Slots) -> Slots:
 
 
 def spans(time_s: IntArray) -> tuple[tuple[int, int], ...]:
-    """[start, end) of each run of consecutive hours."""
+    """Return [start, end) of each run of consecutive hours."""
     if len(time_s) == 0:
         return ()
     edges = np.flatnonzero(np.diff(time_s) > HOUR_S) + 1

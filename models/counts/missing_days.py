@@ -1,7 +1,7 @@
-"""Days that a feed did not deliver, told from quiet ones by the number of incidents alone.
+"""Detect days missing from a feed by their number of incidents.
 
-Two things happen to feeds: they stop for a while, and what is reported late is missing at their end.
-Neither says how much happened, and taken at its word either would halve the level that is forecast.
+Feeds stop for a while, and late reports are missing at their end. Treating such days as quiet would
+halve the forecast level.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from models.base import FloatArray
 
 MIN_GAP_DAYS = 3
 BLANK_SHARE = 0.1
-"""Strays are dated into gaps: a blank day may hold so much of what is usual."""
+"""A blank day may hold this share of the usual number, because stray incidents are dated into gaps."""
 BESIDE_DAYS = 28
 SURE_INCIDENTS = 20.0
-"""So many must be missed before a gap is none of chance's making."""
+"""At least so many incidents must be expected in a gap for it not to be chance."""
 FADED_SHARE = 0.2
-"""No city's crime falls to a fifth at once; what a late feed has of its last days does."""
+"""Crime never falls to a fifth at once, but the last days of a late feed do."""
 WHOLE_SHARE = 0.8
 LATEST_DAYS = 28
 USUAL_DAYS = 56
@@ -30,27 +30,27 @@ _WEEK_DAYS = 7
 Mask = NDArray[np.bool_]
 
 
-def undelivered(daily: FloatArray) -> Mask:
-    """(n,) which days a feed did not deliver, or not in full.
+def missing_days(daily: FloatArray) -> Mask:
+    """Return which days (n,) are missing from a feed, wholly or in part.
 
     Args:
         daily: (n,) incidents of consecutive days, oldest first, the last one complete.
 
     >>> daily = np.full(200, 9.0)
     >>> daily[60:100] = 0
-    >>> np.flatnonzero(undelivered(daily))[[0, -1]]
+    >>> np.flatnonzero(missing_days(daily))[[0, -1]]
     array([60, 99])
     """
-    missed = _gaps(daily)
-    missed[len(daily) - _faded_days(daily, missed) :] = True
-    return missed
+    missing = _gaps(daily)
+    missing[len(daily) - _faded_days(daily, missing) :] = True
+    return missing
 
 
 def _gaps(daily: FloatArray) -> Mask:
-    """Runs of blank days that the days beside them do not explain."""
-    missed = np.zeros(len(daily), np.bool_)
+    """Return runs of blank days that are too long to be chance, given the days beside them."""
+    missing = np.zeros(len(daily), np.bool_)
     if len(daily) == 0 or daily.sum() == 0:
-        return missed
+        return missing
     bar = BLANK_SHARE * np.median(daily[daily > 0])
     week = np.convolve(daily, np.full(_WEEK_DAYS, 1 / _WEEK_DAYS), "same")[: len(daily)]
     blank = (daily <= bar) | ((week <= bar) & (len(daily) > _WEEK_DAYS))
@@ -63,14 +63,14 @@ def _gaps(daily: FloatArray) -> Mask:
             continue
         expected = min(float(side.mean()) for side in beside) * (end - start)
         if expected >= SURE_INCIDENTS and daily[start:end].sum() <= BLANK_SHARE * expected:
-            missed[start:end] = True
-    return missed
+            missing[start:end] = True
+    return missing
 
 
-def _faded_days(daily: FloatArray, missed: Mask) -> int:
-    """How many of the last days a feed that is late has delivered in part only."""
+def _faded_days(daily: FloatArray, missing: Mask) -> int:
+    """Count the last days that were only partly delivered so far."""
     n = len(daily)
-    usual = np.flatnonzero(~missed[: max(0, n - LATEST_DAYS)])[-USUAL_DAYS:]
+    usual = np.flatnonzero(~missing[: max(0, n - LATEST_DAYS)])[-USUAL_DAYS:]
     of_weekday = [daily[usual[usual % _WEEK_DAYS == day]] for day in range(_WEEK_DAYS)]
     if len(usual) < USUAL_DAYS // 2 or any(len(of) == 0 for of in of_weekday):
         return 0

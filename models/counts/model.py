@@ -1,15 +1,15 @@
-"""How many incidents to expect in any hour: a negative-binomial model of slot counts.
+"""A negative-binomial model of the number of incidents in each hour.
 
 mean(slot) = level(date) x profile(hour of week) x season(day of year) x holiday factor
 
-The profile shrinks each of the 168 windows towards its hour of day on that kind of day; the season
-(two annual harmonics) is fitted when a year and a half of data tells it from the trend; the level
-is an exponentially weighted mean of the recent weeks, corrected for the season, and returns slowly
-to the last year's at long horizons. How fast the past fades is chosen by forecasting past 28-day
-periods, and so is the dispersion: it holds the error of the level too.
+The profile shrinks each of the 168 windows towards its hour of day on that kind of day. The season
+(two annual harmonics) is fitted from a year and a half of data on. The level is an exponentially
+weighted mean of the recent weeks, corrected for the season, and returns slowly to the last year's
+level at long horizons. Half-lives and dispersion are chosen by forecasting past 28-day periods, so
+that the dispersion includes the error of the level.
 
-A slot's rate errs for three reasons, and sums over slots must tell them apart: by itself (`slot`),
-with its whole day (`day`), and with everything after the cutoff (`level`).
+The error of a slot's rate has three parts, which sums over slots must separate: its own (`slot`),
+that of its whole day (`day`), and that of everything after the cutoff (`level`).
 """
 
 from __future__ import annotations
@@ -21,17 +21,24 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FloatArray, IntArray
-from models.counts.fit import (
+from models.base import (
+    DAY_S,
+    HORIZON_DAYS,
     HOUR_S,
+    HOURS_PER_DAY,
+    N_WINDOWS,
+    WEEK_S,
+    FloatArray,
+    IntArray,
+)
+from models.counts.fit import (
     SHRINK_INCIDENTS,
     SLOW_HALF_LIFE_WEEKS,
-    WEEK_S,
     HalfLives,
     Rates,
     Slots,
     clipped,
-    delivered,
+    delivered_hours,
     dispersion_of,
     fit_rates,
     fold_starts,
@@ -59,18 +66,18 @@ LEVEL_HALF_LIVES_WEEKS = (2.0, 4.0, 8.0, 16.0)
 PROFILE_HALF_LIVES_WEEKS = (26.0, 52.0, 104.0)
 DAY_PARTS = 8
 MAX_CORRECTION = 0.02
-USUAL_DISPERSION = 0.05
+TYPICAL_DISPERSION = 0.05
 
 
 @dataclass(frozen=True)
 class CountModel:
-    """Fitted parameters; JSON-ready by `state`.
+    """Fitted parameters of the count model; `state` gives them as JSON.
 
     `profile` (168,) has mean one; `season` holds cos/sin coefficients of the log rate; `level` and
     `slow_level` are incidents per hour at the cutoff and over the last year, season removed.
-    `dispersion` is a single slot's, the sum of its parts `by_slot`, `by_day`, `by_level`.
-    `nominal_level` is the level to ask of the discrete distribution so that 90 % of the slots of
-    the 28 days after the cutoff are expected inside.
+    `dispersion` is that of a single slot, the sum of `by_slot`, `by_day` and `by_level`.
+    `nominal_level` is the level to request from the discrete distribution so that its intervals are
+    expected to hold 90 % of the slots of the 28 days after the cutoff.
     """
 
     profile: tuple[float, ...]
@@ -87,15 +94,15 @@ class CountModel:
     profile_half_life_weeks: float = 52.0
     n_folds: int = 0
     past_coverage: float | None = None
-    """Share of past slots inside the intervals forecast for them."""
+    """Share of past slots inside their forecast intervals."""
     category_shares: tuple[tuple[float, ...], ...] = ()
     """(C, 8): each category's share of all incidents by three-hour part of the day."""
     undelivered_s: tuple[tuple[int, int], ...] = ()
-    """Spans [start, end) of the history that the feed seems not to have delivered, left out of the fit."""
+    """Spans [start, end) of the history that seem to be missing from the feed, left out of the fit."""
 
     @property
     def dispersion(self) -> float:
-        """Of one slot: variance = mean + dispersion x mean^2."""
+        """Dispersion of one slot: variance = mean + dispersion x mean^2."""
         return self.by_slot + self.by_day + self.by_level
 
     @classmethod
@@ -105,9 +112,9 @@ class CountModel:
         slots, count = slots.take(used), count[used]
         if len(slots) == 0 or count.sum() == 0:
             return cls._of(fit_rates(slots, count.astype(np.float64), HalfLives()), slots)
-        came = delivered(slots, count)
-        missed_s = spans(slots.time_s[~came])
-        slots, count = slots.take(came), count[came]
+        delivered = delivered_hours(slots, count)
+        missing_s = spans(slots.time_s[~delivered])
+        slots, count = slots.take(delivered), count[delivered]
         cleaned = count.astype(np.float64)
         for _ in range(CLIP_ROUNDS):
             first = cls._of(fit_rates(slots, cleaned, HalfLives()), slots)
@@ -131,7 +138,7 @@ class CountModel:
         mean = model.mean(following(slots))
         target = _target(model.past_coverage)
         level = nominal_level(mean, model.dispersion, target)
-        return replace(model, nominal_level=level, undelivered_s=missed_s)
+        return replace(model, nominal_level=level, undelivered_s=missing_s)
 
     @classmethod
     def _of(cls, rates: Rates, slots: Slots) -> Self:
@@ -145,7 +152,7 @@ class CountModel:
         )
 
     def mean(self, slots: Slots) -> FloatArray:
-        """(n,) expected incidents of each slot."""
+        """Return the expected number of incidents in each slot (n,)."""
         seasonal = np.exp(season_terms(slots.time_s, len(self.season)) @ np.array(self.season))
         profile = np.array(self.profile)[slots.window.astype(np.int64)]
         holiday = np.where(slots.holiday, self.holiday_factor, 1.0)
@@ -153,31 +160,31 @@ class CountModel:
         return result
 
     def _level_at(self, time_s: IntArray) -> FloatArray:
-        """The recent level, half-way back to the last year's after 26 weeks."""
+        """Return the level at each instant: half-way back to the last year's after 26 weeks."""
         if self.level <= 0 or self.slow_level <= 0:
             return np.full(len(time_s), self.level)
         ahead_weeks = np.maximum(np.asarray(time_s) - self.cutoff_s, 0) / WEEK_S
-        kept = 0.5 ** (ahead_weeks / RETURN_HALF_LIFE_WEEKS)
-        result: FloatArray = self.slow_level * (self.level / self.slow_level) ** kept
+        remaining = 0.5 ** (ahead_weeks / RETURN_HALF_LIFE_WEEKS)
+        result: FloatArray = self.slow_level * (self.level / self.slow_level) ** remaining
         return result
 
     def interval(self, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Inclusive bounds that hold the count of a slot, or of a share of it (a cell), 90 %.
+        """Return inclusive 90 % bounds of the count of a slot, or of a share of it (a cell).
 
-        Cells expect so little that [0, 0] or [0, 1] usually holds far more than 90 %.
+        For cells, [0, 0] or [0, 1] usually covers far more than 90 %.
 
         Args:
-            mean: any shape, expected incidents within a single slot.
+            mean: expected incidents within a single slot, of any shape.
         """
         return nearest_interval(mean, self.dispersion, self.nominal_level)
 
     def interval_of_sum(self, mean: FloatArray, time_s: IntArray) -> tuple[float, float]:
-        """Inclusive bounds that hold the total of several slots (n,) with 90 % probability."""
+        """Return inclusive 90 % bounds of the total of several slots (n,)."""
         low, high = nearest_interval(mean.sum(), self.sum_dispersion(mean, time_s), LEVEL)
         return float(low), float(high)
 
     def sum_dispersion(self, mean: FloatArray, time_s: IntArray) -> float:
-        """Dispersion of a total: slots' and days' errors average out, the level's does not."""
+        """Return the dispersion of a total: errors of slots and days average out, the level's does not."""
         total = float(mean.sum())
         if total <= 0:
             return 0.0
@@ -187,14 +194,14 @@ class CountModel:
         return float(variance / total**2 + self.by_level)
 
     def cumulative(self, count: IntArray, mean: FloatArray) -> FloatArray:
-        """P(a slot's count <= count), (n,)."""
+        """Return the probability that the count of a slot is at most `count` (n,)."""
         return cumulative(count, mean, self.dispersion)
 
     def category_share(self, category: int, window: int) -> float:
-        """Share of a category in the incidents of a window."""
+        """Return the share of a category in the incidents of a window."""
         if not 0 <= category < len(self.category_shares):
             return 1.0
-        return self.category_shares[category][window % 24 * DAY_PARTS // 24]
+        return self.category_shares[category][window % HOURS_PER_DAY * DAY_PARTS // HOURS_PER_DAY]
 
     def with_categories(
         self,
@@ -203,12 +210,12 @@ class CountModel:
         n: int,
         time_s: IntArray | None = None,
     ) -> Self:
-        """The same model knowing the shares of n categories, from past incidents' columns.
+        """Return a copy with the shares of n categories among past incidents.
 
-        With `time_s` old incidents fade with a half-life of a year. Each part of the day is shrunk
-        by 25 incidents towards the whole day.
+        With `time_s`, incidents are weighted with a half-life of a year. Each part of the day is
+        shrunk towards the whole day by 25 incidents.
         """
-        part = window.astype(np.int64) % 24 * DAY_PARTS // 24
+        part = window.astype(np.int64) % HOURS_PER_DAY * DAY_PARTS // HOURS_PER_DAY
         weight = np.ones(len(part))
         if time_s is not None and len(time_s):
             age_weeks = (time_s.max() - time_s) / WEEK_S
@@ -221,12 +228,12 @@ class CountModel:
         return replace(self, category_shares=tuple(map(tuple, shares.tolist())))
 
     def state(self) -> dict[str, Any]:
-        """JSON-ready parameters."""
+        """Return the parameters as JSON-ready values."""
         return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The inverse of `state`, lists or tuples alike."""
+        """Create a model from `state`; sequences may be lists or tuples."""
         tables = {
             name: tuple(map(tuple, state.get(name, ())))
             for name in ("category_shares", "undelivered_s")
@@ -237,19 +244,19 @@ class CountModel:
 
 @dataclass(frozen=True)
 class _Folds:
-    """Counts of past 28-day periods (latest first) and their forecasts from what came before."""
+    """Counts of past 28-day periods (latest first) and their forecasts from earlier data."""
 
     half: HalfLives
     observed: list[IntArray]
     means: list[FloatArray]
 
     def score(self) -> float:
-        """Mean log probability of the counts at a usual dispersion."""
+        """Return the mean log probability of the counts at a typical dispersion."""
         count, mean = np.concatenate(self.observed), np.concatenate(self.means)
-        return float(log_mass(count, mean, USUAL_DISPERSION).mean())
+        return float(log_mass(count, mean, TYPICAL_DISPERSION).mean())
 
     def dispersions(self) -> tuple[float, float, float]:
-        """A slot's dispersion in its parts by slot, day and level, by how sums vary."""
+        """Split the dispersion of a slot into slot, day and level, by the variance of sums."""
         count, mean = np.concatenate(self.observed), np.concatenate(self.means)
         total = dispersion_of(count, mean)
         day_count, day_mean = count.reshape(-1, 24).sum(1), mean.reshape(-1, 24).sum(1)
@@ -260,7 +267,7 @@ class _Folds:
         return total - by_level - by_day, by_day, by_level
 
     def coverage(self, dispersion: float) -> float:
-        """Share of the past counts inside the intervals that their means would have been given."""
+        """Return the share of past counts inside the intervals for their forecast means."""
         inside = []
         for count, mean in zip(self.observed, self.means, strict=True):
             level = nominal_level(mean, dispersion, LEVEL)
@@ -270,7 +277,7 @@ class _Folds:
 
 
 def _past_forecasts(slots: Slots, count: IntArray, cleaned: FloatArray) -> _Folds | None:
-    """Forecasts of the last periods with the half-lives that forecast them best."""
+    """Forecast the last periods with the half-lives that forecast them best."""
     starts = fold_starts(slots, N_FOLDS, MIN_FOLD_WEEKS)
     if not starts:
         return None
@@ -293,7 +300,7 @@ def _past_forecasts(slots: Slots, count: IntArray, cleaned: FloatArray) -> _Fold
 
 
 def _target(past_coverage: float | None) -> float:
-    """The expected coverage to aim at, so that what past intervals missed is made good."""
+    """Return the expected coverage to aim at, corrected by the coverage of past intervals."""
     if past_coverage is None:
         return LEVEL
     return LEVEL - float(np.clip(past_coverage - LEVEL, -MAX_CORRECTION, MAX_CORRECTION))

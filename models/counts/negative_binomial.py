@@ -1,8 +1,8 @@
-"""The negative-binomial distribution of counts, by mean and dispersion, vectorised.
+"""The negative-binomial distribution by mean and dispersion, vectorised.
 
 Variance = mean + dispersion x mean^2: a Poisson count whose rate is gamma-distributed with
-coefficient of variation sqrt(dispersion). A share of such a count, each incident kept by chance,
-has the same dispersion, so that cells and categories need no parameter of their own.
+coefficient of variation sqrt(dispersion). A random share of such a count has the same dispersion, so
+that cells and categories need no parameter of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BISECTIONS = 10
 
 
 def cumulative(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArray:
-    """P(C <= count); zero for negative counts.
+    """Return P(C <= count); zero for negative counts.
 
     >>> [round(float(p), 4) for p in cumulative([-1, 0, 1], 1.0, 0.0)]
     [0.0, 0.3679, 0.7358]
@@ -36,7 +36,7 @@ def cumulative(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArr
 
 
 def log_mass(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArray:
-    """Log P(C = count) for counts >= 0; a mean of zero is taken as 1e-12."""
+    """Return log P(C = count) for counts >= 0; a mean of zero counts as 1e-12."""
     count = np.asarray(count, np.float64)
     mean = np.maximum(np.asarray(mean, np.float64), 1e-12)
     if dispersion < POISSON_BELOW:
@@ -50,9 +50,9 @@ def log_mass(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArray
 
 
 def nearest_quantile(share: float, mean: ArrayLike, dispersion: float) -> FloatArray:
-    """The whole number k >= -1 whose P(C <= k) is nearest to `share`; shape of `mean`.
+    """Return the integers k >= -1 whose P(C <= k) is nearest to `share`; shape of `mean`.
 
-    -1 stands for "nothing is nearer": P = 0. Found by bisection on whole numbers.
+    k = -1 has P = 0. Found by bisection.
     """
     mean = np.asarray(mean, np.float64)
     spread = np.sqrt(mean + dispersion * mean**2)
@@ -71,7 +71,7 @@ def nearest_quantile(share: float, mean: ArrayLike, dispersion: float) -> FloatA
 def nearest_interval(
     mean: ArrayLike, dispersion: float, level: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Inclusive bounds, whole numbers, that leave about (1 - level) / 2 on either side.
+    """Return inclusive integer bounds that leave about (1 - level) / 2 on either side.
 
     Counts are discrete: bounds with *at least* that probability would cover far more on average,
     so each tail is cut where its mass is nearest.
@@ -86,7 +86,7 @@ def nearest_interval(
 
 
 def nominal_level(mean: ArrayLike, dispersion: float, target: float) -> float:
-    """The level whose intervals are expected to hold a share nearest to `target` of these counts.
+    """Find the level whose intervals are expected to cover a share of counts nearest to `target`.
 
     Coverage grows with the level in steps, so the two sides of the step are compared.
     """

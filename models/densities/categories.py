@@ -1,10 +1,9 @@
-"""What each category of incident changes about the city's density.
+"""Densities of the categories of incidents, relative to the density of all incidents.
 
-Every category mixes three views of itself: a tilt (`log_gaussian_cox`) of the city's density, whose
-prior draws it back to the city, following the city's hours or the same at all hours, and kernel
-densities of its own incidents. The weights come from the periods before the cutoff, per category, with
-a prior that favours the tilt: a rare category borrows from the city, a common one with places or hours
-of its own stands by itself.
+Each category is a mixture of a tilt of the city's density (`log_gaussian_cox`) that varies by hour like
+the city, the same tilt at all hours, and kernel densities of its own incidents. The weights are fitted
+per category to the periods before the cutoff, with a prior that favours the tilt: rare categories
+borrow from the city, common ones with their own places or hours do not.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ TILT_PRIOR = 20.0
 
 @dataclass(frozen=True)
 class Moment:
-    """A city's density as it was known at an instant.
+    """A city's density as known at an instant.
 
     Args:
-        at_s: UTC seconds; only earlier incidents count.
+        at_s: UTC seconds; only earlier incidents are used.
         windows: (168, N) probabilities of all categories; rows sum to one.
     """
 
@@ -55,19 +54,19 @@ class Moment:
 
     @property
     def city(self) -> FloatArray:
-        """(N,) probability of each cell over all hours."""
+        """Probability of each cell over all hours (N,)."""
         mean = self.windows.mean(axis=0, dtype=np.float64)
         return np.asarray(mean / mean.sum(), np.float64)
 
 
 class Categories(Estimator):
-    """Densities of the categories.
+    """Estimator of the densities of categories.
 
     Attributes:
-        density_: {category code: density}. Categories with fewer than `MIN_INCIDENTS`, and past the
-            `MAX_CATEGORIES` most frequent, have none.
-        weights_: {category code: weights of the tilt that follows the hours, of the same at all
-            hours, and of kernels of each of `OWN_BANDWIDTHS_M`}.
+        density_: {category code: density}, of the `MAX_CATEGORIES` most frequent categories with at
+            least `MIN_INCIDENTS`.
+        weights_: {category code: weights of the tilt that varies by hour, of the same tilt at all
+            hours, and of the kernels with each of `OWN_BANDWIDTHS_M`}.
     """
 
     density_: dict[int, CategoryDensity]
@@ -76,47 +75,47 @@ class Categories(Estimator):
     def fit(
         self, incidents: Incidents, cells: Cells, now: Moment, past: Moment, context: FitContext
     ) -> Self:
-        """Weigh the views on what followed `past`, then mix them as of `now`.
+        """Fit the weights to the incidents after `past`, then mix the components as of `now`.
 
         Raises:
             FitCancelled: the caller asked to stop.
         """
         known, cell = inside(incidents, cells, now.at_s)
         self.density_, self.weights_ = {}, {}
-        codes = _chosen(known)
+        codes = _fitted_codes(known)
         if len(codes) == 0:
             return self
-        then = _views(known, cell, codes, cells, past, context.part(0.0, 0.5))
-        views = _views(known, cell, codes, cells, now, context.part(0.5, 1.0))
+        before = _components(known, cell, codes, cells, past, context.part(0.0, 0.5))
+        components = _components(known, cell, codes, cells, now, context.part(0.5, 1.0))
         prior = np.array([TILT_PRIOR, TILT_PRIOR, *([1.0] * len(OWN_BANDWIDTHS_M))])
         for place, code in enumerate(codes.tolist()):
             mine = (known.time_s >= past.at_s) & (known.category == code)
             window = known.window[mine].astype(np.int64)
-            following = CategoryDensity(then[0, place] / past.city, np.zeros(len(past.city)))
+            following = CategoryDensity(before[0, place] / past.city, np.zeros(len(past.city)))
             held_out = np.stack(
                 [
                     following.at(past.windows, window, cell[mine]),
-                    *then[:, place, cell[mine]],
+                    *before[:, place, cell[mine]],
                 ],
                 axis=1,
             )
             weights = mixture_weights(held_out, prior)
             self.weights_[code] = [round(float(w), 4) for w in weights]
             self.density_[code] = CategoryDensity(
-                views[0, place] / now.city, weights[1:] @ views[:, place]
+                components[0, place] / now.city, weights[1:] @ components[:, place]
             )
         return self
 
 
-def _chosen(known: Incidents) -> IntArray:
-    """Codes of the categories that get a ratio, ascending; none where there is but one category."""
+def _fitted_codes(known: Incidents) -> IntArray:
+    """Return codes of the categories to fit, ascending; none when there is only one category."""
     codes, sizes = np.unique(known.category, return_counts=True)
     frequent = codes[np.argsort(-sizes, kind="stable")][:MAX_CATEGORIES]
-    kept = frequent[np.isin(frequent, codes[sizes >= MIN_INCIDENTS])]
-    return np.sort(kept).astype(np.int64) if len(codes) > 1 else np.zeros(0, np.int64)
+    large = frequent[np.isin(frequent, codes[sizes >= MIN_INCIDENTS])]
+    return np.sort(large).astype(np.int64) if len(codes) > 1 else np.zeros(0, np.int64)
 
 
-def _views(
+def _components(
     known: Incidents,
     cell: IntArray,
     codes: IntArray,
@@ -124,7 +123,7 @@ def _views(
     moment: Moment,
     context: FitContext,
 ) -> FloatArray:
-    """(1 + bandwidths, C, N) probabilities: the tilt's, then the kernels' of own incidents."""
+    """Return probabilities (1 + bandwidths, C, N) of the tilt, then of each kernel density."""
     n = int(np.searchsorted(known.time_s, moment.at_s))
     rows = np.flatnonzero(np.isin(known.category[:n], codes))
     place = np.searchsorted(codes, known.category[rows])
@@ -134,7 +133,7 @@ def _views(
     smoother = Smoother(sites, cells)
     counts = np.stack([sites.count(rows=rows[place == c]) for c in range(len(codes))])
     own = [smoother.smooth(counts, bandwidth_m) for bandwidth_m in OWN_BANDWIDTHS_M]
-    return np.stack([normalised(view, cells.area_km2) for view in (tilted, *own)])
+    return np.stack([normalised(part, cells.area_km2) for part in (tilted, *own)])
 
 
 def _tilt(
@@ -146,7 +145,7 @@ def _tilt(
     moment: Moment,
     context: FitContext,
 ) -> FloatArray:
-    """(C, N) unnormalised ratios of categories to the city."""
+    """Return unnormalised ratios of the categories to the city (C, N)."""
     n_cells = len(moment.city)
     counts = np.bincount(place * n_cells + cell, weight, n_categories * n_cells)
 

@@ -1,4 +1,4 @@
-"""What time changes about a backbone density: its drift up to now, and the hour of the week."""
+"""Corrections of a backbone density: its drift up to the present, and the hour of the week."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from models.base import (
 from models.densities.lattice import Lattice
 from models.densities.log_gaussian_cox import TiltSettings, fit_tilt
 from models.densities.priors import drift_covariance, hour_covariance, leading_features
-from models.densities.small_sample import strength
+from models.densities.small_sample import correction_strength
 from models.estimator import Estimator
 
 _POSITIVE = 1e-9
 
 
 class CountTables:
-    """Incidents in cells, counted by window or by age.
+    """Counts of incidents per cell, by window or by age.
 
     Args:
-        incidents: those outside every cell are left out.
+        incidents: those outside every cell are ignored.
         cells: the N cells.
-        cutoff_s: when age is zero.
+        cutoff_s: the instant at which age is zero, UTC seconds.
     """
 
     def __init__(self, incidents: Incidents, cells: Cells, cutoff_s: int) -> None:
@@ -47,14 +47,14 @@ class CountTables:
         self.n_incidents = len(self._row)
 
     def by_window(self, half_life_days: float) -> FloatArray:
-        """(168, N) counts with weights that halve with every half-life of age."""
+        """Return counts (168, N), each incident weighted by half per half-life of age."""
         return self._count(self._window, 0.5 ** (self._age_days / half_life_days), N_WINDOWS)
 
     def by_period(self, period_days: float, n_periods: int) -> FloatArray:
-        """(K, N) counts by age, latest first; older than K <= n_periods periods is left out."""
+        """Return counts by age (K, N), latest first, of the last K <= n_periods periods."""
         period = (self._age_days // period_days).astype(np.int64)
-        n_kept = min(n_periods, int(period.max(initial=0)) + 1)
-        return self._count(np.minimum(period, n_kept), np.ones(len(period)), n_kept + 1)[:-1]
+        n_used = min(n_periods, int(period.max(initial=0)) + 1)
+        return self._count(np.minimum(period, n_used), np.ones(len(period)), n_used + 1)[:-1]
 
     def _count(self, group: IntArray, weight: FloatArray, n_groups: int) -> FloatArray:
         n_cells = len(self.cells.area_km2)
@@ -64,14 +64,14 @@ class CountTables:
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """Prior of how the density of all hours wanders over the years.
+    """Prior of the drift of the density of all hours over the years.
 
     Args:
-        scales: (memory in days, variance) of its parts.
+        scales: (memory in days, variance) of each component.
         spread: {knot spacing in metres: standard deviation}.
-        period_days: over which incidents are counted.
-        n_periods: how many of them, back from the cutoff.
-        rank: of the prior's features.
+        period_days: length of the periods in which incidents are counted.
+        n_periods: number of periods before the cutoff.
+        rank: rank of the prior's features.
     """
 
     scales: Sequence[tuple[float, float]] = ((100.0, 0.3), (1500.0, 1.0))
@@ -85,13 +85,13 @@ class DriftSettings:
 
 @dataclass(frozen=True)
 class HourSettings:
-    """Prior of what the hours of the week differ in.
+    """Prior of the differences between the hours of the week.
 
     Args:
         length_hours, like_days, other_days: see `priors.hour_covariance`.
         spread: {knot spacing in metres: standard deviation}.
-        half_lives_days: of the incidents' weights; fits with each are averaged on the log scale.
-        rank: of the prior's features.
+        half_lives_days: half-lives of the incidents' weights; their fits are averaged on the log scale.
+        rank: rank of the prior's features.
     """
 
     length_hours: float = 2.0
@@ -109,19 +109,19 @@ _HOURS = HourSettings()
 
 
 class FlowCorrection(Estimator):
-    """Ratio of a corrected density to a backbone's, for every window and cell.
+    """Ratio of the corrected density to the backbone's, for every window and cell.
 
-    Two tilts (`log_gaussian_cox`), one upon the other: the backbone's drift, extrapolated to the
-    middle of the forecast horizon, and what each hour of the week changes about that.
+    Two tilts (`log_gaussian_cox`) are applied in turn: the drift of the backbone, extrapolated to the
+    middle of the forecast horizon, then the differences between the hours of the week.
 
     Args:
-        drift: prior of the drift; None: the backbone is up to date as it is.
-        hours: prior of the hours; None: all windows alike.
-        tilt: how either is fitted.
+        drift: prior of the drift; None: no drift.
+        hours: prior of the hours; None: all windows share one density.
+        tilt: settings of both fits.
 
     Attributes:
-        ratio_: (168, N); times the backbone each row sums to one.
-        drift_ratio_: (N,) the part that all windows share.
+        ratio_: (168, N); multiplied by the backbone, each row sums to one.
+        drift_ratio_: (N,) the factor common to all windows.
     """
 
     ratio_: FloatArray
@@ -140,7 +140,7 @@ class FlowCorrection(Estimator):
     def fit(
         self, incidents: Incidents, cells: Cells, backbone: FloatArray, context: FitContext
     ) -> Self:
-        """Learn from the incidents before the cutoff that lie in some cell.
+        """Fit to the incidents before the cutoff that lie in a cell.
 
         Args:
             backbone: (N,) probability of each cell, sums to one.
@@ -159,14 +159,14 @@ class FlowCorrection(Estimator):
             now = base * self.drift_ratio_
             log_hours = self._hours(tables, self.hours, now, context.part(0.4, 1.0))
         ratio = np.exp(log_hours) * self.drift_ratio_
-        # Not a product of matrices, whose last bits depend on the number of threads.
+        # Not a matrix product, whose last bits depend on the number of threads.
         self.ratio_ = ratio / (ratio * base).sum(axis=1, keepdims=True)
         return self
 
     def _drift(
         self, tables: CountTables, settings: DriftSettings, base: FloatArray, context: FitContext
     ) -> FloatArray:
-        """(N,) ratio of the density in the middle of the horizon to the base."""
+        """Fit the ratio of the density in the middle of the horizon to the base (N,)."""
         counts = tables.by_period(settings.period_days, settings.n_periods)
         ages = (np.arange(len(counts)) + 0.5) * settings.period_days
         ages = np.array([*ages, -0.5 * HORIZON_DAYS])
@@ -175,17 +175,16 @@ class FlowCorrection(Estimator):
         )
         lattice = Lattice(tables.cells, settings.spread, context.device)
         fields = self._fit(counts, base, features[:-1], lattice, context)
-        ratio = np.exp(strength(tables.n_incidents) * (fields @ features[-1]))
+        ratio = np.exp(correction_strength(tables.n_incidents) * (fields @ features[-1]))
         return np.asarray(ratio / (ratio * base).sum(), np.float64)
 
     def _hours(
         self, tables: CountTables, settings: HourSettings, base: FloatArray, context: FitContext
     ) -> FloatArray:
-        """(168, N) log ratios of the windows' densities to the base."""
+        """Fit log ratios of the windows' densities to the base (168, N)."""
         covariance = hour_covariance(settings.length_hours, settings.like_days, settings.other_days)
         features = leading_features(covariance, settings.rank)
-        # What all hours of the weighted past have in common is for the drift to say: it is fitted
-        # along here, so that it does not pose as a difference between hours, and left out.
+        # A column common to all hours absorbs what belongs to the drift; its field is discarded.
         nuisance = np.concatenate([features, np.ones((N_WINDOWS, 1))], axis=1)
         lattice = Lattice(tables.cells, settings.spread, context.device)
         n_fits = len(settings.half_lives_days)
@@ -200,7 +199,7 @@ class FlowCorrection(Estimator):
             for i, days in enumerate(settings.half_lives_days)
         ]
         mean = np.mean(fields, axis=0)[:, :-1]
-        return np.asarray(strength(tables.n_incidents) * (features @ mean.T), np.float64)
+        return np.asarray(correction_strength(tables.n_incidents) * (features @ mean.T), np.float64)
 
     def _fit(
         self,
@@ -219,7 +218,7 @@ class FlowCorrection(Estimator):
         return fields.double().cpu().numpy()
 
     def report(self) -> dict[str, Any]:
-        """Mean absolute log ratios: how far the drift and the hours go."""
+        """Return mean absolute log ratios of the drift and of the hours."""
         drift = np.log(self.drift_ratio_)
         hours = np.log(self.ratio_) - drift
         return {

@@ -1,4 +1,4 @@
-"""Time-ordered inner validation: settings are chosen on the weeks before the origin."""
+"""Time-ordered inner validation on the weeks before the origin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_TEST = 20
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows [0, split) are known at the fold's origin, rows [split, end) are the period after it."""
+    """A fold: rows [0, split) precede its origin, rows [split, end) are its test period."""
 
     origin_s: int
     split: int
@@ -33,9 +33,9 @@ class Fold:
 
 
 def inner_folds(incidents: Incidents, cutoff_s: int, n_folds: int = 3) -> list[Fold]:
-    """Back-to-back periods of `HORIZON_DAYS` up to the cutoff, latest first.
+    """Return back-to-back periods of `HORIZON_DAYS` up to the cutoff, latest first.
 
-    Periods with too few incidents in or before them are left out, so thin data gives no folds.
+    Periods with too few incidents in or before them are left out, so small samples give no folds.
     """
     folds = []
     for i in range(n_folds):
@@ -52,16 +52,16 @@ def mixture_weights(
     n_iterations: int = 200,
     count: FloatArray | None = None,
 ) -> FloatArray:
-    """(K,) weights of a linear mixture that fits held-out points best, by EM.
+    """Fit the weights (K,) of a linear mixture to held-out points by EM.
 
     Smyth & Wolpert (1999), "Linearly combining density estimators via stacking".
 
     Args:
-        densities: (n, K) positive densities of the components at held-out points; any common
-            factor per point cancels.
+        densities: (n, K) positive densities of the components at held-out points; a common factor
+            per point cancels.
         prior: (K,) pseudo-counts of a Dirichlet prior; None: one point spread over all.
-        n_iterations: of EM.
-        count: (n,) how many points each row stands for; None: one each.
+        n_iterations: number of EM steps.
+        count: (n,) number of points that each row represents; None: one each.
     """
     n_components = densities.shape[1]
     pseudo = np.full(n_components, 1.0 / n_components) if prior is None else prior
@@ -78,13 +78,13 @@ def mixture_weights(
 
 
 def pooled_weights(fitted: Sequence[FloatArray], test_cells: Sequence[IntArray]) -> FloatArray:
-    """(K,) as `mixture_weights` for densities that all hours share.
+    """Fit mixture weights (K,) of densities that do not vary by hour.
 
-    Incidents of one cell have the same densities: the cost does not grow with their number.
+    Incidents in one cell have the same densities, so the cost does not grow with their number.
 
     Args:
-        fitted: of each fold, (K, N) densities of the components on the cells.
-        test_cells: of each fold, row of the cell of each held-out incident.
+        fitted: per fold, densities of the components on the cells (K, N).
+        test_cells: per fold, row of the cell of each held-out incident.
     """
     counts = [
         np.bincount(cell, minlength=f.shape[1]) for f, cell in zip(fitted, test_cells, strict=True)
@@ -95,7 +95,7 @@ def pooled_weights(fitted: Sequence[FloatArray], test_cells: Sequence[IntArray])
 
 
 def best_of_grid(score: Callable[[float], float], grid: Sequence[float], start: float) -> float:
-    """The setting on an ascending grid where a unimodal score peaks, uphill from `start`."""
+    """Return the setting on an ascending grid that maximises a unimodal score, from `start`."""
     scores: dict[float, float] = {}
 
     def at(i: int) -> float:

@@ -1,4 +1,4 @@
-"""Gaussian mixtures, one per hour of the week, all windows fitted as one batch by EM."""
+"""Gaussian mixtures, one per hour of the week, fitted in batches by EM."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.base import (
     Incidents,
     normalised,
 )
-from models.densities.small_sample import FULL_STRENGTH, spread
+from models.densities.small_sample import FULL_STRENGTH, shrink_to_uniform
 from models.densities.smoothing import inside
 from models.estimator import ConvergenceWarning
 
@@ -31,16 +31,16 @@ _WINDOW_FLOOR = 10
 class Gmm(DensityModel):
     """Full-covariance Gaussian mixtures per window (the study's second baseline).
 
-    Windows are padded to the length of the largest of their chunk, so that one EM step is a few
-    batched tensor operations. Cells get the density at their centre of components widened by the
-    variance of a cell, which is the cell's average up to fourth moments.
+    Windows are padded to the largest of their batch, so that one EM step is a few batched tensor
+    operations. The density of a cell is that at its centre with components widened by the variance of
+    a cell, which equals the cell's average up to fourth moments.
 
     Args:
-        max_components: per window; a window has one per `INCIDENTS_PER_COMPONENT` incidents.
-        min_sd_m: floor of each component's spread, against collapse on repeated geocodes.
-        max_iterations: EM steps at most.
+        max_components: upper limit per window; there is one per `INCIDENTS_PER_COMPONENT` incidents.
+        min_sd_m: minimum spread of a component, which prevents collapse on repeated geocodes.
+        max_iterations: maximum number of EM steps.
         tolerance: nats per incident; EM stops when no window gains as much in a step.
-        max_points: incidents per window that a fit uses; the latest are kept.
+        max_points: maximum number of incidents per window; the latest are used.
     """
 
     name: ClassVar[str] = "gmm"
@@ -60,12 +60,12 @@ class Gmm(DensityModel):
         self.max_points = max_points
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Fit all windows; one with fewer than 10 incidents takes the fit of all incidents.
+        """Fit all windows; those with fewer than 10 incidents get the fit of all incidents.
 
-        So few in all that settings cannot be told apart get one component (`models.densities.small_sample`).
+        Small samples get one component and are shrunk (`models.densities.small_sample`).
 
         Warns:
-            ConvergenceWarning: EM still improved some windows at its last step.
+            ConvergenceWarning: EM was still improving some windows at its last step.
         """
         known, _ = inside(incidents, cells, context.cutoff_s)
         self.area_km2_ = cells.area_km2
@@ -78,8 +78,8 @@ class Gmm(DensityModel):
         )
         by_window = [places[known.window == w][-self.max_points :] for w in range(N_WINDOWS)]
         self.fallback_windows_ = [w for w, own in enumerate(by_window) if len(own) < _WINDOW_FLOOR]
-        thin = len(places) < FULL_STRENGTH
-        self.max_components_ = 1 if thin else self.max_components
+        is_small = len(places) < FULL_STRENGTH
+        self.max_components_ = 1 if is_small else self.max_components
         table = np.zeros((N_WINDOWS, len(cells.area_km2)))
         self.unconverged_windows_: list[int] = []
         if len(places):
@@ -95,13 +95,15 @@ class Gmm(DensityModel):
         inside_share = table.sum(axis=1)
         self.leaked_share_ = float(np.clip(1.0 - inside_share.mean(), 0.0, 1.0))
         fitted = normalised(table, self.area_km2_)
-        self.probability_ = spread(fitted, len(places), self.area_km2_) if thin else fitted
+        if is_small:
+            fitted = shrink_to_uniform(fitted, len(places), self.area_km2_)
+        self.probability_ = fitted
         return self
 
     def _fit_chunks(
         self, by_window: list[FloatArray], table: FloatArray, cells: Cells, context: FitContext
     ) -> None:
-        """Fill the rows of the table, windows of similar size together."""
+        """Fill the rows of the table, batching windows of similar size."""
         generator = torch.Generator().manual_seed(context.seed)
         order = np.argsort([len(own) for own in by_window], kind="stable")
         order = order[len(self.fallback_windows_) :]
@@ -115,7 +117,7 @@ class Gmm(DensityModel):
     def _fill_fallbacks(
         self, places: FloatArray, table: FloatArray, cells: Cells, context: FitContext
     ) -> None:
-        """Give windows with few incidents the one fit of all incidents."""
+        """Fill the rows of windows with few incidents with the fit of all incidents."""
         if not self.fallback_windows_:
             return
         generator = torch.Generator().manual_seed(context.seed)
@@ -125,7 +127,7 @@ class Gmm(DensityModel):
             self.unconverged_windows_ += self.fallback_windows_
 
     def report(self) -> Mapping[str, Any]:
-        """Return windows that took the fit of all incidents or did not converge, mass outside."""
+        """Return windows that use the fit of all incidents or did not converge, and leaked mass."""
         return {
             "fallback_windows": self.fallback_windows_,
             "unconverged_windows": self.unconverged_windows_,
@@ -140,7 +142,7 @@ Mixture = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def _fit_batch(
     groups: list[FloatArray], settings: Gmm, generator: torch.Generator
 ) -> tuple[Mixture, NDArray[np.bool_]]:
-    """Fit a mixture to each of B groups of places (n, 2); (B,) whether it converged."""
+    """Fit a mixture to each of B groups of places (n, 2); also return whether each converged."""
     longest = max(len(own) for own in groups)
     wanted = [
         int(np.clip(len(own) // INCIDENTS_PER_COMPONENT, 1, settings.max_components_))
@@ -177,13 +179,13 @@ def _fit_batch(
 
 
 def _maximise(points: torch.Tensor, share: torch.Tensor, floor: torch.Tensor) -> Mixture:
-    """One M step from responsibilities (B, P, K); a component without points gets weight zero."""
+    """Do one M step from responsibilities (B, P, K); components without points get weight zero."""
     mass = share.sum(dim=1)
     safe = mass.clamp_min(1e-6)
-    turned = share.transpose(1, 2)
-    mean = turned @ points / safe[..., None]
+    transposed = share.transpose(1, 2)
+    mean = transposed @ points / safe[..., None]
     outer = (points[..., :, None] * points[..., None, :]).flatten(2)
-    second = (turned @ outer).reshape(*safe.shape, 2, 2) / safe[..., None, None]
+    second = (transposed @ outer).reshape(*safe.shape, 2, 2) / safe[..., None, None]
     covariance = second - mean[..., :, None] * mean[..., None, :]
     # One pseudo-incident at the floor keeps single-point components from collapsing.
     covariance = (covariance * mass[..., None, None] + floor) / (mass + 1)[..., None, None] + floor
@@ -191,7 +193,7 @@ def _maximise(points: torch.Tensor, share: torch.Tensor, floor: torch.Tensor) ->
 
 
 def _log_normal(points: torch.Tensor, mean: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
-    """(B, P, K) log densities of points (B, P, 2); closed form of the 2 x 2 inverse."""
+    """Return log densities (B, P, K) of points (B, P, 2), by the closed form of the 2 x 2 inverse."""
     a, b, c = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
     determinant = (a * c - b * b).clamp_min(1e-12)
     dx = points[:, :, None, 0] - mean[:, None, :, 0]
@@ -204,7 +206,7 @@ def _log_normal(points: torch.Tensor, mean: torch.Tensor, covariance: torch.Tens
 def _on_cells(
     weight: torch.Tensor, mean: torch.Tensor, covariance: torch.Tensor, cells: Cells
 ) -> FloatArray:
-    """(B, N) mass of each mixture in each cell."""
+    """Return the mass of each mixture in each cell (B, N)."""
     size_km = cells.cell_size_m / 1000.0
     centre = np.column_stack([cells.ix + 0.5, cells.iy + 0.5]) * size_km
     points = torch.as_tensor(centre, dtype=torch.float32).expand(len(weight), -1, -1)

@@ -1,4 +1,4 @@
-"""Recent history by gradient boosting: what past months looked like just before they happened."""
+"""Gradient boosting on the recent history of each cell."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _BOOSTING: Mapping[str, Any] = {
 class History(DensityModel):
     """Poisson gradient boosting of each cell's incidents on its own recent counts.
 
-    One row per cell and past period of 28 days: the target is the period's count over what the
-    backbone (a mixture of kernels of what came before that period) promised, weighted by the
-    promise, which makes the backbone an offset. Features are counts of the last 7 to 365 days in the
-    cell and around it relative to the backbone, the same weeks a year ago, long-run counts and the
-    position.
+    There is one row per cell and past period of 28 days. The target is the period's count over that
+    expected by the backbone (a mixture of kernels fitted to earlier incidents), weighted by the
+    expected count, which makes the backbone an offset. Features are counts of the last 7 to 365 days
+    in and around the cell relative to the backbone, the same weeks a year ago, long-run counts and
+    the position.
 
     Args:
-        n_periods: past periods to learn from.
+        n_periods: number of past periods to learn from.
     """
 
     name: ClassVar[str] = "history"
@@ -58,7 +58,7 @@ class History(DensityModel):
         self.n_periods = n_periods
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Learn from the past periods, then forecast the one after the cutoff."""
+        """Fit to past periods, then forecast the one after the cutoff."""
         known, cell = inside(incidents, cells, context.cutoff_s)
         table = _CellHistory(known, cell, cells)
         origins_s = self._origins(known, context.cutoff_s)
@@ -66,7 +66,7 @@ class History(DensityModel):
         now, *past = _backbones(known, cells, [context.cutoff_s, *origins_s], context.part(0, 0.5))
         probability = now
         if origins_s:
-            rows = [table.learnt_from(at, b) for at, b in zip(origins_s, past, strict=True)]
+            rows = [table.training_rows(at, b) for at, b in zip(origins_s, past, strict=True)]
             features, ratio, weight = map(np.concatenate, zip(*rows, strict=True))
             context.report(0.6, f"boosting on {len(origins_s)} periods")
             boosting = HistGradientBoostingRegressor(**_BOOSTING)
@@ -78,23 +78,23 @@ class History(DensityModel):
         return self
 
     def _origins(self, known: Incidents, cutoff_s: int) -> list[int]:
-        """Starts of the past periods with incidents in them and enough history before them."""
+        """Return starts of past periods that have incidents and enough history before them."""
         starts = cutoff_s - HORIZON_DAYS * DAY_S * np.arange(1, self.n_periods + 1)
         if len(known) == 0:
             return []
-        seasoned = starts - known.time_s[0] >= MIN_HISTORY_DAYS * DAY_S
+        long_enough = starts - known.time_s[0] >= MIN_HISTORY_DAYS * DAY_S
         edges = np.searchsorted(known.time_s, [starts, starts + HORIZON_DAYS * DAY_S])
-        return [int(s) for s in starts[seasoned & (edges[1] > edges[0])]]
+        return [int(s) for s in starts[long_enough & (edges[1] > edges[0])]]
 
     def report(self) -> Mapping[str, Any]:
-        """How many past periods taught it."""
+        """Return the number of past periods used."""
         return {"periods": self.n_periods_used_}
 
 
 def _backbones(
     known: Incidents, cells: Cells, at_s: Sequence[int], context: FitContext
 ) -> FloatArray:
-    """(K, N) mixtures of kernels of what was known at each instant, all with the first's weights."""
+    """Fit kernel mixtures (K, N) to the incidents before each instant, with the weights of the first."""
     weights = MultiKde(n_folds=1).fit(known, cells, context).weights_
     sites = snap(known, cells)
     smoother = Smoother(sites, cells)
@@ -108,27 +108,27 @@ def _backbones(
 
 
 class _CellHistory:
-    """Counts of incidents per cell over any span, and the features made of them."""
+    """Counts of incidents per cell over any span, and features derived from them."""
 
     def __init__(self, known: Incidents, cell: IntArray, cells: Cells) -> None:
         self.time_s, self.cell, self.cells = known.time_s, cell, cells
         self.n_cells = len(cells.area_km2)
 
     def counts(self, start_s: int, end_s: int) -> FloatArray:
-        """(N,) incidents with start <= time < end."""
+        """Count the incidents per cell (N,) with start <= time < end."""
         low, high = np.searchsorted(self.time_s, [start_s, end_s])
         return np.bincount(self.cell[low:high], minlength=self.n_cells).astype(np.float64)
 
-    def learnt_from(
+    def training_rows(
         self, origin_s: int, backbone: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Features (N, F) at a past origin, what followed over the promise (N,), the promise (N,)."""
+        """Return features (N, F), observed over expected counts (N,), and expected counts (N,)."""
         counts = self.counts(origin_s, origin_s + HORIZON_DAYS * DAY_S)
-        promised = backbone * counts.sum()
-        return self.features(origin_s, backbone), counts / promised, promised
+        expected = backbone * counts.sum()
+        return self.features(origin_s, backbone), counts / expected, expected
 
     def features(self, at_s: int, backbone: FloatArray) -> FloatArray:
-        """(N, F) what is known of each cell at an instant."""
+        """Return features (N, F) of each cell as known at an instant."""
         around = self._around(backbone, 1)
         columns = [np.log(backbone)]
         for days in RECENT_DAYS:
@@ -143,7 +143,7 @@ class _CellHistory:
         return np.stack(columns, axis=1)
 
     def _around(self, values: FloatArray, radius: int) -> FloatArray:
-        """(N,) sums over the square of cells up to `radius` away."""
+        """Return sums (N,) over the square of cells up to `radius` away."""
         side = 2 * radius + 1
         padded = np.zeros((self.cells.ny + 2 * radius, self.cells.nx + 2 * radius))
         padded[self.cells.iy + radius, self.cells.ix + radius] = values
@@ -153,6 +153,6 @@ class _CellHistory:
 
 
 def _excess(observed: FloatArray, expected: FloatArray) -> FloatArray:
-    """Log ratio that is zero where nothing was seen and nothing expected."""
+    """Return the log ratio, zero where nothing was observed or expected."""
     ratio: FloatArray = np.log((observed + 1.0) / (expected + 1.0))
     return ratio

@@ -1,4 +1,4 @@
-"""Kernel density estimates: of all hours together, of several bandwidths at once, per window."""
+"""Kernel density estimates: pooled over hours, with several bandwidths, or per window."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.base import (
     normalised,
 )
 from models.densities.folds import Fold, best_of_grid, inner_folds, pooled_weights
-from models.densities.small_sample import spread
+from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
 
 BANDWIDTHS_M = (
@@ -42,17 +42,17 @@ BANDWIDTHS_M = (
     2000,
     3500,
 )
-"""Down to a kernel that stays in its cell: with much data on a street grid that is the best one."""
+"""The smallest stay within a cell, which is best with much data on a street grid."""
 MULTI_BANDWIDTHS_M = (1.0, 25, 60, 120, 250, 500, 1000, 2500)
-"""The first stays in its cell: the cells' own counts, which cities snapped to corners need."""
+"""The first stays within a cell, as cities whose incidents are snapped to corners need."""
 START_BANDWIDTH_M = 80.0
 
 
 def rule_of_thumb_m(incidents: Incidents) -> float:
-    """Scott's bandwidth in metres, where too little data is there to validate one.
+    """Return Scott's bandwidth in metres, for samples too small to validate one.
 
-    Scott (1992), "Multivariate Density Estimation", h = sd n^(-1/6) in two dimensions; no less than
-    100 m, since a handful of incidents says little about single addresses.
+    Scott (1992), "Multivariate Density Estimation", h = sd n^(-1/6) in two dimensions, but at least
+    100 m, because a handful of incidents says little about single addresses.
     """
     n = len(incidents)
     if n < 2:
@@ -62,17 +62,17 @@ def rule_of_thumb_m(incidents: Incidents) -> float:
 
 
 def mean_log_probability(probability: FloatArray, cell: IntArray) -> float:
-    """Mean nats per incident of one row of cell probabilities (N,); areas are left out."""
+    """Return the mean log probability, in nats, of incidents under cell probabilities (N,)."""
     return float(np.mean(np.log(probability[cell])))
 
 
 class PooledKde(DensityModel):
-    """One kernel density of all hours, its bandwidth chosen on past periods.
+    """One kernel density for all hours, with a bandwidth chosen on past periods.
 
     Args:
         bandwidth_m: standard deviation of the kernel; None chooses it on `n_folds` periods of 28
             days before the cutoff.
-        n_folds: periods that choose.
+        n_folds: number of these periods.
     """
 
     name: ClassVar[str] = "pooled-kde"
@@ -94,10 +94,9 @@ class PooledKde(DensityModel):
         self.leaked_share_ = smoother.leaked_share(count, self.bandwidth_m_)
         self.area_km2_ = cells.area_km2
         smoothed = normalised(smoother.smooth(count, self.bandwidth_m_), self.area_km2_)
-        judged = bool(folds) or self.bandwidth_m is not None
-        self.probability_ = (smoothed if judged else spread(smoothed, len(known), self.area_km2_))[
-            None, :
-        ]
+        if not folds and self.bandwidth_m is None:
+            smoothed = shrink_to_uniform(smoothed, len(known), self.area_km2_)
+        self.probability_ = smoothed[None, :]
         self.category_density_ = {}
         return self
 
@@ -117,7 +116,7 @@ class PooledKde(DensityModel):
         return best_of_grid(score, BANDWIDTHS_M, START_BANDWIDTH_M)
 
     def report(self) -> Mapping[str, Any]:
-        """Bandwidth, how it was chosen, leaked mass."""
+        """Return the bandwidth, the number of validation periods and the leaked mass."""
         return {
             "bandwidth_m": self.bandwidth_m_,
             "validation_periods": self.n_folds_used_,
@@ -130,7 +129,7 @@ class MultiKde(DensityModel):
 
     Args:
         bandwidths_m: standard deviations of the components' kernels.
-        n_folds: periods of 28 days before the cutoff that weigh them.
+        n_folds: number of 28-day periods before the cutoff that the weights are fitted to.
     """
 
     name: ClassVar[str] = "multi-kde"
@@ -142,7 +141,7 @@ class MultiKde(DensityModel):
         self.n_folds = n_folds
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Weigh the bandwidths, then mix the densities of all incidents."""
+        """Fit the weights, then mix the densities of all incidents."""
         known, cell = inside(incidents, cells, context.cutoff_s)
         sites = snap(known, cells, cell)
         smoother = Smoother(sites, cells)
@@ -163,14 +162,16 @@ class MultiKde(DensityModel):
         )
         self.area_km2_ = cells.area_km2
         mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
-        self.probability_ = (mixed if folds else spread(mixed, len(known), self.area_km2_))[None, :]
+        if not folds:
+            mixed = shrink_to_uniform(mixed, len(known), self.area_km2_)
+        self.probability_ = mixed[None, :]
         self.category_density_ = {}
         return self
 
     def _components(
         self, counts: FloatArray, smoother: Smoother, context: FitContext
     ) -> FloatArray:
-        """(K, 1 + folds, N) densities of all incidents and of each fold's earlier ones."""
+        """Fit densities (K, 1 + folds, N) to all incidents and to those before each fold."""
         parts = []
         for i, bandwidth_m in enumerate(self.bandwidths_m):
             context.report(i / len(self.bandwidths_m), f"bandwidth {bandwidth_m:.0f} m")
@@ -183,7 +184,7 @@ class MultiKde(DensityModel):
         return pooled_weights([fitted[:, i] for i in range(len(folds))], tests)
 
     def report(self) -> Mapping[str, Any]:
-        """Weight of each bandwidth, leaked mass."""
+        """Return the weight of each bandwidth and the leaked mass."""
         weights = zip(self.bandwidths_m, self.weights_, strict=True)
         return {
             "weights": {f"{bandwidth_m:g} m": float(weight) for bandwidth_m, weight in weights},
@@ -193,14 +194,14 @@ class MultiKde(DensityModel):
 
 
 class WindowKde(DensityModel):
-    """One kernel density per hour of the week, each of its own incidents alone.
+    """One kernel density per hour of the week, fitted to its own incidents only.
 
-    The bandwidth of a window with n incidents is `c n^(-1/6)`, the rate of Scott's rule; the common
-    factor c is chosen on past periods, so no window has to validate its own on a handful. Windows
-    with fewer than `MIN_WINDOW` get the density of all hours.
+    The bandwidth of a window with n incidents is `c n^(-1/6)`, the rate of Scott's rule. The common
+    factor c is chosen on past periods, since single windows have too few incidents for validation.
+    Windows with fewer than `MIN_WINDOW` incidents get the density of all hours.
 
     Args:
-        n_folds: periods of 28 days before the cutoff that choose.
+        n_folds: number of 28-day periods before the cutoff used for the choice.
     """
 
     name: ClassVar[str] = "window-kde"
@@ -219,7 +220,9 @@ class WindowKde(DensityModel):
         self.factor_m_ = self._choose(known, smoother, folds, context)
         self.area_km2_ = cells.area_km2
         tables = self._tables(known, smoother, slice(None), self.factor_m_)
-        self.probability_ = tables if folds else spread(tables, len(known), self.area_km2_)
+        if not folds:
+            tables = shrink_to_uniform(tables, len(known), self.area_km2_)
+        self.probability_ = tables
         self.leaked_share_ = self._leaked_share(known, smoother)
         self.category_density_ = {}
         return self
@@ -248,15 +251,15 @@ class WindowKde(DensityModel):
     def _tables(
         self, known: Incidents, smoother: Smoother, rows: slice, factor_m: float
     ) -> FloatArray:
-        """(168, N) densities of the incidents at these rows."""
+        """Fit densities (168, N) to the incidents at these rows."""
         cells, sites = smoother.cells, smoother.sites
         window = known.window[rows].astype(np.int64)
-        bandwidth_m, thin = self._bandwidths_m(window, factor_m)
+        bandwidth_m, is_small = self._bandwidths_m(window, factor_m)
         cell = sites.cell[sites.of_incident[rows]]
         n_cells = len(cells.area_km2)
         counts = np.bincount(window * n_cells + cell, minlength=N_WINDOWS * n_cells)
         tables = counts.reshape(N_WINDOWS, n_cells).astype(np.float64)
-        tables[thin] = tables.sum(axis=0)
+        tables[is_small] = tables.sum(axis=0)
         result = np.empty_like(tables)
         for level_m in np.unique(bandwidth_m):
             mine = bandwidth_m == level_m
@@ -264,19 +267,19 @@ class WindowKde(DensityModel):
         return normalised(result, cells.area_km2)
 
     def _bandwidths_m(self, window: IntArray, factor_m: float) -> tuple[FloatArray, NDArray[Any]]:
-        """(168,) bandwidth of each window, (168,) whether all hours stand in for it."""
+        """Return the bandwidth of each window (168,) and whether it uses all hours (168,)."""
         per_window = np.bincount(window, minlength=N_WINDOWS)
-        thin = per_window < self.MIN_WINDOW
-        n = np.where(thin, len(window), per_window)
+        is_small = per_window < self.MIN_WINDOW
+        n = np.where(is_small, len(window), per_window)
         wanted_m = factor_m * np.maximum(n, 1) ** (-1 / 6)
-        # A few shared bandwidths serve all windows: 4 % steps are far finer than the choice.
+        # A few shared bandwidths suffice: steps of 4 % are far finer than the grid of the choice.
         low, high = np.log(wanted_m.min()), np.log(wanted_m.max())
         levels = np.linspace(low, max(high, low + 1e-9), self.N_BANDWIDTHS)
         nearest = np.abs(np.log(wanted_m)[:, None] - levels).argmin(axis=1)
-        return np.asarray(np.exp(levels[nearest]), np.float64), thin
+        return np.asarray(np.exp(levels[nearest]), np.float64), is_small
 
     def _leaked_share(self, known: Incidents, smoother: Smoother) -> float:
-        """Share of all windows' kernels that lay outside the study area, each with its bandwidth."""
+        """Return the share of all windows' kernels that lay outside the study area."""
         window = known.window.astype(np.int64)
         bandwidth_m, _ = self._bandwidths_m(window, self.factor_m_)
         leaked = 0.0
@@ -287,5 +290,5 @@ class WindowKde(DensityModel):
         return leaked / max(1, len(known))
 
     def report(self) -> Mapping[str, Any]:
-        """The common factor of the windows' bandwidths, leaked mass."""
+        """Return the common factor of the bandwidths and the leaked mass."""
         return {"bandwidth_factor_m": self.factor_m_, "leaked_share": self.leaked_share_}

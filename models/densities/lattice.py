@@ -1,8 +1,8 @@
-"""Random fields over the cells at several resolutions at once.
+"""Random fields over the cells at several resolutions.
 
-A field is a sum of bilinear surfaces on square lattices, from kilometres down to the single cell;
-the coefficients of each have their own prior standard deviation. Coarse lattices share strength
-over a district, fine ones keep a street corner's own habits.
+A field is a sum of bilinear surfaces on square lattices, from kilometres down to single cells, each
+with its own prior standard deviation. Coarse lattices share information across a district, fine ones
+represent single street corners.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _NEGLIGIBLE = 1e-6
 
 
 def bilinear(cells: Cells, spacing_m: float) -> csr_array:
-    """(N, K) weights of the knots of a lattice at the cells' centres; rows sum to one.
+    """Return the weights (N, K) of a lattice's knots at the cells' centres; rows sum to one.
 
-    A lattice no coarser than the cells is the cells themselves.
+    A lattice that is no coarser than the cells has the cells as its knots.
     """
     if spacing_m <= cells.cell_size_m:
         return csr_array(identity(len(cells.ix), format="csr"))
@@ -37,14 +37,14 @@ def bilinear(cells: Cells, spacing_m: float) -> csr_array:
             weights.append(np.abs(1 - dx - part[0]) * np.abs(1 - dy - part[1]))
     rows = np.tile(np.arange(len(cells.ix)), 4)
     weight, knot = np.concatenate(weights), np.concatenate(knots)
-    kept = weight > _NEGLIGIBLE
-    used, column = np.unique(knot[kept], return_inverse=True)
+    relevant = weight > _NEGLIGIBLE
+    used, column = np.unique(knot[relevant], return_inverse=True)
     shape = (len(cells.ix), len(used))
-    return csr_array((weight[kept], (rows[kept], column)), shape=shape)
+    return csr_array((weight[relevant], (rows[relevant], column)), shape=shape)
 
 
 class Lattice:
-    """The linear map from independent standard normal coefficients to fields on the cells.
+    """Linear map from independent standard normal coefficients to fields on the cells.
 
     Args:
         cells: the N cells.
@@ -59,12 +59,12 @@ class Lattice:
         self._back = _sparse(csr_array(weights.T.tocsr()), device)
 
     def to_cells(self, coefficients: Tensor) -> Tensor:
-        """(K, R) coefficients -> (N, R) fields."""
+        """Map coefficients (K, R) to fields (N, R)."""
         fields: Tensor = torch.sparse.mm(self._forward, coefficients)
         return fields
 
     def to_knots(self, gradient: Tensor) -> Tensor:
-        """(N, R) gradient by fields -> (K, R) gradient by coefficients."""
+        """Map a gradient by fields (N, R) to one by coefficients (K, R)."""
         knots: Tensor = torch.sparse.mm(self._back, gradient)
         return knots
 

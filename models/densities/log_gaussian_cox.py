@@ -2,10 +2,10 @@
 
 Row w of a table of counts is a multinomial draw from `base * exp(features[w] @ fields)`, normalised
 over the study area: a log-Gaussian Cox process (Moller et al. 1998) given its totals, with a
-covariance that is a product of one over rows and one over places. The penalised fit is convex, so
-nothing can diverge, no early stop is needed, and its cost does not grow with the incidents.
+covariance that is a product of one over rows and one over places. The penalised fit is convex, so it
+cannot diverge and needs no early stopping; its cost does not grow with the number of incidents.
 
-On cells such a density is an autoregressive flow of the base in closed form: the conditional
+On cells, such a density is an autoregressive flow of the base in closed form: the conditional
 distribution functions are splines of degree one in the base's own ranks (Mueller et al. 2019,
 "Neural importance sampling"), with slopes exp(field) over their mean.
 """
@@ -28,11 +28,11 @@ _REPORT_EVERY = 10
 
 @dataclass(frozen=True)
 class TiltSettings:
-    """How a tilt is fitted.
+    """Settings of the optimiser.
 
     Args:
         n_steps: full-batch steps of Adam on a cosine schedule; 80 reach the optimum to 1e-4 nats.
-        learning_rate: at the start, in prior standard deviations.
+        learning_rate: initial rate, in prior standard deviations.
     """
 
     n_steps: int = 80
@@ -47,7 +47,7 @@ def fit_tilt(
     context: FitContext,
     settings: TiltSettings | None = None,
 ) -> Tensor:
-    """(N, R) fields of largest posterior density.
+    """Fit the fields (N, R) of maximum posterior density.
 
     Args:
         counts: (W, N) float32, weighted incidents.

@@ -1,4 +1,4 @@
-"""Normalizing flows as density models: the backbone's correction, and flows of single windows."""
+"""Normalizing flows as density models: correction of a backbone, and flows per window."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from models.densities.cox import FlowCorrection
 from models.densities.kde import MultiKde
 from models.densities.smoothing import inside
 from models.flows.neural import NeuralCorrection
-from models.flows.presets import paper_preset, window_preset
-from models.flows.windows import WindowFlows, WindowSettings
+from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
 
 MIN_INCIDENTS = 100
-"""Below this a flow says nothing that the backbone does not."""
+"""With fewer incidents a flow adds nothing to the backbone."""
 
 
 class Maf(DensityModel):
-    """A city-wide backbone and an autoregressive flow that learns what time changes about it.
+    """A city-wide backbone and an autoregressive flow that corrects it for drift and hour.
 
     Args:
-        network: None fits the flow's slopes on the cells themselves (`models.densities.cox`);
-            settings of `NeuralCorrection` have a network of the window give them.
+        network: None fits the slopes of the flow on the cells (`models.densities.cox`); settings of
+            `NeuralCorrection` compute them by a network conditioned on the window.
     """
 
     name: ClassVar[str] = "maf"
@@ -54,16 +53,16 @@ class Maf(DensityModel):
         return self
 
     def report(self) -> Mapping[str, Any]:
-        """Facts about backbone and correction."""
+        """Return facts about backbone and correction."""
         return {"backbone": self.backbone_.report(), "flow": self.correction_.report()}
 
 
 class MafWindow(DensityModel):
-    """Independent flows per window, all windows and restarts trained as one batch.
+    """Independent flows per window, trained as one batch over windows and restarts.
 
     Args:
-        n_restarts: flows per window; their densities are averaged, and their spread is
-            `band_sd_` (168, N).
+        n_restarts: flows per window; their densities are averaged, and `band_sd_` (168, N) is their
+            standard deviation.
     """
 
     name: ClassVar[str] = "maf-window"
@@ -75,7 +74,7 @@ class MafWindow(DensityModel):
         return window_preset(self.n_restarts)
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Train all windows' flows; with fewer than `MIN_INCIDENTS` the backbone stands in."""
+        """Train the flows of all windows; below `MIN_INCIDENTS` use the backbone instead."""
         self.area_km2_ = cells.area_km2
         self.category_density_ = {}
         known, cell = inside(incidents, cells, context.cutoff_s)
@@ -92,7 +91,7 @@ class MafWindow(DensityModel):
         return self
 
     def report(self) -> Mapping[str, Any]:
-        """Held-out score, steps, failures, leaked mass."""
+        """Return the held-out score, steps, failures and leaked mass."""
         return self.report_
 
 
@@ -100,8 +99,8 @@ class MafPaper(MafWindow):
     """The study's model: MADE blocks with batch normalisation, every window on its own.
 
     Args:
-        n_blocks: 5 to 25 in the study.
-        width: of the two hidden layers.
+        n_blocks: number of blocks, 5 to 25 in the study.
+        width: width of the two hidden layers.
     """
 
     name: ClassVar[str] = "maf-paper"

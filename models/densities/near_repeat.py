@@ -1,4 +1,4 @@
-"""Near repeats: a self-exciting point process, background plus what each incident triggers."""
+"""Near repeats: a self-exciting point process of background and triggered incidents."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from models.densities.smoothing import Smoother, inside, snap
 LEARN_DAYS = 365
 MAX_LEARN_INCIDENTS = 30_000
 MAX_PAIRS = 8_000_000
-"""Near pairs that a fit keeps, some 100 bytes each; a few blocks that hold a city's crime have many more."""
-ASKED = 1_000
+"""Maximum number of near pairs of a fit, about 100 bytes each; crime in few blocks gives many more."""
+N_PROBED = 1_000
 REACH_M = 500.0
 REACH_DAYS = 60.0
 MEAN_LAG_DAYS = (1.0, 30.0)
@@ -41,10 +41,10 @@ class Triggering:
     """Parameters of the process.
 
     Args:
-        background_per_day: incidents that nothing triggered.
-        offspring: mean number that one incident triggers.
-        mean_lag_days: of the exponential lag.
-        spread_m: standard deviation of the Gaussian distance, each axis.
+        background_per_day: background incidents per day.
+        offspring: mean number of incidents that one incident triggers.
+        mean_lag_days: mean of the exponential lag.
+        spread_m: standard deviation of the Gaussian displacement along each axis.
     """
 
     background_per_day: float
@@ -57,15 +57,15 @@ class Sepp(DensityModel):
     """Self-exciting process with an exponential lag and a Gaussian distance, fitted by EM.
 
     Mohler, Short, Brantingham, Schoenberg & Tita (2011), "Self-exciting point process modeling of
-    crime", section 3. The background's shape is `multi-kde` of what came before the year that
-    teaches, so that an incident cannot be its own background. The forecast adds, to the background,
-    what the known incidents will trigger over the next 28 days.
+    crime", section 3. The shape of the background is `multi-kde` of the incidents before the training
+    year, so that no incident contributes to its own background. The forecast is the background plus
+    the incidents that the known ones are expected to trigger over the next 28 days.
     """
 
     name: ClassVar[str] = "sepp"
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Learn the triggering from the latest year, then forecast the period after the cutoff."""
+        """Fit the triggering to the latest year, then forecast the period after the cutoff."""
         known, cell = inside(incidents, cells, context.cutoff_s)
         backbone = MultiKde().fit(known, cells, context.part(0, 0.3)).probability_[0]
         self.area_km2_ = cells.area_km2
@@ -84,7 +84,7 @@ class Sepp(DensityModel):
     def _learn(
         self, known: Incidents, cell: IntArray, cells: Cells, context: FitContext
     ) -> Triggering | None:
-        """The fitted process; None where there is too little to tell triggering from chance."""
+        """Fit the process; None when there are too few incidents."""
         start_s = context.cutoff_s - LEARN_DAYS * DAY_S
         first = int(np.searchsorted(known.time_s, start_s))
         first = _few_pairs_from(known, max(first, len(known) - MAX_LEARN_INCIDENTS))
@@ -97,7 +97,7 @@ class Sepp(DensityModel):
         return _expectation_maximisation(latest, density_m2, context)
 
     def report(self) -> Mapping[str, Any]:
-        """The triggering, and the share of the forecast that it makes up."""
+        """Return the process and the triggered share of the forecast."""
         process = self.process_
         return {
             "triggered_share": self.triggered_share_,
@@ -108,13 +108,13 @@ class Sepp(DensityModel):
 def _expectation_maximisation(
     latest: Incidents, density_m2: FloatArray, context: FitContext
 ) -> Triggering:
-    """Alternate who triggered whom and the parameters that this implies."""
+    """Alternate between triggering probabilities and the parameters that they imply."""
     child, lag_days, distance2_m2 = _pairs(latest)
     days = float(latest.time_s[-1] - latest.time_s[0]) / DAY_S
     n = len(latest)
     process = Triggering(background_per_day=0.9 * n / days)
     for iteration in range(N_ITERATIONS):
-        context.report(iteration / N_ITERATIONS, "who triggered whom")
+        context.report(iteration / N_ITERATIONS, "fitting near repeats")
         trigger = _intensity(process, lag_days, distance2_m2)
         background = process.background_per_day * density_m2
         total = background + np.bincount(child, trigger, n)
@@ -130,14 +130,14 @@ def _expectation_maximisation(
 
 
 def _few_pairs_from(known: Incidents, first: int) -> int:
-    """The row at or after `first` from which on there are no more than `MAX_PAIRS` near pairs.
+    """Return the first row from which on there are at most `MAX_PAIRS` near pairs.
 
-    Their number is that of some incidents' neighbours: to find all pairs is what must not be done.
+    Their number is estimated from the neighbours of a sample, because listing all pairs is too costly.
     """
     while len(known) - first > MIN_INCIDENTS:
         scaled = _in_reaches(known.take(slice(first, None)))
-        asked = scaled[:: max(1, len(scaled) // ASKED)]
-        near = KDTree(scaled).query_ball_point(asked, 1.0, p=np.inf, return_length=True)
+        probed = scaled[:: max(1, len(scaled) // N_PROBED)]
+        near = KDTree(scaled).query_ball_point(probed, 1.0, p=np.inf, return_length=True)
         if 0.5 * len(scaled) * (near.mean() - 1) <= MAX_PAIRS:
             break
         first += (len(known) - first) // 5
@@ -145,14 +145,14 @@ def _few_pairs_from(known: Incidents, first: int) -> int:
 
 
 def _in_reaches(incidents: Incidents) -> FloatArray:
-    """(n, 3) places and times, each axis in its reach."""
+    """Return places and times (n, 3), each axis in units of its reach."""
     time_days = (incidents.time_s - incidents.time_s[0]) / DAY_S
     x, y = (c.astype(np.float64) / REACH_M for c in (incidents.x_m, incidents.y_m))
     return np.stack([x, y, time_days / REACH_DAYS], axis=1)
 
 
 def _pairs(latest: Incidents) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Later incident of each pair within reach, days and squared metres apart."""
+    """Return the later incident of each near pair, and days and squared metres between both."""
     x = latest.x_m.astype(np.float64)
     y = latest.y_m.astype(np.float64)
     time_days = (latest.time_s - latest.time_s[0]) / DAY_S
@@ -165,7 +165,7 @@ def _pairs(latest: Incidents) -> tuple[IntArray, FloatArray, FloatArray]:
 
 
 def _intensity(process: Triggering, lag_days: FloatArray, distance2_m2: FloatArray) -> FloatArray:
-    """(pairs,) incidents per day and m2 that each parent triggers at its child's time and place."""
+    """Return the intensity (pairs,), per day and m2, of each parent at its child's time and place."""
     variance = process.spread_m**2
     in_time = np.exp(-lag_days / process.mean_lag_days) / process.mean_lag_days
     in_space = np.exp(-distance2_m2 / (2 * variance)) / (2 * np.pi * variance)
@@ -176,7 +176,7 @@ def _intensity(process: Triggering, lag_days: FloatArray, distance2_m2: FloatArr
 def _expected_offspring(
     known: Incidents, cells: Cells, process: Triggering, cutoff_s: int
 ) -> FloatArray:
-    """(N,) incidents that the known ones trigger directly in the period after the cutoff."""
+    """Return the expected incidents (N,) triggered directly in the period after the cutoff."""
     fresh = known.since(int(cutoff_s - REACH_DAYS * DAY_S))
     if len(fresh) == 0:
         return np.zeros(len(cells.area_km2))

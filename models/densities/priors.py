@@ -12,19 +12,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.base import HOURS_PER_DAY, N_WINDOWS, FloatArray
+from models.base import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray
 
-_SATURDAY = 5
 _EQUAL = 1e-9
-"""Eigenvalues closer than this share of the largest are one."""
+"""Eigenvalues closer than this share of the largest count as equal."""
 
 
 def leading_features(covariance: FloatArray, rank: int) -> FloatArray:
-    """(W, R) features whose products approximate a covariance (W, W) best; equal on every machine.
+    """Return features (W, R) whose products best approximate a covariance (W, W).
 
-    R is `rank` or what W allows, and more where equal eigenvalues go on: which vectors of theirs a
-    library names first depends on the processor, all of them together do not. Their basis is the one
-    next to fixed directions, for the same reason.
+    The result is equal on every machine. R is at least `rank` (at most W): eigenvectors of equal
+    eigenvalues are taken together, because their order depends on the processor, and their basis is
+    fixed by constant directions for the same reason.
 
     >>> covariance = np.array([[2.0, 1.0], [1.0, 2.0]])
     >>> features = leading_features(covariance, 5)
@@ -46,20 +45,20 @@ def leading_features(covariance: FloatArray, rank: int) -> FloatArray:
 
 
 def _pinned(vectors: FloatArray) -> FloatArray:
-    """An orthonormal basis (W, k) of what orthonormal vectors (W, k) span, whichever they are."""
+    """Return the same orthonormal basis (W, k) for any vectors (W, k) that span the same space."""
     directions = np.random.default_rng(0).standard_normal(vectors.shape)
     basis, triangle = np.linalg.qr(vectors @ (vectors.T @ directions))
     return np.asarray(basis * np.sign(np.diag(triangle)), np.float64)
 
 
 def hour_covariance(length_hours: float, like_days: float, other_days: float) -> FloatArray:
-    """(168, 168) prior covariance of what hours of the week differ in from their mean.
+    """Return the prior covariance (168, 168) of the hours of the week around their mean.
 
     A periodic kernel over the hours of the day (MacKay 1998), times a similarity of days, with the
-    mean over the week taken out.
+    mean over the week removed.
 
     Args:
-        length_hours: over which hours resemble each other.
+        length_hours: length scale of the kernel.
         like_days: correlation of two weekdays, and of Saturday and Sunday.
         other_days: correlation of a weekday and a weekend day.
     """
@@ -67,7 +66,7 @@ def hour_covariance(length_hours: float, like_days: float, other_days: float) ->
     angle = np.pi * (hour[:, None] - hour) / HOURS_PER_DAY
     width = 2 * np.pi * length_hours / HOURS_PER_DAY
     kernel = np.exp(-2 * (np.sin(angle) / width) ** 2)
-    weekend = day >= _SATURDAY
+    weekend = day >= SATURDAY
     of_day = np.where(weekend[:, None] == weekend, like_days, other_days)
     kernel = kernel * np.where(day[:, None] == day, 1.0, of_day)
     kernel = kernel - kernel.mean(axis=0)
@@ -75,10 +74,10 @@ def hour_covariance(length_hours: float, like_days: float, other_days: float) ->
 
 
 def drift_covariance(age_days: FloatArray, scales: Sequence[tuple[float, float]]) -> FloatArray:
-    """(K, K) covariance of Ornstein-Uhlenbeck processes at ages (K,).
+    """Return the covariance (K, K) of Ornstein-Uhlenbeck processes at ages (K,).
 
     Args:
-        age_days: negative: in the future.
+        age_days: ages; negative ones lie in the future.
         scales: (memory in days, variance) of each process.
     """
     apart = np.abs(age_days[:, None] - age_days)

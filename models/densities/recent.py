@@ -1,4 +1,4 @@
-"""Kernel densities that forget: where incidents are now, not where they were years ago."""
+"""Kernel densities weighted towards recent incidents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.base import (
 )
 from models.densities.folds import Fold, inner_folds, pooled_weights
 from models.densities.kde import rule_of_thumb_m
-from models.densities.small_sample import spread
+from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
 
 BANDWIDTHS_M = (1.0, 30.0, 60.0, 100.0, 300.0, 900.0)
@@ -27,15 +27,15 @@ HALF_LIVES_DAYS = (10_000.0, 1500.0, 600.0, 250.0, 100.0, 40.0)
 
 
 class RecentKde(DensityModel):
-    """A mixture of kernel densities that differ in bandwidth and in how fast they forget.
+    """A mixture of kernel densities that differ in bandwidth and half-life.
 
-    Weights come from past periods by EM (Smyth & Wolpert 1999): long memory and fine kernels carry
-    the streets, short memory and wide kernels the districts that are active now.
+    Weights are fitted to past periods by EM (Smyth & Wolpert 1999): long half-lives and fine kernels
+    represent streets, short ones and wide kernels the districts that are active now.
 
     Args:
         bandwidths_m: standard deviations of the kernels.
-        half_lives_days: after which an incident counts half.
-        n_folds: periods of 28 days before the cutoff that weigh the components.
+        half_lives_days: ages at which an incident counts half.
+        n_folds: number of 28-day periods before the cutoff that the weights are fitted to.
     """
 
     name: ClassVar[str] = "recent-kde"
@@ -51,7 +51,7 @@ class RecentKde(DensityModel):
         self.n_folds = n_folds
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Weigh the components on past periods, then mix them as of the cutoff."""
+        """Fit the weights to past periods, then mix the components as of the cutoff."""
         known, cell = inside(incidents, cells, context.cutoff_s)
         sites = snap(known, cells, cell)
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
@@ -60,7 +60,9 @@ class RecentKde(DensityModel):
         fitted = self._components(known, sites, Smoother(sites, cells), folds, context)
         self.weights_ = self._weigh(fitted, known, sites, folds)
         mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
-        self.probability_ = (mixed if folds else spread(mixed, len(known), self.area_km2_))[None, :]
+        if not folds:
+            mixed = shrink_to_uniform(mixed, len(known), self.area_km2_)
+        self.probability_ = mixed[None, :]
         self.category_density_ = {}
         return self
 
@@ -72,11 +74,11 @@ class RecentKde(DensityModel):
         folds: Sequence[Fold],
         context: FitContext,
     ) -> FloatArray:
-        """(K, 1 + folds, N): bandwidths outer, half-lives inner; now, then at each fold's origin."""
+        """Fit densities (K, 1 + folds, N): bandwidths outer, half-lives inner; now, then each origin."""
         spans = [(len(known), context.cutoff_s), *((f.split, f.origin_s) for f in folds)]
         counts = np.stack(
             [
-                sites.count(_memory(known.time_s[:n], at_s, half_life), slice(0, n))
+                sites.count(_decay(known.time_s[:n], at_s, half_life), slice(0, n))
                 for half_life in self.half_lives_days
                 for n, at_s in spans
             ]
@@ -100,7 +102,7 @@ class RecentKde(DensityModel):
         return pooled_weights([fitted[:, 1 + i] for i in range(len(folds))], tests)
 
     def report(self) -> Mapping[str, Any]:
-        """Weight of each bandwidth and half-life."""
+        """Return the weight of each bandwidth and half-life."""
         names = [
             f"{bandwidth_m:g} m, {half_life:g} days"
             for bandwidth_m in self.bandwidths_m
@@ -113,7 +115,7 @@ class RecentKde(DensityModel):
         }
 
 
-def _memory(time_s: IntArray, at_s: int, half_life_days: float) -> FloatArray:
-    """(n,) weight of each incident as remembered at an instant."""
+def _decay(time_s: IntArray, at_s: int, half_life_days: float) -> FloatArray:
+    """Return the weight of each incident (n,) at an instant."""
     weight: FloatArray = 0.5 ** ((at_s - time_s) / DAY_S / half_life_days)
     return weight

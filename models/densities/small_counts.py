@@ -1,7 +1,7 @@
-"""Cells with few incidents told together: what a forecast says of each of them is the same.
+"""Pooling of cells with few incidents: a forecast gives all of them the same density.
 
-Pooling acts on a fitted model's tables, before anything is stored: cells of every size, samples and
-scores are worked out from them, so none of these can tell what was pooled.
+Pooling changes a fitted model's tables before they are stored. Cells of other sizes, samples and scores
+are all derived from these tables, so none of them can reveal what was pooled.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Mask = NDArray[np.bool_]
 def pool_small_counts(
     model: DensityModel, rows: IntArray, category: NDArray[Any], minimum: int
 ) -> dict[str, Any] | None:
-    """Give the cells with fewer than `minimum` training incidents one density, in every window.
+    """Pool the cells with fewer than `minimum` training incidents, in every window.
 
-    A window's mass in these cells stays as it is, and so do all other cells. In a category's density
-    the cells with few incidents *of the category* are pooled, with the hours: their common mass is
-    that of the mean hour. A category that is left without a cell of its own loses its density: it
-    goes by the city's.
+    The total mass of these cells and all other cells stay unchanged. In a category's density the cells
+    with few incidents *of the category* are pooled over the hours too: their common mass is that of
+    the mean hour. A category left without any cell of its own loses its density and uses the city's.
 
     Args:
-        model: fitted; its tables are replaced.
+        model: fitted model; its tables are replaced.
         rows: (n,) cells of the training incidents.
-        category: (n,) their codes.
+        category: (n,) their category codes.
+        minimum: smallest count that may be shown.
 
     Returns:
-        Facts for the version's report; None where nothing may be pooled (`minimum` below 2).
+        Facts for the version's report; None when nothing is to be pooled (`minimum` below 2).
     """
     if minimum < 2:
         return None
@@ -40,13 +40,13 @@ def pool_small_counts(
     counts = np.bincount(rows, minlength=n_cells)
     codes = list(model.category_density_)
     own = np.stack([np.bincount(rows[category == c], minlength=n_cells) for c in codes] or [counts])
-    city = _with_company(counts < minimum, counts, minimum)
+    city = _widened(counts < minimum, counts, minimum)
     before = model.probability_
     model.probability_ = _pooled(before, city, model.area_km2_)
     small = _small_of_categories(counts, own, minimum)
     left = {}
     for place, code in enumerate(codes):
-        few = _with_company(city | small[place], own[place], minimum)
+        few = _widened(city | small[place], own[place], minimum)
         if not few.all():
             density = model.category_density_[code]
             left[code] = _pooled_category(density, before, few, model.area_km2_)
@@ -60,11 +60,11 @@ def pool_small_counts(
     }
 
 
-def _with_company(few: Mask, counts: IntArray, minimum: int) -> Mask:
-    """(N,) the cells to pool, widened by the next smallest until they hide each other.
+def _widened(few: Mask, counts: IntArray, minimum: int) -> Mask:
+    """Return the cells to pool (N,), extended by the next smallest until they hide each other.
 
-    A pool's mass is told: of one cell, or of fewer than `minimum` incidents, it would be what is to
-    be hidden.
+    The mass of the pool is published; with one cell, or fewer than `minimum` incidents, it would
+    reveal what is to be hidden.
     """
     if not few.any():
         return few
@@ -77,24 +77,24 @@ def _with_company(few: Mask, counts: IntArray, minimum: int) -> Mask:
 
 
 def _small_of_categories(counts: IntArray, own: IntArray, minimum: int) -> Mask:
-    """(C, N) where a category's count is small, or would tell by subtraction what the others hide.
+    """Return where (C, N) a category's count is small or would reveal others by subtraction.
 
-    Where the categories left over of a cell hold some incidents but fewer than `minimum`, the
-    smallest category that is shown is hidden too.
+    Where the hidden categories of a cell hold some incidents, but fewer than `minimum`, the smallest
+    visible category is hidden too.
     """
     small: Mask = own < minimum
     for _ in range(len(own)):
         left_over = counts - np.where(small, 0, own).sum(axis=0)
-        telling = (left_over > 0) & (left_over < minimum) & ~small.all(axis=0)
-        if not telling.any():
+        revealing = (left_over > 0) & (left_over < minimum) & ~small.all(axis=0)
+        if not revealing.any():
             break
         smallest = np.where(small, np.iinfo(own.dtype).max, own).argmin(axis=0)
-        small[smallest[telling], np.flatnonzero(telling)] = True
+        small[smallest[revealing], np.flatnonzero(revealing)] = True
     return small
 
 
 def _pooled(table: FloatArray, few: Mask, area_km2: FloatArray) -> FloatArray:
-    """(W, N) the same mass in the cells `few`, spread by area."""
+    """Return the table (W, N) with the mass of the cells `few` spread by area."""
     result = np.array(table)
     mass = table[:, few].sum(axis=1, keepdims=True, dtype=np.float64)
     result[:, few] = mass * _by_area(few, area_km2)[few]
@@ -102,7 +102,7 @@ def _pooled(table: FloatArray, few: Mask, area_km2: FloatArray) -> FloatArray:
 
 
 def _by_area(few: Mask, area_km2: FloatArray) -> FloatArray:
-    """(N,) shares of the pool's mass."""
+    """Return the cells' shares of the pool's mass (N,)."""
     inside = np.where(few, area_km2, 0.0)
     result: FloatArray = inside / max(inside.sum(), np.finfo(float).tiny)
     return result
@@ -111,9 +111,9 @@ def _by_area(few: Mask, area_km2: FloatArray) -> FloatArray:
 def _pooled_category(
     density: CategoryDensity, table: FloatArray, few: Mask, area_km2: FloatArray
 ) -> CategoryDensity:
-    """The density whose part in the cells `few` is the same at all hours and proportional to area.
+    """Return the density with the cells `few` constant over hours and proportional to area.
 
-    `table` holds the windows' probabilities as they were before pooling.
+    `table` holds the windows' probabilities before pooling.
     """
     following = (1.0 - density.fixed.sum()) / (table @ density.ratio)
     held = (following * (table[:, few] @ density.ratio[few])).mean() + density.fixed[few].sum()

@@ -1,7 +1,7 @@
-"""How much hardly any data may say.
+"""Shrinkage for small samples.
 
-What settings are validated on past periods has a judge; where there are too few incidents for that,
-these rules by their number alone hold a fit back. Cities of a few hundred incidents do not feel them.
+Models validate their settings on past periods. With too few incidents for that, these rules shrink a
+fit by the number of incidents alone. They hardly affect cities with a few hundred incidents.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from models.base import FloatArray
 
 SPREAD_INCIDENTS = 6.0
-"""Incidents that are thought to lie anywhere: one in ten of sixty, none to speak of among thousands."""
+"""Pseudo-incidents spread over the study area: a tenth of sixty, negligible among thousands."""
 FULL_STRENGTH = 250
-"""From so many incidents on, a correction says all that it has found."""
+"""Number of incidents from which on corrections apply in full."""
 
 
-def spread(probability: FloatArray, n_incidents: int, area_km2: FloatArray) -> FloatArray:
-    """(..., N) probabilities after `SPREAD_INCIDENTS` more, spread evenly over the study area.
+def shrink_to_uniform(
+    probability: FloatArray, n_incidents: int, area_km2: FloatArray
+) -> FloatArray:
+    """Return probabilities (..., N) with `SPREAD_INCIDENTS` more spread over the study area.
 
     >>> import numpy as np
-    >>> spread(np.array([1.0, 0.0]), 6, np.array([1.0, 1.0]))
+    >>> shrink_to_uniform(np.array([1.0, 0.0]), 6, np.array([1.0, 1.0]))
     array([0.75, 0.25])
     """
     share = SPREAD_INCIDENTS / (n_incidents + SPREAD_INCIDENTS)
@@ -26,10 +28,10 @@ def spread(probability: FloatArray, n_incidents: int, area_km2: FloatArray) -> F
     return result
 
 
-def strength(n_incidents: int) -> float:
-    """Share of a correction's log ratios that so many incidents can bear, 0..1.
+def correction_strength(n_incidents: int) -> float:
+    """Return the share of a correction's log ratios to apply, 0..1.
 
-    >>> strength(100), strength(10**6)
+    >>> correction_strength(100), correction_strength(10**6)
     (0.4, 1.0)
     """
     return min(1.0, n_incidents / FULL_STRENGTH)

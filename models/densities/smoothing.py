@@ -3,7 +3,7 @@
 Points are snapped to *sites* on a fine lattice (a tenth of a cell, 25 m at most), so that any
 number of weightings of the same incidents (by age, category or window) share one sparse operator
 per bandwidth. Each kernel is renormalised over the study area (Jones 1993, "Simple boundary
-correction for kernel density estimation"): what would leak goes back inside and is reported.
+correction for kernel density estimation"); the leaked share is reported.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from models.base import Cells, FloatArray, Incidents, IntArray
 SITES_PER_CELL = 10
 MAX_SITE_SPACING_M = 25.0
 COARSE_BANDWIDTH_CELLS = 1.5
-"""From this many cells on, a kernel no longer sees where in its cell an incident lies."""
+"""From this bandwidth on, positions within a cell no longer matter."""
 _TRUNCATE_SD = 4.0
 _NEGLIGIBLE = 1e-6
 _INCIDENTS_AT_ONCE = 1 << 17
 _BATCH_ENTRIES = 1_000_000
-_KEPT_ENTRIES = 12_000_000
-"""Entries of operators kept for the next call, 12 bytes each; beyond that they are made anew."""
+_CACHED_ENTRIES = 12_000_000
+"""Maximum number of cached operator entries, 12 bytes each; others are computed again."""
 _TABLE_PER_INCIDENT = 8
-"""Distinct places are found by a table while it has no more entries than this per incident."""
+"""Distinct places are found by a table of at most this many entries per incident."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Sites:
     """The distinct places of some incidents.
 
     Args:
-        x_m, y_m: (S,) places, metres.
+        x_m, y_m: (S,) positions of the places, metres.
         cell: (S,) row of the cell of each place.
-        of_incident: (n,) place of each incident.
+        of_incident: (n,) index of the place of each incident.
     """
 
     x_m: FloatArray
@@ -54,13 +54,13 @@ class Sites:
         return len(self.x_m)
 
     def count(self, weight: NDArray[Any] | None = None, rows: Any = slice(None)) -> FloatArray:
-        """(S,) summed weights of the incidents (of some rows) at each place."""
+        """Sum the weights of the incidents (or of some rows) at each place (S,)."""
         chosen = self.of_incident[rows]
         return np.bincount(chosen, weight, minlength=len(self)).astype(np.float64)
 
 
 def inside(incidents: Incidents, cells: Cells, cutoff_s: int) -> tuple[Incidents, IntArray]:
-    """Incidents before the cutoff that lie in some cell, and the row of each one's cell (n,)."""
+    """Return the incidents before the cutoff that lie in a cell, and the rows of their cells (n,)."""
     earlier = incidents.before(cutoff_s)
     rows = cells.locate(earlier.x_m, earlier.y_m)
     keep = rows >= 0
@@ -68,12 +68,12 @@ def inside(incidents: Incidents, cells: Cells, cutoff_s: int) -> tuple[Incidents
 
 
 def snap(incidents: Incidents, cells: Cells, rows: IntArray | None = None) -> Sites:
-    """Places of incidents on a lattice; every incident must lie in some cell.
+    """Snap incidents to a lattice; every incident must lie in a cell.
 
-    The lattice divides cells exactly, so a snapped place keeps its cell.
+    The lattice divides cells exactly, so snapping never changes the cell.
 
     Args:
-        rows: (n,) row of each incident's cell, where it is known already.
+        rows: (n,) row of each incident's cell, if known.
     """
     per_cell = max(SITES_PER_CELL, int(np.ceil(cells.cell_size_m / MAX_SITE_SPACING_M)))
     step_m = cells.cell_size_m / per_cell
@@ -83,7 +83,7 @@ def snap(incidents: Incidents, cells: Cells, rows: IntArray | None = None) -> Si
     for start in range(0, len(rows), _INCIDENTS_AT_ONCE):
         part = slice(start, start + _INCIDENTS_AT_ONCE)
         row = rows[part]
-        # Positions within the known cell, clipped: a point on a border must not round out of it.
+        # Positions within the known cell are clipped: points on a border must not round out of it.
         left_m = cells.x0_m + cells.ix[row] * cells.cell_size_m
         bottom_m = cells.y0_m + cells.iy[row] * cells.cell_size_m
         column = np.clip((incidents.x_m[part] - left_m) / step_m, 0, per_cell - 1).astype(np.int64)
@@ -101,7 +101,7 @@ def snap(incidents: Incidents, cells: Cells, rows: IntArray | None = None) -> Si
 
 
 def _distinct(key: IntArray, n_keys: int) -> tuple[IntArray, IntArray]:
-    """As `np.unique` with the inverse; linear in the keys where a table of them all is small."""
+    """Like `np.unique` with the inverse, but linear in the number of keys when that is small."""
     if n_keys > _TABLE_PER_INCIDENT * len(key):
         return np.unique(key, return_inverse=True)
     present = np.zeros(n_keys, np.bool_)
@@ -122,20 +122,20 @@ class Smoother:
         self.sites = sites
         self.cells = cells
         self._operators: dict[float, list[tuple[slice, csr_array]]] = {}
-        self._n_kept_entries = 0
-        self._kept_sites: dict[float, FloatArray] = {}
-        self._kept_cells: dict[float, FloatArray] = {}
+        self._n_cached_entries = 0
+        self._inside_of_sites: dict[float, FloatArray] = {}
+        self._inside_of_cells: dict[float, FloatArray] = {}
 
     @cached_property
     def _fill(self) -> FloatArray:
-        """(N,) share of each square that lies in the study area."""
+        """Share of each square that lies in the study area (N,)."""
         return self.cells.area_km2 / (self.cells.cell_size_m / 1000.0) ** 2
 
     def smooth(self, weights: FloatArray, bandwidth_m: float) -> FloatArray:
-        """(..., N) mass per cell of kernels of this standard deviation at the sites.
+        """Return the mass per cell (..., N) of Gaussian kernels at the sites.
 
         Args:
-            weights: (..., S) non-negative; what a row sums to over sites, its masses sum to.
+            weights: (..., S) non-negative; the masses of a row have the same sum.
             bandwidth_m: standard deviation of the kernel.
         """
         if bandwidth_m >= COARSE_BANDWIDTH_CELLS * self.cells.cell_size_m:
@@ -147,39 +147,39 @@ class Smoother:
         return np.ascontiguousarray(result.T).reshape(*weights.shape[:-1], len(self._fill))
 
     def to_cells(self, weights: FloatArray) -> FloatArray:
-        """(..., N) sums of the sites' weights (..., S) in each cell."""
+        """Sum the sites' weights (..., S) in each cell (..., N)."""
         flat = np.atleast_2d(weights)
         n_cells = len(self._fill)
         sums = np.stack([np.bincount(self.sites.cell, row, n_cells).astype(float) for row in flat])
         return sums.reshape(*weights.shape[:-1], n_cells)
 
     def smooth_cells(self, mass: FloatArray, bandwidth_m: float) -> FloatArray:
-        """(..., N) masses spread from whole cells; each source's mass stays in the study area."""
-        return self._blur(mass / self._kept(bandwidth_m), bandwidth_m) * self._fill
+        """Smooth masses of whole cells (..., N); each source's mass stays in the study area."""
+        return self._blur(mass / self._inside_share(bandwidth_m), bandwidth_m) * self._fill
 
     def leaked_share(self, weights: FloatArray, bandwidth_m: float) -> float:
-        """Share of the kernels' mass that lay outside the study area before the correction."""
+        """Return the share of the kernels' mass outside the study area before renormalisation."""
         total = float(weights.sum())
         if total <= 0:
             return 0.0
         if bandwidth_m >= COARSE_BANDWIDTH_CELLS * self.cells.cell_size_m:
-            kept = self._kept(bandwidth_m)[self.sites.cell]
+            inside = self._inside_share(bandwidth_m)[self.sites.cell]
         else:
-            if bandwidth_m not in self._kept_sites:
+            if bandwidth_m not in self._inside_of_sites:
                 for _ in self._operator(bandwidth_m):
-                    """Each part notes what its sites keep."""
-            kept = self._kept_sites[bandwidth_m]
-        return float(np.clip(1.0 - (weights * kept).sum() / total, 0.0, 1.0))
+                    """Building the operator fills `_inside_of_sites`."""
+            inside = self._inside_of_sites[bandwidth_m]
+        return float(np.clip(1.0 - (weights * inside).sum() / total, 0.0, 1.0))
 
-    def _kept(self, bandwidth_m: float) -> FloatArray:
-        """(N,) share of a kernel centred in each cell that stays inside."""
-        if bandwidth_m not in self._kept_cells:
-            kept = self._blur(self._fill, bandwidth_m)
-            self._kept_cells[bandwidth_m] = np.maximum(kept, 1e-6)
-        return self._kept_cells[bandwidth_m]
+    def _inside_share(self, bandwidth_m: float) -> FloatArray:
+        """Return the share (N,) of a kernel centred in each cell that lies in the study area."""
+        if bandwidth_m not in self._inside_of_cells:
+            inside = self._blur(self._fill, bandwidth_m)
+            self._inside_of_cells[bandwidth_m] = np.maximum(inside, 1e-6)
+        return self._inside_of_cells[bandwidth_m]
 
     def _blur(self, mass: FloatArray, bandwidth_m: float) -> FloatArray:
-        """(..., N) Gaussian filter on the squares; the spread within a square is allowed for."""
+        """Apply a Gaussian filter to the squares (..., N), allowing for the spread within a square."""
         cells = self.cells
         size_m = cells.cell_size_m
         sd_cells = np.sqrt(max(bandwidth_m**2 - size_m**2 / 12.0, size_m**2 / 16.0)) / size_m
@@ -191,30 +191,30 @@ class Smoother:
         return blurred[:, cells.iy, cells.ix].reshape(mass.shape)
 
     def _operator(self, bandwidth_m: float) -> Iterator[tuple[slice, csr_array]]:
-        """Parts of the (S, N) share of each site's kernel in each cell; rows sum to one.
+        """Yield parts of the matrix (S, N) of kernel shares per cell; rows sum to one.
 
-        They are kept for the next call while all that is kept stays small.
+        Parts are cached for the next call while the cache stays small.
         """
         if bandwidth_m in self._operators:
             yield from self._operators[bandwidth_m]
             return
         parts: list[tuple[slice, csr_array]] = []
-        n_entries = self._n_kept_entries
-        kept_share = np.ones(len(self.sites))
+        n_entries = self._n_cached_entries
+        inside_share = np.ones(len(self.sites))
         for part, raw in self._raw_parts(bandwidth_m):
-            kept = np.asarray(raw.sum(axis=1)).ravel()
-            raw.data *= np.repeat(1.0 / np.maximum(kept, 1e-12), np.diff(raw.indptr))
-            kept_share[part] = np.minimum(kept, 1.0)
+            inside = np.asarray(raw.sum(axis=1)).ravel()
+            raw.data *= np.repeat(1.0 / np.maximum(inside, 1e-12), np.diff(raw.indptr))
+            inside_share[part] = np.minimum(inside, 1.0)
             n_entries += raw.nnz
-            parts = [*parts, (part, raw)] if n_entries <= _KEPT_ENTRIES else []
+            parts = [*parts, (part, raw)] if n_entries <= _CACHED_ENTRIES else []
             yield part, raw
-        self._kept_sites[bandwidth_m] = kept_share
-        if n_entries <= _KEPT_ENTRIES:
+        self._inside_of_sites[bandwidth_m] = inside_share
+        if n_entries <= _CACHED_ENTRIES:
             self._operators[bandwidth_m] = parts
-            self._n_kept_entries = n_entries
+            self._n_cached_entries = n_entries
 
     def _raw_parts(self, bandwidth_m: float) -> Iterator[tuple[slice, csr_array]]:
-        """Exact integrals of the kernels over the squares, times their share inside, in parts."""
+        """Yield parts of the exact kernel integrals over the squares, times their share inside."""
         cells, sites = self.cells, self.sites
         reach = int(np.ceil(_TRUNCATE_SD * bandwidth_m / cells.cell_size_m))
         row_of = np.full((cells.ny + 2 * reach, cells.nx + 2 * reach), -1, np.int64)
@@ -230,7 +230,7 @@ class Smoother:
             target = row_of[iy, ix]
             share = y_share[:, :, None] * x_share[:, None, :]
             keep = (target >= 0) & (share > _NEGLIGIBLE)
-            # A site's own cell is known to be inside where the site is, however little of it is.
+            # A site lies inside the study area, so its own cell counts as inside there.
             fill = self._fill[target]
             fill[:, reach, reach] = 1.0
             indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=(1, 2)))])
@@ -240,7 +240,7 @@ class Smoother:
     def _axis_shares(
         self, place_m: FloatArray, origin_m: float, bandwidth_m: float, reach: int
     ) -> FloatArray:
-        """(S, 2 reach + 1) mass of each kernel in the columns (rows) around its own."""
+        """Return the mass (S, 2 reach + 1) of each kernel in the columns (or rows) around its own."""
         size_m = self.cells.cell_size_m
         own = np.floor((place_m - origin_m) / size_m)
         edges_m = origin_m + (own[:, None] + np.arange(-reach, reach + 2)) * size_m

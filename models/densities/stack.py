@@ -1,9 +1,9 @@
-"""`stack`: several densities, weighted by how they forecast past periods, and their categories.
+"""`stack`: a mixture of several densities, weighted by their forecasts of past periods.
 
 The components are linear-stacked (Smyth & Wolpert 1999, "Linearly combining density estimators via
-stacking"): each is fitted as of 28 and 56 days ago, and EM finds the weights under which their
-mixture would have forecast the incidents that followed. A Dirichlet prior favours the flow, so that
-thin data does not hand the forecast to a component that was lucky once.
+stacking"): each is fitted as of 28 and 56 days ago, and EM finds the weights with which their mixture
+best forecasts the incidents that followed. A Dirichlet prior favours the flow, so that small samples do
+not select a component by chance.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ COMPONENT_PRIOR = 2.0
 class Stack(DensityModel):
     """Backbone, drift, recency, history, near repeats and flow, stacked on past periods.
 
-    Components that know no hours get the flow's: what each window changes about all of them.
+    Components that do not vary by hour are multiplied by the hour ratios of the flow.
 
     Args:
-        n_folds: periods of 28 days before the cutoff that weigh the components.
+        n_folds: number of 28-day periods before the cutoff that the weights are fitted to.
     """
 
     name: ClassVar[str] = "stack"
@@ -52,7 +52,7 @@ class Stack(DensityModel):
         self.n_folds = n_folds
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Weigh the components on past periods, mix them as of the cutoff, tell categories apart."""
+        """Fit the weights to past periods, mix the components as of the cutoff, fit the categories."""
         known, cell = inside(incidents, cells, context.cutoff_s)
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.n_folds_used_ = len(folds)
@@ -82,7 +82,7 @@ class Stack(DensityModel):
         return self
 
     def report(self) -> Mapping[str, Any]:
-        """Weights of the components, and what each says of itself."""
+        """Return the weights and the report of each component."""
         return {
             "weights": dict(zip(COMPONENTS, map(float, self.weights_.round(4)), strict=True)),
             "validation_periods": self.n_folds_used_,
@@ -103,7 +103,7 @@ def _prior() -> FloatArray:
 def _components(
     known: Incidents, cells: Cells, context: FitContext
 ) -> tuple[Float32Array, dict[str, Any]]:
-    """(K, 168, N) float32 probabilities as of the cutoff, in the order of `COMPONENTS`."""
+    """Fit float32 probabilities (K, 168, N) as of the cutoff, in the order of `COMPONENTS`."""
     flow = Maf().fit(known, cells, context.part(0, 0.5, "flow: "))
     others = {
         "recent": RecentKde().fit(known, cells, context.part(0.5, 0.6, "recent: ")),
@@ -113,15 +113,15 @@ def _components(
     hours = flow.hour_ratio_
     backbone = flow.backbone_.probability_[0]
     drifted = flow.drift_ratio_ * backbone
-    makers: list[Callable[[], FloatArray]] = [
+    builders: list[Callable[[], FloatArray]] = [
         lambda: flow.probability_,
         lambda: hours * backbone,
         lambda: np.repeat(drifted[None, :], N_WINDOWS, axis=0),
         *(partial(np.multiply, hours, other.probability_[0]) for other in others.values()),
     ]
-    # One by one: with a hundred thousand cells each of them is 134 MB.
+    # One by one, because with a hundred thousand cells each takes 134 MB.
     tables = np.empty((len(COMPONENTS), N_WINDOWS, len(cells.area_km2)), np.float32)
-    for place, make in enumerate(makers):
-        tables[place] = normalised(make(), cells.area_km2)
+    for place, build in enumerate(builders):
+        tables[place] = normalised(build(), cells.area_km2)
     reports = {"flow": flow.report(), **{n: o.report() for n, o in others.items()}}
     return tables, reports

@@ -1,4 +1,4 @@
-"""The study area without any knowledge: what every other model must beat."""
+"""The uniform density, the baseline of all other models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Uniform(DensityModel):
     name: ClassVar[str] = "uniform"
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Nothing is learned: the areas alone decide."""
+        """Set probabilities proportional to the cells' areas."""
         context.report(1.0, "uniform")
         self.area_km2_ = cells.area_km2
         self.probability_ = (cells.area_km2 / cells.area_km2.sum())[None, :]

@@ -1,1 +1,1 @@
-"""How good a forecast was, and whether a difference between two is more than chance."""
+"""Evaluation of forecasts: scores, calibration, significance, drift, fairness."""

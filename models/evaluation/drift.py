@@ -1,8 +1,8 @@
-"""Whether what arrives still fits a forecast: volume, place and calibration, one test each.
+"""Drift tests of new incidents against a forecast: volume, place and calibration.
 
-All three are looked at only when `LOOK_DAYS` have passed since the cutoff, each look at `LEVEL`: a
-version that is replaced every week is looked at twice in each way, which makes about
-2 x 3 x 52 x LEVEL = 0.3 false alarms a year and region.
+Each is tested at `LEVEL` on the days of `look_days` after the cutoff. A version that is replaced every
+week is tested twice for each kind, which gives about 2 x 3 x 52 x LEVEL = 0.3 false alarms per year and
+region.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHUNK = 500
 
 
 def look_days(elapsed_days: int) -> list[int]:
-    """Ends of all looks that are due after so many whole days.
+    """Return the days after the cutoff, up to `elapsed_days`, at which tests are due.
 
     >>> look_days(20), look_days(90)
     ([3, 7, 14], [3, 7, 14, 21, 28, 56, 84])
@@ -37,11 +37,11 @@ def look_days(elapsed_days: int) -> list[int]:
 
 @dataclass(frozen=True)
 class DaySums:
-    """Residuals (log density minus what the forecast expected it to be) of whole days.
+    """Sums by day of residuals (log density minus its expectation under the forecast).
 
     Args:
-        n: (D,) incidents by day.
-        total: (D,) sums of their residuals, nats.
+        n: (D,) number of incidents by day.
+        total: (D,) sum of their residuals by day, nats.
     """
 
     n: FloatArray
@@ -49,16 +49,16 @@ class DaySums:
 
     @property
     def mean(self) -> float:
-        """Nats per incident."""
+        """Mean residual, nats per incident."""
         return float(self.total.sum() / self.n.sum())
 
     def squares(self) -> float:
-        """Sum over days of the squared departure of a day's sum from its share."""
+        """Return the sum over days of the squared deviation of a day's sum from its expectation."""
         return float(((self.total - self.n * self.mean) ** 2).sum())
 
 
 def expected_log_density(model: DensityModel) -> FloatArray:
-    """(W,) mean log density per km2 of places drawn from the forecast itself, per window."""
+    """Return the mean log density per km2 of places drawn from the forecast, per window (W,)."""
     probability = model.probability_
     density = np.log(np.maximum(probability, 1e-300)) - np.log(model.area_km2_)
     result: FloatArray = (probability * density).sum(axis=1)
@@ -66,7 +66,7 @@ def expected_log_density(model: DensityModel) -> FloatArray:
 
 
 def volume_p_value(counts: CountModel, slots: Slots, count: int) -> float:
-    """Two-sided mid-p that so many incidents happen in these slots by the count model."""
+    """Return the two-sided mid-p value of a count in these slots under the count model."""
     mean = counts.mean(slots)
     dispersion = counts.sum_dispersion(mean, slots.time_s)
     upto, below = cumulative(np.array([count, count - 1]), mean.sum(), dispersion)
@@ -75,10 +75,10 @@ def volume_p_value(counts: CountModel, slots: Slots, count: int) -> float:
 
 
 def place_p_value(live: DaySums, reference: DaySums) -> float:
-    """One-sided p that residuals have not fallen since the model was validated.
+    """Return the one-sided p value that residuals have not fallen since validation (Student's t).
 
-    Both are held-out days of the same length of horizon, so what the model gets wrong anyway stands
-    on both sides; days are blocks, since incidents of one day hang together (Student's t).
+    Both are held-out days of equal horizons, so that general errors of the model cancel out. Days are
+    blocks, because incidents of one day are dependent.
     """
     live_days, reference_days = len(live.n), len(reference.n)
     if live_days < MIN_DAYS or reference_days < MIN_DAYS:
@@ -94,7 +94,7 @@ def place_p_value(live: DaySums, reference: DaySums) -> float:
 
 
 def falls_behind(difference: DaySums) -> float:
-    """One-sided p that a version is not worse than another, by days of paired differences."""
+    """Return the one-sided p value that a version is not worse than another, by paired days."""
     days, n = len(difference.n), difference.n.sum()
     if days < MIN_DAYS or n == 0:
         return 1.0
@@ -105,7 +105,7 @@ def falls_behind(difference: DaySums) -> float:
 
 
 def interval_of(difference: DaySums, level: float = 0.95) -> tuple[float, float]:
-    """Bounds of the mean paired difference, nats per incident, by days."""
+    """Return the interval of the mean paired difference, nats per incident, by days."""
     days, n = len(difference.n), difference.n.sum()
     if days < 2 or n == 0:
         return float("-inf"), float("inf")
@@ -115,7 +115,7 @@ def interval_of(difference: DaySums, level: float = 0.95) -> tuple[float, float]
 
 
 def misses(counts: CountModel, mean: FloatArray, count: IntArray) -> int:
-    """Slots whose count lies outside their 90 % interval."""
+    """Count the slots whose count lies outside their 90 % interval."""
     low, high = counts.interval(mean)
     return int(((count < low) | (count > high)).sum())
 
@@ -123,10 +123,10 @@ def misses(counts: CountModel, mean: FloatArray, count: IntArray) -> int:
 def calibration_p_value(
     counts: CountModel, slots: Slots, count: IntArray, seed: int = 0
 ) -> tuple[float, float]:
-    """Two-sided Monte Carlo p of the number of missed intervals, and the number expected.
+    """Return the two-sided Monte Carlo p value of the number of misses, and their expectation.
 
-    Periods are drawn from the count model with its errors by slot, day and level, since intervals
-    of one day, and of one level, are missed together.
+    Periods are drawn from the count model with its errors by slot, day and level, because misses within
+    a day, and by the level, are dependent.
     """
     mean = counts.mean(slots)
     low, high = counts.interval(mean)
@@ -148,19 +148,19 @@ def calibration_p_value(
 
 
 def _factor(rng: np.random.Generator, variance: float, shape: tuple[int, int]) -> FloatArray:
-    """Gamma factors of mean one."""
+    """Draw gamma factors of mean one."""
     if variance <= 0:
         return np.ones(shape)
     return rng.gamma(1 / variance, variance, shape)
 
 
 def day_sums(day: IntArray, residual: FloatArray) -> DaySums:
-    """Sums of residuals (n,) by day number (n,)."""
+    """Sum residuals (n,) by day number (n,)."""
     _, place = np.unique(day, return_inverse=True)
     total = np.bincount(place, weights=residual).astype(np.float64)
     return DaySums(np.bincount(place).astype(np.float64), total)
 
 
 def as_day_sums(n: Sequence[float], total: Sequence[float]) -> DaySums:
-    """Of stored sums."""
+    """Create sums from stored values."""
     return DaySums(np.array(n, np.float64), np.array(total, np.float64))

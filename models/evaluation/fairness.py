@@ -1,4 +1,4 @@
-"""Whom flagged cells fall on: by part of a city, per head, and between groups, with intervals."""
+"""Fairness of flagged cells: by neighbourhood, per head and between groups, with intervals."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import DAY_S, FloatArray, IntArray
+from models.base import WEEK_S, FloatArray, IntArray
+from models.evaluation.bootstrap import (
+    BOUNDS,
+    draw_blocks,
+    interval,
+    resampled_counts,
+    resampled_means,
+    time_blocks,
+)
 
 N_RESAMPLES = 1_000
-WEEK_S = 7 * DAY_S
-LEAST_RATE = 1e-6
-"""Of incidents that are reported; what is divided by less overflows."""
-_BOUNDS = (0.025, 0.975)
+MIN_RATE = 1e-6
+"""Smallest reporting rate; dividing by less overflows."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +36,27 @@ class Interval:
 def incident_shares(
     part: IntArray, time_s: IntArray, n_parts: int, block_s: int = WEEK_S, seed: int = 0
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(P,) shares of the incidents of each part and their 95 % bounds; blocks of time are resampled.
+    """Return the shares of incidents in each part (P,) and their 95 % bounds by block bootstrap.
 
     Args:
         part: (n,) part of each incident.
         time_s: (n,) UTC seconds.
     """
-    n_blocks = 1
-    block = np.zeros(len(part), np.int64)
-    if len(part):
-        _, block = np.unique((time_s - time_s.min()) // block_s, return_inverse=True)
-        n_blocks = int(block.max()) + 1
-    table = np.zeros((n_blocks, n_parts))
+    block = time_blocks(time_s, block_s)
+    table = np.zeros((int(block.max(initial=0)) + 1, n_parts))
     np.add.at(table, (block, part), 1.0)
     total = max(float(table.sum()), 1.0)
-    draw = np.random.default_rng(seed).integers(0, n_blocks, (N_RESAMPLES, n_blocks))
-    times = np.zeros((N_RESAMPLES, n_blocks))
-    np.add.at(times, (np.arange(N_RESAMPLES)[:, None], draw), 1.0)
-    counts = times @ table
+    draw = draw_blocks(np.random.default_rng(seed), len(table), N_RESAMPLES)
+    counts = resampled_counts(table, draw)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    lo, hi = np.quantile(shares, _BOUNDS, axis=0)
+    lo, hi = np.quantile(shares, BOUNDS, axis=0)
     return table.sum(axis=0) / total, lo, hi
 
 
 def flagged_fraction(
     flagged: NDArray[Any], part: IntArray, n_parts: int, area_km2: FloatArray
 ) -> FloatArray:
-    """(P,) share of each part's area that is flagged (W, k), averaged over windows."""
+    """Return the flagged (W, k) share of each part's area (P,), averaged over windows."""
     rows = flagged.ravel()
     found = np.bincount(part[rows], weights=area_km2[rows], minlength=n_parts)
     whole = np.bincount(part, weights=area_km2, minlength=n_parts)
@@ -67,7 +67,7 @@ def flagged_fraction(
 def group_exposure(
     fraction: FloatArray, people: FloatArray, everyone: FloatArray, seed: int = 0
 ) -> Mapping[str, Interval | None]:
-    """How much of where a group lives is flagged, beside the rest of the population.
+    """Compare the flagged share of where a group lives with that of the rest of the population.
 
     Args:
         fraction: (P,) flagged share of each part.
@@ -75,17 +75,15 @@ def group_exposure(
         everyone: (P,) residents.
 
     Returns:
-        `exposure` of the group, `others` of the rest, their `ratio`; None where nobody is.
-        Intervals resample the parts: few parts say little.
+        `exposure` of the group, `others` of the rest, and their `ratio`; None for empty groups.
+        Intervals resample the parts.
     """
     rng = np.random.default_rng(seed)
-    draw = rng.integers(0, len(fraction), (N_RESAMPLES, len(fraction)))
+    draw = draw_blocks(rng, len(fraction), N_RESAMPLES)
     rest = np.maximum(everyone - people, 0.0)
 
     def exposure(weight: FloatArray) -> tuple[float, FloatArray]:
-        drawn = weight[draw]
-        total = drawn.sum(axis=1)
-        samples = (drawn * fraction[draw]).sum(axis=1) / np.where(total > 0, total, np.nan)
+        samples = resampled_means(weight * fraction, weight, draw)
         return float((weight * fraction).sum() / max(float(weight.sum()), 1e-12)), samples
 
     mine, mine_drawn = exposure(people)
@@ -100,21 +98,20 @@ def group_exposure(
 
 
 def _interval(value: float, drawn: FloatArray) -> Interval:
-    kept = drawn[np.isfinite(drawn)]
-    if len(kept) == 0:
-        return Interval(value, value, value)
-    lo, hi = np.quantile(kept, _BOUNDS)
-    return Interval(value, float(lo), float(hi))
+    finite = drawn[np.isfinite(drawn)]
+    return Interval(value, *(interval(finite) if len(finite) else (value, value)))
 
 
 def as_if_reported(probability: FloatArray, part: IntArray, rate: FloatArray) -> FloatArray:
-    """(W, N) probabilities if every incident were reported, where parts (P,) report `rate` of them.
+    """Return probabilities (W, N) if every incident were reported, given reporting rates (P,).
 
     Raises:
-        ValueError: a rate is not within [`LEAST_RATE`, 1].
+        ValueError: a rate is not within [`MIN_RATE`, 1].
     """
-    if not np.all((rate >= LEAST_RATE) & (rate <= 1)):
-        raise ValueError(f"reporting rates lie within [{LEAST_RATE:g}, 1]")
+    if not np.all((rate >= MIN_RATE) & (rate <= 1)):
+        raise ValueError(
+            f"reporting rates must lie within [{MIN_RATE:g}, 1], got {rate.min():g} to {rate.max():g}"
+        )
     weighed = probability / rate[part]
     result: FloatArray = weighed / weighed.sum(axis=1, keepdims=True)
     return result

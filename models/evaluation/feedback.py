@@ -1,9 +1,8 @@
-"""Runaway feedback: a patrol finds incidents where it is sent, and is sent where incidents were found.
+"""Simulation of runaway feedback between patrols and forecasts.
 
-The urn of Ensign et al. 2018 ("Runaway feedback loops in predictive policing", FAT*): two places of
-the same true rate; each day one patrol goes to one of them, drawn by the shares that the model has
-learnt. Incidents that the public reports do not depend on the patrol; those that the patrol
-discovers are recorded where it is.
+The urn of Ensign et al. 2018 ("Runaway feedback loops in predictive policing", FAT*): two places have
+the same true rate, and each day one patrol visits one of them, drawn by the learned shares. Incidents
+reported by the public do not depend on the patrol; those it discovers are recorded where it is.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from models.base import FloatArray
 
 @dataclass(frozen=True)
 class Urn:
-    """The simulation's setting.
+    """Settings of the simulation.
 
     Args:
-        n_days: patrols, one a day.
+        n_days: number of days, with one patrol each.
         start: recorded incidents of the two places before the first day.
-        discovery_rate: incidents that a patrol discovers in a day where it is, on average.
-        report_rate: incidents that the public of each place reports in a day, on average.
-        discovered_weight: how much of a discovered incident the model learns from, 0..1.
+        discovery_rate: mean number of incidents that a patrol discovers per day.
+        report_rate: mean number of incidents reported per place and day.
+        discovered_weight: weight of discovered incidents in learning, 0..1.
         start_discovered: whether the start counts as discovered or as reported.
     """
 
@@ -37,32 +36,32 @@ class Urn:
 
 
 def simulate(urn: Urn, n_runs: int, seed: int = 0) -> FloatArray:
-    """(n_runs, n_days + 1) share of the first place in what the model has learnt, day by day.
+    """Return the learned share (n_runs, n_days + 1) of the first place, day by day.
 
-    Without anything learnt the share is one half.
+    Before anything is learned the share is one half.
     """
     rng = np.random.default_rng(seed)
     weight = urn.discovered_weight if urn.start_discovered else 1.0
-    learnt = np.tile(weight * np.array(urn.start), (n_runs, 1))
+    learned = np.tile(weight * np.array(urn.start), (n_runs, 1))
     shares = np.empty((n_runs, urn.n_days + 1))
-    shares[:, 0] = _share(learnt)
+    shares[:, 0] = _share(learned)
     for day in range(urn.n_days):
         first = rng.random(n_runs) < shares[:, day]
         found = rng.poisson(urn.discovery_rate, n_runs)
-        learnt += rng.poisson(urn.report_rate, (n_runs, 2))
-        learnt[:, 0] += urn.discovered_weight * found * first
-        learnt[:, 1] += urn.discovered_weight * found * ~first
-        shares[:, day + 1] = _share(learnt)
+        learned += rng.poisson(urn.report_rate, (n_runs, 2))
+        learned[:, 0] += urn.discovered_weight * found * first
+        learned[:, 1] += urn.discovered_weight * found * ~first
+        shares[:, day + 1] = _share(learned)
     return shares
 
 
-def _share(learnt: FloatArray) -> FloatArray:
-    total = learnt.sum(axis=1)
-    result: FloatArray = np.where(total > 0, learnt[:, 0] / np.where(total > 0, total, 1.0), 0.5)
+def _share(learned: FloatArray) -> FloatArray:
+    total = learned.sum(axis=1)
+    result: FloatArray = np.where(total > 0, learned[:, 0] / np.where(total > 0, total, 1.0), 0.5)
     return result
 
 
 NAIVE = Urn(report_rate=0.0, discovered_weight=1.0)
-"""Learns from what patrols discover, as the study's urn does: 8:2 stays 8:2, whatever is true."""
+"""Learns from discovered incidents, like the urn of the study: 8:2 remains 8:2, whatever the true rates."""
 OURS = Urn(discovered_weight=0.0)
-"""Learns from reports only: the start, which patrols made, is not believed."""
+"""Learns from reports only and ignores the start, which patrols produced."""

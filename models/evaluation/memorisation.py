@@ -1,4 +1,4 @@
-"""Whether places drawn from a forecast betray the places it was trained on."""
+"""Memorisation test: whether samples of a forecast reveal its training incidents."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from models.base import Cells, FloatArray, IntArray
+from models.evaluation.bootstrap import draw_blocks, interval, resampled_means
 
 NEAR_M = 25.0
 MAX_RATIO = 1.5
-"""How much oftener than new incidents samples may fall beside those trained on."""
+"""Upper limit of the ratio of samples to new incidents near training incidents."""
 N_RESAMPLES = 1_000
 Verdict = Literal["passed", "failed", "too few to tell"]
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """Shares within 25 m of a training point, of samples and of held-out incidents.
+    """Shares of samples and of held-out incidents within 25 m of a training incident.
 
     Args:
-        ratio: of the two shares, with its 95 % interval; None where no held-out incident is near.
-        verdict: failed when the ratio is above `MAX_RATIO` beyond doubt; passed when its interval
-            lies below.
+        ratio: ratio of the shares, with its 95 % interval; None when no held-out incident is near.
+        verdict: failed when the interval lies above `MAX_RATIO`, passed when it lies below.
     """
 
     sample_share: float
@@ -38,7 +38,7 @@ class Memorisation:
 
 
 def near_share(points_m: FloatArray, trained_m: FloatArray) -> FloatArray:
-    """(n,) 1.0 for points (n, 2) within 25 m of a training point (m, 2), else 0.0."""
+    """Return 1.0 for points (n, 2) within 25 m of a training point (m, 2), else 0.0."""
     distance, _ = cKDTree(trained_m).query(points_m, distance_upper_bound=NEAR_M)
     result: FloatArray = np.isfinite(distance).astype(np.float64)
     return result
@@ -51,22 +51,21 @@ def judge(
     block: IntArray,
     seed: int = 0,
 ) -> Memorisation:
-    """Compare samples (s, 2) with incidents that the model had not seen (h, 2), metres.
+    """Compare samples (s, 2) with held-out incidents (h, 2), in metres.
 
-    A model that repeats its training data draws beside it oftener than new incidents happen there.
-    The interval resamples the samples, and the held-out incidents by `block` (h,), since those of
-    one day hang together.
+    Samples of a model that repeats its training data lie near it more often than new incidents do. The
+    interval resamples the samples, and the held-out incidents by `block` (h,), because those of one
+    day are dependent.
     """
     near = near_share(samples_m, trained_m)
     fresh = near_share(held_out_m, trained_m)
     rng = np.random.default_rng(seed)
     _, place = np.unique(block, return_inverse=True)
     hits, sizes = np.bincount(place, weights=fresh), np.bincount(place)
-    draw = rng.integers(0, len(hits), (N_RESAMPLES, len(hits)))
-    shares = hits[draw].sum(axis=1) / sizes[draw].sum(axis=1)
+    shares = resampled_means(hits, sizes, draw_blocks(rng, len(hits), N_RESAMPLES))
     drawn = rng.binomial(len(near), near.mean(), N_RESAMPLES) / len(near)
     ratios = drawn / np.maximum(shares, 0.5 / len(fresh))
-    lo, hi = (float(v) for v in np.quantile(ratios, [0.025, 0.975]))
+    lo, hi = interval(ratios)
     known = bool(fresh.any())
     return Memorisation(
         float(near.mean()),
@@ -89,7 +88,7 @@ def _verdict(lo: float, hi: float) -> Verdict:
 def places_in_cells(
     probability: FloatArray, cells: Cells, n: int, rng: np.random.Generator
 ) -> FloatArray:
-    """(n, 2) places in metres: a cell by its probability (N,), evenly inside its square."""
+    """Draw places (n, 2) in metres: a cell by its probability (N,), uniform within its square."""
     row = rng.choice(len(probability), n, p=probability / probability.sum())
     x_m = cells.x0_m + (cells.ix[row] + rng.random(n)) * cells.cell_size_m
     y_m = cells.y0_m + (cells.iy[row] + rng.random(n)) * cells.cell_size_m

@@ -1,9 +1,8 @@
-"""Scores of a density forecast on incidents it has not seen.
+"""Scores of a density forecast on held-out incidents.
 
-All scores are taken on the same cells and the same incidents for every model. Cells are ranked
-within each incident's own window. An incident's *mid-rank fraction* is the share of cells ranked
-better than its own, plus half of those tied with it (itself included): 0 would be perfect, 1/2 is
-chance.
+Every model is scored on the same cells and incidents. Cells are ranked within each incident's window.
+An incident's *mid-rank fraction* is the share of cells ranked above its own, plus half of those tied
+with it, including its own: 0 is perfect, 1/2 is chance.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ HIT_PERCENTS = (1, 5, 10, 15, 20)
 EMPTY_SUMMARY: Mapping[str, Any] = {
     "n": 0, "log_score": None, "cap_auc": None, "hits": {}, "hit_rate": {}, "pai": {}, "pei": {},
 }  # fmt: skip
-"""Of no incidents."""
+"""Summary without incidents."""
 CAP_POINTS = 101
 
 
 @dataclass(frozen=True)
 class ScoredIncidents:
-    """One model's scores, an entry per test incident (n,).
+    """Scores of one model, with an entry per test incident (n,).
 
-    `log_density` nats per km2; `mid_rank` 0..1; `place` 0-based rank of the incident's cell, ties
-    by cell id; `promised` 0..1: probability of the places denser than the incident's, those as
-    dense entered at random, uniform when the densities are right; `best_hits` {percent: hits that
-    the best choice of as many cells per window would have}.
+    `log_density` is in nats per km2; `mid_rank` 0..1; `place` is the 0-based rank of the incident's
+    cell, ties by cell id; `pit_values` 0..1 are the probabilities of denser places, with ties at
+    random, uniform when the densities are correct; `best_hits` {percent: hits of the best possible
+    choice of as many cells per window}.
     """
 
     log_density: FloatArray
     mid_rank: FloatArray
     place: IntArray
-    promised: FloatArray
+    pit_values: FloatArray
     n_cells: int
     best_hits: dict[int, int]
 
@@ -47,7 +46,7 @@ class ScoredIncidents:
 
 
 def n_top(n_cells: int, percent: float) -> int:
-    """Number of cells that are the top k%: floor(k x N / 100), at least one.
+    """Return the number of top-k% cells: floor(k x N / 100), at least one.
 
     >>> n_top(250, 1), n_top(40, 1), n_top(200, 0.5)
     (2, 1, 1)
@@ -56,7 +55,7 @@ def n_top(n_cells: int, percent: float) -> int:
 
 
 def score_rows(model: DensityModel, cells: Cells, test: Incidents) -> ScoredIncidents:
-    """Score a fitted model on those test incidents that lie in a cell."""
+    """Score a fitted model on the test incidents that lie in a cell."""
     rows = cells.locate(test.x_m, test.y_m)
     inside = rows >= 0
     return score_incidents(model, rows[inside], test.window[inside])
@@ -71,21 +70,21 @@ def score_incidents(
 ) -> ScoredIncidents:
     """Score a fitted model on incidents in cells `rows` (n,) and windows (n,).
 
-    With `category` (n,) each incident meets its own category's table where the model has one; ranks
-    are always those of the table that gives the density. `seed` enters cells in `promised`.
+    With `category` (n,), each incident is scored by the table of its category where the model has one;
+    ranks are taken in the same table. `seed` breaks ties in `pit_values`.
     """
     n_cells = model.probability_.shape[1]
-    mid_rank, promised = np.empty(len(rows)), np.empty(len(rows))
+    mid_rank, pit_values = np.empty(len(rows)), np.empty(len(rows))
     place = np.empty(len(rows), np.int64)
-    entered = np.random.default_rng(seed).random(len(rows))
+    drawn = np.random.default_rng(seed).random(len(rows))
     for table, mine in _tables(model, window, category):
         mid_rank[mine], place[mine] = _ranks(table, rows[mine])
-        promised[mine] = _promised(table, model.area_km2_, rows[mine], entered[mine])
+        pit_values[mine] = _pit_values(table, model.area_km2_, rows[mine], drawn[mine])
     return ScoredIncidents(
         model.log_density(rows, window, category),
         mid_rank,
         place,
-        promised,
+        pit_values,
         n_cells,
         {k: _best_hits(rows, window, n_top(n_cells, k)) for k in HIT_PERCENTS},
     )
@@ -94,7 +93,7 @@ def score_incidents(
 def _tables(
     model: DensityModel, window: NDArray[Any], category: NDArray[Any] | None
 ) -> Iterator[tuple[FloatArray, IntArray]]:
-    """Each (N,) table that some incident meets, and those incidents."""
+    """Yield each table (N,) that scores some incidents, and the rows of these."""
     code = np.full(len(window), -1, np.int64)
     if category is not None:
         known = np.isin(category, list(model.category_density_))
@@ -110,36 +109,47 @@ def _tables(
         start = end
 
 
-def _ranks(probability: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
-    """Mid-rank fraction and 0-based place (ties by cell id) of the cells `rows`."""
-    order = np.argsort(-probability, kind="stable")
+def ranked_rows(probability: FloatArray) -> IntArray:
+    """Return rows (N,) by descending probability, ties by row, which is the order of cell ids."""
+    return np.argsort(-probability, kind="stable")
+
+
+def places_of(order: IntArray) -> IntArray:
+    """Return the 0-based place of each row (N,) in an order such as that of `ranked_rows`."""
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
+    return places
+
+
+def _ranks(probability: FloatArray, rows: IntArray) -> tuple[FloatArray, IntArray]:
+    """Return the mid-rank fraction and the 0-based place of the cells `rows`."""
+    order = ranked_rows(probability)
     ascending = probability[order][::-1]
     value = probability[rows]
     better = len(order) - np.searchsorted(ascending, value, side="right")
     worse = np.searchsorted(ascending, value, side="left")
     tied = len(order) - better - worse
-    return (better + 0.5 * tied) / len(order), places[rows]
+    return (better + 0.5 * tied) / len(order), places_of(order)[rows]
 
 
-def _promised(
-    probability: FloatArray, area_km2: FloatArray, rows: IntArray, entered: FloatArray
+def _pit_values(
+    probability: FloatArray, area_km2: FloatArray, rows: IntArray, drawn: FloatArray
 ) -> FloatArray:
-    """Probability of all denser places, plus a random part of those as dense (the own cell among
-    them). Densities that agree to nine digits count as equal.
+    """Return the probability of all denser places, plus a random part of equally dense ones.
+
+    Densities that agree to nine digits count as equal.
     """
     key = np.round(np.log(np.maximum(probability, 1e-300)) - np.log(area_km2), 9)
     _, group = np.unique(-key, return_inverse=True)
     mass = np.bincount(group, weights=probability)
     upto = np.cumsum(mass)
     own = group[rows]
-    result: FloatArray = upto[own] - (1.0 - entered) * mass[own]
+    result: FloatArray = upto[own] - (1.0 - drawn) * mass[own]
     return np.clip(result, 0.0, 1.0)
 
 
 def _best_hits(rows: IntArray, window: NDArray[Any], n_cells: int) -> int:
-    """Hits of a forecast that knew the future: the fullest cells of each window."""
+    """Count the hits of a perfect forecast: the fullest cells of each window."""
     total = 0
     for one in np.unique(window):
         counts = np.sort(np.bincount(rows[window == one]))[::-1]
@@ -148,15 +158,16 @@ def _best_hits(rows: IntArray, window: NDArray[Any], n_cells: int) -> int:
 
 
 def summarise(scored: ScoredIncidents, share_of_area: Mapping[int, float]) -> dict[str, Any]:
-    """The contract's figures.
+    """Summarise scores.
 
     Args:
-        share_of_area: percent -> share of the study area that the top-k% cells cover, averaged over
-            the incidents' windows (cells at the edge are smaller, so it is not k / 100).
+        scored: scores of one model.
+        share_of_area: percent -> share of the study area in the top-k% cells, averaged over the
+            incidents' windows (not k / 100, because cells at the edge are smaller).
 
     Returns:
         {"n", "log_score", "cap_auc", "hits", "hit_rate", "pai", "pei"}; the last four by percent.
-        Without incidents the scores are None and the tables empty.
+        Without incidents the scores are None and the tables are empty.
     """
     n = len(scored)
     if n == 0:
@@ -174,20 +185,25 @@ def summarise(scored: ScoredIncidents, share_of_area: Mapping[int, float]) -> di
 
 
 def area_shares(model: DensityModel, window: NDArray[Any]) -> dict[int, float]:
-    """Share of the study area in the top-k% cells, averaged over the windows of the incidents."""
+    """Return the share of the study area in the top-k% cells, averaged over the incidents' windows."""
     area = model.area_km2_ / model.area_km2_.sum()
     counts = np.bincount(window.astype(np.int64) % len(model.probability_))
     totals = dict.fromkeys(HIT_PERCENTS, 0.0)
     for one in np.flatnonzero(counts):
-        order = np.argsort(-model.cell_probability(int(one)), kind="stable")
+        order = ranked_rows(model.cell_probability(int(one)))
         cumulative = np.cumsum(area[order])
         for k in HIT_PERCENTS:
             totals[k] += counts[one] * float(cumulative[n_top(len(order), k) - 1])
     return {k: v / max(int(counts.sum()), 1) for k, v in totals.items()}
 
 
-def cap_curve(scored: ScoredIncidents) -> FloatArray:
-    """(101,) share of incidents caught at 0, 1, ..., 100 % of the cells, best first."""
-    edges = np.linspace(0, 1, CAP_POINTS) * scored.n_cells
-    caught = np.searchsorted(np.sort(scored.place), np.floor(edges + 1e-9), side="left")
-    return caught / max(len(scored), 1)
+def cap_curve(place: IntArray, n_cells: int) -> list[float]:
+    """Return the share of incidents caught in the best 0, 1, ..., 100 % of the cells (101,).
+
+    Args:
+        place: (n,) 0-based rank of each incident's cell.
+        n_cells: number of cells.
+    """
+    edges = np.floor(np.linspace(0, 1, CAP_POINTS) * n_cells + 1e-9)
+    caught = np.searchsorted(np.sort(place), edges, side="left") / max(len(place), 1)
+    return [round(float(v), 5) for v in caught]

@@ -1,4 +1,4 @@
-"""Whether two models differ: paired, over weeks, corrected for many comparisons."""
+"""Significance of differences between models: paired, in blocks of time, corrected for multiplicity."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from math import comb, erfc, sqrt
 
 import numpy as np
 
-from models.base import DAY_S, FloatArray, IntArray
+from models.base import DAY_S, WEEK_S, FloatArray, IntArray
+from models.evaluation.bootstrap import draw_blocks, interval, resampled_means, time_blocks
 from models.evaluation.metrics import ScoredIncidents
 
-WEEK_S = 7 * DAY_S
 N_RESAMPLES = 2_000
 MIN_WEEKS = 8
-"""A bootstrap over fewer blocks is too sure of itself."""
+"""A bootstrap over fewer blocks gives intervals that are too narrow."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """Mean difference of paired scores (model minus other), with its 95 % interval.
 
-    `n` incidents in `n_blocks` blocks of time (weeks unless asked otherwise).
+    `n` incidents lie in `n_blocks` blocks of time, by default weeks.
     """
 
     mean: float
@@ -38,28 +38,26 @@ def paired_difference(
 ) -> Difference:
     """Compare two models on the same incidents (n,) each.
 
-    Weeks are resampled whole (block bootstrap, Künsch 1989), since incidents of one week hang
-    together; `p_value` is two-sided from the bootstrap; the Diebold-Mariano test (1995) on weekly
-    means with a HAC variance stands beside it as a check. A bootstrap over fewer than about eight
-    blocks is too sure of itself: a single 28-day period is better cut into days (`block_s`).
+    The interval and the two-sided `p_value` come from a block bootstrap; `p_diebold_mariano` is the
+    Diebold-Mariano test (1995) on means by block with a HAC variance. Intervals from fewer than about
+    eight blocks are too narrow: split a single 28-day period into days (`block_s`).
     """
     difference = score - other
     if len(difference) == 0:
         return Difference(0.0, 0.0, 0.0, 1.0, 1.0, 0, 0)
-    _, block = np.unique((time_s - time_s.min()) // block_s, return_inverse=True)
+    block = time_blocks(time_s, block_s)
     sums = np.bincount(block, weights=difference)
     counts = np.bincount(block).astype(np.float64)
     mean = float(difference.mean())
-    rng = np.random.default_rng(seed)
-    draw = rng.integers(0, len(sums), (N_RESAMPLES, len(sums)))
-    means = sums[draw].sum(axis=1) / counts[draw].sum(axis=1)
-    lo, hi = np.quantile(means, [0.025, 0.975])
+    draw = draw_blocks(np.random.default_rng(seed), len(sums), N_RESAMPLES)
+    means = resampled_means(sums, counts, draw)
+    lo, hi = interval(means)
     tail = min(float((means <= 0).mean()), float((means >= 0).mean()))
     p_value = min(1.0, 2 * max(tail, 1 / N_RESAMPLES))
     return Difference(
         mean,
-        float(lo),
-        float(hi),
+        lo,
+        hi,
         p_value if len(sums) > 1 else 1.0,
         diebold_mariano(sums / counts),
         len(difference),
@@ -68,28 +66,28 @@ def paired_difference(
 
 
 def diebold_mariano(weekly: FloatArray) -> float:
-    """Two-sided p-value that weekly mean differences are zero on average.
+    """Return the two-sided p value that weekly mean differences are zero on average.
 
-    Newey-West variance with floor(n^(1/3)) lags, at least the plain one; normal approximation.
+    Newey-West variance with floor(n^(1/3)) lags, at least the simple variance; normal approximation.
     """
     n = len(weekly)
     if n < 4:
         return 1.0
     centred = weekly - weekly.mean()
-    plain = float((centred**2).mean())
+    simple = float((centred**2).mean())
     n_lags = int(np.floor(n ** (1 / 3)))
-    variance = plain
+    variance = simple
     for lag in range(1, n_lags + 1):
         weight = 1 - lag / (n_lags + 1)
         variance += 2 * weight * float((centred[lag:] * centred[:-lag]).sum() / n)
-    variance = max(variance, plain)
+    variance = max(variance, simple)
     if variance == 0:
         return 1.0 if weekly.mean() == 0 else 0.0
     return erfc(abs(float(weekly.mean())) / sqrt(variance / n) / sqrt(2))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979): the family-wise error stays at its level."""
+    """Adjust p values (Holm 1979) to control the family-wise error rate."""
     order = np.argsort(p_values)
     adjusted = np.empty(len(p_values))
     running = 0.0
@@ -100,7 +98,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share, good for small n too (Wilson 1927).
+    """Return the 95 % interval of a share, valid for small n (Wilson 1927).
 
     >>> [round(v, 3) for v in wilson_interval(5, 21)]
     [0.106, 0.451]
@@ -114,10 +112,10 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided exact p-value that two forecasts catch equally often.
+    """Return the two-sided exact p value that two forecasts catch equally often.
 
     Args:
-        only_first, only_second: incidents that one of them caught and the other missed.
+        only_first, only_second: numbers of incidents that only one of them caught.
 
     >>> round(mcnemar_exact(1, 4), 4)
     0.375
@@ -130,11 +128,11 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 def compare_all(
     scores: Mapping[str, ScoredIncidents], time_s: IntArray, against: Sequence[str], seed: int = 0
 ) -> list[dict[str, float | str | int]]:
-    """Every model against each reference: the contract's `differences`, with Holm's p-values.
+    """Compare every model with each reference.
 
-    `log_score` (with `lo`, `hi`) and `cap_auc` (with `cap_auc_lo`, `cap_auc_hi`) are the model's
-    minus the reference's; `p_holm` corrects for all the rows returned. Blocks are weeks, or days
-    (`block_days` 1) when there are fewer than `MIN_WEEKS` of them.
+    `log_score` (with `lo`, `hi`) and `cap_auc` (with `cap_auc_lo`, `cap_auc_hi`) are those of the model
+    minus those of the reference; `p_holm` corrects for all returned rows. Blocks are weeks, or days
+    (`block_days` 1) if there are fewer than `MIN_WEEKS`.
     """
     n_weeks = len(np.unique((time_s - time_s.min()) // WEEK_S)) if len(time_s) else 0
     block_s = WEEK_S if n_weeks >= MIN_WEEKS else DAY_S

@@ -1,1 +1,1 @@
-"""Batched autoregressive flows: building blocks, training, and what is made of them."""
+"""Batched autoregressive flows: building blocks, training and densities."""

@@ -1,4 +1,4 @@
-"""What CUDA offers beyond plain kernels: coarser products, and steps recorded as graphs."""
+"""Acceleration on CUDA: products of lower precision, and steps recorded as graphs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from models.base import Precision
 
 _WARM_UP_CALLS = 3
-"""Before a recording: allocations and library handles must exist by then."""
+"""Calls before a recording, in which allocations and library handles are created."""
 
 
 def training_dtype(precision: Precision) -> torch.dtype:
-    """Of weights and points in training.
+    """Return the type of weights and points in training.
 
-    Training amplifies the last bits, in which processors differ: 32 bits end 3e-3 nats apart (M4),
-    and so do 64 unless the weights are rounded (`training.Run`).
+    Training amplifies differences of processors in the last bits: 32-bit fits end 3e-3 nats apart, and
+    so do 64-bit fits unless the weights are rounded (`training.Run`).
     """
     return torch.float64 if precision == "float64" else torch.float32
 
 
 @contextmanager
 def product_precision(precision: Precision) -> Iterator[None]:
-    """Matrix products of 32-bit floats with TF32's 10 bits of mantissa inside, when asked for."""
+    """Use TF32 (10 bits of mantissa) in 32-bit matrix products inside the block, if requested."""
     before = torch.get_float32_matmul_precision()
     if precision == "tf32":
         torch.set_float32_matmul_precision("high")
@@ -35,18 +35,18 @@ def product_precision(precision: Precision) -> Iterator[None]:
 
 
 def half_precision(device_type: str, precision: Precision) -> torch.autocast:
-    """A block in which networks' products are bfloat16, when asked for.
+    """Return a block in which the products of networks are bfloat16, if requested.
 
-    What the networks give is 32-bit again: knots and log-determinants are never rounded so.
+    Outputs of networks are 32-bit, so that knots and log-determinants are not rounded.
     """
     return torch.autocast(device_type, torch.bfloat16, enabled=precision == "bf16")
 
 
 class Recorded:
-    """Work on fixed tensors, recorded once as a CUDA graph and replayed from then on.
+    """Work on fixed tensors that is recorded as a CUDA graph and then replayed.
 
-    The first calls run it as it is, on a stream of their own, as torch asks for ("CUDA semantics,
-    Whole-network capture"). On other devices it always runs as it is.
+    The first calls run directly on a stream of their own, as torch requires ("CUDA semantics,
+    Whole-network capture"). On other devices all calls run directly.
     """
 
     def __init__(self, work: Callable[[], None], device: torch.device, *, wanted: bool) -> None:

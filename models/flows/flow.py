@@ -23,16 +23,16 @@ class FlowSettings:
     """Architecture of a member.
 
     Args:
-        n_dims: D >= 2.
-        n_context: context features.
+        n_dims: number of dimensions, D >= 2.
+        n_context: number of context features.
         conditional: map of each coordinate in a block.
         last_conditional: map of the last block (nearest to the base); None: as the others. With
             `mixture` after affine blocks this is MAF on a mixture base.
-        n_blocks: autoregressive blocks, with the order of the variables turned around in between.
+        n_blocks: autoregressive blocks; the order of the variables alternates.
         hidden: widths of each network's hidden layers.
-        normalisation: between blocks.
-        n_bins, bound: of spline conditionals.
-        n_components: of mixture conditionals.
+        normalisation: kind of normalisation between blocks.
+        n_bins, bound: settings of spline conditionals.
+        n_components: settings of mixture conditionals.
         masked: use the masked path even for D = 2 (None: only when D > 2).
         random_masks: members differ in their networks' connections (masked path only).
     """
@@ -51,7 +51,7 @@ class FlowSettings:
     random_masks: bool = False
 
     def transform(self, place: int) -> Transform:
-        """The map of block `place`."""
+        """Create the map of block `place`."""
         kind = self.conditional
         if place == self.n_blocks - 1 and self.last_conditional is not None:
             kind = self.last_conditional
@@ -62,7 +62,7 @@ class FlowSettings:
         return Mixture(self.n_components)
 
     def conditioner(self, draws: InitialDraws, n_params: int) -> Conditioner:
-        """The network of one block."""
+        """Create the network of one block."""
         if self.masked or self.n_dims > 2:
             return MaskedConditioner(
                 draws,
@@ -96,7 +96,7 @@ class Block(nn.Module):
         return x.gather(2, order[:, None, :].expand_as(x))
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """(M, B, D) -> z of that shape and the log-determinant (M, B)."""
+        """Map points (M, B, D) to z of that shape and log-determinants (M, B)."""
         u = self._arranged(x, self.order)
         parameters = self.conditioner(u, context)
         mapped, place = [], 0
@@ -108,7 +108,7 @@ class Block(nn.Module):
         return self._arranged(z, self.back), log_slope.sum(-1)
 
     def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """One coordinate after another: each needs those before it."""
+        """Invert coordinate by coordinate, because each depends on those before it."""
         target = self._arranged(z, self.order)
         u = torch.zeros_like(target)
         for d in range(target.shape[-1]):
@@ -139,7 +139,7 @@ class Normalisation(nn.Module):
         self.register_buffer("variance", torch.ones(n_members, 1, n_dims))
 
     def measure(self, x: Tensor) -> None:
-        """Take the stored moments from these points (M, B, D)."""
+        """Store the moments of these points (M, B, D)."""
         self.mean.copy_(x.mean(1, keepdim=True))
         self.variance.copy_(x.var(1, keepdim=True, unbiased=False))
 
@@ -149,28 +149,27 @@ class Normalisation(nn.Module):
         return self.mean, self.variance
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(M, B, D) -> normalised, log-determinant (M, 1)."""
+        """Normalise points (M, B, D); also return log-determinants (M, 1)."""
         mean, variance = self._moments(x)
         log_sd = 0.5 * (variance + BATCHNORM_EPS).log()
         z = (x - mean) * (self.log_gain - log_sd).exp() + self.shift
         return z, (self.log_gain - log_sd).sum(-1)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """With the stored moments."""
+        """Invert with the stored moments."""
         log_sd = 0.5 * (self.variance + BATCHNORM_EPS).log()
         return (z - self.shift) * (log_sd - self.log_gain).exp() + self.mean
 
 
 class Flow(nn.Module):
-    """M flows from data to a standard normal base.
+    """M flows from data to a standard normal base, trained by `models.flows.training`.
 
     See Also:
-        `models.flows.training` fits them; `zuko.flows.MAF` is one such flow alone.
+        `zuko.flows.MAF` is a single such flow.
 
     Args:
-        keys: (M,) int64, one a member (`randomness.member_keys`): its initial weights follow from
-            its key alone.
-        settings: the architecture.
+        keys: (M,) int64 (`randomness.member_keys`); they alone determine the initial weights.
+        settings: architecture.
         orders: (M, D) order of the variables in each member's first block; None: 0, 1, ...
 
     >>> from models.flows.randomness import member_keys
@@ -198,21 +197,21 @@ class Flow(nn.Module):
 
     @property
     def blocks(self) -> list[Block]:
-        """First to last from the data."""
+        """Blocks, starting at the data."""
         return [block for block in self._blocks if isinstance(block, Block)]
 
     @property
     def norms(self) -> list[Normalisation]:
-        """Each follows the block of the same place."""
+        """Normalisations; each follows the block of the same index."""
         return [norm for norm in self._norms if isinstance(norm, Normalisation)]
 
     @property
     def n_members(self) -> int:
-        """M, how many flows this is."""
+        """Number of flows M."""
         return len(next(self.parameters()))
 
     def select(self, members: Tensor) -> Flow:
-        """A copy with these members (m,) int64 only, in this order; repeats are allowed."""
+        """Return a copy of these members (m,) int64, in this order; repeats are allowed."""
         part = copy.deepcopy(self)
         n_members = self.n_members
         for tensor in (*part.parameters(), *part.buffers()):
@@ -230,7 +229,7 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def assign_where(self, members: Tensor, source: Flow, wanted: Tensor) -> None:
-        """As `assign`, but only for those of the m members where `wanted` (m,) is true."""
+        """Like `assign`, but only for those of the m members where `wanted` (m,) is true."""
         own = (*self.parameters(), *self.buffers())
         for mine, other in zip(own, (*source.parameters(), *source.buffers()), strict=True):
             if len(mine) == self.n_members:
@@ -238,7 +237,7 @@ class Flow(nn.Module):
                 mine[members] = torch.where(mask, other, mine[members])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(M, B, D), (M, B, C) -> base points (M, B, D) and log-determinants (M, B)."""
+        """Map points (M, B, D), given (M, B, C), to the base; also return log-determinants (M, B)."""
         context = self._context(x, context)
         total = x.new_zeros(x.shape[:2])
         for place, block in enumerate(self.blocks):
@@ -253,13 +252,13 @@ class Flow(nn.Module):
         return x.new_zeros((*x.shape[:2], 0)) if context is None else context
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(M, B) log density in nats of the data's own units."""
+        """Return log densities (M, B), in nats per unit of the data."""
         z, log_slope = self(x, context)
         result: Tensor = log_slope - 0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * _LOG_2PI
         return result
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """(M, B, D) base points -> data points."""
+        """Map base points (M, B, D) to data points."""
         context = self._context(z, context)
         for place in reversed(range(len(self.blocks))):
             if place < len(self.norms):
@@ -269,7 +268,7 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def restandardise(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Take every normalisation's moments from these points (M, B, D), first to last."""
+        """Recompute the moments of every normalisation from these points (M, B, D)."""
         context = self._context(x, context)
         training = self.training
         self.eval()

@@ -1,8 +1,8 @@
-"""Minibatches: incidents of a window and of hours like it, each somewhere in its own cell.
+"""Minibatches: incidents of a window and of similar hours, at random positions in their cells.
 
-A forecast is read on cells, and real coordinates are snapped to addresses or blocks: a likelihood
-of the bare points would be won by spikes at repeated places. Every draw therefore lies anywhere in
-its incident's cell (dequantisation, Theis et al. 2016), which is the density that is judged.
+Real coordinates are snapped to addresses or blocks, so that the likelihood of the points themselves
+would reward spikes at repeated places. Each draw is therefore uniform in its incident's cell
+(dequantisation, Theis et al. 2016); forecasts are evaluated on cells too.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import DAY_S, HOURS_PER_DAY, N_WINDOWS, FloatArray, Incidents, IntArray
-
-N_DAYS = 7
-_SATURDAY = 5
+from models.base import (
+    DAY_S,
+    HOURS_PER_DAY,
+    N_WINDOWS,
+    SATURDAY,
+    FloatArray,
+    Incidents,
+    IntArray,
+)
 
 
 def window_kernel(sd_hours: float, like_days: float, other_days: float) -> FloatArray:
-    """(168, 168) weight of an incident of window j for window i; rows sum to one.
+    """Return the weights (168, 168) of incidents of window j for window i; rows sum to one.
 
     Args:
-        sd_hours: of the circular Gaussian kernel over the hours of the day; 0: the own hour only.
-        like_days: weight of the other weekdays for a weekday, of the other weekend day for a
-            weekend day; the own day has weight one.
-        other_days: weight of weekend days for weekdays and the other way about.
+        sd_hours: standard deviation of the circular Gaussian kernel over the hours of the day; 0: only
+            the same hour.
+        like_days: weight of the other weekdays for a weekday, and of the other weekend day for a
+            weekend day; the same day has weight one.
+        other_days: weight of weekend days for weekdays, and conversely.
     """
     hour, day = np.arange(N_WINDOWS) % HOURS_PER_DAY, np.arange(N_WINDOWS) // HOURS_PER_DAY
     apart = np.abs(hour[:, None] - hour)
@@ -35,7 +41,7 @@ def window_kernel(sd_hours: float, like_days: float, other_days: float) -> Float
         kernel = np.exp(-0.5 * (apart / sd_hours) ** 2)
     else:
         kernel = (apart == 0).astype(np.float64)
-    weekend = day >= _SATURDAY
+    weekend = day >= SATURDAY
     of_day = np.where(weekend[:, None] == weekend, like_days, other_days)
     kernel = kernel * np.where(day[:, None] == day, 1.0, of_day)
     return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), np.float64)
@@ -43,18 +49,18 @@ def window_kernel(sd_hours: float, like_days: float, other_days: float) -> Float
 
 @dataclass(frozen=True)
 class Ages:
-    """How incidents are parted and weighed by age.
+    """Split and weights of incidents by age.
 
     Args:
-        held_out_days: the latest days, which judge and do not teach; 0: they do both.
-        half_life_days: age at which an incident counts half; None: all count the same.
+        held_out_days: number of latest days used for validation only; 0: they are also trained on.
+        half_life_days: age at which an incident counts half; None: equal weights.
     """
 
     held_out_days: float = 28.0
     half_life_days: float | None = None
 
     def weights(self, time_s: IntArray, cutoff_s: int) -> tuple[FloatArray, FloatArray]:
-        """(n,) weights to learn from, (n,) weights to be judged on."""
+        """Return weights for training (n,) and for validation (n,)."""
         age_days = (cutoff_s - time_s) / DAY_S
         late = (age_days <= self.held_out_days).astype(np.float64)
         if self.half_life_days is None:
@@ -65,19 +71,19 @@ class Ages:
 
 
 class WindowedRows:
-    """Rows of incidents drawn for windows: first a window like it, then an incident of that.
+    """Draws rows of incidents for windows: first a similar window, then one of its incidents.
 
     Args:
         window: (n,) window of each incident.
-        weight: (n,) non-negative.
-        kernel: (168, 168) as `window_kernel` gives.
+        weight: (n,) non-negative weights.
+        kernel: (168, 168) weights of `window_kernel`.
     """
 
     def __init__(
         self, window: IntArray, weight: FloatArray, kernel: FloatArray, device: str
     ) -> None:
         order = np.argsort(window, kind="stable")
-        # A single row of no weight keeps the tables from being empty.
+        # A row without weight ensures that the tables are not empty.
         total = np.concatenate([[0.0], np.cumsum(weight[order])])
         edge = total[np.searchsorted(window[order], np.arange(N_WINDOWS + 1))]
         mass = np.diff(edge)
@@ -90,7 +96,7 @@ class WindowedRows:
         self.chance = torch.as_tensor(chance, device=device)
 
     def draw(self, windows: Tensor, which: Tensor, place: Tensor) -> Tensor:
-        """(m, B) rows of incidents for windows (m,), from uniforms `which` and `place` (m, B)."""
+        """Draw rows (m, B) of incidents for windows (m,), from uniforms `which` and `place` (m, B)."""
         like = torch.searchsorted(self.chance[windows], which.double()).clamp(max=N_WINDOWS - 1)
         low, high = self.edge[like], self.edge[like + 1]
         target = low + (high - low) * place
@@ -101,7 +107,7 @@ class WindowedRows:
 def split_by_age(
     incidents: Incidents, ages: Ages, cutoff_s: int, minimum: int = 20
 ) -> tuple[FloatArray, FloatArray]:
-    """(n,) learning and (n,) judging weights; with too few on either side all do both."""
+    """Return training and validation weights (n,); with too few incidents, all are used for both."""
     learn, judge = ages.weights(incidents.time_s, cutoff_s)
     if (learn > 0).sum() < minimum or judge.sum() < minimum:
         return np.ones(len(incidents)), np.ones(len(incidents))

@@ -1,7 +1,7 @@
-"""Many small networks at once: weights of all members are stacked, one `baddbmm` a layer.
+"""Many small networks at once: the weights of all members are stacked, one `baddbmm` per layer.
 
-Shapes: M members, B points each, D coordinates, C context features, P parameters a coordinate.
-Every parameter and every per-member buffer has the members first; what members share has a 1 there.
+Shapes: M members, B points each, D coordinates, C context features, P parameters per coordinate. The
+first axis of every parameter and buffer is that of the members; it has length 1 if they share it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class StackedLinear(nn.Module):
     """M linear layers (M, B, n_in) -> (M, B, n_out), optionally with fixed zeros.
 
     Args:
-        draws: of the initial weights, uniform within 1 / sqrt(n_in) as in `torch.nn.Linear`.
+        draws: initial weights, uniform within 1 / sqrt(n_in) as in `torch.nn.Linear`.
         mask: (1 or M, n_in, n_out) of 0 and 1, or None.
-        zero: start at zero, so that what follows starts as the identity.
+        zero: start at zero, so that the map starts as the identity.
     """
 
     mask: Tensor | None
@@ -43,17 +43,17 @@ class StackedLinear(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(M, B, n_in) -> (M, B, n_out)."""
+        """Map inputs (M, B, n_in) to outputs (M, B, n_out)."""
         weight = self.weight if self.mask is None else self.weight * self.mask
         return torch.baddbmm(self.bias, x, weight)
 
 
 class Perceptron(nn.Module):
-    """Stacked layers with ReLU between; the last one starts at zero.
+    """Stacked layers with ReLU in between; the last one starts at zero.
 
     Args:
-        sizes: widths, input and output included.
-        masks: of each layer.
+        sizes: widths, including input and output.
+        masks: mask of each layer.
     """
 
     def __init__(
@@ -72,36 +72,36 @@ class Perceptron(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(M, B, n_in) -> (M, B, n_out), of the input's own precision also where products are not."""
+        """Map inputs (M, B, n_in) to outputs (M, B, n_out) of the same type."""
         own = x.dtype
         for place, layer in enumerate(self.layers):
             x = layer(torch.relu(x) if place else x)
         return x.to(own)
 
     def set_output_bias(self, initial: Tensor) -> None:
-        """Let the last layer start at `initial` (n_out,)."""
+        """Set the initial bias of the last layer to `initial` (n_out,)."""
         bias = list(self.parameters())[-1]
         with torch.no_grad():
             bias.copy_(initial.expand_as(bias))
 
 
 class Conditioner(nn.Module):
-    """Parameters of every coordinate from the coordinates before it and the context."""
+    """Computes the parameters of each coordinate from those before it and the context."""
 
     def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
-        """(M, B, D) in order, (M, B, C) -> parameters (M, B or 1, d, P) of the next d coordinates.
+        """Map u (M, B, D) and context (M, B, C) to parameters (M, B or 1, d, P) of d coordinates.
 
-        The d of all parts sum to D. A 1 stands for B where all points share their parameters.
+        The d of all parts sum to D. The second axis has length 1 where all points share parameters.
         """
         raise NotImplementedError
 
     def set_output_bias(self, initial: Tensor) -> None:
-        """Start every coordinate's parameters at `initial` (P,)."""
+        """Set the initial parameters of every coordinate to `initial` (P,)."""
         raise NotImplementedError
 
 
 class PairConditioner(Conditioner):
-    """The exact mask-free case D = 2: one network of the context, one of (u1, context)."""
+    """The case D = 2 without masks: one network of the context, one of (u1, context)."""
 
     def __init__(
         self, draws: InitialDraws, n_context: int, hidden: Sequence[int], n_params: int
@@ -127,7 +127,7 @@ class PairConditioner(Conditioner):
 def hidden_degrees(
     draws: InitialDraws, n_dims: int, hidden: Sequence[int], *, random_masks: bool
 ) -> list[Tensor]:
-    """(1 or M, width) degrees 0..D-1 of hidden units, in turn or drawn per member."""
+    """Return degrees 0..D-1 of hidden units (1 or M, width), in turn or drawn per member."""
     if not random_masks:
         return [torch.arange(width)[None] % n_dims for width in hidden]
     scale = n_dims / 2

@@ -1,4 +1,4 @@
-"""One conditional autoregressive flow for all windows, in the backbone's own coordinates."""
+"""One conditional autoregressive flow for all windows, in coordinates of the backbone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, IntArray
+from models.base import (
+    HOURS_PER_DAY,
+    N_WINDOWS,
+    SATURDAY,
+    Cells,
+    FitContext,
+    FloatArray,
+    Incidents,
+    IntArray,
+)
 from models.estimator import Estimator
-from models.flows.context import window_features
-from models.flows.coordinates import CellRanks
 from models.flows.flow import Flow, FlowSettings
 from models.flows.minibatches import Ages, split_by_age
 from models.flows.randomness import member_keys
@@ -29,10 +36,74 @@ TRAINING = TrainingSettings(
     patience=12,
     defensive=0.0,
 )
+_TINY = 1e-7
+
+
+def window_features(n_daily: int = 2, n_weekly: int = 1) -> FloatArray:
+    """Return smooth features (168, C) of the hour of the week.
+
+    They are harmonics of the hour of the day, the same for weekends only, harmonics of the week, and a
+    weekend flag.
+    """
+    hour = np.arange(N_WINDOWS)
+    weekend = (hour // HOURS_PER_DAY >= SATURDAY).astype(np.float64)[:, None]
+    daily = _harmonics(2 * np.pi * hour / HOURS_PER_DAY, n_daily)
+    weekly = _harmonics(2 * np.pi * hour / N_WINDOWS, n_weekly)
+    return np.concatenate([daily, daily * weekend, weekly, weekend], axis=1)
+
+
+def _harmonics(angle: FloatArray, n: int) -> FloatArray:
+    multiple = np.arange(1, n + 1) * angle[:, None]
+    return np.concatenate([np.cos(multiple), np.sin(multiple)], axis=1)
+
+
+class CellRanks:
+    """The cells in coordinates in which the backbone is a standard normal density.
+
+    The Knothe-Rosenblatt map of a density that is constant on cells: the marginal distribution function
+    of one coordinate, then that of the other given the first (both piecewise linear), then the normal
+    quantile. Each order of the coordinates gives a map of its own. A cell fills [low, high] of each
+    rank; the cells of the study area tile the unit square.
+
+    Args:
+        cells: the N cells.
+        probability: (N,) positive probabilities of the backbone.
+    """
+
+    def __init__(self, cells: Cells, probability: FloatArray, device: str = "cpu") -> None:
+        low, high = [], []
+        for first, second in ((cells.ix, cells.iy), (cells.iy, cells.ix)):
+            order = np.lexsort((second, first))
+            p = probability[order]
+            _, start, line = np.unique(first[order], return_index=True, return_inverse=True)
+            mass = np.add.reduceat(p, start)
+            edge = np.concatenate([[0.0], np.cumsum(mass)]) / mass.sum()
+            inner = np.cumsum(p)
+            before = (inner - p) - (inner[start] - p[start])[line]
+            corner = np.empty((2, len(p), 2))
+            corner[0, order] = np.stack([edge[line], before / mass[line]], axis=1)
+            corner[1, order] = np.stack([edge[line + 1], (before + p) / mass[line]], axis=1)
+            low.append(corner[0])
+            high.append(corner[1])
+        self.low = torch.as_tensor(np.stack(low), dtype=torch.float32, device=device)
+        self.high = torch.as_tensor(np.stack(high), dtype=torch.float32, device=device)
+
+    def normal(self, order: Tensor, cell: Tensor, within: Tensor) -> Tensor:
+        """Return normal coordinates (m, B, 2) of positions in cells.
+
+        Args:
+            order: (m,) 0: x first; 1: y first.
+            cell: (m, B) rows of cells.
+            within: (m, B, 2) position in the cell, in (0, 1), coordinates in that order.
+        """
+        low, high = self.low[order[:, None], cell], self.high[order[:, None], cell]
+        rank = low + (high - low) * within
+        normal: Tensor = torch.special.ndtri(rank.clamp(_TINY, 1 - _TINY))
+        return normal
 
 
 class ConditionalDraws:
-    """Minibatches of the correction: incidents of all windows, each somewhere in its cell."""
+    """Minibatches of the correction: incidents of all windows at random positions in their cells."""
 
     n_uniforms = 3
 
@@ -63,15 +134,15 @@ class ConditionalDraws:
 class NeuralCorrection(Estimator):
     """Ratio of a conditional flow's density to a backbone's, for every window and cell.
 
-    The flow lives in the backbone's own coordinates (`CellRanks`), starts as the identity, which is
-    the backbone, and knows the window through smooth features. Half of the members take x first,
+    The flow acts in coordinates of the backbone (`CellRanks`), starts as the identity, which is the
+    backbone, and is conditioned on smooth features of the window. Half of the members take x first,
     half y first; their densities are averaged.
 
     Args:
-        n_members: of the ensemble.
+        n_members: size of the ensemble.
         flow: architecture (None: `SPLINE`); its number of context features is filled in.
-        training: how members are trained.
-        ages: which incidents teach, which judge; None: the last 28 days judge.
+        training: training settings.
+        ages: split into training and validation incidents; None: validate on the last 28 days.
     """
 
     ratio_: FloatArray
@@ -92,7 +163,7 @@ class NeuralCorrection(Estimator):
     def fit(
         self, incidents: Incidents, cells: Cells, backbone: FloatArray, context: FitContext
     ) -> Self:
-        """Learn from the incidents before the cutoff that lie in some cell.
+        """Fit to the incidents before the cutoff that lie in a cell.
 
         Args:
             backbone: (N,) probability of each cell, sums to one.
@@ -129,7 +200,7 @@ class NeuralCorrection(Estimator):
     def _ratio(
         self, ranks: CellRanks, orders: Tensor, features: Tensor, backbone: FloatArray
     ) -> FloatArray:
-        """(168, N) mean over members of each one's ratio, exact on the study area."""
+        """Return the mean ratio (168, N) over members, normalised on the study area."""
         n_cells = len(backbone)
         centre = torch.full((len(orders), n_cells, 2), 0.5, device=features.device)
         everyone = torch.arange(n_cells, device=features.device).expand(len(orders), -1)
@@ -145,7 +216,7 @@ class NeuralCorrection(Estimator):
         return ratio
 
     def report(self) -> dict[str, Any]:
-        """Held-out gain over the backbone and steps of each member."""
+        """Return the held-out gain over the backbone and the steps of each member."""
         result = self.result_
         gain = (result.score - result.initial_score).tolist()
         return {

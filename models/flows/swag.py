@@ -1,7 +1,7 @@
-"""Stochastic weight averaging, Gaussian (Maddox et al. 2019): how far the weights may wander.
+"""Stochastic weight averaging, Gaussian (SWAG, Maddox et al. 2019): uncertainty of the weights.
 
-From fitted flows training goes on at a constant rate. The weights passed through give a Gaussian, half
-its covariance diagonal and half of low rank (section 3.3 there); draws from it are further flows.
+Fitted flows are trained further at a constant rate. The visited weights give a Gaussian whose covariance
+is half diagonal and half of low rank (section 3.3); draws from it are further flows.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from models.flows.flow import Flow
 from models.flows.training import Run
 from models.flows.training_settings import Source, TrainingSettings
 
-WALK = TrainingSettings(batch_size=256, learning_rate=2e-3, constant_rate=True, ema=0.0)
+CONSTANT_RATE = TrainingSettings(batch_size=256, learning_rate=2e-3, constant_rate=True, ema=0.0)
 
 
 @dataclass(frozen=True)
 class SwagSettings:
-    """Where the weights are looked at.
+    """Settings of the snapshots of weights.
 
     Args:
-        n_snapshots: looks; also the rank of the covariance's second half.
-        steps_between: looks.
-        training: of the steps; its rate is taken constant, at `learning_rate`.
+        n_snapshots: number of snapshots, and rank of the low-rank part of the covariance.
+        steps_between: training steps between two snapshots.
+        training: settings of these steps, with a constant rate.
     """
 
     n_snapshots: int = 20
     steps_between: int = 10
-    training: TrainingSettings = WALK
+    training: TrainingSettings = CONSTANT_RATE
 
 
 class Swag:
     """A Gaussian over the weights of M flows.
 
     Args:
-        flow: the M flows at the mean.
-        deviations: K tensors a parameter, (K, M, ...), snapshots minus mean.
+        flow: the M flows at the mean weights.
+        deviations: per parameter, snapshots minus mean (K, M, ...).
     """
 
     def __init__(self, flow: Flow, deviations: list[Tensor]) -> None:
@@ -48,14 +48,14 @@ class Swag:
         self.deviations = deviations
 
     def draws(self, n: int, seed: int) -> Iterator[Flow]:
-        """Further sets of the M flows, n of them, drawn independently for each member."""
+        """Draw n further sets of the M flows, independently for each member."""
         device = next(self.flow.parameters()).device
         generator = torch.Generator(device).manual_seed(seed)
         everyone = torch.arange(self.flow.n_members, device=device)
         n_snapshots = len(self.deviations[0])
         for _ in range(n):
             drawn = self.flow.select(everyone)
-            # One set of factors for all parameters of a member: the low-rank half ties them together.
+            # All parameters of a member share their factors in the low-rank part.
             factor = (
                 torch.randn(n_snapshots, drawn.n_members, device=device, generator=generator)
                 / (2 * (n_snapshots - 1)) ** 0.5
@@ -76,11 +76,14 @@ def swag(
     context: FitContext,
     keys: Tensor,
 ) -> Swag:
-    """Let fitted flows wander and keep the Gaussian of where they went.
+    """Fit the Gaussian over the weights of fitted flows.
 
     Args:
-        flow: M fitted members; left as it is.
-        keys: (M,) what each member's minibatches follow from.
+        flow: M fitted members; not changed.
+        source: source of minibatches.
+        settings: number and spacing of the snapshots.
+        context: device and callbacks.
+        keys: (M,) keys of each member's minibatches.
 
     Raises:
         FitCancelled: the caller asked to stop.
@@ -89,7 +92,7 @@ def swag(
     run = Run(flow.select(members), members, keys, source, settings.training, context)
     snapshots: list[list[Tensor]] = []
     for look in range(settings.n_snapshots):
-        context.report(look / settings.n_snapshots, f"weights, look {look + 1}")
+        context.report(look / settings.n_snapshots, f"snapshot {look + 1} of the weights")
         for step in range(settings.steps_between):
             run.step(look * settings.steps_between + step)
         snapshots.append([parameter.detach().clone() for parameter in run.flow.parameters()])

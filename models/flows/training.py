@@ -1,8 +1,8 @@
-"""Maximum likelihood for many flows at once: one loop, each member with its own fate.
+"""Maximum-likelihood training of many flows in one loop.
 
-Every member has its own minibatches, gradient norm, early stop and divergence guard. Nothing in
-the loop waits for the device; the host looks once every `check_every` steps, and on a CPU it then
-drops the members that are done.
+Every member has its own minibatches, gradient norm, early stopping and divergence check. The loop never
+waits for the device; the host evaluates once every `check_every` steps and, on a CPU, then drops the
+members that are done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CPU_CHUNK = 16
 _COMPACT_BELOW = 0.75
 _EMA_WARMUP_STEPS = 10
 _GRID = 2.0**-22
-"""Near the last bit of 32-bit weights, far above that of 64-bit arithmetic."""
+"""Close to the last bit of 32-bit weights, far above that of 64-bit arithmetic."""
 
 
 def train(
@@ -38,11 +38,14 @@ def train(
     context: FitContext,
     keys: Tensor | None = None,
 ) -> TrainingResult:
-    """Fit all members of `flow`, chunk by chunk, from where they stand.
+    """Train all members of `flow`, chunk by chunk, from their current weights.
 
     Args:
-        flow: M members; left as it is.
-        keys: (M,) what each member's minibatches follow from; None: by its place and the seed.
+        flow: M members; not changed.
+        source: source of minibatches.
+        settings: training settings.
+        context: seed, device, precision and callbacks.
+        keys: (M,) keys of each member's minibatches; None: derived from index and seed.
 
     Raises:
         FitCancelled: the caller asked to stop.
@@ -75,17 +78,17 @@ def train(
 
 
 def _with_restarts(run: Run, initial: Flow, context: FitContext) -> TrainingResult:
-    """Train a chunk, then once more those of its members that diverged."""
+    """Train a chunk, then retrain those of its members that diverged."""
     result = run.result(context)
     settings = run.settings
     again = run.diverged.nonzero()[:, 0]
     if settings.n_restarts == 0 or len(again) == 0:
         return result
-    calmer = replace(
+    slower = replace(
         settings, learning_rate=settings.learning_rate / 3, n_restarts=settings.n_restarts - 1
     )
     members, keys = run.members[again], run.keys[again] + 1
-    second_run = Run(initial.select(again), members, keys, run.source, calmer, context)
+    second_run = Run(initial.select(again), members, keys, run.source, slower, context)
     second = _with_restarts(second_run, initial.select(again), context)
     better = second.score > result.score[again]
     rows = again[better]
@@ -97,7 +100,7 @@ def _with_restarts(run: Run, initial: Flow, context: FitContext) -> TrainingResu
 
 
 class Run:
-    """One chunk's training: the members still at work, and the best look of every member."""
+    """Training of one chunk: the active members, and the best weights of every member."""
 
     def __init__(
         self,
@@ -114,7 +117,7 @@ class Run:
         self.dtype = training_dtype(context.precision)
         device = members.device
         self.rows = torch.arange(len(members), device=device)
-        # What changes from step to step lives on the device, so that a recorded step sees it.
+        # Values that change with each step live on the device, so that recorded steps see them.
         self.place = torch.zeros((), dtype=torch.int64, device=device)
         self.rate = torch.zeros((), device=device)
         self.fresh_share = torch.zeros((), device=device, dtype=self.dtype)
@@ -129,9 +132,9 @@ class Run:
         self.n_steps = torch.zeros_like(self.stale)
 
     def _take(self, flow: Flow) -> None:
-        """Go on with this flow and a fresh optimiser."""
+        """Continue with this flow and a new optimiser."""
         self.flow = flow.train()
-        self._settle()
+        self._round_weights()
         self.average = flow.select(torch.arange(flow.n_members, device=self.rows.device)).eval()
         self.averaged = list(zip(self.average.parameters(), self.flow.parameters(), strict=True))
         self.optimizer = torch.optim.AdamW(
@@ -156,17 +159,17 @@ class Run:
 
     @torch.no_grad()
     def _score(self) -> Tensor:
-        """(m,) mean held-out nats of the averaged weights."""
+        """Return the mean held-out log density (m,) of the averaged weights."""
         return self._log_p(self.average, *self.validation).mean(1)
 
     def result(self, context: FitContext) -> TrainingResult:
-        """Run all steps."""
+        """Run all steps and return the best weights."""
         settings = self.settings
         for step in range(settings.n_steps):
             self.step(step)
             if (step + 1) % settings.check_every == 0 or step + 1 == settings.n_steps:
                 context.report(step / settings.n_steps, f"flow step {step + 1}")
-                self._look(step + 1)
+                self._evaluate(step + 1)
                 if len(self.rows) == 0:
                     break
         return TrainingResult(
@@ -178,7 +181,7 @@ class Run:
         )
 
     def step(self, step: int) -> None:
-        """One minibatch of every member still at work."""
+        """Train every active member on one minibatch."""
         self.place.fill_(step)
         self.rate.fill_(self.settings.rate(step))
         decay = min(self.settings.ema, (step + 1) / (step + _EMA_WARMUP_STEPS))
@@ -189,31 +192,31 @@ class Run:
         x, context = self._draw(self.place, self.settings.batch_size, held_out=False)
         with half_precision(x.device.type, self.precision):
             loss = -self._log_p(self.flow, x, context).mean(1)
-        sound = loss.isfinite()
-        self.diverged[self.rows] |= ~sound
+        finite = loss.isfinite()
+        self.diverged[self.rows] |= ~finite
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.where(sound, loss, torch.zeros_like(loss)).sum())
+        torch.autograd.backward(torch.where(finite, loss, torch.zeros_like(loss)).sum())
         self._clip()
         self.optimizer.step()
-        self._settle()
+        self._round_weights()
         with torch.no_grad():
             for mean, now in self.averaged:
                 mean.lerp_(now, self.fresh_share)
 
     @torch.no_grad()
-    def _settle(self) -> None:
-        """In 64 bits, weights to multiples of a small number after every step.
+    def _round_weights(self) -> None:
+        """Round 64-bit weights to multiples of `_GRID` after every step.
 
-        Processors differ in the last bits, and training doubles such a difference every other step:
-        1e-15 is 1e-2 after a hundred. Rounded away at once it never grows, but for the few weights
-        that lie between two multiples to the last bits.
+        Processors differ in the last bits, and training doubles such differences every other step:
+        1e-15 becomes 1e-2 after a hundred. Rounding removes them at once, except for the few weights
+        that lie exactly between two multiples.
         """
         if self.dtype == torch.float64:
             for parameter in self.flow.parameters():
                 parameter.div_(_GRID).round_().mul_(_GRID)
 
     def _clip(self) -> None:
-        """Bound every member's gradient norm; what is not finite becomes zero."""
+        """Clip every member's gradient norm; replace non-finite gradients by zero."""
         gradients = [p.grad for p in self.flow.parameters() if p.grad is not None]
         for gradient in gradients:
             gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
@@ -222,14 +225,14 @@ class Run:
         for gradient in gradients:
             gradient.mul_(factor[:, None, None])
 
-    def _look(self, step: int) -> None:
-        """Judge the averaged weights, keep them where they are the best so far."""
+    def _evaluate(self, step: int) -> None:
+        """Evaluate the averaged weights and store those that are the best so far."""
         if self.flow.norms:
             self._restandardise()
         score = self._score()
         rows = self.rows
         self.diverged[rows] |= ~score.isfinite()
-        # A member that is done stays done, whether or not it still rides along in the batch.
+        # A member that is done stays done, even while it remains in the batch.
         going = (self.stale[rows] < self.settings.patience) & ~self.diverged[rows]
         better = (score > self.score[rows]) & going
         self.score[rows] = torch.where(better, score, self.score[rows])
@@ -241,12 +244,12 @@ class Run:
             self._compact(going.nonzero()[:, 0])
 
     def _restandardise(self) -> None:
-        """Moments of the averaged weights' normalisations, from one large batch."""
+        """Recompute the normalisations of the averaged weights from one large batch."""
         n = max(self.settings.batch_size, self.settings.n_validation)
         self.average.restandardise(*self._draw(_VALIDATION_STEP - 1, n, held_out=False))
 
     def _compact(self, places: Tensor) -> None:
-        """Go on with the members at these places of the current ones only."""
+        """Continue with the members at these positions only."""
         average = self.average
         state = [self.optimizer.state[p] for p in self.flow.parameters()]
         x, context = self.validation

@@ -1,4 +1,4 @@
-"""How flows are trained: settings, where points come from, what comes out."""
+"""Settings, data source and result of the training of flows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from models.flows.flow import Flow
 
 
 class Source(Protocol):
-    """Where members' minibatches come from.
+    """Source of the members' minibatches.
 
-    `n_uniforms` numbers in (0, 1) make one point; `log_defensive` (M,) is the log density of the
-    defensive component in the points' coordinates.
+    A point is computed from `n_uniforms` numbers in (0, 1); `log_defensive` (M,) is the log density of
+    the defensive component in the coordinates of the points.
     """
 
     n_uniforms: int
@@ -25,10 +25,10 @@ class Source(Protocol):
     def draw(
         self, members: Tensor, uniforms: Tensor, *, held_out: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Points of members (m,) from uniforms (m, B, U).
+        """Draw points of members (m,) from uniforms (m, B, U).
 
         Args:
-            held_out: draw from the latest weeks instead of those before them.
+            held_out: draw from the validation incidents instead of the training incidents.
 
         Returns:
             (m, B, D) points, (m, B, C) context or None.
@@ -38,23 +38,23 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How members are trained.
+    """Training settings of the members.
 
     Args:
-        n_steps: of the cosine schedule.
-        batch_size: points of a member in one step.
-        learning_rate: of AdamW at its height.
-        warmup_steps: of linear growth.
-        clip_norm: bound of each member's gradient norm.
-        ema: decay of the averaged weights that are judged and kept; 0 takes the weights as they
-            are.
-        check_every: steps between looks at the held-out score.
-        patience: looks without improvement after which a member stops.
-        n_validation: held-out points of a look.
+        n_steps: length of the cosine schedule.
+        batch_size: points per member and step.
+        learning_rate: peak rate of AdamW.
+        warmup_steps: steps of linear growth of the rate.
+        weight_decay: weight decay of AdamW.
+        clip_norm: upper limit of each member's gradient norm.
+        ema: decay of the averaged weights, which are evaluated and returned; 0: no averaging.
+        check_every: steps between evaluations of the held-out score.
+        patience: evaluations without improvement after which a member stops.
+        n_validation: held-out points per evaluation.
         defensive: share of the defensive component (Hesterberg 1995), in training and use.
-        chunk: members trained together; None: 16 on a CPU (its caches), all on CUDA.
-        n_restarts: fresh starts of a member that diverged, each at a third of the learning rate.
-        constant_rate: no warm-up, no cosine.
+        chunk: members trained together; None: 16 on a CPU (to fit its caches), all on CUDA.
+        n_restarts: restarts of a member that diverged, each with a third of the learning rate.
+        constant_rate: use neither warm-up nor cosine schedule.
     """
 
     n_steps: int = 600
@@ -73,7 +73,7 @@ class TrainingSettings:
     constant_rate: bool = False
 
     def rate(self, step: int) -> float:
-        """Learning rate: warm-up, then cosine."""
+        """Return the learning rate: warm-up, then cosine."""
         if self.constant_rate:
             return self.learning_rate
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
@@ -82,11 +82,11 @@ class TrainingSettings:
 
 @dataclass
 class TrainingResult:
-    """The members at their best looks.
+    """The members with their best weights.
 
-    `score` and `initial_score` (M,) mean held-out nats at the best look and before the first step;
-    `n_steps` (M,) steps to the best look; `n_diverged` (M,) starts that diverged. A member whose
-    last start diverged stands at its best look before that, at worst where it began.
+    `score` and `initial_score` (M,) are the mean held-out log densities of the best and the initial
+    weights; `n_steps` (M,) steps to the best weights; `n_diverged` (M,) starts that diverged. A member
+    whose last start diverged has its best weights before that, at worst the initial ones.
     """
 
     flow: Flow
@@ -97,7 +97,7 @@ class TrainingResult:
 
 
 def defended(log_p: Tensor, log_defensive: Tensor, share: float) -> Tensor:
-    """Log of (1 - share) p + share q, for log p (m, B) and log q (m,)."""
+    """Return log((1 - share) p + share q), given log p (m, B) and log q (m,)."""
     if share <= 0:
         return log_p
     other = (log_defensive + math.log(share))[:, None]

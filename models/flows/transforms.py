@@ -1,9 +1,9 @@
-"""Monotone maps of one coordinate, element by element: affine, rational-quadratic spline, mixture.
+"""Elementwise monotone maps of one coordinate: affine, rational-quadratic spline, mixture.
 
 Every transform maps data to base space. `forward(u, raw)` returns (z, log |dz/du|) and
 `inverse(z, raw)` returns u; `u` and `z` have shape (...,), `raw` has shape (..., n_params), with a 1
-where values share parameters, and holds unconstrained network outputs. With `raw` all zero all but
-the mixture are the identity.
+where values share parameters, and holds unconstrained network outputs. With `raw` all zero, all maps
+except the mixture are the identity.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 class Transform(ABC):
-    """A family of monotone maps with `n_params` parameters a coordinate."""
+    """A family of monotone maps with `n_params` parameters per coordinate."""
 
     n_params: int
 
     @abstractmethod
     def forward(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Base coordinates and the log-derivative, both of the shape of `u`."""
+        """Return base coordinates and the log-derivative, both of the shape of `u`."""
 
     @abstractmethod
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
-        """Data coordinates: the `u` whose `forward` is `z`."""
+        """Return the data coordinates `u` whose `forward` is `z`."""
 
     def initial(self) -> Tensor:
-        """(n_params,) where the last layer's bias starts."""
+        """Return the initial bias of the last layer (n_params,)."""
         return torch.zeros(self.n_params)
 
 
@@ -65,8 +65,8 @@ class Spline(Transform):
     """Rational-quadratic spline on [-bound, bound], the identity outside (Durkan et al. 2019).
 
     Args:
-        n_bins: pieces of the spline.
-        bound: half-width of the spline's interval.
+        n_bins: number of bins.
+        bound: half-width of the interval.
     """
 
     def __init__(self, n_bins: int = 16, bound: float = 4.0) -> None:
@@ -75,16 +75,16 @@ class Spline(Transform):
         self.n_params = 3 * n_bins - 1
 
     def _edges(self, raw: Tensor) -> Tensor:
-        """(2, ..., n_bins + 1) knot positions in u and in z."""
+        """Return knot positions (2, ..., n_bins + 1) in u and in z."""
         n = self.n_bins
         shares = functional.softmax(torch.stack([raw[..., :n], raw[..., n : 2 * n]]), dim=-1)
         shares = MIN_BIN + (1 - MIN_BIN * n) * shares
         return functional.pad(shares.cumsum(-1), (1, 0)) * (2 * self.bound) - self.bound
 
     def _pieces(self, raw: Tensor, value: Tensor, *, inverse: bool) -> tuple[Tensor, ...]:
-        """Left, low, width, height, mean slope and end slopes of the piece that holds each value.
+        """Return left, low, width, height, mean slope and end slopes of the bin of each value.
 
-        Nothing is worked out for other pieces than the value's own beyond the knots.
+        Only the knots are computed for all bins.
         """
         edges = self._edges(raw)
         edges = edges.expand(2, *value.shape, edges.shape[-1])
@@ -96,7 +96,7 @@ class Spline(Transform):
         )
         raw_slopes = functional.pad(raw[..., 2 * self.n_bins :], (1, 1))
         raw_slopes = raw_slopes.expand(*value.shape, -1).gather(-1, ends)
-        # The shift gives slope one where `raw` is zero, as at both ends of the interval.
+        # The shift makes the slope one where `raw` is zero, as at both ends of the interval.
         shift = math.log(math.expm1(1 - MIN_SLOPE))
         d0, d1 = (MIN_SLOPE + functional.softplus(raw_slopes + shift)).unbind(-1)
         width, height = right - left, high - low
@@ -133,7 +133,7 @@ class Spline(Transform):
 class Mixture(Transform):
     """z = quantile of N(0, 1) at the CDF of a Gaussian mixture (MADE-MoG, Germain et al. 2015).
 
-    As the last map before a standard normal base it makes the conditional density that mixture.
+    As the last map before a standard normal base, it makes the conditional density that mixture.
     """
 
     def __init__(self, n_components: int = 16, spread: float = 2.0) -> None:
@@ -142,7 +142,7 @@ class Mixture(Transform):
         self.n_params = 3 * n_components
 
     def initial(self) -> Tensor:
-        """Components spread evenly over [-spread, spread]."""
+        """Return components spread evenly over [-spread, spread]."""
         n = self.n_components
         scale = math.log(2 * self.spread / n)
         return torch.cat(
@@ -176,7 +176,7 @@ class Mixture(Transform):
         return z, log_density + 0.5 * z.square() + 0.5 * _LOG_2PI
 
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
-        """By bisection: the CDF has no closed inverse."""
+        """Invert by bisection, because the CDF has no closed inverse."""
         share = torch.special.ndtr(z)
         n = self.n_components
         mean = raw[..., n : 2 * n]

@@ -1,4 +1,4 @@
-"""One flow per window and restart, all of them as one batch, read off on the cells."""
+"""One flow per window and restart, trained as one batch and tabulated on the cells."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, Int
 from models.estimator import Estimator
 from models.flows.acceleration import training_dtype
 from models.flows.flow import Flow, FlowSettings
-from models.flows.minibatches import Ages, WindowedRows, split_by_age
+from models.flows.minibatches import Ages, WindowedRows, split_by_age, window_kernel
 from models.flows.randomness import member_keys
 from models.flows.swag import SwagSettings, swag
 from models.flows.training import train
 from models.flows.training_settings import TrainingResult, TrainingSettings
 
 _CPU_BATCH_POINTS = 8_192
-"""Fits a core's caches: a third of the time that 200,000 points at once take for each."""
+"""Fits the caches of a core: a third of the time per point of 200,000 points at once."""
 _CUDA_BATCH_POINTS = 1 << 21
 _MEMBERS_AT_ONCE = 8
 _GAUSS = 0.5 / np.sqrt(3.0)
 
 
 class Frame:
-    """Study-area coordinates: centred, each axis in its own standard deviations.
+    """Standardised coordinates: centred, each axis in units of its standard deviation.
 
     Args:
         cells: the N cells.
@@ -48,7 +48,7 @@ class Frame:
         self.cell_area = float(1 / self.sd.prod())
 
     def place(self, cell: Tensor, within: Tensor) -> Tensor:
-        """(..., 2) standard coordinates of places (..., 2) in (0, 1) in cells (...)."""
+        """Return standardised coordinates (..., 2) of positions `within` (..., 2) cells (...)."""
         return self.low[cell] + self.step * within
 
 
@@ -56,8 +56,8 @@ class WindowDraws:
     """Minibatches of window flows (see `models.flows.training_settings.Source`).
 
     Args:
-        rows: of the incidents that teach, and of those that judge.
-        windows: (M,) window of each member; -1: all windows alike.
+        rows: draws of training incidents, and of validation incidents.
+        windows: (M,) window of each member; -1: all windows.
     """
 
     n_uniforms = 4
@@ -81,17 +81,17 @@ class WindowDraws:
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How flows of single windows are fitted.
+    """Settings of flows per window.
 
     Args:
         flow: architecture.
-        training: of each window's flow.
-        kernel: (168, 168) from which hours a window's minibatches come.
-        n_restarts: members per window, differing in seed and, two by two, in variable order.
-        pooled: training of a city-wide flow that all windows of a restart start from; None: each
-            starts from nothing.
-        ages: which incidents teach, which judge.
-        windows: fit these alone, the same as among all up to rounding; the others are uniform.
+        training: training of each window's flow.
+        kernel: (168, 168) weights of the hours that a window's minibatches come from.
+        n_restarts: members per window; seeds differ, and the variable order alternates.
+        pooled: training of a city-wide flow that all windows of a restart start from; None: random
+            initial weights.
+        ages: split into training and validation incidents.
+        windows: windows to fit, as among all up to rounding; the others are uniform.
     """
 
     flow: FlowSettings
@@ -104,7 +104,12 @@ class WindowSettings:
 
 
 class WindowFlows(Estimator):
-    """Flows of all windows; `probability_` (R, 168, N) per restart, `leaked_share_` (R, 168)."""
+    """Flows of all windows.
+
+    Attributes:
+        probability_: (R, 168, N) per restart.
+        leaked_share_: (R, 168) mass outside the study area.
+    """
 
     def __init__(self, settings: WindowSettings) -> None:
         self.settings = settings
@@ -112,7 +117,7 @@ class WindowFlows(Estimator):
     def fit(
         self, known: Incidents, cell: IntArray, cells: Cells, context: FitContext
     ) -> WindowFlows:
-        """Train on incidents that all lie in some cell; `cell` (n,) is the row of each."""
+        """Train on incidents in cells; `cell` (n,) is the row of each."""
         settings, device = self.settings, context.device
         self.frame_ = Frame(cells, cell, device, training_dtype(context.precision))
         learn, judge = split_by_age(known, settings.ages, context.cutoff_s)
@@ -142,31 +147,31 @@ class WindowFlows(Estimator):
         self._tabulate(cells, context)
         return self
 
-    def wandered(
+    def swag_probabilities(
         self, cells: Cells, context: FitContext, settings: SwagSettings, n_draws: int
     ) -> FloatArray:
-        """(n_draws, R, W, N) probabilities of flows whose weights are drawn around the fitted ones.
+        """Return probabilities (n_draws, R, W, N) of flows with weights drawn by SWAG.
 
-        W counts the windows that were fitted; see `models.flows.swag`.
+        W is the number of fitted windows; see `models.flows.swag`.
         """
         flow = self.result_.flow
-        around = swag(flow, self.source_, settings, context.part(0, 0.5), self.keys_)
+        posterior = swag(flow, self.source_, settings, context.part(0, 0.5), self.keys_)
         shape = (self.settings.n_restarts, len(self.settings.windows), len(cells.area_km2))
         reading = context.part(0.5, 1)
         return np.stack(
             [
                 self._probabilities(self._mass(drawn, cells, reading), cells).reshape(shape)
-                for drawn in around.draws(n_draws, context.seed)
+                for drawn in posterior.draws(n_draws, context.seed)
             ]
         )
 
     def _new_flow(self, keys: Tensor, restart: Tensor) -> Flow:
-        """Half of the restarts take x first, half y first."""
+        """Create flows; half of the restarts take x first, half y first."""
         first = (restart % 2)[:, None]
         return Flow(keys, self.settings.flow, torch.cat([first, 1 - first], dim=1))
 
     def _tabulate(self, cells: Cells, context: FitContext) -> None:
-        """Read all members off on the cells; windows that were not fitted are uniform."""
+        """Tabulate all members on the cells; windows that were not fitted are uniform."""
         mass = self._mass(self.result_.flow, cells, context.part(0.9, 1))
         n_restarts, chosen = self.settings.n_restarts, list(self.settings.windows)
         self.leaked_share_ = np.zeros((n_restarts, N_WINDOWS))
@@ -177,12 +182,12 @@ class WindowFlows(Estimator):
         self.probability_[:, chosen] = probability.reshape(n_restarts, len(chosen), -1)
 
     def _probabilities(self, mass: FloatArray, cells: Cells) -> FloatArray:
-        """(M, N) renormalised on the study area, with the defensive component."""
+        """Normalise masses (M, N) on the study area, with the defensive component."""
         return normalised(mass, cells.area_km2, max(self.settings.training.defensive, 1e-3))
 
     @torch.no_grad()
     def _mass(self, flow: Flow, cells: Cells, context: FitContext) -> FloatArray:
-        """(M, N) mean density over 2 x 2 Gauss points of each cell, times the cell's area."""
+        """Return masses (M, N): mean density over 2 x 2 Gauss points per cell, times its area."""
         n_cells = len(cells.area_km2)
         offset = torch.tensor(
             [[0.5 + a * _GAUSS, 0.5 + b * _GAUSS] for a in (-1, 1) for b in (-1, 1)],
@@ -193,7 +198,7 @@ class WindowFlows(Estimator):
         x = self.frame_.place(everyone[:, None].expand(-1, 4), offset.expand(n_cells, -1, -1))
         parts = []
         for start in range(0, flow.n_members, _MEMBERS_AT_ONCE):
-            context.report(start / flow.n_members, "reading the cells")
+            context.report(start / flow.n_members, "tabulating on the cells")
             end = min(flow.n_members, start + _MEMBERS_AT_ONCE)
             members = torch.arange(start, end, device=context.device)
             parts.append(self._cell_density(flow.select(members), x))
@@ -202,7 +207,7 @@ class WindowFlows(Estimator):
 
     @staticmethod
     def _cell_density(flow: Flow, x: Tensor) -> FloatArray:
-        """(m, N) mean density over the points (N, 4, 2) of each cell."""
+        """Return the mean density (m, N) over the points (N, 4, 2) of each cell."""
         m = flow.n_members
         n_points = _CPU_BATCH_POINTS if x.device.type == "cpu" else _CUDA_BATCH_POINTS
         step = max(1, n_points // (4 * m))
@@ -215,7 +220,7 @@ class WindowFlows(Estimator):
         return density
 
     def report(self) -> dict[str, Any]:
-        """Held-out score, steps and failures of the members."""
+        """Return held-out score, steps and failures of the members."""
         result = self.result_
         return {
             "held_out_nats": float(result.score.mean()),
@@ -223,3 +228,54 @@ class WindowFlows(Estimator):
             "diverged": int(result.n_diverged.sum()),
             "leaked_share": float(self.leaked_share_.mean()),
         }
+
+
+def window_preset(n_restarts: int = 1) -> WindowSettings:
+    """Return fast and stable settings of independent flows per window.
+
+    They start from one city-wide flow, use incidents of similar hours, and stop early.
+    """
+    return WindowSettings(
+        flow=FlowSettings(conditional="spline", n_blocks=2, hidden=(32, 32)),
+        training=TrainingSettings(
+            n_steps=100,
+            batch_size=256,
+            learning_rate=2e-3,
+            warmup_steps=10,
+            check_every=25,
+            patience=2,
+            ema=0.95,
+        ),
+        kernel=window_kernel(sd_hours=2.0, like_days=0.5, other_days=0.05),
+        n_restarts=n_restarts,
+        pooled=TrainingSettings(
+            n_steps=500, batch_size=1024, learning_rate=5e-3, n_validation=2048
+        ),
+    )
+
+
+def paper_preset(n_blocks: int = 5, width: int = 64, n_restarts: int = 1) -> WindowSettings:
+    """Return the study's settings: MADE blocks with batch normalisation, windows independent.
+
+    Args:
+        n_blocks: number of blocks, 5 to 25 in the study.
+        width: width of the two hidden layers, up to 1024 in the study.
+        n_restarts: flows per window.
+    """
+    return WindowSettings(
+        flow=FlowSettings(n_blocks=n_blocks, hidden=(width, width), normalisation="batchnorm"),
+        training=TrainingSettings(
+            n_steps=300,
+            batch_size=256,
+            learning_rate=1e-3,
+            warmup_steps=1,
+            clip_norm=1e9,
+            ema=0.0,
+            patience=5,
+            defensive=0.0,
+            n_restarts=0,
+        ),
+        kernel=window_kernel(sd_hours=0.0, like_days=0.0, other_days=0.0),
+        n_restarts=n_restarts,
+        ages=Ages(held_out_days=28.0),
+    )

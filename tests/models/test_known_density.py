@@ -43,9 +43,9 @@ def gaps(name, history, coarse, judged):
 
 
 def test_truth_scores_are_calibrated(judged):
-    promised = judged[2].promised
-    shares, _ = np.histogram(promised, bins=10, range=(0, 1))
-    np.testing.assert_allclose(shares / len(promised), 0.1, atol=0.01)
+    pit_values = judged[2].pit_values
+    shares, _ = np.histogram(pit_values, bins=10, range=(0, 1))
+    np.testing.assert_allclose(shares / len(pit_values), 0.1, atol=0.01)
 
 
 def test_pooled_model_falls_short_of_the_truth_by_what_hours_are_worth(history, coarse, judged):

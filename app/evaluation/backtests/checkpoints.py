@@ -25,7 +25,7 @@ from models.evaluation.metrics import ScoredIncidents
 
 KEPT_S = 30 * 86_400
 """What an interrupted backtest left is of no use to anybody after so long, and its disk is not endless."""
-_ARRAYS = ("log_density", "mid_rank", "place", "promised")
+_ARRAYS = ("log_density", "mid_rank", "place", "pit_values")
 _log = logging.getLogger("hotslot.backtest")
 
 

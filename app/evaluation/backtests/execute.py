@@ -22,7 +22,7 @@ from app.fitting.device import use_threads
 from app.geo.grid import Grid
 from models.base import DAY_S, FitCancelled, FitContext, FloatArray, Incidents
 from models.catalog import create_model
-from models.evaluation.flagged import flagged_cells
+from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import HIT_PERCENTS, ScoredIncidents, area_shares, score_rows
 
 __all__ = [
@@ -144,7 +144,7 @@ def joined(results: Sequence[TaskResult]) -> tuple[ScoredIncidents, dict[int, fl
         column("log_density"),
         column("mid_rank"),
         column("place").astype(np.int64),
-        column("promised"),
+        column("pit_values"),
         scored[0].n_cells,
         {k: sum(s.best_hits[k] for s in scored) for k in HIT_PERCENTS},
     )

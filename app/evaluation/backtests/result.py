@@ -15,10 +15,10 @@ from app.evaluation.fairness.shares import share_report
 from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
 from models.base import Incidents, IntArray
-from models.counts.fit import delivered
+from models.counts.fit import delivered_hours
 from models.counts.model import CountModel, Slots
-from models.evaluation.calibration import histogram, judge_counts, worst_gap
-from models.evaluation.flagged import FLAGGED_PERCENT, compactness, overlap
+from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram
+from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import cap_curve, summarise
 from models.evaluation.significance import compare_all
 
@@ -45,10 +45,10 @@ def result_json(
         found, shares = scored[name]
         models[name] = {
             **summarise(found, shares),
-            "cap_curve": [round(float(v), 5) for v in cap_curve(found)],
+            "cap_curve": cap_curve(found.place, found.n_cells),
             "calibration": {
-                "pit": histogram(found.promised),
-                "worst_gap": worst_gap(found.promised),
+                "pit": pit_histogram(found.pit_values),
+                "worst_gap": ks_distance(found.pit_values),
             },
             "flagged": _flagged(tasks, grid),
             "seeds": seed_spread([r for r in results if r.task.model == name]),
@@ -117,11 +117,14 @@ def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict
         slots, count = counted_slots(past.time_s, timezone, int(past.time_s[0]), origin_s)
         until_s = min(protocol.end_of(origin_s), end_s)
         later, observed = counted_slots(incidents.time_s, timezone, origin_s, until_s)
-        came = _delivered_since(slots, count, later, observed)
-        judged = judge_counts(
-            CountModel.fit(slots, count), later.take(came), observed[came], seed=protocol.seed
+        delivered = _delivered_since(slots, count, later, observed)
+        scores = evaluate_counts(
+            CountModel.fit(slots, count),
+            later.take(delivered),
+            observed[delivered],
+            seed=protocol.seed,
         )
-        per_origin.append({"origin": iso(origin_s), **judged})
+        per_origin.append({"origin": iso(origin_s), **scores})
     weight = np.array([o["n_slots"] for o in per_origin], np.float64)
 
     def average(name: str) -> Any:
@@ -149,8 +152,8 @@ def _delivered_since(
             for name in ("time_s", "window", "holiday")
         )
     )
-    came = delivered(both, np.concatenate([count, observed]))[len(count) :]
-    return came if came.any() else np.ones(len(observed), np.bool_)
+    found = delivered_hours(both, np.concatenate([count, observed]))[len(count) :]
+    return found if found.any() else np.ones(len(observed), np.bool_)
 
 
 def neighbourhoods_json(

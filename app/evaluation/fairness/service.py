@@ -25,7 +25,7 @@ from app.releases import store as releases
 from app.releases.disclosure import OTHER, fold_names, hidden, told_disparity, too_small
 from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
-from models.evaluation.flagged import FLAGGED_PERCENT, flagged_cells, overlap
+from models.evaluation.hotspot_area import FLAGGED_PERCENT, flagged_cells, overlap
 
 LOOK_BACK = timedelta(days=365)
 HOURS_PER_WEEK = 168

@@ -14,7 +14,7 @@ from app.geo.neighbourhoods import Neighbourhoods, divide
 from app.releases.disclosure import hidden, told_disparity, too_small
 from models.base import DAY_S
 from models.evaluation.fairness import flagged_fraction, group_exposure, incident_shares
-from models.evaluation.flagged import FLAGGED_PERCENT, shares_by_part
+from models.evaluation.hotspot_area import FLAGGED_PERCENT, shares_by_part
 
 
 def share_report(

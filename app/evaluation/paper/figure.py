@@ -25,8 +25,7 @@ from app.fitting.device import choose_threads, thread_count, use_threads
 from app.geo.grid import Grid
 from app.regions.store import get_region
 from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray
-from models.flows.presets import paper_preset, window_preset
-from models.flows.windows import WindowFlows, WindowSettings
+from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
 
 BLOCKS = (5, 10, 15, 20, 25)
 LARGEST = (25, 1024)

@@ -191,7 +191,7 @@ def _restricted(result: TaskResult, mine: NDArray[np.bool_]) -> TaskResult:
             log_density=scored.log_density[mine],
             mid_rank=scored.mid_rank[mine],
             place=scored.place[mine],
-            promised=scored.promised[mine],
+            pit_values=scored.pit_values[mine],
         ),
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.base import DAY_S, N_WINDOWS
 from models.counts.fit import fit_season
-from models.counts.missing_days import undelivered
+from models.counts.missing_days import missing_days
 from models.counts.model import CountModel
 from tests.support.simulated_counts import MONDAY_S, simulate, slots_of
 
@@ -100,10 +100,10 @@ def test_quiet_days_are_believed(course, per_day):
     day = np.arange(N_DAYS)
     for _ in range(20):
         rate = per_day * course(day) * rng.gamma(20, 1 / 20, N_DAYS)
-        assert not undelivered(rng.poisson(rate).astype(float)).any()
+        assert not missing_days(rng.poisson(rate).astype(float)).any()
 
 
 @pytest.mark.parametrize("n", [0, 1, 30, 100])
 def test_short_and_empty_series_are_taken_as_they_are(n):
-    assert not undelivered(np.zeros(n)).any()
-    assert not undelivered(np.full(n, 2.0)).any()
+    assert not missing_days(np.zeros(n)).any()
+    assert not missing_days(np.full(n, 2.0)).any()

@@ -9,7 +9,7 @@ from app.geo.grid import build_grid
 from app.geo.synthetic import synthetic_city
 from models.base import FitContext
 from models.catalog import create_model
-from models.densities.small_sample import FULL_STRENGTH, spread, strength
+from models.densities.small_sample import FULL_STRENGTH, correction_strength, shrink_to_uniform
 from tests.resilience.degenerate import N_FEW
 from tests.support.city_rows import city_rows, incidents_of
 
@@ -33,8 +33,13 @@ def test_sixty_incidents_are_not_learnt_by_heart(name):
 
 
 def test_many_incidents_are():
-    assert strength(FULL_STRENGTH - 1) < strength(FULL_STRENGTH) == strength(10**7) == 1.0
+    assert (
+        correction_strength(FULL_STRENGTH - 1)
+        < correction_strength(FULL_STRENGTH)
+        == correction_strength(10**7)
+        == 1.0
+    )
     sharp = np.eye(3)
     area = np.array([1.0, 1.0, 2.0])
-    assert np.allclose(spread(sharp, 10**7, area), sharp, atol=1e-6)
-    assert np.allclose(spread(sharp, 60, area).sum(axis=1), 1)
+    assert np.allclose(shrink_to_uniform(sharp, 10**7, area), sharp, atol=1e-6)
+    assert np.allclose(shrink_to_uniform(sharp, 60, area).sum(axis=1), 1)

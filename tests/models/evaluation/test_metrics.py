@@ -61,9 +61,9 @@ def test_small_cells_rank_by_probability_but_score_by_density(fixed_model):
     np.testing.assert_array_equal(scored.place, [0, 1])
     np.testing.assert_allclose(scored.log_density, np.log([0.2, 0.8]))
     assert area_shares(model, np.zeros(2, int))[20] == pytest.approx(3.0 / 3.5)
-    # The denser cell comes first in what is promised: 0..0.4 for it, 0.4..1 for the other.
-    assert 0.4 <= scored.promised[0] <= 1.0
-    assert 0.0 <= scored.promised[1] <= 0.4
+    # The denser cell comes first in the PIT: 0..0.4 for it, 0.4..1 for the other.
+    assert 0.4 <= scored.pit_values[0] <= 1.0
+    assert 0.0 <= scored.pit_values[1] <= 0.4
 
 
 def test_uniform_forecast_scores_chance(fixed_model):
@@ -71,16 +71,16 @@ def test_uniform_forecast_scores_chance(fixed_model):
     rows = rng.integers(0, 50, 4000)
     scored = score_incidents(fixed_model(np.full(50, 0.02)), rows, np.zeros(4000, int))
     assert summarise(scored, ALL_AREA)["cap_auc"] == 0.5
-    assert abs(scored.promised.mean() - 0.5) < 0.02
+    assert abs(scored.pit_values.mean() - 0.5) < 0.02
 
 
-def test_promised_is_uniform_when_the_density_is_right(fixed_model):
+def test_pit_values_are_uniform_when_the_density_is_right(fixed_model):
     rng = np.random.default_rng(1)
     probability = rng.dirichlet(np.full(200, 0.3)) * 0.99 + 0.01 / 200
     area = rng.uniform(0.2, 1.0, 200)
     rows = rng.choice(200, 20_000, p=probability)
     scored = score_incidents(fixed_model(probability, area), rows, np.zeros(20_000, int))
-    histogram, _ = np.histogram(scored.promised, bins=10, range=(0, 1))
+    histogram, _ = np.histogram(scored.pit_values, bins=10, range=(0, 1))
     np.testing.assert_allclose(histogram / 20_000, 0.1, atol=0.01)
 
 
@@ -103,7 +103,7 @@ def test_cap_curve_rises_from_nothing_to_all_and_meets_the_hits(fixed_model):
     probability = rng.dirichlet(np.ones(137))
     rows = rng.integers(0, 137, 500)
     scored = score_incidents(fixed_model(probability), rows, np.zeros(500, int))
-    curve = cap_curve(scored)
+    curve = cap_curve(scored.place, scored.n_cells)
     hits = summarise(scored, ALL_AREA)["hit_rate"]
     assert curve[0] == 0.0
     assert curve[100] == 1.0

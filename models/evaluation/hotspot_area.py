@@ -1,4 +1,4 @@
-"""The area that a forecast flags: how compact it is, how it moves, whom it falls on."""
+"""The flagged area of a forecast: compactness, overlap, shares by neighbourhood."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ FLAGGED_PERCENT = 5
 
 
 def flagged_cells(model: DensityModel, percent: float = FLAGGED_PERCENT) -> NDArray[np.int32]:
-    """(W, k) rows of the top-k% cells of each window, ascending; W = 1 when windows share one."""
+    """Return rows (W, k) of the top-k% cells of each window, ascending; W = 1 if windows are equal."""
     count = n_top(model.probability_.shape[1], percent)
     order = np.argsort(-model.probability_, axis=1, kind="stable")[:, :count]
     return np.sort(order, axis=1).astype(np.int32)
 
 
 def overlap(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Mean Jaccard overlap of two tables of flagged cells (W, k), window by window.
+    """Return the mean Jaccard overlap of two tables of flagged cells (W, k) over windows.
 
-    1: the same cells are flagged; 0: none is. Tables with one row stand for all windows.
+    1: the same cells are flagged; 0: no common cell. Tables with one row apply to all windows.
     """
     n_windows = max(len(first), len(second))
     shares = []
@@ -36,13 +36,13 @@ def overlap(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def compactness(flagged: NDArray[Any], cells: Cells) -> dict[str, float]:
-    """How scattered the flagged cells (W, k) are, averaged over windows.
+    """Measure how scattered the flagged cells (W, k) are, averaged over windows.
 
     Returns:
         `patches`: number of 4-connected patches; `cells_per_patch`; `shared_sides`: share of the
-        cells' sides that they share with another flagged cell (0 scattered, near 1 one blob).
+        cells' sides that are shared with another flagged cell (0: scattered, near 1: one patch).
     """
-    # Only here: backtests' processes need them, and the API, which imports this module, does not.
+    # Imported here because the API imports this module but never needs them.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -68,11 +68,11 @@ def compactness(flagged: NDArray[Any], cells: Cells) -> dict[str, float]:
 def shares_by_part(
     flagged: Sequence[NDArray[Any]], part: IntArray, n_parts: int, area_km2: FloatArray
 ) -> FloatArray:
-    """(P,) share of each part of the city in the flagged area, averaged over tables and windows.
+    """Return the share of each part (P,) in the flagged area, averaged over tables and windows.
 
     Args:
         flagged: tables (W, k) of flagged cells.
-        part: (N,) which part each cell belongs to, -1 for none.
+        part: (N,) part of each cell, -1 for none.
     """
     total = np.zeros(n_parts)
     for table in flagged:
@@ -84,12 +84,12 @@ def shares_by_part(
 
 
 def disparity(flagged_share: FloatArray, incident_share: FloatArray) -> Mapping[str, float]:
-    """How far flagged shares (P,) are from the shares of incidents (P,).
+    """Compare flagged shares (P,) with shares of incidents (P,).
 
     Returns:
-        `misplaced`: half the sum of absolute differences, the share of the flagged area that would
-        have to move for both to agree; `max_ratio`: the most over-flagged part among those with at
-        least 1 % of the incidents.
+        `misplaced`: half the sum of absolute differences, which is the share of the flagged area that
+        would have to move for both to agree; `max_ratio`: the largest ratio among parts with at least
+        1 % of the incidents.
     """
     misplaced = 0.5 * float(np.abs(flagged_share - incident_share).sum())
     known = incident_share >= 0.01
