@@ -1,4 +1,4 @@
-"""The composition root: settings in, a served application out."""
+"""The composition root: create the application from settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from app.forecasts import routes as forecasts
 from app.forecasts import series_routes as forecast_series
 from app.forecasts import tile_routes as tiles
 from app.forecasts.service import ForecastService
-from app.forecasts.warmup import LOOK_EVERY_S, Lookout
+from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
 from app.http import static
 from app.http.app_state import ApiState
 from app.http.fair_shares import ADMIN_TURNS, Places
@@ -86,19 +86,19 @@ PARTS = (
     static,
 )
 SPARE_THREADS = 2
-"""For what needs no turn: bodies to be parsed, public files."""
+"""Threads for work outside the fair queue: parsing bodies, serving public files."""
 KEYLESS_BURST_S = 8.0
 SWEEP_EVERY_S = 600.0
-"""Folders that a killed reader left behind are looked for, from the start on."""
+"""Interval of deleting folders of killed reader processes."""
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-API-Key")
 CORS_EXPOSED = ("ETag", "Link", "Location", "Retry-After", "X-Hotslot-Model-Version")
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
-    """The HTTP application; it opens its own engine unless it is given one.
+    """Create the HTTP application; it opens its own engine unless one is given.
 
     Raises:
-        UndeclaredRoute: a route does not say who may use it.
+        UndeclaredRoute: a route does not declare who may use it.
     """
 
     @asynccontextmanager
@@ -111,7 +111,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         forecasts = ForecastService(own, settings)
         app.state.hotslot = ApiState(settings, own, uploads)
         app.state.forecasts = forecasts
-        ahead = _repeated(Lookout(forecasts).look_if_possible, LOOK_EVERY_S)
+        ahead = _repeated(ChampionWarmup(forecasts).warm_up_if_possible, CHECK_EVERY_S)
         sweeping = _repeated(sweep_parser_folders, SWEEP_EVERY_S)
         async with _gate(own, settings) as app.state.gate, ahead, sweeping:
             try:
@@ -136,12 +136,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     table = RouteTable([*app.routes, *(route for part in PARTS for route in part.router.routes)])
     for part in PARTS:
         app.include_router(part.router)
-    _surround(app, settings, table)
+    _add_middleware(app, settings, table)
     return app
 
 
-def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
-    """Middleware, the innermost first."""
+def _add_middleware(app: FastAPI, settings: Settings, table: RouteTable) -> None:
+    """Add middleware, the innermost first."""
     app.add_middleware(Compression)
     app.add_middleware(FairQueue, database_timeout_s=settings.database_timeout_s)
     app.add_middleware(ResponseCache, generation=promotions_seen)
@@ -170,7 +170,7 @@ def _surround(app: FastAPI, settings: Settings, table: RouteTable) -> None:
 
 @asynccontextmanager
 async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
-    """What access needs, and the clock that writes counted reads to the audit log."""
+    """Provide access control, and write counted reads to the audit log repeatedly."""
     limiter = RateLimiter(settings.rate_limit_per_s, settings.rate_limit_burst)
     keyless_per_s = settings.rate_limit_keyless_per_s
     addresses = RateLimiter(keyless_per_s, math.ceil(KEYLESS_BURST_S * keyless_per_s))
@@ -182,8 +182,8 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
         gate.reads.write_if_possible(engine)
 
     def read_keys() -> None:
-        if gate.ring.copy.keys:  # while there are none, each request that is let in looks for them
-            with suppress(Unavailable):  # a request that needs them will say so
+        if gate.ring.copy.keys:  # without keys, each allowed request checks for new ones
+            with suppress(Unavailable):  # requests that need keys report it
                 gate.ring.reread()
 
     try:
@@ -202,7 +202,7 @@ async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
 def _token_verifier(settings: Settings) -> TokenVerifier | None:
     if settings.oidc_issuer is None:
         return None
-    # Only here: its libraries (httpx, PyJWT) would be a twentieth of every service's start.
+    # Imported here because its libraries (httpx, PyJWT) would slow down every start.
     from app.access.oidc import TokenVerifier
 
     return TokenVerifier(settings)
@@ -210,7 +210,7 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
 
 @asynccontextmanager
 async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[None]:
-    """Do the work now and then every so often, in a thread aside, until the block ends."""
+    """Do the work now and then every `every_s` in a thread, until the block ends."""
     stopping = asyncio.Event()
 
     async def repeat() -> None:
@@ -228,7 +228,7 @@ async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[N
 
 
 def promotions_seen(scope: Scope) -> int:
-    """Rises with each promotion that this process makes, which ends what its memo keeps."""
+    """Return the number of promotions by this process, which invalidates its response cache."""
     service: ForecastService = scope["app"].state.forecasts
     return service.promotions_seen
 
@@ -237,22 +237,22 @@ M_ARENA_MAX, MALLOC_ARENAS = -8, 2
 
 
 def create_served_app() -> FastAPI:
-    """What uvicorn's processes call: settings from the environment."""
+    """Create the application in a uvicorn process, with settings from the environment."""
     limit_malloc_arenas()
     allow_connections()
     write_privately()
     settings = Settings()
     configure_logging(settings)
     app = create_app(settings)
-    spare_collections()
+    freeze_garbage_collector()
     return app
 
 
-def spare_collections() -> None:
-    """Leave what start-up made out of the garbage collector's rounds.
+def freeze_garbage_collector() -> None:
+    """Exclude the objects of start-up from garbage collections.
 
-    It is most of a million objects that live as long as the process; each full round stood still for
-    them, half a second at worst, whenever an upload's rows set one off (drill I3).
+    They are most of a million objects that live as long as the process; each full collection, triggered
+    by an upload's rows, stopped all threads for up to half a second (drill I3).
     """
     gc.collect()
     gc.freeze()
@@ -260,9 +260,9 @@ def spare_collections() -> None:
 
 
 def limit_malloc_arenas() -> None:
-    """Have glibc's threads share their heaps: each would keep the largest reply it has ever made.
+    """Limit the number of glibc's heaps; otherwise each thread retains the memory of its largest reply.
 
-    200 heavy requests at once took 1.22 GB before, 1.04 GB since (drill A3).
+    200 heavy requests at once take 1.04 GB instead of 1.22 GB (drill A3).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

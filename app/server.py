@@ -1,6 +1,6 @@
-"""The API process: `python -m app.server FD` serves HTTP on a listening socket that it inherits.
+"""The API process: `python -m app.server FD` serves HTTP on an inherited listening socket.
 
-`hotslot serve` starts one or several of them and replaces each that dies.
+`hotslot serve` starts one or several of them and restarts those that die.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ from app.core.settings import Settings
 from app.http.protocol import DeadlineProtocol
 
 GRACE_S = 5
-"""Requests under way may take so long to end; then their connections are closed."""
+"""Time for running requests to end before their connections are closed."""
 SWITCH_S = 0.0001
-"""How long a thread that works out a forecast keeps the event loop from running: by Python's default fifty
-times as long, and a reply needs the loop several times."""
+"""Maximum time that a computing thread blocks the event loop; Python's default is fifty times as long."""
 PULSE_TICKS = 10
-"""Ticks of uvicorn's loop, a tenth of a second each, between two signs of life."""
+"""Ticks of uvicorn's loop, a tenth of a second each, between two pulses."""
 
 
 class PulsingServer(uvicorn.Server):
-    """A server whose event loop gives a sign of life every second, and that ends when it is told to."""
+    """A server that sends a pulse from its event loop every second, and always ends on a signal."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.give_sign = sign_of_life()
+        self.send_pulse = sign_of_life()
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what uvicorn does ten times a second, and give the sign of life."""
+        """Do uvicorn's work of ten times a second, and send the pulse."""
         if counter % PULSE_TICKS == 0:
-            self.give_sign()
+            self.send_pulse()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; threads that are still at work, for which Python would wait, have until then."""
+        """Begin the shutdown, and limit the time that Python waits for running threads."""
         if not self.should_exit:
             deadline = threading.Timer(STOP_S, os._exit, [1])
             deadline.daemon = True
@@ -51,7 +50,7 @@ class PulsingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
@@ -59,10 +58,10 @@ def main(listening_fd: int) -> None:
     """Serve on the inherited socket until SIGTERM."""
     end_with_parent(int(os.environ.pop("HOTSLOT_PARENT_PID")))
     faulthandler.enable()
-    # uvicorn raises the signal again when it is done; the default would end us before our clean-up.
-    signal.signal(signal.SIGTERM, _leave)
+    # uvicorn raises the signal again when it is done; the default would skip our clean-up.
+    signal.signal(signal.SIGTERM, _exit)
     sys.setswitchinterval(SWITCH_S)
-    gc.disable()  # what start-up makes stays; `app.main.spare_collections` looks once, and enables
+    gc.disable()  # `app.main.freeze_garbage_collector` enables it after start-up
     settings = Settings()
     config = uvicorn.Config(
         "app.main:create_served_app",

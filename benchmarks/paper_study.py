@@ -28,7 +28,7 @@ def table(city: City) -> dict[str, Any]:
     """Print the tables of both sizes and of the pooled models; the result as the service gives it."""
     keep = os.environ.get("HOTSLOT_BENCH_KEEP")
     request = PaperRequest(
-        n_seeds=N_SEEDS, pooled_models=POOLED, n_jobs=1, keep_in=Path(keep) if keep else None
+        n_seeds=N_SEEDS, pooled_models=POOLED, n_jobs=1, task_folder=Path(keep) if keep else None
     )
     result = paper_table(city.incidents, city.grid, request)
     output = results()

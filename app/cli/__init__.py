@@ -1,75 +1,78 @@
-"""`hotslot`: the command line. Bad input ends in one line on standard error and a non-zero status."""
+"""The command line `hotslot`; invalid input gives one line on standard error and a non-zero status."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from app import __version__
-from app.cli.lazy import lazy_group
 from app.core.private_files import write_privately
 from app.core.roles import sees_unreleased
 
 COMMANDS = {
     "serve": (
         "app.cli.serve:serve",
-        "Serve the HTTP API and the map, with a local worker; what dies is started again.",
+        "Serve the HTTP API and the map, with a local worker; restart processes that die.",
     ),
     "worker": (
         "app.cli.worker:worker",
-        "Run trainings, backtests and syncs from the queue, and upkeep.",
+        "Run trainings, backtests, syncs and maintenance from the queue.",
     ),
     "migrate": ("app.cli.serve:migrate_command", "Bring the database's schema up to date."),
     "ingest": (
         "app.cli.incidents:ingest",
-        "Read incidents from files; the same file twice adds nothing.",
+        "Read incidents from files; reading a file again adds nothing.",
     ),
     "sync": (
         "app.cli.sync:sync",
-        "Read a region's sources in this process: what is new or edited since the last time.",
+        "Read new and edited incidents from a region's sources, in this process.",
     ),
     "data-report": (
         "app.cli.data_quality:report",
-        "Tell what is in a region's data: accepted, repeated, rejected, odd times and places.",
+        "Report on a region's data: accepted, repeated, rejected, suspicious times and places.",
     ),
     "train": ("app.cli.training:train", "Train a model in this process and register it."),
     "schedule": (
         "app.cli.monitoring:schedule",
-        "Show or set when a region is trained by itself.",
+        "Show or set a region's schedule of trainings.",
     ),
     "models": (
         "app.cli.monitoring:models",
-        "List a region's versions, promote one, or go back to the champion before.",
+        "List a region's versions, promote one, or roll back to the previous champion.",
     ),
     "status": (
         "app.cli.monitoring:status",
-        "Regions, champions, queue, workers and alarms at a glance.",
+        "Show regions, champions, queue, workers and alarms.",
     ),
     "forecast": (
         "app.cli.forecasts:forecast",
-        "Forecast one slot; the output's suffix tells the format of a density.",
+        "Forecast one slot; the suffix of the output sets the format of a density.",
     ),
     "backtest": (
         "app.cli.backtests:backtest",
-        "Compare models: train before each origin, score the days after it.",
+        "Compare models: train on the time before each origin, score the days after it.",
     ),
     "paper-table": (
         "app.cli.paper:paper_table",
-        "The study's Table 1: one flow, KDE and GMM per hour of the week, and what pooling gives.",
+        "Print the study's Table 1: flow, KDE and GMM per hour of the week, and pooled models.",
     ),
     "fairness-report": (
         "app.cli.responsible_use:fairness",
-        "Whom the flagged area falls on, by neighbourhood, per head and between groups.",
+        "Report the flagged area by neighbourhood, per head and between groups.",
     ),
     "model-card": (
         "app.cli.responsible_use:card",
-        "A version's card: data, limits, evaluation, whom it falls on, prohibited uses.",
+        "Print a version's model card: data, limits, evaluation, fairness, prohibited uses.",
     ),
     "erase": (
         "app.cli.responsible_use:erase",
-        "Erase an incident or an upload for good; dependent versions are marked and replaced.",
+        "Erase an incident or an upload permanently; dependent versions are marked and replaced.",
     ),
     "demo": (
         "app.cli.demo:demo",
@@ -79,57 +82,57 @@ COMMANDS = {
     "region list": ("app.cli.incidents:list_all", "List the regions."),
     "region layer": (
         "app.cli.responsible_use:layer",
-        "Give a region's neighbourhoods their residents and groups, or take them away.",
+        "Set or remove residents and groups of a region's neighbourhoods.",
     ),
     "region policy": (
         "app.cli.responsible_use:policy",
-        "Show, change or remove what a region's models learn from.",
+        "Show, change or remove a region's learning policy.",
     ),
-    "mapping list": ("app.cli.mappings:list_all", "List a region's column mappings."),
+    "mapping list": ("app.cli.incidents:list_saved_mappings", "List a region's column mappings."),
     "mapping remove": (
-        "app.cli.mappings:remove",
-        "Remove a column mapping; the incidents that it brought stay.",
+        "app.cli.incidents:remove_saved_mapping",
+        "Remove a column mapping; its incidents stay.",
     ),
     "source add": (
         "app.cli.sync:add",
-        "Keep a source; reading it is `hotslot sync`, or a worker's with --every-hours.",
+        "Add a source; `hotslot sync` reads it, or a worker with --every-hours.",
     ),
     "source list": (
         "app.cli.sync:list_all",
-        "A region's sources: how far each is read, and when next.",
+        "List a region's sources, with their progress and next run.",
     ),
     "source remove": (
         "app.cli.sync:remove",
-        "Remove a source; the incidents that it brought stay.",
+        "Remove a source; its incidents stay.",
     ),
     "source presets": (
         "app.cli.sync:presets",
-        "The cities that are known by name, with the licence of each.",
+        "List the preset cities with their licences.",
     ),
     "key create": (
         "app.cli.access:create",
-        "Make a key and print it, this once. The first key ends access without one.",
+        "Create a key and print it once. The first key ends access without keys.",
     ),
-    "key list": ("app.cli.access:list_all", "List the keys; their secrets are kept nowhere."),
+    "key list": ("app.cli.access:list_all", "List the keys; their secrets are not stored."),
     "key rotate": (
         "app.cli.access:rotate",
-        "Give a key a new secret and print it, this once.",
+        "Replace the secret of a key and print the new key once.",
     ),
     "key revoke": (
         "app.cli.access:revoke",
-        "End a key for good; services notice within seconds.",
+        "Revoke a key permanently; services apply it within seconds.",
     ),
     "audit list": ("app.cli.access:newest", "Show the newest entries."),
     "audit head": (
         "app.cli.access:head",
-        "Print every chain's last entry: keep it elsewhere, as an anchor for `verify`.",
+        "Print the last entry of every chain; store it elsewhere as an anchor for `verify`.",
     ),
     "audit verify": (
         "app.cli.access:verify",
         "Check the log; status 1 when an entry was changed, removed or moved.",
     ),
 }
-"""Where each command is and what its help lists; nothing of it is imported before it is run."""
+"""Location and help of each command; modules are imported only when a command is run."""
 GROUPS = {
     "region": "Regions: study area, time zone, cell size.",
     "mapping": "Column mappings of a region.",
@@ -137,6 +140,52 @@ GROUPS = {
     "key": "API keys.",
     "audit": "The audit log.",
 }
+
+
+class LazyCommand(TyperCommand):
+    """Name and one-line help of a command whose module is imported on demand.
+
+    Args:
+        name: name of the command.
+        target: "module:function" of the command.
+        summary: one-line help.
+    """
+
+    def __init__(self, name: str, target: str, summary: str) -> None:
+        super().__init__(name, help=summary)
+        self.target = target
+
+    def load(self) -> Any:
+        """Import the command's module and return the command with its options."""
+        module, function = self.target.split(":")
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(getattr(import_module(module), function))
+        return get_command(alone)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parse the arguments with the options of the loaded command."""
+        return self.load().make_context(*args, **options)
+
+
+def lazy_group(table: Mapping[str, tuple[str, str]], prefix: str = "") -> type[TyperGroup]:
+    """Return a class for `typer.Typer(cls=...)` with one level of a table's commands.
+
+    Args:
+        table: "module:function" and one-line help of each command, by its full name.
+        prefix: name of the group, followed by a space; empty for the top level.
+    """
+    lazy = {
+        name.removeprefix(prefix): LazyCommand(name.removeprefix(prefix), *entry)
+        for name, entry in table.items()
+        if name.startswith(prefix) and " " not in name.removeprefix(prefix)
+    }
+
+    class LazyGroup(TyperGroup):
+        def __init__(self, *, commands: Mapping[str, Any], **attributes: Any) -> None:
+            super().__init__(commands={**lazy, **commands}, **attributes)
+
+    return LazyGroup
+
 
 app = typer.Typer(
     name="hotslot",
@@ -160,9 +209,9 @@ def _print_version(asked: bool) -> None:
 def _options(
     _version: Annotated[
         bool,
-        # Eager: before the parser misses a command.
+        # Eager, so that it does not require a command.
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -176,8 +225,8 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        # Only here: it imports libraries that help and version do without.
-        from app.cli.failures import exit_status
+        # Imported here because help and version do not need its libraries.
+        from app.cli.console import exit_status
 
         status = exit_status(error)
         if status is None:

@@ -30,10 +30,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def create(
-    name: Annotated[str, typer.Argument(help="What or who the key is for.")],
+    name: Annotated[str, typer.Argument(help="Purpose or owner of the key.")],
     role: Annotated[list[Role], typer.Option(help="May be given several times.")],
     region: Annotated[
-        list[str] | None, typer.Option(help="Confine it to this region; may be repeated.")
+        list[str] | None, typer.Option(help="Restrict it to this region; may be repeated.")
     ] = None,
     expires_days: Annotated[
         float, typer.Option(help="Days until it expires; 0: never.")
@@ -43,7 +43,7 @@ def create(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, this once. The first key ends access without one."""
+    """Create a key and print it once. The first key ends access without keys."""
     wanted = NewKey(name, role, region or None, expires_days or None, rate_per_s)
     settings = Settings()
     with opened(settings) as engine:
@@ -51,7 +51,7 @@ def create(
 
 
 def list_all(as_json: AsJson = False) -> None:
-    """List the keys; their secrets are kept nowhere."""
+    """List the keys; their secrets are not stored."""
     with opened(Settings()) as engine:
         keys = list_keys(engine)
     if as_json:
@@ -77,20 +77,20 @@ def _yes(value: bool) -> str:
 def rotate(
     key_id: KeyId,
     grace_hours: Annotated[
-        float, typer.Option(help="How long the old secret stays good.")
+        float, typer.Option(help="Hours for which the old secret remains valid.")
     ] = DEFAULT_GRACE_HOURS,
     as_json: AsJson = False,
 ) -> None:
-    """Give a key a new secret and print it, this once."""
+    """Replace the secret of a key and print the new key once."""
     with opened(Settings()) as engine:
         _print_once(rotate_key(engine, key_id, grace_hours), as_json)
 
 
 def revoke(key_id: KeyId) -> None:
-    """End a key for good; services notice within seconds."""
+    """Revoke a key permanently; services apply it within seconds."""
     with opened(Settings()) as engine:
         key = revoke_key(engine, key_id)
-    console.print(f"key {key.id} ({key.name}) is revoked")
+    console.print(f"key {key.id} ({key.name}) revoked")
 
 
 def _print_once(made: ShownOnce, as_json: bool) -> None:
@@ -98,12 +98,14 @@ def _print_once(made: ShownOnce, as_json: bool) -> None:
         shown = {**key_json(made.key), "key": made.text}
         echo_json(shown)
         return
-    console.print("keep it now: it is shown this once")
+    console.print("store this key now: it is shown only once")
     typer.echo(made.text)
 
 
 def newest(
-    region: Annotated[str | None, typer.Option(help="Only this region's; * the service's.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Only entries of this region; *: of the service.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
 ) -> None:
     """Show the newest entries."""
@@ -119,7 +121,7 @@ def newest(
 
 
 def head() -> None:
-    """Print every chain's last entry: keep it elsewhere, as an anchor for `verify`."""
+    """Print the last entry of every chain; store it elsewhere as an anchor for `verify`."""
     with opened(Settings()) as engine:
         report = verify_audit(engine)
     echo_json(heads_json(report.heads))
@@ -128,7 +130,7 @@ def head() -> None:
 
 def verify(
     anchor: Annotated[
-        Path | None, typer.Option(help="What `hotslot audit head` printed earlier.")
+        Path | None, typer.Option(help="Earlier output of `hotslot audit head`.")
     ] = None,
 ) -> None:
     """Check the log; status 1 when an entry was changed, removed or moved."""

@@ -22,8 +22,10 @@ from app.worker.jobs import run_now
 
 def backtest(
     region: str,
-    models: Annotated[str, typer.Option(help="Names, by commas.")] = ",".join(DEFAULT_MODELS),
-    origins: Annotated[str | None, typer.Option(help="Times, by commas.")] = None,
+    models: Annotated[str, typer.Option(help="Names, separated by commas.")] = ",".join(
+        DEFAULT_MODELS
+    ),
+    origins: Annotated[str | None, typer.Option(help="Times, separated by commas.")] = None,
     n_origins: Annotated[int, typer.Option(help="The last N back-to-back periods.")] = 4,
     horizon_days: Annotated[int, typer.Option(help="Length of each test period.")] = 28,
     cell_size_m: Annotated[float | None, typer.Option(help="Side of a cell.")] = None,
@@ -33,13 +35,13 @@ def backtest(
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration plot, .png or .svg.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="All of it as one HTML page.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Report as one HTML page.")] = None,
     n_seeds: Annotated[int, typer.Option(help="Fits of each model, for its spread.")] = 1,
 ) -> None:
-    """Compare models: train before each origin, score the days after it."""
+    """Compare models: train on the time before each origin, score the days after it."""
     for picture in (plot, calibration):
         if picture is not None and picture.suffix not in (".png", ".svg"):
-            raise InvalidInput("a plot is a .png or .svg file", field="plot")
+            raise InvalidInput(f"a plot must be .png or .svg, got {picture.name}", field="plot")
     settings = Settings()
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -74,7 +76,7 @@ def backtest(
 
 
 def result_table(result: dict[str, Any], region: str) -> Table:
-    """Scores of all models, worst first, with the difference from pooled-kde and its interval."""
+    """Return a table of all models, worst first, with differences from pooled-kde."""
     against = {d["model"]: d for d in result["differences"] if d["against"] == "pooled-kde"}
     table = Table(
         title=f"{region}: {result['n']:,} incidents after {len(result['origins'])} "

@@ -1,4 +1,4 @@
-"""What all commands share: one console, one way to open the database, one way to show progress."""
+"""Console, database access, progress bars and error messages of all commands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,10 +24,11 @@ from rich.progress import (
 )
 from rich.text import Text
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError
 
 from app.core.db.engine import open_engine
 from app.core.db.schema import migrate, schema_is_current
-from app.core.errors import InvalidInput, Unavailable
+from app.core.errors import HotslotError, InvalidInput, Unavailable
 from app.core.plain_text import json_for_terminals, on_one_line
 from app.core.settings import Settings
 from app.core.texts import shortened
@@ -33,13 +36,13 @@ from app.core.zones import zone
 
 
 class PlainConsole(Console):
-    """A console that shows every text as it is: no markup, no emoji codes, no terminal escapes."""
+    """A console that prints text literally: no markup, no emoji codes, no terminal escapes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Render a text, its control characters spelt out."""
+        """Render text with visible control characters."""
         return super().render_str("\n".join(map(on_one_line, text.split("\n"))), **options)
 
 
@@ -49,36 +52,36 @@ FILE_COLUMNS = 140
 
 
 def say(text: str) -> None:
-    """Print a line to standard output, however long."""
+    """Print a line of any length to standard output."""
     PlainConsole().print(on_one_line(text), soft_wrap=True)
 
 
 def complain(text: str, kind: str = "error") -> None:
-    """Print an error, or a warning, to standard error, however long."""
+    """Print an error or a warning of any length to standard error."""
     style = "red" if kind == "error" else "yellow"
     console.print(Text(kind, style=style), on_one_line(text), soft_wrap=True)
 
 
 def echo_json(value: Any) -> None:
-    """Print a value as JSON that terminals show as it is."""
+    """Print a value as JSON that is safe for terminals."""
     typer.echo(json_for_terminals(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
 class _Description(ProgressColumn):
-    """What a bar is for, in plain text."""
+    """Description of a bar, as plain text."""
 
     def render(self, task: Task) -> Text:
         return Text(on_one_line(task.description))
 
 
 def results() -> Console:
-    """Standard output for tables: as wide as the terminal, or wide enough for all in a file."""
+    """Return standard output for tables, as wide as the terminal or `FILE_COLUMNS`."""
     return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=FILE_COLUMNS)
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Engine]:
-    """An engine on a current schema; the embedded server's schema is migrated by itself.
+    """Open an engine on a current schema; migrate that of the embedded server.
 
     Raises:
         Unavailable: an external database needs `hotslot migrate` first.
@@ -97,7 +100,7 @@ def opened(settings: Settings) -> Iterator[Engine]:
 
 
 def progress_bar() -> Progress:
-    """The bar of every long command."""
+    """Create the progress bar of long commands."""
     return Progress(
         SpinnerColumn(),
         _Description(),
@@ -110,7 +113,7 @@ def progress_bar() -> Progress:
 
 @contextmanager
 def progress_of(title: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar that follows (share, message) callbacks."""
+    """Show a bar that follows (share, message) callbacks."""
     with progress_bar() as bar:
         task = bar.add_task(title, total=1.0)
 
@@ -122,10 +125,10 @@ def progress_of(title: str) -> Iterator[Callable[[float, str], None]]:
 
 
 def parse_time(value: str, timezone: str, field: str) -> datetime:
-    """An RFC 3339 time; without an offset it is the region's local time.
+    """Parse an RFC 3339 time; without an offset it is local to the region.
 
     Raises:
-        InvalidInput: not such a time.
+        InvalidInput: the value is not such a time.
     """
     try:
         moment = datetime.fromisoformat(value)
@@ -134,3 +137,33 @@ def parse_time(value: str, timezone: str, field: str) -> datetime:
             f"{field} must be an RFC 3339 time, got {shortened(value)}", field=field
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
+
+
+def exit_status(error: Exception) -> int | None:
+    """Print the message of an expected error and return the exit status; None for other errors."""
+    match error:
+        case InvalidInput():
+            place = f"{error.field}: " if error.field else ""
+            complain(f"{place}{error.message}")
+        case HotslotError():
+            complain(error.message)
+            return 1
+        case ValidationError() if error.title == Settings.__name__:
+            _print_settings_errors(error)
+        case DataError() | UnicodeError():
+            complain("a value is out of range, or contains characters that cannot be stored")
+        case SettingsError():
+            complain(f"settings: {error}")
+        case _:
+            return None
+    return 2
+
+
+def _print_settings_errors(error: ValidationError) -> None:
+    """Print name and reason of each invalid setting, without the value, which may be secret."""
+    for fault in error.errors(include_url=False, include_input=False):
+        reason = fault["msg"].removeprefix("Value error, ")
+        if fault["loc"]:  # empty where several settings contradict each other
+            name, *within = (str(part) for part in fault["loc"])
+            reason = f"{'.'.join([f'HOTSLOT_{name.upper()}', *within])}: {reason}"
+        complain(reason)

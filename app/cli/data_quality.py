@@ -23,14 +23,14 @@ def report(
     region: str,
     upload: Annotated[int | None, typer.Option(help="Only this upload.", min=1)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
-    html: Annotated[Path | None, typer.Option(help="All of it as one HTML page.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Report as one HTML page.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Its picture, .png or .svg.")
     ] = None,
 ) -> None:
-    """Tell what is in a region's data: accepted, repeated, rejected, odd times and places."""
+    """Report on a region's data: accepted, repeated, rejected, suspicious times and places."""
     if output is not None and output.suffix.lower() not in PICTURES:
-        raise InvalidInput("a picture is a .png or .svg file", field="output")
+        raise InvalidInput(f"the picture must be .png or .svg, got {output.name}", field="output")
     with opened(Settings()) as engine:
         found = data_report(engine, region, upload)
     if json_file is not None:

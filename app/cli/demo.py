@@ -44,12 +44,12 @@ def demo(
     started = time.perf_counter()
     settings = Settings()
     with opened(settings) as engine:
-        with console.status("getting the data"):
+        with console.status("downloading the data"):
             chosen = _prepare(data, settings)
         console.print(chosen.licence, style="dim", soft_wrap=True)
         _ingest(engine, settings, chosen)
         _compare(engine, settings, chosen)
-        with progress_of("training stack on everything") as update:
+        with progress_of("training stack on all data") as update:
             request = TrainingRequest(model="stack", seed=0, validate=False)
             run = run_now(engine, settings, chosen.region, request, update)
         results().print(f"{run.model_version or 'stack'}: {run.message}")
@@ -64,7 +64,7 @@ def _prepare(choice: str, settings: Settings) -> DemoData:
     try:
         return prepare(choice, settings.home / "cache")
     except Unavailable as error:
-        complain(f"{error.message}; taking the synthetic city instead", "warning")
+        complain(f"{error.message}; using the synthetic city instead", "warning")
         return prepare("synthetic", settings.home / "cache")
 
 
@@ -90,7 +90,7 @@ def _ingest(engine: Engine, settings: Settings, chosen: DemoData) -> None:
 
 
 def _compare(engine: Engine, settings: Settings, chosen: DemoData) -> None:
-    """A backtest of the last 28 days, kept: the page shows what the models caught in them."""
+    """Run and store a backtest of the last 28 days, which the page shows."""
     models = tuple(m for m in DEMO_MODELS if m in MODEL_NAMES)
     with progress_of("comparing models") as update:
         run = run_now(engine, settings, chosen.region, BacktestRequest(models, n_origins=1), update)

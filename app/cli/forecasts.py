@@ -42,9 +42,9 @@ class Kind(StrEnum):
 def forecast(
     region: str,
     kind: Kind,
-    at: Annotated[str, typer.Option(help="RFC 3339; without offset the region's local time.")],
+    at: Annotated[str, typer.Option(help="RFC 3339; without offset, local time of the region.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File; - or none: stdout.")
+        Path | None, typer.Option("-o", "--output", help="File; - or missing: standard output.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,
     category: Annotated[str | None, typer.Option(help="One category only.")] = None,
@@ -55,7 +55,7 @@ def forecast(
         int | None, typer.Option(help="Seed of the samples.", min=0, max=2**53 - 1)
     ] = None,
 ) -> None:
-    """Forecast one slot; the output's suffix tells the format of a density."""
+    """Forecast one slot; the suffix of the output sets the format of a density."""
     settings = Settings()
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -72,7 +72,7 @@ def forecast(
     for warning in found.warnings:
         complain(warning, "warning")
     if output is None or str(output) == "-":
-        # Of the formats, JSON alone goes to standard output.
+        # Standard output is always JSON.
         typer.echo(json_for_terminals(content.decode()))
     else:
         output.write_bytes(content)
@@ -85,6 +85,6 @@ def _writer_of(output: Path | None) -> Callable[[Forecast], bytes]:
     suffix = output.suffix.lower()
     if suffix not in BY_SUFFIX:
         raise InvalidInput(
-            f"{output.name}: the suffix is one of {', '.join(BY_SUFFIX)}", field="output"
+            f"unknown suffix of {output.name}; choose from {', '.join(BY_SUFFIX)}", field="output"
         )
     return BY_SUFFIX[suffix]

@@ -1,4 +1,4 @@
-"""`hotslot region create`, `region list`, `ingest`."""
+"""`hotslot region create|list`, `ingest` and `mapping list|remove`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from rich.table import Table
 from app.cli.console import complain, console, echo_json, opened, progress_bar, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
-from app.incidents.mappings import resolve_mapping, save_mapping
+from app.incidents.mappings import (
+    list_mappings,
+    remove_mapping,
+    resolve_mapping,
+    save_mapping,
+)
 from app.incidents.service import ingest_stream
 from app.incidents.upload import IngestSummary
 from app.readers.columns import ColumnMapping
@@ -51,10 +56,10 @@ def create(
 
 
 def _outline(path: Path | None, cell_size_m: float, settings: Settings) -> Outline | None:
-    """The outline in a GeoJSON file.
+    """Read the outline in a GeoJSON file.
 
     Raises:
-        InvalidInput: the file cannot be read, or holds no outline.
+        InvalidInput: the file cannot be read or has no outline.
     """
     if path is None:
         return None
@@ -92,7 +97,10 @@ def ingest(
         ),
     ],
     file_format: Annotated[
-        str, typer.Option("--format", help="Of standard input: csv, ndjson, csv.gz, parquet, ...")
+        str,
+        typer.Option(
+            "--format", help="Format of standard input: csv, ndjson, csv.gz, parquet, ..."
+        ),
     ] = "csv",
     columns: Annotated[
         list[str] | None,
@@ -104,13 +112,13 @@ def ingest(
     time_format: Annotated[
         str | None, typer.Option(help="strptime format of times that are not RFC 3339.")
     ] = None,
-    mapping: Annotated[str | None, typer.Option(help="A kept mapping's name.")] = None,
+    mapping: Annotated[str | None, typer.Option(help="Name of a saved mapping.")] = None,
     save_mapping_as: Annotated[
-        str | None, typer.Option(help="Keep these columns under a name.")
+        str | None, typer.Option(help="Save these columns under a name.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
 ) -> None:
-    """Read incidents from files; the same file twice adds nothing."""
+    """Read incidents from files; reading a file again adds nothing."""
     settings = Settings()
     own = ColumnMapping.parse(
         [pair for text in columns or [] for pair in text.split(",")], crs, time_format
@@ -144,7 +152,7 @@ def ingest(
 
 @contextmanager
 def _opened_input(path: Path, file_format: str) -> Iterator[tuple[IO[bytes], str, int | None]]:
-    """A file, or standard input: bytes, a name that tells the format, size where it is known."""
+    """Open a file or standard input; yield it with a name that has the format, and its size."""
     if str(path) == "-":
         yield sys.stdin.buffer, f"stdin.{file_format}", None
         return
@@ -155,7 +163,7 @@ def _opened_input(path: Path, file_format: str) -> Iterator[tuple[IO[bytes], str
 
 
 def print_summary(name: str, summary: IngestSummary) -> None:
-    """The counts of one file, its first errors and warnings."""
+    """Print the counts of one file, its first errors and its warnings."""
     say(
         f"{name}: received {summary.received:,} = accepted {summary.accepted:,} + duplicates "
         f"{summary.duplicates:,} + rejected {summary.rejected:,}",
@@ -168,3 +176,27 @@ def print_summary(name: str, summary: IngestSummary) -> None:
         console.print(f"  ... {summary.rejected - ERRORS_SHOWN:,} more")
     for warning in summary.warnings:
         complain(warning, "warning")
+
+
+def list_saved_mappings(
+    region: str,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the mappings as JSON.")] = False,
+) -> None:
+    """List a region's column mappings."""
+    with opened(Settings()) as engine, engine.connect() as connection:
+        found = list_mappings(connection, region)
+    if as_json:
+        echo_json(found)
+        return
+    table = Table("mapping", "columns", "CRS", "time format")
+    for name, mapping in found.items():
+        columns = ", ".join(f"{field}={column}" for field, column in mapping["columns"].items())
+        table.add_row(name, columns, mapping["crs"] or "", mapping["time_format"] or "")
+    results().print(table)
+
+
+def remove_saved_mapping(region: str, name: str) -> None:
+    """Remove a column mapping; its incidents stay."""
+    with opened(Settings()) as engine:
+        remove_mapping(engine, region, name)
+    say(f"mapping {name} removed")

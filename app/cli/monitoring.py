@@ -24,7 +24,7 @@ from app.monitoring.schedules.service import (
     show_schedule,
     tick,
 )
-from app.monitoring.status import overview
+from app.monitoring.status import read_status
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.champions import promote_by_hand, roll_back
@@ -39,23 +39,27 @@ WORK_AGAIN_S = 5.0
 def schedule(
     region: str,
     cron: Annotated[str | None, typer.Option(help="Five fields, in the region's zone.")] = None,
-    new_incidents: Annotated[int | None, typer.Option(help="After so many new incidents.")] = None,
-    new_share: Annotated[float | None, typer.Option(help="After such a share of new data.")] = None,
-    on_drift: Annotated[bool, typer.Option(help="When an alarm is raised.")] = False,
+    new_incidents: Annotated[
+        int | None, typer.Option(help="Train after so many new incidents.")
+    ] = None,
+    new_share: Annotated[
+        float | None, typer.Option(help="Train after this share of new incidents.")
+    ] = None,
+    on_drift: Annotated[bool, typer.Option(help="Train when an alarm is raised.")] = False,
     model: Annotated[str, typer.Option(help="Model to train.")] = "stack",
     off: Annotated[bool, typer.Option(help="Remove the schedule.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Show or set when a region is trained by itself."""
+    """Show or set a region's schedule of trainings."""
     given = cron is not None or new_incidents is not None or new_share is not None or on_drift
     if given and off:
-        raise InvalidInput("--off goes with no other option", field="off")
+        raise InvalidInput("--off cannot be combined with other options", field="off")
     with opened(Settings()) as engine:
         with engine.connect() as connection:
             now = database_clock(connection)
         if off:
             remove_schedule(engine, region)
-            console.print(f"{region} has no schedule any more")
+            console.print(f"schedule of {region} removed")
             return
         if given:
             request = ScheduleRequest(model, cron, new_incidents, new_share, on_drift)
@@ -83,13 +87,13 @@ def _schedule_table(found: dict[str, Any]) -> Table:
     for past in found["last_ticks"]:
         table.add_row(
             _local(past["at"], found["timezone"]),
-            f"{past['cause']}: {past['status'] or 'run is gone'}",
+            f"{past['cause']}: {past['status'] or 'run deleted'}",
         )
     return table
 
 
 def _local(at: str, timezone: str) -> str:
-    """The instant as the region's clocks show it, for whoever wrote `30 4` as its cron."""
+    """Format an instant in the region's local time."""
     return datetime.fromisoformat(at).astimezone(ZoneInfo(timezone)).isoformat(timespec="minutes")
 
 
@@ -99,17 +103,17 @@ def models(
     version: Annotated[str | None, typer.Argument(help="The version to promote.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List a region's versions, promote one, or go back to the champion before."""
+    """List a region's versions, promote one, or roll back to the previous champion."""
     if action not in (None, "promote", "rollback"):
         raise InvalidInput(
-            f"action is promote or rollback, got {shortened(action)}", field="action"
+            f"action must be promote or rollback, got {shortened(action)}", field="action"
         )
     if (action == "promote") != (version is not None):
-        raise InvalidInput("promote needs a version, and nothing else takes one", field="version")
+        raise InvalidInput("give a version with promote, and only with it", field="version")
     with opened(Settings()) as engine, engine.begin() as connection:
         key = get_region(connection, region).key
         if action == "rollback":
-            roll_back(connection, key, "rolled back by hand")
+            roll_back(connection, key, "rolled back manually")
         elif version is not None:
             promote_by_hand(connection, key, version)
         champion = registry.champion(connection, key)
@@ -118,7 +122,7 @@ def models(
     for version_ in versions:
         if not version_.is_sound:
             console.print(
-                f"[red]{version_.version} is left out: its record is not what was registered[/red]"
+                f"{version_.version} is left out: its record differs from what was registered"
             )
     rows = [_model_row(v, champion.version if champion else None) for v in sound]
     if as_json:
@@ -161,15 +165,17 @@ def _model_row(record: registry.VersionRecord, champion: str | None) -> dict[str
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Regions, champions, queue, workers and alarms at a glance."""
+    """Show regions, champions, queue, workers and alarms."""
     settings = Settings()
     with opened(settings) as engine, engine.connect() as connection:
-        found = overview(connection, settings.job_stalled_s)
+        found = read_status(connection, settings.job_stalled_s)
     if as_json:
         echo_json(asdict(found))
         return
     jobs = ", ".join(f"{count} {name}" for name, count in sorted(found.queue.items())) or "none"
-    waited = "" if found.oldest_job_s is None else f"; the oldest waits {_age(found.oldest_job_s)}"
+    waited = (
+        "" if found.oldest_job_s is None else f"; the oldest has waited {_age(found.oldest_job_s)}"
+    )
     table = Table(title=f"jobs: {jobs}{waited}; workers: {found.workers}")
     for heading in ("region", "champion", "data end", "last incident", "live score", "alarms"):
         table.add_column(heading)
@@ -187,7 +193,7 @@ def status(
 
 
 def _age(seconds: float | None) -> str:
-    """A span in the largest unit that fits: 3 d ago is enough to know."""
+    """Format a duration in the largest unit that fits."""
     if seconds is None:
         return ""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
@@ -197,10 +203,10 @@ def _age(seconds: float | None) -> str:
 
 
 def train_due(settings: Settings) -> tuple[list[Run], dict[str, str]]:
-    """Queue what schedules ask for now and work until it is done, alone or beside other workers.
+    """Queue the trainings that are due and run them, alone or beside other workers.
 
-    What an earlier call left, when it was killed, is worked on too; a run that another worker has is
-    not waited for. Returns the runs, and why which regions' schedules could not be looked at.
+    Runs left by an earlier call that was killed are executed too; runs of other workers are not waited
+    for. Returns the finished runs, and the failures of schedules by region.
     """
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -216,19 +222,19 @@ def train_due(settings: Settings) -> tuple[list[Run], dict[str, str]]:
 
 
 def _work_off(settings: Settings, engine: Engine, started: list[UUID]) -> None:
-    """Work as a worker does until these runs are finished.
+    """Run a worker until these runs are finished.
 
-    A worker that finds no job to start ends, though one of them may wait for its next try, or for the
-    heartbeat of a worker that died to grow old.
+    A worker ends when no job can start, although one may still wait for its next attempt, or for the
+    heartbeat of a dead worker to expire.
     """
     while True:
         if run_worker(settings, wait=False):
             raise KeyboardInterrupt
-        looked_at = time.monotonic()
+        checked_at = time.monotonic()
         while True:
             if all(_run(engine, run_id).finished for run_id in started):
                 return
-            if time.monotonic() - looked_at > WORK_AGAIN_S:
+            if time.monotonic() - checked_at > WORK_AGAIN_S:
                 break
             time.sleep(POLL_S)
 

@@ -23,16 +23,16 @@ def paper_table(
     region: str,
     n_seeds: Annotated[int, typer.Option(help="Seeds of each flow and mixture.", min=1)] = 10,
     pooled_models: Annotated[
-        str, typer.Option(help="Models of all hours together, by commas.")
+        str, typer.Option(help="Models that pool all hours, separated by commas.")
     ] = ",".join(PaperRequest().pooled_models),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Also draw loss against blocks (.png, .svg); takes long.")
+        Path | None, typer.Option(help="Also draw loss by number of blocks (.png, .svg); slow.")
     ] = None,
 ) -> None:
-    """The study's Table 1: one flow, KDE and GMM per hour of the week, and what pooling gives."""
+    """Print the study's Table 1: flow, KDE and GMM per hour of the week, and pooled models."""
     if figure is not None and figure.suffix not in (".png", ".svg"):
-        raise InvalidInput("the figure is a .png or .svg file", field="figure")
+        raise InvalidInput(f"the figure must be .png or .svg, got {figure.name}", field="figure")
     pooled = tuple(m.strip() for m in pooled_models.split(",") if m.strip())
     unknown = [m for m in pooled if m not in MODEL_NAMES]
     if unknown:
@@ -43,7 +43,7 @@ def paper_table(
         with progress_of(f"paper table of {region}") as update:
             result = paper_table_of_region(engine, settings, region, request, update)
         if figure is not None:
-            # Only here: it imports torch, two seconds that the table and this command's help do without.
+            # Imported here because torch takes two seconds, which the table does not need.
             from app.evaluation.paper.figure import FigureRequest, block_plot, losses_of_region
 
             with progress_of("loss against blocks") as update:
@@ -64,7 +64,7 @@ def paper_table(
 
 
 def scores(title: str, table: dict[str, Any]) -> Table:
-    """AUC and integer hits of each model."""
+    """Return a table of AUC and hits of each model."""
     smallest = min((m["p"] for m in table["mcnemar"]), default=1.0)
     shown = Table(
         title=f"{title}, n = {table['n']:,}",

@@ -15,7 +15,7 @@ from app.core.errors import InvalidInput
 from app.core.plain_text import on_one_line
 from app.core.settings import Settings
 from app.erasure.service import erase_incident, erase_upload
-from app.evaluation.backtests.checkpoints import drop_kept_tasks
+from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
 from app.evaluation.model_card import card_as, model_card
@@ -40,10 +40,10 @@ def fairness(
         Path | None, typer.Option("-o", "--output", help="Write its picture: .png, .svg.")
     ] = None,
 ) -> None:
-    """Whom the flagged area falls on, by neighbourhood, per head and between groups."""
+    """Report the flagged area by neighbourhood, per head and between groups."""
     suffix = output.suffix.lower().removeprefix(".") if output else "png"
     if suffix not in ("png", "svg"):
-        raise InvalidInput("the picture is .png or .svg", field="output")
+        raise InvalidInput(f"the picture must be .png or .svg, got .{suffix}", field="output")
     with opened(Settings()) as engine:
         found = fairness_report(engine, region, model, parse_rates(reporting or []))
     if json_file is not None:
@@ -55,7 +55,7 @@ def fairness(
 
 def _print(found: dict[str, Any]) -> None:
     rows = found["neighbourhoods"]
-    left = f"; {len(rows) - MAX_ROWS} more by --json" if len(rows) > MAX_ROWS else ""
+    left = f"; {len(rows) - MAX_ROWS} more with --json" if len(rows) > MAX_ROWS else ""
     table = Table(
         "neighbourhood",
         "incidents",
@@ -80,7 +80,7 @@ def _print(found: dict[str, Any]) -> None:
     moved = found["under_reporting"]
     if moved is not None:
         say(
-            f"if so little is reported there, flagged cells overlap by {100 * moved['overlap']:.1f} %",
+            f"with these reporting rates, flagged cells overlap by {100 * moved['overlap']:.1f} %",
         )
         for name, share in moved["flagged_share"].items():
             if moved["reporting"][name] < 1:
@@ -88,9 +88,8 @@ def _print(found: dict[str, Any]) -> None:
                     f"{name}: {100 * share['now']:.1f} % of the flagged area, "
                     f"then {100 * share['then']:.1f} %",
                 )
-    for name, told in found["groups"].items():
-        if told["ratio"]:
-            r = told["ratio"]
+    for name, comparison in found["groups"].items():
+        if r := comparison["ratio"]:
             say(
                 f"flagged where {name} live, over everyone else: {r['value']:.2f} "
                 f"[{r['lo']:.2f}, {r['hi']:.2f}]",
@@ -99,12 +98,14 @@ def _print(found: dict[str, Any]) -> None:
 
 def card(
     region: str,
-    version: Annotated[str | None, typer.Argument(help="Version or model; the champion.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Version or model; default: the champion.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help=".md, .html or .json; none: Markdown.")
+        Path | None, typer.Option("-o", "--output", help=".md, .html or .json; default: Markdown.")
     ] = None,
 ) -> None:
-    """A version's card: data, limits, evaluation, whom it falls on, prohibited uses."""
+    """Print a version's model card: data, limits, evaluation, fairness, prohibited uses."""
     with opened(Settings()) as engine:
         found = model_card(engine, region, version)
     name = "md" if output is None else output.suffix.lower().removeprefix(".")
@@ -125,23 +126,23 @@ def erase(
     external_id: Annotated[str | None, typer.Argument(help="The incident's external id.")] = None,
     upload: Annotated[int | None, typer.Option(help="All incidents of this upload.")] = None,
 ) -> None:
-    """Erase an incident or an upload for good; dependent versions are marked and replaced."""
+    """Erase an incident or an upload permanently; dependent versions are marked and replaced."""
     if (external_id is None) == (upload is None):
-        raise InvalidInput("name an external id or --upload", field="external_id")
+        raise InvalidInput("give either an external id or --upload", field="external_id")
     settings = Settings()
     with opened(settings) as engine:
         if upload is not None:
             found = erase_upload(engine, region, upload)
         else:
             found = erase_incident(engine, region, str(external_id))
-    drop_kept_tasks(settings)
+    delete_saved_tasks(settings)
     queued = f", training {found.run_id} is queued" if found.run_id else ""
     say(
-        f"erased {found.n_incidents:,}; {len(found.versions)} versions had learnt from it{queued}",
+        f"erased {found.n_incidents:,}; {len(found.versions)} versions were trained on it{queued}",
     )
     if found.dropped:
-        serving = found.serves or "nothing until the training is done"
-        say(f"{len(found.dropped)} versions of few incidents are gone with it; {serving} serves")
+        serving = found.serves or "no version until the training is done"
+        say(f"{len(found.dropped)} versions of few incidents were deleted; {serving} serves")
 
 
 def layer(
@@ -157,24 +158,26 @@ def layer(
         bool, typer.Option("--remove", help="Remove residents and groups; neighbourhoods stay.")
     ] = False,
 ) -> None:
-    """Give a region's neighbourhoods their residents and groups, or take them away."""
+    """Set or remove residents and groups of a region's neighbourhoods."""
     if remove:
         _alone("--remove", population, groups)
         with opened(Settings()) as engine:
             remove_population(engine, region)
-        say(f"{region} has no population layer any more; its neighbourhoods stay")
+        say(f"population layer of {region} removed; its neighbourhoods stay")
         return
     if population is None:
         raise InvalidInput("give --population FILE, or --remove", field="population")
     kind = LAYER_KINDS.get(population.suffix.lower())
     if kind is None or not population.is_file():
-        raise InvalidInput(f"{population} is no CSV or GeoJSON file", field="population")
+        raise InvalidInput(
+            f"{population} must be an existing .csv, .geojson or .json file", field="population"
+        )
     chosen = None if groups is None else [g.strip() for g in groups.split(",") if g.strip()]
     settings = Settings()
     with opened(settings) as engine, population.open("rb") as file:
         limits = reading_limits(settings)
-        kept = set_population(engine, region, chunks_of(file), kind, chosen, limits)
-    people = [f["properties"] for f in kept["features"]]
+        stored = set_population(engine, region, chunks_of(file), kind, chosen, limits)
+    people = [f["properties"] for f in stored["features"]]
     names = sorted({g for p in people for g in p["groups"]})
     say(
         f"{len(people)} neighbourhoods, {sum(p['population'] for p in people):,.0f} residents"
@@ -184,7 +187,9 @@ def layer(
 
 def _alone(option: str, *others: object) -> None:
     if any(other is not None for other in others):
-        raise InvalidInput(f"{option} goes with no other option", field=option.lstrip("-"))
+        raise InvalidInput(
+            f"{option} cannot be combined with other options", field=option.lstrip("-")
+        )
 
 
 def policy(
@@ -193,7 +198,7 @@ def policy(
         str | None, typer.Option(help="exclude or include categories that reflect patrols.")
     ] = None,
     discovered_weight: Annotated[
-        float | None, typer.Option(help="Share of discovered incidents to learn from, 0..1.")
+        float | None, typer.Option(help="Weight of discovered incidents in training, 0..1.")
     ] = None,
     minimum_count: Annotated[
         int | None,
@@ -205,7 +210,7 @@ def policy(
         bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
     ] = False,
 ) -> None:
-    """Show, change or remove what a region's models learn from."""
+    """Show, change or remove a region's learning policy."""
     given = {
         "patrol_categories": patrol_categories,
         "discovered_weight": discovered_weight,
@@ -217,9 +222,9 @@ def policy(
     with opened(Settings()) as engine:
         if remove:
             remove_policy(engine, region)
-        kept = policy_of(engine, region)
+        found = policy_of(engine, region)
         if changed:
-            kept = set_policy(engine, region, LearningPolicy(**{**kept.to_json(), **changed}))
-    echo_json(kept.to_json())
-    if kept.patrol_categories == "include" or kept.discovered_weight > 0:
-        complain("patrols may decide where patrols are sent", "warning")
+            found = set_policy(engine, region, LearningPolicy(**{**found.to_json(), **changed}))
+    echo_json(found.to_json())
+    if found.patrol_categories == "include" or found.discovered_weight > 0:
+        complain("patrols may influence where patrols are sent (feedback)", "warning")

@@ -23,15 +23,15 @@ from app.core.settings import Settings
 BACKLOG = 2048
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket that all API processes share; it outlives each of them.
+    """Open the socket that all API processes share.
 
     Raises:
-        InvalidInput: the address cannot be listened on.
+        InvalidInput: listening on the address failed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -45,12 +45,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def run_service(settings: Settings, workers: int, processes: int) -> None:
-    """Keep API processes and local workers running until SIGTERM or Ctrl-C.
+    """Run API processes and local workers until SIGTERM or Ctrl-C.
 
     Raises:
-        InvalidInput: the address cannot be listened on.
+        InvalidInput: listening on the address failed.
     """
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings)
     with opened(settings) as engine:
         require_keys_for_others(engine, settings)
@@ -79,7 +79,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Local worker processes.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="API processes.")] = 1,
 ) -> None:
-    """Serve the HTTP API and the map, with a local worker; what dies is started again."""
+    """Serve the HTTP API and the map, with a local worker; restart processes that die."""
     base = Settings()
     settings = base.model_copy(update={"host": host or base.host, "port": port or base.port})
     run_service(settings, base.workers if workers is None else workers, processes)

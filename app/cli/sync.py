@@ -10,28 +10,6 @@ import typer
 from rich.table import Table
 
 from app.cli.console import complain, console, echo_json, opened, progress_of, results, say
-from app.cli.source_options import (
-    ChangedOption,
-    ColumnsOption,
-    CronOption,
-    CrsOption,
-    DatasetOption,
-    DeletedWhenOption,
-    EsriDatesOption,
-    EveryHoursOption,
-    FirstMonthOption,
-    KindOption,
-    LicenceOption,
-    MonthTimesOption,
-    NameOption,
-    OverlapDaysOption,
-    PageRowsOption,
-    PresetNameOption,
-    TimeFormatOption,
-    TokenOption,
-    UrlOption,
-    WhereOption,
-)
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.readers.columns import ColumnMapping
@@ -47,8 +25,49 @@ from app.sync.service import (
 )
 from app.sync.spec import SourceSpec
 from app.worker.jobs import run_claimed
+from models.base import HOUR_S
 
-HOUR_S, MAX_HOURS = 3600, 366 * 24
+MAX_HOURS = 366 * 24
+
+NameOption = Annotated[
+    str | None, typer.Option(help="Name of the source; default: that of the preset.")
+]
+PresetNameOption = Annotated[
+    str | None, typer.Option("--preset", help="A preset city, see hotslot source presets.")
+]
+KindOption = Annotated[
+    str | None, typer.Option(help="socrata, arcgis, ckan, file or police-archive.")
+]
+UrlOption = Annotated[str | None, typer.Option(help="Dataset, layer, portal, file.")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(help="CKAN resource or package; layer of an ArcGIS service; police force."),
+]
+ColumnsOption = Annotated[
+    list[str] | None, typer.Option(help="field=column, repeated or with commas.")
+]
+CrsOption = Annotated[str | None, typer.Option(help="CRS of projected x, y.")]
+TimeFormatOption = Annotated[str | None, typer.Option(help="strptime format of times.")]
+ChangedOption = Annotated[
+    str | None, typer.Option(help="Column that rises with each addition and edit.")
+]
+OverlapDaysOption = Annotated[
+    float | None, typer.Option(help="Days that a sweep looks back for late edits.")
+]
+WhereOption = Annotated[str | None, typer.Option(help="A condition in the portal's language.")]
+DeletedWhenOption = Annotated[
+    str | None, typer.Option(help="COLUMN=VALUE that marks a withdrawn row.")
+]
+TokenOption = Annotated[str | None, typer.Option(help="Name of a token in HOTSLOT_SYNC_TOKENS.")]
+PageRowsOption = Annotated[int | None, typer.Option(help="Rows per request.")]
+EsriDatesOption = Annotated[str | None, typer.Option(help="utc (documented) or local.")]
+MonthTimesOption = Annotated[str | None, typer.Option(help="refuse or spread.")]
+FirstMonthOption = Annotated[str | None, typer.Option(help="YYYY-MM, for {month} in a URL.")]
+LicenceOption = Annotated[str | None, typer.Option(help="Licence text to show with the data.")]
+EveryHoursOption = Annotated[float | None, typer.Option(help="Hours between two runs by a worker.")]
+CronOption = Annotated[
+    str | None, typer.Option(help="Or a cron expression for a worker: '15 4 * * *', local time.")
+]
 
 
 def add(
@@ -74,15 +93,18 @@ def add(
     every_hours: EveryHoursOption = None,
     cron: CronOption = None,
 ) -> None:
-    """Keep a source; reading it is `hotslot sync`, or a worker's with --every-hours."""
+    """Add a source; `hotslot sync` reads it, or a worker with --every-hours."""
     origin = _stated(kind=kind, url=url, dataset=dataset, token=token, licence=licence)
     rows = _stated(crs=crs, time_format=time_format, esri_dates=esri_dates, where=where)
-    news = _stated(changed=changed, overlap_days=overlap_days, deleted_when=deleted_when)
+    updates = _stated(changed=changed, overlap_days=overlap_days, deleted_when=deleted_when)
     pages = _stated(page_rows=page_rows, month_times=month_times, first_month=first_month)
-    spec = _described(preset_name, {**origin, **rows, **news, **pages}, columns)
+    spec = _described(preset_name, {**origin, **rows, **updates, **pages}, columns)
     settings = Settings()
     if every_hours is not None and not 0 < every_hours < MAX_HOURS:
-        raise InvalidInput(f"every-hours must lie within 0..{MAX_HOURS}", field="every_hours")
+        raise InvalidInput(
+            f"every-hours must lie within (0, {MAX_HOURS}), got {every_hours:g}",
+            field="every_hours",
+        )
     every_s = round(every_hours * HOUR_S) if every_hours is not None else None
     name = name or preset_name or spec.kind
     with opened(settings) as engine:
@@ -102,7 +124,7 @@ def _stated(**options: Any) -> dict[str, Any]:
 def _described(
     preset_name: str | None, given: dict[str, Any], columns: list[str] | None
 ) -> SourceSpec:
-    """A preset with changes, or what the options say alone."""
+    """Return a preset with changes, or a source from the options only."""
     pairs = [pair for text in columns or [] for pair in text.split(",")]
     own = ColumnMapping.parse(pairs).columns
     if preset_name is not None:
@@ -110,7 +132,7 @@ def _described(
         return replace(known, columns={**known.columns, **own})
     for name in ("kind", "url"):
         if name not in given:
-            raise InvalidInput(f"give --preset, or --{name}", field=name)
+            raise InvalidInput(f"give --preset or --{name}", field=name)
     return SourceSpec(**given, columns=dict(own))
 
 
@@ -122,11 +144,11 @@ def list_all(
     region: str,
     as_json: Annotated[bool, typer.Option("--json", help="Print the sources as JSON.")] = False,
 ) -> None:
-    """A region's sources: how far each is read, and when next."""
+    """List a region's sources, with their progress and next run."""
     with opened(Settings()) as engine:
         sources = sources_of(engine, region)
     if as_json:
-        told = [
+        rows = [
             {
                 "name": s.name,
                 "spec": s.spec.to_json(),
@@ -140,7 +162,7 @@ def list_all(
             }
             for s in sources
         ]
-        echo_json(told)
+        echo_json(rows)
         return
     table = Table("source", "kind", "every", "last success", "accepted", "rejected", "last error")
     for s in sources:
@@ -157,43 +179,44 @@ def list_all(
 
 
 def remove(region: str, name: str) -> None:
-    """Remove a source; the incidents that it brought stay."""
+    """Remove a source; its incidents stay."""
     with opened(Settings()) as engine:
         remove_source(engine, region, name)
     say(f"source {name} removed; its incidents stay")
 
 
 def presets() -> None:
-    """The cities that are known by name, with the licence of each."""
+    """List the preset cities with their licences."""
     table = Table("preset", "what", "kind", "time zone", "licence")
     for name, known in sorted(PRESETS.items()):
         table.add_row(name, known.title, known.spec.kind, known.timezone, known.licence)
     results().print(table)
-    console.print("as published by the portals; not verified by a request")
+    console.print("as published by the portals; not verified by requests")
 
 
 def sync(
     region: str,
     source: Annotated[str | None, typer.Option(help="One source; default: all.")] = None,
-    full: Annotated[
-        bool, typer.Option(help="Read all of it again, not only what changed.")
-    ] = False,
+    full: Annotated[bool, typer.Option(help="Read everything again, not only changes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON.")] = False,
 ) -> None:
-    """Read a region's sources in this process: what is new or edited since the last time."""
+    """Read new and edited incidents from a region's sources, in this process."""
     settings = Settings()
     runs: dict[str, Run] = {}
     with opened(settings) as engine:
         names = [source] if source else [s.name for s in sources_of(engine, region)]
         if not names:
-            raise InvalidInput("the region has no source: hotslot source add", field="region")
+            raise InvalidInput(
+                "the region has no source; add one with hotslot source add", field="region"
+            )
         for name in names:
             claimed = claim_here(engine, region, name, full=full)
             with progress_of(name) as update:
                 runs[name] = run_claimed(engine, settings, "sync", claimed, update)
     if as_json:
-        told = {n: {"status": r.status, "message": r.message, **r.metrics} for n, r in runs.items()}
-        echo_json(told)
+        echo_json(
+            {n: {"status": r.status, "message": r.message, **r.metrics} for n, r in runs.items()}
+        )
     else:
         for name, run in runs.items():
             _print_run(name, run)

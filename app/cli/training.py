@@ -22,16 +22,16 @@ def train(
     until: Annotated[str | None, typer.Option(help="Train only on incidents before it.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     validate: Annotated[bool, typer.Option(help="Score on the last 28 days first.")] = True,
-    due: Annotated[bool, typer.Option(help="Train what schedules ask for now instead.")] = False,
+    due: Annotated[bool, typer.Option(help="Train what schedules request now instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
 ) -> None:
     """Train a model in this process and register it."""
     settings = Settings()
     if due == (region is not None):
-        raise InvalidInput("give a region, or --due", field="region")
+        raise InvalidInput("give either a region or --due", field="region")
     if region is None:
         runs, failing = train_due(settings)
-        tell_due(runs, failing, as_json)
+        print_due(runs, failing, as_json)
         return
     with opened(settings) as engine:
         with engine.connect() as connection:
@@ -53,10 +53,10 @@ def train(
         raise typer.Exit(1)
 
 
-def tell_due(runs: list[Run], failing: dict[str, str], as_json: bool) -> None:
-    """What became of the trainings that were due; status 1 when one failed, or a look at a schedule."""
+def print_due(runs: list[Run], failing: dict[str, str], as_json: bool) -> None:
+    """Print the results of due trainings; exit with status 1 if one or a schedule failed."""
     for region, failure in failing.items():
-        complain(f"{region}: its schedule cannot be looked at: {failure}")
+        complain(f"{region}: checking its schedule failed: {failure}")
     if as_json:
         echo_json([run_json(r) for r in runs])
     else:
@@ -69,7 +69,7 @@ def tell_due(runs: list[Run], failing: dict[str, str], as_json: bool) -> None:
 
 
 def run_json(run: Run) -> dict[str, object]:
-    """A run as the HTTP API shows it."""
+    """Return a run as JSON, like the HTTP API."""
     return {
         "id": str(run.id),
         "status": run.status,

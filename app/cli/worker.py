@@ -16,9 +16,9 @@ from app.worker.main import run_worker
 
 
 def worker(
-    until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
+    until_empty: Annotated[bool, typer.Option(help="Exit when the queue is empty.")] = False,
 ) -> None:
-    """Run trainings, backtests and syncs from the queue, and upkeep."""
+    """Run trainings, backtests, syncs and maintenance from the queue."""
     parent = os.environ.pop("HOTSLOT_PARENT_PID", None)
     if parent is not None:
         end_with_parent(int(parent))

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Response
 from app.core.roles import Role
 from app.erasure.schemas import ErasureList, UploadErasure
 from app.erasure.service import erase_incident, erase_upload
-from app.evaluation.backtests.checkpoints import drop_kept_tasks
+from app.evaluation.backtests.checkpoints import delete_saved_tasks
+from app.forecasts.selectors import Forecasts
 from app.forecasts.service import ForecastService
-from app.forecasts.state import Forecasts
 from app.http.app_state import ApiState, State
 from app.http.parameters import RegionId
 from app.http.permissions import allow
@@ -42,7 +42,7 @@ def delete_upload(
 def forget_erased(state: ApiState, forecasts: ForecastService, region: str) -> None:
     """Drop what this process and its home folder store besides the database."""
     forecasts.forget_region(region)
-    drop_kept_tasks(state.settings)
+    delete_saved_tasks(state.settings)
 
 
 @router.get("/erasures")

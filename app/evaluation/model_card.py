@@ -1,4 +1,4 @@
-"""A version's model card: what it learnt, how well it does, whom it falls on, what it is not for."""
+"""A version's model card: data, evaluation, fairness, limits and prohibited uses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.core.errors import InvalidInput
+from app.core.html_page import page
 from app.core.plain_text import on_one_line
 from app.core.texts import shortened
 from app.evaluation.fairness.service import fairness_report
@@ -25,17 +26,17 @@ PURPOSE = (
     "plan prevention, services and patrols, to study places, and to check such forecasts."
 )
 PROHIBITED = (
-    "Predictions, scores or lists of persons: the model knows places and hours, no one in particular.",
-    "Grounds for a stop, a search, an arrest or a raid: a forecast is no suspicion.",
-    "Decisions taken by the forecast alone, without a person who answers for them.",
+    "Predictions, scores or lists of persons: the model is about places and hours, not individuals.",
+    "Grounds for a stop, a search, an arrest or a raid: a forecast is not a suspicion.",
+    "Decisions based on the forecast alone, without a person who is accountable for them.",
     "Surveillance of a group, a protest, a place of worship, a union or a newsroom.",
     "Use where the law or the local authority forbids place-based prediction.",
 )
 LIMITS = (
-    "It learns recorded incidents, not crime: what nobody reports is not forecast.",
-    "It describes where and when, not why, and says nothing of the effect of any measure.",
+    "It is trained on recorded incidents, not crime: unreported crime is not forecast.",
+    "It describes where and when, not why, and says nothing about the effect of any measure.",
     "A cell with a high probability has no incident in most hours.",
-    "It goes stale: each forecast tells how old its data are.",
+    "It becomes outdated: each forecast states the age of its data.",
 )
 READ_ON = "docs/responsible-use.md"
 MAX_ROWS = 12
@@ -44,14 +45,17 @@ MAX_ROWS = 12
 def model_card(
     engine: Engine, region_id: str, selector: str | None = None, *, exact: bool = True
 ) -> dict[str, Any]:
-    """The card of a version (None: the champion), JSON-ready.
+    """Return the card of a version (None: the champion), JSON-ready.
 
     Args:
-        exact: for one who may list incidents; others get it as `disclosure` says.
+        engine: the database.
+        region_id: the region.
+        selector: a version or a model's name; None: the champion.
+        exact: the caller may list incidents; others get a redacted card (`disclosure`).
 
     Raises:
-        NotFound: no such region, version.
-        NotReady: nothing is trained yet.
+        NotFound: the region or version does not exist.
+        NotReady: the region has no version yet.
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)
@@ -101,7 +105,7 @@ def model_card(
 
 
 def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:
-    """Scores on the 28 days before the data's end, of a fit that had not seen them."""
+    """Return the scores of fits to earlier incidents on the 28 days before the data end."""
     scores = shown_validation(version.scores)
     if not scores.get("models"):
         return None
@@ -113,7 +117,7 @@ def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:
 
 
 def card_markdown(card: dict[str, Any]) -> str:
-    """The card as Markdown."""
+    """Format the card as Markdown."""
     data, fair = card["data"], card["fairness"]
     parts = [
         f"# Model card: {_plain(card['region'])}, {_plain(card['model_version'])}",
@@ -131,7 +135,7 @@ def card_markdown(card: dict[str, Any]) -> str:
 
 
 def _plain(text: object) -> str:
-    """Text of users (categories, names) without anything that Markdown would act on."""
+    """Escape text of users (categories, names) for Markdown."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", on_one_line(" ".join(str(text).split())))
 
 
@@ -148,14 +152,14 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
     lines = [
         f"{data['n_incidents']:,} recorded incidents up to {data['trained_until'][:10]}",
         f"categories: {_names(data['categories'])}",
-        f"share of patrol-discovered incidents learnt from: {data['discovered_weight']:g}",
+        f"share of patrol-discovered incidents trained on: {data['discovered_weight']:g}",
     ]
     if data["excluded_categories"]:
         names = _names(data["excluded_categories"])
-        lines.append(f"left out, since they mostly reflect patrol activity: {names}")
+        lines.append(f"left out because they mostly reflect patrol activity: {names}")
     if data["patrol_categories_learnt"]:
         names = _names(data["patrol_categories_learnt"])
-        lines.append(f"**learnt from although they mostly reflect patrol activity: {names}**")
+        lines.append(f"**trained on although they mostly reflect patrol activity: {names}**")
     if small := data["small_counts"]:
         lines.append(
             f"{small['n_cells']:,} cells with fewer than {small['minimum_count']} incidents share one "
@@ -178,18 +182,18 @@ def _evaluation_markdown(found: dict[str, Any] | None) -> str:
         f"{100 * s['hit_rate']['5']:.1f} % |"
         for m, s in found["models"].items()
     ]
-    told = "On the 28 days before the data's end, by fits that had not seen them."
-    return f"{told}\n\n" + "\n".join(lines)
+    heading = "On the 28 days before the data end, by fits to earlier incidents only."
+    return f"{heading}\n\n" + "\n".join(lines)
 
 
 def _memorisation_lines(found: dict[str, Any]) -> list[str]:
     if not found:
         return ["not tested: too few incidents, or an older version"]
     return [
-        f"{_plain(name)}: {told['verdict']}; samples within 25 m of training incidents "
-        + ("" if told["ratio"] is None else f"{told['ratio']:.2f} times ")
+        f"{_plain(name)}: {test['verdict']}; samples within 25 m of training incidents "
+        + ("" if test["ratio"] is None else f"{test['ratio']:.2f} times ")
         + "as often as new incidents"
-        for name, told in found.items()
+        for name, test in found.items()
     ]
 
 
@@ -206,9 +210,8 @@ def _fairness_markdown(fair: dict[str, Any]) -> str:
             f"| {_plain(row['name'])} | {100 * row['incident_share']:.1f} % | "
             f"{100 * row['flagged_share']:.1f} % | {_bounds(row)} |"
         )
-    for name, told in fair["groups"].items():
-        if told["ratio"]:
-            r = told["ratio"]
+    for name, comparison in fair["groups"].items():
+        if r := comparison["ratio"]:
             bounds = f"{r['value']:.2f} [{r['lo']:.2f}, {r['hi']:.2f}]"
             lines.append(f"\nFlagged where {_plain(name)} live, over everyone else: {bounds}.")
     return (
@@ -233,7 +236,7 @@ def _provenance_lines(card: dict[str, Any]) -> list[str]:
 
 
 def _digest_lines(card: dict[str, Any]) -> list[str]:
-    """Digests, where the card is for one who may list incidents."""
+    """Return digests, if the card has them."""
     if "artifact_sha256" not in card:
         return []
     keyed = f"keyed digest of the data {card['data']['data_hash']}"
@@ -241,17 +244,10 @@ def _digest_lines(card: dict[str, Any]) -> list[str]:
 
 
 def card_html(card: dict[str, Any]) -> str:
-    """The card as one HTML page that needs nothing else; its text is the Markdown's."""
+    """Format the card as a self-contained HTML page with the text of the Markdown."""
     title = f"Model card of {card['region']}, {card['model_version']}"
-    head = f"<meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>"
-    body = "".join(_block(block) for block in card_markdown(card).strip().split("\n\n"))
-    return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>"
-
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
-    "td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}"
-)
+    blocks = card_markdown(card).strip().split("\n\n")
+    return page(escape(title), map(_block, blocks))
 
 
 def _block(block: str) -> str:
@@ -277,13 +273,14 @@ CARD_FORMATS = {"md": card_markdown, "html": card_html}
 
 
 def card_as(card: dict[str, Any], name: str) -> str:
-    """The card as `md` or `html`.
+    """Format the card as `md` or `html`.
 
     Raises:
-        InvalidInput: another format.
+        InvalidInput: the format is unknown.
     """
     if name not in CARD_FORMATS:
         raise InvalidInput(
-            f"{shortened(name)} is not one of json, {', '.join(CARD_FORMATS)}", field="f"
+            f"unknown format {shortened(name)}; choose from json, {', '.join(CARD_FORMATS)}",
+            field="f",
         )
     return CARD_FORMATS[name](card)

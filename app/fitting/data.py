@@ -1,4 +1,4 @@
-"""What a fit sees of a region: its study area, its cells, its incidents as columns."""
+"""The data of a fit: a region's study area, cells and incidents."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ from app.regions.store import (
     set_boundary,
 )
 from app.releases.groups import pin
-from models.base import Incidents
-
-HOUR_S = 3600
+from models.base import HOUR_S, Incidents
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Incidents inside the study area and off default geocodes, before the cutoff, sorted by time."""
+    """Incidents before the cutoff, sorted by time, without outliers and default geocodes."""
 
     region: OutlinedRegion
     area: StudyArea
@@ -46,18 +44,18 @@ class TrainingData:
     cutoff_s: int
     n_outside: int
     piles: list[Pile]
-    """Default geocodes inside the study area; what lies on them is left out of `incidents`."""
+    """Default geocodes inside the study area; incidents at them are excluded."""
     policy: LearningPolicy
     data_hash: str = ""
-    """Keyed digest of what was read."""
+    """Keyed digest of the data."""
     excluded_categories: list[str] = field(default_factory=list)
-    """Categories that mostly reflect patrols and are left out for that."""
+    """Categories that are excluded because they mostly reflect patrols."""
     released: bool = True
-    """Whether readers may see what is made of it."""
+    """Whether readers may see versions trained on it."""
     bounds_s: tuple[int, ...] = ()
-    """Instants of the releases up to the one it was read of."""
+    """Instants of the releases up to the one that was read."""
     read_counts: dict[str, int] = field(default_factory=dict)
-    """How many incidents of each category were read, inside the study area or not."""
+    """Number of incidents of each category that were read, inside the study area or not."""
 
 
 def load_training_data(
@@ -70,21 +68,25 @@ def load_training_data(
     release: int | None = None,
     pinned: bool = False,
 ) -> TrainingData:
-    """Read a region's incidents and cut its grid; a missing boundary is derived and kept.
+    """Read a region's incidents and build its grid; derive and store a missing boundary.
 
-    The cutoff is `until` (or now), but no later than the hour after the last incident: what a feed
-    has not delivered yet must not look like quiet days.
+    The cutoff is `until` (or now), but no later than the hour after the last incident, because a period
+    that was not delivered yet must not look quiet.
 
     Args:
-        by_policy: take what the region's learning policy allows (training does); otherwise all
-            reported incidents, so that comparisons of models stand on all of them.
-        release: take what this release holds, up to its instant.
-        pinned: of a release: what it holds between two instants must not change with later ones.
+        engine: the database.
+        region_key: the region.
+        categories: names of categories; None: all.
+        until: read only earlier incidents.
+        by_policy: apply the region's learning policy, as trainings do; otherwise read all reported
+            incidents, so that models are compared on all of them.
+        release: read the incidents of this release, up to its instant.
+        pinned: keep the part of the release between two instants unchanged by later releases.
 
     Raises:
-        NotReady: the region has no incidents, or only such that its policy excludes; the release was
+        NotReady: the region has no incidents, or only ones that its policy excludes, or the release was
             corrected.
-        InvalidInput: no boundary can be derived; unknown category.
+        InvalidInput: no boundary can be derived, or a category is unknown.
     """
     with engine.begin() as connection:
         region = outlined(connection, get_region_by_key(connection, region_key))
@@ -92,7 +94,7 @@ def load_training_data(
         excluded: list[str] = []
         chosen = categories
         if by_policy and categories is None:
-            chosen, excluded = _learnt_categories(connection, region, policy)
+            chosen, excluded = _training_categories(connection, region, policy)
         cut, moment = _cut(connection, region, release, pinned=pinned)
         until_s = int((moment or until or datetime.now(UTC)).timestamp())
         columns = read_columns(
@@ -125,7 +127,7 @@ def load_training_data(
 def _cut(
     connection: Connection, region: Region, release: int | None, *, pinned: bool
 ) -> tuple[ReleaseCut | None, datetime | None]:
-    """What to read of a release, and its instant."""
+    """Return the cut of a release, and its instant."""
     if release is None:
         return None, None
     if not pinned:
@@ -144,22 +146,22 @@ def _inside(
     cutoff_s: int,
     policy: LearningPolicy,
 ) -> TrainingData:
-    """What lies in some cell and on no default geocode."""
+    """Select the incidents that lie in a cell and not at a default geocode."""
     grid = build_grid(area, region.cell_size_m)
     rows = grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
     piles, piled = find_piles(columns.x_m[inside], columns.y_m[inside])
-    kept = inside.copy()
-    kept[inside] = ~piled
+    used = inside.copy()
+    used[inside] = ~piled
     incidents = Incidents(
         columns.x_m, columns.y_m, columns.time_s, columns.window, columns.category
-    ).take(kept)
+    ).take(used)
     return TrainingData(
         region=region,
         area=area,
         grid=grid,
         incidents=incidents,
-        rows=rows[kept],
+        rows=rows[used],
         categories=list(columns.category_names),
         cutoff_s=cutoff_s,
         n_outside=int((~inside).sum()),
@@ -173,13 +175,13 @@ def _counts(columns: IncidentColumns) -> NDArray[np.int64]:
     return np.bincount(columns.category, minlength=len(columns.category_names)).astype(np.int64)
 
 
-def _learnt_categories(
+def _training_categories(
     connection: Connection, region: Region, policy: LearningPolicy
 ) -> tuple[list[str] | None, list[str]]:
-    """Categories to learn from (None: all), and those left out.
+    """Return the categories to train on (None: all), and those excluded.
 
     Raises:
-        NotReady: none is left.
+        NotReady: no category is left.
     """
     known = categories_of(connection, region.key).values()
     excluded = [] if policy.patrol_categories == "include" else patrol_categories(known)
@@ -188,7 +190,7 @@ def _learnt_categories(
     left = sorted(set(known) - set(excluded))
     if not left:
         raise NotReady(
-            "all categories mostly reflect patrol activity; name categories, or set "
+            "all categories mostly reflect patrol activity; select categories, or set "
             "patrol_categories to include",
             code="only_patrol_categories",
         )
@@ -208,5 +210,5 @@ def _study_area(
     longitude, latitude = to_degrees(x_m.astype(np.float64), y_m.astype(np.float64), region.crs)
     derived = derive_study_area(longitude, latitude, region.crs).to_geojson()
     set_boundary(connection, region.key, derived, derived=True)
-    # As every later training reads it: the way to degrees and back moves its last bits, and the grid's hash.
+    # Read it like later trainings: conversion to degrees and back changes last bits and the grid's hash.
     return study_area_from_geojson(derived, region.crs)

@@ -1,6 +1,6 @@
-"""Which device and how many threads a fit uses.
+"""Device and number of threads of a fit.
 
-torch weighs 170 MB and seconds: only processes that fit load it, not those that queue or serve.
+torch takes 170 MB and seconds to load, so only processes that fit import it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ from app.core.settings import Settings
 
 
 def choose_device(settings: Settings) -> str:
-    """`cuda` when asked for or found, otherwise `cpu`.
+    """Return `cuda` if requested or available, otherwise `cpu`.
 
     Raises:
-        InvalidInput: CUDA is asked for and there is none.
+        InvalidInput: CUDA is requested but not available.
     """
     import torch
 
     if settings.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InvalidInput("HOTSLOT_DEVICE=cuda, but torch finds no CUDA device", field="device")
+        raise InvalidInput(
+            "HOTSLOT_DEVICE=cuda, but torch finds no CUDA device; set it to auto or cpu",
+            field="device",
+        )
     return settings.device
 
 
 def choose_threads(settings: Settings) -> int:
-    """CPU threads of one fit: as set, or half of the cores."""
+    """Return the number of CPU threads of a fit: as configured, or half of the cores."""
     return settings.training_threads or max(1, (os.cpu_count() or 1) // 2)
 
 
 def device_name(device: str) -> str:
-    """What the device calls itself."""
+    """Return the name of the device."""
     if device != "cuda":
         return platform.processor()
     import torch
@@ -42,14 +45,14 @@ def device_name(device: str) -> str:
 
 
 def use_threads(n_threads: int) -> None:
-    """Have torch use so many threads in this process."""
+    """Set the number of threads that torch uses in this process."""
     import torch
 
     torch.set_num_threads(n_threads)
 
 
 def thread_count() -> int:
-    """How many threads torch uses in this process."""
+    """Return the number of threads that torch uses in this process."""
     import torch
 
     return torch.get_num_threads()

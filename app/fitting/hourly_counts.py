@@ -1,4 +1,4 @@
-"""Hourly slots: a region's history as counts, and any future hour, for the count model."""
+"""Hourly slots for the count model: counts of a region's history, and future hours."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from models.counts.model import CountModel, Slots
 
 
 def slots_of(time_s: NDArray[np.int64], timezone: str) -> Slots:
-    """Slots that start at these UTC instants (n,)."""
+    """Return the slots that start at these UTC instants (n,)."""
     return Slots(time_s, windows_of(time_s, timezone), holiday_flags(time_s, timezone))
 
 
 def counted_slots(
     time_s: NDArray[np.int64], timezone: str, start_s: int, end_s: int
 ) -> tuple[Slots, NDArray[np.int64]]:
-    """Every hour that starts in [start, end), at least one, and its number of incidents.
+    """Return every hour that starts in [start, end), at least one, and its number of incidents.
 
-    Hours start where the local clock's do, also in zones that are half an hour off UTC; `start_s`
-    is taken down to one. Incidents (n,) outside these hours are not counted.
+    Hours start with those of the local clock, also in zones half an hour off UTC; `start_s` is rounded
+    down. Incidents (n,) outside these hours are not counted.
     """
     shift_s = int(local_offset_s(np.array([end_s]), timezone)[0]) % HOUR_S
     first = (start_s + shift_s) // HOUR_S
@@ -35,7 +35,7 @@ def counted_slots(
 
 
 def fit_counts(data: TrainingData) -> CountModel:
-    """The region's count model, with the shares of its categories."""
+    """Fit the region's count model, with the shares of its categories."""
     incidents = data.incidents
     slots, counts = counted_slots(
         incidents.time_s, data.region.timezone, int(incidents.time_s[0]), data.cutoff_s

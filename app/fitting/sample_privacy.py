@@ -1,4 +1,4 @@
-"""The memorisation test of a fitted model, and what follows where it fails: samples are withheld."""
+"""The memorisation test of a fitted model; samples are withheld if it fails."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ ALL = "all"
 
 
 def memorisation_report(data: TrainingData, model: DensityModel, seed: int) -> dict[str, Any]:
-    """{`all` or category: facts of the test}; categories that the model tells apart are tested too.
+    """Return {`all` or category: result of the test}, for all categories with their own density.
 
-    Held out are the incidents of the latest 28 days (the latest fifth where that is less): how
-    often they fell beside an earlier one is how often a place drawn from the forecast may.
+    The incidents of the latest 28 days (or the latest fifth, if fewer) are held out. Samples may lie
+    near earlier incidents about as often as these do.
     """
     found = {}
     codes = {data.categories[code]: code for code in model.category_density_}
     for name, code in {ALL: None, **codes}.items():
         mine = data.incidents if code is None else _of_category(data.incidents, code)
-        told = _tested(mine, _mixed(model, mine, code), data, seed)
-        if told is not None:
-            found[name] = told
+        result = _tested(mine, _mixed(model, mine, code), data, seed)
+        if result is not None:
+            found[name] = result
     return found
 
 
@@ -40,7 +40,7 @@ def _of_category(incidents: Incidents, code: int) -> Incidents:
 
 
 def _mixed(model: DensityModel, incidents: Incidents, code: int | None) -> FloatArray:
-    """(N,) the density of the incidents' own mixture of windows."""
+    """Return the density (N,) mixed over the windows of the incidents."""
     windows, counts = np.unique(incidents.window, return_counts=True)
     total = np.zeros(model.probability_.shape[1])
     for window, count in zip(windows, counts, strict=True):
@@ -51,7 +51,7 @@ def _mixed(model: DensityModel, incidents: Incidents, code: int | None) -> Float
 def _tested(
     incidents: Incidents, probability: FloatArray, data: TrainingData, seed: int
 ) -> dict[str, Any] | None:
-    """The facts, or None where there are too few incidents to hold any out."""
+    """Return the result of the test, or None with too few incidents."""
     n = len(incidents)
     first = int(np.searchsorted(incidents.time_s, data.cutoff_s - HORIZON_DAYS * DAY_S))
     first = max(first, int((1 - HELD_OUT_SHARE) * n))
@@ -64,22 +64,19 @@ def _tested(
     return asdict(judge(samples, places[:first], places[first:], day, seed))
 
 
-def refuse_betraying_samples(report: Mapping[str, Any], category: str | None) -> None:
-    """Let only versions draw samples that passed the test, or that drew too little to fail it.
+def check_samples_allowed(report: Mapping[str, Any], category: str | None) -> None:
+    """Raise if the version failed the memorisation test.
 
     Raises:
-        PermissionRefused: the version's samples lie beside training incidents too often.
+        PermissionRefused: samples of the version lie near training incidents too often.
     """
-    told = report.get("memorisation", {}).get(category or ALL)
-    if told is None or told["verdict"] != "failed":
+    test = report.get("memorisation", {}).get(category or ALL)
+    if test is None or test["verdict"] != "failed":
         return
+    ratio = f"over {MAX_RATIO}" if test["ratio"] is None else f"{test['ratio']:.1f}"
     raise PermissionRefused(
         f"samples are withheld: they would fall within {NEAR_M:.0f} m of training incidents "
-        f"{_times(told)} times as often as new incidents do "
+        f"{ratio} times as often as new incidents do "
         f"(the limit is {MAX_RATIO})",
         code="samples_withheld",
     )
-
-
-def _times(told: Mapping[str, Any]) -> str:
-    return f"over {MAX_RATIO}" if told["ratio"] is None else f"{told['ratio']:.1f}"

@@ -1,4 +1,4 @@
-"""Forecasts for areas of one's own: beats, districts, street segments, points with a radius."""
+"""Forecasts for user-defined areas: beats, districts, street segments, points with a radius."""
 
 from __future__ import annotations
 
@@ -19,30 +19,34 @@ from app.geo.study_area import mended
 MAX_AREAS = 5_000
 MAX_VERTICES = 200_000
 MAX_BUFFER_M = 5_000.0
-MAX_TANGLED_VERTICES = 300
-MAX_THIN_VERTICES = 10_000
-MAX_MEETINGS = 60_000
-"""Of lines' sides by their boxes, next to those of neighbours; a crossing costs some 30 microseconds."""
-SIDES_AT_ONCE = 500
+MAX_INVALID_VERTICES = 300
+MAX_LINE_VERTICES = 10_000
+MAX_CROSSINGS = 60_000
+"""Maximum number of segments whose boxes overlap; a crossing costs about 30 microseconds."""
+SEGMENTS_PER_QUERY = 500
 
 
 def areas_geojson(
     forecast: Forecast, features: Sequence[Mapping[str, Any]], buffer_m: float
 ) -> bytes:
-    """Each area's probability, density and expected count with interval.
+    """Return each area's probability, density and expected count with interval, as GeoJSON.
 
-    The forecast must be on its version's own squares; shares are exact, since densities are
-    constant inside a cell. Areas may overlap: each is measured by itself.
+    The forecast must be on the squares of its version; shares are exact, because densities are
+    constant within a cell. Areas may overlap: each is measured separately.
 
     Args:
-        features: GeoJSON features, WGS 84; lines and points are widened by `buffer_m` on each side.
+        forecast: the forecast.
+        features: GeoJSON features, WGS 84.
+        buffer_m: distance by which lines and points are buffered, metres.
 
     Raises:
-        InvalidInput: not such features, or all outside the globe.
+        InvalidInput: a feature is invalid or outside the globe, or `buffer_m` is out of range.
         LimitExceeded: too many areas or vertices.
     """
     if not 0 < buffer_m <= MAX_BUFFER_M:
-        raise InvalidInput(f"buffer_m must lie within (0, {MAX_BUFFER_M:.0f}]", field="buffer_m")
+        raise InvalidInput(
+            f"buffer_m must lie within (0, {MAX_BUFFER_M:.0f}], got {buffer_m:g}", field="buffer_m"
+        )
     polygons_m = _polygons_m(features, forecast.cells.crs, buffer_m)
     found = forecast.version.index.overlap(polygons_m)
     density = forecast.density_per_km2[found.source]
@@ -54,7 +58,7 @@ def areas_geojson(
         area_km2 * 1e6, shapely.area(polygons_m), out=np.zeros(len(area_km2)), where=area_km2 > 0
     )
     parts = [
-        _told(
+        _feature_json(
             feature,
             place,
             {
@@ -74,24 +78,24 @@ def areas_geojson(
     return collection({**forecast.heading(), "n_areas": len(parts)}, b",".join(parts))
 
 
-def _told(feature: Mapping[str, Any], place: int, found: Mapping[str, Any]) -> bytes:
-    """A feature as it was given, with what was found of it beside its own properties."""
+def _feature_json(feature: Mapping[str, Any], place: int, found: Mapping[str, Any]) -> bytes:
+    """Return the given feature with further properties, as JSON."""
     given = feature.get("properties")
     properties = {**(given if isinstance(given, dict) else {}), **found}
-    one = {"type": "Feature", "properties": properties, "geometry": feature.get("geometry")}
+    result = {"type": "Feature", "properties": properties, "geometry": feature.get("geometry")}
     if isinstance(feature.get("id"), str | int):
-        one["id"] = feature["id"]
+        result["id"] = feature["id"]
     try:
-        return orjson.dumps(one)
+        return orjson.dumps(result)
     except orjson.JSONEncodeError as error:  # an integer of more than 64 bits
         raise InvalidInput(
-            "properties or id cannot be told as JSON", field=f"areas.features.{place}"
+            "properties or id cannot be encoded as JSON", field=f"areas.features.{place}"
         ) from error
 
 
 def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float) -> NDArray[Any]:
     if not features:
-        raise InvalidInput("areas hold no feature", field="areas")
+        raise InvalidInput("areas contain no features", field="areas")
     if len(features) > MAX_AREAS:
         raise LimitExceeded(
             f"{len(features)} areas, the limit is {MAX_AREAS}",
@@ -112,63 +116,78 @@ def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float
     west, south, east, north = shapely.total_bounds(shapes)
     if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
         raise InvalidInput("areas must be in degrees (WGS 84)", field="areas")
-    _refuse_tangles(shapes)
+    _check_complexity(shapes)
     shapes_m = projected(shapes, crs)
     if not np.isfinite(shapely.get_coordinates(shapes_m)).all():
-        # A quarter of the globe away there are no metres; GEOS dies of widening such a line.
-        raise InvalidInput("areas lie too far from the region", field="areas")
-    thin = shapely.get_dimensions(shapes_m) < 2
-    shapes_m[thin] = [_widened(shape, buffer_m) for shape in shapes_m[thin]]
+        # Beyond about 90 degrees the projection is undefined, and GEOS crashes on such a line.
+        raise InvalidInput("areas are too far from the region", field="areas")
+    is_line = shapely.get_dimensions(shapes_m) < 2
+    shapes_m[is_line] = [_buffered(shape, buffer_m) for shape in shapes_m[is_line]]
     return np.asarray(mended(shapes_m))
 
 
-def _refuse_tangles(shapes: NDArray[Any]) -> None:
-    """Mending n sides that all cross each other costs n^2 pieces, widening a line of n such sides too."""
-    n_vertices = shapely.get_num_coordinates(shapes)
-    tangled = ~shapely.is_valid(shapes)
-    if n_vertices[tangled].sum() > MAX_TANGLED_VERTICES:
-        place = int(np.flatnonzero(tangled)[0])
-        raise LimitExceeded("polygons cross themselves", field=f"areas.features.{place}.geometry")
-    n_thin = int(n_vertices[shapely.get_dimensions(shapes) < 2].sum())
-    if n_thin > MAX_THIN_VERTICES:
-        raise LimitExceeded(
-            f"{n_thin} points of lines, the limit is {MAX_THIN_VERTICES}", field="areas"
-        )
-    left = MAX_MEETINGS
-    for place in np.flatnonzero(shapely.get_dimensions(shapes) == 1).tolist():
-        left -= _meetings(shapes[place], left)
-        if left < 0:
-            raise LimitExceeded("lines cross themselves", field=f"areas.features.{place}.geometry")
+def _check_complexity(shapes: NDArray[Any]) -> None:
+    """Reject geometries whose repair or buffering would take too long.
 
+    Both take time quadratic in the number of segments that cross each other.
 
-def _meetings(shape: Any, limit: int) -> int:
-    """How many sides of a shape's lines meet others than their neighbours, by their boxes.
-
-    Counted up to a limit: ten thousand sides may have a hundred million.
+    Raises:
+        LimitExceeded: too many crossings or vertices.
     """
-    sides = np.concatenate([_sides(part) for part in shapely.get_parts(shape)])
-    tree, found = shapely.STRtree(sides), -3 * len(sides)
-    for start in range(0, len(sides), SIDES_AT_ONCE):
-        found += tree.query(sides[start : start + SIDES_AT_ONCE]).shape[1]
+    n_vertices = shapely.get_num_coordinates(shapes)
+    invalid = ~shapely.is_valid(shapes)
+    if n_vertices[invalid].sum() > MAX_INVALID_VERTICES:
+        place = int(np.flatnonzero(invalid)[0])
+        raise LimitExceeded(
+            f"self-intersecting polygons may have {MAX_INVALID_VERTICES} vertices together; "
+            "repair the polygons",
+            field=f"areas.features.{place}.geometry",
+        )
+    n_line_vertices = int(n_vertices[shapely.get_dimensions(shapes) < 2].sum())
+    if n_line_vertices > MAX_LINE_VERTICES:
+        raise LimitExceeded(
+            f"lines and points have {n_line_vertices} vertices, the limit is {MAX_LINE_VERTICES}",
+            field="areas",
+        )
+    left = MAX_CROSSINGS
+    for place in np.flatnonzero(shapely.get_dimensions(shapes) == 1).tolist():
+        left -= _count_crossings(shapes[place], left)
+        if left < 0:
+            raise LimitExceeded(
+                "lines cross themselves too often; split or simplify them",
+                field=f"areas.features.{place}.geometry",
+            )
+
+
+def _count_crossings(shape: Any, limit: int) -> int:
+    """Count pairs of segments with overlapping boxes that are not neighbours, up to a limit.
+
+    Ten thousand segments may have a hundred million pairs.
+    """
+    segments = np.concatenate([_segments(part) for part in shapely.get_parts(shape)])
+    tree, found = shapely.STRtree(segments), -3 * len(segments)
+    for start in range(0, len(segments), SEGMENTS_PER_QUERY):
+        found += tree.query(segments[start : start + SEGMENTS_PER_QUERY]).shape[1]
         if found > limit:
             break
     return max(found, 0)
 
 
-def _widened(shape: Any, buffer_m: float) -> Any:
-    """A line or points with all within `buffer_m`.
+def _buffered(shape: Any, buffer_m: float) -> Any:
+    """Buffer a line or points by `buffer_m`.
 
-    Side by side: one outline of a line that crosses itself takes minutes, its sides' union moments.
+    Segments are buffered one by one and then joined: buffering a line that crosses itself as a whole
+    takes minutes.
     """
     pieces: list[Any] = []
     for part in shapely.get_parts(shape):
-        wide: Any = shapely.buffer(_sides(part), buffer_m, quad_segs=8)
+        wide: Any = shapely.buffer(_segments(part), buffer_m, quad_segs=8)
         pieces.extend(wide)
     return shapely.union_all(pieces)
 
 
-def _sides(part: Any) -> NDArray[Any]:
-    """A line's sides, one by one; a point as it is."""
+def _segments(part: Any) -> NDArray[Any]:
+    """Return the segments of a line, or a point unchanged."""
     xy = shapely.get_coordinates(part)
     if len(xy) < 2:
         return np.array([part])
@@ -179,11 +198,11 @@ def _geometry(feature: Mapping[str, Any], place: int) -> Any:
     field = f"areas.features.{place}.geometry"
     geometry = feature.get("geometry") if isinstance(feature, Mapping) else None
     if not isinstance(geometry, Mapping):
-        raise InvalidInput("an area needs a GeoJSON geometry", field=field)
+        raise InvalidInput("an area must have a GeoJSON geometry", field=field)
     try:
         shape = shapely.from_geojson(orjson.dumps(geometry))
     except (shapely.errors.GEOSException, TypeError, orjson.JSONEncodeError) as error:
-        raise InvalidInput("not a GeoJSON geometry", field=field) from error
+        raise InvalidInput("the geometry is not valid GeoJSON", field=field) from error
     if shape is None or shape.is_empty:
         raise InvalidInput("the geometry is empty", field=field)
     return shapely.force_2d(shape)

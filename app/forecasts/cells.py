@@ -1,31 +1,49 @@
-"""The cells of a reply: squares of the region's grid or H3 hexagons, with their parts as JSON.
+"""Cells of a reply: squares of the region's grid or H3 hexagons, and regridding between them.
 
-Everything here belongs to a grid alone, is made once and shared by all forecasts on it.
+Cells depend only on a grid; they are computed once and shared by all forecasts on it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import h3
 import numpy as np
 import orjson
 import shapely
 from numpy.typing import NDArray
 
+from app.core.cache import BoundedCache
+from app.core.errors import InvalidInput
 from app.core.native import shareable
 from app.core.once import once
-from app.geo.grid import Grid
-from app.geo.hexagons import h3_centres, h3_polygons_degrees
-from app.geo.study_area import to_degrees
+from app.geo.grid import Grid, build_grid, check_cell_size
+from app.geo.hexagons import (
+    check_resolution,
+    h3_cells_over,
+    h3_centres,
+    h3_polygons_degrees,
+    projected,
+)
+from app.geo.regrid import overlap_of
+from app.geo.study_area import M2_PER_KM2, to_degrees
 from models.base import FloatArray
 
+if TYPE_CHECKING:
+    from app.forecasts.types import LoadedVersion, Selector
+
 DEGREE_DECIMALS = 6
+DEFAULT_RESOLUTION = 9
+CELL_BYTES = 700
+"""Memory that a cell's polygon and its text take."""
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 _RING_END = b"]]],[[["
 
 
 class SquareCells:
-    """The squares of a grid, whole also where the study area's edge cuts them."""
+    """The squares of a grid, not clipped at the edge of the study area."""
 
     kind = "square"
 
@@ -38,7 +56,7 @@ class SquareCells:
         return len(self.grid)
 
     def head(self) -> dict[str, Any]:
-        """Size, CRS and lower-left corner, from which every id tells its place."""
+        """Return size, CRS and lower-left corner, which locate every cell id."""
         grid = self.grid
         return {
             "cell_size_m": grid.cell_size_m,
@@ -48,19 +66,19 @@ class SquareCells:
 
     @once
     def ids(self) -> list[int]:
-        """The contract's cell ids."""
+        """Cell ids."""
         ids: list[int] = self.grid.cell_id.tolist()
         return ids
 
     @once
     def centres(self) -> tuple[FloatArray, FloatArray]:
-        """Longitude and latitude of the middles, six decimals."""
+        """Longitude and latitude of the centres, six decimals."""
         longitude, latitude = self.grid.centres_degrees
         return longitude.round(DEGREE_DECIMALS), latitude.round(DEGREE_DECIMALS)
 
     @once
     def corners(self) -> FloatArray:
-        """(N, 5, 2) closed rings in degrees, six decimals: neighbours share their corners."""
+        """Closed rings (N, 5, 2) in degrees, six decimals; neighbours share corners."""
         grid = self.grid
         x_m = grid.x0_m + np.arange(grid.nx + 1) * grid.cell_size_m
         y_m = grid.y0_m + np.arange(grid.ny + 1) * grid.cell_size_m
@@ -81,17 +99,17 @@ class SquareCells:
 
     @once
     def bounds(self) -> FloatArray:
-        """(N, 4) west, south, east, north."""
+        """West, south, east, north (N, 4)."""
         low, high = self.corners.min(axis=1), self.corners.max(axis=1)
         return np.concatenate([low, high], axis=1)
 
     def polygons_degrees(self) -> NDArray[Any]:
-        """(N,) shapely polygons."""
+        """Return shapely polygons (N,)."""
         return np.asarray(shapely.polygons(self.corners))
 
 
 class HexCells:
-    """H3 cells that overlap the study area; `area_km2` counts the part inside it."""
+    """H3 cells that overlap the study area; `area_km2` is the area inside it."""
 
     kind = "h3"
 
@@ -105,12 +123,12 @@ class HexCells:
         return len(self.ids)
 
     def head(self) -> dict[str, Any]:
-        """The resolution; H3 ids tell their places by themselves."""
+        """Return the resolution; H3 ids locate their cells."""
         return {"crs": self.crs, "grid": {"type": "h3", "resolution": self.resolution}}
 
     @once
     def centres(self) -> tuple[FloatArray, FloatArray]:
-        """Longitude and latitude of the middles, six decimals."""
+        """Longitude and latitude of the centres, six decimals."""
         longitude, latitude = h3_centres(self.ids)
         return longitude.round(DEGREE_DECIMALS), latitude.round(DEGREE_DECIMALS)
 
@@ -129,12 +147,12 @@ class HexCells:
 
     @once
     def bounds(self) -> FloatArray:
-        """(N, 4) west, south, east, north."""
+        """West, south, east, north (N, 4)."""
         bounds: FloatArray = shapely.bounds(self._polygons)
         return bounds
 
     def polygons_degrees(self) -> NDArray[Any]:
-        """(N,) shapely polygons."""
+        """Return shapely polygons (N,)."""
         return self._polygons
 
 
@@ -142,8 +160,109 @@ CellSet = SquareCells | HexCells
 
 
 def rows_in_bbox(cells: CellSet, bbox: tuple[float, float, float, float]) -> NDArray[np.int64]:
-    """Rows of the cells that touch a box of degrees."""
+    """Return rows of the cells that touch a box in degrees."""
     west, south, east, north = bbox
     low, high = cells.bounds[:, :2], cells.bounds[:, 2:]
     touches = (high >= (west, south)).all(axis=1) & (low <= (east, north)).all(axis=1)
     return np.flatnonzero(touches)
+
+
+@dataclass(frozen=True)
+class Regridding:
+    """Exact re-aggregation: a `share` of the mass of each `source` cell goes to a `target` cell."""
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    share: FloatArray
+    n_targets: int
+
+    def apply(self, probability: FloatArray) -> FloatArray:
+        """Return the probabilities of the target cells (n_targets,); they sum to one."""
+        mass = np.bincount(self.target, probability[self.source] * self.share, self.n_targets)
+        result: FloatArray = mass / mass.sum()
+        return result
+
+
+Regridded = tuple[CellSet, Regridding]
+
+
+class CellRegridder:
+    """Creates the cells that a request asks for; caches them by grid."""
+
+    def __init__(self, cache: BoundedCache) -> None:
+        self.cache = cache
+
+    def of(self, version: LoadedVersion, selector: Selector) -> tuple[CellSet, Regridding | None]:
+        """Return the cells and the regridding to them (None: the version's own cells).
+
+        Raises:
+            InvalidInput: the size or resolution is out of range, or belongs to the other kind of grid.
+            LimitExceeded: more cells than allowed, by an estimate before any computation.
+        """
+        if selector.grid == "h3":
+            if selector.cell_size_m is not None:
+                raise InvalidInput("cell_size_m belongs to grid=square", field="cell_size_m")
+            resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
+            check_resolution(resolution, version.area.area_km2)
+            return self._cached(version, ("h3", resolution))
+        if selector.resolution is not None:
+            raise InvalidInput("resolution belongs to grid=h3", field="resolution")
+        size_m = selector.cell_size_m
+        if size_m is None or size_m == version.grid.cell_size_m:
+            return version.cells, None
+        return self._cached(version, ("square", size_m))
+
+    def estimate(self, version: LoadedVersion, selector: Selector) -> int:
+        """Estimate the number of cells of a reply, within the requested box, without creating them.
+
+        Raises:
+            LimitExceeded: the size or resolution is out of range.
+        """
+        area_km2 = version.area.area_km2
+        if selector.bbox is not None:
+            # By the version's own cells, because a box around the globe cannot be projected.
+            area_km2 = float(
+                version.grid.area_km2[rows_in_bbox(version.cells, selector.bbox)].sum()
+            )
+        if selector.grid == "h3":
+            resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
+            check_resolution(resolution, version.area.area_km2)
+            hexagon_km2: float = h3.average_hexagon_area(resolution, unit="km^2")
+            return math.ceil(area_km2 / hexagon_km2)
+        size_m = selector.cell_size_m or version.grid.cell_size_m
+        check_cell_size(size_m)
+        return math.ceil(area_km2 * M2_PER_KM2 / size_m**2)
+
+    def _cached(self, version: LoadedVersion, what: tuple[str, float]) -> Regridded:
+        kind, size = what
+        found: Regridded = self.cache.get_or_make(
+            ("cells", version.record.grid_sha256, *what),
+            tuple,
+            lambda: _hexagons(version, int(size)) if kind == "h3" else _squares(version, size),
+            lambda made: CELL_BYTES * len(made[0]) + 24 * len(made[1].share),
+        )
+        return found
+
+
+def _hexagons(version: LoadedVersion, resolution: int) -> Regridded:
+    candidates = h3_cells_over(version.area, resolution)
+    crs = version.grid.crs
+    polygons_m = projected(h3_polygons_degrees(candidates), crs)
+    found = version.index.overlap(polygons_m)
+    area_km2: FloatArray = np.bincount(found.target, found.area_km2, len(candidates)).astype(
+        np.float64
+    )
+    used = np.flatnonzero(area_km2 > 0)
+    place = np.full(len(candidates), -1, np.int64)
+    place[used] = np.arange(len(used))
+    covered = np.bincount(found.source, found.area_km2, len(version.grid))
+    share = found.area_km2 / covered[found.source]
+    cells = HexCells([candidates[i] for i in used], resolution, area_km2[used], crs)
+    return cells, Regridding(found.source, place[found.target], share, len(used))
+
+
+def _squares(version: LoadedVersion, cell_size_m: float) -> Regridded:
+    grid = build_grid(version.area, cell_size_m)
+    overlap = overlap_of(version.area, version.grid, grid)
+    cells = SquareCells(grid)
+    return cells, Regridding(overlap.source, overlap.target, overlap.share, len(cells))

@@ -1,4 +1,4 @@
-"""Hotspots: which cells to flag, what they hold, and what changed since last week."""
+"""Hotspots: flagged cells, their expected incidents, and changes since the week before."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ MAX_SEPARATION_M = 50_000.0
 class HotspotOptions:
     """Which cells to flag: a percentage of the cells, a number of them, or a total area.
 
-    `min_separation_m` skips cells whose middle is nearer to a better one's. `dissolve` joins cells
-    that share an edge. `compare` tells what changed against the same hours a week before.
+    `min_separation_m` skips cells whose centre is closer to that of a better one. `dissolve` joins
+    cells that share an edge. `compare` adds the changes since the same hours a week before.
     """
 
     top: float = 5.0
@@ -43,7 +43,7 @@ class HotspotOptions:
 
 
 def hotspot_rows(forecast: Forecast, options: HotspotOptions) -> NDArray[np.int64]:
-    """Rows of the flagged cells, best first.
+    """Return rows of the flagged cells, best first.
 
     Raises:
         InvalidInput: the percentage, number, area or distance is out of range.
@@ -74,16 +74,20 @@ def n_top_cells(n_cells: int, top_percent: float) -> int:
 
 
 def _n_flagged(options: HotspotOptions, n_cells: int) -> int:
-    """How many cells are wanted at most."""
+    """Return the maximum number of cells to flag."""
     if options.n_cells is not None and options.area_km2 is not None:
         raise InvalidInput("give n_cells or area_km2, not both", field="n_cells")
     if options.n_cells is not None:
         if not 1 <= options.n_cells <= n_cells:
-            raise InvalidInput(f"n_cells must lie within 1..{n_cells}", field="n_cells")
+            raise InvalidInput(
+                f"n_cells must lie within 1..{n_cells}, got {options.n_cells}", field="n_cells"
+            )
         return options.n_cells
     if options.area_km2 is not None:
         if not (np.isfinite(options.area_km2) and options.area_km2 > 0):
-            raise InvalidInput("area_km2 must be above zero", field="area_km2")
+            raise InvalidInput(
+                f"area_km2 must be above zero, got {options.area_km2:g}", field="area_km2"
+            )
         return n_cells
     return n_top_cells(n_cells, options.top)
 
@@ -91,10 +95,10 @@ def _n_flagged(options: HotspotOptions, n_cells: int) -> int:
 def _separated(
     forecast: Forecast, ranking: NDArray[np.int64], distance_m: float, wanted: int
 ) -> NDArray[np.int64]:
-    """Up to `wanted` cells, best first, none nearer than a distance to a better one taken."""
+    """Return up to `wanted` cells, best first, each at least `distance_m` from better ones."""
     if not 0 < distance_m <= MAX_SEPARATION_M:
         raise InvalidInput(
-            f"min_separation_m must lie within (0, {MAX_SEPARATION_M:.0f}]",
+            f"min_separation_m must lie within (0, {MAX_SEPARATION_M:.0f}], got {distance_m:g}",
             field="min_separation_m",
         )
     longitude, latitude = forecast.cells.centres
@@ -114,10 +118,9 @@ def _separated(
 
 
 def hotspots_head(forecast: Forecast, rows: NDArray[np.int64], top: float) -> dict[str, Any]:
-    """What the flagged cells cover and catch.
+    """Return what the flagged cells cover and catch.
 
-    The share's interval is that of a binomial draw of as many incidents as are expected: with few
-    of them the share that is caught varies widely.
+    The interval of the share is that of a binomial draw of as many incidents as are expected.
     """
     area = float(forecast.cells.area_km2[rows].sum())
     share = float(forecast.probability[rows].sum())
@@ -142,17 +145,19 @@ def hotspots_head(forecast: Forecast, rows: NDArray[np.int64], top: float) -> di
 
 
 def _binomial_quantile(level: float, n: int, share: float) -> int:
-    """The least number that at most `n` draws reach with that probability."""
+    """Return the binomial quantile of `n` draws with probability `share`."""
     return int(np.searchsorted(bdtr(np.arange(n), n, min(share, 1.0)), level))
 
 
 def hotspots_geojson(
     forecast: Forecast, options: HotspotOptions, service: ForecastService | None = None
 ) -> bytes:
-    """The flagged cells' polygons with rank, and what they cover and catch.
+    """Return the flagged cells' polygons with rank, and what they cover and catch, as GeoJSON.
 
     Args:
-        service: needed for `compare` only.
+        forecast: the forecast.
+        options: which cells to flag.
+        service: required for `compare` only.
     """
     rows = hotspot_rows(forecast, options)
     head = hotspots_head(forecast, rows, options.top)
@@ -168,7 +173,7 @@ def hotspots_geojson(
 
 
 def _moves(ids: Sequence[int | str], before: Mapping[int | str, int]) -> dict[str, list[Any]]:
-    """What each flagged cell did since: whether it is new here, its rank then, places gained."""
+    """Return for each flagged cell whether it is new, its earlier rank, and the ranks gained."""
     earlier = [before.get(one) for one in ids]
     return {
         "entered": [rank is None for rank in earlier],
@@ -180,10 +185,10 @@ def _moves(ids: Sequence[int | str], before: Mapping[int | str, int]) -> dict[st
 
 
 def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
-    """One line a flagged cell, best first.
+    """Return the flagged cells as CSV, best first.
 
     Raises:
-        InvalidInput: joined cells have no line each; or see `hotspot_rows`.
+        InvalidInput: `dissolve` or `compare` is set; or see `hotspot_rows`.
     """
     if options.dissolve or options.compare:
         raise InvalidInput("dissolve and compare need f=geojson or f=parquet", field="f")
@@ -201,7 +206,7 @@ def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
 
 
 def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
-    """Features of the flagged cells joined where they share an edge, most probable first."""
+    """Return features of the flagged cells, joined at common edges, most probable first."""
     polygons = forecast.cells.polygons_degrees()[rows]
     parts = shapely.get_parts(shapely.union_all(polygons))
     inside = shapely.STRtree(parts).query(shapely.point_on_surface(polygons), "intersects")
@@ -240,11 +245,11 @@ def _changes(
     options: HotspotOptions,
     ids: Sequence[int | str],
 ) -> tuple[dict[str, Any], dict[int | str, int] | None]:
-    """What entered and left the list since the same hours a week before, as forecast then.
+    """Compare the flagged cells with those forecast for the same hours a week before.
 
     Returns:
-        What the reply says, and the ranks (from 1) of the earlier list by cell; None for these, and
-        the reason in words, when there is no such list.
+        Changes for the reply, and the ranks (from 1) of the earlier list by cell; without an earlier
+        list these are None, and the changes hold the reason.
     """
     before = _week_before(service, forecast)
     if isinstance(before, str):
@@ -254,7 +259,7 @@ def _changes(
     now = set(ids)
     left = [one for one in old_ids if one not in now]
     older = before.version.record.version
-    told = {
+    changes = {
         "against": {
             "model_version": older,
             "at": before.at.isoformat(),
@@ -266,11 +271,11 @@ def _changes(
         "kept": len(now & set(old_ids)),
         "reason": "same version" if older == forecast.version.record.version else None,
     }
-    return told, ranks
+    return changes, ranks
 
 
 def _week_before(service: ForecastService, forecast: Forecast) -> Forecast | str:
-    """The same hours a week before as forecast then, or in words why there is no such forecast."""
+    """Return the forecast of the same hours a week before, or the reason why there is none."""
     record, at = forecast.version.record, forecast.at - WEEK
     with service.engine.connect() as connection:
         older = older_version(connection, record.region_key, at, record.model)

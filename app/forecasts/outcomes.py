@@ -1,4 +1,4 @@
-"""Past hours: what was forecast against what happened, cell by cell."""
+"""Outcomes: past forecasts compared with the incidents that happened, by cell."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ DEFAULT_DAYS = 7
 def outcomes_geojson(
     service: ForecastService, region_id: str, selector: Selector, top: float
 ) -> tuple[bytes, dict[str, Any]]:
-    """Cells with incidents: how many happened, how many of them in the hour's top-k% cells; and the
-    heading of that reply.
+    """Return cells with incidents and hits in the top-k% cells, as GeoJSON, and its heading.
 
-    Without a range the last seven days of data are taken. Without `as_of` the version is one that
-    had seen nothing of them, if there is one; otherwise the reply says `in_sample`.
+    Without a range, the last seven days of data are used. Without `as_of`, the version is one trained
+    only on earlier data, if there is one; otherwise the reply has `in_sample` true.
 
     Raises:
         NotReady: the region has no model or no incidents.
@@ -77,7 +76,7 @@ def _range(
 ) -> tuple[datetime, datetime]:
     if selector.at is not None or selector.window is not None:
         raise InvalidInput(
-            "outcomes are of a range: from and to, or neither for the last days; not at or window",
+            "outcomes need a range: give from and to, or neither for the last days, not at or window",
             field="at" if selector.at is not None else "window",
         )
     if selector.start is None and selector.end is None:
@@ -86,7 +85,7 @@ def _range(
     start, end = service.moments(version, selector)
     if end - start > timedelta(days=MAX_DAYS):
         raise LimitExceeded(
-            f"the range is longer than {MAX_DAYS} days",
+            f"the range spans {(end - start) / timedelta(days=1):g} days, the limit is {MAX_DAYS}",
             field="to",
             limit=MAX_DAYS,
             asked=(end - start) / timedelta(days=1),
@@ -118,7 +117,7 @@ def _version(
 def _happened(
     service: ForecastService, forecast: Forecast, start: datetime, end: datetime
 ) -> tuple[IntArray, IntArray]:
-    """Rows and windows of the incidents inside the study area."""
+    """Return rows and windows of the incidents inside the study area."""
     version = forecast.version
     category = forecast.selector.category
     wanted = None if category is None else [category]
@@ -135,7 +134,7 @@ def _happened(
 def _places(
     service: ForecastService, forecast: Forecast, rows: IntArray, windows: IntArray
 ) -> IntArray:
-    """(n,) 0-based place of each incident's cell in its hour's ranking, ties by cell id."""
+    """Return the 0-based rank (n,) of each incident's cell in its hour, ties by cell id."""
     code = service.code_of(forecast.plan)
     tables = service.tables.tables(forecast.version, code, np.unique(windows).tolist())
     place = np.empty(len(rows), np.int64)

@@ -1,4 +1,4 @@
-"""Replies of forecasts: cached bytes, ETags, compression, one version named in the header."""
+"""Replies of forecasts: cached bytes, ETags, compression and provenance headers."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ PROVENANCE = {
     "X-Hotslot-Expected-Total-Lo": "expected_total_lo",
     "X-Hotslot-Expected-Total-Hi": "expected_total_hi",
 }
-"""Headers that say of any format what JSON says of itself."""
+"""Headers that give the members of the JSON heading for any format."""
 
 
 @dataclass(frozen=True)
-class Maker:
-    """How to make a reply: `variant` tells it from others of the same plan.
+class ResponseSpec:
+    """How to build a reply.
 
     Args:
+        variant: distinguishes it from other replies of the same plan.
         fmt: key of `MEDIA_TYPES`.
-        make: the body.
-        name: of the file that a browser would save.
-        check: refuses, by its plan alone, what would cost too much; before any work.
+        make: builds the body.
+        name: name of the file that a browser saves.
+        check: raises for a plan that would be too expensive, before any computation.
     """
 
     variant: tuple[object, ...]
@@ -50,11 +51,11 @@ class Maker:
 
     @property
     def media_type(self) -> str:
-        """As `Content-Type` says it."""
+        """Value of `Content-Type`."""
         return MEDIA_TYPES[self.fmt]
 
     def disposition(self) -> dict[str, str]:
-        """The file's name, for formats that browsers save."""
+        """Return the header with the file's name, for formats that browsers save."""
         if self.name is None or self.fmt == "json":
             return {}
         return {"Content-Disposition": f'inline; filename="{self.name}.{self.fmt}"'}
@@ -62,7 +63,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A body as sent, and the headers that tell where it comes from."""
+    """An encoded body and its provenance headers."""
 
     body: bytes
     encoding: str | None
@@ -73,21 +74,21 @@ class Encoded:
 
 
 def provenance_headers(head: Mapping[str, Any]) -> dict[str, str]:
-    """A reply's heading as headers; members it lacks are left out."""
+    """Return the heading of a reply as headers, without missing members."""
     found = {name: str(head[key]) for name, key in PROVENANCE.items() if head.get(key) is not None}
     return {**found, "X-Hotslot-Warnings": json.dumps(head.get("warnings", []))}
 
 
 async def reply(
-    request: Request, service: ForecastService, region: str, selector: Selector, maker: Maker
+    request: Request, service: ForecastService, region: str, selector: Selector, spec: ResponseSpec
 ) -> Response:
-    """A forecast's reply: from the cache when the same bytes were sent before."""
+    """Reply with a forecast, from the cache if possible."""
     plan = service.cached_plan(region, selector)
     if plan is None:
         plan = await run_in_threadpool(service.plan, region, selector)
-    if maker.check is not None:
-        maker.check(plan)
-    key = ("reply", *plan.key, maker.fmt, *maker.variant)
+    if spec.check is not None:
+        spec.check(plan)
+    key = ("reply", *plan.key, spec.fmt, *spec.variant)
     etag = f'W/"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}"'
     headers = {
         "ETag": etag,
@@ -98,27 +99,33 @@ async def reply(
     if_none_match = request.headers.get("if-none-match")
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
-    wanted = encoding_of(request.headers.get("accept-encoding", ""), maker.media_type)
+    wanted = encoding_of(request.headers.get("accept-encoding", ""), spec.media_type)
     found = service.cache.get((*key, wanted), Encoded)
     if found is None:
-        found = await run_in_threadpool(_encoded, service, plan, maker, key, wanted)
-    if (if_none_match or "").strip() == "*":  # holds when there is a reply at all: now it is known
+        found = await run_in_threadpool(_encoded, service, plan, spec, key, wanted)
+    if (
+        if_none_match or ""
+    ).strip() == "*":  # true if there is a reply at all, which is known only now
         return Response(status_code=304, headers=headers)
     headers.update(found.headers)
-    headers.update(maker.disposition())
+    headers.update(spec.disposition())
     if found.encoding is not None:
         headers["Content-Encoding"] = found.encoding
-    return Response(found.body, headers=headers, media_type=maker.media_type)
+    return Response(found.body, headers=headers, media_type=spec.media_type)
 
 
 def _encoded(
-    service: ForecastService, plan: Plan, maker: Maker, key: tuple[object, ...], wanted: str | None
+    service: ForecastService,
+    plan: Plan,
+    spec: ResponseSpec,
+    key: tuple[object, ...],
+    wanted: str | None,
 ) -> Encoded:
 
     def plain() -> Encoded:
         forecast = service.forecast_of(plan)
         give_way()
-        body = maker.make(forecast)
+        body = spec.make(forecast)
         return Encoded(body, None, provenance_headers(forecast.heading()))
 
     def encode() -> Encoded:
@@ -135,10 +142,11 @@ def _encoded(
 
 
 def single_reply(body: bytes, head: Mapping[str, Any], fmt: str) -> Response:
-    """A reply that is not kept: what was asked came in a body, or is drawn anew each time.
+    """Return a reply that is not cached, because it depends on a body or on random draws.
 
     Args:
-        head: what the reply says of itself; see `provenance_headers`.
+        body: the content.
+        head: heading of the reply; see `provenance_headers`.
         fmt: key of `MEDIA_TYPES`.
     """
     headers = {

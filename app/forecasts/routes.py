@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.core.roles import Role
 from app.forecasts.hotspots import HotspotOptions, hotspots_csv, hotspots_geojson
 from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
-from app.forecasts.responses import Maker, reply, single_reply
+from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
 from app.forecasts.schemas import (
     DensityFeatures,
@@ -20,10 +20,9 @@ from app.forecasts.schemas import (
     SamplesReply,
     forecast_replies,
 )
-from app.forecasts.selectors import PlainSelected, Selected
+from app.forecasts.selectors import Forecasts, PlainSelected, Selected
 from app.forecasts.serialisers import density_csv, density_geojson, density_json
 from app.forecasts.service import Forecast, Plan
-from app.forecasts.state import Forecasts
 from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId
@@ -77,8 +76,8 @@ async def density(
 ) -> Response:
     """Forecast every cell: probability, density and expected count of an hour or a range."""
     fmt = negotiated(f, accept, tuple(DENSITY))
-    maker = Maker(("density",), fmt, DENSITY[fmt], f"{region}-density")
-    return await reply(request, forecasts, region, selector, maker)
+    spec = ResponseSpec(("density",), fmt, DENSITY[fmt], f"{region}-density")
+    return await reply(request, forecasts, region, selector, spec)
 
 
 async def _hotspot_options(
@@ -136,8 +135,8 @@ async def hotspots(
         plan = await run_in_threadpool(forecasts.plan, region, selector)
         forecast = await run_in_threadpool(forecasts.forecast_of, plan)
         return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)
-    maker = Maker(("hotspots", options), fmt, make, f"{region}-hotspots")
-    return await reply(request, forecasts, region, selector, maker)
+    spec = ResponseSpec(("hotspots", options), fmt, make, f"{region}-hotspots")
+    return await reply(request, forecasts, region, selector, spec)
 
 
 @router.get(
@@ -176,8 +175,8 @@ async def samples(
         return body if fmt == "geojson" else collection_parquet(body)
 
     if seed is not None:
-        maker = Maker(("samples", n, seed), fmt, make, f"{region}-samples", check)
-        return await reply(request, forecasts, region, selector, maker)
+        spec = ResponseSpec(("samples", n, seed), fmt, make, f"{region}-samples", check)
+        return await reply(request, forecasts, region, selector, spec)
     plan = await run_in_threadpool(forecasts.plan, region, selector)
     check(plan)
     forecast = await run_in_threadpool(forecasts.forecast_of, plan)

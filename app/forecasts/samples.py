@@ -1,4 +1,4 @@
-"""Places drawn from a forecast."""
+"""Random places drawn from a forecast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 
 from app.core.errors import InvalidInput, LimitExceeded
-from app.fitting.sample_privacy import refuse_betraying_samples
+from app.fitting.sample_privacy import check_samples_allowed
 from app.forecasts.cells import DEGREE_DECIMALS, rows_in_bbox
 from app.forecasts.serialisers import collection, csv_bytes
 from app.forecasts.service import Forecast, ForecastService
@@ -15,20 +15,20 @@ from models.base import FloatArray
 
 MAX_ROUNDS = 400
 MAX_TRIES_EACH, FREE_TRIES = 50, 100_000
-"""Of the places asked for, on average; a box of which a cell has next to nothing ends early."""
+"""Average number of tries per place; drawing from a box that covers almost no area ends early."""
 _POINT = b'{"type":"Feature","properties":{},"geometry":{"type":"Point","coordinates":['
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 
 
 def check_samples(n: int, limit: int) -> None:
-    """Nothing when so many points may be drawn.
+    """Raise unless `n` points may be drawn.
 
     Raises:
         InvalidInput: n is below one.
         LimitExceeded: n is above the limit.
     """
     if n < 1:
-        raise InvalidInput("n must be at least 1", field="n")
+        raise InvalidInput(f"n must be at least 1, got {n}", field="n")
     if n > limit:
         raise LimitExceeded(f"n is {n}, the limit is {limit}", field="n", limit=limit, asked=n)
 
@@ -36,10 +36,10 @@ def check_samples(n: int, limit: int) -> None:
 def samples_geojson(
     service: ForecastService, forecast: Forecast, n: int, seed: int | None
 ) -> bytes:
-    """Points drawn from the forecast; none is a place that an incident has (`between_places`).
+    """Draw points from the forecast, as GeoJSON; none is the place of an incident (`between_places`).
 
     Raises:
-        PermissionRefused: this version's samples would betray incidents.
+        PermissionRefused: samples of this version would reveal incidents.
         InvalidInput: n is below one, or the seed is negative.
         LimitExceeded: n is above the limit.
     """
@@ -50,7 +50,7 @@ def samples_geojson(
 
 
 def samples_csv(service: ForecastService, forecast: Forecast, n: int, seed: int | None) -> bytes:
-    """One line a point; see `samples_geojson` for the errors."""
+    """Draw points from the forecast, as CSV; see `samples_geojson` for errors."""
     longitude, latitude = _checked_samples(service, forecast, n, seed)
     return csv_bytes({"longitude": longitude, "latitude": latitude})
 
@@ -60,16 +60,16 @@ def _checked_samples(
 ) -> tuple[FloatArray, FloatArray]:
     check_samples(n, service.settings.max_samples)
     if seed is not None and not 0 <= seed < 2**63:
-        raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
-    refuse_betraying_samples(forecast.version.record.report, forecast.selector.category)
+        raise InvalidInput(f"seed must lie within 0..2^63-1, got {seed}", field="seed")
+    check_samples_allowed(forecast.version.record.report, forecast.selector.category)
     return draw_samples(forecast, n, seed)
 
 
 def between_places(degrees: FloatArray) -> FloatArray:
-    """Degrees with seven decimals, the last a five: half-way between two that have six or fewer.
+    """Move degrees to seven decimals ending in five, half-way between two with six decimals.
 
-    No incident that was recorded with six decimals (0.1 m) lies there, whatever the incidents are. To
-    leave out the places that incidents have would tell them: who draws a small box full sees the gaps.
+    No incident recorded with six decimals (0.1 m) lies there. Excluding the incidents' own places would
+    reveal them as gaps to anyone who fills a small box with samples.
 
     >>> between_places(np.array([-79.38321234, 43.65311049])).tolist()
     [-79.3832125, 43.6531105]
@@ -80,16 +80,15 @@ def between_places(degrees: FloatArray) -> FloatArray:
 
 
 def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArray, FloatArray]:
-    """(n,) longitudes and latitudes: a cell by its probability, a place evenly inside it.
+    """Draw longitudes and latitudes (n,): a cell by its probability, a uniform place within it.
 
-    The forecast must be on its version's own squares. Places are put between those that incidents
-    can have first and kept only inside the study area (and the box asked for), so that every point
-    as sent lies there. Nothing but the forecast decides where a point may lie.
-    Cells of which little lies inside may exhaust the tries; those points are drawn anew from the
-    whole forecast.
+    The forecast must be on the squares of its version. Places are rounded by `between_places` before
+    those outside the study area (and the requested box) are rejected, so that every returned point
+    lies inside, and only the forecast determines where points may lie. Points in cells with little area
+    inside are redrawn from the whole forecast after some tries.
 
     Raises:
-        InvalidInput: hardly any place lies inside.
+        InvalidInput: almost no place lies inside.
     """
     rng = np.random.default_rng(seed)
     grid, area = forecast.version.grid, forecast.version.area
@@ -97,7 +96,7 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
     among = np.arange(len(grid)) if bbox is None else rows_in_bbox(forecast.cells, bbox)
     cumulative = np.cumsum(forecast.probability[among])
     if len(among) == 0 or cumulative[-1] <= 0:
-        raise InvalidInput("no place of the forecast lies in the bbox", field="bbox")
+        raise InvalidInput("the forecast has no place in the bbox", field="bbox")
     longitude, latitude = np.empty(n), np.empty(n)
     todo = np.arange(n)
     rows = np.empty(n, np.int64)
@@ -121,4 +120,6 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
         todo = todo[~inside]
         if len(todo) == 0:
             return longitude, latitude
-    raise InvalidInput("hardly any place of the forecast lies inside", field="bbox")
+    raise InvalidInput(
+        "almost no place of the forecast lies in the bbox; choose a larger one", field="bbox"
+    )

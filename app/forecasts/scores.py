@@ -1,4 +1,4 @@
-"""Scoring given incidents by a forecast: anomalies, and how good a past forecast was."""
+"""Scoring of given incidents by a forecast: anomalies, or quality of past forecasts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from models.base import FloatArray, IntArray
 
 MAX_SCORED = 100_000
 MAX_TIME_S = 2**34
-"""The year 2514; beyond the calendars' end the arithmetic of time zones fails."""
+"""The year 2514; time zone arithmetic fails beyond the end of the calendar."""
 
 
 @dataclass(frozen=True)
 class PlacedIncident:
-    """One incident to score; a naive time is the region's local time."""
+    """An incident to score; naive times are local to the region."""
 
     occurred_at: datetime
     longitude: float
@@ -36,7 +36,7 @@ class PlacedIncident:
 
 
 def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -> dict[str, Any]:
-    """What a reply with scores says of itself.
+    """Return the heading of a reply with scores.
 
     Raises:
         InvalidInput: a time is out of range.
@@ -65,10 +65,10 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
 def score_incidents(
     service: ForecastService, version: LoadedVersion, incidents: Sequence[PlacedIncident]
 ) -> list[dict[str, Any]]:
-    """Per incident: log density per km2, percentile among the slot's cells (by mass), cell.
+    """Return for each incident its log density per km2, percentile and cell.
 
-    The percentile is the probability, under the slot's forecast, of a place no denser than this.
-    Places outside the study area have no density: null, percentile 0.
+    The percentile is the probability, under the slot's forecast, of a place that is no denser. Places
+    outside the study area have density null and percentile 0.
 
     Raises:
         InvalidInput: a time is out of range.
@@ -94,14 +94,14 @@ def score_incidents(
 
 
 def _or_none(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
-    """Values as a list, None where they are not known."""
+    """Return values as a list, with None where they are unknown."""
     found = values.astype(object)
     found[~known] = None
     return list(found)
 
 
 def _seconds(incidents: Sequence[PlacedIncident], version: LoadedVersion) -> NDArray[np.int64]:
-    """(n,) UTC seconds since 1970."""
+    """Return UTC seconds since 1970 (n,)."""
     local = zone(version.region.timezone)
     try:
         moments = [i.occurred_at for i in incidents]
@@ -121,7 +121,7 @@ def _scored(
     window: IntArray,
     codes: IntArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """(n,) log densities and percentiles; zero where `rows` is -1."""
+    """Return log densities and percentiles (n,); zero where `rows` is -1."""
     log_density, percentile = np.zeros(len(rows)), np.zeros(len(rows))
     inside = rows >= 0
     for code in np.unique(codes[inside]).tolist():

@@ -1,12 +1,13 @@
-"""The selectors that all forecasts share, as query parameters."""
+"""Query parameters that all forecasts share, and the forecast service as a dependency."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 
+from app.forecasts.service import ForecastService
 from app.forecasts.types import Selector
 from app.http.parameters import TIME_PATTERN, Bbox, BboxText, moment, parse_bbox
 
@@ -75,14 +76,14 @@ async def _version(
     return category, model, moment(as_of, "as_of")
 
 
-When = Annotated[
+TimeSelection = Annotated[
     tuple[datetime | None, int | None, datetime | None, datetime | None], Depends(_when)
 ]
-Cut = Annotated[tuple[float | None, Kind, int | None, Bbox | None], Depends(_cells)]
-Which = Annotated[tuple[str | None, str | None, datetime | None], Depends(_version)]
+CellSelection = Annotated[tuple[float | None, Kind, int | None, Bbox | None], Depends(_cells)]
+VersionSelection = Annotated[tuple[str | None, str | None, datetime | None], Depends(_version)]
 
 
-async def _selector(when: When, cut: Cut, which: Which) -> Selector:
+async def _selector(when: TimeSelection, cut: CellSelection, which: VersionSelection) -> Selector:
     at, window, start, end = when
     cell_size_m, grid, resolution, bbox = cut
     category, model, as_of = which
@@ -92,8 +93,8 @@ async def _selector(when: When, cut: Cut, which: Which) -> Selector:
 
 
 async def _plain_selector(
-    when: When,
-    which: Which,
+    when: TimeSelection,
+    which: VersionSelection,
     bbox: BboxText = None,
 ) -> Selector:
     at, window, start, end = when
@@ -104,6 +105,15 @@ async def _plain_selector(
 
 
 Selected = Annotated[Selector, Depends(_selector)]
-"""Everything, the cells' kind and size among it."""
+"""All selectors, including kind and size of the cells."""
 PlainSelected = Annotated[Selector, Depends(_plain_selector)]
-"""For calls that always use the model's own cells."""
+"""Selectors of calls that always use the model's own cells."""
+
+
+async def _forecasts(request: Request) -> ForecastService:
+    service: ForecastService = request.app.state.forecasts
+    return service
+
+
+Forecasts = Annotated[ForecastService, Depends(_forecasts)]
+"""The process's forecast service."""

@@ -1,8 +1,9 @@
-"""Densities as the contract's JSON, GeoJSON and CSV."""
+"""Densities and hourly series as JSON, GeoJSON and CSV."""
 
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from app.forecasts.types import Forecast
+from app.core.errors import LimitExceeded
+from app.core.zones import zone
+from app.forecasts.service import ForecastService
+from app.forecasts.types import Forecast, Plan
 from models.base import FloatArray
 
 SIGNIFICANT_DIGITS = 8
-"""Of probabilities and densities: half a unit of the last place sums to far below 1e-6."""
+"""Digits of probabilities and densities; rounding errors sum to far below 1e-6."""
 COLUMNS = (
     "probability",
     "density_per_km2",
@@ -23,11 +27,15 @@ COLUMNS = (
     "expected_count_lo",
     "expected_count_hi",
 )
+MAX_VALUES = 4_000_000
+"""Maximum number of slots x cells of a reply: about 40 MB of JSON."""
+SERIES_DIGITS = 5
+
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 
 
 def rounded(values: FloatArray, digits: int = SIGNIFICANT_DIGITS) -> FloatArray:
-    """Values with that many significant digits: a third of the bytes, far below any error.
+    """Round values to significant digits, which takes a third of the bytes.
 
     >>> rounded(np.array([123.456, 0.0, 1.23456e-7]), 3).tolist()
     [123.0, 0.0, 1.23e-07]
@@ -41,7 +49,7 @@ def rounded(values: FloatArray, digits: int = SIGNIFICANT_DIGITS) -> FloatArray:
 
 
 def cell_columns(forecast: Forecast, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """The figures of some cells, rounded as replies show them."""
+    """Return the rounded columns of some cells."""
     low, high = forecast.interval
     return {
         "probability": rounded(forecast.probability[rows]),
@@ -53,13 +61,13 @@ def cell_columns(forecast: Forecast, rows: NDArray[np.int64]) -> dict[str, NDArr
 
 
 def ids_of(forecast: Forecast, rows: NDArray[np.int64]) -> list[int] | list[str]:
-    """Ids of some cells."""
+    """Return the ids of some cells."""
     ids = forecast.cells.ids
     return [ids[row] for row in rows.tolist()]
 
 
 def density_json(forecast: Forecast) -> bytes:
-    """The contract's density reply: arrays by cell."""
+    """Return a density as JSON with arrays by cell."""
     rows = forecast.rows
     longitude, latitude = forecast.cells.centres
     body = {
@@ -76,7 +84,7 @@ def density_json(forecast: Forecast) -> bytes:
 
 
 def csv_bytes(columns: dict[str, Any]) -> bytes:
-    """Columns of equal length as CSV with a header line."""
+    """Return columns of equal length as CSV with a header line."""
     buffer = io.BytesIO()
     buffer.write(",".join(columns).encode() + b"\n")
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
@@ -85,7 +93,7 @@ def csv_bytes(columns: dict[str, Any]) -> bytes:
 
 
 def density_csv(forecast: Forecast) -> bytes:
-    """One line a cell."""
+    """Return a density as CSV with one line per cell."""
     rows = forecast.rows
     longitude, latitude = forecast.cells.centres
     return csv_bytes(
@@ -99,7 +107,7 @@ def density_csv(forecast: Forecast) -> bytes:
 
 
 def features(forecast: Forecast, rows: NDArray[np.int64], **more: list[Any]) -> bytes:
-    """GeoJSON features (joined by commas) of some cells' polygons; `more` are further columns."""
+    """Return GeoJSON features of some cells, joined by commas; `more` are further columns."""
     columns = {
         **more,
         "id": ids_of(forecast, rows),
@@ -120,12 +128,87 @@ def features(forecast: Forecast, rows: NDArray[np.int64], **more: list[Any]) -> 
 
 
 def collection(head: dict[str, Any], body: bytes) -> bytes:
-    """A FeatureCollection with further members."""
+    """Return a FeatureCollection with the members of `head`."""
     opening = orjson.dumps({"type": "FeatureCollection", **head}, option=_JSON)
     return opening[:-1] + b',"features":[' + body + b"]}"
 
 
 def density_geojson(forecast: Forecast) -> bytes:
-    """All cells as polygons."""
+    """Return a density as GeoJSON with one polygon per cell."""
     head = {**forecast.heading(), **forecast.cells.head()}
     return collection(head, features(forecast, forecast.rows))
+
+
+def slot_rows(service: ForecastService, plan: Plan) -> dict[str, list[Any]]:
+    """Return columns with an entry per slot: local time, window, expected total with interval."""
+    mean = service.slot_means(plan)
+    low, high = plan.version.counts.interval(mean)
+    local = zone(plan.version.region.timezone)
+    return {
+        "at": [
+            datetime.fromtimestamp(int(t), UTC).astimezone(local).isoformat()
+            for t in plan.slots.time_s
+        ],
+        "window": plan.slots.window.tolist(),
+        "expected_total": rounded(mean, 6).tolist(),
+        "expected_total_lo": low.astype(int).tolist(),
+        "expected_total_hi": high.astype(int).tolist(),
+    }
+
+
+def series_json(service: ForecastService, forecast: Forecast, with_cells: bool) -> bytes:
+    """Return the expected total of each slot as JSON; with cells, also their expected counts.
+
+    `check_series` limits the number of cells and slots.
+    """
+    columns = slot_rows(service, forecast.plan)
+    slots = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    body: dict[str, Any] = {**forecast.heading(), "slots": slots}
+    if with_cells:
+        body = {**body, **forecast.cells.head(), "cells": _cells_by_slot(service, forecast)}
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def check_series(service: ForecastService, plan: Plan) -> None:
+    """Raise if a series with cells would be too large, without computing anything.
+
+    Raises:
+        LimitExceeded: slots x cells, by an estimate, is above the limit.
+    """
+    n_cells = service.cells.estimate(plan.version, plan.selector)
+    n_values = plan.n_slots * n_cells
+    if n_values > MAX_VALUES:
+        raise LimitExceeded(
+            f"{plan.n_slots} slots x {n_cells} cells = {n_values} values, "
+            f"the limit is {MAX_VALUES}",
+            field="cells",
+            limit=MAX_VALUES,
+            asked=n_values,
+        )
+
+
+def _cells_by_slot(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
+    plan, rows = forecast.plan, forecast.rows
+    tables = service.tables.tables(plan.version, service.code_of(plan), plan.slots.window.tolist())
+    _, regridding = service.cells.of(plan.version, plan.selector)
+    moved = {w: t if regridding is None else regridding.apply(t) for w, t in tables.items()}
+    counts = np.stack(
+        [
+            mean * moved[int(window)][rows]
+            for window, mean in zip(plan.slots.window, forecast.slot_mean, strict=True)
+        ]
+    )
+    longitude, latitude = forecast.cells.centres
+    return {
+        "id": ids_of(forecast, rows),
+        "longitude": longitude[rows],
+        "latitude": latitude[rows],
+        "expected_count": rounded(counts, SERIES_DIGITS),
+    }
+
+
+def series_csv(service: ForecastService, forecast: Forecast) -> bytes:
+    """Return a series as CSV with one line per slot."""
+    return csv_bytes(slot_rows(service, forecast.plan))

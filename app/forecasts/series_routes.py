@@ -12,7 +12,7 @@ from app.core.media_types import JSON
 from app.core.roles import Role
 from app.forecasts.areas import areas_geojson
 from app.forecasts.outcomes import outcomes_geojson
-from app.forecasts.responses import Maker, reply, single_reply
+from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import (
     AreasReply,
     AreasRequest,
@@ -23,10 +23,9 @@ from app.forecasts.schemas import (
     forecast_replies,
 )
 from app.forecasts.scores import PlacedIncident, score_heading, score_incidents
-from app.forecasts.selectors import PlainSelected, Selected
-from app.forecasts.series import check_series, series_csv, series_json
+from app.forecasts.selectors import Forecasts, PlainSelected, Selected
+from app.forecasts.serialisers import check_series, series_csv, series_json
 from app.forecasts.service import Forecast, Plan
-from app.forecasts.state import Forecasts
 from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request
 from app.http.parameters import RegionId
@@ -70,8 +69,8 @@ async def series(
             return series_csv(forecasts, forecast)
         return series_json(forecasts, forecast, cells)
 
-    maker = Maker(("series", cells), fmt, make, f"{region}-series", check)
-    return await reply(request, forecasts, region, selector, maker)
+    spec = ResponseSpec(("series", cells), fmt, make, f"{region}-series", check)
+    return await reply(request, forecasts, region, selector, spec)
 
 
 @router.post(

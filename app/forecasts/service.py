@@ -1,8 +1,8 @@
-"""Forecasts, each wholly from one model version.
+"""The forecast service; every forecast comes from a single model version.
 
-A request is resolved to a version first; everything after that (grid, tables, counts) is read by
-that version's immutable keys, so a promotion in mid-request cannot mix two versions. What is read
-once is cached in the process; who is champion is asked again after `CHAMPION_TTL_S`.
+A request is first resolved to a version. Grid, tables and counts are then read by that version's
+immutable keys, so that a promotion during a request cannot mix two versions. Everything read is cached
+in the process; the champion is looked up again after `CHAMPION_TTL_S`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.core.roles import sees_unreleased
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.core.zones import zone
-from app.forecasts.regridding import CELL_BYTES, CellMaker
+from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.tables import TableReader
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.forecasts.version_notices import news_of
@@ -43,45 +43,45 @@ __all__ = ["Forecast", "ForecastService", "LoadedVersion", "Plan", "Selector"]
 CHAMPION_TTL_S = 0.25
 NEWS_TTL_S = 60.0
 SERVED_S = 3600.0
-"""How long after its last request a region counts as one that this process serves."""
+"""How long after its last request a region counts as served by this process."""
 MAX_HORIZON_YEARS = 30
 MAX_RANGE_SLOTS = 169
-"""A week, and the hour that a clock change may add."""
+"""A week, plus the hour that a clock change may add."""
 DAMAGE_TTL_S = 60.0
-"""How long a damaged version is not looked at again."""
+"""How long a damaged version is not checked again."""
 VERSION_BYTES = 1_000_000
-"""What a version's record and count model weigh in memory."""
+"""Memory that a version's record and count model take."""
 _log = logging.getLogger("hotslot.forecast")
 
 
 class ForecastService:
-    """Answers forecasts for all regions; one per process, shared by its threads."""
+    """Forecasts for all regions; one instance per process, shared by its threads."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
         self.cache = BoundedCache(settings.model_cache_bytes)
         self.tables = TableReader(engine, self.cache)
-        self.cells = CellMaker(self.cache)
+        self.cells = CellRegridder(self.cache)
         self.promotions_seen = 0
         self.brief = BriefMemory()
 
     def forget_champion(self, region_id: str) -> None:
-        """Ask again who is champion (after a promotion by this process)."""
+        """Discard the cached champion of a region, after a promotion by this process."""
         self.brief.forget("champion", region_id)
         self.brief.forget("released champion", region_id)
         self.promotions_seen += 1
 
     def forget_region(self, region_id: str) -> None:
-        """Forget the versions of a region that are kept in memory (after an erasure)."""
+        """Discard the cached versions of a region, after an erasure."""
         self.forget_champion(region_id)
         self.cache.discard_where(lambda key: key[:2] == ("version", region_id))
 
     def cached_plan(self, region_id: str, selector: Selector) -> Plan | None:
-        """The plan of a request, if it can be made without asking the database.
+        """Return the plan of a request, or None if that needs the database.
 
         Raises:
-            InvalidInput: the selector is wrong.
+            InvalidInput: the selector is invalid.
         """
         if selector.as_of is not None:
             return None
@@ -97,12 +97,12 @@ class ForecastService:
         return None if news is None else self._planned(version, selector, news)
 
     def plan(self, region_id: str, selector: Selector) -> Plan:
-        """The request made definite.
+        """Resolve a request to a version and slots.
 
         Raises:
-            NotFound: no such region, model or version.
-            NotReady: nothing is trained yet.
-            InvalidInput: the selector is wrong.
+            NotFound: the region, model or version does not exist.
+            NotReady: the region has no version yet.
+            InvalidInput: the selector is invalid.
         """
         version = self.version_of(region_id, selector.model, selector.as_of)
         self._read_shown_categories(version)
@@ -115,13 +115,13 @@ class ForecastService:
     def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
         if selector.category is not None and selector.category not in self.codes(version):
             raise NotFound(
-                f"the model knows no category {shortened(selector.category)}", field="category"
+                f"the model has no category {shortened(selector.category)}", field="category"
             )
         start, n_slots = self._span(version, selector)
         return Plan(version, selector, int(start.timestamp()), n_slots, news)
 
     def codes(self, version: LoadedVersion) -> dict[str, int]:
-        """Codes of the version's categories that the caller may see; rare ones are for who lists."""
+        """Return codes of the categories that the caller may see; rare ones need the right to list."""
         known = version.category_codes
         if sees_unreleased.get():
             return known
@@ -129,7 +129,7 @@ class ForecastService:
         return {name: code for name, code in known.items() if name in shown}
 
     def _shown_categories(self, region_id: str) -> frozenset[str] | None:
-        """What everyone may see, as far as it is known without asking the database."""
+        """Return the cached categories that everyone may see, or None."""
         if sees_unreleased.get():
             return frozenset()
         return self.brief.recall("shown categories", region_id, frozenset)
@@ -145,11 +145,11 @@ class ForecastService:
     def version_of(
         self, region_id: str, selector: str | None = None, as_of: datetime | None = None
     ) -> LoadedVersion:
-        """The version that answers a request.
+        """Return the version that answers a request.
 
         Raises:
-            NotFound: no such region, model or version.
-            NotReady: nothing is trained yet.
+            NotFound: the region, model or version does not exist.
+            NotReady: the region has no version yet.
         """
         champion = self.brief.recall(_champion_kind(), region_id, str)
         if as_of is None and selector is None:
@@ -165,7 +165,7 @@ class ForecastService:
         return self.load(region_id, record)
 
     def _champion(self, region_id: str) -> LoadedVersion:
-        """The champion, or the version before it that serves in its place."""
+        """Load the champion, or the version before it if the champion is damaged."""
         with self.engine.connect() as connection:
             key = get_region(connection, region_id).key
             try:
@@ -179,14 +179,14 @@ class ForecastService:
         return self._noted(loaded)
 
     def _noted(self, loaded: LoadedVersion) -> LoadedVersion:
-        """The version that serves, with the reason where it serves in the champion's place."""
+        """Return the version, with the reason if it serves in the champion's place."""
         reason = self.brief.recall("stands_in", _full_name(loaded), str)
         return loaded if reason is None else replace(loaded, stands_in=reason)
 
     def _predecessor(
         self, connection: Connection, region_id: str, key: int, damage: ArtifactCorrupt
     ) -> LoadedVersion:
-        """The last champion before a damaged one that is still what was registered.
+        """Load the last intact champion before a damaged one.
 
         Raises:
             ArtifactCorrupt: there is none.
@@ -203,16 +203,16 @@ class ForecastService:
                     f"the champion {champion} failed its integrity check: {record.version}, the "
                     "champion before it, serves in its place; train again"
                 )
-                # Longer than the champion is remembered: it must not outlive its reason.
+                # Cached longer than the champion, which must not outlive its reason.
                 self.brief.keep("stands_in", name, reason, 4 * CHAMPION_TTL_S)
                 return loaded
         raise damage
 
     def load(self, region_id: str, record: registry.VersionRecord) -> LoadedVersion:
-        """A version with its ground, checked and read once.
+        """Load a version with its ground, checked once.
 
         Raises:
-            ArtifactCorrupt: what is stored of it is not what was registered.
+            ArtifactCorrupt: the stored data differ from what was registered.
         """
 
         def read() -> LoadedVersion:
@@ -251,11 +251,11 @@ class ForecastService:
         )
 
     def _span(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, int]:
-        """UTC start of the first slot, and the number of slots."""
+        """Return the UTC start of the first slot and the number of slots."""
         timezone = version.region.timezone
         ways = (selector.at, selector.window, selector.start or selector.end)
         if sum(way is not None for way in ways) != 1:
-            raise InvalidInput("give one of at, window, or from with to", field="at")
+            raise InvalidInput("give exactly one of at, window, or from with to", field="at")
         if selector.window is not None:
             return self._next_slot(version, selector.window), 1
         if selector.at is not None:
@@ -272,14 +272,14 @@ class ForecastService:
         return start, n_slots
 
     def moments(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, datetime]:
-        """The range asked for: the start of its first hour, and its end, both aware.
+        """Return the requested range: the start of its first hour and its end, both aware.
 
         Raises:
             InvalidInput: one is missing or out of range, or the end is not after the start.
         """
         timezone = version.region.timezone
         if selector.start is None or selector.end is None:
-            raise InvalidInput("from and to belong together", field="from")
+            raise InvalidInput("give both from and to", field="from")
         start = slot_start(_checked(selector.start, timezone, "from"), timezone)
         end = _checked(selector.end, timezone, "to")
         if end <= start:
@@ -287,7 +287,7 @@ class ForecastService:
         return start, end
 
     def _next_slot(self, version: LoadedVersion, window: int) -> datetime:
-        """The window's next slot; the search is kept for the rest of the hour."""
+        """Return the next slot of a window; the result is cached for the rest of the hour."""
         after = max(datetime.now(UTC), version.record.cutoff)
         hour = after.replace(minute=after.minute // 15 * 15, second=0, microsecond=0)
         hour += timedelta(minutes=15) if hour < after else timedelta(0)
@@ -300,40 +300,40 @@ class ForecastService:
         )
 
     def forecast(self, region_id: str, selector: Selector) -> Forecast:
-        """The forecast of a slot, or of a range of slots together; see `plan` for the errors."""
+        """Return the forecast of a slot, or of a range of slots; see `plan` for errors."""
         return self.forecast_of(self.plan(region_id, selector))
 
     def forecast_of(self, plan: Plan) -> Forecast:
-        """The forecast of a plan.
+        """Compute the forecast of a plan.
 
         Raises:
-            NotFound: the version knows no such category.
+            NotFound: the version does not have the category.
             InvalidInput: the cell size or resolution is out of range.
             LimitExceeded: too many cells.
         """
         version, selector = plan.version, plan.selector
-        cells, movement = self.cells.of(version, selector)
+        cells, regridding = self.cells.of(version, selector)
         mean = self.slot_means(plan)
         probability = self.tables.mixed(version, self.code_of(plan), plan.slots.window, mean)
-        if movement is not None:
-            probability = movement.moved(probability)
+        if regridding is not None:
+            probability = regridding.apply(probability)
         return Forecast(plan, cells, probability, mean)
 
     def code_of(self, plan: Plan) -> int:
-        """Code of the category asked for.
+        """Return the code of the requested category.
 
         Raises:
-            NotFound: the version knows no such category.
+            NotFound: the version does not have the category.
         """
         category = plan.selector.category
         if category is None:
             return registry.ALL_CATEGORIES
         if category not in plan.version.category_codes:
-            raise NotFound(f"the model knows no category {shortened(category)}", field="category")
+            raise NotFound(f"the model has no category {shortened(category)}", field="category")
         return plan.version.category_codes[category]
 
     def slot_means(self, plan: Plan) -> FloatArray:
-        """(K,) incidents expected in each slot, of the category asked for."""
+        """Return the expected incidents (K,) of each slot, of the requested category."""
         counts, slots = plan.version.counts, plan.slots
         mean = counts.mean(slots)
         code = self.code_of(plan)
@@ -344,25 +344,25 @@ class ForecastService:
 
 
 def _champion_kind() -> str:
-    """Readers are served another champion where the region's is withheld from them."""
+    """Return the cache key of the champion: readers get another one if it is withheld from them."""
     return "champion" if sees_unreleased.get() else "released champion"
 
 
 def _news_kind() -> str:
-    """Readers are told of what is released alone."""
+    """Return the cache key of notices: readers see released incidents only."""
     return "news" if sees_unreleased.get() else "released news"
 
 
 def _full_name(version: LoadedVersion) -> str:
-    """Regions with the same data have versions of the same name, but each its own news."""
+    """Return a unique name; regions with equal data have versions of the same name."""
     return f"{version.region.id}/{version.record.version}"
 
 
 def _checked(moment: datetime, timezone: str, field: str) -> datetime:
-    """The instant, aware, when it lies where forecasts make sense.
+    """Return the instant, made aware, if it is in the valid range.
 
     Raises:
-        InvalidInput: before 1970 or farther ahead than 30 years.
+        InvalidInput: the instant is before 1970 or more than 30 years ahead.
     """
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
     limit = datetime.now(UTC) + timedelta(days=365 * MAX_HORIZON_YEARS)

@@ -1,4 +1,4 @@
-"""A version's stored probability tables, read once and kept."""
+"""Cached reading of a version's stored probability tables."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from app.registry.store import (
     RATIO_ROW,
     read_probabilities,
 )
-from models.base import CategoryDensity, FloatArray
+from models.base import N_WINDOWS, CategoryDensity, FloatArray
 
 
 class TableReader:
-    """(N,) probabilities of one window that sum to one in double precision."""
+    """Reads tables (N,) that sum to one in double precision."""
 
     def __init__(self, engine: Engine, cache: BoundedCache) -> None:
         self.engine = engine
         self.cache = cache
 
     def table(self, version: LoadedVersion, code: int, window: int) -> FloatArray:
-        """One window's table; a category without a table of its own has the city's."""
+        """Return one window's table (N,); categories without their own table use the city's."""
         return self.tables(version, code, [window])[window]
 
     def tables(
         self, version: LoadedVersion, code: int, windows: Iterable[int]
     ) -> dict[int, FloatArray]:
-        """Several windows' tables, by one query for those not in the cache."""
+        """Return the tables of several windows, with one query for those not cached."""
         record = version.record
         wanted = list(dict.fromkeys(windows))
         keys = {w: ("table", record.region_key, record.version, code, w) for w in wanted}
@@ -46,7 +46,7 @@ class TableReader:
             try:
                 read = self._read(version, code, missing)
             except ArtifactCorrupt:
-                # Its next use checks the whole version, and goes by another where it is damaged.
+                # The next use checks the whole version and falls back to another if it is damaged.
                 self.cache.discard(("version", version.region.id, record.version))
                 raise
             for window, table in zip(missing, read, strict=True):
@@ -56,7 +56,7 @@ class TableReader:
         return {w: table for w, table in found.items() if table is not None}
 
     def _read(self, version: LoadedVersion, code: int, windows: list[int]) -> FloatArray:
-        """(len(windows), N): the city's probabilities, or what a category makes of them."""
+        """Read probabilities (len(windows), N) of the city or of a category."""
         record = version.record
         with self.engine.connect() as connection:
 
@@ -71,19 +71,19 @@ class TableReader:
                 return city
             try:
                 ratio, fixed = stored(code, [RATIO_ROW, FIXED_ROW])
-            except NotFound:  # too rare for a density of its own: it goes by the city's
+            except NotFound:  # too rare for its own density: use the city's
                 return city
         return CategoryDensity(ratio, fixed).given(city)
 
     def mixed(
         self, version: LoadedVersion, code: int, windows: NDArray[Any], mean: FloatArray
     ) -> FloatArray:
-        """(N,) where an incident of several slots happens: tables (K,) weighted by their means."""
+        """Return the probabilities (N,) of several slots, weighted by their means (K,)."""
         if len(windows) == 1:
             return self.table(version, code, int(windows[0]))
         tables = self.tables(version, code, windows.tolist())
         weight = mean if mean.sum() > 0 else np.ones(len(mean))
-        by_window = np.bincount(windows.astype(np.int64), weights=weight, minlength=168)
+        by_window = np.bincount(windows.astype(np.int64), weights=weight, minlength=N_WINDOWS)
         total = np.zeros(len(version.grid))
         for window, table in tables.items():
             total += by_window[window] * table

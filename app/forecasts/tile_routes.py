@@ -13,11 +13,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.roles import Role
 from app.forecasts.rendering import check_tile, tile_json, tile_png
-from app.forecasts.responses import Maker, reply, single_reply
+from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import TileJson, forecast_replies
-from app.forecasts.selectors import Selected
+from app.forecasts.selectors import Forecasts, Selected
 from app.forecasts.service import Forecast, Selector
-from app.forecasts.state import Forecasts
 from app.http.parameters import RegionId
 from app.http.permissions import allow
 
@@ -85,10 +84,10 @@ async def tile(
     selector: Selected,
 ) -> Response:
     """Draw one tile of 256 pixels (Web Mercator, XYZ); without a time, of the present hour."""
-    maker = Maker(
+    spec = ResponseSpec(
         ("tile", z, x, y),
         "png",
         lambda forecast: tile_png(forecast, z, x, y),
         check=lambda _plan: check_tile(z, x, y),
     )
-    return await reply(request, forecasts, region, _with_time(selector), maker)
+    return await reply(request, forecasts, region, _with_time(selector), spec)

@@ -1,4 +1,4 @@
-"""What a forecast is asked for and what it says; see `service.py` for how it is made."""
+"""Types of forecasts: selector, loaded version, plan and result."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from models.evaluation.metrics import ranked_rows
 
 @dataclass(frozen=True)
 class Selector:
-    """Which forecast.
+    """What to forecast.
 
     Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
-    between them, summed). Naive times are the region's local time. `model` is a name or a version;
-    `as_of` takes a version whose data ended by then. `bbox` is west, south, east, north in degrees.
+    between them, summed) is given. Naive times are local to the region. `model` is a name or a version;
+    `as_of` selects a version whose data ended by then. `bbox` is west, south, east, north in degrees.
     """
 
     at: datetime | None = None
@@ -51,19 +51,19 @@ class Selector:
 
 @dataclass(frozen=True)
 class Ground:
-    """A study area and its grid: versions that were trained on the same ones share them."""
+    """A study area and its grid, shared by versions that were trained on the same ones."""
 
     grid: Grid
     area: StudyArea
 
     @once
     def cells(self) -> SquareCells:
-        """The grid's cells as replies show them."""
+        """The cells of the grid as shown in replies."""
         return SquareCells(self.grid)
 
     @once
     def index(self) -> CellIndex:
-        """The grid's cells by place, for areas of any shape."""
+        """A spatial index of the cells, for areas of any shape."""
         return CellIndex(self.area, self.grid)
 
 
@@ -78,9 +78,9 @@ class LoadedVersion:
     stands_in: str | None = None
     """Why it serves in the champion's place, where it does."""
     withheld: bool = False
-    """Whether readers do not see it."""
+    """Whether it is withheld from readers."""
     shown_categories: frozenset[str] = frozenset()
-    """Categories that everyone may see figures of, when it was loaded."""
+    """Categories that everyone could see when it was loaded."""
 
     @property
     def grid(self) -> Grid:
@@ -94,12 +94,12 @@ class LoadedVersion:
 
     @property
     def cells(self) -> SquareCells:
-        """The grid's cells as replies show them."""
+        """The cells of the grid as shown in replies."""
         return self.ground.cells
 
     @property
     def index(self) -> CellIndex:
-        """The grid's cells by place."""
+        """The spatial index of the cells."""
         return self.ground.index
 
     @property
@@ -114,14 +114,14 @@ class LoadedVersion:
 
     @property
     def not_learnt(self) -> list[str]:
-        """Categories that the region's learning policy kept out of its training."""
+        """Categories that the region's learning policy excluded from training."""
         found: list[str] = self.record.report.get("data", {}).get("excluded_categories", [])
         return found
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A request made definite: one version, its slots, and what tells one reply from another."""
+    """A resolved request: one version and its slots."""
 
     version: LoadedVersion
     selector: Selector
@@ -133,13 +133,13 @@ class Plan:
 
     @once
     def slots(self) -> Slots:
-        """The hours asked for, one after another."""
+        """The requested hours, in order."""
         times = self.start_s + HOUR_S * np.arange(self.n_slots, dtype=np.int64)
         return slots_of(times, self.version.region.timezone)
 
     @once
     def key(self) -> tuple[object, ...]:
-        """Equal keys, equal forecasts."""
+        """A key that is equal for equal forecasts."""
         s = self.selector
         return (
             self.version.region.key,
@@ -160,8 +160,8 @@ class Plan:
 class Forecast:
     """The forecast of some slots together on some cells.
 
-    `probability` (N,) sums to one over the study area: where an incident of these slots happens.
-    `slot_mean` (K,) is how many each slot expects.
+    `probability` (N,) of the cell of an incident in these slots sums to one over the study area;
+    `slot_mean` (K,) is the expected number of incidents of each slot.
     """
 
     plan: Plan
@@ -171,12 +171,12 @@ class Forecast:
 
     @property
     def version(self) -> LoadedVersion:
-        """The one version that all of it comes from."""
+        """The version of the forecast."""
         return self.plan.version
 
     @property
     def selector(self) -> Selector:
-        """What was asked for."""
+        """The selector of the request."""
         return self.plan.selector
 
     @property
@@ -197,29 +197,29 @@ class Forecast:
 
     @once
     def rows(self) -> NDArray[np.int64]:
-        """Rows of the cells to show: all, or those that touch the box asked for."""
+        """Rows of the cells to show: all, or those that touch the requested box."""
         if self.selector.bbox is None:
             return np.arange(len(self.cells))
         return rows_in_bbox(self.cells, self.selector.bbox)
 
     @once
     def expected_total(self) -> float:
-        """Incidents expected in all slots and cells."""
+        """Expected number of incidents in all slots and cells."""
         return float(self.slot_mean.sum())
 
     @once
     def dispersion(self) -> float:
-        """Of any share of the total."""
+        """Dispersion of any share of the total."""
         counts = self.version.counts
         if len(self.slot_mean) == 1:
             return counts.dispersion
         return counts.sum_dispersion(self.slot_mean, self.plan.slots.time_s)
 
     def interval_of(self, mean: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-        """Inclusive bounds that hold a share of the total with 90 % probability, any shape.
+        """Return inclusive 90 % bounds of shares of the total, of any shape.
 
-        For several slots the total's dispersion stands for the share's: cells expect so little that
-        their own chance (Poisson) outweighs it.
+        For several slots the dispersion of the total is used for shares, because the Poisson variance
+        dominates for cells.
         """
         if len(self.slot_mean) == 1:
             return self.version.counts.interval(mean.astype(np.float64))
@@ -238,17 +238,17 @@ class Forecast:
 
     @once
     def expected_count(self) -> FloatArray:
-        """Expected incidents of each cell."""
+        """Expected number of incidents of each cell."""
         return self.probability * self.expected_total
 
     @once
     def interval(self) -> tuple[FloatArray, FloatArray]:
-        """Bounds that hold each cell's count with 90 % probability."""
+        """90 % bounds of each cell's count."""
         return self.interval_of(self.expected_count)
 
     @once
     def ranking(self) -> NDArray[np.int64]:
-        """Rows to show from the highest probability down, ties by cell id."""
+        """Rows to show by descending probability, ties by cell id."""
         return self.rows[ranked_rows(self.probability[self.rows])]
 
     @once
@@ -262,7 +262,7 @@ class Forecast:
         ]
 
     def heading(self) -> dict[str, Any]:
-        """What every reply says of itself."""
+        """Return the members common to all replies."""
         record = self.version.record
         region = self.version.region
         local = zone(region.timezone)

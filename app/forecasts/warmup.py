@@ -1,9 +1,8 @@
-"""Champions made ready before requests need them.
+"""Warm-up of new champions before requests need them.
 
-A version is checked and read when it is first used: most of a tenth of a second. So each process asks
-every `LOOK_EVERY_S` who is champion in the regions that it serves or that changed last, and makes a
-forecast by a new one in its own time. Requests still ask for the champion themselves; here they are
-only spared the waiting.
+A version is checked and read when it is first used, which takes most of a tenth of a second. Each process
+therefore looks up, every `CHECK_EVERY_S`, the champions of the regions that it serves or that changed
+last, and computes a forecast with new ones. Requests still look up the champion themselves.
 """
 
 from __future__ import annotations
@@ -22,36 +21,36 @@ from app.forecasts.types import Selector
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.history import current_champions
 
-LOOK_EVERY_S = 0.4
+CHECK_EVERY_S = 0.4
 N_NEWEST = 5
-"""Champions that every process makes ready, whether or not it has served their regions yet."""
+"""Number of newest champions that every process warms up, even for regions it has not served yet."""
 _log = logging.getLogger("hotslot.forecast")
 
 
-def make_ready(service: ForecastService, region_id: str, version: str) -> None:
-    """Check and read a version, and whatever a first forecast by it takes.
+def warm_up(service: ForecastService, region_id: str, version: str) -> None:
+    """Check and read a version by computing a forecast with it.
 
     Raises:
-        NotFound: no such region or version.
-        ArtifactCorrupt: what is stored of it is not what was registered.
+        NotFound: the region or version does not exist.
+        ArtifactCorrupt: the stored data differ from what was registered.
     """
     density_json(service.forecast(region_id, Selector(at=datetime.now(UTC), model=version)))
 
 
-class Lookout:
-    """Sees new champions; one per process, used by one thread at a time."""
+class ChampionWarmup:
+    """Warms up new champions; one instance per process, used by one thread at a time."""
 
     def __init__(self, service: ForecastService) -> None:
         self.service = service
         self.seen: dict[str, str] = {}
-        """The champion of each region that was made ready, or was found to be damaged."""
+        """The champion of each region that was warmed up or found to be damaged."""
         self._failing = False
 
-    def look(self) -> None:
-        """Make new champions ready.
+    def warm_up_new(self) -> None:
+        """Warm up new champions.
 
         Raises:
-            Unavailable: the database is away.
+            Unavailable: the database cannot be reached.
         """
         service = self.service
         served = service.brief.names("served")
@@ -62,17 +61,17 @@ class Lookout:
         for region_id, version in new.items():
             try:
                 with translated(), seeing_unreleased(True):
-                    make_ready(service, region_id, version)
-            except ArtifactCorrupt as damage:  # requests go by its predecessor
+                    warm_up(service, region_id, version)
+            except ArtifactCorrupt as damage:  # requests use its predecessor
                 _log.error("%s", damage.message, extra={"region": region_id})
             self.seen[region_id] = version
 
-    def look_if_possible(self) -> None:
-        """The same; what fails is told once, and tried again at the next look."""
+    def warm_up_if_possible(self) -> None:
+        """Warm up new champions; log failures once and retry at the next call."""
         try:
-            self.look()
+            self.warm_up_new()
             self._failing = False
         except (HotslotError, SQLAlchemyError) as error:
             if not self._failing:
-                _log.warning("champions not made ready yet", extra={"reason": str(error)})
+                _log.warning("warming up champions failed", extra={"reason": str(error)})
             self._failing = True

@@ -1,4 +1,4 @@
-"""Scores of registered versions on incidents that arrived after them, by local day."""
+"""SQL of live scores: scores of versions on later incidents, by local day."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.core.db.operations_tables import live_scores
 
 @dataclass(frozen=True)
 class LiveDay:
-    """A day's sums over `n` scored incidents, of `n_seen` that count for the version.
+    """Sums of a day over `n` scored incidents, of the `n_seen` that count for the version.
 
-    `log_density_sum` is nats (density per km2); `expected_sum` what the forecast itself expected.
+    `log_density_sum` is in nats (density per km2); `expected_sum` is its expectation by the forecast.
     """
 
     day: date
@@ -27,7 +27,7 @@ class LiveDay:
 
 
 def read_days(connection: Connection, region_key: int, version: str) -> list[LiveDay]:
-    """All scored days of a version, in time."""
+    """Return all scored days of a version, in order."""
     columns = [live_scores.c[name] for name in LiveDay.__dataclass_fields__]
     query = (
         select(*columns)
@@ -40,7 +40,7 @@ def read_days(connection: Connection, region_key: int, version: str) -> list[Liv
 def put_days(
     connection: Connection, region_key: int, version: str, days: Sequence[LiveDay]
 ) -> None:
-    """Keep these days in place of what was known of them."""
+    """Insert or replace these days."""
     if not days:
         return
     place = {"region_key": region_key, "version": version}
@@ -57,13 +57,13 @@ def put_days(
 
 
 def drop_region_days(connection: Connection, region_key: int, days: Sequence[date]) -> None:
-    """Forget days of all versions, of which incidents are erased; upkeep scores what is left anew."""
+    """Delete days of all versions after an erasure; maintenance scores the rest again."""
     mine = live_scores.c.region_key == region_key
     connection.execute(delete(live_scores).where(mine, live_scores.c.day.in_(days)))
 
 
 def drop_days(connection: Connection, region_key: int, version: str, days: Sequence[date]) -> None:
-    """Forget days whose incidents are gone."""
+    """Delete days without incidents."""
     connection.execute(
         delete(live_scores).where(
             live_scores.c.region_key == region_key,

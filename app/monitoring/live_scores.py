@@ -1,7 +1,7 @@
-"""A/B as shadow: the champion and its challengers, scored on incidents that arrive later.
+"""Live scores: the champion and its challengers, scored on later incidents.
 
-Only incidents count that happened after a version's data end *and* reached the database after the
-version was registered: nobody, and no gate, had seen them when it was made.
+Only incidents count that happened after a version's data end *and* reached the database after its
+registration, so that neither its training nor its promotion could depend on them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from app.registry.champions import line
 from app.registry.new_incidents import Arrivals, arrivals, as_date
 from app.registry.stored_model import StoredModel
 from app.registry.visibility import served
+from models.base import N_WINDOWS
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
 
 SHADOW_DAYS = 90
@@ -31,7 +32,7 @@ N_CHALLENGERS = 3
 
 
 def shadowed(connection: Connection, region_key: int) -> list[registry.VersionRecord]:
-    """The champion, the one before it, and the newest challengers of all categories."""
+    """Return the champion, the one before it, and the newest challengers of all categories."""
     held = [p.version for p in line(connection, region_key)[-2:]]
     newest = [
         v
@@ -45,7 +46,7 @@ def shadowed(connection: Connection, region_key: int) -> list[registry.VersionRe
 def update_scores(
     connection: Connection, region: Region, version: registry.VersionRecord, now: datetime
 ) -> int:
-    """Score the days on which incidents came or went since the last time; returns how many."""
+    """Score the days whose incidents changed since the last time; return how many."""
     grid, _ = registry.grid_of(connection, version)
     since = now - timedelta(days=SHADOW_DAYS)
     found = arrivals(connection, region, version, grid, since, version.created_at)
@@ -78,10 +79,10 @@ def update_scores(
 def _score(
     connection: Connection, version: registry.VersionRecord, grid: Grid, found: Arrivals
 ) -> dict[Any, tuple[int, float, float]]:
-    """Date -> incidents, sum of their log densities, sum of what the forecast expected."""
+    """Return by date the number of incidents, and the sums of log densities and expectations."""
     inside = found.inside()
     tables = registry.read_probabilities(
-        connection, version.region_key, version.version, registry.ALL_CATEGORIES, range(168)
+        connection, version.region_key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
     )
     model = StoredModel(tables.astype(np.float64), grid.area_km2)
     log_density = model.log_density(inside.rows, inside.window)
@@ -98,9 +99,9 @@ def _score(
 
 
 def paired(one: Sequence[LiveDay], other: Sequence[LiveDay]) -> tuple[list[Any], DaySums]:
-    """Days on which both were scored on the same incidents, and the first's sums minus the other's.
+    """Return the days on which both were scored on the same incidents, and the differences of sums.
 
-    Days with another number of incidents (one was not there yet for the first of them) are left out.
+    Days with different numbers of incidents, because one version was registered later, are left out.
     """
     against = {day.day: day for day in other}
     both = [
@@ -117,13 +118,16 @@ def paired(one: Sequence[LiveDay], other: Sequence[LiveDay]) -> tuple[list[Any],
 def live_report(
     engine: Engine, region_id: str, version: str, *, exact: bool = True
 ) -> dict[str, Any]:
-    """How a version does on what arrived after it, beside the champion, in all and by week.
+    """Return the live scores of a version, compared with the champion, in total and by week.
 
     Args:
-        exact: for one who may list incidents; others see what is released.
+        engine: the database.
+        region_id: the region.
+        version: the version.
+        exact: the caller may list incidents; others see released scores.
 
     Raises:
-        NotFound: no such region or version.
+        NotFound: the region or version does not exist.
     """
     with engine.connect() as connection:
         key = get_region(connection, region_id).key

@@ -9,12 +9,13 @@ from sqlalchemy import Engine
 
 from app.core.errors import Unavailable
 from app.core.roles import seeing_unreleased
-from app.monitoring.status import RegionState, overview
+from app.monitoring.status import RegionStatus, read_status
 from app.registry.alarms import ALARM_KINDS
+from models.base import DAY_S
 
 QUEUE = Gauge("hotslot_queue_jobs", "Jobs by status", ["status"])
 OLDEST_JOB = Gauge("hotslot_queue_oldest_job_seconds", "How long the oldest job has waited")
-WORKERS = Gauge("hotslot_workers", "Claimers of jobs that have beaten lately")
+WORKERS = Gauge("hotslot_workers", "Job claimers with a recent heartbeat")
 RUNS = Gauge("hotslot_training_runs", "Training runs by status", ["region", "status"])
 TRAINED_SECONDS = Gauge(
     "hotslot_training_last_seconds", "Duration of the last finished training", ["region"]
@@ -35,7 +36,6 @@ ALARMS = Gauge("hotslot_alarms", "Open alarms", ["region", "kind"])
 SCHEDULE_FAILING = Gauge(
     "hotslot_schedule_failing", "1 when the last look at what is due failed", ["region"]
 )
-DAY_S = 86_400
 BY_REGION = (
     RUNS,
     TRAINED_SECONDS,
@@ -49,10 +49,10 @@ BY_REGION = (
 
 
 def refresh_metrics(engine: Engine, stalled_s: float) -> None:
-    """Read queue and regions as readers see them; a database that is away leaves the last values."""
+    """Update the metrics as readers see them; without a database, leave the last values."""
     try:
         with seeing_unreleased(False), engine.connect() as connection:
-            found = overview(connection, stalled_s)
+            found = read_status(connection, stalled_s)
     except Unavailable:
         return
     for status in ("todo", "doing", "failed"):
@@ -66,12 +66,12 @@ def refresh_metrics(engine: Engine, stalled_s: float) -> None:
 
 
 def _lag_of_day(lag_s: float, at: datetime) -> float:
-    """How long ago the (UTC) day began that lies so far back: the second is for who lists incidents."""
+    """Return the age of the start of the (UTC) day, because the exact second is not for readers."""
     return lag_s + (at.timestamp() - lag_s) % DAY_S
 
 
-def _set_region(state: RegionState, at: datetime) -> None:
-    """Gauges of one region; what is not known has no value."""
+def _set_region(state: RegionStatus, at: datetime) -> None:
+    """Set the gauges of one region, without unknown values."""
     values = {
         TRAINED_SECONDS: state.last_training_s,
         MODEL_AGE: state.model_age_s,

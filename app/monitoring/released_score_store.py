@@ -1,4 +1,4 @@
-"""Live scores as readers see them: periods of whole weeks, written once and never changed."""
+"""SQL of released live scores: periods of whole weeks, written once and never changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.core.db.release_tables import released_scores
 
 @dataclass(frozen=True)
 class Period:
-    """Sums over the `n` incidents of the local days from `from_day` up to, not with, `to_day`."""
+    """Sums over the `n` incidents of the local days from `from_day` until before `to_day`."""
 
     from_day: date
     to_day: date
@@ -24,12 +24,12 @@ class Period:
 
     @property
     def key(self) -> tuple[date, date, int]:
-        """What periods of two versions must have in common to be compared."""
+        """Key that is equal for comparable periods of two versions."""
         return self.from_day, self.to_day, self.n
 
 
 def read_periods(connection: Connection, region_key: int, version: str) -> list[Period]:
-    """List the periods of a version, in time."""
+    """List the periods of a version, in order."""
     columns = [released_scores.c[name] for name in Period.__dataclass_fields__]
     query = (
         select(*columns)
@@ -42,7 +42,7 @@ def read_periods(connection: Connection, region_key: int, version: str) -> list[
 def add_periods(
     connection: Connection, region_key: int, version: str, periods: Iterable[Period]
 ) -> None:
-    """Write periods; those that are there stay as they are."""
+    """Insert periods; leave existing ones unchanged."""
     rows = [{"region_key": region_key, "version": version, **asdict(one)} for one in periods]
     if rows:
         connection.execute(insert(released_scores).on_conflict_do_nothing(), rows)

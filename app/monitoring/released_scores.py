@@ -1,8 +1,8 @@
-"""Releasing live scores to readers: once a week, over enough incidents, the same weeks for all versions.
+"""Release of live scores to readers: weekly, over enough incidents, in the same weeks for all versions.
 
-A period's figures are written when its last week is over and never change: what comes late counts only
-for who may list incidents. So no two views of a reader differ by a single incident, and no total tells
-what a hidden part is.
+The scores of a period are written after its last week and never change; late incidents count only for
+callers who may list incidents. No two views of a reader therefore differ by a single incident, and no
+total reveals a hidden part.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from models.evaluation.drift import as_day_sums, interval_of
 
 WEEK = timedelta(days=7)
 SETTLE = timedelta(days=1)
-"""How long after a week's end its figures are written: most of what a feed brings late is there."""
+"""Delay after the end of a period, after which most late incidents have arrived."""
 
 
 def release_scores(connection: Connection, region: Region, version: str, now: datetime) -> int:
-    """Write the periods of a version that are over; returns how many."""
+    """Write the periods of a version that are over; return how many."""
     known = store.read_periods(connection, region.key, version)
     days = read_days(connection, region.key, version)
     today = (now - SETTLE).astimezone(zone(region.timezone)).date()
@@ -38,7 +38,7 @@ def release_scores(connection: Connection, region: Region, version: str, now: da
 
 
 def _periods(days: Sequence[LiveDay], since: date, today: date) -> list[Period]:
-    """Whole weeks from `since` on that are over, as many together as `MIN_GROUP` incidents need."""
+    """Group past whole weeks since `since` into periods of at least `MIN_GROUP` incidents."""
     weeks: dict[date, list[LiveDay]] = {}
     for day in days:
         monday = day.day - timedelta(days=day.day.weekday())
@@ -67,7 +67,7 @@ def _sum(begin: date, end: date, days: Sequence[LiveDay]) -> Period:
 
 
 def summary_of(periods: Sequence[Period], rival: Sequence[Period]) -> dict[str, Any]:
-    """Describe periods together, beside those of the champion."""
+    """Summarise periods, compared with those of the champion."""
     n = sum(period.n for period in periods)
     return {
         "n": n,
@@ -79,7 +79,7 @@ def summary_of(periods: Sequence[Period], rival: Sequence[Period]) -> dict[str, 
 
 
 def difference_of(one: Sequence[Period], other: Sequence[Period]) -> dict[str, Any] | None:
-    """Describe the difference of two versions' scores in the periods that both have."""
+    """Return the difference of two versions' scores in common periods."""
     both = store.common(one, other)
     if not both:
         return None

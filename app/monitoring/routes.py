@@ -7,7 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter, Response
 
 from app.core.roles import Role
-from app.forecasts.state import Forecasts
+from app.forecasts.selectors import Forecasts
 from app.http.app_state import ApiState, CallerOf, State
 from app.http.parameters import RegionId, VersionId
 from app.http.permissions import allow

@@ -1,7 +1,7 @@
-"""Looking after a region's champion: live scores, drift alarms, and the rollback of a bad version.
+"""Monitoring of champions: live scores, drift alarms, and rollback of bad versions.
 
-A look is taken when its days are over and a day more has been delivered, so that what a feed brings
-late is mostly there. Each look is taken once and kept, alarming or not.
+A check is made when its days are over and one more day was delivered, so that most late incidents have
+arrived. Each check is made once and stored, whether it raises an alarm or not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.incidents.releases import advance
 from app.monitoring import live_score_store as scores
 from app.monitoring.live_score_store import LiveDay
 from app.monitoring.live_scores import paired, shadowed, update_scores
-from app.monitoring.released_scores import release_scores
+from app.monitoring.released_scores import SETTLE, release_scores
 from app.regions.store import Region, get_region_by_key
 from app.registry import alarms
 from app.registry import store as registry
@@ -33,13 +33,12 @@ from models.counts.model import CountModel
 from models.evaluation import drift
 
 MONITOR_LOCK = 0x686F746D
-SETTLE = timedelta(days=1)
 ROLLBACK_LOOKS = (3, 5, 7, 14, 28)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a monitoring did."""
+    """Result of monitoring a region."""
 
     days_scored: int
     raised: tuple[str, ...]
@@ -49,9 +48,9 @@ class Seen:
 def monitor_region(
     engine: Engine, region_key: int, now: datetime, *, auto_rollback: bool = True
 ) -> Seen:
-    """Score what arrived, look for drift, and go back to the champion before if it did better.
+    """Score new incidents, check for drift, and roll back to the previous champion if it was better.
 
-    All of it in one transaction; two monitors of a region wait for each other.
+    All in one transaction; concurrent monitors of a region wait for each other.
     """
     with engine.begin() as connection:
         transaction_lock(connection, MONITOR_LOCK, region_key)
@@ -74,7 +73,7 @@ def monitor_region(
 
 
 def _clear_others(connection: Connection, region_key: int, champion: str, now: datetime) -> None:
-    """Alarms about a version end with its term; that of a rollback when its successor's term ends."""
+    """Clear alarms about versions that are no longer champion."""
     alarms.clear_alarms(
         connection,
         region_key,
@@ -94,9 +93,9 @@ def _clear_others(connection: Connection, region_key: int, champion: str, now: d
 def _look(
     connection: Connection, region: Region, version: registry.VersionRecord, now: datetime
 ) -> Iterator[str]:
-    """Take the looks that are due; yields the kinds of alarms that were raised.
+    """Make the checks that are due; yield the kinds of raised alarms.
 
-    They follow the releases: readers see that one was taken, and a single arrival must not show.
+    Checks follow releases, because readers see them and must not notice a single new incident.
     """
     last, released = last_incident_at(connection, region.key), advance(connection, region, now)
     if last is None or released is None or min(last, released.until) < version.cutoff + SETTLE:
@@ -192,9 +191,9 @@ def _place_check(
 
 
 def _reference(version: registry.VersionRecord) -> drift.DaySums | None:
-    """Residuals of the validation, if there was one."""
-    kept = version.scores.get("place_reference")
-    return drift.as_day_sums(kept["n"], kept["total"]) if kept and kept["n"] else None
+    """Return the residuals of the validation, if there was one."""
+    stored = version.scores.get("place_reference")
+    return drift.as_day_sums(stored["n"], stored["total"]) if stored and stored["n"] else None
 
 
 def _residuals(days: Sequence[LiveDay]) -> drift.DaySums:
@@ -206,7 +205,7 @@ def _residuals(days: Sequence[LiveDay]) -> drift.DaySums:
 def _has_drifted(
     connection: Connection, region_key: int, version: str, days: Container[date]
 ) -> bool:
-    """Whether incidents of these days lie where a version's forecast is thinner than it was."""
+    """Return whether a version's residuals on these days are lower than in its validation."""
     record = registry.sound_version(connection, region_key, version)
     reference = _reference(record) if record is not None else None
     lived = [d for d in scores.read_days(connection, region_key, version) if d.day in days]
@@ -223,19 +222,18 @@ def _check(what: tuple[str, int, float], message: str, **details: Any) -> Check:
 def _judge_promotion(
     connection: Connection, region_key: int, current: registry.Champion, now: datetime
 ) -> str | None:
-    """The version gone back to, when the champion has done worse than the one before it.
+    """Roll back if the champion was worse than the one before it; return the version restored.
 
-    Both are judged on the same incidents, of days after those known when it was promoted; at the
-    end of 3, 5, 7, 14 and 28 such days, each at `drift.LEVEL`. Less than the gate's `MAX_DEFICIT` is
-    no reason, however sure it is; nor is a shift that the one before does not fit either: then the
-    tails of both decide, and a training is the answer.
+    Both are compared on the same incidents of days after those known at the promotion, after 3, 5, 7, 14
+    and 28 such days, each at `drift.LEVEL`. A deficit below `MAX_DEFICIT` does not lead to a rollback,
+    nor does a drift that affects both versions, which needs a training instead.
     """
     held = line(connection, region_key)
     if len(held) < 2 or held[-1].version != current.version:
         return None
     champion, before = held[-1].version, held[-2].version
     mine = scores.read_days(connection, region_key, champion)
-    # The last day may still grow; the day of the promotion was half known.
+    # The last day may be incomplete, and the day of the promotion was partly known.
     known = held[-1].data_until
     settled = [d for d in mine[:-1] if known is None or d.day > known.date()]
     days, difference = paired(settled, scores.read_days(connection, region_key, before))

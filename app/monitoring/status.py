@@ -1,4 +1,4 @@
-"""The whole service at a glance: for `hotslot status` and for Prometheus."""
+"""Status of the service, for `hotslot status` and Prometheus."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select, text
 
+from app.core.db.tables import training_runs
 from app.core.roles import sees_unreleased
-from app.monitoring import queue_health as health
 from app.monitoring.released_score_store import Period, read_periods
 from app.monitoring.released_scores import difference_of
 from app.regions.store import Region, list_regions
@@ -24,75 +24,89 @@ from app.runs.queue import queue_depth
 from app.runs.schedules import database_clock, failure_of
 
 LIVE_DAYS = 28
+_OLDEST = text(
+    """
+    SELECT extract(epoch FROM now() - min(greatest(e.at, coalesce(j.scheduled_at, e.at))))
+    FROM procrastinate_jobs AS j JOIN procrastinate_events AS e ON e.job_id = j.id
+    WHERE j.status = 'todo' AND e.type = 'deferred' AND coalesce(j.scheduled_at, now()) <= now()
+    """
+)
+_LIVING = text(
+    """
+    SELECT count(*) FROM procrastinate_workers
+    WHERE last_heartbeat > now() - make_interval(secs => :stalled)
+    """
+)
 
 
 @dataclass(frozen=True)
-class RegionState:
-    """One region; ages in seconds, None where there is nothing to be old."""
+class RegionStatus:
+    """Status of a region; ages are in seconds, None if unknown."""
 
     region: str
     champion: str | None
     model_age_s: float | None
-    """Since the champion's data end."""
+    """Age of the champion's data end."""
     ingest_lag_s: float | None
-    """Since the last incident that is known; for readers, since the end of the last release."""
+    """Age of the last known incident; for readers, of the end of the last release."""
     live_log_score: float | None
-    """Of the champion on the last 28 released days, nats per incident."""
+    """Score of the champion on the last 28 released days, nats per incident."""
     live_difference: float | None
-    """The same minus the champion's before, on the same incidents."""
+    """Difference from the previous champion on the same incidents."""
     last_training_s: float | None
-    """How long the last finished training took."""
+    """Duration of the last finished training."""
     trainings: dict[str, int]
     """Runs by status."""
     alarms: list[str]
     schedule_failure: str | None
-    """Why the last look at what its schedule asks for failed."""
+    """Reason why the last check of its schedule failed."""
 
 
 @dataclass(frozen=True)
-class Overview:
-    """All regions, the queue and its workers."""
+class ServiceStatus:
+    """Status of all regions, the queue and its workers."""
 
     at: datetime
     queue: dict[str, int]
     oldest_job_s: float | None
-    """Age of the job that has waited longest."""
+    """Age of the longest waiting job."""
     workers: int
-    """Workers that have beaten lately."""
-    regions: list[RegionState]
+    """Number of workers with a recent heartbeat."""
+    regions: list[RegionStatus]
 
 
-def overview(connection: Connection, stalled_s: float) -> Overview:
-    """What is going on now.
+def read_status(connection: Connection, stalled_s: float) -> ServiceStatus:
+    """Read the current status.
 
     Args:
-        stalled_s: a worker without a sign of life for so long is not counted.
+        connection: a connection to the database.
+        stalled_s: workers without a heartbeat for so long are not counted.
     """
     now = database_clock(connection)
-    return Overview(
+    return ServiceStatus(
         at=now,
         queue=queue_depth(connection),
-        oldest_job_s=health.oldest_waiting_s(connection),
-        workers=health.living_workers(connection, stalled_s),
+        oldest_job_s=_oldest_waiting_s(connection),
+        workers=_living_workers(connection, stalled_s),
         regions=[_region(connection, region, now) for region in list_regions(connection)],
     )
 
 
-def _region(connection: Connection, region: Region, now: datetime) -> RegionState:
+def _region(connection: Connection, region: Region, now: datetime) -> RegionStatus:
     key = region.key
     current = served(connection, key)
     version = registry.sound_version(connection, key, current) if current else None
     last = _last_known(connection, key)
     score, difference = _live(connection, key, version)
-    return RegionState(
+    return RegionStatus(
         region=region.id,
         champion=current,
         model_age_s=(now - version.cutoff).total_seconds() if version else None,
         ingest_lag_s=(now - last).total_seconds() if last else None,
         live_log_score=score,
         live_difference=difference,
-        last_training_s=health.last_training_s(connection, key),
-        trainings=health.trainings_by_status(connection, key),
+        last_training_s=_last_training_s(connection, key),
+        trainings=_trainings_by_status(connection, key),
         alarms=[alarm.kind for alarm in open_alarms(connection, key)],
         schedule_failure=failure_of(connection, key),
     )
@@ -121,10 +135,43 @@ def _live(
 
 
 def _last_days(periods: Sequence[Period]) -> list[Period]:
-    """The newest periods that cover `LIVE_DAYS` days."""
+    """Return the newest periods that cover `LIVE_DAYS` days."""
     found: list[Period] = []
     for period in reversed(periods):
         if found and (found[-1].to_day - period.from_day).days > LIVE_DAYS:
             break
         found.insert(0, period)
     return found
+
+
+def _oldest_waiting_s(connection: Connection) -> float | None:
+    """Return how many seconds the oldest job that could start has waited."""
+    found = connection.scalar(_OLDEST)
+    return None if found is None else float(found)
+
+
+def _living_workers(connection: Connection, stalled_s: float) -> int:
+    """Count job claimers with a recent heartbeat; a worker process has three, one per queue."""
+    return int(connection.scalar(_LIVING, {"stalled": stalled_s}) or 0)
+
+
+def _last_training_s(connection: Connection, region_key: int) -> float | None:
+    """Return the duration of a region's last finished training."""
+    query = (
+        select(func.extract("epoch", training_runs.c.finished_at - training_runs.c.started_at))
+        .where(training_runs.c.region_key == region_key, training_runs.c.finished_at.is_not(None))
+        .order_by(training_runs.c.finished_at.desc())
+        .limit(1)
+    )
+    found = connection.scalar(query)
+    return None if found is None else float(found)
+
+
+def _trainings_by_status(connection: Connection, region_key: int) -> dict[str, int]:
+    """Count a region's training runs by status."""
+    rows = connection.execute(
+        select(training_runs.c.status, func.count())
+        .where(training_runs.c.region_key == region_key)
+        .group_by(training_runs.c.status)
+    )
+    return {status: int(count) for status, count in rows}

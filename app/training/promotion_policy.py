@@ -1,4 +1,4 @@
-"""The gate: which new versions may replace the champion."""
+"""The promotion policy: which new versions may replace the champion."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from dataclasses import dataclass
 from models.evaluation.significance import Difference
 
 MAX_DEFICIT = 0.05
-"""Nats per incident; so much worse is refused even where few incidents prove nothing."""
+"""Nats per incident; a larger deficit is rejected even if it is not significant."""
 
 
 @dataclass(frozen=True)
-class GateDecision:
-    """Whether to promote, and why (not), in words that stand in the registry."""
+class PromotionDecision:
+    """Whether to promote, and the reason, which is stored in the registry."""
 
     promote: bool
     reason: str
 
 
-def decide(against: Mapping[str, Difference]) -> GateDecision:
+def decide(against: Mapping[str, Difference]) -> PromotionDecision:
     """Promote unless the candidate is significantly worse than any of its rivals.
 
     Args:
         against: rival's name -> candidate minus rival on held-out incidents, nats per incident.
-            Without any held-out incident nothing is known, and nothing is promoted.
+            Without held-out incidents, the candidate is not promoted.
     """
     if not against or all(d.n == 0 for d in against.values()):
-        return GateDecision(False, "no held-out incidents to judge by")
+        return PromotionDecision(False, "no held-out incidents to compare on")
     for rival, found in against.items():
         if not all(map(math.isfinite, (found.mean, found.lo, found.hi))):
-            return GateDecision(False, f"its scores beside {rival}'s are not finite")
+            return PromotionDecision(False, f"its differences from {rival} are not finite")
         measured = f"by {-found.mean:.4f} nats [{-found.hi:.4f}, {-found.lo:.4f}]"
         if found.hi < 0:
-            return GateDecision(False, f"worse than {rival} {measured} on the last 28 days")
+            return PromotionDecision(False, f"worse than {rival} {measured} on the last 28 days")
         if found.mean < -MAX_DEFICIT:
-            return GateDecision(
-                False, f"seems worse than {rival} {measured}, with only {found.n} incidents to tell"
+            return PromotionDecision(
+                False, f"probably worse than {rival} {measured}, on only {found.n} incidents"
             )
     words = ", ".join(f"{d.mean:+.4f} nats against {rival}" for rival, d in against.items())
-    return GateDecision(True, f"not worse on the last 28 days: {words}")
+    return PromotionDecision(True, f"not worse on the last 28 days: {words}")

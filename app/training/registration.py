@@ -1,4 +1,4 @@
-"""Registering what a training made: version, artifact, grids, promotion and outcome, all or nothing."""
+"""Registration of a trained version: artifact, grids, promotion and outcome in one transaction."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from app.training.report import probability_tables, provenance
 from app.training.validation import Validation
 from models.base import DensityModel, FitContext
 
-REPLACES_ERASED = "the champion had learnt from incidents that are erased"
+REPLACES_ERASED = "the champion was trained on incidents that have been erased"
 TRAIN_LOCK = 0x686F7473
-"""First half of the advisory lock that lets one training per region write at a time."""
+"""First half of the advisory lock that serialises writes of trainings per region."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """All that a training made. `request` is the run's, as JSON; `durations_s` by step."""
+    """Results of a training; `request` is that of the run, as JSON, `durations_s` is by step."""
 
     request: Mapping[str, Any]
     data: TrainingData
@@ -50,22 +50,22 @@ class Fitted:
 
     @property
     def cutoff(self) -> datetime:
-        """Where the data end."""
+        """End of the data."""
         return datetime.fromtimestamp(self.data.cutoff_s, UTC)
 
 
 def register(engine: Engine, run: Run, fitted: Fitted) -> None:
-    """Keep the version, promote it if it deserves it, and end the run: one transaction.
+    """Store the version, promote it if the policy agrees, and end the run, in one transaction.
 
     Raises:
-        Superseded: another worker has the run now; nothing is kept.
+        Superseded: another worker has taken over the run; nothing is stored.
     """
     tables = probability_tables(fitted.model)
     content, sha256 = _artifact(fitted, tables)
     with engine.begin() as connection:
         hold_unnamed(connection)
         transaction_lock(connection, TRAIN_LOCK, run.region_key)
-        _refuse_erased(connection, run, fitted)
+        _check_not_erased(connection, run, fitted)
         store_artifact(connection, content, sha256)
         data = fitted.data
         grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
@@ -91,7 +91,7 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
             "reason": reason,
             "scores": new.scores,
         }
-        message = f"{'promoted' if promote else 'kept as challenger'}: {reason}"
+        message = f"{'promoted' if promote else 'registered as challenger'}: {reason}"
         finish_run(
             connection, "train", run, "succeeded", message, model_version=name, metrics=metrics
         )
@@ -107,25 +107,24 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
 
 
 def _may_be_shown(connection: Connection, new: registry.NewVersion, fitted: Fitted) -> bool:
-    """Whether readers may see a version beside the others that they see."""
+    """Return whether readers may see a version in addition to those that they already see."""
     place = (new.region_key, new.version, new.n_incidents)
     chosen = fitted.request["categories"]
     return fitted.data.released and not is_too_near(connection, *place, chosen)
 
 
-def _refuse_erased(connection: Connection, run: Run, fitted: Fitted) -> None:
-    """Refuse what was learnt from few incidents of which some were erased while the run went on.
+def _check_not_erased(connection: Connection, run: Run, fitted: Fitted) -> None:
+    """Check that no training data with few incidents were partly erased during the run.
 
     Raises:
-        Conflict: so it is; the training that the erasure has queued comes after this one.
+        Conflict: they were; the training that the erasure has queued follows this one.
     """
     if not since_start(connection, training_runs, run.region_key, run.id):
         return
     read = fitted.data.read_counts
     if lost_few(connection, run.region_key, run.id, fitted.cutoff, read):
         raise Conflict(
-            "some of the few incidents that it had learnt from are erased meanwhile; another training "
-            "is queued",
+            "some of the few training incidents have been erased meanwhile; another training is queued",
             code="erased_meanwhile",
         )
 
@@ -176,14 +175,14 @@ def _verdict(
     fitted: Fitted,
     current: registry.Champion | None,
 ) -> tuple[bool, str]:
-    """Whether the version is to be champion, and why (not)."""
+    """Return whether to make the version champion, and the reason."""
     if current is None:
         return True, "first version of this region"
     if current.version == name:
-        return True, "this version is the champion already"
+        return True, "this version is already the champion"
     champion = registry.sound_version(connection, region_key, current.version)
     if champion is None:
-        damaged = "the champion's record is not what was registered"
+        damaged = "the champion's record differs from what was registered"
         return fitted.request["categories"] is None, damaged
     if _replaces_erased(connection, fitted, champion):
         return True, REPLACES_ERASED
@@ -199,7 +198,7 @@ def _verdict(
 def _replaces_erased(
     connection: Connection, fitted: Fitted, champion: registry.VersionRecord
 ) -> bool:
-    """Whether this is the champion's own training, repeated without what was erased."""
+    """Return whether this repeats the champion's training without erased incidents."""
     if champion.version not in marked_versions(connection, champion.region_key):
         return False
     same = ("model", "categories", "until")

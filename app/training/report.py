@@ -1,4 +1,4 @@
-"""What a version says of how it was made: its tables, what was left out, where and with what."""
+"""A version's tables, data report and provenance."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ CODE_FOLDERS = ("app", "models")
 
 
 def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
-    """(W, N) probabilities under `ALL_CATEGORIES`, (2, N) ratio and fixed part under each category.
+    """Return probabilities (W, N) by `ALL_CATEGORIES`, and ratio and fixed part (2, N) by category.
 
-    A category whose code does not fit into the tables' two bytes (regions that had more of them
-    before their number was limited) goes by the city's density.
+    Categories whose code exceeds the two bytes of the tables (in regions older than the limit on their
+    number) use the city's density.
     """
     own = {
         code: np.stack([d.ratio, d.fixed])
@@ -44,7 +44,7 @@ def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
 
 
 def data_facts(data: TrainingData) -> dict[str, Any]:
-    """What was left out of a fit, for the version's report."""
+    """Return what was excluded from a fit, for the version's report."""
     piles = [asdict(pile) for pile in data.piles]
     return {
         "data": {
@@ -59,19 +59,19 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
 
 
 def _unknown_times(data: TrainingData) -> list[dict[str, Any]]:
-    """Times of day at which far more incidents are dated than the hours around explain."""
+    """Return times of day with far more incidents than the hours around them explain."""
     time_s = data.incidents.time_s
     local_s = time_s + local_offset_s(time_s, data.region.timezone)
     by_minute = np.bincount(local_s // MINUTE_S % MINUTES_OF_DAY, minlength=MINUTES_OF_DAY)
     return [
-        {"at": told.label, "n_incidents": told.n_incidents}
-        for told in clock_times(by_minute)
-        if told.spike
+        {"at": time.label, "n_incidents": time.n_incidents}
+        for time in clock_times(by_minute)
+        if time.spike
     ]
 
 
 def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[str, Any]:
-    """Where and with what a version was made; `durations_s` by step of the training."""
+    """Return where and with what a version was trained; `durations_s` is by step."""
     return {
         "created_at": datetime.now(UTC).isoformat(),
         "seconds": round(sum(durations_s.values()), 1),
@@ -91,7 +91,7 @@ def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[st
 
 @cache
 def code_sha256() -> str:
-    """Hash of hotslot's own source files: tells two builds of one version number apart."""
+    """Hash hotslot's source files, to distinguish builds with the same version number."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for folder in CODE_FOLDERS:

@@ -18,8 +18,8 @@ from app.core.db.deadlines import answered_within
 from app.core.errors import HotslotError
 from app.core.roles import Caller, Role
 from app.core.zones import zone
-from app.forecasts.state import Forecasts
-from app.forecasts.warmup import make_ready
+from app.forecasts.selectors import Forecasts
+from app.forecasts.warmup import warm_up
 from app.http.app_state import ApiState, CallerOf, State
 from app.http.parameters import RegionId, RunId, VersionId
 from app.http.permissions import allow
@@ -230,7 +230,7 @@ def model(state: State, caller: CallerOf, region: RegionId, version: VersionId) 
 def promote(state: State, forecasts: Forecasts, region: RegionId, version: VersionId) -> Promotion:
     """Make a version the champion."""
     with suppress(ArtifactCorrupt):  # reported by the promotion, which checks more
-        make_ready(forecasts, region, version)
+        warm_up(forecasts, region, version)
     with state.engine.begin() as connection:
         key = get_region(connection, region).key
         champion = promote_by_hand(connection, key, version)

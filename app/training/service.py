@@ -1,4 +1,4 @@
-"""Training: from a region's incidents to a registered version, and to the champion if it deserves it."""
+"""Training: from a region's incidents to a registered version, and possibly the champion."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from app.runs.store import Run, check_room, create_run, get_run, request_cancel,
 from app.training.registration import Fitted, register
 from app.training.report import data_facts
 from app.training.validation import validate_model
-from models.base import FitCancelled, FitContext
+from models.base import FitCancelled, FitContext, Progress
 from models.catalog import MODEL_NAMES, create_model
 from models.densities.small_counts import pool_small_counts
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train: `until` trains only on incidents before it; `validate` scores it first."""
+    """What to train: `until` limits the incidents to earlier ones; `validate` scores it first."""
 
     model: str = "stack"
     categories: list[str] | None = None
@@ -45,45 +45,47 @@ class TrainingRequest:
     seed: int | None = None
     validate: bool = True
     release: int | None = None
-    """The release to train on, for who may not list incidents and for schedules; None: all."""
+    """The release to train on, for callers who may not list incidents and schedules; None: all."""
 
     def checked(self) -> TrainingRequest:
-        """Itself.
+        """Validate the request and return it.
 
         Raises:
-            InvalidInput: unknown model, naive time, empty categories, seed out of range.
+            InvalidInput: unknown model, naive time, empty categories, or seed out of range.
         """
         if self.model not in MODEL_NAMES:
             raise InvalidInput(
-                f"unknown model {shortened(self.model)}; one of {', '.join(MODEL_NAMES)}",
+                f"unknown model {shortened(self.model)}; choose from {', '.join(MODEL_NAMES)}",
                 field="model",
             )
         if self.until is not None:
             check_moment(self.until, "until")
         if self.categories is not None and not self.categories:
-            raise InvalidInput("categories must be null or name at least one", field="categories")
+            raise InvalidInput(
+                "categories must be null or contain at least one name", field="categories"
+            )
         check_length(self.categories, "categories", MAX_CATEGORIES_NAMED)
         for name in self.categories or ():
             check_text(name, "categories")
         if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise InvalidInput("seed must lie within 0..2^63-1", field="seed")
+            raise InvalidInput(f"seed must lie within 0..2^63-1, got {self.seed}", field="seed")
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """As kept in the run's row."""
+        """Return the request as stored in the run's row."""
         given = {**asdict(self), "until": self.until.isoformat() if self.until else None}
         if self.release is None:
             del given["release"]
         return given
 
     def audited(self) -> dict[str, Any]:
-        """As the audit log has it: how many categories, and whether there is an end, not which."""
+        """Return the details for the audit log, without category names and times."""
         n_categories = None if self.categories is None else len(self.categories)
         return {**asdict(self), "categories": n_categories, "until": self.until is not None}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TrainingRequest:
-        """The inverse of `to_json`."""
+        """Create a request from the output of `to_json`."""
         until = value.get("until")
         return cls(**{**value, "until": datetime.fromisoformat(until) if until else None})
 
@@ -99,11 +101,11 @@ def request_training(
     """Queue a training run: its row and its job in one transaction.
 
     Args:
-        exact: by one who may list incidents; others train on what is released.
+        exact: the caller may list incidents; others train on released incidents.
 
     Raises:
-        NotFound: no such region.
-        InvalidInput: the request is wrong, or names a category the region does not have.
+        NotFound: the region does not exist.
+        InvalidInput: the request is invalid, or names an unknown category.
         QueueFull: too many trainings of the region are queued or running.
     """
     request.checked()
@@ -116,9 +118,9 @@ def request_training(
 
 
 def of_release(connection: Connection, region: Region, request: TrainingRequest) -> TrainingRequest:
-    """Hold a request to the last release up to its `until`, which moves to the release's instant.
+    """Limit a request to the last release up to its `until`, which becomes the release's instant.
 
-    Where too few incidents are released the run will say so.
+    If too few incidents are released, the run fails with that message.
 
     Raises:
         InvalidInput: a category has too few incidents.
@@ -135,10 +137,13 @@ def queue_training(
     request: TrainingRequest,
     priority: int = TRAIN_PRIORITY,
 ) -> Run:
-    """A run's row and its job in the caller's transaction; one of a region runs at a time.
+    """Create a run and its job in the caller's transaction; a region has one running at a time.
 
     Args:
-        priority: of the region's first such job that waits; further ones come in later turns.
+        connection: the transaction.
+        region_key: the region.
+        request: what to train.
+        priority: priority of the region's first waiting job; further ones get lower ones.
     """
     run = create_run(connection, "train", region_key, request.to_json())
     job_id = defer_job(
@@ -149,16 +154,16 @@ def queue_training(
         priority=turn_of(connection, TRAIN_TASK, region_key, priority),
     )
     set_job(connection, "train", run.id, job_id)
-    told = {"run": str(run.id), **request.audited()}
-    audit.record_for(connection, "training.requested", region_key, **told)
+    details = {"run": str(run.id), **request.audited()}
+    audit.record_for(connection, "training.requested", region_key, **details)
     return run
 
 
 def cancel_training(engine: Engine, region_id: str, run_id: UUID) -> Run:
-    """Cancel a run of that region; a running one stops at its next step.
+    """Cancel a run of a region; a running one stops at its next step.
 
     Raises:
-        NotFound: no such region or run.
+        NotFound: the region or the run does not exist.
         Conflict: it is already finished.
     """
     with engine.begin() as connection:
@@ -173,12 +178,12 @@ def execute_training(
     engine: Engine,
     settings: Settings,
     run: Run,
-    progress: Callable[[float, str], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
-    """Work on a claimed run: load, validate, fit, register, and promote if the gate agrees.
+    """Execute a claimed run: load, validate, fit, register, and promote if the policy agrees.
 
-    Everything that users can see appears in one transaction at the end.
+    All visible results are written in one transaction at the end.
 
     Raises:
         FitCancelled, TooFewIncidents, NotReady, Unavailable, Superseded: see `jobs.run_claimed`.
@@ -202,8 +207,8 @@ def execute_training(
     clock.done("read")
     fitted = _fit(engine, request, data, context, clock)
     if cancelled():
-        # Asked for during the last steps: what nobody wants any more is not promoted.
-        raise FitCancelled("cancelled before it was registered")
+        # Cancelled during the last steps: do not promote the version.
+        raise FitCancelled("cancelled before registration")
     through_outage(lambda: register(engine, run, fitted))
 
 
@@ -211,10 +216,10 @@ def fit_context(
     settings: Settings,
     cutoff_s: int,
     seed: int,
-    progress: Callable[[float, str], None],
+    progress: Progress,
     cancelled: Callable[[], bool],
 ) -> FitContext:
-    """What fits of this process may know and use; its threads are set."""
+    """Create the context of fits in this process and set its number of threads."""
     context = FitContext(
         cutoff_s=cutoff_s,
         seed=seed,
@@ -236,7 +241,7 @@ def _fit(
     context: FitContext,
     clock: StepClock,
 ) -> Fitted:
-    """Validate, fit on everything, look for memorised places, fit the counts."""
+    """Validate, fit to everything, test for memorisation, fit the counts."""
     validation = None
     fit_from = 0.05
     if request.validate:
@@ -247,31 +252,33 @@ def _fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
     if data.categories and data.categories[-1] == OTHER:
-        # What is left of a release when its shown categories are taken away may be a single incident.
+        # The rest of a release besides its visible categories may be a single incident.
         model.category_density_.pop(len(data.categories) - 1, None)
     pooled = pool_small_counts(model, data.rows, data.incidents.category, data.policy.minimum_count)
     clock.done("fit")
-    context.report(0.92, "looking for memorised places")
+    context.report(0.92, "testing for memorisation")
     memorisation = memorisation_report(data, model, context.seed)
     context.report(0.93, "fitting counts")
     counts = fit_counts(data).state()
     clock.done("counts")
     context.report(0.96, "registering")
-    told = {**model.report(), **data_facts(data), "memorisation": memorisation}
+    report = {**model.report(), **data_facts(data), "memorisation": memorisation}
     if pooled is not None:
-        told["small_counts"] = pooled
-    return Fitted(request.to_json(), data, model, counts, told, validation, context, clock.steps_s)
+        report["small_counts"] = pooled
+    return Fitted(
+        request.to_json(), data, model, counts, report, validation, context, clock.steps_s
+    )
 
 
 class StepClock:
-    """How long each step took."""
+    """Durations of steps."""
 
     def __init__(self) -> None:
         self.steps_s: dict[str, float] = {}
         self._since = time.perf_counter()
 
     def done(self, step: str) -> None:
-        """The step that began when the one before was done."""
+        """Record the duration of the step that began when the previous one was done."""
         now = time.perf_counter()
         self.steps_s[step] = now - self._since
         self._since = now

@@ -1,4 +1,4 @@
-"""Scoring a candidate before it is trained for good: the last 28 days, against its rivals."""
+"""Validation of a candidate on the last 28 days, against its rivals, before the final fit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from app.evaluation.fairness.shares import share_report
 from app.fitting.data import TrainingData
 from app.registry import store as registry
 from app.registry.stored_model import StoredModel
-from app.training.promotion_policy import GateDecision, decide
+from app.training.promotion_policy import PromotionDecision, decide
 from models.base import (
     DAY_S,
     HORIZON_DAYS,
+    N_WINDOWS,
     DensityModel,
     FitContext,
     FloatArray,
@@ -37,11 +38,11 @@ CHAMPION = "the champion"
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores of the candidate and what the gate made of them."""
+    """Scores of the candidate and the decision of the promotion policy."""
 
     scores: dict[str, Any]
     against: dict[str, Difference]
-    decision: GateDecision
+    decision: PromotionDecision
 
 
 def validate_model(
@@ -49,8 +50,8 @@ def validate_model(
 ) -> Validation:
     """Fit the candidate's model and its rivals up to 28 days before the cutoff and score them.
 
-    Rivals are `pooled-kde` and the champion: by its own stored tables when it was trained before
-    that day; otherwise those have seen the answer, and its model is fitted anew on the same past.
+    Rivals are `pooled-kde` and the champion. The champion is scored by its stored tables if it was
+    trained on earlier incidents only; otherwise its model is refitted to the same past.
     """
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     past = data.incidents.before(origin_s)
@@ -71,7 +72,7 @@ def validate_model(
 def _fit(
     names: Mapping[str, str], data: TrainingData, origin_s: int, context: FitContext
 ) -> dict[str, DensityModel]:
-    """Label -> a fitted model of that name, small counts pooled; equal names are fitted once."""
+    """Fit a model of each name, by label, with small counts pooled; fit equal names once."""
     past = data.incidents.before(origin_s)
     rows, minimum = data.rows[: len(past)], data.policy.minimum_count
     distinct = list(dict.fromkeys(names.values()))
@@ -89,10 +90,10 @@ def _fit(
 def _compare(
     rivals: Mapping[str, DensityModel], model: str, test: Incidents, data: TrainingData, seed: int
 ) -> Validation:
-    """Scores on the same incidents, the candidate's differences, and what the gate makes of it."""
+    """Score models on the same incidents, compare the candidate with rivals, and decide."""
     rows = data.grid.locate(test.x_m, test.y_m)
     scored = {name: score_incidents(m, rows, test.window) for name, m in rivals.items()}
-    # Four weeks are too few blocks for a bootstrap; days are enough.
+    # Days, because four weeks are too few blocks for a bootstrap.
     against = {
         name: paired_difference(
             scored[model].log_density, other.log_density, test.time_s, seed, block_s=DAY_S
@@ -104,7 +105,7 @@ def _compare(
         name: summarise(scored[name], area_shares(m, test.window)) for name, m in rivals.items()
     }
     flagged = {name: [flagged_cells(m)] for name, m in rivals.items()}
-    kept = {
+    details = {
         "models": scores,
         "differences": {name: asdict(d) for name, d in against.items()},
         "place_reference": _reference(rivals[model], scored[model].log_density, test),
@@ -117,13 +118,17 @@ def _compare(
             data.policy.minimum_count,
         ),
     }
-    decision = decide(against) if against else GateDecision(True, f"it is {REFERENCE} itself")
+    decision = (
+        decide(against)
+        if against
+        else PromotionDecision(True, f"it is the reference model {REFERENCE}")
+    )
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
-    return Validation({"origin_s": origin_s, **kept, **scores[model]}, against, decision)
+    return Validation({"origin_s": origin_s, **details, **scores[model]}, against, decision)
 
 
 def _reference(model: DensityModel, log_density: FloatArray, test: Incidents) -> dict[str, Any]:
-    """Held-out residuals by day: what live scores are compared with later, to see drift."""
+    """Return held-out residuals by day, the reference of drift tests of live scores."""
     window = test.window.astype(np.int64) % len(model.probability_)
     sums = day_sums(test.time_s // DAY_S, log_density - expected_log_density(model)[window])
     return {"n": sums.n.tolist(), "total": sums.total.tolist()}
@@ -131,14 +136,14 @@ def _reference(model: DensityModel, log_density: FloatArray, test: Incidents) ->
 
 @dataclass(frozen=True)
 class _Champion:
-    """The champion's model, and its tables where they may be scored on the last 28 days."""
+    """The champion's model, and its tables if they may be scored on the last 28 days."""
 
     model: str
     tables: StoredModel | None
 
 
 def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | None:
-    """Its tables count when they are on the same cells and knew only what came before."""
+    """Read the champion; its tables are used if they have the same cells and earlier data only."""
     key = data.region.key
     with engine.connect() as connection:
         current = registry.champion(connection, key)
@@ -152,6 +157,6 @@ def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | 
         if version.cutoff.timestamp() > origin_s or not same_cells:
             return _Champion(version.model, None)
         tables = registry.read_probabilities(
-            connection, key, version.version, registry.ALL_CATEGORIES, range(168)
+            connection, key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
         )
     return _Champion(version.model, StoredModel(tables.astype(np.float64), data.grid.area_km2))

@@ -1,7 +1,7 @@
-"""Jobs that this process works on, and those that only the database believes it works on.
+"""Jobs that this process is running, and those that only the database believes it is running.
 
-A job's end is one statement; when the database dies under it, procrastinate's worker lives on and
-beats its heart, so the job would count as being worked on for ever, and its region's lock with it.
+If the database fails while a job's end is written, procrastinate's worker continues its heartbeat, so
+that the job would count as running forever and hold its region's lock.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from procrastinate import App
 from procrastinate.jobs import Job
 
 
-class InHand:
-    """Which jobs are truly worked on here."""
+class ActiveJobs:
+    """The jobs that run in this process."""
 
     def __init__(self) -> None:
         self._held: set[int] = set()
@@ -23,9 +23,11 @@ class InHand:
 
     @contextmanager
     def hold(self, job: Job) -> Iterator[None]:
-        """The time in which a job is worked on."""
+        """Register a job as active inside the block."""
         if job.id is None or job.worker_id is None:
-            raise ValueError("not a job that a worker fetched")
+            raise ValueError(
+                "the job has no id or worker; only jobs fetched by a worker can be active"
+            )
         self._worker_ids.add(job.worker_id)
         self._held.add(job.id)
         try:
@@ -34,7 +36,7 @@ class InHand:
             self._held.discard(job.id)
 
     async def dropped(self, app: App) -> list[Job]:
-        """Jobs under this process's name that it has not had in hand for two looks in a row."""
+        """Return jobs assigned to this process that were not active in two calls in a row."""
         found = [
             job
             for worker_id in self._worker_ids

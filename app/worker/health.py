@@ -1,7 +1,7 @@
-"""Whether the worker of this home lives: `python -m app.worker.health`, for container engines.
+"""Health check of the worker, for container engines: `python -m app.worker.health`.
 
-The worker touches a file every few seconds from its event loop, between two looks at the queue; one
-that hangs does not. A database that is away is no reason to restart a worker.
+The worker touches a file every few seconds from its event loop; one that hangs does not. Loss of the
+database is not a reason to restart a worker.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ _log = logging.getLogger("hotslot.worker")
 
 
 def beat_file(settings: Settings) -> Path:
-    """The file whose time of change is the worker's last sign of life."""
+    """Return the file whose modification time is the worker's last heartbeat."""
     return settings.home / "worker.beat"
 
 
 def beat(settings: Settings) -> None:
-    """Give a sign of life; a worker of another machine's database may be the first to need a home."""
+    """Touch the heartbeat file; create its folder if needed."""
     path = beat_file(settings)
     try:
         private_folder(path.parent)
         path.touch(mode=0o600)
     except OSError as error:
-        _log.warning("no sign of life", extra={"file": str(path), "reason": str(error)})
+        _log.warning(
+            "writing the heartbeat file failed", extra={"file": str(path), "reason": str(error)}
+        )
 
 
 def is_alive(settings: Settings) -> bool:
-    """Whether the last sign of life is younger than `FRESH_S`."""
+    """Return whether the last heartbeat is younger than `FRESH_S`."""
     try:
         return time.time() - beat_file(settings).stat().st_mtime < FRESH_S
     except FileNotFoundError:

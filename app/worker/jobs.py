@@ -1,10 +1,9 @@
-"""Working on queued runs: claim, report progress, end with an outcome that a person can read."""
+"""Execution of runs: claim, report progress, end with a readable outcome."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -29,7 +28,7 @@ from app.runs.store import (
 )
 from app.sync.execute import execute_sync
 from app.training.service import TrainingRequest, execute_training
-from models.base import FitCancelled, TooFewIncidents
+from models.base import FitCancelled, Progress, TooFewIncidents
 
 BEAT_EVERY_S = 0.5
 EXECUTORS = {"train": execute_training, "backtest": execute_backtest, "sync": execute_sync}
@@ -37,10 +36,10 @@ _log = logging.getLogger("hotslot.jobs")
 
 
 class RunMonitor:
-    """Carries a fit's progress into the run's row, and the caller's wish to cancel back.
+    """Writes a fit's progress to the run's row, and reads cancellation requests.
 
-    At most one write per half second; the share done never falls. A database that is away for a
-    short while costs the fit nothing: what it writes later is still fenced by its attempt.
+    Writes at most once per half second; the share done never decreases. Short losses of the database do
+    not affect the fit, because later writes are still fenced by its attempt.
     """
 
     def __init__(self, engine: Engine, kind: str, run: Run) -> None:
@@ -53,10 +52,10 @@ class RunMonitor:
         self._cancelled = False
 
     def progress(self, share: float, message: str) -> None:
-        """Write progress when it is time to.
+        """Write progress if half a second has passed.
 
         Raises:
-            Superseded: another worker has the run now.
+            Superseded: another worker has taken over the run.
             Unavailable: the database has not answered for a minute.
         """
         now = time.monotonic()
@@ -74,16 +73,16 @@ class RunMonitor:
             self._answered = time.monotonic()
 
     def cancelled(self) -> bool:
-        """Whether the caller asked to stop, as of the last beat."""
+        """Return whether the caller asked to stop, as of the last heartbeat."""
         return self._cancelled
 
 
 def work_on(engine: Engine, settings: Settings, kind: str, run_id: UUID) -> None:
-    """Claim a run and work on it to its end; a run that is finished already is left alone.
+    """Claim a run and execute it, unless it is already finished.
 
     Raises:
-        Superseded: another worker took over meanwhile.
-        Unavailable: the database went away; the run may be tried again.
+        Superseded: another worker has taken over the run.
+        Unavailable: the database cannot be reached; the run may be retried.
     """
     run = through_outage(lambda: _claim(engine, kind, run_id))
     if run is not None:
@@ -100,13 +99,13 @@ def run_now(
     settings: Settings,
     region_id: str,
     request: TrainingRequest | BacktestRequest,
-    watch: Callable[[float, str], None],
+    watch: Progress,
 ) -> Run:
-    """Train or backtest in this process (the command line): the same row, without the queue.
+    """Train or backtest in this process, for the command line, without the queue.
 
     Raises:
-        NotFound: no such region.
-        InvalidInput: the request is wrong.
+        NotFound: the region does not exist.
+        InvalidInput: the request is invalid.
     """
     kind = "train" if isinstance(request, TrainingRequest) else "backtest"
     request.checked()
@@ -115,8 +114,8 @@ def run_now(
         queued = create_run(connection, kind, region.key, request.to_json())
         run = claim_run(connection, kind, queued.id)
         action = "training.requested" if kind == "train" else "backtest.requested"
-        told = {"run": str(queued.id), **request.audited()}
-        audit.record(connection, action, chain=region.id, **told)
+        details = {"run": str(queued.id), **request.audited()}
+        audit.record(connection, action, chain=region.id, **details)
     if run is None:
         raise Conflict("the run was cancelled before it started")
     return run_claimed(engine, settings, kind, run, watch)
@@ -127,9 +126,9 @@ def run_claimed(
     settings: Settings,
     kind: str,
     run: Run,
-    watch: Callable[[float, str], None] | None = None,
+    watch: Progress | None = None,
 ) -> Run:
-    """Work on a claimed run; `watch` sees its progress too (the terminal's bar)."""
+    """Execute a claimed run; `watch` also receives its progress (for the terminal)."""
     monitor = RunMonitor(engine, kind, run)
 
     def progress(share: float, message: str) -> None:
@@ -158,7 +157,7 @@ def run_claimed(
 
 
 def _reason(error: Exception) -> str:
-    """PyTorch tells of exhausted memory by a RuntimeError; other faults by their type."""
+    """Describe an error; PyTorch reports exhausted memory by a RuntimeError."""
     if isinstance(error, RuntimeError) and "allocate" in str(error).lower():
         return "out of memory"
     return f"internal error ({type(error).__name__}); the worker's log has the details"
@@ -173,19 +172,19 @@ def _end(engine: Engine, kind: str, run: Run, status: str, message: str) -> None
 
 
 def note_failure(engine: Engine, kind: str, run_id: UUID) -> int:
-    """Count a try that a run ended by its own doing; returns how many there were."""
+    """Count a failure of the run's own; return how many there were."""
     with engine.begin() as connection:
         return count_failure(connection, kind, run_id)
 
 
 def asked_to_stop(engine: Engine, kind: str, run_id: UUID) -> bool:
-    """Whether a run is under way that its caller has cancelled."""
+    """Return whether the run's caller has asked it to stop."""
     with engine.connect() as connection:
         return is_cancelling(connection, kind, run_id)
 
 
 def end_cancelled(engine: Engine, kind: str, run_id: UUID) -> bool:
-    """End a run whose process is gone if its caller has cancelled it; returns whether."""
+    """End a run without a process if its caller has cancelled it; return whether it was."""
     with engine.begin() as connection:
         run = (
             claim_run(connection, kind, run_id) if is_cancelling(connection, kind, run_id) else None

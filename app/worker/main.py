@@ -1,11 +1,11 @@
-"""A worker process: takes jobs from the queue, beats its heart, re-queues what others dropped."""
+"""The worker process: runs jobs from the queue, sends heartbeats, re-queues lost jobs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from procrastinate import App
 from procrastinate.jobs import Status
@@ -15,29 +15,32 @@ from app.core.db.engine import conninfo, open_engine
 from app.core.processes import sign_of_life
 from app.core.roles import seeing_unreleased
 from app.core.settings import Settings
+from app.monitoring.schedules.service import tick
 from app.runs.queue import MAINTENANCE_QUEUE, RUN_QUEUES
-from app.worker.active_jobs import InHand
+from app.runs.schedules import database_clock
+from app.sync.schedule import queue_due
+from app.worker.active_jobs import ActiveJobs
 from app.worker.health import beat
 from app.worker.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
-from app.worker.schedule_tick import queue_due_trainings
-from app.worker.sync_tick import queue_due_syncs
 from app.worker.tasks import build_app
 
 SWEEP_EVERY_S = 5.0
 RESTART_AFTER_S = 2.0
 GRACE_S = 1.0
-"""A fit outlives any reasonable grace, so a stop releases it at once for another worker."""
+"""Fits take longer than any reasonable grace period, so a stop releases them at once."""
 CANCEL_AGAIN_S = 1.0
-HAND_BACK_S = 5.0
+RELEASE_S = 5.0
 PULSE_EVERY_S = 1.0
 _log = logging.getLogger("hotslot.worker")
 
 
-async def requeue_stalled(app: App, engine: Engine, stalled_s: float, in_hand: InHand) -> int:
-    """Give jobs back to the queue that nobody works on; returns how many.
+async def requeue_stalled(
+    app: App, engine: Engine, stalled_s: float, active_jobs: ActiveJobs
+) -> int:
+    """Re-queue jobs that no worker runs; return how many.
 
-    Their worker stopped beating, or is this one and has not got them. A job that was cut off
-    `MAX_ATTEMPTS` times is ended.
+    Their worker has no heartbeat, or is this one and does not run them. Jobs that were interrupted
+    `MAX_ATTEMPTS` times are ended.
     """
     stalled = [
         job
@@ -47,36 +50,60 @@ async def requeue_stalled(app: App, engine: Engine, stalled_s: float, in_hand: I
         )
     ]
     count = 0
-    for job in (*stalled, *await in_hand.dropped(app)):
+    for job in (*stalled, *await active_jobs.dropped(app)):
         if job.attempts + 1 >= MAX_ATTEMPTS:
             if job.task_name in KIND_OF_TASK:
                 run_id = str(job.task_kwargs["run_id"])
                 await asyncio.to_thread(give_up, engine, job.task_name, run_id)
             await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
             continue
-        _log.warning("job re-queued: its worker is gone", extra={"job": job.id})
+        _log.warning("job re-queued because its worker is gone", extra={"job": job.id})
         await app.job_manager.retry_job(job)
         count += 1
     return count + await asyncio.to_thread(requeue_lost_runs, engine, stalled_s)
 
 
-async def _look_round(app: App, engine: Engine, settings: Settings, in_hand: InHand) -> None:
+async def _requeue_once(
+    app: App, engine: Engine, settings: Settings, active_jobs: ActiveJobs
+) -> None:
     beat(settings)
     try:
-        await requeue_stalled(app, engine, settings.job_stalled_s, in_hand)
+        await requeue_stalled(app, engine, settings.job_stalled_s, active_jobs)
     except Exception:
-        # The sweep must outlive a database that is away for a while; the next one tells.
-        _log.exception("looking for stalled jobs failed")
+        # The sweep must survive a temporary loss of the database; the next one tries again.
+        _log.exception("re-queueing stalled jobs failed")
 
 
-async def _sweep(app: App, engine: Engine, settings: Settings, in_hand: InHand) -> None:
+async def _sweep(app: App, engine: Engine, settings: Settings, active_jobs: ActiveJobs) -> None:
     while True:
-        await _look_round(app, engine, settings, in_hand)
+        await _requeue_once(app, engine, settings, active_jobs)
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
-async def _keep_up(app: App, settings: Settings) -> None:
-    """Upkeep beside the trainings: jobs of its own queue, which never wait for a fit to end."""
+def queue_due_trainings(engine: Engine) -> int:
+    """Queue the trainings that schedules ask for now; return how many."""
+    with engine.connect() as connection:
+        now = database_clock(connection)
+    return len(tick(engine, now))
+
+
+async def _queue_repeatedly(
+    queue_due_runs: Callable[[Engine], int], engine: Engine, every_s: float, what: str
+) -> None:
+    """Queue runs that are due, for as long as the worker lives."""
+    while True:
+        try:
+            count = await asyncio.to_thread(queue_due_runs, engine)
+            if count:
+                _log.info("due %s queued", what, extra={"count": count})
+        except Exception:
+            # The loop must survive a temporary loss of the database; the next check catches up.
+            _log.exception("queueing due %s failed", what)
+        await asyncio.sleep(every_s)
+
+
+async def _run_maintenance(app: App, settings: Settings) -> None:
+    """Run maintenance jobs, which have their own queue and never wait for a fit."""
     while True:
         try:
             await app.run_worker_async(
@@ -90,21 +117,21 @@ async def _keep_up(app: App, settings: Settings) -> None:
                 delete_jobs="always",
             )
         except Exception:
-            # Upkeep must outlive a database that is away for a while, as the other clocks do.
-            _log.exception("upkeep stopped; it starts again")
+            # Maintenance must survive a temporary loss of the database.
+            _log.exception("maintenance stopped; restarting it")
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
 async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) -> bool:
-    """Work until told to stop (SIGTERM, SIGINT), or, without `wait`, until no job can start.
+    """Run jobs until SIGTERM or SIGINT or, without `wait`, until no job can start.
 
-    procrastinate's worker ends when it loses the database for half a minute; it is started again.
-    Returns whether it was told to stop.
+    procrastinate's worker ends when it loses the database for half a minute, and is then restarted.
+    Returns whether a signal ended it.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stopped, _pulse = asyncio.create_task(stop.wait()), asyncio.create_task(_give_signs_of_life())
+    stopped, _pulse = asyncio.create_task(stop.wait()), asyncio.create_task(_send_pulses())
     while not stop.is_set():
         work = asyncio.create_task(_work(settings, engine, wait))
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -117,25 +144,25 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
         except Exception:
             if not wait:
                 raise
-            _log.exception("the worker lost the database; it starts again")
+            _log.exception("the worker lost the database; restarting it")
         if not wait:
             break
         await asyncio.wait({stopped}, timeout=RESTART_AFTER_S)
     return stop.is_set()
 
 
-async def _give_signs_of_life() -> None:
+async def _send_pulses() -> None:
     give = sign_of_life()
     while True:
         give()
         await asyncio.sleep(PULSE_EVERY_S)
 
 
-async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: once is not enough.
+async def _cancel_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks repeatedly until all have ended.
 
-    A wait for a connection that fails as it is cancelled loses the cancellation (`asyncio.wait_for`
-    before Python 3.12); a worker that waited for such a task after an outage took no job ever again.
+    A wait for a connection that fails while it is cancelled loses the cancellation (`asyncio.wait_for`
+    before Python 3.12); after an outage, a worker waited for such a task forever.
     """
     pending = set(tasks)
     while pending:
@@ -145,24 +172,30 @@ async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
-    in_hand = InHand()
-    app = build_app(conninfo(engine), settings, engine, in_hand)
+    active_jobs = ActiveJobs()
+    app = build_app(conninfo(engine), settings, engine, active_jobs)
     async with app.open_async():
         if not wait:
-            # Before the only look at the queue: what was dropped bars the others of its region.
-            await _look_round(app, engine, settings, in_hand)
+            # Before the queue is read once, because lost jobs block others of their region.
+            await _requeue_once(app, engine, settings, active_jobs)
         beside = [
-            asyncio.create_task(_sweep(app, engine, settings, in_hand)),
-            asyncio.create_task(queue_due_syncs(engine, settings.sync_tick_s)),
+            asyncio.create_task(_sweep(app, engine, settings, active_jobs)),
+            asyncio.create_task(
+                _queue_repeatedly(queue_due, engine, settings.sync_tick_s, "syncs")
+            ),
         ]
         if wait:
             beside += [
-                asyncio.create_task(queue_due_trainings(engine, settings.schedule_tick_s)),
-                asyncio.create_task(_keep_up(app, settings)),
+                asyncio.create_task(
+                    _queue_repeatedly(
+                        queue_due_trainings, engine, settings.schedule_tick_s, "trainings"
+                    )
+                ),
+                asyncio.create_task(_run_maintenance(app, settings)),
             ]
         lanes = [asyncio.create_task(_lane(app, settings, queue, wait)) for queue in RUN_QUEUES]
         try:
-            # One that ends while it should wait has lost the database: all start again.
+            # A lane that ends although it should wait has lost the database; restart all.
             await asyncio.wait(
                 lanes,
                 return_when=asyncio.FIRST_COMPLETED if wait else asyncio.FIRST_EXCEPTION,
@@ -170,16 +203,16 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
         finally:
             for lane in lanes:
                 lane.cancel()
-            # A second cancel would take the time in which a lane hands its job back.
-            await asyncio.wait(lanes, timeout=HAND_BACK_S)
-            await _ended([*beside, *lanes])
+            # A second cancellation would interrupt a lane while it releases its job.
+            await asyncio.wait(lanes, timeout=RELEASE_S)
+            await _cancel_all([*beside, *lanes])
     for lane in lanes:
         if not lane.cancelled():
             lane.result()
 
 
 async def _lane(app: App, settings: Settings, queue: str, wait: bool) -> None:
-    """Jobs of one queue, one after another."""
+    """Run the jobs of one queue, one after another."""
     await app.run_worker_async(
         queues=[queue],
         name=queue,
@@ -195,7 +228,7 @@ async def _lane(app: App, settings: Settings, queue: str, wait: bool) -> None:
 
 
 def run_worker(settings: Settings, *, wait: bool = True) -> bool:
-    """Blocking entry point of `hotslot worker`; returns whether it was told to stop."""
+    """Run a worker (blocking); return whether a signal ended it."""
     engine = open_engine(settings)
     try:
         with seeing_unreleased(True):

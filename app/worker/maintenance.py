@@ -1,4 +1,4 @@
-"""Upkeep: what has to be done now and then, by whoever does it first."""
+"""Periodic maintenance: monitoring, retention and clean-up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.core.db.engine import long_statements, transaction_lock
 from app.core.errors import HotslotError
 from app.core.roles import UPKEEP_ACTOR, acting_as
 from app.core.settings import Settings
-from app.evaluation.backtests.checkpoints import drop_kept_tasks
+from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.monitoring.service import monitor_region
 from app.readers.folders import sweep_parser_folders
 from app.regions.store import list_regions
@@ -25,16 +25,16 @@ from app.sync.store import drop_old_runs
 from app.training.registration import TRAIN_LOCK
 from app.worker.recovery import end_abandoned_runs
 
-TICKS_KEPT = timedelta(days=400)
-SYNC_RUNS_KEPT = timedelta(days=90)
-FILES_DROPPED_FOR = timedelta(days=1)
-ENDED_JOBS_KEPT = timedelta(days=30)
+MAX_TICK_AGE = timedelta(days=400)
+MAX_SYNC_RUN_AGE = timedelta(days=90)
+FILE_CLEANUP_PERIOD = timedelta(days=1)
+MAX_ENDED_JOB_AGE = timedelta(days=30)
 _log = logging.getLogger("hotslot.maintenance")
 
 
 @dataclass(frozen=True)
-class Upkeep:
-    """What was done."""
+class MaintenanceResult:
+    """Result of a maintenance."""
 
     regions: int
     failed: int
@@ -43,16 +43,16 @@ class Upkeep:
     grids_dropped: int
 
 
-def maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
-    """Monitor every region, drop what retention lets go, and collect what no version names.
+def maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceResult:
+    """Monitor every region, delete what retention allows, and collect unused artifacts.
 
-    A region that cannot be monitored does not keep the others from it.
+    Failures of a region do not affect the others.
     """
     with acting_as(UPKEEP_ACTOR):
         return _maintain(engine, settings, now)
 
 
-def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
+def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceResult:
     with engine.connect() as connection:
         regions = list_regions(connection)
     failed = dropped = 0
@@ -65,38 +65,39 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> Upkeep:
         except HotslotError as error:
             failed += 1
             _log.error(
-                "region not looked after", extra={"region": region.id, "reason": error.message}
+                "maintenance of a region failed",
+                extra={"region": region.id, "reason": error.message},
             )
     end_abandoned_runs(engine)
     with engine.begin() as connection:
         long_statements(connection)
         artifacts, grids = retention.collect(connection)
         retention.drop_runs(connection, settings.retention_runs)
-        drop_old_ticks(connection, now - TICKS_KEPT)
+        drop_old_ticks(connection, now - MAX_TICK_AGE)
         forget_lost_upkeep(connection)
-        forget_ended_jobs(connection, now - ENDED_JOBS_KEPT)
-        drop_old_runs(connection, now - SYNC_RUNS_KEPT)
+        forget_ended_jobs(connection, now - MAX_ENDED_JOB_AGE)
+        drop_old_runs(connection, now - MAX_SYNC_RUN_AGE)
         if artifacts or grids:
             audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
     _clean_up_after_erasures(engine, settings)
     sweep_parser_folders()
-    return Upkeep(len(regions), failed, dropped, artifacts, grids)
+    return MaintenanceResult(len(regions), failed, dropped, artifacts, grids)
 
 
 def _clean_up_after_erasures(engine: Engine, settings: Settings) -> None:
-    """Where something was erased lately, drop kept files that may hold it, and vacuum.
+    """After recent erasures, delete files that may contain erased incidents, and vacuum.
 
-    A task that had read its incidents before may be written hours later: a day is added.
+    A day is added, because a task may write its file hours after reading the incidents.
     """
     with engine.connect() as connection:
         newest = newest_erasure(connection)
     if newest is None:
         return
-    drop_kept_tasks(settings, (newest + FILES_DROPPED_FOR).timestamp())
+    delete_saved_tasks(settings, (newest + FILE_CLEANUP_PERIOD).timestamp())
     try:
         vacuum_erased(engine, newest)
     except HotslotError as error:
-        _log.warning("not vacuumed after an erasure", extra={"reason": error.message})
+        _log.warning("vacuuming after an erasure failed", extra={"reason": error.message})
 
 
 def _drop_versions(engine: Engine, settings: Settings, region_key: int, now: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Runs whose worker or terminal vanished: another attempt, and an end to attempts."""
+"""Recovery of runs whose worker or terminal vanished: retry them, or give up."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from app.worker.jobs import fail_run
 
 KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
 PRIORITY_OF_TASK = {TRAIN_TASK: TRAIN_PRIORITY, BACKTEST_TASK: BACKTEST_PRIORITY, SYNC_TASK: 0}
-"""Of trainings and backtests that a person asked for, and of syncs, which have a queue of their own."""
+"""Priorities of trainings and backtests requested by persons, and of syncs in their own queue."""
 MAX_ATTEMPTS = 10
-"""Tries of a run in all, most of them cut off by what befell its worker or the database.
+"""Maximum number of attempts of a run, including those interrupted by loss of worker or database.
 
-More than a run's own failures may be (`job_max_attempts`): a machine taken away is not the run's fault.
+It exceeds the limit of the run's own failures (`job_max_attempts`).
 """
-GIVEN_UP = f"given up: cut off {MAX_ATTEMPTS} times by the loss of its worker or the database"
+GIVEN_UP = f"gave up after {MAX_ATTEMPTS} attempts that lost the worker or the database"
 
-# The worker that a thawed one was replaced by loses its job when the thawed one ends its own.
+# If a suspended worker resumes and ends its job, the worker that replaced it loses the job.
 _LOST = """
     SELECT id, region_key,
            EXISTS (SELECT 1 FROM schedule_ticks tick WHERE tick.run_id = run.id) AS scheduled
@@ -47,8 +47,8 @@ _LOST_OF = {
 }
 
 
-# `hotslot train` works without a job; a fit of this process beats twice a second, its longest step in
-# between (a million rows read or stored) takes minutes.
+# `hotslot train` runs without a job; its fits have two heartbeats per second, and its longest step in
+# between (reading or storing a million rows) takes minutes.
 _ABANDONED_S = 3600.0
 _ABANDONED = """
     SELECT id FROM {table}
@@ -62,7 +62,7 @@ _ABANDONED_OF = {
 
 
 def end_abandoned_runs(engine: Engine) -> int:
-    """End runs whose own process, which had no job on the queue, is gone; returns how many."""
+    """End runs without a job whose process is gone; return how many."""
     ended = 0
     for kind, query in _ABANDONED_OF.items():
         with engine.connect() as connection:
@@ -74,12 +74,12 @@ def end_abandoned_runs(engine: Engine) -> int:
 
 
 def give_up(engine: Engine, task: str, run_id: str) -> None:
-    """End the run of a job that is not tried again."""
+    """End the run of a job that is not retried."""
     fail_run(engine, KIND_OF_TASK[task], UUID(run_id), GIVEN_UP)
 
 
 def requeue_lost_runs(engine: Engine, stalled_s: float) -> int:
-    """Queue unfinished runs again that no job works on any more; returns how many."""
+    """Queue unfinished runs without a job again; return how many."""
     with engine.begin() as connection:
         return sum(_requeue(connection, task, stalled_s) for task in _LOST_OF)
 

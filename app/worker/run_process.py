@@ -1,10 +1,8 @@
-"""The process that fits: started by a worker for one run, so that a fit can neither starve the
-worker's heartbeat nor take its memory along when it fails.
+"""The process of one run, started by a worker, so that fits affect neither its heartbeat nor memory.
 
-`python -m app.worker.run_process KIND RUN_ID`, or `... maintenance -` for upkeep; settings come from the
-environment. Exit status: 0 ended (whatever the outcome, it is written in the run's row), 3 worth
-another try (lost the database, killed from outside), 4 superseded by another worker, 5 the
-memory cap was too small.
+`python -m app.worker.run_process KIND RUN_ID`, or `... maintenance -`; settings come from the
+environment. Exit status: 0 ended (the outcome is in the run's row), 3 to be retried (lost the database,
+killed from outside), 4 superseded by another worker, 5 the memory limit was too small.
 """
 
 from __future__ import annotations
@@ -35,16 +33,16 @@ _log = logging.getLogger("hotslot.worker")
 
 
 def cap_memory(limit_bytes: int, device: str) -> None:
-    """Let allocations beyond the limit fail here instead of waking the system's OOM killer.
+    """Limit the memory of this process, so that allocations fail before the OOM killer acts.
 
-    Data segments are limited, not address space, which CUDA reserves by the terabyte.
+    The data segment is limited, not the address space, of which CUDA reserves terabytes.
     """
     if sys.platform == "linux" and device != "cuda":
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
 def main(kind: str, what: str) -> int:
-    """Work on one run to its end, or do the upkeep; returns the exit status."""
+    """Execute one run, or the maintenance; return the exit status."""
     write_privately()
     sees_unreleased.set(True)
     settings = Settings()
@@ -53,14 +51,14 @@ def main(kind: str, what: str) -> int:
     end_with_parent(None if parent is None else int(parent))
     faulthandler.enable()
     cap_memory(settings.training_memory_bytes, settings.device)
-    # After the cap, which they count against; torch itself is loaded by fits alone.
+    # After the limit, which their memory counts against; only fits load torch.
     from app.core.db.engine import open_engine
     from app.worker.jobs import work_on
 
     engine = open_engine(settings)
     try:
         if kind == "maintenance":
-            upkeep(engine, settings)
+            run_maintenance(engine, settings)
         else:
             work_on(engine, settings, kind, UUID(what))
     except Superseded as error:
@@ -74,17 +72,17 @@ def main(kind: str, what: str) -> int:
     return 0
 
 
-def upkeep(engine: Engine, settings: Settings) -> None:
-    """Do it once, by the database's clock."""
+def run_maintenance(engine: Engine, settings: Settings) -> None:
+    """Run the maintenance once, at the time of the database."""
     from app.worker.maintenance import maintain
 
     with engine.connect() as connection:
         now = database_clock(connection)
-    _log.info("upkeep done", extra=asdict(maintain(engine, settings, now)))
+    _log.info("maintenance done", extra=asdict(maintain(engine, settings, now)))
 
 
 def main_within_memory(kind: str, what: str) -> int:
-    """`main`, where even loading the libraries may need more memory than the cap allows."""
+    """Call `main`, where even loading libraries may exceed the memory limit."""
     try:
         return main(kind, what)
     except (MemoryError, ImportError) as error:

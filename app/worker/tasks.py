@@ -1,4 +1,4 @@
-"""The worker's procrastinate application: each job runs in a child process that it supervises."""
+"""The worker's procrastinate application, which runs each job in a supervised child process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.runs.queue import (
     TASK_QUEUE,
     TRAIN_TASK,
 )
-from app.worker.active_jobs import InHand
+from app.worker.active_jobs import ActiveJobs
 from app.worker.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
 from app.worker.recovery import MAX_ATTEMPTS
 from app.worker.run_process import OUT_OF_MEMORY, RETRY, SUPERSEDED
@@ -38,21 +38,21 @@ KILLED_BY_SIGKILL = -9
 TERMINATE_GRACE_S = 2.0
 CANCEL_LOOK_S = 1.0
 CANCEL_GRACE_S = 4.0
-"""A run that was asked to stop has so long to do so by itself; then its process is killed."""
-UPKEEP_LIMIT_S = 30 * 60.0
-"""Upkeep takes seconds to minutes; one that takes longer hangs, and would keep all later ones waiting."""
+"""Time for a cancelled run to stop by itself before its process is killed."""
+MAINTENANCE_LIMIT_S = 30 * 60.0
+"""Maintenance takes seconds to minutes; after this limit it is killed, so as not to block later ones."""
 _log = logging.getLogger("hotslot.worker")
 
 
 class ChildFailed(Exception):
-    """A run's child process ended without an outcome."""
+    """Raised when a run's child process ended without an outcome."""
 
 
 class CappedBackoff(BaseRetryStrategy):
-    """Try again after 5, 10, 20, ... s; `supervise` ends what has failed too often itself."""
+    """Retries after 5, 10, 20, ... s; `supervise` ends runs that failed too often."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """At once when the worker was told to stop; after a pause when the child died."""
+        """Retry at once after a stop of the worker, or after a pause if the child died."""
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision(retry_in={"seconds": 0})
         if job.attempts + 1 >= MAX_ATTEMPTS:
@@ -62,7 +62,7 @@ class CappedBackoff(BaseRetryStrategy):
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment of a child: ours, and the settings that may have come from elsewhere."""
+    """Return the environment of a child, with settings that may come from other sources."""
     threads = settings.training_threads or max(1, (os.cpu_count() or 1) // 2)
     environment = {
         **os.environ,
@@ -87,10 +87,13 @@ async def run_child(
     run_id: str,
     until: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> int:
-    """Start the child, wait for its end; when this task is cancelled, end the child first.
+    """Start a child and wait for its end; if this task is cancelled, end the child first.
 
     Args:
-        until: kills the child when it returns.
+        settings: settings of the child.
+        kind: kind of the run.
+        run_id: id of the run.
+        until: the child is killed when it returns.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -126,22 +129,22 @@ async def _kill_after(
 
 
 async def _ignored_cancelling(engine: Engine, kind: str, run_id: str) -> None:
-    """Return when a run was asked to stop and has not done so in time, whatever it is busy with."""
+    """Return when a cancelled run has not stopped in time."""
     asked = False
     while not asked:
         await asyncio.sleep(CANCEL_LOOK_S)
         try:
             asked = await asyncio.to_thread(asked_to_stop, engine, kind, UUID(run_id))
         except Unavailable:
-            continue  # the database is away, and with it the wish
+            continue  # the request cannot be read without the database
     await asyncio.sleep(CANCEL_GRACE_S)
 
 
 async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, job: Job) -> None:
-    """Run one attempt; after the last one without an outcome, say so in the run's row.
+    """Run one attempt; if it was the last and has no outcome, mark the run as failed.
 
     Raises:
-        ChildFailed: the attempt died and another one is due.
+        ChildFailed: the attempt died and will be retried.
     """
     status = await run_child(
         settings, kind, run_id, lambda: _ignored_cancelling(engine, kind, run_id)
@@ -151,7 +154,7 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     if await asyncio.to_thread(end_cancelled, engine, kind, UUID(run_id)):
         return
     if status == OUT_OF_MEMORY:
-        # Another try would need as much; the run says why it ended.
+        # Another attempt would need as much memory.
         await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), "out of memory")
         return
     if status == KILLED_BY_SIGKILL:
@@ -167,32 +170,32 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
     raise ChildFailed(reason)
 
 
-async def supervise_upkeep(
-    settings: Settings, timestamp: int, limit_s: float = UPKEEP_LIMIT_S
+async def supervise_maintenance(
+    settings: Settings, timestamp: int, limit_s: float = MAINTENANCE_LIMIT_S
 ) -> None:
-    """Do the upkeep once; end it from outside when it takes too long.
+    """Run the maintenance once; kill it if it takes too long.
 
     Raises:
-        ChildFailed: it did not come to its end.
+        ChildFailed: it failed.
     """
     took_too_long = False
 
-    async def patience() -> None:
+    async def time_out() -> None:
         nonlocal took_too_long
         await asyncio.sleep(limit_s)
         took_too_long = True
 
-    status = await run_child(settings, "maintenance", str(timestamp), patience)
+    status = await run_child(settings, "maintenance", str(timestamp), time_out)
     if took_too_long:
-        _log.error("upkeep took over %g s and was ended", limit_s)
+        _log.error("maintenance took over %g s and was killed", limit_s)
     if status:
-        raise ChildFailed(f"upkeep ended with status {status}; the next one tries again")
+        raise ChildFailed(f"maintenance ended with status {status}; it will be retried")
 
 
 def _is_last_try(
     settings: Settings, engine: Engine, kind: str, run_id: str, status: int, job: Job
 ) -> bool:
-    """Few failures of its own end a run; what befalls its worker or the database, only many."""
+    """Return whether to give up: after few failures of the run, or many of worker and database."""
     if job.attempts + 1 >= MAX_ATTEMPTS:
         return True
     if status == RETRY:
@@ -201,10 +204,10 @@ def _is_last_try(
 
 
 def build_app(
-    conninfo: str, settings: Settings, engine: Engine, in_hand: InHand | None = None
+    conninfo: str, settings: Settings, engine: Engine, active_jobs: ActiveJobs | None = None
 ) -> App:
-    """The procrastinate app with hotslot's tasks, bound to one database."""
-    in_hand = in_hand or InHand()
+    """Create the procrastinate app with hotslot's tasks, bound to one database."""
+    active_jobs = active_jobs or ActiveJobs()
     connector = PsycopgConnector(
         conninfo=conninfo, min_size=1, max_size=4, kwargs=network_options(settings)
     )
@@ -213,17 +216,17 @@ def build_app(
 
     @app.task(name=TRAIN_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def train(context: Any, run_id: str) -> None:
-        with in_hand.hold(context.job):
+        with active_jobs.hold(context.job):
             await supervise(settings, engine, "train", run_id, context.job)
 
     @app.task(name=BACKTEST_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
     async def backtest(context: Any, run_id: str) -> None:
-        with in_hand.hold(context.job):
+        with active_jobs.hold(context.job):
             await supervise(settings, engine, "backtest", run_id, context.job)
 
     @app.task(name=SYNC_TASK, queue=SYNC_QUEUE, pass_context=True, retry=retry)
     async def sync(context: Any, run_id: str) -> None:
-        with in_hand.hold(context.job):
+        with active_jobs.hold(context.job):
             await supervise(settings, engine, "sync", run_id, context.job)
 
     @app.periodic(cron=settings.maintenance_cron, periodic_id="maintenance")
@@ -233,6 +236,6 @@ def build_app(
         queueing_lock=MAINTENANCE_TASK,
     )
     async def maintenance(timestamp: int) -> None:
-        await supervise_upkeep(settings, timestamp)
+        await supervise_maintenance(settings, timestamp)
 
     return app

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from app.cli import COMMANDS, GROUPS
-from app.cli.failures import exit_status
-from app.cli.lazy import LazyCommand
+from app.cli import COMMANDS, GROUPS, LazyCommand
+from app.cli.console import exit_status
 
 CONTRACT = {
     "demo", "serve", "worker", "migrate", "region create", "ingest", "train", "forecast", "backtest",
@@ -74,11 +73,11 @@ def test_an_entry_leads_to_a_command_that_says_the_same_of_itself(name):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["train"], 2, "error region: give a region, or --due\n"),
+        (["train"], 2, "error region: give either a region or --due\n"),
         (
             ["schedule", "x", "--off", "--on-drift"],
             2,
-            "error off: --off goes with no other option\n",
+            "error off: --off cannot be combined with other options\n",
         ),
     ],
 )

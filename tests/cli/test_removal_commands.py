@@ -87,7 +87,7 @@ def test_the_learning_policy_is_removed(engine, run, fail, region):
         assert "learning" not in json.dumps(get_region(connection, region).settings)
     status, line = fail("region", "policy", region, "--remove", "--minimum-count", "3")
     assert status == 2
-    assert "--remove goes with no other option" in line
+    assert "--remove cannot be combined with other options" in line
     assert fail("region", "policy", "nowhere", "--remove")[0] == 1
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.core.errors import PermissionRefused
 from app.fitting.data import load_training_data
-from app.fitting.sample_privacy import memorisation_report, refuse_betraying_samples
+from app.fitting.sample_privacy import check_samples_allowed, memorisation_report
 from app.main import create_app
 from app.regions.store import get_region
 from app.registry import store as registry
@@ -104,9 +104,9 @@ def test_a_model_that_repeats_its_data_is_found_out(engine, town):
 def test_samples_of_a_betraying_version_are_withheld(engine, settings, town, trained):
     bad = {"verdict": "failed", "ratio": 3.2, "lo": 2.8}
     with pytest.raises(PermissionRefused) as caught:
-        refuse_betraying_samples({"memorisation": {"all": bad}}, None)
+        check_samples_allowed({"memorisation": {"all": bad}}, None)
     assert caught.value.code == "samples_withheld"
-    refuse_betraying_samples({"memorisation": {"theft": bad}}, None)
+    check_samples_allowed({"memorisation": {"theft": bad}}, None)
     with engine.begin() as connection:
         connection.execute(
             text(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.forecasts.service import LoadedVersion
-from app.forecasts.warmup import Lookout
+from app.forecasts.warmup import ChampionWarmup
 from app.regions.store import get_region
 from app.registry import store as registry
 from tests.support.served import OLD, register
@@ -74,8 +74,8 @@ def test_a_model_is_promoted_by_its_newest_version(served, champion):
 
 
 def test_a_damaged_champion_is_looked_at_once_and_others_are_still_made_ready(served, service):
-    lookout = Lookout(service)
-    lookout.look()
+    warmup = ChampionWarmup(service)
+    warmup.warm_up_new()
     damaged, sound = new_version(served, "torn"), new_version(served, "whole")
     with served.engine.begin() as connection:
         before = registry.champion(connection, get_region(connection, "town").key).version
@@ -88,11 +88,11 @@ def test_a_damaged_champion_is_looked_at_once_and_others_are_still_made_ready(se
                 (damaged,),
             )
         service.cache.discard(("version", "town", damaged))
-        lookout.look()
-        assert lookout.seen["town"] == damaged
+        warmup.warm_up_new()
+        assert warmup.seen["town"] == damaged
         promote_elsewhere(served, sound)
-        lookout.look()
-        assert lookout.seen["town"] == sound
+        warmup.warm_up_new()
+        assert warmup.seen["town"] == sound
         assert is_loaded(service, sound)
     finally:
         promote_elsewhere(served, before)

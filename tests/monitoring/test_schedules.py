@@ -16,7 +16,7 @@ from app.monitoring.schedules.service import (
     show_schedule,
     tick,
 )
-from app.monitoring.status import overview
+from app.monitoring.status import read_status
 from app.regions.service import add_region
 from app.runs.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
 from app.runs.schedules import failures_by_region
@@ -201,9 +201,9 @@ def test_a_region_that_cannot_be_looked_at_keeps_no_other_from_its_tick(clean, c
         connection.execute(zone, {"zone": "Nowhere/Atall", "id": drill.REGION})
     at = drill.START + timedelta(hours=1)
     assert len(tick(clean, at)) == 1
-    assert "looking for a due training failed" in caplog.text
+    assert "checking a schedule failed" in caplog.text
     with clean.begin() as connection:
-        states = {state.region: state for state in overview(connection, 60.0).regions}
+        states = {state.region: state for state in read_status(connection, 60.0).regions}
         assert list(failures_by_region(connection)) == [drill.REGION]
         connection.execute(zone, {"zone": known, "id": drill.REGION})
     assert "Nowhere/Atall" in str(states[drill.REGION].schedule_failure)

@@ -16,7 +16,7 @@ from app.core.settings import Settings
 from app.runs.queue import TASK_QUEUE
 from app.runs.store import claim_run, get_run
 from app.training.service import TrainingRequest, request_training
-from app.worker.active_jobs import InHand
+from app.worker.active_jobs import ActiveJobs
 from app.worker.jobs import RunMonitor, note_failure, work_on
 from app.worker.main import _ended, requeue_stalled
 from app.worker.recovery import MAX_ATTEMPTS
@@ -93,14 +93,14 @@ def test_jobs_whose_end_was_lost_go_back_to_the_queue(engine, settings, town):
     request_training(engine, settings, town, REQUEST)
 
     async def act():
-        in_hand = InHand()
-        app = build_app(conninfo(engine), settings, engine, in_hand)
+        active_jobs = ActiveJobs()
+        app = build_app(conninfo(engine), settings, engine, active_jobs)
         async with app.open_async():
             worker = await app.job_manager.register_worker()
             job = await app.job_manager.fetch_job(queues=[TASK_QUEUE], worker_id=worker)
-            with in_hand.hold(job):
-                while_held = [await in_hand.dropped(app) for _ in range(3)]
-            counts = [await requeue_stalled(app, engine, 3600.0, in_hand) for _ in range(3)]
+            with active_jobs.hold(job):
+                while_held = [await active_jobs.dropped(app) for _ in range(3)]
+            counts = [await requeue_stalled(app, engine, 3600.0, active_jobs) for _ in range(3)]
             again = await app.job_manager.fetch_job(queues=[TASK_QUEUE], worker_id=worker)
             return job, while_held, counts, again
 

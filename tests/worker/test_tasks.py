@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from app.worker.tasks import ChildFailed, supervise_upkeep
+from app.worker.tasks import ChildFailed, supervise_maintenance
 
 LIMIT_S = 3.0
 TIMESTAMP = 1_234_567_891
@@ -35,12 +35,12 @@ def test_upkeep_that_hangs_is_ended_and_logged(settings, caplog):
     freezing = threading.Thread(target=freeze)
     freezing.start()
     with caplog.at_level(logging.ERROR), pytest.raises(ChildFailed, match="status -9"):
-        asyncio.run(asyncio.wait_for(supervise_upkeep(settings, TIMESTAMP, LIMIT_S), 60.0))
+        asyncio.run(asyncio.wait_for(supervise_maintenance(settings, TIMESTAMP, LIMIT_S), 60.0))
     freezing.join()
     assert "upkeep took over 3 s and was ended" in caplog.text
     assert upkeep() == []
 
 
 def test_upkeep_that_ends_in_time_is_left_alone(settings, caplog):
-    asyncio.run(supervise_upkeep(settings, TIMESTAMP, 300.0))
+    asyncio.run(supervise_maintenance(settings, TIMESTAMP, 300.0))
     assert "was ended" not in caplog.text

@@ -1,4 +1,4 @@
-"""Finished tasks of a backtest, kept in a folder until the whole of it is done."""
+"""Files of finished backtest tasks, stored until the whole backtest is done."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from app.geo.grid import Grid
 from models.base import DAY_S, HORIZON_DAYS, Incidents
 from models.evaluation.metrics import ScoredIncidents
 
-KEPT_S = 30 * 86_400
-"""What an interrupted backtest left is of no use to anybody after so long, and its disk is not endless."""
+MAX_AGE_S = 30 * DAY_S
+"""Age after which files of interrupted backtests are deleted."""
 _ARRAYS = ("log_density", "mid_rank", "place", "pit_values")
 _log = logging.getLogger("hotslot.backtest")
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is compared: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ...
+    """What to compare: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ...
 
-    `device` is where torch models are fitted. With `bounds_s` (ascending) a test period ends at the last
+    `device` is the device of torch models. With `bounds_s` (ascending), a test period ends at the last
     of them within the horizon.
     """
 
@@ -46,12 +46,12 @@ class Protocol:
     bounds_s: tuple[int, ...] = ()
 
     def end_of(self, origin_s: int) -> int:
-        """The end of the test period of an origin."""
+        """Return the end of the test period of an origin."""
         end_s = origin_s + self.horizon_days * DAY_S
         return max((b for b in self.bounds_s if b <= end_s), default=end_s)
 
     def held_out(self, incidents: Incidents, origin_s: int) -> Incidents:
-        """The incidents of the test period of an origin."""
+        """Return the incidents of the test period of an origin."""
         return incidents.since(origin_s).before(self.end_of(origin_s))
 
 
@@ -66,10 +66,10 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What one fit was worth on the horizon after its origin.
+    """Scores of one fit on the horizon after its origin.
 
-    `area_shares` {percent: share of the area in the top-k% cells}; `flagged` (W, k) rows of the top
-    5 % of cells of each window.
+    `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
+    the top 5 % of cells of each window.
     """
 
     task: Task
@@ -82,7 +82,7 @@ class TaskResult:
 
 @lru_cache(maxsize=1)
 def models_digest() -> str:
-    """sha256 of the source of all density models: another version's results are not reused."""
+    """Return the SHA-256 of the source of all models, so that results of other sources are not reused."""
     digest = hashlib.sha256()
     for folder in models.__path__:
         for path in sorted(Path(folder).rglob("*.py")):
@@ -92,7 +92,7 @@ def models_digest() -> str:
 
 
 class TaskStore:
-    """Files named by all that their content depends on; without a folder nothing is kept."""
+    """Stores results in files named by everything they depend on; without a folder, does nothing."""
 
     def __init__(
         self, folder: Path | None, incidents: Incidents, grid: Grid, protocol: Protocol
@@ -100,7 +100,7 @@ class TaskStore:
         self.folder = folder
         if folder is not None:
             private_folder(folder)
-            _drop_old(folder)
+            _delete_old(folder)
             digest = hashlib.sha256(
                 f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()
             )
@@ -116,7 +116,7 @@ class TaskStore:
         return self.folder / f"{self.key}-{task.model}-{task.origin_s}-{task.seed}.npz"
 
     def load(self, task: Task) -> TaskResult | None:
-        """A kept task, or None; an unreadable file is reported and its task done again."""
+        """Return the stored result of a task, or None; unreadable files are logged and ignored."""
         path = self._path(task)
         if path is None or not path.exists():
             return None
@@ -127,7 +127,7 @@ class TaskStore:
             return None
 
     def save(self, result: TaskResult) -> None:
-        """Keep a task; the rename makes it whole or absent."""
+        """Store a result atomically."""
         path = self._path(result.task)
         if path is None:
             return
@@ -146,32 +146,32 @@ class TaskStore:
         partial.replace(path)
 
     def clear(self, tasks: list[Task]) -> None:
-        """Drop these tasks' files: the result that they were kept for is written."""
+        """Delete the files of these tasks."""
         for task in tasks:
             path = self._path(task)
             if path is not None:
                 path.unlink(missing_ok=True)
 
 
-def kept_folder(settings: Settings) -> Path:
+def tasks_folder(settings: Settings) -> Path:
     """Return the folder of finished tasks."""
     return settings.home / "backtests"
 
 
-def drop_kept_tasks(settings: Settings, until_s: float | None = None) -> None:
-    """Delete kept tasks, those last written until then (UTC seconds; None: all).
+def delete_saved_tasks(settings: Settings, until_s: float | None = None) -> None:
+    """Delete stored tasks last written until then (UTC seconds; None: all).
 
-    They hold where incidents fell that may be erased meanwhile; without them fits are made again.
+    They may contain the places of incidents that have been erased since; their fits are repeated.
     """
-    for path in kept_folder(settings).glob("*.npz"):
+    for path in tasks_folder(settings).glob("*.npz"):
         with suppress(FileNotFoundError):
             if until_s is None or path.stat().st_mtime <= until_s:
                 path.unlink()
 
 
-def _drop_old(folder: Path) -> None:
-    """Delete tasks that nobody came back for: a backtest that was cancelled keeps its files."""
-    before = time.time() - KEPT_S
+def _delete_old(folder: Path) -> None:
+    """Delete old files, such as those of cancelled backtests."""
+    before = time.time() - MAX_AGE_S
     for path in folder.glob("*.npz"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < before:
@@ -179,13 +179,13 @@ def _drop_old(folder: Path) -> None:
 
 
 def _read(path: Path, task: Task) -> TaskResult:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-        header = json.loads(str(kept["header"]))
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        header = json.loads(str(stored["header"]))
         scored = ScoredIncidents(
-            **{name: kept[name] for name in _ARRAYS},
+            **{name: stored[name] for name in _ARRAYS},
             n_cells=header["n_cells"],
             best_hits={int(k): v for k, v in header["best_hits"].items()},
         )
-        flagged = kept["flagged"]
+        flagged = stored["flagged"]
     shares = {int(k): v for k, v in header["area_shares"].items()}
     return TaskResult(task, scored, shares, flagged, header["seconds"], header["report"])

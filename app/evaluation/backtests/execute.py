@@ -1,8 +1,8 @@
-"""The backtest itself, without a database: rolling origins, every model on the same incidents.
+"""Execution of a backtest, without a database: rolling origins, all models on the same incidents.
 
-Each (model, origin, seed) is one task: fit on everything before the origin, score the incidents of
-the horizon after it. Tasks run in parallel processes, one thread each; finished ones are kept in a
-folder, so that an interrupted backtest goes on where it stopped.
+Each (model, origin, seed) is one task: fit to everything before the origin, score the incidents of the
+horizon after it. Tasks run in parallel processes with one thread each. Finished ones are stored in a
+folder, so that an interrupted backtest continues where it stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.core.task_pool import run_tasks
 from app.evaluation.backtests.checkpoints import Protocol, Task, TaskResult, TaskStore
 from app.fitting.device import use_threads
 from app.geo.grid import Grid
-from models.base import DAY_S, FitCancelled, FitContext, FloatArray, Incidents
+from models.base import DAY_S, FitCancelled, FitContext, FloatArray, Incidents, Progress
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import HIT_PERCENTS, ScoredIncidents, area_shares, score_rows
@@ -38,11 +38,9 @@ __all__ = [
 
 POLL_S = 0.5
 
-Progress = Callable[[float, str], None]
-
 
 def held_out(incidents: Incidents, origin_s: int, horizon_days: int) -> Incidents:
-    """The incidents of the horizon after an origin."""
+    """Return the incidents of the horizon after an origin."""
     return incidents.since(origin_s).before(origin_s + horizon_days * DAY_S)
 
 
@@ -52,7 +50,7 @@ def fit_and_score(
     task: Task,
     protocol: Protocol,
 ) -> TaskResult:
-    """One task. The fit is handed only what happened before the origin."""
+    """Run one task; the fit gets only the incidents before the origin."""
     started = time.perf_counter()
     context = FitContext(task.origin_s, task.seed, protocol.device)
     fitted = create_model(task.model).fit(incidents.before(task.origin_s), grid, context)
@@ -78,22 +76,22 @@ def _work(shared: Shared, task: Task) -> TaskResult:
 
 
 def tasks_of(protocol: Protocol) -> list[Task]:
-    """All tasks, ordered by model, origin and seed as the protocol names them."""
+    """Return all tasks, ordered by model, origin and seed as in the protocol."""
     seeds = range(protocol.seed, protocol.seed + protocol.n_seeds)
     return [Task(m, o, s) for m in protocol.models for o in protocol.origins_s for s in seeds]
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a backtest is worked off.
+    """How to execute a backtest.
 
     Args:
-        n_jobs: parallel processes; 0 means one per core.
-        keep_in: folder for finished tasks until all are done; None keeps nothing.
+        n_jobs: number of parallel processes; 0: one per core.
+        task_folder: folder for finished tasks until all are done; None: do not store them.
     """
 
     n_jobs: int = 0
-    keep_in: Path | None = None
+    task_folder: Path | None = None
 
 
 def run_protocol(
@@ -104,16 +102,16 @@ def run_protocol(
     progress: Progress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[TaskResult]:
-    """Every task's result, in the order of `tasks_of`; `incidents` sorted by time.
+    """Run all tasks and return results in the order of `tasks_of`; `incidents` are sorted by time.
 
     Raises:
-        FitCancelled: the caller asked to stop; finished tasks are kept.
+        FitCancelled: the caller asked to stop; finished tasks remain stored.
     """
     execution = execution or Execution()
     tasks = tasks_of(protocol)
-    store = TaskStore(execution.keep_in, incidents, grid, protocol)
+    store = TaskStore(execution.task_folder, incidents, grid, protocol)
     done = {task: found for task in tasks if (found := store.load(task)) is not None}
-    # The catalog names the slowest models last; started first they leave no core idle at the end.
+    # The slowest models, last in the catalog, start first, so that no core is idle at the end.
     todo = [task for task in reversed(tasks) if task not in done]
     n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
     with closing(run_tasks(_work, (incidents, grid, protocol), todo, n_jobs, POLL_S)) as results:
@@ -129,7 +127,7 @@ def run_protocol(
 
 
 def joined(results: Sequence[TaskResult]) -> tuple[ScoredIncidents, dict[int, float]]:
-    """One model's tasks over several origins as one set of scored incidents."""
+    """Join the tasks of one model over several origins into one set of scored incidents."""
     scored = [r.scored for r in results]
     weights = [max(len(s), 1) for s in scored]
 

@@ -16,9 +16,9 @@ STRONG = ("stack", "maf", "pooled-kde")
 
 
 def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
-    """CAP curves of all models: share of incidents caught against share of cells.
+    """Draw CAP curves of all models: share of incidents caught against share of cells.
 
-    Left the whole curve, right the first fifth, where patrols are planned.
+    The left plot shows the whole curve, the right one the first fifth, which is relevant for patrols.
     """
     with drawing(figsize=(11, 5), dpi=110) as figure:
         whole, first = figure.subplots(1, 2)
@@ -38,20 +38,20 @@ def cap_plot(result: dict[str, Any], file_format: str) -> bytes:
 
 
 def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
-    """Whether forecasts keep what they promise, in space (left) and in number (right).
+    """Draw the calibration of forecasts, in space (left) and in number (right).
 
-    Left: probability of the densest places against the share of incidents found there; the diagonal
-    is right, below it promises too much. Right: randomised probability integral transform of the
-    hourly counts; flat is right, a hump means intervals too wide, a trough too narrow.
+    Left: forecast probability of the densest places against the share of incidents found there; below
+    the diagonal the forecast is overconfident. Right: randomised probability integral transform of
+    hourly counts; a hump means that intervals are too wide, a trough that they are too narrow.
     """
     with drawing(figsize=(11, 5), dpi=110) as figure:
         places, numbers = figure.subplots(1, 2)
-        promised = np.linspace(0, 100, 11)
+        forecast = np.linspace(0, 100, 11)
         for name, scores, width in _models(result):
             found = np.concatenate([[0.0], np.cumsum(scores["calibration"]["pit"])])
-            places.plot(promised, 100 * found, lw=width, marker=".", label=name)
+            places.plot(forecast, 100 * found, lw=width, marker=".", label=name)
         places.plot([0, 100], [0, 100], color="grey", lw=0.8, ls=":")
-        _frame(places, "% probability promised, densest places first", "% of incidents found")
+        _frame(places, "% forecast probability, densest places first", "% of incidents found")
         _legend(places)
         counts = result.get("counts")
         if counts:
@@ -69,14 +69,14 @@ def calibration_plot(result: dict[str, Any], file_format: str) -> bytes:
 
 
 def _models(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], float]]:
-    """Name, scores and line width of the models that were scored, best CAP-AUC first."""
+    """Yield name, scores and line width of the scored models, best CAP-AUC first."""
     scored = [item for item in result["models"].items() if item[1]["n"]]
     for name, scores in sorted(scored, key=lambda item: -item[1]["cap_auc"]):
         yield name, scores, 2.2 if name in STRONG else 1.0
 
 
 def _legend(axes: Axes) -> None:
-    """Name the curves, where there are any: readers see none of few incidents."""
+    """Add a legend if there are curves; readers see none of few incidents."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, loc="lower right")
 

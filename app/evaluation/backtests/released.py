@@ -1,6 +1,6 @@
-"""What readers see of a backtest: the origins with enough incidents, and totals over these alone.
+"""The part of a backtest that readers see: origins with enough incidents, and totals over them.
 
-A total over all origins would tell, minus what is shown, what a small one holds.
+A total over all origins would reveal small ones by subtraction.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def with_released(
     grid: Grid,
     assemble: Assemble,
 ) -> dict[str, Any]:
-    """Add `released`: None where all origins have enough incidents, or the result over those that do."""
+    """Add `released`: None if all origins have enough incidents, else the result over those that do."""
     origins = tuple(o for o in protocol.origins_s if _n(protocol, incidents, grid, o) >= MIN_GROUP)
     if origins == protocol.origins_s:
         return {**result, "released": None}
     if not origins:
         return {**result, "released": {}}
-    kept = [one for one in results if one.task.origin_s in origins]
-    return {**result, "released": assemble(kept, replace(protocol, origins_s=origins))}
+    shown = [one for one in results if one.task.origin_s in origins]
+    return {**result, "released": assemble(shown, replace(protocol, origins_s=origins))}
 
 
 def _n(protocol: Protocol, incidents: Incidents, grid: Grid, origin_s: int) -> int:
@@ -45,7 +45,7 @@ def _n(protocol: Protocol, incidents: Incidents, grid: Grid, origin_s: int) -> i
 
 
 def moved_inside(incidents: Incidents, grid: Grid, lost: NDArray[np.bool_]) -> Incidents:
-    """Move the incidents that lie in no cell to the centre of the nearest."""
+    """Move the incidents outside every cell to the centre of the nearest one."""
     x_m, y_m = incidents.x_m.copy(), incidents.y_m.copy()
     east, north = grid.centres_m()
     for k in np.flatnonzero(lost):
@@ -54,11 +54,11 @@ def moved_inside(incidents: Incidents, grid: Grid, lost: NDArray[np.bool_]) -> I
     return replace(incidents, x_m=x_m, y_m=y_m)
 
 
-def snapped(origins_s: Sequence[int], bounds_s: Sequence[int]) -> tuple[int, ...]:
-    """Move origins back to a release's instant, each once.
+def snap_to_releases(origins_s: Sequence[int], bounds_s: Sequence[int]) -> tuple[int, ...]:
+    """Move origins back to the instant of a release, without duplicates.
 
     Raises:
-        NotReady: one lies before all of them.
+        NotReady: an origin lies before the first release.
     """
     found = []
     for origin in origins_s:
@@ -70,15 +70,15 @@ def snapped(origins_s: Sequence[int], bounds_s: Sequence[int]) -> tuple[int, ...
 
 
 def check_periods(protocol: Protocol) -> None:
-    """Require that each origin's horizon reaches the next release.
+    """Check that each origin's horizon reaches the next release.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: a horizon is too short.
     """
     for origin in protocol.origins_s:
         if protocol.end_of(origin) <= origin:
             raise InvalidInput(
                 f"no release of {MIN_GROUP} incidents or more ends within "
-                f"{protocol.horizon_days} days of an origin; take a longer horizon",
+                f"{protocol.horizon_days} days of an origin; choose a longer horizon",
                 field="horizon_days",
             )

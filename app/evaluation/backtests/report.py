@@ -1,4 +1,4 @@
-"""A backtest's result as one HTML page that needs nothing else: tables, curves, provenance."""
+"""A backtest's result as one self-contained HTML page: tables, curves, provenance."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MAX_NEIGHBOURHOODS = 25
 
 
 def html_report(result: dict[str, Any]) -> str:
-    """The page of a backtest's result JSON."""
+    """Return the HTML page of a backtest's result."""
     region = escape(str(result.get("region", "")))
     summary = (
         f"{result['n']:,} incidents in {len(result['origins'])} test periods of "
-        f"{result['horizon_days']} days; each model knew only what came before its period. "
+        f"{result['horizon_days']} days; each model was fitted to earlier incidents only. "
         f"Cells of {result.get('cell_size_m', 0):g} m."
     )
     parts = [
@@ -120,7 +120,7 @@ def _flagged(result: dict[str, Any]) -> str:
 
 def _neighbourhoods(found: dict[str, Any] | None) -> str:
     if not found:
-        return "<h2>By neighbourhood</h2><p>The region's boundary names no neighbourhoods.</p>"
+        return "<h2>By neighbourhood</h2><p>The region's boundary has no named neighbourhoods.</p>"
     models = sorted(found["disparity"], key=lambda m: found["disparity"][m]["misplaced"])
     rows = [
         [

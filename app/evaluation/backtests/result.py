@@ -1,4 +1,4 @@
-"""A backtest's result as JSON: scores, differences, calibration, whom the flagged area falls on."""
+"""A backtest's result as JSON: scores, differences, calibration, shares by neighbourhood."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ REFERENCES = ("pooled-kde", "uniform")
 
 
 def iso(time_s: int) -> str:
-    """UTC seconds as RFC 3339."""
+    """Format UTC seconds as RFC 3339."""
     return datetime.fromtimestamp(time_s, UTC).isoformat()
 
 
 def result_json(
     results: Sequence[TaskResult], incidents: Incidents, grid: Grid, protocol: Protocol
 ) -> dict[str, Any]:
-    """Scores by model (of the first seed), differences with intervals, per-origin scores."""
+    """Return scores by model (of the first seed), differences with intervals, scores by origin."""
     first = [r for r in results if r.task.seed == protocol.seed]
     by_model = {m: [r for r in first if r.task.model == m] for m in protocol.models}
     scored = {name: joined(tasks) for name, tasks in by_model.items()}
@@ -76,7 +76,7 @@ def _one_origin(result: TaskResult) -> dict[str, Any]:
 
 
 def _flagged(tasks: Sequence[TaskResult], grid: Grid) -> dict[str, float | None]:
-    """Form of the top 5 % of cells, and how much of it stays from one origin to the next."""
+    """Return the shape of the top 5 % of cells, and its overlap from one origin to the next."""
     stays = [overlap(a.flagged, b.flagged) for a, b in pairwise(tasks)]
     return {
         "percent": FLAGGED_PERCENT,
@@ -86,10 +86,10 @@ def _flagged(tasks: Sequence[TaskResult], grid: Grid) -> dict[str, float | None]
 
 
 def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
-    """Standard deviation of a model's scores over seeds, on the same incidents.
+    """Return standard deviations of a model's scores over seeds, on the same incidents.
 
-    It tells how much the draw of a fit's random numbers matters; the intervals of `differences`
-    tell how much the sample of test weeks does.
+    They measure the effect of a fit's random numbers; the intervals of `differences` measure that of
+    the sample of test weeks.
     """
     seeds = sorted({t.task.seed for t in tasks})
     scores = []
@@ -105,10 +105,9 @@ def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
 
 
 def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict[str, Any]:
-    """The count model on the same origins: coverage of its 90 % intervals, PIT, totals.
+    """Evaluate the count model on the same origins: coverage of its 90 % intervals, PIT, totals.
 
-    Slots after the last incident are left out, and so are days that the feed seems not to have
-    delivered: they are not quiet.
+    Slots after the last incident, and days that seem to be missing from the feed, are left out.
     """
     end_s = int(incidents.time_s[-1]) + 1
     per_origin = []
@@ -145,7 +144,7 @@ def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict
 def _delivered_since(
     before: Slots, count: IntArray, later: Slots, observed: IntArray
 ) -> NDArray[np.bool_]:
-    """(n,) which of the later slots the feed delivered; all where it seems to have delivered none."""
+    """Return which of the later slots (n,) were delivered; all, if none seems to be."""
     both = Slots(
         *(
             np.concatenate([getattr(before, name), getattr(later, name)])
@@ -164,7 +163,7 @@ def neighbourhoods_json(
     collection: Mapping[str, Any] | None,
     minimum_count: int,
 ) -> dict[str, Any]:
-    """`share_report` of all models over all origins."""
+    """Return `share_report` of all models over all origins."""
     tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
     found = np.concatenate([grid.locate(t.x_m, t.y_m) for t in tests])
     flagged = {

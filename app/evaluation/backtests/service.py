@@ -1,4 +1,4 @@
-"""Backtests of a region: request, run, and what is needed to repeat one."""
+"""Backtests of a region: request, execution and provenance."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ from app.core.retry import through_outage
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.core.timestamps import check_moment
-from app.evaluation.backtests.checkpoints import kept_folder, models_digest
+from app.evaluation.backtests.checkpoints import models_digest, tasks_folder
 from app.evaluation.backtests.execute import (
     Execution,
-    Progress,
     Protocol,
     TaskResult,
     held_out,
     run_protocol,
 )
-from app.evaluation.backtests.released import check_periods, moved_inside, snapped, with_released
+from app.evaluation.backtests.released import (
+    check_periods,
+    moved_inside,
+    snap_to_releases,
+    with_released,
+)
 from app.evaluation.backtests.result import counts_json, iso, neighbourhoods_json, result_json
 from app.fitting.data import TrainingData, load_training_data
 from app.fitting.device import choose_device
@@ -48,7 +52,7 @@ from app.runs.store import (
     request_cancel,
     set_job,
 )
-from models.base import DAY_S, HORIZON_DAYS, Incidents
+from models.base import DAY_S, HORIZON_DAYS, Incidents, Progress
 from models.catalog import MODEL_NAMES
 
 MAX_ORIGINS = 52
@@ -56,16 +60,16 @@ MAX_HORIZON_DAYS = 366
 MAX_SEEDS = 20
 MAX_SEED = 2**53
 MAX_FITS = 2_000
-"""Of one backtest: models x origins x seeds."""
+"""Maximum number of fits of a backtest: models x origins x seeds."""
 DEFAULT_MODELS = tuple(m for m in MODEL_NAMES if m != "maf-paper")
 
 
 @dataclass(frozen=True)
 class BacktestRequest:
-    """What to compare; without `origins` the last `n_origins` back-to-back periods with incidents are taken.
+    """What to compare; by default the last `n_origins` back-to-back periods with incidents.
 
-    Each model is fitted with `n_seeds` seeds from `seed` on, to tell the spread that comes from a
-    fit's random numbers; scores and differences are those of the first.
+    Each model is fitted with `n_seeds` seeds from `seed` on, to measure the effect of random numbers;
+    scores and differences are those of the first.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -76,33 +80,39 @@ class BacktestRequest:
     seed: int = 0
     n_seeds: int = 1
     release: int | None = None
-    """The release to test on, for who may not list incidents; None: all."""
+    """The release to test on, for callers who may not list incidents; None: all incidents."""
 
     def checked(self) -> BacktestRequest:
-        """Itself.
+        """Validate the request and return it.
 
         Raises:
-            InvalidInput: unknown model, naive origin, numbers out of range.
+            InvalidInput: a model is unknown, an origin is naive, or a number is out of range.
             LimitExceeded: too many fits.
         """
         for model in self.models:
             if model not in MODEL_NAMES:
                 raise InvalidInput(
-                    f"unknown model {shortened(model)}; one of {', '.join(MODEL_NAMES)}",
+                    f"unknown model {shortened(model)}; choose from {', '.join(MODEL_NAMES)}",
                     field="models",
                 )
         if not self.models or len(set(self.models)) < len(self.models):
-            raise InvalidInput("models must name at least one, each once", field="models")
+            raise InvalidInput("models must contain at least one name, each once", field="models")
         if not 1 <= self.n_origins <= MAX_ORIGINS:
-            raise InvalidInput(f"n_origins must lie within 1..{MAX_ORIGINS}", field="n_origins")
+            raise InvalidInput(
+                f"n_origins must lie within 1..{MAX_ORIGINS}, got {self.n_origins}",
+                field="n_origins",
+            )
         if not 1 <= self.horizon_days <= MAX_HORIZON_DAYS:
             raise InvalidInput(
-                f"horizon_days must lie within 1..{MAX_HORIZON_DAYS}", field="horizon_days"
+                f"horizon_days must lie within 1..{MAX_HORIZON_DAYS}, got {self.horizon_days}",
+                field="horizon_days",
             )
         if not 1 <= self.n_seeds <= MAX_SEEDS:
-            raise InvalidInput(f"n_seeds must lie within 1..{MAX_SEEDS}", field="n_seeds")
+            raise InvalidInput(
+                f"n_seeds must lie within 1..{MAX_SEEDS}, got {self.n_seeds}", field="n_seeds"
+            )
         if not 0 <= self.seed < MAX_SEED:
-            raise InvalidInput("seed must lie within 0..2^53-1", field="seed")
+            raise InvalidInput(f"seed must lie within 0..2^53-1, got {self.seed}", field="seed")
         if self.cell_size_m is not None:
             check_cell_size(self.cell_size_m)
         self._check_origins()
@@ -115,7 +125,7 @@ class BacktestRequest:
         if n_fits > MAX_FITS:
             raise LimitExceeded(
                 f"{len(self.models)} models x {n_origins} origins x {self.n_seeds} seeds are {n_fits} "
-                f"fits, the limit is {MAX_FITS}: ask for fewer, or for several backtests",
+                f"fits, the limit is {MAX_FITS}: request fewer, or several backtests",
                 field="models",
                 limit=MAX_FITS,
                 asked=n_fits,
@@ -124,12 +134,15 @@ class BacktestRequest:
     def _check_origins(self) -> None:
         if self.origins is not None:
             if not 1 <= len(self.origins) <= MAX_ORIGINS:
-                raise InvalidInput(f"1..{MAX_ORIGINS} origins", field="origins")
+                raise InvalidInput(
+                    f"origins must contain 1..{MAX_ORIGINS} times, got {len(self.origins)}",
+                    field="origins",
+                )
             for origin in self.origins:
                 check_moment(origin, "origins")
 
     def to_json(self) -> dict[str, Any]:
-        """As kept in the run's row."""
+        """Return the request as stored in the run's row."""
         origins = None if self.origins is None else [o.isoformat() for o in self.origins]
         given = {**asdict(self), "models": list(self.models), "origins": origins}
         if self.release is None:
@@ -137,13 +150,13 @@ class BacktestRequest:
         return given
 
     def audited(self) -> dict[str, Any]:
-        """As the audit log has it: how many origins were given, not which."""
+        """Return the details for the audit log, with the number of origins instead of the origins."""
         n_origins = None if self.origins is None else len(self.origins)
         return {**asdict(self), "models": list(self.models), "origins": n_origins}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> BacktestRequest:
-        """The inverse of `to_json`."""
+        """Create a request from the output of `to_json`."""
         origins = value.get("origins")
         given = None if origins is None else tuple(datetime.fromisoformat(o) for o in origins)
         return cls(**{**value, "models": tuple(value["models"]), "origins": given})
@@ -160,11 +173,11 @@ def request_backtest(
     """Queue a backtest: its row and its job in one transaction.
 
     Args:
-        exact: by one who may list incidents; others test on what is released.
+        exact: the caller may list incidents; others test on released incidents.
 
     Raises:
-        NotFound: no such region.
-        InvalidInput: the request is wrong.
+        NotFound: the region does not exist.
+        InvalidInput: the request is invalid.
         QueueFull: too many backtests of the region are queued or running.
     """
     request.checked()
@@ -178,16 +191,16 @@ def request_backtest(
         turn = turn_of(connection, BACKTEST_TASK, region.key, BACKTEST_PRIORITY)
         job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=turn)
         set_job(connection, "backtest", run.id, job_id)
-        told = {"run": str(run.id), **request.audited()}
-        audit.record(connection, "backtest.requested", chain=region.id, **told)
+        details = {"run": str(run.id), **request.audited()}
+        audit.record(connection, "backtest.requested", chain=region.id, **details)
     return run
 
 
 def cancel_backtest(engine: Engine, region_id: str, run_id: UUID) -> Run:
-    """Cancel a backtest of that region.
+    """Cancel a backtest of a region.
 
     Raises:
-        NotFound: no such region or backtest.
+        NotFound: the region or the backtest does not exist.
         Conflict: it is already finished.
     """
     with engine.begin() as connection:
@@ -205,19 +218,19 @@ def execute_backtest(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
-    """Work on a claimed backtest and keep its result."""
+    """Run a claimed backtest and store its result."""
     request = BacktestRequest.from_json(run.request)
     result = backtest_region(
         engine, settings, run.region_key, request, progress=progress, cancelled=cancelled
     )
 
-    def keep() -> None:
+    def store() -> None:
         with engine.begin() as connection:
             finish_run(connection, "backtest", run, "succeeded", "done", result=result)
             if since_start(connection, backtests, run.region_key, run.id):
                 drop_backtests(connection, run.region_key, run.started_at or run.created_at)
 
-    through_outage(keep)
+    through_outage(store)
 
 
 def backtest_region(
@@ -229,10 +242,10 @@ def backtest_region(
     progress: Progress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Run a backtest on a region's stored incidents; the contract's JSON (DESIGN.md section 7).
+    """Run a backtest on a region's stored incidents and return its result as JSON.
 
     Raises:
-        NotReady: no incidents, or none before the first origin or after the last.
+        NotReady: there are no incidents, or none before the first origin or after the last.
         InvalidInput: the cell size is out of range.
     """
     request.checked()
@@ -250,8 +263,8 @@ def backtest_region(
         data.bounds_s,
     )
     check_periods(protocol)
-    kept = Execution(keep_in=kept_folder(settings))
-    results = run_protocol(incidents, grid, protocol, kept, progress, cancelled)
+    execution = Execution(task_folder=tasks_folder(settings))
+    results = run_protocol(incidents, grid, protocol, execution, progress, cancelled)
 
     def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
         return {
@@ -277,12 +290,12 @@ def backtest_region(
 
 
 def _regridded(data: TrainingData, cell_size_m: float | None) -> tuple[Grid, Incidents]:
-    """The region's cells and incidents, or those of another cell size."""
+    """Return the region's cells and incidents, or those of another cell size."""
     if cell_size_m is None or cell_size_m == data.grid.cell_size_m:
         return data.grid, data.incidents
     grid = build_grid(data.area, cell_size_m)
     lost = grid.locate(data.incidents.x_m, data.incidents.y_m) < 0
-    if data.bounds_s:  # readers would see from size to size how many lie at the edge
+    if data.bounds_s:  # otherwise readers could count incidents at the edge by changing the size
         return grid, moved_inside(data.incidents, grid, lost)
     return grid, data.incidents.take(~lost)
 
@@ -293,7 +306,7 @@ def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents)
     else:
         origins = _latest_origins(request, data.cutoff_s, incidents)
     if data.bounds_s:
-        origins = snapped(origins, data.bounds_s)
+        origins = snap_to_releases(origins, data.bounds_s)
     for origin in origins:
         if len(incidents.before(origin)) == 0:
             raise NotReady(f"no incidents before the origin {iso(origin)}", code="no_incidents")
@@ -305,7 +318,7 @@ def _origins(request: BacktestRequest, data: TrainingData, incidents: Incidents)
 def _latest_origins(
     request: BacktestRequest, cutoff_s: int, incidents: Incidents
 ) -> tuple[int, ...]:
-    """Back from the cutoff, periods passed over that lie in a feed's gap."""
+    """Return the latest origins before the cutoff, skipping periods in gaps of the feed."""
     step_s = request.horizon_days * DAY_S
     origins: list[int] = []
     origin_s = cutoff_s

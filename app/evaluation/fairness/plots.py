@@ -16,10 +16,10 @@ MAX_GROUPS = 12
 
 
 def fairness_plot(report: dict[str, Any], file_format: str) -> bytes:
-    """Flagged share against incident share by neighbourhood (left), ratios between groups (right).
+    """Draw flagged and incident shares by neighbourhood (left), ratios between groups (right).
 
-    Bars are shares of the flagged area, dots those of the incidents with 95 % bounds: a bar beyond
-    its dots is flagged more than its incidents explain.
+    Bars are shares of the flagged area, dots are shares of incidents with 95 % bounds. A bar beyond the
+    bounds means that more is flagged than the incidents explain.
     """
     rows = [r for r in report["neighbourhoods"] if r["incident_share"] is not None][:MAX_ROWS]
     groups = [(g, v["ratio"]) for g, v in report["groups"].items() if v["ratio"]][:MAX_GROUPS]
@@ -30,7 +30,7 @@ def fairness_plot(report: dict[str, Any], file_format: str) -> bytes:
         if groups:
             _ratios(axes[1], groups)
         figure.suptitle(
-            f"{report['region']}: whom the flagged area falls on ({report['model']}, "
+            f"{report['region']}: distribution of the flagged area ({report['model']}, "
             f"{report['n_incidents']:,} incidents)"
         )
         figure.tight_layout()

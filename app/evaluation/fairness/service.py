@@ -1,4 +1,4 @@
-"""The fairness report of a version: whom its flagged cells fall on, and how sure that is."""
+"""The fairness report of a version: distribution of its flagged cells, with intervals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, flagged_cells, overlap
 
 LOOK_BACK = timedelta(days=365)
-HOURS_PER_WEEK = 168
 
 
 def fairness_report(
@@ -39,22 +38,24 @@ def fairness_report(
     *,
     exact: bool = True,
 ) -> dict[str, Any]:
-    """Flagged shares by neighbourhood against incidents of the year before the version's data end.
+    """Compare flagged shares by neighbourhood with the incidents of the year before the data end.
 
-    Where a population layer is given, per head and between groups too. The flagged cells are the
-    top 5 % of every hour of the week.
+    With a population layer, also per head and between groups. The flagged cells are the top 5 % of
+    every hour of the week.
 
     Args:
+        engine: the database.
+        region_id: the region.
         selector: a version or a model's name; None: the champion.
-        reporting: {neighbourhood: share of its incidents that is reported}, 1 where not named; the
-            report then tells how the flagged area would move if all were reported.
-        exact: for one who may list incidents; others see the incidents of the release that the
-            version was made of, and no part that stands for few of them.
+        reporting: {neighbourhood: share of its incidents that is reported}, 1 if missing; the report
+            then includes how the flagged area would move if all incidents were reported.
+        exact: the caller may list incidents; others see the incidents of the version's release, without
+            neighbourhoods that represent few of them.
 
     Raises:
-        NotFound: no such region, version.
-        NotReady: nothing is trained yet.
-        InvalidInput: an unknown neighbourhood, or a rate out of range.
+        NotFound: the region or version does not exist.
+        NotReady: the region has no version yet.
+        InvalidInput: a neighbourhood is unknown, or a rate is out of range.
     """
     region, version, grid, tables, columns, shown = _evidence(
         engine, region_id, selector, exact=exact
@@ -95,7 +96,7 @@ def _evidence(
 ) -> tuple[
     OutlinedRegion, registry.VersionRecord, Grid, Float32Array, IncidentColumns, frozenset[str]
 ]:
-    """What a report stands on, as of one moment: (W, N) probabilities, and the year's incidents."""
+    """Read in one transaction what a report needs: probabilities (W, N) and the year's incidents."""
     with engine.begin() as connection:
         region = outlined(connection, get_region(connection, region_id))
         version = registry.get_version(connection, region.key, selector)
@@ -121,7 +122,7 @@ def _evidence(
 def _reader_cut(
     connection: Connection, region: Region, version: registry.VersionRecord, since: datetime
 ) -> ReleaseCut | None:
-    """Whole parts of the release that a version was made of, or would have been; None: there is none."""
+    """Return the cut of the release that a version was, or would have been, trained on, if any."""
     seq = version.settings.get("release")
     held = releases.get(connection, region.key, seq) if seq else None
     found = held or releases.first_to(connection, region.key, version.cutoff)
@@ -129,10 +130,10 @@ def _reader_cut(
 
 
 def parse_rates(texts: Sequence[str]) -> dict[str, float]:
-    """{neighbourhood: rate} from `name=rate` texts.
+    """Parse `name=rate` texts to {neighbourhood: rate}.
 
     Raises:
-        InvalidInput: a text is no such pair.
+        InvalidInput: a text is not such a pair.
     """
     found = {}
     for text in texts:
@@ -142,7 +143,9 @@ def parse_rates(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             sign = ""
         if not sign or not name:
-            raise InvalidInput("reporting is neighbourhood=rate", field="reporting")
+            raise InvalidInput(
+                f"reporting must be neighbourhood=rate, got {shortened(text)}", field="reporting"
+            )
     return found
 
 
@@ -161,7 +164,7 @@ def _by_part(
         columns.time_s[inside],
         grid,
         region.neighbourhoods,
-        # What is told of them stands on all shares; `fairness_report` leaves the small ones out.
+        # Disparities use all shares; `fairness_report` removes the small ones.
         minimum_count=0,
     )
     n = int(inside.sum())
@@ -185,7 +188,7 @@ def _per_head(
     grid: Grid,
     left_out: set[int],
 ) -> list[dict[str, Any]]:
-    """Ratios with their intervals, figures per 1,000 residents, and numbers too small left out."""
+    """Add ratios with intervals and figures per 1,000 residents; remove numbers that are too small."""
     fraction = flagged_fraction(flagged, parts.part, len(parts.names), grid.area_km2)
     area_km2 = np.bincount(parts.part, weights=grid.area_km2, minlength=len(parts.names))
     place = {name: i for i, name in enumerate(parts.names)}
@@ -193,7 +196,7 @@ def _per_head(
     for row in rows:
         i = place[row["name"]]
         people = float(parts.population[i]) if np.isfinite(parts.population[i]) else None
-        hours = float(fraction[i] * area_km2[i] * HOURS_PER_WEEK)
+        hours = float(fraction[i] * area_km2[i] * N_WINDOWS)
         shown = {**row, **_ratios(row), "residents": people}
         shown["flagged_km2_hours_per_week"] = hours
         shown["flagged_km2_hours_per_1000"] = 1000 * hours / people if people else None
@@ -203,7 +206,7 @@ def _per_head(
 
 
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """Flagged share over incident share; above one is flagged more than incidents explain."""
+    """Return flagged share over incident share, with its interval."""
 
     def over(share: float) -> float | None:
         return row["flagged_share"] / share if share > 0 else None
@@ -226,7 +229,7 @@ def _under_reporting(
         return None
     unknown = sorted(set(reporting) - set(parts.names))
     if unknown:
-        raise InvalidInput(f"no neighbourhood {shortened(unknown[0])}", field="reporting")
+        raise InvalidInput(f"unknown neighbourhood {shortened(unknown[0])}", field="reporting")
     rate = np.array([reporting.get(name, 1.0) for name in parts.names])
     try:
         moved = as_if_reported(model.probability_, parts.part, rate)

@@ -1,4 +1,4 @@
-"""Whom the flagged area falls on: every evaluation tells it where neighbourhoods are known."""
+"""Shares of the flagged area by neighbourhood and group, for all evaluations."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ def share_report(
     collection: Mapping[str, Any] | None,
     minimum_count: int,
 ) -> dict[str, Any]:
-    """Each neighbourhood's share of the flagged area beside its share of area and incidents.
+    """Return each neighbourhood's share of the flagged area, of the area and of the incidents.
 
-    Also of the population, and between groups, where a population layer gives them. All hours of
-    the week weigh the same. Intervals (95 %) resample the days of the incidents.
+    With a population layer, also shares of the population and comparisons of groups. All hours of the
+    week have equal weight. Intervals (95 %) resample the days of the incidents.
 
     Args:
         flagged: model -> tables (W, k) of flagged cells.
         rows: (n,) cells of the incidents.
         time_s: (n,) their times.
-        collection: GeoJSON FeatureCollection of neighbourhoods; None: parts by the compass.
-        minimum_count: shares that stand for fewer incidents are left out (`too_small`).
+        grid: the cells.
+        collection: GeoJSON FeatureCollection of neighbourhoods; None: parts by compass direction.
+        minimum_count: shares that represent fewer incidents are hidden (`too_small`).
     """
     parts = divide(grid, collection)
     n_parts = len(parts.names)
@@ -81,7 +82,7 @@ def share_report(
 def groups_report(
     parts: Neighbourhoods, flagged: NDArray[np.int32], grid: Grid
 ) -> dict[str, dict[str, Any]]:
-    """{group: exposure, that of everyone else, their ratio}, each with its interval."""
+    """Return {group: its exposure, that of everyone else, their ratio}, with intervals."""
     fraction = flagged_fraction(flagged, parts.part, len(parts.names), grid.area_km2)
     everyone = np.nan_to_num(parts.population)
     found = {}

@@ -1,13 +1,12 @@
-"""The study's Figure 4: what more MADE blocks buy, with the spread over seeds.
+"""The study's Figure 4: loss by number of MADE blocks, with the spread over seeds.
 
-The study's flows (`paper_preset`) and ours for single windows (`window_preset`, given the same
-number of blocks) learn the same windows; the loss is on the half year after the origin, which
-neither saw. Beside it the density of the study's largest network and ours, as pictures.
+The study's flows (`paper_preset`) and ours for single windows (`window_preset`, with the same number of
+blocks) are trained on the same windows; the loss is that on the half year after the origin. The
+densities of the study's largest network and of ours are drawn beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,21 +23,20 @@ from app.fitting.data import load_training_data
 from app.fitting.device import choose_threads, thread_count, use_threads
 from app.geo.grid import Grid
 from app.regions.store import get_region
-from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray
+from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray, Progress
 from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
 
 BLOCKS = (5, 10, 15, 20, 25)
 LARGEST = (25, 1024)
 PRESETS = ("paper", "ours")
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class FigureRequest:
-    """How much to fit: the fullest `n_windows` windows, each with `n_seeds` seeds.
+    """What to fit: the `n_windows` windows with most incidents, each with `n_seeds` seeds.
 
-    The loss is taken on the last `test_days`, longer than elsewhere: four weeks of one window hold
-    some ten incidents.
+    The loss is taken on the last `test_days`, more than elsewhere, because four weeks of one window
+    have only about ten incidents.
     """
 
     n_windows: int = 4
@@ -46,12 +44,12 @@ class FigureRequest:
     test_days: int = 182
     blocks: tuple[int, ...] = BLOCKS
     largest: tuple[int, int] | None = LARGEST
-    """Blocks and width of the network whose density is drawn; None leaves it out."""
+    """Blocks and width of the network whose density is drawn; None: do not draw it."""
 
 
 @dataclass(frozen=True)
 class _Case:
-    """Incidents before the origin and the windows that are learnt; all in some cell."""
+    """Incidents before and after the origin, all in a cell, and the windows to fit."""
 
     past: Incidents
     cell: IntArray
@@ -68,7 +66,7 @@ def block_losses(
     request: FigureRequest,
     progress: Progress = lambda _share, _message: None,
 ) -> dict[str, Any]:
-    """Loss by preset, number of blocks and seed; JSON-ready but for `density`.
+    """Return the loss by preset, number of blocks and seed; JSON-ready except for `density`.
 
     Returns:
         {"windows", "n_train", "n_test", "blocks", "losses": {preset: [[loss per seed] per number of
@@ -100,18 +98,21 @@ def losses_of_region(
     request: FigureRequest,
     progress: Progress = lambda _share, _message: None,
 ) -> tuple[dict[str, Any], Grid]:
-    """`block_losses` on a region's stored incidents, and the grid they were taken on.
+    """Return `block_losses` of a region's stored incidents, and the grid.
 
     Raises:
-        NotFound: no such region.
-        NotReady: no incidents, or fewer than `request.test_days` of them twice over.
+        NotFound: the region does not exist.
+        NotReady: there are fewer than twice `request.test_days` days of incidents.
     """
     with engine.connect() as connection:
         key = get_region(connection, region_id).key
     data = load_training_data(engine, key)
     span_s = int(data.incidents.time_s[-1] - data.incidents.time_s[0])
     if span_s < 2 * request.test_days * DAY_S:
-        raise NotReady(f"the figure needs {2 * request.test_days} days", code="no_incidents")
+        raise NotReady(
+            f"the figure needs {2 * request.test_days} days of incidents, got {span_s // DAY_S}",
+            code="no_incidents",
+        )
     use_threads(choose_threads(settings))
     return block_losses(data.incidents, data.grid, request, progress), data.grid
 
@@ -151,13 +152,13 @@ def _loss_per_seed(settings: WindowSettings, case: _Case) -> list[float]:
 
 
 def _fit(settings: WindowSettings, case: _Case) -> FloatArray:
-    """(R, 168, N) probabilities of each seed."""
+    """Fit probabilities (R, 168, N), by seed."""
     context = FitContext(case.origin_s, n_threads=thread_count())
     return WindowFlows(settings).fit(case.past, case.cell, case.grid, context).probability_
 
 
 def _densities(case: _Case, request: FigureRequest) -> dict[str, FloatArray]:
-    """Density per km2 of the fullest window by the largest network of the study and by ours."""
+    """Fit the density of the fullest window with the study's largest network and with ours."""
     counts = np.bincount(case.past.window, minlength=N_WINDOWS)
     fullest = int(np.argmax(counts))
     n_blocks, width = request.largest or LARGEST
@@ -170,7 +171,7 @@ def _densities(case: _Case, request: FigureRequest) -> dict[str, FloatArray]:
 
 
 def block_plot(found: dict[str, Any], grid: Grid, file_format: str) -> bytes:
-    """Losses against blocks with every seed as a point, and the two densities (png or svg)."""
+    """Draw losses by number of blocks, with a point per seed, and the two densities."""
     with drawing(figsize=(13, 4.5), dpi=110) as figure:
         losses, *maps = figure.subplots(1, 1 + len(found["density"]), squeeze=False)[0]
         for preset, colour in zip(PRESETS, ("tab:red", "tab:blue"), strict=True):

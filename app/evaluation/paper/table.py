@@ -1,14 +1,13 @@
-"""The study's Table 1 on any region, with what it would take to tell its models apart.
+"""The study's Table 1 on any region, with intervals and tests of the differences.
 
-As in the study, each hour of the week is a forecast of its own, learned from about 200 or about
-2,000 earlier incidents of that hour and tested on the same hour of the next four weeks. One window
-of each size gives a table like the study's; all 168 windows together, and models that pool them,
-say what the single window cannot.
+As in the study, each hour of the week has its own forecast, fitted to about 200 or about 2,000 earlier
+incidents of that hour and tested on the same hour of the next four weeks. One window of each size gives
+a table like the study's; all 168 windows together, and models that pool them, have more power.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -20,13 +19,14 @@ from sqlalchemy import Engine
 
 from app.core.errors import NotReady
 from app.core.settings import Settings
+from app.evaluation.backtests.checkpoints import tasks_folder
 from app.evaluation.backtests.execute import Execution, Protocol, TaskResult, held_out, run_protocol
 from app.evaluation.backtests.result import iso
 from app.fitting.data import load_training_data
 from app.fitting.device import choose_device
 from app.geo.grid import Grid
 from app.regions.store import get_region
-from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, Incidents
+from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, Incidents, Progress
 from models.evaluation.metrics import HIT_PERCENTS, n_top
 from models.evaluation.significance import mcnemar_exact, paired_difference, wilson_interval
 
@@ -44,19 +44,18 @@ DETERMINISTIC = (
     "stack",
 )
 REFERENCE = "pooled-kde"
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class PaperRequest:
-    """What to rerun: seeds of the models that draw random numbers, models that pool all hours."""
+    """What to fit: number of seeds of random models, models per window, models that pool all hours."""
 
     n_seeds: int = 10
     models: tuple[str, ...] = tuple(STUDY_MODELS)
     pooled_models: tuple[str, ...] = (REFERENCE, "stack")
     sizes: tuple[int, ...] = SIZES
     n_jobs: int = 0
-    keep_in: Path | None = None
+    task_folder: Path | None = None
     device: str = "cpu"
 
 
@@ -66,9 +65,9 @@ def paper_table(
     request: PaperRequest,
     progress: Progress = lambda _share, _message: None,
 ) -> dict[str, Any]:
-    """Fit the study's models on each size, pooled models on everything; JSON-ready.
+    """Fit the study's models to each size and pooled models to everything; JSON-ready.
 
-    The origin lies 28 days before the last incident. See `docs/paper.md` for how to read it.
+    The origin is 28 days before the last incident. `docs/paper.md` explains the result.
 
     Returns:
         {"origin", "n_seeds", "sets": [{"size", "one_window": {...}, "all_windows": {...}}], ...}
@@ -104,7 +103,7 @@ def _set_of(
     request: PaperRequest,
     progress: Progress,
 ) -> dict[str, Any]:
-    """The study's models on `size` earlier incidents per window: one window, and all of them."""
+    """Fit the study's models to `size` earlier incidents per window; return tables of one and all."""
     chosen = latest_per_window(incidents, origin_s, size)
     results = _fit(chosen, grid, request.models, origin_s, request, progress)
     test = held_out(incidents, origin_s, HORIZON_DAYS)
@@ -124,7 +123,7 @@ def _part(progress: Progress, start: float, end: float, prefix: str) -> Progress
 
 
 def latest_per_window(incidents: Incidents, origin_s: int, size: int) -> Incidents:
-    """Each window's last `size` incidents before the origin, and everything after it."""
+    """Return the last `size` incidents of each window before the origin, and all after it."""
     n_past = len(incidents.before(origin_s))
     order = np.argsort(incidents.window[:n_past], kind="stable")
     counts = np.bincount(incidents.window[:n_past], minlength=N_WINDOWS)
@@ -135,7 +134,7 @@ def latest_per_window(incidents: Incidents, origin_s: int, size: int) -> Inciden
 
 
 def typical_window(n_train: NDArray[Any], n_test: NDArray[Any], size: int) -> int:
-    """The window whose training set is nearest in size; among equals the one most tested."""
+    """Return the window with the training set nearest in size, ties by most test incidents."""
     away = np.abs(n_train - size)
     nearest = np.flatnonzero(away == away.min())
     return int(nearest[np.argmax(n_test[nearest])])
@@ -149,14 +148,14 @@ def _fit(
     request: PaperRequest,
     progress: Progress,
 ) -> list[TaskResult]:
-    """Every model with every seed; those without random numbers once."""
+    """Fit every model with every seed, deterministic ones once."""
     fixed = tuple(m for m in models if m in DETERMINISTIC)
     drawn = tuple(m for m in models if m not in DETERMINISTIC)
     results: list[TaskResult] = []
     for group, n_seeds in ((fixed, 1), (drawn, request.n_seeds)):
         if group:
             protocol = Protocol(group, (origin_s,), n_seeds=n_seeds, device=request.device)
-            execution = Execution(request.n_jobs, request.keep_in)
+            execution = Execution(request.n_jobs, request.task_folder)
             results += run_protocol(incidents, grid, protocol, execution, progress)
     return results
 
@@ -164,7 +163,7 @@ def _fit(
 def table_of(
     results: Sequence[TaskResult], test: Incidents, mine: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """AUC and hits of each model on some of the test incidents, and which pairs differ.
+    """Return AUC and hits of each model on some of the test incidents, and tests of pairs.
 
     Hits are of the seed with the median AUC (`hits`), with the range over seeds; `auc_sd_seeds` is
     the spread over seeds, `auc_se` the standard error from having n incidents.
@@ -233,7 +232,7 @@ def _row(found: Sequence[TaskResult], middle: TaskResult, n: int) -> dict[str, A
 
 
 def _mcnemar(middle: dict[str, TaskResult]) -> list[dict[str, Any]]:
-    """Exact paired tests of all pairs of models at all percentages."""
+    """Return exact paired tests of all pairs of models at all percentages."""
     rows = []
     for first, second in combinations(middle, 2):
         for percent in HIT_PERCENTS:
@@ -253,7 +252,7 @@ def _mcnemar(middle: dict[str, TaskResult]) -> list[dict[str, Any]]:
 
 
 def _differences(middle: dict[str, TaskResult], time_s: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Paired differences in AUC and log score with 95 % intervals over days."""
+    """Return paired differences in AUC and log score with 95 % intervals by days."""
     rows = []
     for first, second in combinations(middle, 2):
         one, other = middle[first].scored, middle[second].scored
@@ -277,11 +276,11 @@ def paper_table_of_region(
     request: PaperRequest,
     progress: Progress = lambda _share, _message: None,
 ) -> dict[str, Any]:
-    """`paper_table` on a region's stored incidents; finished fits are kept until all are done.
+    """Return `paper_table` of a region's stored incidents; finished fits are stored until all are done.
 
     Raises:
-        NotFound: no such region.
-        NotReady: no incidents, or none in the last 28 days or before them.
+        NotFound: the region does not exist.
+        NotReady: there are no more than 28 days of incidents.
     """
     with engine.connect() as connection:
         key = get_region(connection, region_id).key
@@ -289,5 +288,5 @@ def paper_table_of_region(
     span_s = int(data.incidents.time_s[-1] - data.incidents.time_s[0])
     if span_s <= HORIZON_DAYS * DAY_S:
         raise NotReady("the table needs more than 28 days of incidents", code="no_incidents")
-    asked = replace(request, keep_in=settings.home / "backtests", device=choose_device(settings))
-    return {"region": region_id, **paper_table(data.incidents, data.grid, asked, progress)}
+    request = replace(request, task_folder=tasks_folder(settings), device=choose_device(settings))
+    return {"region": region_id, **paper_table(data.incidents, data.grid, request, progress)}

@@ -1,4 +1,4 @@
-"""Forecasts as files and pictures that other programs open."""
+"""Forecasts as files, pictures and tiles."""
 
 from app.forecasts.rendering.files import collection_parquet, density_parquet, density_tif
 from app.forecasts.rendering.picture import density_png

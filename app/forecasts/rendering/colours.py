@@ -1,4 +1,4 @@
-"""One colour scale for pictures, tiles and the page: light to dark, safe for the colour-blind."""
+"""The colour scale of pictures, tiles and the page: light to dark, safe for the colour-blind."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ STOPS = (
     (37, 52, 148),
     (8, 29, 88),
 )
-"""ColorBrewer's YlGnBu, written out so that tiles need no plotting library."""
+"""ColorBrewer's YlGnBu, copied so that tiles need no plotting library."""
 N_COLOURS = 255
 SCALE_QUANTILE = 0.999
 
 
 def colour_map() -> Colormap:
-    """The scale as matplotlib knows it."""
+    """Return the scale as a matplotlib colour map."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("hotslot", np.array(STOPS) / 255)
 
 
 def palette() -> NDArray[np.uint8]:
-    """(255, 3) red, green, blue."""
+    """Return red, green, blue (255, 3)."""
     at, stops = np.linspace(0, 1, N_COLOURS), np.linspace(0, 1, len(STOPS))
     mixed = [np.interp(at, stops, channel) for channel in np.array(STOPS).T]
     rgb: NDArray[np.uint8] = np.stack(mixed, axis=1).round().astype(np.uint8)
@@ -44,12 +44,12 @@ def palette() -> NDArray[np.uint8]:
 
 
 def upper_end(values: FloatArray) -> float:
-    """What the darkest colour stands for: all but a thousandth of the cells stay below."""
+    """Return the value of the darkest colour, exceeded by one cell in a thousand."""
     top = float(np.quantile(values, SCALE_QUANTILE)) if len(values) else 0.0
     return top if top > 0 else float(values.max(initial=0.0)) or 1.0
 
 
 def shade(values: FloatArray, top: float) -> NDArray[np.uint8]:
-    """0..254 on a square-root scale, which keeps the middle apart where densities are skewed."""
+    """Return colour indices 0..254 on a square-root scale, which resolves skewed densities."""
     share = np.sqrt(np.clip(values / top, 0.0, 1.0))
     return np.round(share * (N_COLOURS - 1)).astype(np.uint8)

@@ -29,7 +29,7 @@ BANDS = (
 
 
 def density_parquet(forecast: Forecast) -> bytes:
-    """GeoParquet: one row a cell, its polygon as geometry, WGS 84."""
+    """Return GeoParquet with one row per cell, its polygon as geometry, WGS 84."""
     import geopandas as gpd
 
     rows = forecast.rows
@@ -43,7 +43,7 @@ def density_parquet(forecast: Forecast) -> bytes:
 
 
 def collection_parquet(geojson: bytes) -> bytes:
-    """GeoParquet of a FeatureCollection; its other members become the frame's `attrs`."""
+    """Return GeoParquet of a FeatureCollection; its other members become `attrs` of the frame."""
     import geopandas as gpd
 
     collection = orjson.loads(geojson)
@@ -60,7 +60,7 @@ def _parquet(frame: gpd.GeoDataFrame) -> bytes:
 
 @dataclass(frozen=True)
 class Frame:
-    """The rectangle of squares that holds the cells to show."""
+    """The rectangle of squares around the cells to show."""
 
     ix0: int
     iy0: int
@@ -72,10 +72,10 @@ class Frame:
 
 
 def frame_of(forecast: Forecast) -> Frame:
-    """Where a raster of this forecast lies.
+    """Return the frame of a raster of this forecast.
 
     Raises:
-        InvalidInput: its cells are no squares, or none touches the box asked for.
+        InvalidInput: its cells are not squares, or none touches the requested box.
     """
     cells, rows = forecast.cells, forecast.rows
     if not isinstance(cells, SquareCells):
@@ -95,7 +95,7 @@ def frame_of(forecast: Forecast) -> Frame:
 
 
 def raster_of(forecast: Forecast, frame: Frame, values: NDArray[Any]) -> NDArray[np.float32]:
-    """(ny, nx) float32, north up; `NODATA` outside the study area."""
+    """Return values (ny, nx) float32, north up; `NODATA` outside the study area."""
     cells, rows = forecast.cells, forecast.rows
     if not isinstance(cells, SquareCells):
         raise InvalidInput("a raster needs grid=square", field="grid")
@@ -112,7 +112,7 @@ def text_tags(forecast: Forecast) -> dict[str, str]:
 
 
 def density_tif(forecast: Forecast) -> bytes:
-    """Cloud-Optimized GeoTIFF in the region's CRS with the bands of `BANDS`.
+    """Return a Cloud-Optimized GeoTIFF in the region's CRS with the bands of `BANDS`.
 
     Raises:
         InvalidInput: see `frame_of`.

@@ -25,10 +25,10 @@ BAR_KM = (1, 2, 5, 10, 20, 50, 100)
 
 
 def density_png(forecast: Forecast) -> bytes:
-    """Share of the incidents per km2, on a square-root scale, inside the study area's outline.
+    """Draw the share of incidents per km2, on a square-root scale, as PNG.
 
     Raises:
-        InvalidInput: no cell touches the box asked for.
+        InvalidInput: no cell touches the requested box.
     """
     if len(forecast.rows) == 0:
         raise InvalidInput("no cell touches the bbox", field="bbox")
@@ -36,7 +36,7 @@ def density_png(forecast: Forecast) -> bytes:
 
 
 def title_of(forecast: Forecast) -> str:
-    """Where, when, how many, by which version."""
+    """Return the title: region, time, expected incidents, version."""
     local = zone(forecast.version.region.timezone)
     begin, end = forecast.at.astimezone(local), forecast.until.astimezone(local)
     when = f"{begin:%A %Y-%m-%d %H:%M} to {end:%H:%M}"
@@ -79,7 +79,7 @@ def _draw(forecast: Forecast) -> bytes:
         bar.set_label("% of the incidents per km²")
         figure.suptitle(title_of(forecast), fontsize=10)
         tags = text_tags(forecast)
-        # Pillow takes a text named "bbox" for the place of an animation's frame: cannot read the file.
+        # Pillow reads a text named "bbox" as the position of an animation's frame and fails.
         return file_of(figure, "png", {PNG_NAMES.get(k, k): text for k, text in tags.items()})
 
 

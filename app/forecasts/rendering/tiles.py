@@ -22,8 +22,8 @@ TILE_PIXELS = 256
 MIN_ZOOM = 0
 MAX_ZOOM = 20
 LATTICE = 33
-"""Points a side that are projected truly; between them places are interpolated, at worst by a
-metre at `LATTICE_FROM_ZOOM`. Tiles of lower zooms are projected pixel by pixel."""
+"""Points per side that are projected; others are interpolated, with errors of at most a metre at
+`LATTICE_FROM_ZOOM`. Tiles of lower zooms are projected pixel by pixel."""
 LATTICE_FROM_ZOOM = 8
 OPAQUE = 215
 FAINTEST = 70
@@ -31,20 +31,20 @@ TRANSPARENT = 255
 
 
 def check_tile(z: int, x: int, y: int) -> None:
-    """Nothing when there is such a tile.
+    """Raise unless the tile exists.
 
     Raises:
-        InvalidInput: the zoom is out of range, or the tile lies beside the world.
+        InvalidInput: the zoom is out of range, or the tile lies outside the world.
     """
     if not (MIN_ZOOM <= z <= MAX_ZOOM and 0 <= x < 2**z and 0 <= y < 2**z):
         raise InvalidInput(f"no tile {z}/{x}/{y}: zooms are {MIN_ZOOM}..{MAX_ZOOM}", field="z")
 
 
 def tile_png(forecast: Forecast, z: int, x: int, y: int) -> bytes:
-    """One tile; transparent outside the study area.
+    """Draw one tile as PNG, transparent outside the study area.
 
     Raises:
-        InvalidInput: there is no such tile, or the cells are no squares.
+        InvalidInput: the tile does not exist, or the cells are not squares.
     """
     check_tile(z, x, y)
     cells = forecast.cells
@@ -57,21 +57,21 @@ def tile_png(forecast: Forecast, z: int, x: int, y: int) -> bytes:
 
 
 def _pixels_m(z: int, x: int, y: int, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(65536,) x_m, y_m of the tile's pixels' middles, row by row from the north."""
-    steps = np.linspace(0, TILE_PIXELS, LATTICE) if z >= LATTICE_FROM_ZOOM else _middles()
+    """Return x_m, y_m (65536,) of the centres of a tile's pixels, row by row from the north."""
+    steps = np.linspace(0, TILE_PIXELS, LATTICE) if z >= LATTICE_FROM_ZOOM else _centres()
     column, row = np.meshgrid(steps, steps)
     longitude = (x + column / TILE_PIXELS) / 2**z * 360.0 - 180.0
-    turned = math.pi * (1 - 2 * (y + row / TILE_PIXELS) / 2**z)
-    latitude = np.degrees(np.arctan(np.sinh(turned)))
+    mercator = math.pi * (1 - 2 * (y + row / TILE_PIXELS) / 2**z)
+    latitude = np.degrees(np.arctan(np.sinh(mercator)))
     x_m, y_m = to_metres(longitude, latitude, crs)
     if z < LATTICE_FROM_ZOOM:
         return x_m.ravel(), y_m.ravel()
-    at = _middles() * (LATTICE - 1) / TILE_PIXELS
+    at = _centres() * (LATTICE - 1) / TILE_PIXELS
     places = np.stack([a.ravel() for a in np.meshgrid(at, at, indexing="ij")])
     return map_coordinates(x_m, places, order=1), map_coordinates(y_m, places, order=1)
 
 
-def _middles() -> NDArray[Any]:
+def _centres() -> NDArray[Any]:
     return np.arange(TILE_PIXELS) + 0.5
 
 
@@ -85,10 +85,11 @@ def _png(colour: NDArray[np.uint8]) -> bytes:
 
 
 def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
-    """TileJSON 3.0 of a forecast; `hotslot` tells what the colours stand for.
+    """Return TileJSON 3.0 of a forecast; its member `hotslot` explains the colours.
 
     Args:
-        template: the tiles' address with {z}, {x} and {y}.
+        forecast: the forecast.
+        template: URL of the tiles with {z}, {x} and {y}.
     """
     region = forecast.version.region
     cells = forecast.cells.bounds

@@ -1,8 +1,8 @@
-"""Schedules: when a region is trained again, and the tick that sees to it.
+"""Schedules of trainings, and the tick that queues those that are due.
 
-A tick is taken once whatever happens: its schedule's row is locked, its time is a primary key, and
-a tick older than the newest one is never due, so that downtime is followed by at most one catch-up
-and a clock set back repeats nothing.
+Every tick is taken exactly once: the schedule's row is locked, the tick's time is a primary key, and a
+tick older than the newest one is never due. Downtime is therefore followed by at most one catch-up, and
+a clock that is set back repeats nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from app.runs.schedules import Schedule
 from app.training.service import TrainingRequest, of_release, queue_training
 
 CLOCK_JUMP = timedelta(hours=1)
-"""What is so far ahead of the clock, a tick or a schedule's beginning, was written by a clock that was
-wrong, and bars no ticks."""
+"""Ticks and starts of schedules further in the future were written by a wrong clock and are ignored."""
 TRIGGER_PAUSE = timedelta(hours=1)
-"""Between trainings that data asked for."""
+"""Pause between trainings triggered by data."""
 PAUSE_AFTER_FAILURE = timedelta(days=1)
 DRIFT_PAUSE = timedelta(days=7)
-"""Between trainings that one alarm asks for."""
+"""Pause between trainings triggered by one alarm."""
 MAX_NEW_INCIDENTS = 10**9
 MAX_FAILURE_LENGTH = 500
 _log = logging.getLogger("hotslot.schedule")
@@ -44,7 +43,7 @@ _log = logging.getLogger("hotslot.schedule")
 
 @dataclass(frozen=True)
 class ScheduleRequest:
-    """What to set; at least one of the causes."""
+    """A schedule with at least one cause."""
 
     model: str = "stack"
     cron: str | None = None
@@ -53,16 +52,21 @@ class ScheduleRequest:
     on_drift: bool = False
 
     def checked(self) -> ScheduleRequest:
-        """Itself, the cron expression tidied.
+        """Validate the request and return it with a normalised cron expression.
 
         Raises:
-            InvalidInput: unknown model, wrong expression, a number out of range, no cause.
+            InvalidInput: unknown model, invalid expression, number out of range, or no cause.
         """
         TrainingRequest(self.model).checked()
         if self.new_incidents is not None and not 1 <= self.new_incidents <= MAX_NEW_INCIDENTS:
-            raise InvalidInput("new_incidents must be at least 1", field="new_incidents")
+            raise InvalidInput(
+                f"new_incidents must lie within 1..{MAX_NEW_INCIDENTS}, got {self.new_incidents}",
+                field="new_incidents",
+            )
         if self.new_share is not None and not 0.001 <= self.new_share <= 100:
-            raise InvalidInput("new_share must lie within 0.001..100", field="new_share")
+            raise InvalidInput(
+                f"new_share must lie within 0.001..100, got {self.new_share:g}", field="new_share"
+            )
         if self.cron is not None and not self.cron.strip():
             raise InvalidInput("cron is empty; give five fields, or null", field="cron")
         if not (self.cron or self.new_incidents or self.new_share or self.on_drift):
@@ -76,13 +80,13 @@ class ScheduleRequest:
 def set_schedule(
     engine: Engine, region_id: str, request: ScheduleRequest, now: datetime
 ) -> dict[str, Any]:
-    """Keep a region's schedule; ticks of a new cron expression before `now` are not made up for.
+    """Store a region's schedule; ticks of a new cron expression before `now` are skipped.
 
-    With the expression as it was, a tick that is due stays due.
+    If the expression is unchanged, a due tick stays due.
 
     Raises:
-        NotFound: no such region.
-        InvalidInput: the request is wrong.
+        NotFound: the region does not exist.
+        InvalidInput: the request is invalid.
     """
     request = request.checked()
     with engine.begin() as connection:
@@ -105,10 +109,10 @@ def set_schedule(
 
 
 def show_schedule(engine: Engine, region_id: str, now: datetime) -> dict[str, Any]:
-    """A region's schedule, its next tick by the clock and its last ticks.
+    """Return a region's schedule, its next cron tick and its last ticks.
 
     Raises:
-        NotFound: no such region, or it has no schedule.
+        NotFound: the region does not exist or has no schedule.
     """
     with engine.connect() as connection:
         region = get_region(connection, region_id)
@@ -140,10 +144,10 @@ def show_schedule(engine: Engine, region_id: str, now: datetime) -> dict[str, An
 
 
 def remove_schedule(engine: Engine, region_id: str) -> None:
-    """Train the region only when asked to.
+    """Remove a region's schedule.
 
     Raises:
-        NotFound: no such region, or it has no schedule.
+        NotFound: the region does not exist or has no schedule.
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)
@@ -153,10 +157,10 @@ def remove_schedule(engine: Engine, region_id: str) -> None:
 
 
 def tick(engine: Engine, now: datetime) -> list[UUID]:
-    """Queue what is due now in any region; returns the new runs.
+    """Queue the trainings that are due in all regions; return the new runs.
 
-    Any number of schedulers may call it at any time. A region that cannot be looked at does not keep
-    the others from it: the reason is logged and kept with its schedule.
+    Any number of schedulers may call it at any time. Failures of a region do not affect the others; the
+    reason is logged and stored with its schedule.
     """
     with engine.connect() as connection:
         keys = store.scheduled_regions(connection)
@@ -169,10 +173,10 @@ def tick(engine: Engine, now: datetime) -> list[UUID]:
 
 
 def _tick_alone(engine: Engine, region_key: int, now: datetime) -> UUID | None:
-    """`tick_region` in a transaction of its own.
+    """Call `tick_region` in a transaction of its own.
 
     Raises:
-        Unavailable: the database went away; so it would for the regions that follow.
+        Unavailable: the database cannot be reached, which would affect all following regions.
     """
     try:
         with engine.begin() as connection:
@@ -180,7 +184,7 @@ def _tick_alone(engine: Engine, region_key: int, now: datetime) -> UUID | None:
     except Unavailable:
         raise
     except Exception as error:
-        _log.exception("looking for a due training failed", extra={"region_key": region_key})
+        _log.exception("checking a schedule failed", extra={"region_key": region_key})
         failure = cut(f"{type(error).__name__}: {error}", MAX_FAILURE_LENGTH)
     with engine.begin() as connection:
         store.note_failure(connection, region_key, failure)
@@ -188,9 +192,9 @@ def _tick_alone(engine: Engine, region_key: int, now: datetime) -> UUID | None:
 
 
 def tick_region(connection: Connection, region_key: int, now: datetime) -> UUID | None:
-    """The run that a region's schedule asks for now, queued in the caller's transaction.
+    """Queue the run that a region's schedule requests now, in the caller's transaction.
 
-    A clock's tick that finds the run of an earlier one still waiting is answered by that one.
+    A cron tick whose previous run is still waiting is assigned to that run.
     """
     schedule = store.lock_schedule(connection, region_key)
     if schedule is None:
@@ -213,7 +217,7 @@ def _start(
     connection: Connection, schedule: Schedule, region: Region, tick_at: datetime, cause: str
 ) -> UUID | None:
     request = of_release(connection, region, TrainingRequest(schedule.model))
-    if request.release == NO_RELEASE:  # Readers will not see what it makes of so few.
+    if request.release == NO_RELEASE:  # Readers do not see versions of so few incidents.
         request = TrainingRequest(schedule.model)
     run = queue_training(connection, region.key, request, priority=SCHEDULED_PRIORITY)
     store.record_tick(connection, region.key, tick_at, cause, run.id)
@@ -223,7 +227,7 @@ def _start(
 def _due_by_clock(
     connection: Connection, schedule: Schedule, region: Region, now: datetime
 ) -> datetime | None:
-    """The latest tick of the cron expression, unless it or a later one has been."""
+    """Return the latest tick of the cron expression, unless it or a later one was taken."""
     if schedule.cron is None:
         return None
     latest = latest_tick(schedule.cron, region.timezone, now)
@@ -236,7 +240,7 @@ def _due_by_clock(
 
 
 def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> str | None:
-    """Why new data or an alarm asks for a training, if one does."""
+    """Return the cause if new data or an alarm triggers a training."""
     key = schedule.region_key
     if store.has_unfinished_run(connection, key):
         return None
@@ -253,10 +257,10 @@ def _due_by_data(connection: Connection, schedule: Schedule, now: datetime) -> s
 
 
 def _enough_new(connection: Connection, schedule: Schedule, now: datetime) -> bool:
-    """Whether so many incidents happened since the newest version's data end, of those released.
+    """Return whether enough released incidents happened since the newest version's data end.
 
-    A training would see no others, and whoever sets the number would count them one by one. All count
-    where there is no version yet.
+    Trainings use released incidents only, and counting others would let the author of the schedule count
+    them one by one. Without a version, all incidents count.
     """
     if schedule.new_incidents is None and schedule.new_share is None:
         return False
@@ -277,7 +281,7 @@ def _enough_new(connection: Connection, schedule: Schedule, now: datetime) -> bo
 def _unanswered(
     connection: Connection, region_key: int, answered_at: datetime | None, now: datetime
 ) -> bool:
-    """Whether an open alarm is younger than the last training, or still open a week after it."""
+    """Return whether an open alarm is newer than the last training, or open a week after it."""
     drift = [a for a in open_alarms(connection, region_key) if a.kind != "rollback"]
     if answered_at is None or now - answered_at >= DRIFT_PAUSE:
         return bool(drift)
