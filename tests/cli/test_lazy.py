@@ -32,9 +32,8 @@ def heavy_after(*arguments):
     code = f"""
 import atexit, sys
 from app.cli import main
-here = ("app.cli", "app.cli.lazy")
 atexit.register(lambda: print("imported", *(
-    m for m in sys.modules if m in {HEAVY} or m.startswith("app.cli.") and m not in here
+    m for m in sys.modules if m in {HEAVY} or m.startswith("app.cli.")
 )))
 sys.argv = ["hotslot", *{arguments}]
 main()

@@ -71,4 +71,4 @@ def test_a_worker_without_a_home_looks_after_jobs_all_the_same(due, engine, sett
 def test_a_home_that_cannot_be_written_stops_no_worker(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     beat(Settings(home=tmp_path / "file" / "home"))
-    assert "no sign of life" in caplog.text
+    assert "writing the heartbeat file failed" in caplog.text
