@@ -71,7 +71,7 @@ class Cells(Protocol):
     def area_km2(self) -> FloatArray: ...
 
     def locate(self, x_m: NDArray[Any], y_m: NDArray[Any]) -> IntArray:
-        """Row (0..N-1) of the cell that holds each point, -1 where no cell does; shape (n,)."""
+        """Return the row (0..N-1) of the cell of each point (n,), -1 outside all cells."""
         ...
 
 
@@ -96,7 +96,7 @@ class Incidents:
         return len(self.time_s)
 
     def take(self, rows: NDArray[Any] | slice) -> Incidents:
-        """The incidents at these rows (a mask, indices or a slice)."""
+        """Return the incidents at these rows (a mask, indices or a slice)."""
         return Incidents(
             self.x_m[rows],
             self.y_m[rows],
@@ -106,11 +106,11 @@ class Incidents:
         )
 
     def before(self, time_s: int) -> Incidents:
-        """The incidents strictly before this instant."""
+        """Return the incidents strictly before this instant."""
         return self.take(slice(0, int(np.searchsorted(self.time_s, time_s, side="left"))))
 
     def since(self, time_s: int) -> Incidents:
-        """The incidents at or after this instant."""
+        """Return the incidents at or after this instant."""
         return self.take(slice(int(np.searchsorted(self.time_s, time_s, side="left")), None))
 
 
