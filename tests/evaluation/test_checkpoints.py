@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.evaluation.backtests.checkpoints import KEPT_S, TaskStore
+from app.evaluation.backtests.checkpoints import MAX_AGE_S, TaskStore
 from app.evaluation.backtests.execute import Execution, run_protocol, tasks_of
 from models.base import FitCancelled
 
@@ -38,7 +38,7 @@ def test_what_a_cancelled_backtest_left_goes_after_a_month(
     for result in results[:2]:
         store.save(result)
     old = min(tmp_path.iterdir())
-    os.utime(old, (time.time() - KEPT_S - 60,) * 2)
+    os.utime(old, (time.time() - MAX_AGE_S - 60,) * 2)
     TaskStore(tmp_path, incidents, grid, protocol)
     assert len(list(tmp_path.iterdir())) == 1
     assert not old.exists()

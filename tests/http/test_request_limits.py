@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from app.core.errors import InvalidInput, LimitExceeded, RateLimited
 from app.core.roles import Caller, Role
-from app.forecasts.areas import _polygons_m, _widened
+from app.forecasts.areas import _buffered, _polygons_m
 from app.geo.grid import build_grid
 from app.geo.overlaps import CellIndex
 from app.geo.study_area import StudyArea
@@ -298,6 +298,6 @@ def test_areas_a_quarter_of_the_globe_away_are_refused(kind):
 
 def test_a_line_is_widened_to_all_that_is_near():
     line = shapely.LineString([(0, 0), (100, 0), (100, 100), (20, -30)])
-    wide = _widened(line, 10.0)
+    wide = _buffered(line, 10.0)
     assert wide.symmetric_difference(line.buffer(10.0, quad_segs=8)).area < 1.0
-    assert _widened(shapely.MultiPoint([(0, 0), (5, 0)]), 10.0).contains(shapely.Point(14, 0))
+    assert _buffered(shapely.MultiPoint([(0, 0), (5, 0)]), 10.0).contains(shapely.Point(14, 0))

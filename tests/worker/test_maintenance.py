@@ -11,7 +11,7 @@ from app.runs.queue import TRAIN_TASK, defer_job
 from app.runs.schedules import database_clock
 from app.sync.spec import SourceSpec
 from app.sync.store import insert_source, new_run
-from app.worker.maintenance import ENDED_JOBS_KEPT, SYNC_RUNS_KEPT, maintain
+from app.worker.maintenance import MAX_ENDED_JOB_AGE, MAX_SYNC_RUN_AGE, maintain
 
 COLUMNS = {"occurred_at": "at", "longitude": "x", "latitude": "y", "category": "c"}
 DAY = timedelta(days=1)
@@ -24,14 +24,14 @@ def test_failed_jobs_and_runs_of_sources_go_when_they_are_old(engine, settings, 
         now = database_clock(connection)
         region = get_region(connection, town)
         for name, ages in (
-            ("busy", (SYNC_RUNS_KEPT + DAY, DAY)),
-            ("idle", (SYNC_RUNS_KEPT + DAY,)),
+            ("busy", (MAX_SYNC_RUN_AGE + DAY, DAY)),
+            ("idle", (MAX_SYNC_RUN_AGE + DAY,)),
         ):
             source = insert_source(connection, region.key, name, spec, every_s=60, cron=None)
             for age in ages:
                 run = new_run(connection, source)
                 connection.execute(end, {"at": now - age, "id": run.id})
-        for age in (ENDED_JOBS_KEPT + DAY, DAY):
+        for age in (MAX_ENDED_JOB_AGE + DAY, DAY):
             values = {"id": defer_job(connection, TRAIN_TASK, {"run_id": "-"}), "at": now - age}
             for change in (
                 "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = :id",

@@ -18,7 +18,7 @@ from app.runs.store import claim_run, get_run
 from app.training.service import TrainingRequest, request_training
 from app.worker.active_jobs import ActiveJobs
 from app.worker.jobs import RunMonitor, note_failure, work_on
-from app.worker.main import _ended, requeue_stalled
+from app.worker.main import _cancel_all, requeue_stalled
 from app.worker.recovery import MAX_ATTEMPTS
 from app.worker.run_process import RETRY
 from app.worker.tasks import _is_last_try, build_app
@@ -139,7 +139,7 @@ def test_a_task_that_loses_its_cancellation_is_cancelled_again(monkeypatch):
     async def act():
         tasks = [asyncio.create_task(deaf()), asyncio.create_task(asyncio.sleep(3600))]
         await asyncio.sleep(0)
-        await asyncio.wait_for(_ended(tasks), 10)
+        await asyncio.wait_for(_cancel_all(tasks), 10)
         return [task.done() for task in tasks]
 
     assert asyncio.run(act()) == [True, True]
