@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from app import __version__
 from app.access import routes as keys
-from app.access.callers import Gate
+from app.access.callers import AccessControl
 from app.access.key_cache import REFRESH_S, KeyRing
 from app.access.middleware import Access
 from app.access.read_counter import ReadCounter
@@ -169,14 +169,16 @@ def _add_middleware(app: FastAPI, settings: Settings, table: RouteTable) -> None
 
 
 @asynccontextmanager
-async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[Gate]:
+async def _gate(engine: Engine, settings: Settings) -> AsyncIterator[AccessControl]:
     """Provide access control, and write counted reads to the audit log repeatedly."""
     limiter = RateLimiter(settings.rate_limit_per_s, settings.rate_limit_burst)
     keyless_per_s = settings.rate_limit_keyless_per_s
     addresses = RateLimiter(keyless_per_s, math.ceil(KEYLESS_BURST_S * keyless_per_s))
     places = Places.of(settings)
     tokens = _token_verifier(settings)
-    gate = Gate(settings, KeyRing(engine), tokens, limiter, ReadCounter(), addresses, places)
+    gate = AccessControl(
+        settings, KeyRing(engine), tokens, limiter, ReadCounter(), addresses, places
+    )
 
     def write_reads() -> None:
         gate.reads.write_if_possible(engine)

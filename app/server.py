@@ -16,7 +16,7 @@ from types import FrameType
 
 import uvicorn
 
-from app.core.processes import STOP_S, end_with_parent, sign_of_life
+from app.core.processes import STOP_S, end_with_parent, heartbeat_sender
 from app.core.settings import Settings
 from app.http.protocol import DeadlineProtocol
 
@@ -33,7 +33,7 @@ class PulsingServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.send_pulse = sign_of_life()
+        self.send_pulse = heartbeat_sender()
 
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's work of ten times a second, and send the pulse."""

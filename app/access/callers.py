@@ -1,4 +1,4 @@
-"""Who sends a request: a key's holder, a token's subject, or this machine itself."""
+"""Identify who sends a request: a key's holder, a token's subject, or localhost."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What deciding needs, one per process; made in the lifespan."""
+class AccessControl:
+    """State for access decisions, one per process; created in the lifespan."""
 
     settings: Settings
     ring: KeyRing
@@ -38,16 +38,16 @@ class Gate:
     limiter: RateLimiter
     reads: ReadCounter
     addresses: RateLimiter = field(default_factory=lambda: RateLimiter(0.0, 0))
-    """Requests without a good key, by where they come from."""
+    """Requests without a valid key, by address."""
     places: Places = field(default_factory=Places)
     brake: Brake = field(default_factory=Brake)
 
 
-async def caller_of(scope: Scope, gate: Gate) -> Caller:
-    """Who sends a request.
+async def caller_of(scope: Scope, gate: AccessControl) -> Caller:
+    """Return who sends a request.
 
     Raises:
-        Unauthenticated: no key or token, or none that is good.
+        Unauthenticated: no valid key or token.
         PermissionRefused: without keys: another site's page, another machine's name.
         Unavailable: the keys cannot be read.
     """
@@ -72,8 +72,8 @@ async def caller_of(scope: Scope, gate: Gate) -> Caller:
     return caller
 
 
-def known(scope: Scope, gate: Gate) -> Caller | None:
-    """The caller, if that can be said without waiting.
+def known(scope: Scope, gate: AccessControl) -> Caller | None:
+    """Return the caller if that can be decided without waiting, else None.
 
     Raises:
         Unauthenticated, PermissionRefused: see `caller_of`.
@@ -83,18 +83,18 @@ def known(scope: Scope, gate: Gate) -> Caller | None:
     text = credential(scope)
     if _is_open(gate):
         check_local(scope, gate.settings)
-        # Who sends a key believes that there is one: another process may just have made the first.
+        # A key was sent, so another process may just have created the first one.
         return LOCAL if text is None and gate.ring.copy.age_s() <= REFRESH_S else None
     if text is None:
-        raise Unauthenticated("a key is needed: send it in the header X-API-Key")
+        raise Unauthenticated("a key is required: send it in the header X-API-Key")
     caller = gate.ring.caller_of(text)
     if caller is None and gate.tokens is not None:
-        caller = gate.tokens.remembered(text)
+        caller = gate.tokens.cached(text)
     return caller
 
 
-async def asked(scope: Scope, gate: Gate) -> Caller:
-    """A caller that is not known at once: of those who wait to be known there are not too many."""
+async def asked(scope: Scope, gate: AccessControl) -> Caller:
+    """Identify a caller who is not cached; the number of such requests at a time is limited."""
     address = address_of(scope)
     gate.places.asked.enter(address)
     try:
@@ -103,13 +103,13 @@ async def asked(scope: Scope, gate: Gate) -> Caller:
         gate.places.asked.give_back(address)
 
 
-def _is_open(gate: Gate) -> bool:
-    """Whether this machine is served without a key, as far as is known."""
+def _is_open(gate: AccessControl) -> bool:
+    """Return whether keyless requests from this machine are served."""
     return not gate.ring.copy.keys and gate.tokens is None and gate.settings.access == "auto"
 
 
-def payer(scope: Scope, gate: Gate) -> Caller | None:
-    """Whose a request is that leads nowhere, where that is known."""
+def payer(scope: Scope, gate: AccessControl) -> Caller | None:
+    """Return the caller of a request to an unknown route, if identified."""
     try:
         return known(scope, gate)
     except HotslotError:
@@ -117,7 +117,7 @@ def payer(scope: Scope, gate: Gate) -> Caller | None:
 
 
 def credential(scope: Scope) -> str | None:
-    """The key or token of a request, if it sends one."""
+    """Return the key or token of a request, or None."""
     bearer = None
     for name, value in scope["headers"]:
         if name == b"x-api-key":
@@ -128,7 +128,7 @@ def credential(scope: Scope) -> str | None:
 
 
 async def _read_again(ring: KeyRing) -> None:
-    """Wait for keys as they are now: one that is not known may have been made a moment ago."""
+    """Wait for a fresh reading of the keys: an unknown key may have been created a moment ago."""
     asked = time.monotonic()
     await asyncio.sleep(max(0.0, REREAD_EVERY_S - ring.copy.age_s()))
     while ring.copy.read_at < asked:
@@ -136,19 +136,19 @@ async def _read_again(ring: KeyRing) -> None:
 
 
 async def _shared(future: Future[T]) -> T:
-    """The result of a future that others wait for too: our cancellation is not theirs."""
+    """Await a future that others await too, without passing on our cancellation."""
     return await _in_time(asyncio.shield(asyncio.wrap_future(future)))
 
 
 async def _in_time(work: Awaitable[T]) -> T:
-    """What comes of it.
+    """Await something until the request's deadline.
 
     Raises:
-        Unavailable: it is not there by the end of the request's time.
+        Unavailable: it did not finish in time.
     """
     left_s = remaining_s()
     try:
         async with asyncio.timeout(None if left_s == math.inf else left_s):
             return await work
     except TimeoutError as error:
-        raise Unavailable("whose key this is cannot be read in time") from error
+        raise Unavailable("the key could not be checked in time") from error

@@ -1,8 +1,8 @@
-"""The keys as a serving process knows them: read anew all the time, so that revocation is prompt.
+"""A copy of all keys in each serving process, refreshed constantly so that revocation is prompt.
 
-A request is checked against a copy in memory. The copy is read again in the background every
-`REFRESH_S`, asked for or not; one older than `MAX_AGE_S` is not used: the request waits for the
-database, and is refused when that is away.
+A request is checked against a copy in memory. The copy is refreshed in the background every
+`REFRESH_S`; one older than `MAX_AGE_S` is not used: the request waits for the database, and is refused
+if that is unavailable.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from app.access.store import all_keys
-from app.core.db.engine import translated
+from app.core.db.engine import translate_errors
 from app.core.roles import Caller, Key, key_id_of, verify_key
 
 REFRESH_S = 1.0
 MAX_AGE_S = 4.0
 REREAD_EVERY_S = 0.05
-"""A key that the copy does not know may have been made since: look again, but not all the time."""
+"""An unknown key may have been created since the last reading: read again, but not too often."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Copy:
     read_at: float = float("-inf")
 
     def age_s(self) -> float:
-        """How old it is."""
+        """Return its age in seconds."""
         return time.monotonic() - self.read_at
 
 
@@ -49,11 +49,11 @@ class KeyRing:
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
 
     def close(self) -> None:
-        """End its thread, and wait for a reading that is under way: it holds a connection."""
+        """End the reader thread; wait for a reading in progress, which holds a connection."""
         self._reader.shutdown(wait=True, cancel_futures=True)
 
     def fresh(self) -> Future[Copy]:
-        """Read the keys again; callers that come meanwhile share one reading.
+        """Read the keys again; concurrent callers share one reading.
 
         The future raises Unavailable when the database is away.
         """
@@ -62,24 +62,24 @@ class KeyRing:
         return self._reading
 
     def usable(self) -> bool:
-        """Whether the copy is recent enough to decide by; starts a reading when it ages."""
+        """Return whether the copy is recent enough to decide by; refresh it in the background as it ages."""
         age_s = self.copy.age_s()
         if age_s > REFRESH_S:
             self.fresh()
         return age_s <= MAX_AGE_S
 
     def caller_of(self, text: str) -> Caller | None:
-        """Who holds the key of this text; None when it is no active key."""
+        """Return the holder of the key with this text, or None if it is not an active key."""
         key = self.copy.keys.get(key_id_of(text) or "")
         return key.caller() if verify_key(text, key, datetime.now(UTC)) and key else None
 
     def reread(self) -> None:
-        """Read the keys in the calling thread: what is stored by now holds from here on."""
+        """Read the keys in the calling thread, so that changes stored so far take effect now."""
         self._read()
 
     def _read(self) -> Copy:
         started = time.monotonic()
-        with translated(), self.engine.connect() as connection:
+        with translate_errors(), self.engine.connect() as connection:
             read = Copy({key.id: key for key in all_keys(connection)}, started)
         with self._keeping:
             if read.read_at > self.copy.read_at:

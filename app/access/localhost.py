@@ -1,8 +1,8 @@
-"""Access without a key, before any key exists: for this machine only, and not for other sites' pages.
+"""Keyless access while no key exists: from localhost only, and not from other sites' pages.
 
 A web page that someone opens can send requests to services on that person's own machine, and by DNS
-rebinding even read the answers under a name of its own. So a service that asks no key answers only to
-loopback names, and takes changes only from its own page or from no page at all.
+rebinding even read the answers under a name of its own. So a service without keys answers only to
+loopback names, and accepts changes only from its own page or from no page at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOREIGN_SITES = (b"cross-site", b"same-site")
 
 
 def check_local(scope: Scope, settings: Settings) -> None:
-    """Nothing when a request without a key comes from this machine itself.
+    """Raise unless a keyless request comes from localhost.
 
     Raises:
         Unauthenticated: it comes, or may come, from elsewhere.
@@ -34,13 +34,13 @@ def check_local(scope: Scope, settings: Settings) -> None:
     ends = (scope.get("server"), scope.get("client"))
     if any(is_remote(end[0]) for end in ends if end) or not PROXY_HEADERS.isdisjoint(headers):
         raise Unauthenticated(
-            "a key is needed from other machines: make one with `hotslot key create`"
+            "a key is required from other machines: create one with `hotslot key create`"
         )
     host = headers.get(b"host", b"").decode("latin-1")
     name = _hostname(host)
     if not is_loopback(name) and name not in settings.allowed_hosts:
         raise PermissionRefused(
-            "without keys only loopback names are answered to (HOTSLOT_ALLOWED_HOSTS adds others)",
+            "without keys only loopback host names are allowed (HOTSLOT_ALLOWED_HOSTS adds others)",
             code="wrong_host",
         )
     if scope["method"] not in SAFE_METHODS and _from_another_site(headers, host):

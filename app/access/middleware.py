@@ -1,8 +1,8 @@
-"""Who is calling, and whether they may: decided before anything else looks at a request.
+"""Authentication and authorisation, before any other middleware sees a request.
 
-Pure ASGI, outside of the reply memo, so that a remembered reply is given to nobody whose key would not
-get it fresh. Refusals tell nothing of what is stored: a region outside a key's scope is refused alike
-whether it exists or not.
+Pure ASGI, outside the response cache, so that a cached reply is subject to the same checks as a fresh
+one. Refusals reveal nothing of what is stored: a region outside a key's scope is refused whether or not
+it exists.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.callers import Gate, asked, caller_of, credential, known, payer
+from app.access.callers import AccessControl, asked, caller_of, credential, known, payer
 from app.access.read_counter import NOBODY
 from app.core.db.deadlines import answered_within
 from app.core.errors import (
@@ -39,7 +39,7 @@ from app.http.request_limits import check_form
 
 
 class Access:
-    """Finds the caller, holds them to roles, regions, rates and shares, and names them to the audit log."""
+    """Identify the caller, check roles, regions, rates and shares, and set the audit log's actor."""
 
     def __init__(self, app: ASGIApp, table: RouteTable) -> None:
         self.app = app
@@ -50,11 +50,11 @@ class Access:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        with seeing_unreleased(False):  # whatever started this process may see
+        with seeing_unreleased(False):  # not inherited from whatever started this process
             await self._handle(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate: Gate = scope["app"].state.gate
+        gate: AccessControl = scope["app"].state.gate
         found = self.table.find(scope["method"], scope["path"])
         try:
             serve = await self._decided(scope, gate, found)
@@ -64,8 +64,8 @@ class Access:
             serve = await _refusal(scope, gate, refusal)
         await serve(scope, receive, send)
 
-    async def _decided(self, scope: Scope, gate: Gate, found: Found) -> ASGIApp:
-        """Who answers a request; a place that was taken for it is given back when that has run.
+    async def _decided(self, scope: Scope, gate: AccessControl, found: Found) -> ASGIApp:
+        """Return the app that answers a request; it releases any place taken for the request.
 
         Raises:
             HotslotError: it is refused.
@@ -83,11 +83,11 @@ class Access:
             return await self._public(scope, gate)
         return await self._guarded(scope, gate, found, found.rule)
 
-    async def _public(self, scope: Scope, gate: Gate) -> ASGIApp:
-        """A page's file or the like: its place is free again when its bytes are there, read or not."""
+    async def _public(self, scope: Scope, gate: AccessControl) -> ASGIApp:
+        """Serve a public file; its place is released once its first bytes are sent."""
         try:
             gate.addresses.charge_address(address_of(scope))
-        except RateLimited:  # behind a proxy it may be anyone: served all the same, but later
+        except RateLimited:  # behind a proxy it may be anyone: slow down instead of refusing
             if scope["path"] not in ALWAYS_SERVED and gate.brake.is_full():
                 raise
             await gate.brake.wait()
@@ -115,8 +115,10 @@ class Access:
 
         return serve
 
-    async def _guarded(self, scope: Scope, gate: Gate, found: Found, rule: RoutePolicy) -> ASGIApp:
-        """A route that needs a caller."""
+    async def _guarded(
+        self, scope: Scope, gate: AccessControl, found: Found, rule: RoutePolicy
+    ) -> ASGIApp:
+        """Return the app for a route that requires a caller."""
         caller = known(scope, gate) or await asked(scope, gate)
         state = scope.setdefault("state", {})
         state["caller"] = caller
@@ -150,9 +152,9 @@ class Access:
 
 
 def _check(
-    scope: Scope, gate: Gate, found: Found, rule: RoutePolicy
+    scope: Scope, gate: AccessControl, found: Found, rule: RoutePolicy
 ) -> Callable[[], Awaitable[None]]:
-    """Decide again, for a reply that lasts."""
+    """Return a check to repeat during a long-lived reply."""
     first: Caller = scope["state"]["caller"]
 
     async def check() -> None:
@@ -160,13 +162,13 @@ def _check(
             caller = await caller_of(scope, gate)
         authorise(caller, rule, found.region)
         if caller.actor != first.actor or caller.roles != first.roles:
-            raise PermissionRefused("the key's roles have changed: ask anew")
+            raise PermissionRefused("the key's roles have changed: send the request again")
 
     return check
 
 
-async def _refusal(scope: Scope, gate: Gate, refusal: HotslotError) -> ASGIApp:
-    """The answer to who is not served; nobody who is not known is refused more often than others ask."""
+async def _refusal(scope: Scope, gate: AccessControl, refusal: HotslotError) -> ASGIApp:
+    """Return the reply to a refused request; repeated anonymous refusals are rate-limited."""
     if isinstance(refusal, Unauthenticated | PermissionRefused | InvalidInput):
         caller = scope.get("state", {}).get("caller")
         if caller is None:
@@ -181,8 +183,8 @@ async def _refusal(scope: Scope, gate: Gate, refusal: HotslotError) -> ASGIApp:
     return problem_of(refusal)
 
 
-def _note_refusal(gate: Gate, scope: Scope, rule: RoutePolicy, refusal: HotslotError) -> None:
-    """Count a 401 or 403 for the audit log, by the id of a key that is known; never by its text."""
+def _note_refusal(gate: AccessControl, scope: Scope, rule: RoutePolicy, refusal: HotslotError) -> None:
+    """Count a 401 or 403 for the audit log, by the id of a known key, never by its text."""
     if not isinstance(refusal, Unauthenticated | PermissionRefused):
         return
     caller: Caller | None = scope.get("state", {}).get("caller")
@@ -195,7 +197,7 @@ def _note_refusal(gate: Gate, scope: Scope, rule: RoutePolicy, refusal: HotslotE
 
 
 def authorise(caller: Caller, rule: RoutePolicy, region: str | None) -> None:
-    """Pass a caller who may use the route.
+    """Raise unless a caller may use the route.
 
     Raises:
         PermissionRefused: the roles do not suffice, or the region is out of scope.
@@ -203,11 +205,11 @@ def authorise(caller: Caller, rule: RoutePolicy, region: str | None) -> None:
     roles = rule.roles or frozenset()
     if caller.roles.isdisjoint(roles):
         names = " or ".join(role.value for role in Role if role in roles)
-        raise PermissionRefused(f"this needs the role {names}")
+        raise PermissionRefused(f"this requires the role {names}")
     if region is not None and not caller.sees(region):
-        raise PermissionRefused("this key is confined to other regions", field="region")
+        raise PermissionRefused("this key is limited to other regions", field="region")
     if region is None and caller.regions is not None and not rule.confined:
-        raise PermissionRefused("this needs a key that is not confined to some regions")
+        raise PermissionRefused("this needs a key that is not limited to some regions")
 
 
 def _no_route(found: Found) -> ASGIApp:

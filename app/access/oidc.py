@@ -1,7 +1,7 @@
-"""Bearer tokens of an OpenID Connect issuer: whose they are and what they may do.
+"""Verify bearer tokens of an OpenID Connect issuer.
 
-Only asymmetric signatures by the issuer's published keys count; issuer, audience, subject and expiry
-are required. A token that was verified is remembered for at most a minute.
+Only asymmetric signatures by the issuer's published keys are accepted; issuer, audience, subject and expiry
+are required. A verified token is cached for at most a minute.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from app.core.settings import Settings
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 CLOCK_SKEW_S = 30
-REMEMBERED_S = 60.0
-MAX_REMEMBERED = 1024
+CACHED_S = 60.0
+MAX_CACHED = 1024
 MAX_TOKEN_CHARS = 16_384
 KEYS_REFRESH_S = 900.0
-"""Keys that are older are read again beside the work; an issuer that is away is noticed by nobody."""
+"""Older keys are refreshed in the background, so that an outage of the issuer goes unnoticed."""
 KEYS_MAX_AGE_S = 3600.0
 KEYS_MIN_AGE_S = 10.0
-"""A token that names an unknown signing key has the keys read again, but not more often than this."""
+"""A token with an unknown signing key has the keys read again, but not more often than this."""
 FETCH_TIMEOUT_S = 5.0
-"""For discovery and keys together, however slowly they come."""
+"""For discovery and keys together."""
 MAX_WAITING = 64
-"""Requests that wait for the issuer."""
+"""Most requests that may wait for the issuer."""
 MAX_DOCUMENT_BYTES = 1 << 20
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
 MAX_SUBJECT_CHARS = 200
-_NOT_GOOD = (
+_INVALID = (
     jwt.PyJWTError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError,
 )  # fmt: skip
-"""What reading a token or a key set of any content may raise."""
+"""Exceptions that parsing an arbitrary token or key set may raise."""
 _log = logging.getLogger("hotslot.access")
 
 
@@ -55,7 +55,7 @@ class _UnknownKey(Exception):
 
 
 class TokenVerifier:
-    """Verifies tokens in a thread of its own.
+    """Verify tokens in a dedicated thread.
 
     Raises:
         InvalidInput: the issuer is set without an audience, or an address is not https.
@@ -63,7 +63,7 @@ class TokenVerifier:
 
     def __init__(self, settings: Settings) -> None:
         if settings.oidc_issuer is None or not settings.oidc_audience:
-            raise InvalidInput("HOTSLOT_OIDC_ISSUER needs HOTSLOT_OIDC_AUDIENCE beside it")
+            raise InvalidInput("HOTSLOT_OIDC_ISSUER requires HOTSLOT_OIDC_AUDIENCE")
         self.settings = settings
         self.issuer = settings.oidc_issuer
         for address in filter(None, (settings.oidc_issuer, settings.oidc_jwks_url)):
@@ -73,7 +73,7 @@ class TokenVerifier:
         self._failed = False
         self._fetching: asyncio.Task[None] | None = None
         self._n_waiting = 0
-        self._remembered: dict[bytes, tuple[float, Caller]] = {}
+        self._verified_tokens: dict[bytes, tuple[float, Caller]] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
         self._tls = ssl.create_default_context()
 
@@ -83,20 +83,20 @@ class TokenVerifier:
             self._fetching.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def remembered(self, token: str) -> Caller | None:
-        """Whose token this is, if it was verified within the last minute."""
-        until, caller = self._remembered.get(_digest(token), (float("-inf"), None))
+    def cached(self, token: str) -> Caller | None:
+        """Return the token's caller if it was verified within the last minute, else None."""
+        until, caller = self._verified_tokens.get(_digest(token), (float("-inf"), None))
         return caller if time.time() < until else None
 
     async def verify(self, token: str) -> Caller:
-        """Whose token this is.
+        """Verify a token and return its caller.
 
-        Tokens of known signing keys wait for no one; those of others for the issuer, who is asked
-        seldom and by one at a time.
+        Tokens with a known signing key do not wait; others wait for the issuer, which is asked rarely
+        and by one request at a time.
 
         Raises:
-            Unauthenticated: the token is not good.
-            Unavailable: the issuer's keys cannot be had now.
+            Unauthenticated: the token is not valid.
+            Unavailable: the issuer's keys cannot be read.
         """
         if time.monotonic() - self._keys_read_at > KEYS_REFRESH_S and self._keys:
             self._fetch()
@@ -120,15 +120,15 @@ class TokenVerifier:
         try:
             claims = self._claims(token)
             caller = self._caller(claims)
-        except _NOT_GOOD as error:
+        except _INVALID as error:
             _log.info("token refused", extra={"reason": type(error).__name__})
             raise Unauthenticated(
-                "this token is not good or has expired", code="bad_token"
+                "this token is not valid or has expired", code="bad_token"
             ) from error
-        if len(self._remembered) >= MAX_REMEMBERED:
-            self._remembered.clear()
-        until = min(time.time() + REMEMBERED_S, float(claims["exp"]))
-        self._remembered[_digest(token)] = (until, caller)
+        if len(self._verified_tokens) >= MAX_CACHED:
+            self._verified_tokens.clear()
+        until = min(time.time() + CACHED_S, float(claims["exp"]))
+        self._verified_tokens[_digest(token)] = (until, caller)
         return caller
 
     def _claims(self, token: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class TokenVerifier:
             raise jwt.InvalidTokenError("too long")
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in ALGORITHMS:
-            raise jwt.InvalidAlgorithmError("not an algorithm that is taken")
+            raise jwt.InvalidAlgorithmError("algorithm not accepted")
         claims: dict[str, Any] = jwt.decode(
             token,
             self._signing_key(header.get("kid")),
@@ -158,10 +158,10 @@ class TokenVerifier:
         raise _UnknownKey
 
     async def _read_keys(self) -> None:
-        """Wait for the issuer's keys, unless it was asked a moment ago.
+        """Read the issuer's keys, unless that was done a moment ago.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: too many requests wait already.
         """
         fetching = self._fetch()
         if fetching is None:
@@ -175,7 +175,7 @@ class TokenVerifier:
             self._n_waiting -= 1
 
     def _fetch(self) -> asyncio.Task[None] | None:
-        """The reading that is under way, or a new one; None: it is too early for that."""
+        """Return the reading in progress or a new one, or None if it is too early for another."""
         if self._fetching is None or self._fetching.done():
             now = time.monotonic()
             if now - self._keys_asked_at <= KEYS_MIN_AGE_S:
@@ -197,7 +197,7 @@ class TokenVerifier:
                     _require_https(address)
                 published = await _get_json(client, address)
             keys = await asyncio.wrap_future(self._thread.submit(_usable_keys, published))
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, InvalidInput, *_NOT_GOOD) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, InvalidInput, *_INVALID) as error:
             _log.warning("signing keys cannot be read", extra={"reason": type(error).__name__})
             self._failed = True
             return
@@ -226,15 +226,15 @@ async def _get_json(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
         async for chunk in reply.aiter_raw(1 << 16):
             body += chunk
             if len(body) > MAX_DOCUMENT_BYTES:
-                raise ValueError("too large a document")
+                raise ValueError("document too large")
     value = json.loads(body)
     if not isinstance(value, dict):
-        raise TypeError("no JSON object")
+        raise TypeError("not a JSON object")
     return value
 
 
 def _usable_keys(published: dict[str, Any]) -> list[jwt.PyJWK]:
-    """The keys that may sign tokens: public ones, of sufficient size.
+    """Return the published keys that may sign tokens: public ones of sufficient size.
 
     Raises:
         ValueError: there is none, or there are too many.
@@ -254,7 +254,7 @@ def _is_usable(key: jwt.PyJWK) -> bool:
 
 
 def _require_https(address: str) -> None:
-    """Keys fetched over plain HTTP could be anyone's; on loopback nobody stands between."""
+    """Raise unless an address is https or on loopback: keys sent over plain HTTP could be forged."""
     parts = urlsplit(address)
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise InvalidInput(f"{address} must start with https://", field="oidc_issuer")
@@ -268,7 +268,7 @@ def _claim(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def _texts(value: Any) -> list[str]:
-    """A claim's values: a list, or words in one text (as in `scope`)."""
+    """Return a claim's values: a list, or the words of one text (as in `scope`)."""
     if isinstance(value, str):
         return value.split()
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []

@@ -1,9 +1,8 @@
-"""Forecast reads and refused requests for the audit log: counted, and written together once a minute.
+"""Count forecast reads and refused requests, and write them to the audit log once a minute.
 
 An entry per read would make every read wait for a write, and an entry per refusal would let anybody fill
-the log: refusals are counted by key (when it is known) and network, of which few get entries of their own.
-What a killed process had not written yet, at most a minute's counts, is lost; a process that is stopped
-writes before it goes.
+the log: refusals are counted by key (if known) and network, few of which get entries of their own. A
+killed process loses at most a minute's counts; a stopped one writes before it ends.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from collections import Counter
 from sqlalchemy import Engine
 
 from app.audit import store as audit
-from app.core.db.engine import translated
+from app.core.db.engine import translate_errors
 from app.core.errors import Unavailable
 from app.regions.store import list_regions
 
 MAX_KINDS = 10_000
-"""Different (actor, region, route) between two writings; what goes beyond is counted together."""
+"""Distinct (actor, region, route) between two writes; others are counted together."""
 MAX_REFUSED = 50
-"""Different (actor, network) with entries of their own between two writings."""
+"""Distinct (actor, network) with entries of their own between two writes."""
 OTHERS = ("several", audit.SERVICE_CHAIN, "more")
 NOBODY = "nobody"
-"""Who sends no key, or one that never was."""
+"""Sender of no key, or of an unknown one."""
 Counts = Counter[tuple[str, str, str]]
 _log = logging.getLogger("hotslot.audit")
 
 
 class ReadCounter:
-    """Counts the reads of one process by actor, region and route, and its refusals."""
+    """Count the reads and refusals of one process by actor, region and route."""
 
     def __init__(self) -> None:
         self._counts: Counts = Counter()
@@ -57,10 +56,10 @@ class ReadCounter:
             self._refused[key] += 1
 
     def write(self, engine: Engine) -> int:
-        """Write what was counted, an entry for each actor and region; returns how many entries.
+        """Write the counts, one entry per actor and region; return the number of entries.
 
         Raises:
-            Unavailable: the database is away; the counts are kept.
+            Unavailable: the database is unavailable; the counts are not lost.
         """
         with self._writing:
             with self._counting:
@@ -75,7 +74,7 @@ class ReadCounter:
                 raise
 
     def write_if_possible(self, engine: Engine) -> None:
-        """The same; a database that is away gets the counts the next time."""
+        """Write the counts; if the database is unavailable, keep them for the next time."""
         try:
             self.write(engine)
         except Unavailable as error:
@@ -85,7 +84,7 @@ class ReadCounter:
 
 
 def _network(host: str | None) -> str:
-    """The network of an address, by which refusals are counted: /24, or /48 of IPv6."""
+    """Return the network (/24, or /48 of IPv6) by which refusals of an address are counted."""
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
@@ -95,7 +94,7 @@ def _network(host: str | None) -> str:
 
 
 def _few(refused: Counts) -> dict[tuple[str, str], Counter[str]]:
-    """{(actor, network): {request: how many}}; those beyond `MAX_REFUSED` are counted together."""
+    """Group as {(actor, network): {request: count}}; those beyond `MAX_REFUSED` are counted together."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for (actor, network, request), n in refused.most_common():
         who = (actor, network)
@@ -106,17 +105,17 @@ def _few(refused: Counts) -> dict[tuple[str, str], Counter[str]]:
 
 
 def _write(engine: Engine, counts: Counts, refused: dict[tuple[str, str], Counter[str]]) -> int:
-    """All entries in one transaction; chains are locked in order, so that writers never deadlock."""
+    """Write all entries in one transaction; chains are locked in order to prevent deadlocks."""
     if not counts and not refused:
         return 0
     by_reader: dict[tuple[str, str], Counter[str]] = {}
-    with translated(), engine.begin() as connection:
+    with translate_errors(), engine.begin() as connection:
         known = {region.id for region in list_regions(connection)}
         for (actor, region_id, kind), n in counts.items():
-            # Names that are no regions get no chain of their own: anybody could make them up.
+            # Unknown regions get no chain of their own: anybody could invent them.
             chain = region_id if region_id in known else audit.SERVICE_CHAIN
             by_reader.setdefault((chain, actor), Counter())[kind] += n
-        # The service's chain, "*", comes before all regions'.
+        # The service's chain, "*", sorts before those of regions.
         for (actor, network), kinds in sorted(refused.items()):
             audit.record(connection, "refused", actor=actor, network=network, requests=dict(kinds))
         for (chain, actor), kinds in sorted(by_reader.items()):

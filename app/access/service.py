@@ -1,4 +1,4 @@
-"""API keys: make, list, rotate, revoke; each change and its audit entry in one transaction."""
+"""API keys: create, list, rotate, revoke; each change and its audit entry in one transaction."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MAX_RATE_PER_S = 1e6
 
 @dataclass(frozen=True)
 class NewKey:
-    """What a key shall be.
+    """The properties of a key to create.
 
     Args:
-        regions: ids it is confined to; None means all.
+        regions: ids that it is limited to; None means all.
         expires_days: days until it expires; None means never.
         rate_per_s: requests a second; None takes the service's setting, 0 means no limit.
     """
@@ -43,7 +43,7 @@ class NewKey:
     rate_per_s: float | None = None
 
     def checked_roles(self) -> list[Role]:
-        """Its roles.
+        """Validate the request and return its roles.
 
         Raises:
             InvalidInput: there is none, or one that is unknown; the name or a number is out of range.
@@ -65,14 +65,14 @@ class NewKey:
 
 @dataclass(frozen=True)
 class ShownOnce:
-    """A key and its text, which nobody can read again."""
+    """A key and its text, which cannot be read again."""
 
     key: Key
     text: str
 
 
 def key_json(key: Key) -> dict[str, Any]:
-    """A key as the API and the command line show it: never its secret, never the hash."""
+    """Return a key as the API and the command line show it, without its secret or hash."""
     active = key.active(datetime.now(UTC))
     return {
         "id": key.id,
@@ -88,15 +88,15 @@ def key_json(key: Key) -> dict[str, Any]:
 
 
 def create_key(engine: Engine, new: NewKey, limit: int = MAX_KEYS) -> ShownOnce:
-    """Make a key.
+    """Create a key.
 
     Args:
-        limit: keys of the service, with revoked and expired ones; of these the oldest make room.
+        limit: keys of the service; the oldest revoked and expired ones are removed beyond it.
 
     Raises:
-        InvalidInput: role, name or a number is wrong.
+        InvalidInput: a role, the name or a number is invalid.
         NotFound: no such region.
-        LimitExceeded: there are as many good keys as there may be.
+        LimitExceeded: the limit is reached by valid keys.
     """
     roles = new.checked_roles()
     minted = mint_key()
@@ -120,13 +120,13 @@ def create_key(engine: Engine, new: NewKey, limit: int = MAX_KEYS) -> ShownOnce:
 
 
 def list_keys(engine: Engine) -> list[Key]:
-    """Every key that is kept, revoked and expired ones too, the oldest first."""
+    """List all keys, including revoked and expired ones, oldest first."""
     with engine.connect() as connection:
         return keys.all_keys(connection)
 
 
 def rotate_key(engine: Engine, key_id: str, grace_hours: float = DEFAULT_GRACE_HOURS) -> ShownOnce:
-    """Give a key a new secret; the old one stays good for `grace_hours`.
+    """Give a key a new secret; the old one stays valid for `grace_hours`.
 
     Raises:
         NotFound: no such key.
@@ -152,7 +152,7 @@ def rotate_key(engine: Engine, key_id: str, grace_hours: float = DEFAULT_GRACE_H
 
 
 def revoke_key(engine: Engine, key_id: str) -> Key:
-    """End a key for good; doing so again changes nothing.
+    """Revoke a key for good; revoking it again changes nothing.
 
     Raises:
         NotFound: no such key.
@@ -190,17 +190,17 @@ def _in(days: float | None) -> datetime | None:
 
 
 def require_keys_for_others(engine: Engine, settings: Settings) -> None:
-    """Nothing when the service listens on loopback only, or asks for keys that exist.
+    """Raise if the service would listen beyond loopback without any active key or token issuer.
 
     Raises:
-        InvalidInput: others could reach it, and there is neither an active key nor an issuer of tokens.
+        InvalidInput: others could reach it without authentication.
     """
     if is_loopback(settings.host) or settings.oidc_issuer is not None:
         return
     now = datetime.now(UTC)
     if not any(key.active(now) for key in list_keys(engine)):
         raise InvalidInput(
-            f"others can reach {settings.host} and there is no key yet: make one with "
+            f"others can reach {settings.host} and there is no key yet: create one with "
             "`hotslot key create NAME --role admin`, or listen on 127.0.0.1",
             field="host",
         )

@@ -1,4 +1,4 @@
-"""API keys: only hashes of their secrets are ever stored."""
+"""API keys, stored with hashes of their secrets only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _as_key(row: Row[Any]) -> Key:
 
 
 def make_room(connection: Connection, limit: int) -> list[str]:
-    """Remove the keys that ended longest ago until a further one keeps to the limit.
+    """Remove the keys that ended longest ago until another one fits the limit.
 
     Returns:
         Ids of the keys that were removed.
 
     Raises:
-        LimitExceeded: there are `limit` keys that are good.
+        LimitExceeded: there are `limit` valid keys.
     """
     count_lock(connection)
     n = int(connection.scalar(select(func.count()).select_from(api_keys)) or 0)
@@ -40,7 +40,7 @@ def make_room(connection: Connection, limit: int) -> list[str]:
     gone = list(connection.scalars(oldest.limit(n - limit + 1)))
     if len(gone) <= n - limit:
         raise LimitExceeded(
-            f"there are {n} keys, the limit is {limit}; revoke some that are not needed first",
+            f"there are {n} keys, the limit is {limit}; revoke unused keys first",
             limit=limit,
             asked=n + 1,
         )
@@ -49,25 +49,25 @@ def make_room(connection: Connection, limit: int) -> list[str]:
 
 
 def insert_key(connection: Connection, values: Mapping[str, Any]) -> Key:
-    """Keep a new key."""
+    """Store a new key."""
     return _as_key(
         connection.execute(insert(api_keys).values(**values).returning(*api_keys.c)).one()
     )
 
 
 def all_keys(connection: Connection) -> list[Key]:
-    """Every key that is kept, revoked and expired ones too, the oldest first."""
+    """List all keys, including revoked and expired ones, oldest first."""
     rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
     return [_as_key(row) for row in rows]
 
 
 def any_key(connection: Connection) -> bool:
-    """Whether a key was ever made."""
+    """Return whether any key was ever created."""
     return bool(connection.scalar(select(exists(select(api_keys.c.id)))))
 
 
 def locked_key(connection: Connection, key_id: str) -> Key:
-    """One key, its row locked for this transaction.
+    """Return one key and lock its row for this transaction.
 
     Raises:
         NotFound: no such key.

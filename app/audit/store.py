@@ -1,10 +1,10 @@
-"""The audit log: entries are added inside the transaction of what they tell of, and never change.
+"""The audit log: entries are written in the transaction of the act they record, and never change.
 
 Each entry's hash covers its content and the hash before it, so an edited, removed or reordered entry
-breaks the chain behind it. Entries hold nothing that could single out an incident. Older ones that did
-were blanked by a migration: they keep their hash, and a `BLANKED` entry covers what remains.
+breaks the chain after it. Entries hold nothing that could single out an incident. Older ones that did
+were blanked by a migration: their hash stays, and a `BLANKED` entry covers what remains.
 
-A chain's head row is locked from an entry to the commit: record last.
+Recording locks the chain's head row until the commit, so record last.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from app.core.roles import current_actor
 from app.core.texts import cut
 
 SERVICE_CHAIN = "*"
-"""Entries that concern no single region."""
+"""Chain of entries that concern no single region."""
 FIRST_HASH = "0" * 64
 READ_ROWS = 5_000
 BLANKED = "details.blanked"
-"""Says that details were taken out of older entries; its digest is of all that remains of those."""
+"""Action of an entry whose digest covers what remains of older, blanked entries."""
 MAX_DETAILS_CHARS = 8_000
-"""Of an entry: entries stay for ever. ASCII, so that characters are bytes."""
+"""Limit of an entry, since entries are permanent. ASCII, so that characters are bytes."""
 MAX_DETAIL_TEXT = 300
 LIST_ENTRIES = (50, 10, 1)
 
@@ -51,17 +51,17 @@ class Entry:
 
     @property
     def is_blanked(self) -> bool:
-        """Whether details were taken out of it: its hash is that of the entry before."""
+        """Whether details were removed from it: its hash is still that of the original entry."""
         return '"blanked": true' in self.details and json.loads(self.details)["blanked"] is True
 
     def what_remains(self) -> bytes:
-        """What a later entry of the kind `BLANKED` answers for, where details were taken out."""
+        """Return what remains of a blanked entry, for which a later `BLANKED` entry vouches."""
         at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
-        kept = [self.seq, at, self.actor, self.action, self.details, self.hash]
-        return _canonical(kept).encode() + b"\n"
+        remains = [self.seq, at, self.actor, self.action, self.details, self.hash]
+        return _canonical(remains).encode() + b"\n"
 
     def computed_hash(self) -> str:
-        """The SHA-256 that its content asks for."""
+        """Compute the SHA-256 of its content."""
         content = [
             self.chain,
             self.seq,
@@ -79,7 +79,7 @@ def _canonical(value: Any) -> str:
 
 
 def _bounded(details: dict[str, Any]) -> str:
-    """Canonical JSON of details, with no more of long texts and lists than an entry may hold."""
+    """Return canonical JSON of details, with long texts and lists cut to what an entry may hold."""
     text = _canonical(details)
     for n_entries in LIST_ENTRIES:
         if len(text) <= MAX_DETAILS_CHARS:
@@ -89,7 +89,7 @@ def _bounded(details: dict[str, Any]) -> str:
 
 
 def _shortened(value: Any, n_entries: int) -> Any:
-    """Texts cut, and of lists and objects the first entries with a note of how many there were."""
+    """Cut texts, and cut lists and objects to their first entries and a count of the rest."""
     if isinstance(value, str):
         return cut(value, MAX_DETAIL_TEXT)
     if isinstance(value, list | tuple):
@@ -116,9 +116,8 @@ def record(
 
     Args:
         chain: a region's id, or the service's own chain.
-        actor: who did it; None takes the caller of the request at hand.
-        details: what JSON can hold; nothing personal, since entries cannot be erased. Long texts and
-            lists are cut: see `_bounded`.
+        actor: who did it; None takes the current request's caller.
+        details: JSON values, nothing personal, since entries cannot be erased; long ones are cut.
     """
     start = upsert(audit_heads).values(chain=chain, seq=0, hash=FIRST_HASH)
     connection.execute(start.on_conflict_do_nothing())
@@ -155,19 +154,19 @@ def record_for(
     actor: str | None = None,
     **details: Any,
 ) -> Entry:
-    """The same for a region known by its key."""
+    """Add an entry to the chain of the region with this key; see `record`."""
     region_id = connection.scalar(select(regions.c.id).where(regions.c.key == region_key))
     return record(connection, action, chain=str(region_id), actor=actor, **details)
 
 
 def chain_names(connection: Connection) -> list[str]:
-    """Every chain that has entries or a head."""
+    """List every chain that has entries or a head."""
     names = select(audit_log.c.chain).union(select(audit_heads.c.chain))
     return sorted(connection.scalars(names))
 
 
 def entries(connection: Connection, chain: str) -> Iterator[Entry]:
-    """A chain's entries in order, read in pieces."""
+    """Yield a chain's entries in order, read in batches."""
     query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq)
     rows = connection.execute(query.limit(READ_ROWS)).all()
     while rows:
@@ -178,7 +177,7 @@ def entries(connection: Connection, chain: str) -> Iterator[Entry]:
 
 
 def head(connection: Connection, chain: str) -> tuple[int, str] | None:
-    """(seq, hash) that the chain is said to end with."""
+    """Return (seq, hash) of the chain's recorded head, or None."""
     row = connection.execute(
         select(audit_heads.c.seq, audit_heads.c.hash).where(audit_heads.c.chain == chain)
     ).one_or_none()
@@ -194,10 +193,10 @@ def newest(
     before: datetime | None,
     limit: int,
 ) -> list[Entry]:
-    """The newest entries that match, newest first; for reading, not for checking hashes."""
+    """Return the newest matching entries, newest first; for display, not for verifying hashes."""
     details = case(
         (func.octet_length(audit_log.c.details) <= 2 * MAX_DETAILS_CHARS, audit_log.c.details),
-        else_=literal('{"left_out": "written before entries had a limit: see audit verify"}'),
+        else_=literal('{"left_out": "written before entries were limited: see audit verify"}'),
     )
     columns = [c for c in audit_log.c if c.name != "details"]
     query = select(*columns, details.label("details")).order_by(

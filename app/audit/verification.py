@@ -1,8 +1,8 @@
-"""Checking the audit log: edits, removals, reorderings, and, with an anchor kept elsewhere, a cut tail.
+"""Verify the audit log: find edits, removals, reorderings and, given an anchor, a cut tail.
 
-Whoever may change the tables as their owner can rewrite a whole chain, hashes and all, or cut its tail
-and its head alike. Only something kept out of their reach shows that: print the heads from time to time
-(`hotslot audit head > anchor.json`), keep the file elsewhere, and verify against it.
+The owner of the tables can rewrite a whole chain with its hashes, or cut its tail and head. Only a copy
+out of their reach reveals that: print the heads from time to time (`hotslot audit head > anchor.json`),
+store the file elsewhere, and verify against it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Heads = dict[str, tuple[int, str]]
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What a check found.
+    """The result of a verification.
 
     Args:
         problems: one line for each chain's first fault; empty when all is well.
@@ -36,7 +36,7 @@ class AuditReport:
 
 
 def verify_audit(engine: Engine, anchor: Heads | None = None) -> AuditReport:
-    """Check every chain from its first entry to its head, and that it still holds the anchor's."""
+    """Check every chain from its first entry to its head, and against the anchor."""
     with engine.connect() as connection:
         # One snapshot: entries and heads of the same moment.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -44,7 +44,7 @@ def verify_audit(engine: Engine, anchor: Heads | None = None) -> AuditReport:
 
 
 def check_chains(connection: Connection, anchor: Heads) -> AuditReport:
-    """The same as the caller's transaction sees it."""
+    """Check every chain as the caller's transaction sees it; see `verify_audit`."""
     problems: list[str] = []
     heads: Heads = {}
     n_entries = 0
@@ -60,7 +60,7 @@ def check_chains(connection: Connection, anchor: Heads) -> AuditReport:
 def _check_chain(
     connection: Connection, chain: str, anchored: tuple[int, str] | None
 ) -> tuple[tuple[int, str], str | None]:
-    """The last good entry's (seq, hash), and the first fault."""
+    """Return the last good entry's (seq, hash), and the first fault or None."""
     seq, previous, blanked = 0, audit.FIRST_HASH, _Blanked()
     for entry in audit.entries(connection, chain):
         if entry.seq != seq + 1:
@@ -79,25 +79,24 @@ def _check_chain(
 
 
 class _Blanked:
-    """Entries whose details were taken out, and whether an entry after them answers for the rest."""
+    """Track blanked entries, and whether a later entry vouches for what remains of them."""
 
     def __init__(self) -> None:
         self.remains = hashlib.sha256()
         self.fault: str | None = None
 
     def note(self, entry: audit.Entry) -> bool:
-        """Take an entry that its hash does not fit; false where it does not claim to be blanked."""
+        """Record an entry that does not match its hash; return False unless it is marked as blanked."""
         if not entry.is_blanked:
             return False
         self.remains.update(entry.what_remains())
-        self.fault = f"entry {entry.seq} was changed, no later entry answers for it"
+        self.fault = f"entry {entry.seq} was changed and no later entry vouches for it"
         return True
 
     def look(self, entry: audit.Entry) -> None:
-        """See whether a sound entry answers for all that were noted."""
+        """Check whether a valid entry vouches for all blanked entries so far."""
         if entry.action == audit.BLANKED and self.fault is not None:
-            told = json.loads(entry.details).get("sha256")
-            found = told == self.remains.hexdigest()
+            found = json.loads(entry.details).get("sha256") == self.remains.hexdigest()
             self.fault = None if found else f"blanked entries before entry {entry.seq} were changed"
 
 
@@ -108,14 +107,14 @@ def _fault_at_end(
     anchored: tuple[int, str] | None,
 ) -> str | None:
     if anchored is not None and anchored[0] > last[0]:
-        return f"ends at entry {last[0]}, the anchor knows entry {anchored[0]}"
+        return f"ends at entry {last[0]}, the anchor has entry {anchored[0]}"
     if audit.head(connection, chain) != last:
         return f"ends at entry {last[0]}, its head says otherwise"
     return None
 
 
 def read_anchor(path: Path) -> Heads:
-    """The heads that `hotslot audit head` printed earlier.
+    """Read the heads that `hotslot audit head` printed earlier.
 
     Raises:
         InvalidInput: the file cannot be read or is something else.
@@ -124,9 +123,9 @@ def read_anchor(path: Path) -> Heads:
         value = json.loads(path.read_text(encoding="utf-8"))
         return {str(c): (int(h["seq"]), str(h["hash"])) for c, h in value["heads"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path} is no anchor: {error}", field="anchor") from error
+        raise InvalidInput(f"{path} is not an anchor file: {error}", field="anchor") from error
 
 
 def heads_json(heads: Mapping[str, tuple[int, str]]) -> dict[str, object]:
-    """Heads as the command prints them."""
+    """Return heads in the form that the command prints."""
     return {"heads": {c: {"seq": seq, "hash": hash_} for c, (seq, hash_) in heads.items()}}

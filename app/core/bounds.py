@@ -1,4 +1,4 @@
-"""How large what is stored may be: checked at every door here, and by the database besides."""
+"""Size limits of stored values, checked by HTTP, command line and services alike."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from app.core.errors import LimitExceeded
 from app.core.texts import shortened
 
 MAX_TEXT_CHARS = 200
-"""Of a name, a category, an id, a column."""
+"""Longest name, category, id or column name."""
 MAX_ADDRESS_CHARS = 2_000
 MAX_CATEGORIES_NAMED = 1_000
-"""By a training."""
+"""In one training request."""
 MAX_MAPPINGS = 20
 MAX_NEIGHBOURHOODS = 5_000
 MAX_SOURCES = 50
@@ -20,14 +20,14 @@ MAX_KEYS = 10_000
 
 
 def check_text(value: str | None, field: str, limit: int = MAX_TEXT_CHARS) -> None:
-    """Nothing when a text is missing or short enough.
+    """Raise if a text is longer than `limit` characters; None is allowed.
 
     Raises:
         LimitExceeded: it is longer.
     """
     if value is not None and len(value) > limit:
         raise LimitExceeded(
-            f"{field} may have {limit} characters, not {shortened(value)}",
+            f"{field} may have at most {limit} characters, got {shortened(value)}",
             field=field,
             limit=limit,
             asked=len(value),
@@ -35,14 +35,14 @@ def check_text(value: str | None, field: str, limit: int = MAX_TEXT_CHARS) -> No
 
 
 def check_length(values: Sized | None, field: str, limit: int) -> None:
-    """Nothing when a list is missing or short enough.
+    """Raise if a list has more than `limit` entries; None is allowed.
 
     Raises:
         LimitExceeded: it is longer.
     """
     if values is not None and len(values) > limit:
         raise LimitExceeded(
-            f"{field} may have {limit} entries, not {len(values)}",
+            f"{field} may have at most {limit} entries, got {len(values)}",
             field=field,
             limit=limit,
             asked=len(values),

@@ -1,4 +1,4 @@
-"""A cache bounded by bytes, safe between threads."""
+"""Thread-safe caches: one bounded by bytes, one by time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class BoundedCache:
-    """Keeps what was used last, up to a number of bytes."""
+    """Cache the most recently used values, up to a number of bytes."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -23,7 +23,7 @@ class BoundedCache:
         self._making: dict[Hashable, tuple[threading.Lock, int]] = {}
 
     def get(self, key: Hashable, kind: type[T]) -> T | None:
-        """What is kept under a key, or None."""
+        """Return the value cached under a key, or None."""
         with self._lock:
             found = self._items.get(key)
             if found is None:
@@ -33,7 +33,7 @@ class BoundedCache:
         return value if isinstance(value, kind) else None
 
     def put(self, key: Hashable, value: object, n_bytes: int) -> None:
-        """Keep a value; older ones make room. One larger than the whole cache is not kept."""
+        """Cache a value and evict older ones; a value larger than the whole cache is not cached."""
         if n_bytes > self.limit_bytes:
             return
         with self._lock:
@@ -47,13 +47,13 @@ class BoundedCache:
                 self.used_bytes -= size
 
     def discard(self, key: Hashable) -> None:
-        """Forget a value."""
+        """Remove a value."""
         with self._lock:
             _, n_bytes = self._items.pop(key, (None, 0))
             self.used_bytes -= n_bytes
 
     def discard_where(self, chosen: Callable[[tuple[Hashable, ...]], bool]) -> None:
-        """Forget the values whose keys are tuples that are chosen."""
+        """Remove all values whose keys are tuples for which `chosen` is true."""
         with self._lock:
             keys = [key for key in self._items if isinstance(key, tuple) and chosen(key)]
         for key in keys:
@@ -62,10 +62,10 @@ class BoundedCache:
     def get_or_make(
         self, key: Hashable, kind: type[T], make: Callable[[], T], size: Callable[[T], int]
     ) -> T:
-        """The kept value, or a new one that is kept from now on.
+        """Return the cached value, or compute and cache it.
 
-        Many threads that want the same value at once wait for the one that makes it. What `make`
-        raises, its own caller gets; the next one tries again.
+        Concurrent callers wait for the one that computes it. An exception of `make` reaches only its
+        own caller; the next caller tries again.
         """
         found = self.get(key, kind)
         if found is not None:
@@ -94,38 +94,38 @@ class BoundedCache:
                     self._making[key] = (lock, waiting - 1)
 
 
-class BriefMemory:
-    """Values that hold for some seconds, safe between threads."""
+class TTLCache:
+    """Cache values for some seconds each; `what` is a namespace of names."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], tuple[float, object]] = {}
+        self._items: dict[tuple[str, str], tuple[float, object]] = {}
         self._lock = threading.Lock()
 
     def keep(self, what: str, name: str, value: object, seconds: float) -> None:
-        """Keep a value for so long."""
+        """Cache a value for so many seconds."""
         with self._lock:
-            self._kept[what, name] = (time.monotonic() + seconds, value)
+            self._items[what, name] = (time.monotonic() + seconds, value)
 
     def recall(self, what: str, name: str, kind: type[T]) -> T | None:
-        """The value, or None when its time is over."""
+        """Return the value, or None once it has expired."""
         with self._lock:
-            kept = self._kept.get((what, name))
-        if kept is None or kept[0] <= time.monotonic() or not isinstance(kept[1], kind):
+            item = self._items.get((what, name))
+        if item is None or item[0] <= time.monotonic() or not isinstance(item[1], kind):
             return None
-        return kept[1]
+        return item[1]
 
     def forget(self, what: str, name: str) -> None:
-        """Drop a value before its time."""
+        """Remove a value before it expires."""
         with self._lock:
-            self._kept.pop((what, name), None)
+            self._items.pop((what, name), None)
 
     def names(self, what: str) -> list[str]:
-        """The names that values of one kind are kept under; those out of date are dropped."""
+        """Return the names of a namespace, and remove those that have expired."""
         now = time.monotonic()
         with self._lock:
-            late = [
-                key for key, (until, _) in self._kept.items() if key[0] == what and until <= now
+            expired = [
+                key for key, (until, _) in self._items.items() if key[0] == what and until <= now
             ]
-            for key in late:
-                del self._kept[key]
-            return [name for kind, name in self._kept if kind == what]
+            for key in expired:
+                del self._items[key]
+            return [name for kind, name in self._items if kind == what]

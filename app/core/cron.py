@@ -1,7 +1,7 @@
 """Cron expressions in a region's local time.
 
-As in Debian's cron: what a clock change skips runs right after it, what it doubles runs once (an
-expression with every hour in it runs by real hours).
+As in Debian's cron, ticks that a clock change skips run right after it and ticks that it repeats run
+once (an expression that covers every hour runs by real hours).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ N_FIELDS = 5
 
 
 def check_cron(expression: str) -> str:
-    """The expression, its spaces tidied.
+    """Return the expression with normalised spaces.
 
     Raises:
-        InvalidInput: not five fields, a field is out of range, or it never comes.
+        InvalidInput: not five fields, a field is out of range, or it never matches.
 
     >>> check_cron(" 15  3 * * MON ")
     '15 3 * * MON'
@@ -37,13 +37,13 @@ def check_cron(expression: str) -> str:
         next(CronSim(tidy, datetime(2024, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
         raise InvalidInput(
-            f"cron {shortened(expression)}: {error or 'never comes'}", field="cron"
+            f"cron {shortened(expression)}: {error or 'never matches'}", field="cron"
         ) from error
     return tidy
 
 
 def latest_tick(expression: str, timezone: str, now: datetime) -> datetime | None:
-    """The last tick at or before `now`, in UTC; None when there was none in reach.
+    """Return the last tick at or before `now` in UTC, or None if there is none.
 
     >>> latest_tick("0 3 * * *", "Europe/Paris", datetime(2024, 7, 2, 0, 30, tzinfo=UTC))
     datetime.datetime(2024, 7, 1, 1, 0, tzinfo=datetime.timezone.utc)
@@ -53,7 +53,7 @@ def latest_tick(expression: str, timezone: str, now: datetime) -> datetime | Non
 
 
 def next_tick(expression: str, timezone: str, now: datetime) -> datetime | None:
-    """The first tick after `now`, in UTC."""
+    """Return the first tick after `now`, in UTC."""
     return _first(CronSim(expression, now.astimezone(zone(timezone))))
 
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a way a caller can act on.
+"""Errors that a caller can act on.
 
 HotslotError
 ├── InvalidInput          the request or file is wrong            -> 422, exit 2
@@ -6,11 +6,11 @@ HotslotError
 ├── NotFound              no such region, version, run            -> 404
 ├── Conflict              contradicts what is stored              -> 409
 ├── NotReady              nothing trained yet, too little data    -> 409
-├── Unauthenticated       no key, or none that is good            -> 401
+├── Unauthenticated       no valid key                            -> 401
 ├── PermissionRefused     the key may not do this                 -> 403
 ├── SourceFailed          an open-data portal refused or broke off (in a sync run, not in replies)
 └── Unavailable           database away, disk full, overloaded    -> 503 with Retry-After
-    └── RateLimited       too much asked by one key               -> 429 with Retry-After
+    └── RateLimited       too many requests of one key            -> 429 with Retry-After
         └── QueueFull     too many unfinished runs of a region    -> 429 with Retry-After
 """
 
@@ -27,7 +27,7 @@ class HotslotError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
-        # Whatever was put into it: what a caller sent is repeated in part only.
+        # Bounded, since a message may repeat what the caller sent.
         self.message = cut(message)
         super().__init__(self.message)
         self.field = None if field is None else cut(field, MAX_FIELD_CHARS)
@@ -46,7 +46,7 @@ class LimitExceeded(InvalidInput):
 
     Args:
         limit: the limit, as a number that programs can act on.
-        asked: what was asked for, in the same unit; an estimate where it is not known exactly.
+        asked: what was requested, in the same unit; possibly an estimate.
     """
 
     code = "limit_exceeded"
@@ -84,7 +84,7 @@ class NotReady(HotslotError):
 
 
 class Unauthenticated(HotslotError):
-    """No key or token, or none that is good."""
+    """No valid key or token."""
 
     code = "unauthenticated"
 
@@ -112,7 +112,7 @@ class Unavailable(HotslotError):
 
 
 class RateLimited(Unavailable):
-    """One key asks for more than its share."""
+    """One key sends too many requests."""
 
     code = "rate_limited"
 

@@ -1,4 +1,4 @@
-"""Reports as one HTML file that asks nothing of the network: style, tables and pictures inside."""
+"""Reports as self-contained HTML files, with styles, tables and pictures inside."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ pre{background:#f6f6f6;padding:1rem;overflow:auto;font-size:12px}
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page; the title and the parts are HTML already."""
+    """Return a complete page; the title and the parts must be HTML already."""
     head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>"
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of plain texts, escaped here."""
+    """Return an HTML table of plain texts, which are escaped here."""
 
     def line(cells: Iterable[object], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(str(c))}</{tag}>" for c in cells) + "</tr>"
@@ -34,11 +34,11 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def svg(image: bytes) -> str:
-    """An SVG file as an element of the page."""
+    """Return an SVG file as an element of the page."""
     text = image.decode()
     return text[text.index("<svg") :]
 
 
 def percent(share: float | None) -> str:
-    """A share as `12.3 %`; empty where there is none."""
+    """Format a share as `12.3 %`, or as an empty text for None."""
     return "" if share is None else f"{100 * share:.1f} %"

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or plain text, with the request that a line belongs to."""
+"""Structured logs: one JSON object a line, or plain text, with the id of the request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.core.plain_text import json_for_terminals, on_one_line
 from app.core.settings import Settings
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the HTTP request at hand."""
+"""Id of the current HTTP request."""
 _NO_EXTRAS = {"message", "asctime", "taskName", "color_message"}
 """Set by logging itself, and by uvicorn for terminals."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _NO_EXTRAS
@@ -50,13 +50,13 @@ class TextFormatter(logging.Formatter):
         request_id = REQUEST_ID.get()
         if request_id is not None:
             extras["request_id"] = request_id
-        told = "".join(f" {name}={value}" for name, value in extras.items())
-        text = on_one_line(f"{record.levelname} {record.name}: {record.getMessage()}{told}")
+        shown = "".join(f" {name}={value}" for name, value in extras.items())
+        text = on_one_line(f"{record.levelname} {record.name}: {record.getMessage()}{shown}")
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send all of this process's logs to standard error in the configured form."""
+    """Send all logs of this process to standard error in the configured format."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)

@@ -2,7 +2,7 @@
 
 GEOS builds indexes inside a prepared geometry on its first use, without a lock: two threads that
 use one, or prepare one, crash the process. So a geometry that threads share stays unprepared, and
-whoever needs a prepared one works on a copy that nobody else has. See "Native objects and threads"
+code that needs a prepared one works on a private copy. See "Native objects and threads"
 in docs/architecture.md; ruff's banned-api (pyproject.toml) forbids the same calls elsewhere.
 """
 
@@ -18,7 +18,7 @@ import shapely
 from pyproj import Transformer
 
 MAX_SPARE = 4
-"""Prepared copies kept per geometry: about as many as threads that use one at the same time."""
+"""Spare prepared copies per geometry: about as many as threads that use one at the same time."""
 
 
 @lru_cache(maxsize=64)
@@ -44,7 +44,7 @@ def shareable(shapes: Any) -> Any:
     """Return a geometry or an array of them, safe to read from several threads.
 
     GEOS computes the envelope of a collection on first use, without a lock; here it is computed
-    before anybody else has the geometry.
+    before the geometry is shared.
     """
     shapely.bounds(shapes)
     return shapes

@@ -1,4 +1,4 @@
-"""Properties that are computed once per object, whatever number of threads ask."""
+"""Properties that are computed once per object, whatever the number of threads."""
 
 from __future__ import annotations
 

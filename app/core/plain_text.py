@@ -1,7 +1,7 @@
-"""Stored text (names, categories, messages) as text and nothing else: one function for each medium.
+"""Escape stored text (names, categories, messages) for each medium.
 
-What strangers name may hold control characters, terminal escapes, characters that turn the direction of
-reading round, or a spreadsheet's formula. HTML has `html.escape`; pictures are drawn without formulae
+Text from outside may hold control characters, terminal escapes, characters that reverse the reading
+direction, or spreadsheet formulas. HTML has `html.escape`; pictures are drawn without formulas
 (`app/core/plotting.py`).
 """
 
@@ -21,7 +21,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 def on_one_line(text: str) -> str:
-    r"""A text for terminals and logs, its control characters spelt out.
+    r"""Escape a text's control characters for terminals and logs.
 
     >>> print(on_one_line("a\x1b[31mb\n\u202ec"))
     a\x1b[31mb\x0a\u202ec
@@ -35,7 +35,7 @@ def _spelt(found: re.Match[str]) -> str:
 
 
 def json_for_terminals(text: str) -> str:
-    """A JSON text that says the same with escapes for what JSON leaves as it is."""
+    """Escape in a JSON text the characters that JSON allows and terminals act on."""
     return _BEYOND_JSON.sub(lambda found: _json_escape(found.group()), text)
 
 
@@ -45,7 +45,7 @@ def _json_escape(character: str) -> str:
 
 
 def in_spreadsheet(text: str | None) -> str:
-    """A text that no spreadsheet takes for a formula.
+    """Return a text that no spreadsheet interprets as a formula.
 
     >>> in_spreadsheet("=1+1")
     "'=1+1"

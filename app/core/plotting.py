@@ -1,4 +1,4 @@
-"""What all pictures share: one at a time, names taken as they are, the same bytes for the same data."""
+"""Drawing with matplotlib: one picture at a time, literal names, reproducible bytes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _lock = threading.Lock()
-"""matplotlib's settings and its text layout are the process's: one picture at a time, of any kind."""
+"""matplotlib's settings and text layout are global to the process: draw one picture at a time."""
 
 
 @contextmanager
 def drawing(**arguments: Any) -> Iterator[Figure]:
-    """A new figure (`arguments` are its own), and nobody else draws until the end.
+    """Yield a new figure (`arguments` are the figure's) while no other thread draws.
 
-    Names of regions, neighbourhoods and categories are anybody's: a dollar sign in them is a
-    letter, not the beginning of a formula that may be wrong.
+    Names of regions, neighbourhoods and categories come from outside: a dollar sign in them is a
+    character, not the start of a formula.
     """
     with _lock:
         from matplotlib import rc_context
@@ -33,9 +33,9 @@ def drawing(**arguments: Any) -> Iterator[Figure]:
 def file_of(
     figure: Figure, file_format: str, metadata: Mapping[str, str] | None = None, **arguments: Any
 ) -> bytes:
-    """The figure as a file, without the date of its making."""
+    """Return the figure as a file without a creation date."""
     dateless: dict[str, Any] = {"Date": None} if file_format == "svg" else {}
     buffer = io.BytesIO()
-    told = {**dateless, **(metadata or {})}
-    figure.savefig(buffer, format=file_format, metadata=told, **arguments)
+    metadata = {**dateless, **(metadata or {})}
+    figure.savefig(buffer, format=file_format, metadata=metadata, **arguments)
     return buffer.getvalue()

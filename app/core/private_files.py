@@ -1,4 +1,4 @@
-"""Files that no other user of the machine can read: the home folder and what is written below it."""
+"""Private files: the home folder, which no other user of the machine may read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.core.errors import InvalidInput
 
 OTHERS = 0o077
 OURS = ("backtests", "cache", "worker.beat", "postgres.lock", "postgres.users", "postgres.password")
-"""What hotslot writes into its home beside the embedded server's folder, which closes itself."""
+"""What hotslot writes into its home beside the embedded server's folder, which restricts itself."""
 _TOP = ("bin", "boot", "dev", "etc", "home", "lib", "opt", "run", "srv", "usr", "var", "var/lib")
 _SYSTEM = frozenset(Path("/", name) for name in ("", *_TOP))
 _log = logging.getLogger("hotslot.home")
@@ -24,7 +24,7 @@ def write_privately() -> None:
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder that only its user can enter; existing ones and missing parents are left open."""
+    """Create a folder that only its user can enter; missing parents are created open to all."""
     missing = [parent for parent in path.parents if not parent.exists()]
     for parent in reversed(missing):
         parent.mkdir(exist_ok=True)
@@ -33,10 +33,10 @@ def private_folder(path: Path) -> None:
 
 
 def close_folder(home: Path, passing_group: int | None = None) -> None:
-    """Close a home to other users, also one that an older version left open; parents stay as they are.
+    """Close a home to other users, including one that an older version left open.
 
     Args:
-        passing_group: members of this group may pass through to what lies inside, and not list it.
+        passing_group: members of this group may traverse the folder, but not list it.
 
     Raises:
         InvalidInput: the folder belongs to the system or to everybody.
@@ -57,13 +57,13 @@ def close_folder(home: Path, passing_group: int | None = None) -> None:
                 path.chmod(stat.S_IMODE(mode) & ~OTHERS)
     except OSError as error:
         _log.warning(
-            "other users of this machine may read the home folder: it is not this user's to close",
+            "other users may read the home folder: this user lacks the right to restrict it",
             extra={"home": str(home), "reason": error.strerror},
         )
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file of the home; a link in its place is refused."""
+    """Open a lock file of the home, refusing to follow a link."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 

@@ -1,4 +1,4 @@
-"""Processes that belong together: children end with their parent, and one that dies is started again."""
+"""Supervise child processes: restart those that die, and end all with their parent."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from types import FrameType
 
 POLL_S = 0.2
 STOP_S = 7.0
-"""How long children may take to end once they are asked to; then they are killed."""
+"""How long children may take to end when asked; then they are killed."""
 SHORT_LIFE_S = 30.0
 MAX_BACKOFF_S = 3.0
-"""A child that dies young again and again is started after 0, 1, 2, 3, 3, ... seconds."""
+"""A child that keeps dying young is restarted after 0, 1, 2, 3, 3, ... seconds."""
 SILENT_S = 60.0
-"""A child that gives signs of life and stops doing so for this long hangs, and is killed."""
+"""A child that stops sending heartbeats for this long is killed."""
 START_S = 120.0
-"""So does one that has not given its first by then."""
+"""A child that has not sent its first heartbeat by then is killed."""
 PARENT_WATCH_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _log = logging.getLogger("hotslot.supervisor")
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """End this process as soon as its parent is gone, however that ended.
+    """End this process as soon as its parent has ended, however that happened.
 
     On Linux the kernel kills it; elsewhere, and in addition, a thread looks once a second. The kernel
     acts when the *thread* that started this process ends, so parents start children from their main
     thread.
 
     Args:
-        parent: process id that the parent must have; by default whoever it is now.
+        parent: expected process id of the parent; by default the current one.
     """
     expected = os.getppid() if parent is None else parent
     if sys.platform == "linux":
@@ -55,8 +55,8 @@ def end_with_parent(parent: int | None = None) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def sign_of_life() -> Callable[[], None]:
-    """Return what tells the supervisor that this process is well; without one it does nothing.
+def heartbeat_sender() -> Callable[[], None]:
+    """Return a function that reports to the supervisor that this process is alive.
 
     Called from an event loop every second: it never blocks.
     """
@@ -87,13 +87,13 @@ def how_it_ended(returncode: int) -> str:
 
 @dataclass
 class Child:
-    """A process that is kept running.
+    """A supervised process.
 
     Args:
-        name: what log lines call it.
+        name: its name in logs.
         command: program and arguments.
         pass_fds: file descriptors that it inherits.
-        pulse: whether it writes to the descriptor named by `HOTSLOT_PULSE_FD` while it is well.
+        pulse: whether it sends heartbeats to the descriptor in `HOTSLOT_PULSE_FD`.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Child:
         """Start the process.
 
         Raises:
-            OSError: the system has no room for another process.
+            OSError: the system cannot start another process.
         """
         own = {**environment, "HOTSLOT_PARENT_PID": str(os.getpid())}
         passed = self.pass_fds
@@ -126,7 +126,7 @@ class Child:
             self.process = subprocess.Popen(self.command, env=own, pass_fds=passed)
 
     def hangs(self) -> bool:
-        """Whether it has stopped to give signs of life, or never began to."""
+        """Return whether it has stopped reporting, or never started to."""
         if self.pulse_fd is None:
             return False
         with contextlib.suppress(BlockingIOError):
@@ -137,7 +137,7 @@ class Child:
         return time.monotonic() - self.pulse_s > SILENT_S
 
     def bury(self) -> float:
-        """Forget the process that ended; returns the seconds to wait before the next one."""
+        """Clean up after the process that ended; return the seconds to wait before restarting it."""
         young = time.monotonic() - self.started_s < SHORT_LIFE_S
         self.n_short_lives = self.n_short_lives + 1 if young else 0
         if self.pulse_fd is not None:
@@ -151,12 +151,12 @@ class Child:
 
 
 class Supervisor:
-    """Keep children running until SIGTERM, SIGINT or SIGHUP; must run in the main thread."""
+    """Run children until SIGTERM, SIGINT or SIGHUP; must run in the main thread."""
 
     def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
         self.children = children
         self.environment = environment
-        # Not an Event: its lock may be held when the signal's handler runs, which would then wait for ever.
+        # Not an Event: its lock may be held when the signal handler runs, which would then deadlock.
         self._stopping = False
 
     def run(self) -> None:
@@ -184,7 +184,7 @@ class Supervisor:
                 self._start(child)
             return
         if child.hangs():
-            _log.error("%s %d gives no sign of life: killed", child.name, child.process.pid)
+            _log.error("%s %d sends no heartbeat: killed", child.name, child.process.pid)
             child.process.kill()
             child.process.wait()
         returncode = child.process.poll()

@@ -1,4 +1,4 @@
-"""Short absences of the database: work that took minutes must not be lost to a restart of seconds."""
+"""Retry through short database outages, so that a restart does not lose minutes of work."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TypeVar
 from app.core.errors import Unavailable
 
 OUTAGE_S = 60.0
-"""A restart, or a standby that takes over, is done well before."""
+"""A restart or a failover takes less."""
 PAUSE_S = 1.0
 Result = TypeVar("Result")
 
 
-def through_outage(
+def retry_outages(
     work: Callable[[], Result], outage_s: float = OUTAGE_S, pause_s: float = PAUSE_S
 ) -> Result:
-    """Do work that is one transaction; again while the database is away, for `outage_s` at most.
+    """Run a single transaction, and retry for up to `outage_s` while the database is unavailable.
 
-    A commit whose answer was lost is safe to repeat: a run's row takes an end only once.
+    Repeating a commit whose reply was lost is safe: a run's row can end only once.
 
     Raises:
-        Unavailable: the database stayed away.
+        Unavailable: the outage lasted longer.
     """
     until = time.monotonic() + outage_s
     while True:

@@ -1,7 +1,7 @@
-"""Who may do what: roles, the caller of a request, and the text of API keys.
+"""Roles, the caller of a request, and the text of API keys.
 
 A key is `hsk_<id>_<secret>`: the id names it in lists and in the audit log, the secret (256 random
-bits) is shown once and kept as SHA-256 only. Secrets that a person never chose need no slow hash.
+bits) is shown once and stored only as SHA-256. A random secret needs no slow hash.
 """
 
 from __future__ import annotations
@@ -21,24 +21,21 @@ from functools import lru_cache
 
 KEY_PREFIX = "hsk"
 LOCAL_ACTOR = "local"
-"""Who acts from the command line, and over HTTP on a machine's own loopback before any key exists."""
+"""Actor of the command line, and of HTTP requests from localhost while no key exists."""
 _KEY = re.compile(rf"{KEY_PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})")
 _ABSENT = hashlib.sha256(b"no such key").hexdigest()
 
 current_actor: ContextVar[str] = ContextVar("current_actor", default=LOCAL_ACTOR)
-"""Whom the audit log names; set once for each request, and carried into its threads."""
+"""Actor named in the audit log; set for each request, and copied into its threads."""
 sees_unreleased: ContextVar[bool] = ContextVar("sees_unreleased", default=False)
-"""Whether versions show that are not released to readers (storage/releases.py); set like the actor.
-
-What does not say that it may see them does not: see `seeing_unreleased`.
-"""
+"""Whether versions not released to readers are visible; False unless set by `seeing_unreleased`."""
 UPKEEP_ACTOR = "upkeep"
-"""What the service does by its own clock: retention, rollbacks."""
+"""Actor of scheduled maintenance: retention, rollbacks."""
 
 
 @contextmanager
 def acting_as(actor: str) -> Iterator[None]:
-    """Name this actor in the audit log for what is done inside."""
+    """Name this actor in the audit log inside the block."""
     token = current_actor.set(actor)
     try:
         yield
@@ -48,7 +45,7 @@ def acting_as(actor: str) -> Iterator[None]:
 
 @contextmanager
 def seeing_unreleased(allowed: bool) -> Iterator[None]:
-    """Say whether what is done inside may see versions that are withheld from readers."""
+    """Set whether the block may see versions that are withheld from readers."""
     token = sees_unreleased.set(allowed)
     try:
         yield
@@ -76,7 +73,7 @@ _INCLUDED: dict[Role, frozenset[Role]] = {
 
 
 def with_included(roles: Iterable[Role]) -> frozenset[Role]:
-    """The roles and those they include: admin all; analyst and trainer also reader.
+    """Return the roles and those they include: admin all; analyst and trainer also reader.
 
     >>> sorted(with_included([Role.TRAINER]))
     [<Role.READER: 'reader'>, <Role.TRAINER: 'trainer'>]
@@ -86,12 +83,12 @@ def with_included(roles: Iterable[Role]) -> frozenset[Role]:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request.
+    """The sender of a request.
 
     Args:
         actor: as the audit log names it: a key's id, `oidc:` and a subject, or `local`.
-        roles: all that it may do, included roles among them.
-        regions: ids it is confined to; None means all of them.
+        roles: including those that its roles include.
+        regions: ids that it is limited to; None means all.
         rate_per_s: requests a second; None takes the service's setting, 0 means no limit.
     """
 
@@ -102,12 +99,12 @@ class Caller:
     rate_per_s: float | None = None
 
     def sees(self, region_id: str) -> bool:
-        """Whether a region is within its scope."""
+        """Return whether a region is within the caller's scope."""
         return self.regions is None or region_id in self.regions
 
     @property
     def lists_incidents(self) -> bool:
-        """Whether single incidents are no secret to it, as they are to readers."""
+        """Whether the caller may list single incidents; readers may not."""
         return Role.ANALYST in self.roles
 
 
@@ -116,10 +113,10 @@ LOCAL = Caller(LOCAL_ACTOR, frozenset(Role), rate_per_s=0.0)
 
 @dataclass(frozen=True)
 class Key:
-    """An API key as it is kept.
+    """An API key as stored.
 
     Args:
-        secret_sha256: hex; `previous_sha256` is the one before a rotation, good until
+        secret_sha256: hex; `previous_sha256` is the one before a rotation, valid until
             `previous_until`.
     """
 
@@ -136,19 +133,19 @@ class Key:
     revoked_at: datetime | None
 
     def caller(self) -> Caller:
-        """Who sends requests with this key."""
+        """Return the caller who sends requests with this key."""
         regions = None if self.regions is None else frozenset(self.regions)
         roles = with_included(self.roles)
         return Caller(self.id, roles, regions, self.expires_at, self.rate_per_s)
 
     def active(self, now: datetime) -> bool:
-        """Whether it is neither revoked nor past its expiry."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True)
 class Minted:
-    """A new key's id, what its holder is told once, and what is kept of it."""
+    """A new key: its id, its text (shown once), and the hash that is stored."""
 
     id: str
     text: str
@@ -156,23 +153,23 @@ class Minted:
 
 
 def mint_key(key_id: str | None = None) -> Minted:
-    """A new random key, or a new secret for the key of that id."""
+    """Generate a new random key, or a new secret for the key of that id."""
     key_id = key_id or secrets.token_hex(6)
     secret = secrets.token_urlsafe(32)
     return Minted(key_id, f"{KEY_PREFIX}_{key_id}_{secret}", _hashed(secret))
 
 
 def key_id_of(text: str) -> str | None:
-    """The id in a key's text, or None when the text is no key."""
+    """Return the id in a key's text, or None if the text is not a key."""
     found = _KEY.fullmatch(text)
     return found[1] if found else None
 
 
 def verify_key(text: str, key: Key | None, now: datetime) -> bool:
-    """Whether a text is this key's and the key is active.
+    """Return whether a text is this key's and the key is active.
 
-    The same hashing and the same two comparisons are made whether the key exists or not, whatever its
-    secret is: how long the answer takes tells nothing.
+    The same hashing and two comparisons are made whether or not the key exists, so that the response
+    time reveals nothing.
     """
     found = _KEY.fullmatch(text)
     given = _hashed(found[2] if found else text)
@@ -192,7 +189,7 @@ def _hashed(secret: str) -> str:
 
 @lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     if host == "localhost":
         return True
     address = _address(host)
@@ -201,7 +198,7 @@ def is_loopback(host: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_remote(host: str) -> bool:
-    """Whether a host is an IP address that other machines can have; names and sockets are not."""
+    """Return whether a host is an IP address of another machine; names and sockets are not."""
     address = _address(host)
     return address is not None and not address.is_loopback
 

@@ -1,4 +1,4 @@
-"""Settings: every limit in one place, each set by an environment variable `HOTSLOT_<NAME>`."""
+"""Settings and limits, each set by an environment variable `HOTSLOT_<NAME>`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.core.roles import Role
 
 
 def default_home() -> Path:
-    """`/var/lib/hotslot` for root, otherwise the user's data folder."""
+    """Return `/var/lib/hotslot` for root, otherwise the user's data folder."""
     if os.geteuid() == 0:
         return Path("/var/lib/hotslot")
     if sys.platform == "darwin":
@@ -40,7 +40,9 @@ def _cron(value: str) -> str:
     try:
         return check_cron(value)
     except InvalidInput as error:
-        raise ValueError("must be a cron expression of five fields that comes") from error
+        raise ValueError(
+            "must be a cron expression of five fields that matches some time"
+        ) from error
 
 
 _MAY_BE_ZERO = frozenset(
@@ -83,10 +85,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8000
     access: Literal["auto", "keys"] = "auto"
-    """auto: without a key from this machine itself as long as no key was ever made and no issuer of
-    tokens is set (docs/security.md); keys: never without."""
+    """auto: no key is needed from localhost while no key was ever created and no token issuer is
+    configured (docs/security.md); keys: a key is always needed."""
     allowed_hosts: list[str] = []
-    """Further names by which a service that asks no key may be called; loopback names always."""
+    """Further host names for keyless access; loopback names are always allowed."""
     cors_origins: list[str] = []
     """Origins of other sites whose pages may call the API with a key."""
     oidc_issuer: str | None = None
@@ -97,21 +99,21 @@ class Settings(BaseSettings):
     oidc_roles_claim: str = "roles"
     """Claim with the roles; dots lead into objects (realm_access.roles)."""
     oidc_roles: dict[str, Role] = {role.value: role for role in Role}
-    """What values of that claim stand for."""
+    """Roles for the values of that claim."""
     oidc_regions_claim: str | None = None
-    """Claim with region ids that a token is confined to; None: tokens are not confined."""
+    """Claim with the region ids that a token is limited to; None: tokens are not limited."""
     page_tiles_url: Annotated[str, AfterValidator(_tiles_url)] | None = None
     """Raster tiles beneath the page's cells, as `https://tiles.example/{z}/{x}/{y}.png`: each viewer's
     browser then asks that host. None: the page fetches nothing from outside."""
     page_tiles_attribution: str = ""
-    """Shown on the map, as providers of tiles ask for."""
+    """Attribution of the tiles, shown on the map."""
     workers: int = 1
     """Local worker processes that `hotslot serve` starts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
     disk_reserve_bytes: int = 256 << 20
-    """Uploads are refused when the embedded server's disk has less room."""
+    """Uploads are rejected when the embedded server's disk has less free space."""
     database_pool_size: int = 8
     database_timeout_s: float = 10.0
     """Deadline of one statement, and of waiting for a connection."""
@@ -124,20 +126,20 @@ class Settings(BaseSettings):
     body_min_bytes_per_s: float = 1000.0
     """Of an upload, on average after the first `body_idle_timeout_s` of waiting for the client."""
     max_json_bytes: int = 16 << 20
-    """Of any other body; all that are being worked on may have twice as many."""
+    """Of any other body; all bodies being processed may have twice as many together."""
     max_samples: int = 10_000
     max_concurrent_requests: int = 64
     max_concurrent_per_key: int = 32
-    """At most; and no key has more than half as many as are free."""
+    """Upper limit; a key never gets more than half of the free ones."""
     max_concurrent_uploads: int = 8
     """Each holds a database connection while it is read; further ones wait `database_timeout_s`."""
     request_threads: int = 8
-    """Of an API process: how many forecasts are worked out at once."""
+    """Per API process: how many forecasts are computed at once."""
     rate_limit_per_s: float = 50.0
     """Requests of one key in one API process; 0: no limit."""
     rate_limit_burst: int = 200
     rate_limit_keyless_per_s: float = 200.0
-    """Public pages from one address; a quarter as many may be refused for want of a key. 0: no limit."""
+    """Public pages from one address; a quarter as many may be rejected for a missing key. 0: no limit."""
     audit_reads_every_s: float = 60.0
     """Forecast reads are counted by key and written to the audit log together."""
     max_field_chars: int = 4096
@@ -146,9 +148,9 @@ class Settings(BaseSettings):
     each beyond it. Syncs: one for each source."""
     max_regions: int = MAX_REGIONS
     max_keys: int = MAX_KEYS
-    """API keys; revoked and expired ones make room for new ones."""
+    """API keys; revoked and expired ones are removed to make room for new ones."""
     max_categories: int = Field(default=1000, ge=1, le=30_000)
-    """Of a region; rows with a further one are refused."""
+    """Of a region; rows with another one are rejected."""
     max_upload_rows: int = 25_000_000
     parser_memory_bytes: int = Field(default=512 << 20, ge=64 << 20)
     """Of a process that reads a Parquet file, a workbook, a GeoPackage or an archive, beyond its
@@ -174,12 +176,12 @@ class Settings(BaseSettings):
     """0: half of the machine's cores, at least one."""
 
     sync_tokens: dict[str, SecretStr] = {}
-    """App tokens of open-data portals by name: `{"chicago": "..."}`; a source keeps the name alone."""
+    """App tokens of open-data portals by name: `{"chicago": "..."}`; a source stores only the name."""
     sync_allow_loopback: bool = False
-    """Let sources lie on this machine, also by plain http: for tests and local mirrors."""
+    """Allow sources on this machine, also by plain http: for tests and local mirrors."""
     sync_request_timeout_s: float = 30.0
     sync_deadline_s: float = 6 * 3600.0
-    """Of one run; the next goes on where it stopped."""
+    """Of one run; the next continues where it stopped."""
     sync_max_retries: int = 5
     sync_backoff_s: float = 1.0
     """Before the first retry; doubled each time, at most `sync_max_wait_s`."""
@@ -193,13 +195,13 @@ class Settings(BaseSettings):
     maintenance_cron: Annotated[str, AfterValidator(_cron)] = "*/5 * * * *"
     """When upkeep runs (UTC): live scores, alarms, rollback, retention, collection."""
     auto_rollback: bool = True
-    """Go back to the champion before when live scores say that the new one is worse."""
+    """Roll back to the previous champion when live scores show that the new one is worse."""
     retention_versions: int = Field(default=20, ge=1)
-    """Newest versions of a region that are kept."""
+    """Number of newest versions to retain per region."""
     retention_champion_days: int = Field(default=90, ge=0)
-    """Versions that were champion within so many days are kept too."""
+    """Also retain versions that were champion within so many days."""
     retention_runs: int = 1000
-    """Newest trainings, and backtests, of a region that are kept; also those that versions name."""
+    """Number of newest trainings, and backtests, to retain per region; also those that versions name."""
 
     @model_validator(mode="after")
     def _numbers_in_range(self) -> Settings:
@@ -209,7 +211,7 @@ class Settings(BaseSettings):
                 continue
             most = _MOST.get(name, _MOST_S if name.endswith("_s") else _MOST_OF_ALL)
             enough = value >= 0 if name in _MAY_BE_ZERO else value > 0
-            if not (enough and value <= most):  # what is no number is neither
+            if not (enough and value <= most):  # NaN fails both comparisons
                 least = "0" if name in _MAY_BE_ZERO else "more than 0"
                 raise ValueError(f"HOTSLOT_{name.upper()} must be {least} to {most:g}")
         return self

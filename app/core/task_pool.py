@@ -1,7 +1,7 @@
-"""Parallel processes that work through a list of tasks and can be ended at once.
+"""Parallel processes that work through a list of tasks and can be killed at once.
 
-`ProcessPoolExecutor` cannot: a cancelled backtest waited for fits that were under way, minutes at
-times, and one killed process broke the whole pool.
+`ProcessPoolExecutor` cannot: a cancelled backtest would wait for fits in progress, and one killed
+process breaks the whole pool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from app.core.processes import end_with_parent, how_it_ended
 
 MAX_DEATHS = 3
-"""Of processes that worked on one task, before the whole is given up."""
+"""Deaths of processes on one task before the whole run fails."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 TaskT = TypeVar("TaskT")
@@ -29,12 +29,12 @@ ResultT = TypeVar("ResultT")
 
 
 class ProcessDied(Exception):
-    """Processes died again and again over the same task."""
+    """Processes died repeatedly on the same task."""
 
 
 @dataclass
 class _Place(Generic[TaskT]):
-    """One process, our end of its pipe, and what it works on."""
+    """One process, our end of its pipe, and its current task."""
 
     process: BaseProcess
     pipe: Connection
@@ -131,16 +131,16 @@ def _unwrapped(answer: tuple[bool, Any]) -> Any:
 def _send(place: _Place[TaskT], shared: object) -> None:
     try:
         if not place.primed:
-            # Not among the process's arguments: writing those blocks for ever when it dies early.
+            # Not in the process's arguments: writing those blocks forever if it dies early.
             place.pipe.send(shared)
             place.primed = True
         place.pipe.send(place.task)
     except (BrokenPipeError, ConnectionResetError):
-        return  # it died; its pipe says so at the next look
+        return  # it died; its pipe shows that at the next poll
 
 
 def _receive(place: _Place[TaskT]) -> tuple[bool, Any] | None:
-    """Return the answer, or None when the process died, in the middle of its answer perhaps."""
+    """Return the answer, or None if the process died, possibly in the middle of its answer."""
     try:
         answer: tuple[bool, Any] = place.pipe.recv()
     except (EOFError, OSError):
@@ -152,7 +152,7 @@ def _give_back(place: _Place[TaskT], todo: deque[TaskT], deaths: dict[TaskT, int
     """Put a dead process's task back to the head of the queue.
 
     Raises:
-        ProcessDied: it cost too many processes already.
+        ProcessDied: too many processes died on it.
     """
     place.process.join()
     place.pipe.close()
@@ -161,7 +161,7 @@ def _give_back(place: _Place[TaskT], todo: deque[TaskT], deaths: dict[TaskT, int
     deaths[place.task] += 1
     if deaths[place.task] >= MAX_DEATHS:
         how = how_it_ended(place.process.exitcode or 0)
-        raise ProcessDied(f"{MAX_DEATHS} processes died over {place.task}, the last {how}")
+        raise ProcessDied(f"{MAX_DEATHS} processes died on {place.task}, the last {how}")
     todo.appendleft(place.task)
 
 

@@ -1,4 +1,4 @@
-"""Texts of others in our own: messages repeat at most the beginning of a value."""
+"""Shorten values that messages repeat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ MAX_MESSAGE_CHARS = 1_000
 
 
 def shortened(value: object, limit: int = SHOWN_CHARS) -> str:
-    """Quote a value for a message; of a long one the first `limit` characters and its length.
+    """Quote a value for a message; shorten a long one to `limit` characters and its length.
 
     >>> shortened("theft")
     "'theft'"
@@ -22,7 +22,7 @@ def shortened(value: object, limit: int = SHOWN_CHARS) -> str:
 
 
 def cut(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """A text, or as much of it as fits with a mark that some is missing.
+    """Truncate a text to a length, with a mark where something is missing.
 
     >>> cut("theft", 5), cut("robbery", 5)
     ('theft', 'ro...')

@@ -1,4 +1,4 @@
-"""Instants that hotslot works with: none so early or late that the arithmetic of calendars fails."""
+"""The range of instants that hotslot accepts; calendar arithmetic is safe within it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def check_moment(moment: datetime, field: str) -> None:
         inside = False
     if not inside:
         raise InvalidInput(
-            f"{field} is {moment.isoformat()}, it must lie within {EARLIEST.year} and {LATEST.year}",
+            f"{field} is {moment.isoformat()}; it must lie within {EARLIEST.year} and {LATEST.year}",
             field=field,
         )

@@ -1,4 +1,4 @@
-"""Time zones by name; apart from `windows`, for settings and services' parents do without pandas."""
+"""Time zones by name, without importing pandas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.core.texts import shortened
 
 
 def zone(name: str) -> ZoneInfo:
-    """The IANA time zone of that name.
+    """Return the IANA time zone of that name.
 
     Raises:
         InvalidInput: there is no such zone.

@@ -14,7 +14,7 @@ Report = Mapping[str, Any]
 
 
 def findings(report: Report) -> list[str]:
-    """Sentences, the gravest first; empty for data without fault."""
+    """Return sentences, the gravest first; empty for data without fault."""
     return [
         *_rows(report["uploads"]),
         *_times(report),

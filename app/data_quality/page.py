@@ -1,4 +1,4 @@
-"""A data report as one HTML page that needs nothing else."""
+"""A data report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Report = Mapping[str, Any]
 
 
 def data_report_page(report: Report) -> str:
-    """The page of a report's JSON."""
+    """Render a report's JSON as a page."""
     region, uploads = escape(report["region"]), report["uploads"]
     title = f"Data report of {region}"
     if report["upload"] is not None:
@@ -62,16 +62,16 @@ def _uploads(uploads: Report) -> str:
 def _times(report: Report) -> str:
     rows = [
         [
-            told["at"],
-            f"{told['n']:,}",
-            percent(told["share"]),
-            "" if told["times_expected"] is None else f"{told['times_expected']:.1f}",
-            "yes" if told["spike"] else "",
+            minute["at"],
+            f"{minute['n']:,}",
+            percent(minute["share"]),
+            "" if minute["times_expected"] is None else f"{minute['times_expected']:.1f}",
+            "yes" if minute["spike"] else "",
         ]
-        for told in report["times"]["told"]
+        for minute in report["times"]["told"]
     ]
     return table(
-        "times of day: share of all, and how often against the same minute of the hours around",
+        "times of day: share of all, and ratio to the same minute of the hours around",
         ["at", "incidents", "share", "times expected", "spike"],
         rows,
     )
@@ -80,11 +80,11 @@ def _times(report: Report) -> str:
 def _places(places: Report) -> str:
     nearest, decimals = places["nearest_m"], places["decimals"]
     repeated = percent(places["share_on_repeated"])
-    told = [f"{places['distinct']:,} distinct points; {repeated} of incidents share theirs"]
+    facts = [f"{places['distinct']:,} distinct points; {repeated} of incidents share theirs"]
     if nearest is not None:
-        told.append(f"a point's nearest neighbour is typically {nearest:,.0f} m away")
+        facts.append(f"a point's nearest neighbour is typically {nearest:,.0f} m away")
     if decimals is not None:
-        told.append(f"coordinates have {decimals} decimals ({places['step_m']:,.0f} m)")
+        facts.append(f"coordinates have {decimals} decimals ({places['step_m']:,.0f} m)")
     piles = {(p["longitude"], p["latitude"]) for p in places["piles"]}
     rows = [
         [
@@ -94,8 +94,8 @@ def _places(places: Report) -> str:
         ]
         for p in places["fullest"]
     ]
-    listed = table("the fullest points", ["longitude, latitude", "incidents", ""], rows)
-    return f"<h2>Places</h2><p>{escape('; '.join(told))}.</p>{listed}"
+    listed = table("points with most incidents", ["longitude, latitude", "incidents", ""], rows)
+    return f"<h2>Places</h2><p>{escape('; '.join(facts))}.</p>{listed}"
 
 
 def _late(late: Report) -> str:
@@ -118,7 +118,7 @@ def _breaks(report: Report) -> str:
     early = report["dated_early"]
     years = ", ".join(f"{year}: {n:,}" for year, n in early["years"].items())
     before = f"<p>Dated before {early['before']}: {escape(years)}.</p>" if years else ""
-    caption = "months from which on the number of incidents a day is another"
+    caption = "months in which the number of incidents a day changed permanently"
     return "<h2>Volume</h2>" + before + table(caption, ["month", "before", "after"], rows)
 
 

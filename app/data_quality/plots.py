@@ -1,4 +1,4 @@
-"""The picture of a data report: volume, hours of the week, times of day, what became of the rows."""
+"""The figure of a data report: volume, hours of the week, times of day, fate of the rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Report = Mapping[str, Any]
 
 
 def data_report_plot(report: Report, file_format: str) -> bytes:
-    """PNG or SVG: volume by month with breaks, heat map of the week, times of day, fate of the rows."""
+    """Draw volume by month, a heat map of the week, times of day and the fate of the rows."""
     with drawing(figsize=(12, 8), dpi=110, layout="constrained") as figure:
         (volume, week), (times, rows) = figure.subplots(2, 2, width_ratios=(3, 2))
         _volume(volume, report)
@@ -62,14 +62,14 @@ def _week(axes: Axes, report: Report) -> None:
 
 def _times(axes: Axes, report: Report) -> None:
     axes.bar(range(24), report["times"]["by_hour"], color="#bab0ac", label="all of the hour")
-    for told in report["times"]["told"]:
-        if told["n"] == 0:
+    for time in report["times"]["told"]:
+        if time["n"] == 0:
             continue
-        hour, minute = map(int, told["at"].split(":"))
-        colour = "#e45756" if told["spike"] else "#4c78a8"
+        hour, minute = map(int, time["at"].split(":"))
+        colour = "#e45756" if time["spike"] else "#4c78a8"
         place = hour - 0.3 + 0.6 * minute / 60
-        axes.bar([place], [told["n"]], width=0.12, color=colour)
-        axes.annotate(told["at"], (place, told["n"]), fontsize=8, ha="center", va="bottom")
+        axes.bar([place], [time["n"]], width=0.12, color=colour)
+        axes.annotate(time["at"], (place, time["n"]), fontsize=8, ha="center", va="bottom")
     axes.set_xticks(range(0, 24, 3))
     axes.set_xlabel("hour of the local day")
     axes.set_title("times of day; red: minutes that hold far too many", fontsize=10)

@@ -1,4 +1,4 @@
-"""The data report: what a region's incidents, or one upload's, look like to somebody who must trust them."""
+"""The data report on the quality of a region's incidents, or of one upload's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.data_quality.checks.coordinate_precision import (
     nearest_distance_m,
     rounded_to,
 )
-from app.data_quality.checks.default_geocodes import stand_out
+from app.data_quality.checks.default_geocodes import are_default_geocodes
 from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, resolution
 from app.data_quality.checks.volume import first_proper_month, level_breaks
 from app.data_quality.findings import findings
@@ -32,9 +32,9 @@ _MAX_PLACES_LISTED = 20
 
 
 def data_report(engine: Engine, region_id: str, upload_id: int | None = None) -> dict[str, Any]:
-    """The report as JSON: counts of uploads, faults of times and places, the series and its breaks.
+    """Return the report as JSON: upload counts, faults of times and places, volume and its breaks.
 
-    All counts come from one snapshot of the database. `findings` says in sentences what stands out.
+    All counts come from one snapshot of the database. `findings` describes what stands out.
 
     Args:
         upload_id: only this upload and the incidents that it brought or last corrected.
@@ -45,8 +45,8 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         region = get_region(connection, region_id)
         scope = Scope(region.key, region.timezone, upload_id)
-        told = upload_totals(connection, region.key, upload_id, MAX_LISTED)
-        if upload_id is not None and told.n_uploads == 0:
+        uploads = upload_totals(connection, region.key, upload_id, MAX_LISTED)
+        if upload_id is not None and uploads.n_uploads == 0:
             raise NotFound(f"no upload {upload_id} in {region_id}", field="upload")
         days = profile.day_counts(connection, scope)
         report = {
@@ -54,30 +54,30 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
             "timezone": region.timezone,
             "upload": upload_id,
             "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "uploads": _uploads(told),
+            "uploads": _uploads(uploads),
             **_stored(connection, scope),
             **_clock(connection, scope),
             **_series(days),
             "places": _places(region, profile.place_counts(connection, scope)),
             "late_reports": _late_reports(connection, scope, days),
         }
-    # It names places: nobody gets it unless the log has taken the entry.
+    # It names places, so it is returned only after the audit entry is written.
     with engine.begin() as connection:
         audit.record(connection, "data_report.read", chain=region.id, upload=upload_id)
     return {**report, "findings": findings(report)}
 
 
-def _uploads(told: UploadTotals) -> dict[str, Any]:
+def _uploads(totals: UploadTotals) -> dict[str, Any]:
     return {
-        "n": told.n_uploads,
-        **told.counts,
-        "rejected_by_code": told.by_code,
-        "swapped_coordinates": told.swapped_rows,
-        "outside_study_area": told.by_code.get("outside_study_area", 0),
-        "far_away": told.far_rows,
-        "repeated_rows": told.repeated_rows,
-        "implausible_years": told.implausible_years,
-        "errors": told.errors,
+        "n": totals.n_uploads,
+        **totals.counts,
+        "rejected_by_code": totals.by_code,
+        "swapped_coordinates": totals.swapped_rows,
+        "outside_study_area": totals.by_code.get("outside_study_area", 0),
+        "far_away": totals.far_rows,
+        "repeated_rows": totals.repeated_rows,
+        "implausible_years": totals.implausible_years,
+        "errors": totals.errors,
         "newest": [
             {
                 "id": line.id,
@@ -85,7 +85,7 @@ def _uploads(told: UploadTotals) -> dict[str, Any]:
                 "created_at": line.created_at.isoformat(timespec="seconds"),
                 **line.counts,
             }
-            for line in told.newest
+            for line in totals.newest
         ],
     }
 
@@ -103,7 +103,7 @@ def _stored(connection: Connection, scope: Scope) -> dict[str, Any]:
 
 
 def _clock(connection: Connection, scope: Scope) -> dict[str, Any]:
-    """Times of day that pile up, and incidents by hour of the local week."""
+    """Return times of day that stand out, and incidents by hour of the local week."""
     by_window, repeated = profile.clock_counts(connection, scope)
     by_minute = by_window.reshape(7, MINUTES_OF_DAY).sum(axis=0)
     return {
@@ -127,7 +127,7 @@ def _clock(connection: Connection, scope: Scope) -> dict[str, Any]:
 
 
 def _series(days: DayCounts) -> dict[str, Any]:
-    """Volume by month from the first month of the series proper, its breaks, and what lies before."""
+    """Return monthly volume from the first full month, its breaks, and what is dated earlier."""
     if len(days.day) == 0:
         return {"months": [], "breaks": [], "dated_early": {"n": 0, "before": None, "years": {}}}
     month = days.day.astype("datetime64[D]").astype("datetime64[M]")
@@ -163,7 +163,7 @@ def _series(days: DayCounts) -> dict[str, Any]:
 def _covered_days(
     day: NDArray[np.int64], begin: np.datetime64, n_months: int
 ) -> NDArray[np.float64]:
-    """Days of each month from the first to the last one with an incident."""
+    """Return the days of each month between the first and the last day with an incident."""
     starts = (begin + np.arange(n_months + 1)).astype("datetime64[D]").astype(np.int64)
     last = int(day.max()) + 1
     first = int(day.min())
@@ -173,7 +173,7 @@ def _covered_days(
 def _places(region: Region, found: PlaceCounts) -> dict[str, Any]:
     n_incidents = found.n_incidents
     counts = np.array([n for _, _, n in found.fullest], np.int64)
-    piles = stand_out(counts, n_incidents)
+    piles = are_default_geocodes(counts, n_incidents)
     sample = found.sample
     decimals = rounded_to(sample[:, 2], sample[:, 3])
     return {
@@ -197,10 +197,10 @@ def _places(region: Region, found: PlaceCounts) -> dict[str, Any]:
 
 
 def _late_reports(connection: Connection, scope: Scope, days: DayCounts) -> dict[str, Any]:
-    """Hours from incident to arrival, of uploads that are no bulk loads.
+    """Return the hours from incident to arrival, for uploads that are not bulk loads.
 
-    A bulk load's middle 98 % of incidents span over 60 days: when it was loaded says nothing of when
-    its incidents became known.
+    The middle 98 % of a bulk load's incidents span over 60 days: its arrival says nothing about when they
+    became known.
     """
     feeds = feed_uploads(days)
     hours = profile.lag_hours(connection, scope, feeds)
@@ -208,15 +208,15 @@ def _late_reports(connection: Connection, scope: Scope, days: DayCounts) -> dict
     total = int(days.n_incidents.sum())
     note = None
     if hours is None:
-        note = f"no upload spans under {BULK_SPAN_DAYS} days: bulk loads tell nothing of delays"
+        note = f"no upload spans under {BULK_SPAN_DAYS} days: bulk loads say nothing about delays"
     elif n < total:
-        note = f"of {n} incidents; {total - n} came by bulk loads and tell nothing of delays"
+        note = f"of {n} incidents; {total - n} came in bulk loads, which say nothing about delays"
     names = ("median_hours", "p90_hours", "p99_hours")
     return {"n": n, **dict(zip(names, hours or (None,) * 3, strict=True)), "note": note}
 
 
 def feed_uploads(days: DayCounts) -> list[int]:
-    """Ids of the uploads whose incidents between the 1 % and 99 % quantile span up to 60 days."""
+    """List uploads whose incidents span at most 60 days from the 1 % to the 99 % quantile."""
     feeds = []
     bounds = [*np.flatnonzero(np.diff(days.upload_id, prepend=-1)), len(days.day)]
     for begin, end in pairwise(bounds):

@@ -1,7 +1,6 @@
-"""Counts that tell the quality of a region's incidents, made by PostgreSQL in a few passes.
+"""Counts for the data report, computed by PostgreSQL in a few passes.
 
-What comes back is bounded by days, minutes of the week and a sample of places, never by incidents:
-ten million of them need no more memory here than ten thousand.
+Results are bounded by days, minutes of the week and a sample of places, not by the number of incidents.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ _PLACE_TOTALS = """
 _FULLEST = """
     SELECT longitude, latitude, n FROM report_places ORDER BY n DESC, x_m, y_m LIMIT :limit
 """
-# Whole blocks of the city, so that a sampled place keeps its neighbours.
+# Whole blocks of the city, so that sampled places have their neighbours.
 _SAMPLE = """
     SELECT x_m, y_m, longitude, latitude FROM report_places
     WHERE mod(abs(floor(x_m / :block)::bigint * 73856093 # floor(y_m / :block)::bigint * 19349663),
@@ -93,7 +92,7 @@ class Scope:
     upload_id: int | None = None
 
     def query(self, query: str) -> TextClause:
-        """The query with these incidents' parameters bound."""
+        """Bind the query's parameters to these incidents."""
         statement = text(query)
         values = {"region": self.region_key, "upload": self.upload_id, "timezone": self.timezone}
         known = {name: values[name] for name in values if f":{name}" in query}
@@ -130,18 +129,18 @@ class PlaceCounts:
 
 
 def totals(connection: Connection, scope: Scope) -> tuple[int, Any, Any]:
-    """Number of incidents, first and last instant."""
+    """Return the number of incidents, and the first and last instant."""
     row = connection.execute(scope.query(_SPAN)).one()
     return int(row.n), row.first, row.last
 
 
 def category_counts(connection: Connection, scope: Scope) -> dict[str, int]:
-    """Name -> incidents, most first."""
+    """Return {name: incidents}, most first."""
     return {str(name): int(n) for name, n in connection.execute(scope.query(_CATEGORIES))}
 
 
 def day_counts(connection: Connection, scope: Scope) -> DayCounts:
-    """Incidents by upload and local day.
+    """Count incidents by upload and local day.
 
     Raises:
         InvalidInput: the server knows no such time zone.
@@ -163,7 +162,7 @@ def day_counts(connection: Connection, scope: Scope) -> DayCounts:
 
 
 def clock_counts(connection: Connection, scope: Scope) -> tuple[NDArray[np.int64], int]:
-    """(168, 60) incidents by window and local minute, and how many repeat another of their file."""
+    """Count incidents (168, 60) by window and local minute, and those that repeat another of their file."""
     counts = np.zeros((N_WINDOWS, 60), np.int64)
     repeated = 0
     for row in connection.execute(scope.query(_CLOCK)):
@@ -173,7 +172,7 @@ def clock_counts(connection: Connection, scope: Scope) -> tuple[NDArray[np.int64
 
 
 def place_counts(connection: Connection, scope: Scope) -> PlaceCounts:
-    """How places repeat; leaves a temporary table to the end of the transaction."""
+    """Count how places repeat; leaves a temporary table until the transaction ends."""
     connection.execute(scope.query(_PLACES))
     total = connection.execute(text(_PLACE_TOTALS)).one()
     fullest = connection.execute(text(_FULLEST), {"limit": FULLEST_PLACES})
@@ -189,7 +188,7 @@ def place_counts(connection: Connection, scope: Scope) -> PlaceCounts:
 
 
 def lag_hours(connection: Connection, scope: Scope, feeds: Sequence[int]) -> list[float] | None:
-    """Median, 90 % and 99 % quantile of the hours from an incident to its arrival by these uploads."""
+    """Return the 50, 90 and 99 % quantiles of the hours from incident to arrival by these uploads."""
     if not feeds:
         return None
     statement = scope.query(_LAGS).bindparams(bindparam("feeds", list(feeds)))

@@ -1,4 +1,4 @@
-"""What was told about uploads: sums over a region, the newest errors, the newest uploads."""
+"""Upload statistics: sums over a region, the newest errors, the newest uploads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ERRORS = """
          AS u, LATERAL jsonb_array_elements(summary -> 'errors') WITH ORDINALITY AS e(error, place)
     ORDER BY u.id DESC, e.place LIMIT :limit
 """
-# The same body sent twice repeats its rows no second time.
+# The rows of a body sent twice count once.
 _NOTES = """
     SELECT DISTINCT ON (coalesce(body_sha256, id::text)) report
     FROM uploads
@@ -82,7 +82,7 @@ class UploadTotals:
 def upload_totals(
     connection: Connection, region_key: int, upload_id: int | None, limit: int
 ) -> UploadTotals:
-    """Sums, and the newest `limit` errors and uploads."""
+    """Return sums, and the newest `limit` errors and uploads."""
     long_statements(connection)
     values = {"region": region_key, "upload": upload_id}
     row = connection.execute(text(_SUMS), values).one()

@@ -1,6 +1,6 @@
-"""Erasing incidents: they go from every table, and with them whatever was made of few of them.
+"""Erase incidents from every table, together with results that were made from few incidents.
 
-Versions that had learnt from many are marked and the champion is replaced; see `erasure_traces`.
+Versions that learnt from many are marked and the champion is replaced; see `erasure_traces`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from app.registry.history import earlier_champions
 from app.registry.old_artifacts import key_artifacts
 from app.registry.retention import collect, hold_collection
 from app.releases.groups import unpin
-from app.releases.store import forgive_erasure
+from app.releases.store import forget_sizes
 from app.training.registration import TRAIN_LOCK
 from app.training.service import TrainingRequest, queue_training
 
 
 @dataclass(frozen=True)
 class ErasureResult:
-    """How many incidents are gone, and what becomes of what had learnt from them.
+    """The number of erased incidents, and the consequences for versions that had learnt from them.
 
     Args:
-        versions: that stay, marked.
+        versions: those that stay, marked.
         run_id: the training that replaces the champion.
-        dropped: versions of few incidents, which are gone too.
-        serves: the champion now; None: nothing is served until the training is done.
+        dropped: versions of few incidents, which are deleted too.
+        serves: the champion now; None: nothing is served until the training has finished.
     """
 
     n_incidents: int
@@ -52,10 +52,10 @@ class ErasureResult:
 
 
 def erase_incident(engine: Engine, region_id: str, external_id: str) -> ErasureResult:
-    """Delete an incident and what its history kept of it.
+    """Delete an incident and its history.
 
-    In the same transaction versions that had learnt from it and from few others are deleted, others
-    are marked, and where the champion is one of them a training is queued that replaces it.
+    In the same transaction versions that learnt from it and few others are deleted, other dependent
+    versions are marked, and if the champion is among them a training is queued that replaces it.
 
     Raises:
         NotFound: no such region or incident.
@@ -64,12 +64,12 @@ def erase_incident(engine: Engine, region_id: str, external_id: str) -> ErasureR
         region = get_region(connection, region_id)
         result = erase_within(connection, region.key, external_id)
         if result is None:
-            raise NotFound("the region holds no incident of that external id", field="external_id")
+            raise NotFound("the region has no incident with that external id", field="external_id")
         return result
 
 
 def erase_within(connection: Connection, region_key: int, external_id: str) -> ErasureResult | None:
-    """`erase_incident` inside the caller's transaction; None when there is no such incident."""
+    """Run `erase_incident` in the caller's transaction; return None if there is no such incident."""
     _lock(connection, region_key)
     gone = store.erase_by_external_id(connection, region_key, external_id)
     if gone.n_incidents + gone.n_past == 0:
@@ -78,7 +78,7 @@ def erase_within(connection: Connection, region_key: int, external_id: str) -> E
 
 
 def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResult:
-    """Delete all that an upload brought, and what was kept of the upload itself.
+    """Delete an upload and all incidents that it brought.
 
     Raises:
         NotFound: no such region or upload.
@@ -93,9 +93,9 @@ def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResul
 
 
 def _lock(connection: Connection, region_key: int) -> None:
-    """No merge is under way, which could correct what is being erased and keep its form before.
+    """Exclude merges, which could restore what is being erased, and registrations.
 
-    No registration either, of any region: it could name an artifact that goes with a version.
+    Registrations of any region could name an artifact that is deleted with a version.
     """
     transaction_lock(connection, INGEST_LOCK, region_key)
     hold_collection(connection)
@@ -110,7 +110,7 @@ def _finish(
     found = (connection, region_key, dependent, gone.categories, vanished)
     dropped = traces.versions_of_few(*found)
     marked = [version for version in dependent if version not in dropped]
-    erasure_id = store.keep_erasure(
+    erasure_id = store.store_erasure(
         connection, region_key, what, gone.n_incidents, marked, len(dropped)
     )
     request, touched = _champions_request(connection, region_key, vanished, {*marked, *dropped})
@@ -123,11 +123,15 @@ def _finish(
     traces.forget_names(connection, region_key, vanished)
     forget_uploads(connection, region_key, gone.uploads)
     live_scores.drop_region_days(connection, region_key, gone.days)
-    forgive_erasure(connection, region_key)
+    forget_sizes(connection, region_key)
     unpin(connection, region_key, gone.days)
-    # Not which one: the log keeps for ever what it is told.
-    told: dict[str, Any] = {"what": what, "incidents": gone.n_incidents, "versions": len(dropped)}
-    audit.record_for(connection, "erase", region_key, **told)
+    # Not which incident: audit entries are permanent.
+    details: dict[str, Any] = {
+        "what": what,
+        "incidents": gone.n_incidents,
+        "versions": len(dropped),
+    }
+    audit.record_for(connection, "erase", region_key, **details)
     run_id = None
     if touched or store.is_training(connection, region_key):
         run_id = _retrain(connection, region_key, request)
@@ -138,7 +142,7 @@ def _finish(
 def _champions_request(
     connection: Connection, region_key: int, vanished: list[str], affected: set[str]
 ) -> tuple[TrainingRequest, bool]:
-    """What trains the champion again, without categories that nobody has, and whether it must be."""
+    """Return the request that retrains the champion, and whether it was affected."""
     champion = registry.champion(connection, region_key)
     if champion is None:
         return TrainingRequest(), False
@@ -151,10 +155,10 @@ def _champions_request(
 
 
 def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]) -> str | None:
-    """Where the champion goes, make the last one before it that is not affected the champion.
+    """If the champion is dropped, promote the last earlier one that is not affected.
 
     Returns:
-        The champion's version afterwards; None where there is none until the next training.
+        The champion's version afterwards; None if there is none until the next training.
     """
     champion = registry.champion(connection, region_key)
     if champion is None or champion.version not in dropped:
@@ -167,11 +171,11 @@ def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]
         with suppress(ArtifactCorrupt):
             registry.promote(connection, region_key, earlier.version, reason)
             return earlier.version
-    registry.abdicate(connection, region_key)
+    registry.remove_champion(connection, region_key)
     return None
 
 
 def _retrain(connection: Connection, region_key: int, request: TrainingRequest) -> UUID:
-    """Queue a training; a thousand erasures in a row queue one run."""
+    """Queue a training, unless an equal one is queued: many erasures in a row queue one run."""
     waiting = store.queued_run(connection, region_key, request.to_json())
     return waiting or queue_training(connection, region_key, request).id

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 from app.core.errors import NotReady
-from app.data_quality.checks.default_geocodes import Pile, find_piles
+from app.data_quality.checks.default_geocodes import DefaultGeocode, find_default_geocodes
 from app.geo.grid import Grid, build_grid
 from app.geo.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
 from app.incidents.fingerprints import data_hash
@@ -43,7 +43,7 @@ class TrainingData:
     categories: list[str]
     cutoff_s: int
     n_outside: int
-    piles: list[Pile]
+    piles: list[DefaultGeocode]
     """Default geocodes inside the study area; incidents at them are excluded."""
     policy: LearningPolicy
     data_hash: str = ""
@@ -150,7 +150,7 @@ def _inside(
     grid = build_grid(area, region.cell_size_m)
     rows = grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
-    piles, piled = find_piles(columns.x_m[inside], columns.y_m[inside])
+    piles, piled = find_default_geocodes(columns.x_m[inside], columns.y_m[inside])
     used = inside.copy()
     used[inside] = ~piled
     incidents = Incidents(

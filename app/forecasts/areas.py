@@ -14,7 +14,7 @@ from app.core.errors import InvalidInput, LimitExceeded
 from app.forecasts.serialisers import collection
 from app.forecasts.service import Forecast
 from app.geo.hexagons import projected
-from app.geo.study_area import mended
+from app.geo.study_area import make_valid
 
 MAX_AREAS = 5_000
 MAX_VERTICES = 200_000
@@ -123,7 +123,7 @@ def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float
         raise InvalidInput("areas are too far from the region", field="areas")
     is_line = shapely.get_dimensions(shapes_m) < 2
     shapes_m[is_line] = [_buffered(shape, buffer_m) for shape in shapes_m[is_line]]
-    return np.asarray(mended(shapes_m))
+    return np.asarray(make_valid(shapes_m))
 
 
 def _check_complexity(shapes: NDArray[Any]) -> None:

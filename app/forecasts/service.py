@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from app.core.cache import BoundedCache, BriefMemory
+from app.core.cache import BoundedCache, TTLCache
 from app.core.errors import InvalidInput, LimitExceeded, NotFound
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
@@ -64,7 +64,7 @@ class ForecastService:
         self.tables = TableReader(engine, self.cache)
         self.cells = CellRegridder(self.cache)
         self.promotions_seen = 0
-        self.brief = BriefMemory()
+        self.brief = TTLCache()
 
     def forget_champion(self, region_id: str) -> None:
         """Discard the cached champion of a region, after a promotion by this process."""

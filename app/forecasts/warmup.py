@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db.engine import translated
+from app.core.db.engine import translate_errors
 from app.core.errors import HotslotError
 from app.core.roles import seeing_unreleased
 from app.forecasts.serialisers import density_json
@@ -54,13 +54,13 @@ class ChampionWarmup:
         """
         service = self.service
         served = service.brief.names("served")
-        with translated(), service.engine.connect() as connection:
+        with translate_errors(), service.engine.connect() as connection:
             current = current_champions(connection, served, N_NEWEST)
         new = {region: v for region, v in current.items() if self.seen.get(region) != v}
         self.seen = {region: v for region, v in self.seen.items() if region in current}
         for region_id, version in new.items():
             try:
-                with translated(), seeing_unreleased(True):
+                with translate_errors(), seeing_unreleased(True):
                     warm_up(service, region_id, version)
             except ArtifactCorrupt as damage:  # requests use its predecessor
                 _log.error("%s", damage.message, extra={"region": region_id})

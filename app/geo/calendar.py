@@ -1,4 +1,4 @@
-"""Public holidays of a region, as far as its time zone tells the country."""
+"""Public holidays of a region, if its time zone implies a country."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OLD_NAMES = {"US/": "US", "Canada/": "CA", "America/Montreal": "CA"}
 
 @lru_cache(maxsize=1)
 def _countries() -> dict[str, str]:
-    """Zone -> ISO country, from the `zone.tab` beside the time zone database in use."""
+    """Return {zone: ISO country}, from the `zone.tab` beside the time zone database in use."""
     places = [Path(folder) / "zone.tab" for folder in zoneinfo.TZPATH]
     found = next((p.read_text() for p in places if p.is_file()), None)
     if found is None:
@@ -33,7 +33,7 @@ def _countries() -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def country_of(timezone: str) -> str | None:
-    """ISO code of the country whose holidays apply in a zone, where that is known.
+    """Return the ISO code of the country whose holidays apply in a zone, or None.
 
     >>> country_of("America/Toronto"), country_of("Europe/Berlin"), country_of("UTC")
     ('CA', 'DE', None)
@@ -49,7 +49,7 @@ def _days(country: str, year: int) -> frozenset[str]:
 
 
 def holiday_flags(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.bool_]:
-    """(n,) whether the local day of each UTC instant is a national public holiday."""
+    """Return (n,) whether the local day of each UTC instant is a national public holiday."""
     country = country_of(timezone)
     if country is None or len(time_s) == 0:
         return np.zeros(len(time_s), bool)

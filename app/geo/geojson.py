@@ -1,4 +1,4 @@
-"""GeoJSON as strangers send it: its structure is checked before anything is read out of it."""
+"""Check the structure of untrusted GeoJSON before reading it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from app.core.errors import InvalidInput
 
 
 def features_of(collection: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
-    """The features of a FeatureCollection: objects whose geometry and properties are objects or null.
+    """Return the features of a FeatureCollection, checking the types of geometry and properties.
 
     Raises:
-        InvalidInput: names the feature that is none.
+        InvalidInput: names the first invalid feature.
     """
     features = collection.get("features")
     if not isinstance(features, list):

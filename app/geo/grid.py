@@ -20,7 +20,7 @@ MAX_CELL_SIZE_M = 5_000.0
 _POINTS_AT_ONCE = 1 << 17
 """Points are placed in blocks that fit a core's caches, which also bounds the memory."""
 BLOCK = 512
-"""Geometries made at once: making them stops all threads, 8,192 for four milliseconds."""
+"""Geometries created at once: creation blocks all threads, 8,192 for four milliseconds."""
 MAX_CELLS = 200_000
 SLIVER_SHARE = 1e-6
 
@@ -62,12 +62,12 @@ class Grid:
         return rows
 
     def rows_of_ids(self, cell_id: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Row of each cell id (0..nx * ny - 1), -1 where the study area has no such cell."""
+        """Return the row of each cell id (0..nx * ny - 1), -1 where the study area has no such cell."""
         rows: NDArray[np.int64] = self._row_of_id[cell_id]
         return rows
 
     def locate(self, x_m: NDArray[Any], y_m: NDArray[Any]) -> NDArray[np.int64]:
-        """Row (0..N-1) of the cell that holds each point, -1 where no cell does; shape (n,)."""
+        """Return the row (0..N-1) of the cell that holds each point, -1 where no cell does; shape (n,)."""
         x_m, y_m = np.asarray(x_m), np.asarray(y_m)
         rows = np.empty(x_m.shape, np.int64)
         for start in range(0, len(rows), _POINTS_AT_ONCE):
@@ -84,7 +84,7 @@ class Grid:
         return np.where(inside, self._row_of_id[ids], -1)
 
     def centres_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x_m, y_m of the middle of each full square, (N,) each."""
+        """Return x_m, y_m of the middle of each full square, (N,) each."""
         x_m = self.x0_m + (self.ix.astype(np.float64) + 0.5) * self.cell_size_m
         y_m = self.y0_m + (self.iy.astype(np.float64) + 0.5) * self.cell_size_m
         return x_m, y_m
@@ -95,14 +95,14 @@ class Grid:
         return to_degrees(*self.centres_m(), self.crs)
 
     def squares_m(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Shapely polygons of the full squares of some cells, in metres."""
+        """Return shapely polygons of the full squares of some cells, in metres."""
         x_m = self.x0_m + self.ix[rows] * self.cell_size_m
         y_m = self.y0_m + self.iy[rows] * self.cell_size_m
         boxes: NDArray[Any] = shapely.box(x_m, y_m, x_m + self.cell_size_m, y_m + self.cell_size_m)
         return boxes
 
     def polygons_degrees(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Shapely polygons of the full squares of some cells, longitude and latitude."""
+        """Return shapely polygons of the full squares of some cells, longitude and latitude."""
         squares = self.squares_m(rows)
         polygons: NDArray[Any] = shapely.transform(
             squares, lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs))
@@ -111,10 +111,10 @@ class Grid:
 
 
 def check_cell_size(cell_size_m: float) -> None:
-    """Nothing when cells may have that size.
+    """Raise unless cells of this size are allowed.
 
     Raises:
-        InvalidInput: no finite number.
+        InvalidInput: not a finite number.
         LimitExceeded: not within 100 m..5 km.
     """
     if not math.isfinite(cell_size_m):
@@ -122,7 +122,7 @@ def check_cell_size(cell_size_m: float) -> None:
     if not MIN_CELL_SIZE_M <= cell_size_m <= MAX_CELL_SIZE_M:
         below = cell_size_m < MIN_CELL_SIZE_M
         raise LimitExceeded(
-            f"cell_size_m is {cell_size_m:g}, it must lie within "
+            f"cell_size_m is {cell_size_m:g}; it must lie within "
             f"{MIN_CELL_SIZE_M:.0f}..{MAX_CELL_SIZE_M:.0f}",
             field="cell_size_m",
             limit=MIN_CELL_SIZE_M if below else MAX_CELL_SIZE_M,
@@ -131,13 +131,13 @@ def check_cell_size(cell_size_m: float) -> None:
 
 
 def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
-    """Cells of `cell_size_m` that overlap a study area; their corner is a multiple of the size.
+    """Build the cells of `cell_size_m` that overlap a study area; their corner is a multiple of the size.
 
     Areas are of the cell clipped to the polygon. Cells inside are found without clipping, so only
     the boundary's cells cost a geometric intersection.
 
     Raises:
-        InvalidInput: the cell size is no number.
+        InvalidInput: the cell size is not a number.
         LimitExceeded: the cell size is not within 100 m..5 km, or over 200,000 cells.
     """
     check_cell_size(cell_size_m)
@@ -162,7 +162,7 @@ def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
 def _clipped_areas(
     area: StudyArea, x0_m: float, y0_m: float, size_m: float, nx: int, ny: int
 ) -> NDArray[np.float64]:
-    """(ny * nx,) area in m2 of each square that lies inside the polygon."""
+    """Return the (ny * nx,) area in m2 of each square that lies inside the polygon."""
     x_m = x0_m + np.arange(nx) * size_m
     y_m = y0_m + np.arange(ny) * size_m
     left, bottom = (a.ravel() for a in np.meshgrid(x_m, y_m))

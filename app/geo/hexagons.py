@@ -16,20 +16,19 @@ from app.geo.study_area import StudyArea, to_degrees, to_metres
 
 MIN_RESOLUTION = 4
 MAX_RESOLUTION = 10
-"""Edges of about 66 m: no finer, so that cells keep the floor of 100 m across."""
+"""Edges of about 66 m; finer cells would be less than 100 m across."""
 MAX_SLACK_M = 50.0
 
 
 def check_resolution(resolution: int, area_km2: float) -> None:
-    """Nothing when a study area of that size may be cut into cells of that resolution.
+    """Raise unless a study area of this size may be divided at this resolution.
 
     Raises:
-        LimitExceeded: the resolution is not within 4..10, or too many cells; estimated, nothing is
-            cut.
+        LimitExceeded: the resolution is not within 4..10, or too many cells (by an estimate).
     """
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise LimitExceeded(
-            f"resolution is {resolution}, it must lie within {MIN_RESOLUTION}..{MAX_RESOLUTION}",
+            f"resolution is {resolution}; it must lie within {MIN_RESOLUTION}..{MAX_RESOLUTION}",
             field="resolution",
             limit=MIN_RESOLUTION if resolution < MIN_RESOLUTION else MAX_RESOLUTION,
             asked=resolution,
@@ -45,15 +44,15 @@ def check_resolution(resolution: int, area_km2: float) -> None:
 
 
 def h3_cells_over(area: StudyArea, resolution: int) -> list[str]:
-    """Ids of all H3 cells that may overlap a study area, ascending.
+    """List the ids of all H3 cells that may overlap a study area, ascending.
 
-    H3 is asked about a simpler outline around the true one, which costs a tenth; cells that turn out
-    to touch nothing are dropped when their overlap is measured.
+    H3 gets a simplified outline around the true one, which costs a tenth; cells outside the true one are
+    dropped when their overlap is measured.
     """
     check_resolution(resolution, area.area_km2)
     edge_m = h3.average_hexagon_edge_length(resolution, unit="m")
     slack_m = min(edge_m / 2, MAX_SLACK_M)
-    # Eight-cornered circles fall short of round ones by up to 8 %.
+    # Buffers with eight-cornered circles are up to 8 % too small.
     reach_m = 1.1 * slack_m
     around_m = shapely.buffer(shapely.simplify(area.polygon_m, slack_m), reach_m, quad_segs=2)
     degrees = shapely.transform(
@@ -65,14 +64,14 @@ def h3_cells_over(area: StudyArea, resolution: int) -> list[str]:
 
 
 def h3_polygons_degrees(ids: Sequence[str]) -> NDArray[Any]:
-    """(N,) shapely polygons of H3 cells, longitude and latitude."""
+    """Return (N,) shapely polygons of H3 cells, longitude and latitude."""
     rings = [[(lng, lat) for lat, lng in h3.cell_to_boundary(one)] for one in ids]
     polygons: NDArray[Any] = shapely.polygons([shapely.linearrings(ring) for ring in rings])
     return polygons
 
 
 def projected(polygons: NDArray[Any], crs: str) -> NDArray[Any]:
-    """Polygons in degrees with their corners projected to metres."""
+    """Project the corners of polygons from degrees to metres."""
     moved: NDArray[Any] = shapely.transform(
         polygons, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], crs))
     )
@@ -80,6 +79,6 @@ def projected(polygons: NDArray[Any], crs: str) -> NDArray[Any]:
 
 
 def h3_centres(ids: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Longitude and latitude of the middles of H3 cells, (N,) each."""
+    """Return longitude and latitude of the middles of H3 cells, (N,) each."""
     places = np.array([h3.cell_to_latlng(one) for one in ids]).reshape(-1, 2)
     return places[:, 1], places[:, 0]

@@ -1,8 +1,8 @@
 """Hour-of-week windows of a region's local time.
 
 Window 0 is Monday 00:00-00:59, 167 is Sunday 23:00-23:59, by local wall time. The hour that a
-clock change doubles belongs to one window twice; the hour that it skips never occurs. Rates are per
-hour of exposure, so both facts are counted, not guessed.
+clock change repeats counts twice for its window; the hour that it skips does not occur. Rates are per
+hour of exposure, which accounts for both.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ _THURSDAY_OFFSET_H = 72  # 1970-01-01 was a Thursday; window 0 is a Monday
 
 
 def local_offset_s(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
-    """(n,) offset of local wall time from UTC in seconds, at UTC instants `time_s` (n,)."""
+    """Return the (n,) offset of local wall time from UTC in seconds, at UTC instants `time_s` (n,)."""
     utc = pd.DatetimeIndex(np.asarray(time_s, np.int64).astype("datetime64[s]"), tz="UTC")
     naive = utc.tz_convert(zone(timezone)).tz_localize(None).to_numpy().astype("datetime64[s]")
     return naive.astype(np.int64) - time_s
 
 
 def windows_of(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.int16]:
-    """(n,) window 0..167 of UTC instants `time_s` (n,), seconds since 1970."""
+    """Return the (n,) window 0..167 of UTC instants `time_s` (n,), seconds since 1970."""
     time_s = np.asarray(time_s, np.int64)
     hours = (time_s + local_offset_s(time_s, timezone)) // HOUR_S
     return ((hours + _THURSDAY_OFFSET_H) % N_WINDOWS).astype(np.int16)
 
 
 def window_of(at: datetime, timezone: str) -> int:
-    """The window of one aware datetime."""
+    """Return the window of one aware datetime."""
     local = at.astimezone(zone(timezone))
     return local.weekday() * 24 + local.hour
 
 
 def slot_start(at: datetime, timezone: str) -> datetime:
-    """The UTC start of the local clock hour that holds `at` (half-hour zones start at :30 UTC)."""
+    """Return the UTC start of the local clock hour that holds `at` (half-hour zones start at :30 UTC)."""
     offset = at.astimezone(zone(timezone)).utcoffset() or timedelta(0)
     seconds = int((at.timestamp() + offset.total_seconds()) // HOUR_S * HOUR_S)
     return datetime.fromtimestamp(seconds - offset.total_seconds(), UTC)
 
 
 def exposure_hours(start_s: int, end_s: int, timezone: str) -> NDArray[np.float64]:
-    """(168,) hours that each window lasted between two UTC instants.
+    """Return the (168,) hours that each window lasted between two UTC instants.
 
     Counted in quarter hours, the finest step of any zone's offset in use since 1972.
     """
@@ -61,7 +61,7 @@ def exposure_hours(start_s: int, end_s: int, timezone: str) -> NDArray[np.float6
 
 
 def next_slot_of(window: int, after: datetime, timezone: str) -> datetime:
-    """The UTC start of the first slot of a window that starts at or after an instant.
+    """Return the UTC start of the first slot of a window that starts at or after an instant.
 
     Two weeks are searched, since a clock change can skip a window for one week.
 

@@ -1,4 +1,4 @@
-"""Named parts of a city out of incidents that tell the part they lie in, where no file draws them."""
+"""Derive outlines of named parts of a city from incidents labelled with their part."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DEGREE_STEP = 1e-5
 def parts_of_labels(
     longitude: NDArray[np.float64], latitude: NDArray[np.float64], label: NDArray[Any]
 ) -> dict[str, Any]:
-    """A GeoJSON FeatureCollection (WGS 84) of what lies nearest to each label's incidents.
+    """Outline as GeoJSON (WGS 84) the area nearest to each label's incidents.
 
-    Every square of 50 m takes its commonest label; the squares' Voronoi cells of one label are one
-    part. Borders run between incidents, so they are near the true ones, not on them.
+    Every square of 50 m takes its commonest label; the Voronoi cells of squares with one label form a
+    part. Borders run between incidents, so they only approximate the true ones.
 
     Args:
         longitude, latitude: (n,) degrees.
-        label: (n,) names; the incidents are enough to derive a study area from, which clips the parts.
+        label: (n,) names. The study area derived from the incidents clips the parts.
     """
     crs = choose_crs(float(np.median(longitude)), float(np.median(latitude)))
     column, row = np.round(np.array(to_metres(longitude, latitude, crs)) / PLACE_M)
@@ -60,12 +60,12 @@ def parts_of_labels(
 
 
 def _voronoi(points: NDArray[Any]) -> NDArray[Any]:
-    """(n,) the cell of each point, in the points' order."""
+    """Return (n,) the cell of each point, in the points' order."""
     return shapely.get_parts(shapely.voronoi_polygons(shapely.multipoints(points), ordered=True))
 
 
 def _without_specks(part: Any) -> Any:
-    """Its pieces but the tiny ones, which are single mislabelled places; never nothing."""
+    """Drop tiny pieces, which are single mislabelled places; at least one piece remains."""
     pieces = shapely.get_parts(part)
     area = shapely.area(pieces)
     return shapely.union_all(pieces[area >= min(MIN_PIECE_M2, area.max())])

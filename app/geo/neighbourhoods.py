@@ -27,8 +27,8 @@ _COMPASS = (
 class Neighbourhoods:
     """Named parts (P,) and the part of each cell.
 
-    `part` (N,) 0..P-1; every cell has one, a cell whose middle no part holds the nearest.
-    `population` (P,), NaN where it is not given. `groups` {name: (P,) members}, where given.
+    `part` (N,) 0..P-1; every cell has one; a cell whose centre lies in no part takes the nearest.
+    `population` (P,), NaN where unknown. `groups` {name: (P,) members}, where given.
     """
 
     names: tuple[str, ...]
@@ -38,20 +38,20 @@ class Neighbourhoods:
 
 
 def divide(grid: Grid, collection: Mapping[str, Any] | None) -> Neighbourhoods:
-    """Cells of a grid by the polygons of a GeoJSON FeatureCollection (WGS 84).
+    """Assign a grid's cells to the polygons of a GeoJSON FeatureCollection (WGS 84).
 
-    Features of the same name are one part; `properties` give `name` and, where known,
+    Features of the same name form one part; `properties` give `name` and, where known,
     `population` and `groups` {name: members}. Features without a geometry are left out. Without a
-    collection the city is cut by the compass, so that no evaluation is blind to place.
+    collection the city is divided by compass directions, so that every evaluation considers place.
     """
     if collection is None:
         return divide_by_compass(grid)
-    kept = [f for f in collection["features"] if f.get("geometry")]
-    names = tuple(dict.fromkeys(str(f["properties"]["name"]) for f in kept))
+    drawn = [f for f in collection["features"] if f.get("geometry")]
+    names = tuple(dict.fromkeys(str(f["properties"]["name"]) for f in drawn))
     place = {name: i for i, name in enumerate(names)}
     population = np.full(len(names), np.nan)
-    part_of = np.array([place[str(f["properties"]["name"])] for f in kept], np.int64)
-    for feature, part in zip(kept, part_of, strict=True):
+    part_of = np.array([place[str(f["properties"]["name"])] for f in drawn], np.int64)
+    for feature, part in zip(drawn, part_of, strict=True):
         people = feature["properties"].get("population")
         if isinstance(people, int | float):
             population[part] = np.nansum([population[part], people])
@@ -60,10 +60,10 @@ def divide(grid: Grid, collection: Mapping[str, Any] | None) -> Neighbourhoods:
             shape(f["geometry"]),
             lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], grid.crs)),
         )
-        for f in kept
+        for f in drawn
     ]
     nearest = shapely.STRtree(polygons).nearest(shapely.points(*grid.centres_m()))
-    groups = _groups(kept, part_of, len(names))
+    groups = _groups(drawn, part_of, len(names))
     return Neighbourhoods(names, part_of[np.asarray(nearest, np.int64)], population, groups)
 
 
@@ -78,7 +78,7 @@ def _groups(
 
 
 def divide_by_compass(grid: Grid) -> Neighbourhoods:
-    """Nine parts, thirds of the cells from west to east and from south to north."""
+    """Divide a grid into nine parts: thirds of the cells from west to east and south to north."""
     column, row = (_third(v) for v in (grid.ix, grid.iy))
     place = row * 3 + column
     taken = np.unique(place)
@@ -92,7 +92,7 @@ def _third(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def number_of_people(value: Any, name: str) -> float:
-    """A number of residents, as a layer or a boundary states it.
+    """Parse a number of residents from a layer or a boundary.
 
     Raises:
         InvalidInput: not a number within 0..10^10.

@@ -1,4 +1,4 @@
-"""From square cells to any polygons: exact, since densities are constant inside a cell."""
+"""Overlaps of square cells with polygons; exact, since densities are constant inside a cell."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.core.errors import LimitExceeded
 from app.core.native import prepared, shareable
 from app.core.once import once
 from app.geo.grid import Grid
-from app.geo.study_area import M2_PER_KM2, StudyArea, mended
+from app.geo.study_area import M2_PER_KM2, StudyArea, make_valid
 
 MANY_CORNERS = 256
-"""Of a polygon that is cut into rows of cells first."""
+"""A polygon with more corners is cut into rows of cells first."""
 MAX_CELLS_COVERED = 2_000_000
 MAX_CORNER_ROWS = 30_000_000
 MAX_ROWS_CROSSED = 40_000
-"""By sides of polygons with many corners: rows cut from a star of 2,000 take a second, of 10,000 fifteen."""
+"""By sides of polygons with many corners: a star of 2,000 rows takes a second, of 10,000 fifteen."""
 MAX_PIECES = 100_000
-"""Cells that outlines cross: each costs an intersection, some 20 microseconds."""
+"""Cells crossed by outlines: each costs an intersection, about 20 microseconds."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PolygonOverlap:
 
 
 class CellIndex:
-    """A grid's cells, found by place; `overlap` measures what of them lies in given polygons."""
+    """A spatial index of a grid's cells; `overlap` measures their parts inside given polygons."""
 
     def __init__(self, area: StudyArea, grid: Grid) -> None:
         self.area = area
@@ -45,7 +45,7 @@ class CellIndex:
     def _shapes_m(self) -> NDArray[Any]:
         """(N,) each cell's square, clipped to the study area at its edge.
 
-        The outline is cut into rows of cells first: a city's has ten thousand corners, a row's few.
+        The outline is cut into rows of cells first: a city's has ten thousand corners, a row's only a few.
         """
         grid = self.grid
         shapes = grid.squares_m(np.arange(len(grid)))
@@ -57,7 +57,7 @@ class CellIndex:
                 self.area.polygon_m, west - 1.0, south_m, east + 1.0, south_m + grid.cell_size_m
             )
             mine = edge[grid.iy[edge] == iy]
-            shapes[mine] = shapely.intersection(shapes[mine], mended(row))
+            shapes[mine] = shapely.intersection(shapes[mine], make_valid(row))
         shareable(shapes)
         return shapes
 
@@ -73,7 +73,7 @@ class CellIndex:
         return shapely.STRtree(self._shapes_m)
 
     def overlap(self, polygons_m: NDArray[Any]) -> PolygonOverlap:
-        """Exact overlaps; `polygons_m` (P,) may overlap each other, each is measured by itself.
+        """Compute exact overlaps; `polygons_m` (P,) may overlap, each is measured separately.
 
         Polygons inside one whole square, and cells inside one polygon, need no intersection.
 
@@ -102,7 +102,7 @@ class CellIndex:
         )
 
     def _check(self, polygons_m: NDArray[Any]) -> None:
-        """Refuse what would cost too much, by the polygons' boxes and corners alone."""
+        """Raise if the overlap would cost too much, judged by the polygons' boxes and corners alone."""
         grid = self.grid
         low, high = np.array([grid.x0_m, grid.y0_m]), np.array([grid.nx, grid.ny])
         box = np.nan_to_num(shapely.bounds(polygons_m), nan=0.0)
@@ -120,7 +120,7 @@ class CellIndex:
     def _cut_into_rows(
         self, polygons_m: NDArray[Any], target: NDArray[np.int64], source: NDArray[np.int64]
     ) -> NDArray[Any]:
-        """(n,) the polygons of pairs, those with many corners cut to the row of the pair's cell."""
+        """Return the (n,) polygons of pairs; those with many corners are cut to the pair's row of cells."""
         outlines: NDArray[Any] = polygons_m[target]
         grid, many = self.grid, shapely.get_num_coordinates(polygons_m) > MANY_CORNERS
         chosen = np.flatnonzero(many[target])
@@ -135,7 +135,7 @@ class CellIndex:
                 polygons_m[polygon], west - 1.0, south_m, east + 1.0, north_m
             )
         if len(strips):
-            outlines[chosen] = mended(strips)[which.ravel()]
+            outlines[chosen] = make_valid(strips)[which.ravel()]
         return outlines
 
 

@@ -1,4 +1,4 @@
-"""From cells of one size to cells of another: exact, since densities are constant inside a cell."""
+"""Convert between cell sizes; exact, since densities are constant inside a cell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.geo.study_area import M2_PER_KM2, StudyArea
 
 FloatArray = NDArray[np.float64]
 WHOLE = 1e-9
-"""By which share a cell's area may differ from its square's when none of it is cut off."""
+"""Relative tolerance for the area of a cell that is not clipped."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Overlap:
 
 
 def overlap_of(area: StudyArea, source: Grid, target: Grid) -> Overlap:
-    """Exact overlaps of two grids of one study area; densities are constant inside source cells.
+    """Compute the exact overlaps of two grids of one study area.
 
-    Pieces of cells that lie wholly inside the study area are rectangles; only the others are cut, and
-    only they become geometries: to make hundreds of thousands stops all threads for a tenth of a second.
+    Pieces of cells wholly inside the study area are rectangles; only the others become geometries and
+    are cut, since creating hundreds of thousands blocks all threads for a tenth of a second.
     """
     rows, columns, sides = _pieces(source, target)
     left, low, right, high = sides
@@ -52,7 +52,7 @@ def overlap_of(area: StudyArea, source: Grid, target: Grid) -> Overlap:
 
 
 def _pieces(source: Grid, target: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
-    """Rectangles that lie in one source cell and one target cell: the rows of both, and (4, n) sides."""
+    """Return the rectangles in one source and one target cell: the rows of both, and (4, n) sides."""
     x_cuts = _axis_pieces(
         source.x0_m, source.cell_size_m, source.nx, target.x0_m, target.cell_size_m, target.nx
     )
@@ -72,7 +72,7 @@ def _pieces(source: Grid, target: Grid) -> tuple[NDArray[np.int64], NDArray[np.i
 def _axis_pieces(
     start_m: float, size_m: float, n: int, other_start_m: float, other_size_m: float, other_n: int
 ) -> tuple[FloatArray, FloatArray, NDArray[np.int64], NDArray[np.int64]]:
-    """Intervals between the cuts of both grids along one axis, with the index in each."""
+    """Return the intervals between the cuts of both grids along one axis, with the index in each."""
     cuts = np.concatenate(
         [start_m + np.arange(n + 1) * size_m, other_start_m + np.arange(other_n + 1) * other_size_m]
     )

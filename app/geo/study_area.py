@@ -1,4 +1,4 @@
-"""A region's study area: the polygon that holds all of a forecast's mass, in metres."""
+"""A region's study area: the polygon that contains all of a forecast's mass, in metres."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_BOUNDARY_VERTICES = 200_000
 MAX_EXTENT_DEG = 10.0
 SIDES_ASKED, MEETINGS_PER_SIDE = 32, 100
 SIDES_AT_ONCE = 64
-"""Looked up together: each may meet all others, and the pairs are held in memory."""
+"""Queried together: each side may meet all others, and the pairs are held in memory."""
 MEETINGS_OF_NEIGHBOURS, MAX_OVERLAPS = 10, 500_000
 HULL_CELL_M = 500.0
 HULL_REACH_M = 1_000.0
@@ -36,19 +36,19 @@ M2_PER_KM2 = 1e6
 
 
 def to_metres(longitude: Any, latitude: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Longitude and latitude (WGS 84 degrees) as x_m, y_m in a projected CRS."""
+    """Convert longitude and latitude (WGS 84 degrees) to x_m, y_m in a projected CRS."""
     x_m, y_m = transformer("EPSG:4326", crs).transform(longitude, latitude)
     return np.asarray(x_m), np.asarray(y_m)
 
 
 def to_degrees(x_m: Any, y_m: Any, crs: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """x_m, y_m in a projected CRS as longitude and latitude (WGS 84 degrees)."""
+    """Convert x_m, y_m in a projected CRS to longitude and latitude (WGS 84 degrees)."""
     longitude, latitude = transformer(crs, "EPSG:4326").transform(x_m, y_m)
     return np.asarray(longitude), np.asarray(latitude)
 
 
 def choose_crs(longitude: float, latitude: float) -> str:
-    """The WGS 84 UTM zone (`EPSG:326xx`/`327xx`) that holds a point.
+    """Return the WGS 84 UTM zone (`EPSG:326xx`/`327xx`) of a point.
 
     UTM keeps lengths within 0.1 % inside its zone, which is finer than any cell needs.
 
@@ -66,7 +66,7 @@ def choose_crs(longitude: float, latitude: float) -> str:
 class StudyArea:
     """A valid polygon or multipolygon in a projected CRS (`polygon_m`, metres, `crs` EPSG:...).
 
-    Threads share it: nobody may prepare `polygon_m`, `prepared` lends copies.
+    Threads share it, so `polygon_m` must not be prepared; `prepared` lends copies.
     """
 
     polygon_m: BaseGeometry
@@ -85,7 +85,7 @@ class StudyArea:
         return float(self.polygon_m.area) / M2_PER_KM2
 
     def contains(self, longitude: NDArray[Any], latitude: NDArray[Any]) -> NDArray[np.bool_]:
-        """(n,) whether each point lies inside."""
+        """Return (n,) whether each point lies inside."""
         x_m, y_m = to_metres(longitude, latitude, self.crs)
         with self.prepared() as polygon_m:
             inside: NDArray[np.bool_] = shapely.contains_xy(polygon_m, x_m, y_m)
@@ -96,12 +96,12 @@ class StudyArea:
         return self._copies.of(self.polygon_m)
 
     def grown(self, margin_m: float) -> StudyArea:
-        """The same area with a margin, its outline simplified to a twentieth of it."""
+        """Return the area with a margin, its outline simplified to a twentieth of the margin."""
         simple = shapely.simplify(self.polygon_m, margin_m / 20)
         return StudyArea(shapely.buffer(simple, margin_m, quad_segs=4), self.crs, self.derived)
 
     def to_geojson(self) -> dict[str, Any]:
-        """The boundary as a GeoJSON geometry in WGS 84."""
+        """Return the boundary as a GeoJSON geometry in WGS 84."""
         degrees = shapely.transform(
             self.polygon_m,
             lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs)),
@@ -121,7 +121,7 @@ def _geometries(geojson: Mapping[str, Any]) -> list[BaseGeometry]:
 
 
 def _geometry(geojson: Any) -> BaseGeometry:
-    """A polygon or several, in degrees."""
+    """Parse a polygon or multipolygon in degrees."""
     kind = geojson.get("type") if isinstance(geojson, Mapping) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise InvalidInput(
@@ -140,14 +140,14 @@ def _geometry(geojson: Any) -> BaseGeometry:
         ShapelyError,
     ) as error:
         raise InvalidInput(f"boundary is not valid GeoJSON: {error}", field="boundary") from error
-    # Before anything is computed with them: GEOS fails at what is not finite.
+    # Checked before any computation: GEOS fails on coordinates that are not finite.
     if not np.all(np.abs(shapely.get_coordinates(shape)) <= (180.0, 90.0)):
         raise InvalidInput("boundary must be in degrees (WGS 84)", field="boundary")
     return shape
 
 
 def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) -> StudyArea:
-    """The union of all polygons of a GeoJSON object (WGS 84), repaired and projected.
+    """Unite all polygons of a GeoJSON object (WGS 84), repair and project them.
 
     Raises:
         InvalidInput: no polygon, empty, outside the globe, too many vertices, wider than a city.
@@ -157,10 +157,10 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
         raise InvalidInput("boundary holds no polygon", field="boundary")
     if sum(int(shapely.get_num_coordinates(p)) for p in parts) > MAX_BOUNDARY_VERTICES:
         raise InvalidInput(f"boundary has over {MAX_BOUNDARY_VERTICES} vertices", field="boundary")
-    if any(is_tangled(part) for part in parts):
+    if any(is_pathological(part) for part in parts):
         raise InvalidInput("the boundary's sides cross each other too often", field="boundary")
     _check_overlaps(parts)
-    union = shapely.union_all([mended(shapely.force_2d(part)) for part in parts])
+    union = shapely.union_all([make_valid(shapely.force_2d(part)) for part in parts])
     west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
     if not all(map(math.isfinite, (west, south, east, north))):
         raise InvalidInput("boundary is empty", field="boundary")
@@ -170,16 +170,16 @@ def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) 
     polygon_m = shapely.transform(
         union, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], crs))
     )
-    polygon_m = _polygonal(mended(polygon_m))
+    polygon_m = _polygonal(make_valid(polygon_m))
     if polygon_m.area <= 0:
         raise InvalidInput("boundary has no area", field="boundary")
     return StudyArea(polygon_m, crs)
 
 
 def _check_overlaps(parts: Sequence[BaseGeometry]) -> None:
-    """Nothing when the parts overlap so little that joining them does not take long.
+    """Raise if the parts overlap so much that uniting them would take too long.
 
-    Sides of neighbours meet some six others; those of shapes laid over each other meet all of theirs.
+    A side of neighbouring parts meets some six others; in stacked shapes it meets all of theirs.
 
     Raises:
         LimitExceeded: their sides meet too often.
@@ -196,26 +196,26 @@ def _check_overlaps(parts: Sequence[BaseGeometry]) -> None:
         if met > limit:
             raise LimitExceeded(
                 f"the {len(parts)} parts of the boundary overlap too often: their {len(sides)} sides may "
-                f"meet {limit} times; give parts that lie beside each other",
+                f"meet {limit} times; send parts that do not overlap",
                 field="boundary",
                 limit=limit,
                 asked=met,
             )
 
 
-def mended(shapes: Any) -> Any:
-    """Valid shapes out of such as touch or cross themselves.
+def make_valid(shapes: Any) -> Any:
+    """Repair shapes that touch or cross themselves.
 
-    By structure: GEOS's other method takes minutes for a few hundred sides that all cross.
+    Uses the structure method: GEOS's other one takes minutes for a few hundred sides that all cross.
     """
     return shapely.make_valid(shapes, method="structure", keep_collapsed=False)
 
 
-def is_tangled(shape: BaseGeometry) -> bool:
-    """Whether an invalid shape's sides cross so often that mending it would take long.
+def is_pathological(shape: BaseGeometry) -> bool:
+    """Return whether an invalid shape's sides cross so often that repairing it would take too long.
 
-    Told by a few of its sides: those of real outlines come near some ten others, those of a tangle
-    near a share of all.
+    Judged by a sample of sides: in real outlines each comes near some ten others, in pathological
+    shapes near a share of all.
     """
     if shapely.is_valid(shape):
         return False
@@ -228,7 +228,7 @@ def is_tangled(shape: BaseGeometry) -> bool:
 
 
 def _polygonal(geometry: BaseGeometry) -> BaseGeometry:
-    """Only the areal parts of a geometry (make_valid may leave stray lines)."""
+    """Keep only the areal parts of a geometry (make_valid may leave stray lines)."""
     parts = [p for p in shapely.get_parts(geometry) if p.geom_type in ("Polygon", "MultiPolygon")]
     return shapely.union_all(parts)
 
@@ -236,7 +236,7 @@ def _polygonal(geometry: BaseGeometry) -> BaseGeometry:
 def derive_study_area(
     longitude: NDArray[np.float64], latitude: NDArray[np.float64], crs: str | None = None
 ) -> StudyArea:
-    """A study area from incidents alone: where they are dense, with a margin.
+    """Derive a study area from incidents: where they are dense, with a margin.
 
     Points farther than 1 degree from the median are set aside (default geocodes, typing errors);
     the rest mark 500 m cells, cells with a single incident far from others are dropped, and the
@@ -271,6 +271,6 @@ def derive_study_area(
 
 
 def is_projected_metres(crs: str) -> bool:
-    """Whether an `EPSG:...` string names a projected CRS in metres."""
+    """Return whether an `EPSG:...` string names a projected CRS in metres."""
     known = CRS.from_user_input(crs)
     return known.is_projected and all(axis.unit_name == "metre" for axis in known.axis_info)

@@ -1,8 +1,8 @@
-"""A generated city whose true density is known: for the demo without a network, and for tests.
+"""A synthetic city whose true density is known, for the offline demo and for tests.
 
-Incidents come from a mixture of axis-aligned Gaussians (streets are long and thin, corners are
-round) plus a uniform share, each component with its own profile over the hours of the week; all of it
-is truncated to a rectangle in metres. Cell probabilities follow in closed form from the normal
+Incidents come from a mixture of axis-aligned Gaussians (streets are long and narrow, corners round)
+and a uniform share, each component with its own profile over the hours of the week, all truncated to a
+rectangle in metres. Cell probabilities follow in closed form from the normal
 distribution function, so a model's score can be compared with the truth's.
 """
 
@@ -32,7 +32,7 @@ _MAX_TRIES = 100
 
 
 def _profiles() -> NDArray[np.float64]:
-    """(4, 168) relative rates: homes by day, nightlife, commuting, evenly."""
+    """Return (4, 168) relative rates: homes by day, nightlife, commuting, evenly."""
     hour = np.arange(N_WINDOWS) % 24
     weekend = np.arange(N_WINDOWS) // 24 >= 5
 
@@ -50,7 +50,7 @@ def _profiles() -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class SyntheticCity:
-    """Mixture components; arrays of shape (K,) unless said otherwise, metres."""
+    """Mixture components; arrays of shape (K,) unless noted, metres."""
 
     centre_x_m: NDArray[np.float64]
     centre_y_m: NDArray[np.float64]
@@ -76,13 +76,13 @@ class SyntheticCity:
         return result
 
     def window_rates(self) -> NDArray[np.float64]:
-        """(168,) relative number of incidents per window; sums to one."""
+        """Return (168,) relative number of incidents per window; sums to one."""
         rates = (self.weight * _profiles()[self.kind].T).sum(axis=1)
         result: NDArray[np.float64] = rates / rates.sum()
         return result
 
     def cell_probability(self, grid: Grid) -> NDArray[np.float64]:
-        """(168, N) true probabilities of a grid's cells; rows sum to one."""
+        """Return (168, N) true probabilities of a grid's cells; rows sum to one."""
         west, south = grid.x0_m, grid.y0_m
         x_edges = west + np.arange(grid.nx + 1) * grid.cell_size_m
         y_edges = south + np.arange(grid.ny + 1) * grid.cell_size_m
@@ -97,7 +97,7 @@ class SyntheticCity:
         return result
 
     def draw(self, n_days: int, per_day: float, seed: int = 0) -> pd.DataFrame:
-        """Incidents of n_days from 2019-01-01 on: occurred_at (UTC), longitude, latitude, category.
+        """Draw the incidents of n_days from 2019-01-01: occurred_at (UTC), longitude, latitude, category.
 
         Slots' counts are Poisson around the window's rate and a yearly season of 15 %.
         """
@@ -138,7 +138,7 @@ class SyntheticCity:
         component: NDArray[np.int64],
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Places inside the rectangle; points that fall outside are drawn again."""
+        """Draw places inside the rectangle; points that fall outside are drawn again."""
         x_m = _WEST_M + rng.random(len(component)) * _WIDTH_M
         y_m = _SOUTH_M + rng.random(len(component)) * _HEIGHT_M
         todo = np.flatnonzero(~uniform)
@@ -159,19 +159,19 @@ class SyntheticCity:
 
 
 def synthetic_city(seed: int = 0, n_components: int = 60) -> SyntheticCity:
-    """A city of streets (long in x or y) and corners, drawn from a seed."""
+    """Draw a city of streets (long in x or y) and corners from a seed."""
     rng = np.random.default_rng(seed)
     street = rng.random(n_components) < 0.6
     along_x = rng.random(n_components) < 0.5
     long_m = rng.uniform(250, 900, n_components)
-    thin_m = rng.uniform(25, 60, n_components)
+    narrow_m = rng.uniform(25, 60, n_components)
     corner_m = rng.uniform(60, 220, n_components)
     weight = rng.gamma(0.7, 1.0, n_components) + 0.02
     return SyntheticCity(
         centre_x_m=_WEST_M + rng.uniform(0.05, 0.95, n_components) * _WIDTH_M,
         centre_y_m=_SOUTH_M + rng.uniform(0.05, 0.95, n_components) * _HEIGHT_M,
-        sd_x_m=np.where(street, np.where(along_x, long_m, thin_m), corner_m),
-        sd_y_m=np.where(street, np.where(along_x, thin_m, long_m), corner_m),
+        sd_x_m=np.where(street, np.where(along_x, long_m, narrow_m), corner_m),
+        sd_y_m=np.where(street, np.where(along_x, narrow_m, long_m), corner_m),
         weight=weight / weight.sum(),
         kind=rng.integers(0, len(CATEGORIES), n_components),
     )

@@ -1,4 +1,4 @@
-"""Records of uploads of which nothing is left, and the keys that must not bring them back."""
+"""Clear the records of erased uploads, and reject the idempotency keys that would restore them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEY_SECRET = "erased_keys"  # noqa: S105 - its name
 
 
 def forget_uploads(connection: Connection, region_key: int, upload_ids: Sequence[int]) -> None:
-    """Empty the records of uploads of which nothing is left, and of those of the same body.
+    """Clear the records of uploads that are completely erased, and of others with the same body.
 
-    Their counts stay. Their idempotency keys are refused from now on: see `is_erased_key`.
+    Their counts stay. Their idempotency keys are rejected from now on: see `is_erased_key`.
     """
     emptied = connection.execute(_EMPTIED, {"region": region_key, "uploads": list(upload_ids)})
     rows = emptied.all()
@@ -52,7 +52,7 @@ _EMPTY = text(
 
 
 def same_body(connection: Connection, region_key: int, upload_id: int) -> list[str]:
-    """Empty the other uploads of an upload's body; the keys of all of them, its own too."""
+    """Clear other uploads with an upload's body; return the idempotency keys of all of them."""
     found = connection.execute(_SAME_BODY, {"region": region_key, "upload": upload_id}).all()
     others = [row.id for row in found if row.id != upload_id]
     if others:
@@ -70,7 +70,7 @@ _SAME_BODY = text(
 
 
 def refuse_keys(connection: Connection, region_key: int, keys: Sequence[str]) -> None:
-    """Keep of idempotency keys what recognises them, so that no retry brings back what is erased."""
+    """Store digests of idempotency keys, so that no retry restores erased data."""
     rows = [
         {"region_key": region_key, "digest": _digest(connection, region_key, key)} for key in keys
     ]
@@ -79,7 +79,7 @@ def refuse_keys(connection: Connection, region_key: int, keys: Sequence[str]) ->
 
 
 def is_erased_key(connection: Connection, region_key: int, key: str) -> bool:
-    """Whether what was sent with this key is erased."""
+    """Return whether the data sent with this key has been erased."""
     some = select(erased_keys.c.digest).where(erased_keys.c.region_key == region_key)
     if connection.execute(some.limit(1)).first() is None:
         return False
@@ -88,7 +88,7 @@ def is_erased_key(connection: Connection, region_key: int, key: str) -> bool:
 
 
 def _digest(connection: Connection, region_key: int, key: str) -> bytes:
-    """Under this installation's own secret: keys may hold ids of incidents, which are soon guessed."""
+    """Key the digest with this installation's secret: keys may hold incident ids that can be guessed."""
     secret = connection.scalar(select(secrets.c.value).where(secrets.c.name == KEY_SECRET))
     content = f"{region_key}:{key}".encode()
     return hmac.new(bytes(secret or b""), content, hashlib.sha256).digest()

@@ -1,6 +1,6 @@
-"""Keyed digests of incidents: equal data, equal digests, and nobody without the key can try guesses.
+"""Keyed digests of incidents: equal data give equal digests, and guesses need the key.
 
-Incidents have little entropy: an unkeyed hash of one of them gives its place back within seconds. The
+Incidents have little entropy: an unkeyed hash of one reveals its place within seconds. The
 key is random, belongs to this database and is never served.
 """
 
@@ -32,7 +32,7 @@ def keyed(key: bytes, plain_hash: str) -> str:
 def _plain_hash(columns: IncidentColumns) -> str:
     """Hash the columns; the order of arrival does not matter."""
     digest = hashlib.sha256()
-    # Two bytes wherever they suffice, as in the hashes of versions that exist.
+    # Two bytes where they suffice, as in the hashes of existing versions.
     narrow = len(columns.category_names) <= np.iinfo(np.int16).max
     category = columns.category.astype(np.int16) if narrow else columns.category
     for array in (columns.time_s, columns.window, columns.x_m, columns.y_m, category):

@@ -1,4 +1,4 @@
-"""Column mappings kept by name with a region: a source is described once, not at every upload."""
+"""Named column mappings of a region, so that a source is described once, not at every upload."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _NAME = re.compile(r"[a-z0-9_-]{1,63}")
 
 
 def list_mappings(connection: Connection, region_id: str) -> dict[str, dict[str, Any]]:
-    """{name: mapping} of a region.
+    """Return {name: mapping} of a region.
 
     Raises:
         NotFound: no such region.
     """
-    kept = mappings_of(connection, get_region(connection, region_id).key)
-    return dict(sorted(kept.items()))
+    stored = mappings_of(connection, get_region(connection, region_id).key)
+    return dict(sorted(stored.items()))
 
 
 def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMapping) -> None:
-    """Keep a mapping, in place of one of that name.
+    """Store a mapping, replacing one of the same name.
 
     Raises:
         NotFound: no such region.
@@ -46,19 +46,19 @@ def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMappi
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         count_lock(connection, region.key)
-        kept = mappings_of(connection, region.key)
-        if name not in kept and len(kept) >= MAX_MAPPINGS:
+        stored = mappings_of(connection, region.key)
+        if name not in stored and len(stored) >= MAX_MAPPINGS:
             raise LimitExceeded(
-                f"the region has {len(kept)} mappings, the limit is {MAX_MAPPINGS}; remove one first",
+                f"the region has {len(stored)} mappings, the limit is {MAX_MAPPINGS}; remove one first",
                 field="mapping",
                 limit=MAX_MAPPINGS,
-                asked=len(kept) + 1,
+                asked=len(stored) + 1,
             )
         set_setting(connection, region.key, (MAPPINGS, name), mapping.to_json())
 
 
 def remove_mapping(engine: Engine, region_id: str, name: str) -> None:
-    """Forget a mapping; what was uploaded by it stays.
+    """Delete a mapping; incidents uploaded with it stay.
 
     Raises:
         NotFound: no such region, no such mapping.
@@ -66,25 +66,25 @@ def remove_mapping(engine: Engine, region_id: str, name: str) -> None:
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         if name not in mappings_of(connection, region.key):
-            raise NotFound(f"no mapping {shortened(name)} is kept", field="mapping")
+            raise NotFound(f"no such mapping: {shortened(name)}", field="mapping")
         remove_setting(connection, region.key, (MAPPINGS, name))
 
 
 def resolve_mapping(
     connection: Connection, region_id: str, name: str | None, own: ColumnMapping
 ) -> ColumnMapping:
-    """A kept mapping with what the caller says besides; the caller's own words go first.
+    """Return a stored mapping, overridden by what the caller gives directly.
 
     Raises:
         NotFound: no such region, no such mapping.
     """
     if name is None:
         return own
-    kept = mappings_of(connection, get_region(connection, region_id).key).get(name)
-    if kept is None:
-        raise NotFound(f"no mapping {shortened(name)} is kept", field="mapping")
+    stored = mappings_of(connection, get_region(connection, region_id).key).get(name)
+    if stored is None:
+        raise NotFound(f"no such mapping: {shortened(name)}", field="mapping")
     return ColumnMapping(
-        {**kept["columns"], **own.columns},
-        own.crs or kept["crs"],
-        own.time_format or kept["time_format"],
+        {**stored["columns"], **own.columns},
+        own.crs or stored["crs"],
+        own.time_format or stored["time_format"],
     )

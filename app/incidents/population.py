@@ -31,7 +31,7 @@ def set_population(
     groups: Sequence[str] | None,
     options: ReadOptions,
 ) -> dict[str, Any]:
-    """Keep a population layer with a region's neighbourhoods; returns them.
+    """Store a population layer with a region's neighbourhoods and return them.
 
     Args:
         content: CSV with a column of names, `population`, and a column for each group's members; or
@@ -42,8 +42,8 @@ def set_population(
 
     Raises:
         NotFound: no such region.
-        InvalidInput: unreadable, or names and numbers do not fit.
-        LimitExceeded: too many bytes or neighbourhoods, or it takes too much to parse.
+        InvalidInput: unreadable, or names or numbers do not match.
+        LimitExceeded: too many bytes or neighbourhoods, or the parser's limits are exceeded.
         NotReady: a CSV for a region without neighbourhoods.
     """
     with engine.connect() as connection:
@@ -62,7 +62,7 @@ def set_population(
 
 
 def remove_population(engine: Engine, region_id: str) -> None:
-    """Forget who lives in a region's neighbourhoods; the neighbourhoods stay.
+    """Remove the population from a region's neighbourhoods; the neighbourhoods stay.
 
     Raises:
         NotFound: no such region, or it has no population layer.
@@ -81,7 +81,7 @@ def remove_population(engine: Engine, region_id: str) -> None:
 def _read(
     kind: str, content: Iterable[bytes], groups: Sequence[str] | None, options: ReadOptions
 ) -> tuple[dict[str, Any] | None, People]:
-    """Neighbourhoods, where the layer has any, and people, as the process told them."""
+    """Return the layer's neighbourhoods, if it has any, and its people."""
     features: list[dict[str, Any]] = []
     people: People = {}
     chosen = None if groups is None else list(groups)
@@ -100,7 +100,7 @@ def _read(
 
 
 def _bounded(content: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
-    """The layer's bytes, hashed, and no more than it may have."""
+    """Yield the layer's bytes up to the limit, hashing them."""
     n_bytes = 0
     for chunk in content:
         n_bytes += len(chunk)
@@ -111,7 +111,7 @@ def _bounded(content: Iterable[bytes], update: Callable[[bytes], None]) -> Itera
 
 
 def _joined(collection: Mapping[str, Any], people: People) -> dict[str, Any]:
-    """The collection with its people; a name in several features has its people on the first."""
+    """Add people to the collection; of several features with one name the first gets them."""
     wanted = {normalised_name(name): found for name, found in people.items()}
     names = [str(f["properties"]["name"]) for f in collection["features"]]
     known = {normalised_name(n) for n in names}

@@ -1,4 +1,4 @@
-"""Releasing incidents to readers, and holding their trainings to what is released."""
+"""Release incidents to readers, and limit their trainings to released incidents."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from app.releases.groups import pin
 from app.releases.store import LONG_AGO, MIN_GROUP, Release
 
 NO_RELEASE = 0
-"""In place of a release's number where there is none: a run that asks for it ends with the reason."""
+"""Number that stands for no release: a run that requests it fails with the reason."""
 
 
 def minimum_of(region: Region) -> int:
-    """Return the fewest incidents of a category that readers see figures of."""
+    """Return the minimum number of incidents of a category that readers may see figures of."""
     return max(MIN_GROUP, LearningPolicy.of(region.settings).minimum_count)
 
 
 def advance(connection: Connection, region: Region, now: datetime | None = None) -> Release | None:
     """Release what has arrived, by whole local days with enough new incidents; returns the last one.
 
-    What is left over at the end of several days joins the last of them; fewer than `MIN_GROUP` wait.
+    A remainder at the end joins the last day; fewer than `MIN_GROUP` incidents wait.
     """
     store.lock(connection, region.key)
     last = store.latest(connection, region.key)
@@ -54,14 +54,14 @@ def advance(connection: Connection, region: Region, now: datetime | None = None)
 def _steps(
     days: Sequence[tuple[object, datetime | None, int]], until: datetime, now: datetime
 ) -> list[tuple[datetime, int]]:
-    """(instant, new incidents) of the releases that whole days make."""
+    """Return (instant, new incidents) of the releases that whole days make."""
     steps: list[tuple[datetime, int]] = []
     waiting, end = 0, until
     for _, ends, n in days:
         if ends is not None and ends > now:
             break
         waiting, end = waiting + n, max(end, ends) if ends else end
-        # What came late is released with a day, or at the old instant where no day follows.
+        # Late arrivals are released with a day, or at the old instant if no day follows.
         if waiting >= MIN_GROUP and ends is not None:
             steps.append((end, waiting))
             waiting = 0
@@ -73,10 +73,10 @@ def _steps(
 
 
 def settle_exact(connection: Connection, region: Region, until: datetime | None = None) -> bool:
-    """Whether readers may see what is made of all incidents (before `until`).
+    """Return whether readers may see results made from all incidents (before `until`).
 
-    True where a release holds just these, or can be made to: `MIN_GROUP` or more are new, or nothing
-    was made of the last release yet, which then takes in the rest.
+    True if a release holds exactly these, or can be made to: `MIN_GROUP` or more are new, or the last
+    release has not been used yet and can be extended.
     """
     last = advance(connection, region)
     if until is not None:
@@ -121,7 +121,7 @@ def released_until(
 ) -> Release | None:
     """Find the last release up to `until`; of some categories, the last with enough new ones of them.
 
-    Returns None where too few incidents are released.
+    Returns None if too few incidents are released.
 
     Raises:
         InvalidInput: a category is unknown, or has too few incidents.
@@ -161,7 +161,7 @@ def _of_categories(
 
 
 def last_step(counts: Sequence[tuple[int, int]]) -> int:
-    """Return the last release at which enough new incidents had come together (0: never).
+    """Return the last release at which enough new incidents had accumulated (0: never).
 
     >>> last_step([(1, 25), (2, 5), (3, 16), (4, 1)])
     3
@@ -175,7 +175,7 @@ def last_step(counts: Sequence[tuple[int, int]]) -> int:
 
 
 def category_steps(connection: Connection, region: Region, release: Release) -> dict[int, int]:
-    """Category key -> the last release at which it had enough new incidents; others are left out."""
+    """Return {category key: the last release at which it had enough new incidents}."""
     minimum = minimum_of(region)
     counts = store.by_step(connection, region.key, release)
     return {
@@ -188,7 +188,7 @@ def category_steps(connection: Connection, region: Region, release: Release) -> 
 def reader_cut(
     connection: Connection, region: Region, release: Release, since: datetime = LONG_AGO
 ) -> ReleaseCut:
-    """Say what to read of a release for what readers can ask for again and again, kinds left out.
+    """Return the cut of a release for repeatable reader requests, without categories.
 
     Args:
         since: where it starts; moved back to the release's instant before.
@@ -200,7 +200,7 @@ def reader_cut(
 
 
 def release_cut(connection: Connection, region: Region, release: Release) -> ReleaseCut:
-    """Say what to read of a release."""
+    """Return the cut that reads a release."""
     steps = category_steps(connection, region, release)
     return ReleaseCut(release.seq, store.instants(connection, region.key), steps, OTHER)
 
@@ -222,11 +222,11 @@ def found_release(connection: Connection, region: Region, seq: int) -> Release:
 
 
 def checked_release(connection: Connection, region: Region, seq: int) -> Release:
-    """Find a release as it was made.
+    """Find a release that is unchanged since it was made.
 
     Raises:
-        NotReady: there is none, or a few of its incidents were corrected since: whoever saw it before
-            would see which.
+        NotReady: there is none, or a few of its incidents were corrected since, and comparing it with
+            the earlier state would reveal them.
     """
     found = found_release(connection, region, seq)
     held = store.count_held(connection, region.key, found)
@@ -243,7 +243,7 @@ def checked_release(connection: Connection, region: Region, seq: int) -> Release
 
 
 def released_view(connection: Connection, region: Region) -> dict[str, object]:
-    """Describe a region's incidents to who may not list them: as released, by day, kinds folded."""
+    """Describe a region's released incidents to readers: by day, with rare categories merged."""
     advance(connection, region)
     last = store.last_summary(connection, region.key)
     if last is None or last.categories is None or last.first_day is None:
@@ -262,7 +262,7 @@ def released_view(connection: Connection, region: Region) -> dict[str, object]:
 
 
 def known_categories(connection: Connection, region: Region) -> frozenset[str]:
-    """Name the categories of which everyone may see figures."""
+    """Return the categories whose figures everyone may see."""
     last = store.last_summary(connection, region.key)
     if last is None:
         advance(connection, region)

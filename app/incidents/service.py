@@ -1,4 +1,4 @@
-"""Ingest: an upload becomes rows, exactly once, all of it or nothing."""
+"""Ingest uploads, exactly once and all or nothing."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from app.readers.limits import check_rows
 from app.regions.store import Region, get_region, outlined
 
 IN_MEMORY_BYTES = 1 << 20
-"""Rows of a small upload wait in memory, of a larger one in a file without a name."""
+"""Rows of a small upload are spooled in memory, of a larger one in an unnamed file."""
 
 
 @dataclass(frozen=True)
 class UploadSource:
-    """What an upload says of itself."""
+    """The declared properties of an upload."""
 
     content_type: str
     content_encoding: str | None = None
@@ -57,28 +57,28 @@ def ingest(
     Args:
         body: the raw bytes, in chunks of any size.
         progress: called with the number of raw bytes read so far.
-        gone: returns whether nobody waits for the summary any more; asked once the body is read.
+        gone: returns whether the client has gone; checked once the body is read.
 
     Raises:
         NotFound: no such region.
         InvalidInput: unknown type, unreadable data, a reused key with another body.
         LimitExceeded: too many bytes.
-        Conflict: another upload with the same key is under way.
-        Unavailable: the database is away; nothing was stored.
+        Conflict: another upload with the same key is in progress.
+        Unavailable: the database is unavailable; nothing was stored.
     """
-    told = received(
+    body_read = received(
         engine, region_id, body, source, settings=settings, progress=progress, gone=gone
     )
-    with told as upload, engine.begin() as connection:
+    with body_read as upload, engine.begin() as connection:
         return upload.store(connection)
 
 
 @dataclass(frozen=True)
 class Received:
-    """A body that is here as a whole: judged, and not stored yet.
+    """A completely received and validated body that is not stored yet.
 
     Args:
-        upload: its rows; None when its key was used before, so that nothing is to be stored.
+        upload: its rows; None if its key was used before, so that nothing needs storing.
     """
 
     region: Region
@@ -87,7 +87,7 @@ class Received:
     upload: Upload | None
 
     def store(self, connection: Connection) -> IngestSummary:
-        """Store the rows in the caller's transaction, or find the answer that the key had before.
+        """Store the rows in the caller's transaction, or return the key's earlier summary.
 
         Raises:
             InvalidInput, Conflict: see `ingest`.
@@ -100,7 +100,7 @@ class Received:
             if stored is not None:
                 return _replayed(stored, self.body_sha256)
         if self.upload is None:
-            raise Conflict("the upload with this Idempotency-Key is gone: send it again")
+            raise Conflict("the upload with this Idempotency-Key is missing: send it again")
         return self.upload.store(connection, key, self.source.name, self.body_sha256)
 
 
@@ -115,7 +115,7 @@ def received(
     progress: Callable[[int], None] = lambda _n_bytes: None,
     gone: Callable[[], bool] = lambda: False,
 ) -> Iterator[Received]:
-    """Read and judge a body without a connection to the database; see `ingest`."""
+    """Read and validate a body without holding a database connection; see `ingest`."""
     reader = READERS.get(source.content_type)
     if reader is None:
         raise InvalidInput(
@@ -143,7 +143,7 @@ def received(
             blocks = reader(chunks, _options(settings, source.mapping, sent, gone))
             _judge(upload, blocks, sent, settings)
         for _ in raw:
-            """The hash covers the whole body, also what the reader left unread."""
+            """The hash also covers what the reader left unread."""
         yield Received(region, source, digest.hexdigest(), upload if known is None else None)
 
 
@@ -165,10 +165,10 @@ def ingest_file(
     mapping: ColumnMapping | None = None,
     progress: Callable[[int], None] = lambda _n_bytes: None,
 ) -> IngestSummary:
-    """Store the incidents of a file, its type told by its name (`.csv`, `.json.gz`, ...).
+    """Store the incidents of a file; its name gives its type (`.csv`, `.json.gz`, ...).
 
     Raises:
-        InvalidInput: the name tells no known type; see `ingest` for the rest.
+        InvalidInput: the file type is unknown; see `ingest` for other errors.
     """
     with path.open("rb") as file:
         return ingest_stream(
@@ -192,10 +192,10 @@ def ingest_stream(
     mapping: ColumnMapping | None = None,
     progress: Callable[[int], None] = lambda _n_bytes: None,
 ) -> IngestSummary:
-    """Store the incidents of an open file, which is read once from its beginning to its end.
+    """Store the incidents of an open file, read once from start to end; its name gives its type.
 
     Raises:
-        InvalidInput: the name tells no known type; see `ingest` for the rest.
+        InvalidInput: the file type is unknown; see `ingest` for other errors.
     """
     suffixes = [s.lower() for s in PurePath(name).suffixes]
     encoding = "gzip" if suffixes and suffixes[-1] == ".gz" else None
@@ -203,7 +203,8 @@ def ingest_stream(
     content_type = SUFFIX_TYPES.get(suffix)
     if content_type is None:
         raise InvalidInput(
-            f"{shortened(name)}: not one of {', '.join(SUFFIX_TYPES)}", field="files"
+            f"unknown file type of {shortened(name)}; use one of {', '.join(SUFFIX_TYPES)}",
+            field="files",
         )
     source = UploadSource(content_type, encoding, name=name, mapping=mapping or ColumnMapping())
     chunks = iter(lambda: file.read(READ_BYTES), b"")
@@ -211,14 +212,14 @@ def ingest_stream(
 
 
 class _Sent:
-    """Counts the raw bytes of a body while they are read."""
+    """Count the raw bytes of a body while they are read."""
 
     def __init__(self, progress: Callable[[int], None]) -> None:
         self.progress = progress
         self.n_bytes = 0
 
     def watched(self, body: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
-        """The body's chunks, each hashed and counted."""
+        """Yield the body's chunks, hashing and counting each."""
         for chunk in body:
             update(chunk)
             self.n_bytes += len(chunk)
@@ -252,10 +253,10 @@ _keys_lock = threading.Lock()
 def _reserved(engine: Engine, region: Region, key: str | None) -> Iterator[None]:
     """Refuse a second upload with a key while this process reads the first.
 
-    Between processes the lock of `Received.store` decides: whoever is whole first is stored.
+    Between processes the lock of `Received.store` decides: the first complete upload is stored.
 
     Raises:
-        Conflict: it is read already.
+        Conflict: one is being read already.
     """
     if key is None:
         yield
@@ -273,7 +274,7 @@ def _reserved(engine: Engine, region: Region, key: str | None) -> Iterator[None]
 
 
 def _under_way() -> Conflict:
-    return Conflict("an upload with this Idempotency-Key is under way", code="key_in_use")
+    return Conflict("an upload with this Idempotency-Key is in progress", code="key_in_use")
 
 
 def _checked_key(source: UploadSource) -> str | None:
@@ -283,8 +284,8 @@ def _checked_key(source: UploadSource) -> str | None:
     return key
 
 
-def _earlier(connection: Connection, region: Region, key: str) -> writes.Upload | None:
-    """The upload that was made with this key, if any.
+def _earlier(connection: Connection, region: Region, key: str) -> writes.StoredUpload | None:
+    """Return the upload that was made with this key, or None.
 
     Raises:
         Conflict: it is erased.
@@ -292,14 +293,14 @@ def _earlier(connection: Connection, region: Region, key: str) -> writes.Upload 
     stored = writes.find_upload(connection, region.key, key)
     if stored is None and is_erased_key(connection, region.key, key):
         raise Conflict(
-            "what was sent with this Idempotency-Key is erased; to store it again, send another key",
+            "the data sent with this Idempotency-Key have been erased; to store them again, use another key",
             code="erased",
         )
     return stored
 
 
-def _replayed(stored: writes.Upload, body_sha256: str) -> IngestSummary:
-    """The stored answer, when it is to the same body."""
+def _replayed(stored: writes.StoredUpload, body_sha256: str) -> IngestSummary:
+    """Return the stored summary if it belongs to the same body."""
     if stored.body_sha256 != body_sha256:
         raise InvalidInput(
             "this Idempotency-Key was used with another body", code="idempotency_key_reused"

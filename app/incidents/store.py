@@ -1,4 +1,4 @@
-"""Reading incidents: columns for fits, pages for people. Rows never become objects one by one."""
+"""Read incidents: columns for fits, pages for people; rows never become single objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import Connection, Row, Select, select, tuple_
 
-from app.core.db.engine import long_statements, translated
+from app.core.db.engine import long_statements, translate_errors
 from app.core.db.tables import categories, incidents
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
@@ -42,7 +42,7 @@ _COLUMNS = sql.SQL(
     'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}'
     " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
 )
-# Compared in one statement: what is corrected or erased meanwhile cannot come between.
+# Compared in one statement, so that concurrent corrections and erasures cannot interfere.
 _PINNED = sql.SQL(
     """came_with >= {minimum} AND came_with = (
         SELECT g.n FROM release_groups AS g
@@ -82,7 +82,7 @@ class IncidentColumns:
 
 @dataclass(frozen=True)
 class ReleaseCut:
-    """What is read of a release.
+    """Which incidents of a release to read.
 
     Args:
         seq: the release.
@@ -90,9 +90,9 @@ class ReleaseCut:
         category_steps: category key -> the last release at which its incidents carry its name; later
             ones, and other categories, count as `rest`.
         rest: the name for these.
-        pinned: leave out what came to a block of time (from one instant to the next) by fewer than
-            `MIN_GROUP` with one release, or is not what it was (see `release_groups`): what a block
-            holds then changes by no fewer.
+        pinned: exclude groups (incidents of one block of time that came with one release) of fewer than
+            `MIN_GROUP`, or that have changed (see `release_groups`): a block then never changes by
+            fewer.
         since: where reading starts, one of the instants.
     """
 
@@ -104,15 +104,15 @@ class ReleaseCut:
     since: datetime = LONG_AGO
 
     def bounds_s(self) -> tuple[int, ...]:
-        """The instants up to this release's, as seconds since 1970."""
+        """Return the instants up to this release's, as seconds since 1970."""
         return tuple(int(one.timestamp()) for one in self.instants[: self.seq])
 
     def conditions(self, region_key: int) -> list[sql.Composable]:
-        """What is read besides what was asked for."""
+        """Return conditions beyond those that were asked for."""
         return [_PINNED.format(minimum=MIN_GROUP, region=region_key)] if self.pinned else []
 
     def source(self, region_key: int) -> tuple[sql.Composable, sql.Composable]:
-        """The expression of the category, and the table to read."""
+        """Return the expression of the category, and the table to read."""
         table = _RELEASED.format(
             instants=list(self.instants),
             region=region_key,
@@ -127,7 +127,7 @@ class ReleaseCut:
     def codes(
         self, known: Mapping[int, str], keys: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], list[str]]:
-        """Codes of categories, `rest` the last of them, and their names."""
+        """Return codes of categories, `rest` being the last, and their names."""
         shown = [key for key in known if key in self.category_steps and known[key] != self.rest]
         codes = np.full(max(known, default=0) + 1, len(shown), np.int32)
         codes[shown] = range(len(shown))
@@ -146,13 +146,13 @@ def read_columns(
     arrived_after: datetime | None = None,
     cut: ReleaseCut | None = None,
 ) -> IncidentColumns:
-    """A region's incidents as columns, streamed by COPY: about 40 bytes an incident at the peak.
+    """Read a region's incidents as columns by COPY; needs about 40 bytes an incident at peak.
 
     Args:
-        discovered_share: which part of the incidents that patrols discovered is read besides the
-            reported ones; their keys, which are hashes, tell which.
+        discovered_share: share of the incidents discovered by patrols to read besides the reported
+            ones, chosen by their keys, which are hashes.
         arrived_after: only incidents that were stored after that moment.
-        cut: only what is released to readers.
+        cut: read only incidents released to readers.
 
     Raises:
         InvalidInput: a category that the region does not have.
@@ -191,7 +191,7 @@ def read_columns(
 def _chosen_categories(
     connection: Connection, region: Region, names: Sequence[str] | None
 ) -> dict[int, str]:
-    """Key -> name of a region's categories, or of those that are named."""
+    """Return {key: name} of a region's categories, or of the named ones."""
     known = categories_of(connection, region.key)
     if names is None:
         return known
@@ -206,7 +206,7 @@ def _copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[
     driver: Any = connection.connection.driver_connection
     parts: list[pa.Table] = []
     buffer = BytesIO()
-    with translated(), driver.cursor() as cursor, cursor.copy(query) as copy:
+    with translate_errors(), driver.cursor() as cursor, cursor.copy(query) as copy:
         for chunk in copy:
             buffer.write(chunk)
             if buffer.tell() > 16 << 20:
@@ -242,10 +242,10 @@ class PageQuery:
 
 
 def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
-    """One page of incidents by keyset on (occurred_at, id), with their category's name.
+    """Select one page of incidents by keyset on (occurred_at, id), with category names.
 
-    A page is a range of the (region, time) index: the hundredth costs what the first does. A category
-    or a box is a filter on that range.
+    A page is a range of the (region, time) index, so the hundredth costs as much as the first. A
+    category or a box filters that range.
     """
     c = incidents.c
     conditions = [c.region_key == region_key]
@@ -281,5 +281,5 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
 
 
 def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[Any]]:
-    """One page of incidents, see `page_statement`."""
+    """Return one page of incidents; see `page_statement`."""
     return list(connection.execute(page_statement(region.key, query)))

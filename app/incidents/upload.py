@@ -1,7 +1,7 @@
-"""One upload under way: its blocks are judged, its rows wait in a file, and all are stored at the end.
+"""One upload in progress: blocks are validated, rows are spooled, and all are stored at the end.
 
-The database is not asked for anything while the body arrives: a client may take its time, and an open
-transaction would hold a connection, and the database's clean-up, for as long.
+The database is not used while the body arrives: a slow client's open transaction would hold a connection
+and block vacuum.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from app.regions.store import OutlinedRegion, set_crs
 REFUSED_BY_MERGE = {
     "too_many_categories": (
         "category",
-        "the region has {limit} categories, as many as it may; send a coarser column as category",
+        "the region has {limit} categories, the limit; send a coarser column as category",
     ),
     "too_many_equal_rows": (
         "external_id",
@@ -53,12 +53,12 @@ REFUSED_BY_MERGE = {
 """{code: field and message}."""
 SWAPPED_WARNING_SHARE = 0.5
 STATISTICS_FROM_ROWS = 20_000
-"""Fewer new rows are left to the database's own upkeep."""
+"""Fewer new rows are left to autovacuum."""
 
 
 @dataclass
 class IngestSummary:
-    """What became of an upload; received = accepted + duplicates + rejected."""
+    """The result of an upload; received = accepted + duplicates + rejected."""
 
     received: int = 0
     accepted: int = 0
@@ -71,16 +71,16 @@ class IngestSummary:
     upload_id: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As answered and as kept."""
+        """Return the form that is stored and sent."""
         return asdict(self)
 
 
 class Upload:
-    """Validates blocks and keeps their rows; `store` merges them in one transaction.
+    """Validate blocks and spool their rows; `store` merges them in one transaction.
 
     Args:
-        middle: about where the region lies, in degrees, where that is known.
-        rows, refused: files that are empty, for what waits.
+        middle: roughly where the region lies, in degrees, if known.
+        rows, refused: empty files to spool to.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Upload:
         self.distances = FarCheck(middle)
 
     def add(self, block: Block) -> None:
-        """Validate a block and keep its good rows."""
+        """Validate a block and spool its good rows."""
         self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
         errors = RowErrors(block.n_rows)
         for place, message in block.broken.items():
@@ -128,7 +128,7 @@ class Upload:
         if self.crs is None:
             self.crs = _crs_of(parsed)
         x_m, y_m = to_metres(parsed.longitude, parsed.latitude, self.crs)
-        # Far from a region without a boundary the projection may have no answer.
+        # Far from a region without a boundary the projection may be undefined.
         finite = np.isfinite(x_m) & np.isfinite(y_m)
         unplaced = np.zeros(errors.n, bool)
         unplaced[parsed.row[~finite]] = True
@@ -172,7 +172,7 @@ class Upload:
         summary.rejected += len(errors.reasons)
 
     def _note_refused(self, refused: list[writes.RefusedRows]) -> None:
-        """Rows that the merge refused, with the others in order of their rows."""
+        """Add the rows that the merge rejected, and sort errors by row."""
         summary = self.summary
         for found in refused:
             column, message = REFUSED_BY_MERGE[found.code]
@@ -189,10 +189,10 @@ class Upload:
     def store(
         self, connection: Connection, key: str | None, source: str | None, body_sha256: str
     ) -> IngestSummary:
-        """Merge the rows that were kept and write the summary, in the caller's transaction.
+        """Merge the spooled rows and write the summary, in the caller's transaction.
 
         Raises:
-            Conflict: another first upload said meanwhile that the region lies elsewhere.
+            Conflict: a concurrent first upload placed the region elsewhere.
         """
         summary = self.summary
         writes.create_staging(connection)
@@ -233,12 +233,12 @@ class Upload:
         return summary
 
     def _place_region(self, connection: Connection) -> None:
-        """Keep the CRS that the first incidents of a region chose."""
+        """Store the CRS chosen from a region's first incidents."""
         if self.region.crs is not None or self.crs is None:
             return
         if set_crs(connection, self.region.key, self.crs) != self.crs:
             raise Conflict(
-                "another upload was the region's first meanwhile, from another UTM zone; send it again",
+                "a concurrent first upload placed the region in another UTM zone; send this one again",
                 code="region_placed",
             )
 
@@ -267,14 +267,14 @@ def _crs_of(parsed: ParsedBlock) -> str:
 
 
 def _digests(block: Block, rows: list[int]) -> Iterator[str]:
-    """32 hex digits of what stands in each of these rows."""
+    """Yield 32 hex digits that identify the content of each of these rows."""
     for row in rows:
         text = repr([values[row] for values in block.columns.values()])
         yield hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def middle_of(connection: Connection, region: OutlinedRegion) -> tuple[float, float] | None:
-    """About where a region lies, in degrees, where that is known."""
+    """Return roughly where a region lies, in degrees, or None if unknown."""
     if region.boundary is None:
         return writes.middle_of(connection, region.key)
     centre = shapely.from_geojson(json.dumps(region.boundary)).centroid
@@ -282,7 +282,7 @@ def middle_of(connection: Connection, region: OutlinedRegion) -> tuple[float, fl
 
 
 def _given_area(region: OutlinedRegion) -> StudyArea | None:
-    """The caller's boundary with a margin; one derived from incidents must not refuse later ones."""
+    """Return the caller's boundary with a margin; a derived boundary must not reject later incidents."""
     if region.boundary is None or region.boundary_derived:
         return None
     return study_area_from_geojson(region.boundary, region.crs).grown(MARGIN_M)

@@ -20,7 +20,7 @@ Rows = Sequence[Row[Any]]
 
 
 def incidents_geojson(rows: Rows, region: Region, following: str | None) -> bytes:
-    """A FeatureCollection of points; `next` links to the following page."""
+    """Return a FeatureCollection of points; `next` links to the following page."""
     local = zone(region.timezone)
     features = [
         {
@@ -40,7 +40,7 @@ def incidents_geojson(rows: Rows, region: Region, following: str | None) -> byte
 
 
 def incidents_csv(rows: Rows, region: Region) -> bytes:
-    """A CSV file in local time with offsets; no text of it is a spreadsheet's formula."""
+    """Return CSV in local time with offsets, with texts escaped against spreadsheet formulas."""
     local = zone(region.timezone)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -53,7 +53,7 @@ def incidents_csv(rows: Rows, region: Region) -> bytes:
 
 
 def incidents_parquet(rows: Rows, region: Region) -> bytes:
-    """GeoParquet of points (WGS 84); times are instants shown in the region's zone."""
+    """Return GeoParquet points (WGS 84); times are instants shown in the region's zone."""
     import geopandas as gpd
 
     moments = pd.to_datetime(pd.Series([row.occurred_at for row in rows], dtype=object), utc=True)

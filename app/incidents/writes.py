@@ -1,4 +1,4 @@
-"""Writing incidents: COPY into a staging table, then one merge, all in the caller's transaction."""
+"""Write incidents: COPY into a staging table, then one merge, all in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.db.engine import long_statements, translated
+from app.core.db.engine import long_statements, translate_errors
 from app.core.db.tables import uploads
 
 MAX_EQUAL_ROWS = 32_767
-"""Rows of one upload without an id that agree in time, place and category: their number is two bytes."""
+"""Rows of one upload without an id that agree in time, place and category: the column has two bytes."""
 MERGE_TIMEOUT_S = 3600.0
 """One statement of an upload of the largest size allowed."""
 LOCK_WAIT_S = 600
@@ -68,7 +68,7 @@ _NUMBER_ROWS = text(
     WHERE external_id IS NULL OR place = copies
     """
 )
-# Names beyond the region's limit, by their first row: a column of free text is no category.
+# Names beyond the region's limit, by their first row: a free-text column is not a category.
 _TOO_MANY = text(
     """
     WITH named AS (
@@ -151,7 +151,7 @@ _MIDDLE = text(
 
 @dataclass(frozen=True)
 class RefusedRows:
-    """Rows that a merge did not take: how many, and the first ones' places in the upload (from 0)."""
+    """Rows that a merge rejected: how many, and the first ones' positions in the upload (from 0)."""
 
     code: str
     count: int
@@ -160,7 +160,7 @@ class RefusedRows:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did; `repeated` rows equal an earlier one of their upload, refused ones too."""
+    """Result of a merge; `repeated` rows, rejected ones included, equal an earlier one of their upload."""
 
     added: int
     corrected: int
@@ -169,8 +169,8 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class Upload:
-    """A finished upload as it was answered."""
+class StoredUpload:
+    """A finished upload with its summary."""
 
     id: int
     body_sha256: str | None
@@ -178,7 +178,7 @@ class Upload:
 
 
 def lock_idempotency_key(connection: Connection, region_key: int, key: str) -> bool:
-    """Take the key for this transaction; false when another upload with it is under way."""
+    """Lock the key for this transaction; return False if another upload holds it."""
     taken = connection.scalar(
         text("SELECT pg_try_advisory_xact_lock(:lock, hashtext(:key))"),
         {"lock": IDEMPOTENCY_LOCK, "key": f"{region_key}:{key}"},
@@ -186,18 +186,20 @@ def lock_idempotency_key(connection: Connection, region_key: int, key: str) -> b
     return bool(taken)
 
 
-def find_upload(connection: Connection, region_key: int, idempotency_key: str) -> Upload | None:
-    """The upload that was made with this key, if any."""
+def find_upload(
+    connection: Connection, region_key: int, idempotency_key: str
+) -> StoredUpload | None:
+    """Return the upload that was made with this key, or None."""
     row = connection.execute(
         select(uploads.c.id, uploads.c.body_sha256, uploads.c.summary).where(
             uploads.c.region_key == region_key, uploads.c.idempotency_key == idempotency_key
         )
     ).one_or_none()
-    return None if row is None else Upload(*row)
+    return None if row is None else StoredUpload(*row)
 
 
 def create_staging(connection: Connection) -> None:
-    """Empty staging tables of this transaction, which may wait long for another upload's merge."""
+    """Create this transaction's staging tables; it may wait long for another upload's merge."""
     long_statements(connection, MERGE_TIMEOUT_S)
     connection.execute(text(f"SET LOCAL lock_timeout = {1000 * LOCK_WAIT_S}"))
     connection.execute(_CREATE_STAGING)
@@ -205,7 +207,7 @@ def create_staging(connection: Connection) -> None:
 
 
 def staged_rows(table: pa.Table) -> memoryview:
-    """Rows (`STAGED_COLUMNS`) as `stage` takes them."""
+    """Serialise rows (`STAGED_COLUMNS`) in the form that `stage` reads."""
     buffer = BytesIO()
     options = pa_csv.WriteOptions(include_header=False)
     pa_csv.write_csv(table.select(list(STAGED_COLUMNS)), buffer, options)
@@ -215,7 +217,7 @@ def staged_rows(table: pa.Table) -> memoryview:
 def stage(connection: Connection, rows: IO[bytes], refused: IO[bytes]) -> None:
     """COPY rows into the staging table, and a line of 32 hex digits for each refused row.
 
-    The digests are there for the transaction, to count rows that repeat.
+    The digests serve only to count repeated rows in this transaction.
     """
     _copy_in(connection, "COPY staged_incidents FROM STDIN (FORMAT csv)", rows)
     _copy_in(connection, "COPY refused_rows FROM STDIN", refused)
@@ -226,7 +228,7 @@ def _copy_in(connection: Connection, statement: str, file: IO[bytes]) -> None:
     if file.tell() == 0:
         return
     file.seek(0)
-    with translated(), driver.cursor() as cursor, cursor.copy(statement) as copy:
+    with translate_errors(), driver.cursor() as cursor, cursor.copy(statement) as copy:
         while chunk := file.read(COPY_BYTES):
             copy.write(chunk)
 
@@ -236,11 +238,11 @@ def merge(
 ) -> Merged:
     """Move staged rows to the incidents.
 
-    One merge per region at a time: concurrent uploads of the same rows neither deadlock nor add twice.
+    One merge per region at a time, so concurrent uploads of the same rows neither deadlock nor add twice.
 
     Args:
-        max_categories: names that a region may have; rows with further ones are refused.
-        echoed: how many places of refused rows are returned.
+        max_categories: names that a region may have; rows with others are rejected.
+        echoed: how many positions of rejected rows to return.
     """
     connection.execute(
         text("SELECT pg_advisory_xact_lock(:lock, :region)"),
@@ -265,7 +267,7 @@ def merge(
 def _refuse_categories(
     connection: Connection, region_key: int, limit: int, echoed: int
 ) -> list[RefusedRows]:
-    """Take rows whose category is one too many out of the staged ones."""
+    """Remove staged rows whose category exceeds the region's limit."""
     values = {"region": region_key, "limit": limit}
     names = list(connection.scalars(_TOO_MANY, values))
     if not names:
@@ -275,16 +277,16 @@ def _refuse_categories(
 
 
 def refresh_statistics(connection: Connection) -> None:
-    """Let the planner know of many new rows at once.
+    """Update the planner's statistics after many rows were added at once.
 
-    Until autovacuum looks (a minute, or many with a large table to go through) it would plan for the
-    table as it was: a read of one hour among ten million new rows took longer than its deadline.
+    Until autovacuum runs (minutes, for large tables) plans would be made for the table as it was: a read
+    of one hour among ten million new rows exceeded its deadline.
     """
     connection.execute(text("ANALYZE (SKIP_LOCKED) incidents, categories"))
 
 
 def middle_of(connection: Connection, region_key: int) -> tuple[float, float] | None:
-    """Median longitude and latitude of some of a region's incidents; None without any."""
+    """Return the median longitude and latitude of some of a region's incidents, or None."""
     longitude, latitude = connection.execute(_MIDDLE, {"region": region_key}).one()
     return None if longitude is None else (float(longitude), float(latitude))
 
@@ -292,7 +294,7 @@ def middle_of(connection: Connection, region_key: int) -> tuple[float, float] | 
 def begin_upload(
     connection: Connection, region_key: int, idempotency_key: str | None, source: str | None
 ) -> int:
-    """A row for this upload; its summary follows at the end of the same transaction."""
+    """Create a row for this upload; its summary follows at the end of the same transaction."""
     return int(
         connection.execute(
             insert(uploads)
@@ -311,7 +313,7 @@ def end_upload(
     summary: Mapping[str, Any],
     report: Mapping[str, Any],
 ) -> None:
-    """Keep what the caller is told, and what the data report tells besides."""
+    """Store the caller's summary and the further counts of the data report."""
     connection.execute(
         uploads.update()
         .where(uploads.c.id == upload_id)

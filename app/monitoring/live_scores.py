@@ -20,8 +20,8 @@ from app.monitoring.released_score_store import read_periods
 from app.monitoring.released_scores import summary_of
 from app.regions.store import Region, get_region
 from app.registry import store as registry
-from app.registry.champions import line
-from app.registry.new_incidents import Arrivals, arrivals, as_date
+from app.registry.champions import champion_history
+from app.registry.new_incidents import NewIncidents, as_date, new_incidents
 from app.registry.stored_model import StoredModel
 from app.registry.visibility import served
 from models.base import N_WINDOWS
@@ -33,7 +33,7 @@ N_CHALLENGERS = 3
 
 def shadowed(connection: Connection, region_key: int) -> list[registry.VersionRecord]:
     """Return the champion, the one before it, and the newest challengers of all categories."""
-    held = [p.version for p in line(connection, region_key)[-2:]]
+    held = [p.version for p in champion_history(connection, region_key)[-2:]]
     newest = [
         v
         for v in registry.list_versions(connection, region_key)
@@ -49,7 +49,7 @@ def update_scores(
     """Score the days whose incidents changed since the last time; return how many."""
     grid, _ = registry.grid_of(connection, version)
     since = now - timedelta(days=SHADOW_DAYS)
-    found = arrivals(connection, region, version, grid, since, version.created_at)
+    found = new_incidents(connection, region, version, grid, since, version.created_at)
     first = since.date() + timedelta(days=1)
     days, counts = np.unique(found.day, return_counts=True)
     seen = {
@@ -77,7 +77,7 @@ def update_scores(
 
 
 def _score(
-    connection: Connection, version: registry.VersionRecord, grid: Grid, found: Arrivals
+    connection: Connection, version: registry.VersionRecord, grid: Grid, found: NewIncidents
 ) -> dict[Any, tuple[int, float, float]]:
     """Return by date the number of incidents, and the sums of log densities and expectations."""
     inside = found.inside()

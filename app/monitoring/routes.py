@@ -20,7 +20,7 @@ from app.monitoring.schedules.service import (
 )
 from app.monitoring.schemas import AlarmList, AlarmReply, LiveScores, Look, NewSchedule, Schedule
 from app.regions.store import get_region
-from app.registry.alarms import list_alarms, list_looks
+from app.registry.alarms import list_alarms, list_checks
 from app.registry.champions import roll_back
 from app.registry.visibility import served, withheld_of
 from app.releases.disclosure import shown_alarm, shown_look
@@ -87,7 +87,7 @@ def alarms(state: State, caller: CallerOf, region: RegionId) -> AlarmList:
         key = get_region(connection, region).key
         champion = served(connection, key)
         found = list_alarms(connection, key)
-        looks = list_looks(connection, key, champion) if champion else []
+        looks = list_checks(connection, key, champion) if champion else []
         hidden = set() if exact else withheld_of(connection, key)
     return AlarmList(
         alarms=[

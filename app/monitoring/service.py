@@ -25,9 +25,9 @@ from app.regions.store import Region, get_region_by_key
 from app.registry import alarms
 from app.registry import store as registry
 from app.registry.alarms import DRIFT_KINDS, Check
-from app.registry.champions import line, roll_back
+from app.registry.champions import champion_history, roll_back
 from app.registry.history import last_incident_at
-from app.registry.new_incidents import arrivals
+from app.registry.new_incidents import new_incidents
 from app.training.promotion_policy import MAX_DEFICIT
 from models.counts.model import CountModel
 from models.evaluation import drift
@@ -101,12 +101,12 @@ def _look(
     if last is None or released is None or min(last, released.until) < version.cutoff + SETTLE:
         return
     due = drift.look_days((min(last, released.until, now) - SETTLE - version.cutoff).days)
-    taken = alarms.looks_taken(connection, region.key, version.version)
+    taken = alarms.checks_made(connection, region.key, version.version)
     missing = [kind for kind in DRIFT_KINDS if due and (kind, due[-1]) not in taken]
     if not missing:
         return
     for check in _checks(connection, region, version, due[-1], missing):
-        alarms.record_look(connection, region.key, version.version, check, now)
+        alarms.record_check(connection, region.key, version.version, check, now)
         if check.alarming:
             if alarms.raise_alarm(connection, region.key, version.version, check, now):
                 yield check.kind
@@ -130,7 +130,7 @@ def _checks(
     end = version.cutoff + timedelta(days=days)
     start = max(version.cutoff, end - timedelta(days=drift.PERIOD_DAYS))
     grid, _ = registry.grid_of(connection, version)
-    found = arrivals(connection, region, version, grid, start).inside()
+    found = new_incidents(connection, region, version, grid, start).inside()
     counts = CountModel.from_state(version.counts)
     slots, count = counted_slots(
         found.time_s, region.timezone, int(start.timestamp()), int(end.timestamp())
@@ -228,7 +228,7 @@ def _judge_promotion(
     and 28 such days, each at `drift.LEVEL`. A deficit below `MAX_DEFICIT` does not lead to a rollback,
     nor does a drift that affects both versions, which needs a training instead.
     """
-    held = line(connection, region_key)
+    held = champion_history(connection, region_key)
     if len(held) < 2 or held[-1].version != current.version:
         return None
     champion, before = held[-1].version, held[-2].version
@@ -238,7 +238,7 @@ def _judge_promotion(
     settled = [d for d in mine[:-1] if known is None or d.day > known.date()]
     days, difference = paired(settled, scores.read_days(connection, region_key, before))
     due = [look for look in ROLLBACK_LOOKS if look <= len(days)]
-    if not due or ("rollback", due[-1]) in alarms.looks_taken(connection, region_key, champion):
+    if not due or ("rollback", due[-1]) in alarms.checks_made(connection, region_key, champion):
         return None
     p_value = drift.falls_behind(difference)
     worse = p_value < drift.LEVEL and difference.mean < -MAX_DEFICIT
@@ -257,7 +257,7 @@ def _judge_promotion(
             "difference": float(difference.mean),
         },
     )
-    alarms.record_look(connection, region_key, champion, check, now)
+    alarms.record_check(connection, region_key, champion, check, now)
     if not worse:
         return None
     roll_back(connection, region_key, check.details["message"], current.revision)

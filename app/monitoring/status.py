@@ -15,7 +15,7 @@ from app.monitoring.released_scores import difference_of
 from app.regions.store import Region, list_regions
 from app.registry import store as registry
 from app.registry.alarms import open_alarms
-from app.registry.champions import line
+from app.registry.champions import champion_history
 from app.registry.history import last_incident_at
 from app.registry.visibility import served
 from app.releases.disclosure import shown_mean
@@ -126,7 +126,7 @@ def _live(
         return None, None
     periods = _last_days(read_periods(connection, key, version.version))
     score = shown_mean(sum(p.log_density_sum for p in periods), sum(p.n for p in periods))
-    held = line(connection, key)
+    held = champion_history(connection, key)
     if len(held) < 2:
         return score, None
     against = read_periods(connection, key, held[-2].version)

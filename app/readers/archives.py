@@ -11,7 +11,7 @@ from typing import IO
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.texts import SHOWN_CHARS, cut
-from app.readers.damage import damage_named
+from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Blocks
 from app.readers.inside import FileReader, Inside, chunks_of, unfold, write_file
 from app.readers.office import SHAPEFILE_MAGIC, layer_blocks
@@ -22,14 +22,14 @@ MAX_MEMBERS = 1_000
 
 
 def zip_reader(readers: Mapping[str, FileReader]) -> FileReader:
-    """A reader of the data files, all of one format, or of the one shapefile that a zip archive holds.
+    """Return a reader of a zip archive's data files, all of one format, or of its one shapefile.
 
     Args:
         readers: by suffix of the member.
     """
 
     def read_zip(file: IO[bytes], inside: Inside) -> Blocks:
-        with damage_named("zip archive"), zipfile.ZipFile(file) as archive:
+        with damage_as_invalid_input("zip archive"), zipfile.ZipFile(file) as archive:
             yield from _blocks(archive, readers, inside)
 
     return read_zip
@@ -63,7 +63,7 @@ def _blocks(archive: zipfile.ZipFile, readers: Mapping[str, FileReader], inside:
 
 @contextmanager
 def _named(member: zipfile.ZipInfo, *, alone: bool) -> Iterator[None]:
-    """Errors say which of several files they are about."""
+    """Prefix errors with the file they are about, if there are several."""
     try:
         yield
     except InvalidInput as error:
@@ -80,7 +80,7 @@ def _suffix(member: zipfile.ZipInfo) -> str:
 def _shapefile_blocks(
     archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], inside: Inside
 ) -> Blocks:
-    """Read a shapefile's parts under one name of ours: no path from the archive is trusted."""
+    """Read a shapefile's parts under a name of our own: no path from the archive is trusted."""
     with tempfile.TemporaryDirectory() as folder:
         for member in members:
             with archive.open(member) as source:

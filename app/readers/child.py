@@ -1,9 +1,9 @@
-"""The process that reads one file of others, in formats whose readers nobody can trust.
+"""The isolated process that parses one untrusted file.
 
 `python -m app.readers.child ORDERS` with the file as standard input; blocks of rows, or parts of
 a boundary or a population layer, leave on standard output, each a length (4 bytes) and JSON. It has no
-database, no keys, no network where the system allows that, and ends by itself when it needs more memory
-or processor time than it was given.
+database, no keys, no network where the system supports that, and ends when it exceeds its memory or
+processor time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FRAME_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
 OUT_OF_MEMORY = 5
 NICENESS = 10
-"""Whoever waits for a forecast goes before whoever sends a file."""
+"""Forecasts have priority over uploads."""
 _FRAME_CHARS = 1 << 20
 _MAX_INTEGER = 2**63 - 1
 _PR_SET_PDEATHSIG = 1
@@ -36,14 +36,14 @@ _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PLACES = frozenset(("x", "y", "longitude", "latitude"))
 _PERSONAL_CHARS = 100
 _NO_FIELD: dict[str, Any] = {}
-"""Stands for what no field takes: nested values, bytes."""
+"""Replaces values that no field accepts: nested values, bytes."""
 
 
 def confine(parent: int, cpu_s: int, file_bytes: int) -> None:
-    """Leave this process as little as it needs; what the system does not offer is left out.
+    """Restrict this process as far as the system allows.
 
     Args:
-        parent: process to end with.
+        parent: process whose end ends this one.
         cpu_s: processor time after which the system ends this process.
         file_bytes: of any file that it writes.
     """
@@ -52,19 +52,19 @@ def confine(parent: int, cpu_s: int, file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     os.nice(NICENESS)
     with suppress(OSError):
-        # When the machine runs out of memory, this process is to go, not the database.
+        # If the machine runs out of memory, the system should kill this process, not the database.
         Path("/proc/self/oom_score_adj").write_text("1000")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-        # After `unshare`, which forgets it.
+        # After `unshare`, which resets it.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def limit_memory(n_bytes: int) -> None:
-    """Let allocations fail that go so far beyond what the libraries have taken already."""
+    """Limit memory to `n_bytes` beyond what the libraries use already."""
     with suppress(OSError, ValueError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + n_bytes
@@ -72,7 +72,7 @@ def limit_memory(n_bytes: int) -> None:
 
 
 def file_reader(kind: str) -> FileReader:
-    """The reader of a media type; its libraries are loaded now."""
+    """Return the reader of a media type, and load its libraries."""
     from app.readers.formats import EXCEL_TYPE, SUFFIX_TYPES, TEXT_READERS, ZIP_TYPE
 
     if kind == EXCEL_TYPE:
@@ -103,7 +103,7 @@ def _text_reader(kind: str) -> FileReader:
 
 
 def _member_reader(kind: str) -> FileReader:
-    """The reader of an archive's members; libraries are loaded when one is there."""
+    """Return the reader of an archive's members; libraries are loaded when one is read."""
     from app.readers.formats import TEXT_READERS
     from app.readers.inside import chunks_of, spooled
 
@@ -118,7 +118,7 @@ def _member_reader(kind: str) -> FileReader:
 
 
 def blocks_of(kind: str, file: IO[bytes], inside: Inside) -> Iterator[Block]:
-    """The blocks of a file in a form that JSON has, and no more rows than it may hold."""
+    """Yield the blocks of a file in JSON-compatible form, up to the allowed number of rows."""
     from app.readers.limits import check_rows
 
     n_rows = 0
@@ -129,7 +129,7 @@ def blocks_of(kind: str, file: IO[bytes], inside: Inside) -> Iterator[Block]:
 
 
 def _in_degrees(block: Block, given_crs: str | None) -> Block:
-    """The block without a definition of a CRS that came with the file: nobody else is to parse it."""
+    """Project a block whose CRS is a definition from the file: no other process should parse it."""
     from dataclasses import replace
 
     from app.readers.limits import KNOWN_CRS
@@ -146,7 +146,7 @@ def _in_degrees(block: Block, given_crs: str | None) -> Block:
 
 
 def frames_of(block: Block) -> Iterator[dict[str, Any]]:
-    """What is sent of a block: in parts, where its texts are long."""
+    """Yield the frames to send for a block: several, if its texts are long."""
     plain = {name: [_plain(v) for v in values] for name, values in block.columns.items()}
     n_chars = sum(len(v) for values in plain.values() for v in values if isinstance(v, str))
     n_parts = min(block.n_rows, 1 + n_chars // _FRAME_CHARS)
@@ -165,7 +165,7 @@ def frames_of(block: Block) -> Iterator[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON has and the rules of rows take, or an object, which they refuse."""
+    """Return a value that JSON can hold, or an object, which the row rules reject."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, Decimal):
@@ -188,7 +188,7 @@ def send_bytes(out: BinaryIO, data: bytes) -> None:
     """Write one frame.
 
     Raises:
-        LimitExceeded: it is larger than any block of rows or outline.
+        LimitExceeded: it is larger than any valid block or outline.
     """
     if len(data) > MAX_FRAME_BYTES:
         from app.core.errors import LimitExceeded
@@ -216,7 +216,7 @@ def _send_document(out: BinaryIO, orders: dict[str, Any]) -> None:
 
 
 def main(orders_path: str) -> int:
-    """Read standard input as the orders say; returns the exit status."""
+    """Read standard input according to the orders file; return the exit status."""
     import orjson
 
     orders = orjson.loads(Path(orders_path).read_bytes())
@@ -231,15 +231,15 @@ def main(orders_path: str) -> int:
             _send_document(out, orders)
         send(out, {"end": True})
     except HotslotError as error:
-        send(out, {"error": _told(error)})
+        send(out, {"error": _error_json(error)})
     except MemoryError:
         return OUT_OF_MEMORY
     except BrokenPipeError:
         return 1
     except Exception as error:
-        # Whatever a library raises on damaged bytes; its words may repeat what the file holds.
-        told = _told(InvalidInput("the file cannot be read", code="damaged"))
-        send(out, {"error": told, "raised": type(error).__name__})
+        # Any library error on damaged bytes; its message may repeat the file's content.
+        refusal = _error_json(InvalidInput("the file cannot be read", code="damaged"))
+        send(out, {"error": refusal, "raised": type(error).__name__})
     return 0
 
 
@@ -262,7 +262,7 @@ def _inside(orders: dict[str, Any]) -> Inside:
     return Inside(options, sent, Unfolding(options.max_bytes, options.max_expansion, sent))
 
 
-def _told(error: Any) -> dict[str, Any]:
+def _error_json(error: Any) -> dict[str, Any]:
     from app.core.errors import LimitExceeded, Unavailable
 
     kind = next((k for k in (LimitExceeded, Unavailable) if isinstance(error, k)), None)

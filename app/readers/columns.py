@@ -1,4 +1,4 @@
-"""Which column of a file feeds which field: the caller's mapping, a known portal's, common names.
+"""Map a file's columns to fields by the caller's mapping, a known portal's, or common names.
 
 Fields are the contract's (`occurred_at`, `longitude`, ...) and the raw parts that some portals give
 instead: a date beside a time or an hour, single numbers of year, month, day, hour and minute, and
@@ -55,12 +55,12 @@ MAX_CRS_CHARS = 64
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """What the caller says about a file's columns.
+    """The caller's mapping of a file's columns.
 
     Args:
         columns: {field or part: name in the header}; `occurred_at: "A+B"` joins two columns.
         crs: of `x`, `y` (or of longitude and latitude, when those hold projected coordinates).
-        time_format: of the times, as `strptime` takes it; never guessed.
+        time_format: of the times, in `strptime` notation; never guessed.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +74,8 @@ class ColumnMapping:
             check_text(column, f"columns.{cut(name, 20)}")
             if name not in known:
                 raise InvalidInput(
-                    f"{shortened(name)} is no field; fields are {', '.join(known)}", field="columns"
+                    f"unknown field {shortened(name)}; choose one of {', '.join(known)}",
+                    field="columns",
                 )
         if self.crs is not None:
             try:
@@ -84,16 +85,16 @@ class ColumnMapping:
         if self.time_format is not None and (
             len(self.time_format) > _MAX_FORMAT_CHARS or "%" not in self.time_format
         ):
-            raise InvalidInput("time_format is a strptime format", field="time_format")
+            raise InvalidInput("time_format must be a strptime format", field="time_format")
 
     @classmethod
     def parse(
         cls, columns: Sequence[str], crs: str | None = None, time_format: str | None = None
     ) -> ColumnMapping:
-        """From `field=column` texts.
+        """Parse `field=column` texts.
 
         Raises:
-            InvalidInput: a text is no such pair, or names no field.
+            InvalidInput: a text is not such a pair, or names no field.
         """
         pairs = {}
         for text in columns:
@@ -104,7 +105,7 @@ class ColumnMapping:
         return cls(pairs, crs, time_format)
 
     def to_json(self) -> dict[str, Any]:
-        """As kept."""
+        """Return the stored form."""
         return {
             "columns": dict(self.columns),
             "crs": self.crs,
@@ -114,7 +115,7 @@ class ColumnMapping:
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """{field or part: name in the file}, and how to read what stands there."""
+    """{field or part: name in the file}, and how to read the values."""
 
     names: Mapping[str, str]
     crs: str | None = None
@@ -124,16 +125,16 @@ class ColumnPlan:
     """Columns about persons; they are not read."""
 
     def require_all(self, header: Sequence[str]) -> None:
-        """Refuse a header that lacks time or place.
+        """Raise if the header lacks time or place.
 
         Raises:
-            InvalidInput: names what is missing, and for months alone says why that is not enough.
+            InvalidInput: names what is missing, and explains why a month alone is not enough.
         """
         shown = _shown(header)
         if not any(all(part in self.names for part in way) for way in TIME_WAYS):
             hint = ""
             if "month" in self.names or "year" in self.names or "date" in self.names:
-                hint = " (a date or month without an hour cannot tell the hour of the week)"
+                hint = " (a date or month without an hour does not give the hour of the week)"
             raise InvalidInput(
                 f"column occurred_at is missing{hint}; {shown}",
                 field="occurred_at",
@@ -149,10 +150,10 @@ class ColumnPlan:
 
 
 def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
-    """Match a header: the caller's word first, then a known portal, then exact and common names.
+    """Match a header: the caller's mapping first, then a known portal, then common names.
 
     Raises:
-        InvalidInput: the mapping names a column that the header does not have.
+        InvalidInput: the mapping names a column that is not in the header.
     """
     personal = personal_columns(header)
     exact = {normalised_name(name): name for name in reversed(header) if name not in personal}
@@ -181,7 +182,7 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
 
 
 def _shown(header: Sequence[str]) -> str:
-    """The header in words. Where no name is known the first row may be data, which is not repeated."""
+    """Describe the header; where no name is known it may be data, which is not repeated."""
     known = {alias for name, aliases in ALIASES.items() for alias in (name, *aliases)}
     known |= {column for portal in PORTALS for column in portal.columns.values()}
     if not any(normalised_name(name) in known for name in header):
@@ -201,7 +202,7 @@ def _given(
         parts = [part.strip() for part in wanted.split("+")]
         if any(is_personal(part) for part in parts):
             raise InvalidInput(
-                f"{shortened(wanted)} tells about persons; hotslot takes time, place and category only",
+                f"{shortened(wanted)} is about persons; hotslot accepts only time, place and category",
                 field="columns",
                 code="personal_column",
             )
@@ -223,7 +224,7 @@ def _given(
 
 
 def _without_rivals(names: dict[str, str], given: set[str]) -> dict[str, str]:
-    """What the caller named goes before another way to tell the same thing."""
+    """Drop alternatives to the columns that the caller named."""
     for own, rivals in (
         ({"occurred_at"}, set(TIME_PARTS)),
         (set(TIME_PARTS), {"occurred_at"}),
@@ -236,7 +237,7 @@ def _without_rivals(names: dict[str, str], given: set[str]) -> dict[str, str]:
 
 
 def _without_doubles(names: dict[str, str]) -> dict[str, str]:
-    """A column `date` is a whole time, unless an hour or a time of day stands beside it."""
+    """Treat a column `date` as a complete time unless an hour or time column exists too."""
     whole = names.get("occurred_at")
     if whole is None:
         return names

@@ -1,4 +1,4 @@
-"""What goes wrong in files that are no text, said so that a caller can act on it."""
+"""Turn errors of binary file readers into messages that a caller can act on."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ _DAMAGE = (
     UnboundLocalError,
     ValueError,
 )
-"""What the libraries that read these formats raise on damaged files.
+"""Exceptions that the libraries raise on damaged files.
 
-`SyntaxError` is XML's, `RuntimeError` also GDAL's; `UnboundLocalError` is what reading a layer with a
-broken projection ends in.
+`SyntaxError` comes from XML, `RuntimeError` also from GDAL, `UnboundLocalError` from layers with a broken
+projection.
 """
 
 
 _STRUCTURE = (pa.ArrowException, zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError)
-"""Of these, what complains of a file's frame; the others' messages may repeat a cell's value."""
+"""Exceptions about the file's structure; messages of the others may repeat a cell's value."""
 
-# What these libraries say of odd cells (a birth date before 1900, say) repeats the cell, and goes
-# to standard error. Cython code has no module of its own there: warnings name whoever called it.
-for _module in (r"openpyxl\.", r"pyogrio\.", r"app\.services\.ingest_"):
+# Warnings about odd cells (a birth date before 1900, say) repeat the cell on standard error. Cython code
+# has no module of its own there: its warnings name the caller's.
+for _module in (r"openpyxl\.", r"pyogrio\.", r"app\.readers\."):
     warnings.filterwarnings("ignore", module=_module)
 
 
 @contextmanager
-def damage_named(what: str) -> Iterator[None]:
-    """Anything that a reading library raises becomes `InvalidInput`.
+def damage_as_invalid_input(what: str) -> Iterator[None]:
+    """Turn any error of a reading library into `InvalidInput`.
 
-    A lack of memory is let through: the limits of the process say what to do about it.
+    `MemoryError` passes: the limits of the process handle it.
 
     Raises:
         Unavailable: the disk is full.
-        InvalidInput: the file is no readable `what`.
+        InvalidInput: the file is not a readable `what`.
     """
     try:
         yield
@@ -68,6 +68,6 @@ def damage_named(what: str) -> Iterator[None]:
     except _DAMAGE as error:
         if isinstance(error, OSError):
             check_disk(error)
-        told = str(error).splitlines()[:1] if isinstance(error, _STRUCTURE) else []
-        shown = f": {told[0][:200]}" if told else ""
+        lines = str(error).splitlines() if isinstance(error, _STRUCTURE) else []
+        shown = f": {lines[0][:200]}" if lines else ""
         raise InvalidInput(f"not a readable {what}{shown}", code="damaged") from error

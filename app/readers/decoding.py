@@ -1,4 +1,4 @@
-"""From an upload's bytes to its text: content encodings, character encodings, lines."""
+"""Decode an upload's bytes: content encodings, character encodings, lines."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.readers.limits import EXPANSION_FLOOR_BYTES, implausible
 
 READ_BYTES = 1 << 18
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
-"""Lines end as files end them; other breaks (U+2028, form feed) are text."""
+"""Only line feeds and carriage returns end lines; other breaks (U+2028, form feed) are text."""
 
 
 def decoded(
     chunks: Iterator[bytes], encoding: str | None, limit_bytes: int, max_expansion: int
 ) -> Iterator[bytes]:
-    """The body without its Content-Encoding, capped.
+    """Yield the body without its Content-Encoding, up to a limit.
 
     Args:
         limit_bytes: decoded bytes allowed.
@@ -35,7 +35,7 @@ def decoded(
         yield from _capped(_gunzipped(chunks, max_expansion), limit_bytes)
     else:
         raise InvalidInput(
-            f"Content-Encoding {shortened(encoding)} is not known; use gzip", code="encoding"
+            f"Content-Encoding {shortened(encoding)} is not supported; use gzip", code="encoding"
         )
 
 
@@ -74,7 +74,7 @@ def _gunzipped(chunks: Iterator[bytes], max_expansion: int) -> Iterator[bytes]:
 
 
 def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Bytes that are no UTF-8 are read as Windows-1252, what that leaves open as Latin-1."""
+    """Decode bytes that are not UTF-8 as Windows-1252, and what that leaves undefined as Latin-1."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     wrong = error.object[error.start : error.end]
@@ -86,7 +86,7 @@ codecs.register_error("windows-1252", _windows_1252)
 
 
 def _encoding_of(first: bytes) -> str:
-    """By the mark, or by the zero bytes that UTF-16 puts beside Latin letters."""
+    """Detect the encoding by the byte-order mark or by UTF-16's zero bytes."""
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if len(first) >= 4 and first[0] and first[2] and not (first[1] or first[3]):
@@ -97,7 +97,7 @@ def _encoding_of(first: bytes) -> str:
 
 
 def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Chunks of `READ_BYTES` at least: what spans chunks is looked at again with each of them."""
+    """Join chunks to at least `READ_BYTES`, since text across chunks is scanned again for each."""
     held, n_bytes = [], 0
     for chunk in chunks:
         held.append(chunk)
@@ -110,7 +110,7 @@ def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def text_of(chunks: Iterator[bytes]) -> Iterator[str]:
-    """UTF-8 (with or without mark; what is none of it as Windows-1252) or UTF-16."""
+    """Decode UTF-8 (invalid bytes as Windows-1252) or UTF-16."""
     chunks = _gathered(chunks)
     first = next(chunks, b"")
     name = _encoding_of(first)
@@ -126,7 +126,7 @@ def text_of(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def lines_of(texts: Iterator[str], limit_chars: int) -> Iterator[str]:
-    """Lines with their ends, never longer than a row may be.
+    """Yield lines with their ends, none longer than a row may be.
 
     Raises:
         InvalidInput: a longer one, with its number.

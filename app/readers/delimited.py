@@ -1,8 +1,8 @@
-"""Reading uploads block by block: bytes -> decoded bytes -> columns of raw values.
+"""Read uploads block by block: bytes -> decoded bytes -> columns of raw values.
 
-Memory stays bounded: a block of rows, and of text, at a time, and the limits of `ingest_limits` on what
-is made of the input. The readers in this file are those of text formats; they are quick and run in the
-process that stores the rows. All others run in a process of their own (`ingest_isolated`).
+Memory is bounded by the size of a block and by `app.readers.limits`. The readers in this file, of text
+formats, are fast and run in the process that stores the rows. All others run in an isolated process
+(`app.readers.isolated`).
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _GAP = re.compile(r"[ \t\r\n,]*")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a body is read.
+    """Options and limits for reading a body.
 
     Args:
         n_rows: of a block.
         limit_chars: of a field.
         max_bytes: of the decoded body, also of an archive's member.
         max_expansion: decoded bytes allowed per one that was sent.
-        mapping: what the caller says about the columns.
+        mapping: the caller's mapping of columns.
         max_rows: of the body.
-        memory_bytes, cpu_s, cpu_s_per_mib: of the process that reads a format which is not plain text.
+        memory_bytes, cpu_s, cpu_s_per_mib: of an isolated reader process.
         sent_bytes: returns how many bytes were sent so far; None: as many as the body has.
-        gone: returns whether nobody waits for the answer any more.
-        remedy: what to do about a file that takes too much.
+        gone: returns whether the client has gone.
+        remedy: advice for a file that exceeds the limits.
     """
 
     n_rows: int = 50_000
@@ -83,7 +83,7 @@ Reader = Callable[[Iterator[bytes], ReadOptions], Blocks]
 
 
 def read_csv(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
-    """Blocks of a CSV or TSV file; rows with too few or many fields are reported, not lost."""
+    """Yield blocks of a CSV or TSV file; rows with a wrong number of fields are reported."""
     lines = lines_of(text_of(chunks), MAX_JSON_ROW_CHARS)
     first = next(lines, "")
     if not first.strip():
@@ -106,7 +106,7 @@ def read_csv(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
 
 
 def _counted(lines: Iterator[str], options: ReadOptions) -> Iterator[str]:
-    """The lines, no more than the body may hold rows: empty ones cost time and give no rows.
+    """Yield the lines, up to the number of rows that the body may hold.
 
     Raises:
         LimitExceeded: too many lines.
@@ -119,7 +119,7 @@ def _counted(lines: Iterator[str], options: ReadOptions) -> Iterator[str]:
 
 
 class _Ending:
-    """Lines that tell how much was read of them, and when they have come to their end."""
+    """Lines that count their characters and know when they have ended."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self.lines = lines
@@ -136,7 +136,7 @@ class _Ending:
 def _csv_rows(
     rows: Iterator[list[str]], source: _Ending, n_rows: int, n_before: int
 ) -> list[list[str]]:
-    """The next rows that are not empty; numbers in messages count those, as summaries do."""
+    """Return the next rows that are not empty; messages number those, as summaries do."""
     found: list[list[str]] = []
     full_chars = source.n_chars + BLOCK_CHARS
     try:
@@ -145,7 +145,7 @@ def _csv_rows(
             if source.ended:
                 number = n_before + len(found) + 1
                 raise InvalidInput(
-                    f"row {number}: a quote is opened and not closed", code="unreadable_row"
+                    f"row {number}: a quote is opened but not closed", code="unreadable_row"
                 )
             if row:
                 found.append(row)
@@ -174,7 +174,7 @@ def _csv_block(
     blank = [""] * width
     for place in broken:
         rows[place] = blank
-    # A header without time and place was refused, so two columns are wanted at least.
+    # A header without time and place was rejected, so at least two columns are wanted.
     wanted = itemgetter(*(header.index(column) for column in plan.names.values()))
     values = zip(*map(wanted, rows), strict=True)
     columns: dict[str, Sequence[str]] = dict(zip(plan.names, values, strict=True))
@@ -185,7 +185,7 @@ def _csv_block(
 
 
 def block_of(objects: list[Any], options: ReadOptions) -> Block:
-    """A block of JSON values; those that are no objects are reported."""
+    """Build a block of JSON values; those that are not objects are reported."""
     broken = {
         i: o.reason if isinstance(o, Refused) else "not a JSON object"
         for i, o in enumerate(objects)
@@ -201,7 +201,7 @@ def block_of(objects: list[Any], options: ReadOptions) -> Block:
 
 
 def read_ndjson(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
-    """Blocks of newline-delimited JSON; a line that is no JSON is one bad row."""
+    """Yield blocks of newline-delimited JSON; an invalid line is one bad row."""
     lines = _counted(lines_of(text_of(chunks), MAX_JSON_ROW_CHARS), options)
     yield from batched(_ndjson_items(lines), options)
 
@@ -222,12 +222,12 @@ def _no_constant(name: str) -> Any:
 
 
 def _whole_number(digits: str) -> int | str:
-    """A number of any length: one that Python would refuse to read stays a text, to be judged later."""
+    """Parse an integer; one too long for Python stays a text, to be rejected later."""
     return int(digits) if len(digits) <= MAX_DIGITS else digits
 
 
 def _array_items(texts: Iterator[str], start: str) -> Iterator[tuple[Any, int]]:
-    """Items of the first JSON array after `start`, decoded one at a time from a growing buffer.
+    """Yield the items of the first JSON array after `start`, decoded one at a time.
 
     Each comes with its number of characters.
     """
@@ -254,7 +254,7 @@ def _array_items(texts: Iterator[str], start: str) -> Iterator[tuple[Any, int]]:
                 value, end = decoder.raw_decode(buffer, position)
             except json.JSONDecodeError:
                 break
-            # A number at the buffer's end may go on in the next chunk.
+            # A number at the buffer's end may continue in the next chunk.
             if end == len(buffer):
                 break
             item = buffer[position:end]
@@ -285,7 +285,7 @@ def _after_gap(buffer: str, position: int) -> int:
 
 
 def read_json(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
-    """Blocks of a JSON array of objects."""
+    """Yield blocks of a JSON array of objects."""
     texts = text_of(chunks)
     head = next(texts, "")
     while not head.strip() and (more := next(texts, None)) is not None:
@@ -296,7 +296,7 @@ def read_json(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
 
 
 def read_geojson(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
-    """Blocks of a GeoJSON FeatureCollection of points."""
+    """Yield blocks of a GeoJSON FeatureCollection of points."""
     items = _array_items(text_of(chunks), '"features"')
     yield from batched(((_feature_row(item), size) for item, size in items), options)
 
@@ -320,7 +320,7 @@ def _feature_row(feature: Any) -> Any:
 
 
 def batched(items: Iterable[tuple[Any, int]], options: ReadOptions) -> Blocks:
-    """Blocks of JSON rows, each given with its number of characters."""
+    """Yield blocks of JSON rows, each given with its number of characters."""
     objects: list[Any] = []
     n_chars = 0
     try:

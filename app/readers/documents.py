@@ -1,4 +1,4 @@
-"""Documents of others that describe places: parsed by the process that reads files (`ingest_child`)."""
+"""Parse untrusted documents about places; runs in the isolated process (`app.readers.child`)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.readers.outlines import outline_of
 from app.readers.population_layers import layer_items
 
 MAX_MEMBERS_BYTES = 1 << 20
-"""Of a request for a region, its boundary left out."""
+"""Of a request for a region without its boundary."""
 
 
 def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iterator[Any]:
-    """The document in parts that JSON has.
+    """Yield the document in JSON-compatible parts.
 
     Args:
         kind: `boundary`, `region`, `population/csv` or `population/geojson`.
@@ -25,7 +25,7 @@ def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iter
 
     Raises:
         InvalidInput: it is unreadable.
-        LimitExceeded: it holds too much.
+        LimitExceeded: it is too large.
     """
     content = file.read()
     name, _, layer_kind = kind.partition("/")
@@ -55,8 +55,8 @@ def _json_object(content: bytes, field: str) -> dict[str, Any]:
     try:
         given = json.loads(content)
     except (ValueError, RecursionError) as error:
-        told = str(error) if isinstance(error, json.JSONDecodeError) else "not valid"
-        raise InvalidInput(f"{field} is no JSON: {told}", field=field) from error
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "not valid"
+        raise InvalidInput(f"{field} is not JSON: {reason}", field=field) from error
     if not isinstance(given, dict):
         raise InvalidInput(f"{field} must be a JSON object", field=field)
     return given
@@ -69,10 +69,10 @@ def _outline_items(boundary: Any, cell_size_m: float) -> Iterator[Any]:
 
 
 def framed(item: Any) -> bytes:
-    """An item as it is sent.
+    """Serialise an item for sending.
 
     Raises:
-        InvalidInput: it holds what JSON has not.
+        InvalidInput: it holds a value that JSON does not support.
     """
     try:
         return orjson.dumps({"item": item})

@@ -1,4 +1,4 @@
-"""Reader of Excel workbooks (.xlsx): the rows that a sheet holds, not those that its numbers imply."""
+"""Read Excel workbooks (.xlsx): only rows that exist, not those implied by row numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openpyxl.xml.functions import iterparse
 
 from app.core.errors import InvalidInput
 from app.readers.columns import plan_columns
-from app.readers.damage import damage_named
+from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Block, Blocks, ReadOptions
 from app.readers.inside import Inside, unfold
 from app.readers.limits import check_columns, too_long
@@ -28,8 +28,8 @@ Cells = dict[int, Any]
 
 
 def read_excel(file: IO[bytes], inside: Inside) -> Blocks:
-    """Blocks of the first sheet of an Excel workbook; its first row names the columns."""
-    with damage_named(".xlsx file"):
+    """Yield blocks of a workbook's first sheet; its first row names the columns."""
+    with damage_as_invalid_input(".xlsx file"):
         with zipfile.ZipFile(file) as archive:
             unfold(archive.infolist(), inside)
         with warnings.catch_warnings():
@@ -39,9 +39,9 @@ def read_excel(file: IO[bytes], inside: Inside) -> Blocks:
 
 
 def _rows(sheet: Any) -> Iterator[Cells]:
-    """{column: value} of each row that the sheet holds, gaps left out.
+    """Yield {column: value} of each row that the sheet holds, without gaps.
 
-    openpyxl's own `iter_rows` makes a row for each number that is left out between two of them.
+    openpyxl's own `iter_rows` creates a row for each number missing between two rows.
     """
     book, before = sheet.parent, 0
     with sheet._get_source() as source:
@@ -58,7 +58,7 @@ def _rows(sheet: Any) -> Iterator[Cells]:
             parser.row_dimensions.clear()
             if number > MAX_ROW or any(cell["column"] > MAX_COLUMN for cell in cells):
                 raise InvalidInput(
-                    f"row {number}: a sheet ends with row {MAX_ROW} and column {MAX_COLUMN}",
+                    f"row {number}: a sheet ends at row {MAX_ROW} and column {MAX_COLUMN}",
                     code="damaged",
                 )
             if number > before:
@@ -67,7 +67,7 @@ def _rows(sheet: Any) -> Iterator[Cells]:
 
 
 def _row_elements(source: IO[bytes]) -> Iterator[Any]:
-    """The rows' XML elements, each forgotten before the next is read."""
+    """Yield the rows' XML elements, each freed before the next is read."""
     data = None
     for event, element in iterparse(source, ("start", "end")):
         if event == "start":

@@ -1,7 +1,7 @@
-"""Folders of processes that parse files of others, which do not outlive them.
+"""Temporary folders of reader processes, which do not outlive them.
 
-Such a process unpacks what it reads into a folder of its own. Whoever uses one holds a lock on it, which
-the system releases when the last holder is gone, however it ended; a folder that nobody holds is swept.
+Each process unpacks its file into a folder of its own and holds a lock on it, which the system releases
+when the last holder ends. Folders without a holder are removed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 
 PREFIX = "hotslot-read-"
 NEW_PREFIX = "hotslot-new-read-"
-"""Until the lock is held."""
+"""Prefix until the lock is held."""
 NEW_FOR_S = 60.0
 _log = logging.getLogger("hotslot.ingest")
 
 
 @contextmanager
 def parser_folder() -> Iterator[tuple[Path, int]]:
-    """A folder that only this user may look into, and the descriptor whose lock keeps it.
+    """Yield a private folder and the descriptor whose lock protects it from sweeping.
 
     The process that works in it inherits the descriptor.
     """
@@ -43,13 +43,13 @@ def parser_folder() -> Iterator[tuple[Path, int]]:
 
 
 def sweep_parser_folders() -> None:
-    """Remove this user's folders that nobody holds."""
+    """Remove this user's parser folders that no process holds."""
     n_swept = 0
     for folder in Path(tempfile.gettempdir()).glob("hotslot-*read-*"):
         with suppress(OSError):
             n_swept += _swept(folder)
     if n_swept:
-        _log.warning("folders of readers that were killed are removed", extra={"folders": n_swept})
+        _log.warning("removed folders of killed readers", extra={"folders": n_swept})
 
 
 def _swept(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The formats an upload may have: by media type over HTTP, by suffix on the command line."""
+"""Upload formats, by media type over HTTP and by suffix on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT_READERS: dict[str, Reader] = {
     "application/geo+json": read_geojson,
 }
 ARRAY_TYPES = ("application/json", "application/geo+json")
-"""Their values end where a parser says so: large ones are read in a process of their own, too."""
+"""These can only be split by parsing, so large ones are read in an isolated process, too."""
 ZIP_TYPE = "application/zip"
 FILE_TYPES = (
     "application/vnd.apache.parquet",
@@ -22,7 +22,7 @@ FILE_TYPES = (
     "application/geopackage+sqlite3",
     ZIP_TYPE,
 )
-"""Read by others' libraries, each in a process of its own."""
+"""Read by third-party libraries, each in an isolated process."""
 READERS: dict[str, Reader] = {
     **TEXT_READERS,
     **{kind: isolated_when_large(kind, TEXT_READERS[kind]) for kind in ARRAY_TYPES},

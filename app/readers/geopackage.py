@@ -1,7 +1,7 @@
-"""Reader of GeoPackages: the rows of one plain table, by SQLite alone.
+"""Read GeoPackages: the rows of one plain table, with SQLite alone.
 
-A GeoPackage is a database that others made: its views, triggers, virtual tables and generated columns
-are their programs. An authoriser refuses everything but reading the tables named here.
+A GeoPackage is an untrusted database: its views, triggers, virtual tables and generated columns are
+programs. An authoriser refuses everything but reading the tables named here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
-from app.readers.damage import damage_named
+from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Block, Blocks
 from app.readers.inside import Inside, chunks_of, merged, write_file
 from app.readers.limits import too_long
@@ -38,7 +38,7 @@ _ZONED = re.compile(r"(?:[Zz]|[+-]\d{2}:?\d{2})\s*$")
 
 
 def read_geopackage(file: IO[bytes], inside: Inside) -> Blocks:
-    """Blocks of the first layer of a GeoPackage, which must be a table."""
+    """Yield blocks of the first layer of a GeoPackage, which must be a table."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer.gpkg"
         write_file(path, chunks_of(file))
@@ -46,7 +46,7 @@ def read_geopackage(file: IO[bytes], inside: Inside) -> Blocks:
             if made.read(len(MAGIC)) != MAGIC:
                 raise InvalidInput("not a .gpkg file", code="damaged")
         with (
-            damage_named(".gpkg file"),
+            damage_as_invalid_input(".gpkg file"),
             closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database,
         ):
             yield from merged(_Package(database).blocks(inside), inside.options.n_rows)
@@ -60,7 +60,7 @@ class _Column:
 
 
 class _Package:
-    """An opened GeoPackage; `readable` are the tables that a statement may read."""
+    """An open GeoPackage; statements may read only the tables in `readable`."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         database.text_factory = _text
@@ -102,14 +102,14 @@ class _Package:
         return found[0], found[1] == "features"
 
     def _table(self, name: str) -> str:
-        """The schema's name of a plain table; views and virtual tables would run the sender's SQL."""
+        """Return the schema's name of a plain table; views would run the sender's SQL."""
         found = self.database.execute(
             "SELECT type, name FROM pragma_table_list "
             "WHERE schema = 'main' AND name = ? COLLATE NOCASE",
             (name,),
         ).fetchone()
         if found is None or found[0] != "table":
-            kind = "missing" if found is None else _KINDS.get(found[0], "no plain table")
+            kind = "missing" if found is None else _KINDS.get(found[0], "not a plain table")
             raise InvalidInput(
                 f"{shortened(name)} is {kind}: only plain tables of a GeoPackage are read",
                 code="damaged",
@@ -117,31 +117,33 @@ class _Package:
         return str(found[1])
 
     def _columns(self, layer: str) -> list[_Column]:
-        """The columns of a layer, once it is known to be a plain table."""
+        """Return the columns of a layer after checking that it is a plain table."""
         self.database.set_authorizer(None)
         name = self._table(layer)
-        told = self.database.execute(
+        columns = self.database.execute(
             "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (layer,)
         ).fetchall()
         self.readable.add(name)
         self.database.set_authorizer(self._authorise)
-        if any(hidden for _, _, _, hidden in told):
-            raise InvalidInput("generated columns of a GeoPackage are not read", code="damaged")
-        return [_Column(str(n), str(kind).upper(), bool(key)) for n, kind, key, _ in told]
+        if any(hidden for _, _, _, hidden in columns):
+            raise InvalidInput(
+                "generated columns of a GeoPackage are not supported", code="damaged"
+            )
+        return [_Column(str(n), str(kind).upper(), bool(key)) for n, kind, key, _ in columns]
 
     def _geometry(self, layer: str) -> tuple[str | None, str | None]:
-        """Column and CRS of a layer's geometries."""
+        """Return the column and CRS of a layer's geometries."""
         found = self.database.execute(
             "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
         ).fetchone()
         if found is None:
             return None, None
-        told = self.database.execute(
+        system = self.database.execute(
             "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys "
             "WHERE srs_id = ?",
             (found[1],),
         ).fetchone()
-        return str(found[0]), _crs(told)
+        return str(found[0]), _crs(system)
 
     def _rows(self, layer: str, names: Sequence[str], n_rows: int) -> Iterator[list[Any]]:
         listed = ", ".join(map(_quoted, names))
@@ -157,7 +159,7 @@ class _Package:
         _db: str | None,
         source: str | None,
     ) -> int:
-        """Allow statements that read plain tables, and nothing that a view or trigger asks for."""
+        """Allow statements that read plain tables, and nothing from inside views or triggers."""
         if action == sqlite3.SQLITE_SELECT and source is None:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ and source is None and table in self.readable:
@@ -165,11 +167,11 @@ class _Package:
         return sqlite3.SQLITE_DENY
 
 
-def _crs(told: Sequence[Any] | None) -> str | None:
-    """The CRS of a row of `gpkg_spatial_ref_sys`; None where it is not defined."""
-    if told is None or str(told[2]).lower() == "undefined":
+def _crs(system: Sequence[Any] | None) -> str | None:
+    """Return the CRS of a row of `gpkg_spatial_ref_sys`, or None if undefined."""
+    if system is None or str(system[2]).lower() == "undefined":
         return None
-    organisation, number, definition = told
+    organisation, number, definition = system
     if isinstance(organisation, str) and organisation.upper() == "EPSG":
         return WGS84 if number == 4326 else f"EPSG:{int(number)}"
     return crs_name(CRS.from_wkt(str(definition)))
@@ -180,7 +182,7 @@ def _quoted(name: str) -> str:
 
 
 def _text(raw: bytes) -> Any:
-    """Text in UTF-8; what is none stays bytes, which no field takes."""
+    """Decode UTF-8 text; anything else stays bytes, which no field accepts."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -194,7 +196,7 @@ def _geometries(cells: Sequence[Any]) -> NDArray[Any]:
 
 
 def _wkb(value: Any) -> bytes | None:
-    """The geometry within a GeoPackage's own header (OGC 12-128r19, 2.1.3); None where it is empty."""
+    """Return the WKB behind a GeoPackage header (OGC 12-128r19, 2.1.3), or None if empty."""
     if not isinstance(value, bytes) or len(value) <= _HEADER_BYTES or value[:2] != b"GP":
         return None
     flags = value[3]
@@ -207,7 +209,7 @@ def _wkb(value: Any) -> bytes | None:
 def _plain(
     cells: Sequence[Any], kind: str, limit_chars: int, broken: dict[int, str]
 ) -> Sequence[Any]:
-    """Values as the contract takes them; times of a `DATETIME` are UTC, whether they say so or not."""
+    """Return contract values; `DATETIME` values are UTC, with or without a zone."""
     values = list(cells)
     for place, value in enumerate(values):
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What readers of files know that run in a process of their own (`ingest_child`)."""
+"""Helpers of readers that run in the isolated process (`app.readers.child`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.readers.limits import Unfolding
 
 @dataclass(frozen=True)
 class Inside:
-    """How a file is read, and what is left of the limits on what it unfolds to.
+    """How a file is read, and how much it may still unpack to.
 
     Args:
         sent_bytes: size of the upload as it was sent, before any decoding.
@@ -35,12 +35,12 @@ FileReader = Callable[[IO[bytes], Inside], Blocks]
 
 
 def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
-    """The file's bytes from where it stands."""
+    """Iterate over the file's bytes from its current position."""
     return iter(lambda: file.read(READ_BYTES), b"")
 
 
 def merged(blocks: Iterator[Block], n_rows: int) -> Blocks:
-    """Small blocks of one file as larger ones, of at most so many rows."""
+    """Merge small blocks of one file into larger ones of at most `n_rows`."""
     held: Block | None = None
     for block in blocks:
         if held is not None and held.n_rows + block.n_rows <= n_rows:
@@ -61,7 +61,7 @@ def merged(blocks: Iterator[Block], n_rows: int) -> Blocks:
 
 @contextmanager
 def spooled(chunks: Iterator[bytes]) -> Iterator[IO[bytes]]:
-    """A temporary file with these bytes, at its start; gone after the block.
+    """Yield a temporary file with these bytes, positioned at its start.
 
     Raises:
         Unavailable: the disk is full.
@@ -76,7 +76,7 @@ def spooled(chunks: Iterator[bytes]) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def disk_checked() -> Iterator[None]:
-    """Tell a full disk from other faults of what is written in the block.
+    """Raise `Unavailable` if writing in the block fails because the disk is full.
 
     Raises:
         Unavailable: the disk is full.
@@ -89,7 +89,7 @@ def disk_checked() -> Iterator[None]:
 
 
 def check_disk(error: OSError) -> None:
-    """Tell a full disk from other faults.
+    """Raise `Unavailable` if the error says that the disk is full.
 
     Raises:
         Unavailable: the disk is full.
@@ -99,11 +99,11 @@ def check_disk(error: OSError) -> None:
 
 
 def unfold(members: Sequence[zipfile.ZipInfo], inside: Inside) -> None:
-    """Count what members of an archive unfold to; one never gives more than its header says.
+    """Count the unpacked size of archive members; none yields more than its header declares.
 
     Raises:
-        InvalidInput: members share their bytes.
-        LimitExceeded: they unfold too far.
+        InvalidInput: members overlap.
+        LimitExceeded: they expand too far.
     """
     placed = sorted(members, key=lambda member: member.header_offset)
     for one, following in pairwise(placed):

@@ -1,9 +1,8 @@
-"""Readers that run in a process of their own (`ingest_child`), watched from here.
+"""Run readers in an isolated process (`app.readers.child`) and watch it.
 
 The process gets the body as a file and nothing else; its blocks of rows, or parts of a document, come
-back over a pipe, bounded in size. It is ended when it takes too long, when nobody waits for the answer,
-and when this process stops; it ends by itself when it needs more memory or processor time than it may, or
-loses its parent.
+back over a pipe, bounded in size. It is killed when it takes too long, when the client has gone, and when
+this process stops; it ends by itself when it exceeds its memory or processor time, or loses its parent.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from app.readers.inside import spooled
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
 
 LOOK_S = 0.25
-"""How often is looked whether anybody still waits."""
+"""Interval of checks whether the client still waits."""
 WALL_FACTOR, WALL_FLOOR_S = 4.0, 10.0
-"""The deadline: on a busy machine processor time takes longer to come by."""
+"""The deadline, as a multiple of processor time: a busy machine takes longer."""
 READ_BYTES = 1 << 16
 SMALL_BYTES = 1 << 18
 _COLUMNS = frozenset((*FIELDS, *TIME_PARTS, *PLACE_PARTS))
@@ -49,7 +48,7 @@ _lock = threading.Lock()
 
 
 def isolated(kind: str) -> Reader:
-    """A reader of this media type that parses in a process of its own."""
+    """Return a reader of this media type that parses in an isolated process."""
 
     def read(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
         for message in _messages(kind, chunks, options, None):
@@ -61,13 +60,13 @@ def isolated(kind: str) -> Reader:
 def isolated_items(
     kind: str, chunks: Iterable[bytes], options: ReadOptions, asked: dict[str, Any]
 ) -> Iterator[Any]:
-    """The parts of a document of others, parsed in a process of its own; see `documents`."""
+    """Yield the parts of a document, parsed in an isolated process; see `documents`."""
     for message in _messages(kind, iter(chunks), options, asked):
         yield message["item"]
 
 
 def reading_limits(settings: Settings, gone: Callable[[], bool] = lambda: False) -> ReadOptions:
-    """Limits of the process that parses a document."""
+    """Return the limits of the process that parses a document."""
     return ReadOptions(
         max_bytes=settings.max_body_bytes,
         max_expansion=settings.max_gzip_expansion,
@@ -82,18 +81,18 @@ def reading_limits(settings: Settings, gone: Callable[[], bool] = lambda: False)
 def _messages(
     kind: str, chunks: Iterator[bytes], options: ReadOptions, asked: dict[str, Any] | None
 ) -> Generator[dict[str, Any], None, None]:
-    """What the process tells; once nobody asks for more, it is ended."""
+    """Yield the process's messages; end the process when the consumer stops."""
     with spooled(chunks) as body:
         size = os.fstat(body.fileno()).st_size
         sent = size if options.sent_bytes is None else options.sent_bytes()
         cpu_s = math.ceil(max(options.cpu_s, options.cpu_s_per_mib * sent / (1 << 20)))
         orders = {**_orders(kind, options, sent, cpu_s), "asked": asked}
         with _started(orders, body) as process:
-            yield from _told(process, options, sent, cpu_s)
+            yield from _received(process, options, sent, cpu_s)
 
 
 def isolated_when_large(kind: str, small: Reader) -> Reader:
-    """A reader that parses bodies of up to `SMALL_BYTES` here: a process would cost more than they do."""
+    """Return a reader that parses bodies up to `SMALL_BYTES` here, where a process costs more."""
 
     def read(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
         held, n_bytes = [], 0
@@ -109,7 +108,7 @@ def isolated_when_large(kind: str, small: Reader) -> Reader:
 
 
 def end_all() -> None:
-    """End every process that reads an upload of this one's; their readers raise `Unavailable`."""
+    """Kill all reader processes of this process; their readers raise `Unavailable`."""
     with _lock:
         for process in _running:
             process.kill()
@@ -117,7 +116,7 @@ def end_all() -> None:
 
 @contextmanager
 def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """The reading process and a folder for it alone; both are gone after the block."""
+    """Start the reading process in its own folder; remove both at the end of the block."""
     with parser_folder() as (folder, held):
         path = folder / "orders.json"
         path.write_bytes(orjson.dumps(orders))
@@ -125,7 +124,7 @@ def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Pop
             [sys.executable, "-P", "-m", "app.readers.child", str(path)],
             stdin=body,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what libraries say of odd cells repeats them
+            stderr=subprocess.DEVNULL,  # library warnings repeat the values of odd cells
             cwd=folder,
             env=_environment(str(folder)),
             pass_fds=[held],
@@ -144,7 +143,7 @@ def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Pop
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """No key or password of ours, one thread for each library."""
+    """Return an environment without our secrets, with one thread for each library."""
     found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
     return {
@@ -174,7 +173,7 @@ def _orders(kind: str, options: ReadOptions, sent: int, cpu_s: int) -> dict[str,
     }
 
 
-def _told(
+def _received(
     process: subprocess.Popen[bytes], options: ReadOptions, sent: int, cpu_s: int
 ) -> Iterator[dict[str, Any]]:
     made, allowed = 0, max(MADE_FLOOR_BYTES, options.max_expansion * sent)
@@ -194,7 +193,7 @@ def _told(
 
 
 def _frames(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -> Iterator[bytes]:
-    """Frames until the process closes its output; waiting for it has an end."""
+    """Yield frames until the process closes its output or the deadline passes."""
     if process.stdout is None:
         return
     pipe, held = process.stdout.fileno(), bytearray()
@@ -224,20 +223,20 @@ def _frames(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) 
 
 
 def _check_wanted(options: ReadOptions, left_s: float) -> None:
-    """Give up what takes too long or what nobody waits for.
+    """Raise if reading takes too long or the client has gone.
 
     Raises:
         LimitExceeded: past the deadline.
-        Unavailable: nobody waits for the answer.
+        Unavailable: the client has gone.
     """
     if left_s < 0:
         raise LimitExceeded(f"the file takes too long to read: {options.remedy}", code="too_large")
     if options.gone():
-        raise Unavailable("the client went away", code="client_gone")
+        raise Unavailable("the client has disconnected", code="client_gone")
 
 
 def _ended(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -> Exception:
-    """Why a process ended before it had read the whole file."""
+    """Return the error for a process that ended before it had read the whole file."""
     status = process.wait()
     memory_mib = options.memory_bytes >> 20
     _log.warning("reader of a file ended", extra={"status": status})
@@ -260,29 +259,29 @@ def _ended(process: subprocess.Popen[bytes], options: ReadOptions, cpu_s: int) -
 
 
 def damaged() -> InvalidInput:
-    """The refusal of what is not what was asked for."""
+    """Return the error for data of the wrong form."""
     return InvalidInput("the file cannot be read", code="damaged")
 
 
-def _refusal(told: dict[str, Any]) -> Exception:
-    message, code, field = str(told["message"]), str(told["code"]), told["field"]
-    if told["kind"] == "Unavailable":
+def _refusal(error: dict[str, Any]) -> Exception:
+    message, code, field = str(error["message"]), str(error["code"]), error["field"]
+    if error["kind"] == "Unavailable":
         return Unavailable(message, code=code, retry_after_s=30)
-    if told["kind"] == "LimitExceeded":
-        limits = {name: told[name] for name in ("limit", "asked")}
+    if error["kind"] == "LimitExceeded":
+        limits = {name: error[name] for name in ("limit", "asked")}
         return LimitExceeded(message, code=code, field=field, **limits)
     return InvalidInput(message, code=code, field=field)
 
 
-def _block(told: dict[str, Any], options: ReadOptions) -> Block:
-    """A block as the process told it; one that is not what was asked for is refused."""
-    n_rows, columns, crs = told["n_rows"], told["columns"], told["crs"]
+def _block(message: dict[str, Any], options: ReadOptions) -> Block:
+    """Build a block from the process's message, and reject one of the wrong form."""
+    n_rows, columns, crs = message["n_rows"], message["columns"], message["crs"]
     whole = 0 < n_rows <= options.n_rows and all(
         name in _COLUMNS and len(values) == n_rows for name, values in columns.items()
     )
-    broken = {int(place): str(reason) for place, reason in told["broken"].items()}
+    broken = {int(place): str(reason) for place, reason in message["broken"].items()}
     named = crs is None or crs == options.mapping.crs or KNOWN_CRS.fullmatch(crs)
     if not whole or not named or any(place >= n_rows for place in broken):
         raise damaged()
-    plan = ColumnPlan({}, crs, told["time_format"], None, tuple(told["personal"]))
+    plan = ColumnPlan({}, crs, message["time_format"], None, tuple(message["personal"]))
     return Block(columns, n_rows, broken, plan)

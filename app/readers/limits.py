@@ -1,7 +1,7 @@
-"""Limits on what is made of an upload, the same for every format.
+"""Limits on what an upload expands to, the same for every format.
 
-What arrives is bounded by `HOTSLOT_MAX_BODY_BYTES`; these bound what it unfolds to, in bytes, rows and
-values, relative to what was sent, so that a small body cannot occupy memory, a core or the disk.
+`HOTSLOT_MAX_BODY_BYTES` bounds what is sent; these bound what it expands to, in bytes, rows and values,
+relative to what was sent, so that a small body cannot exhaust memory, a core or the disk.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Any
 from app.core.errors import InvalidInput, LimitExceeded
 
 EXPANSION_FLOOR_BYTES = 1 << 20
-"""A small body may expand to this whatever its ratio."""
+"""A body may expand to this many bytes at any ratio."""
 MADE_FLOOR_BYTES = 16 << 20
-"""Of values read from a file; a small file may give so many whatever its ratio."""
+"""Of values read from a file, which may give this many bytes at any ratio."""
 ROWS_FLOOR = 50_000
-"""Rows that a body of any size may hold; past it, each needs `ROW_BYTES` that were sent."""
+"""Rows that a body of any size may hold; each further one needs `ROW_BYTES` as sent."""
 ROW_BYTES = 2
 """Compressed incident files have 4 to 40 bytes a row."""
 MAX_COLUMNS = 2_000
 MAX_ROW_VALUES = 2_000
 """Values of one JSON row, nested ones counted."""
 BLOCK_CHARS = 4 << 20
-"""A block of rows ends when it holds so much text, however few its rows are."""
+"""A block of rows ends at this amount of text, however few its rows are."""
 KNOWN_CRS = re.compile(r"EPSG:\d{1,6}|OGC:CRS84")
-"""What a process that reads files of others may say of coordinates: names, no definitions."""
+"""CRS that an isolated reader may report: names, not definitions."""
 
 
 def rows_allowed(sent_bytes: int, max_rows: int) -> int:
-    """Rows that a body of so many bytes, as sent, may hold."""
+    """Return how many rows a body of this many bytes, as sent, may hold."""
     return min(max_rows, max(ROWS_FLOOR, sent_bytes // ROW_BYTES))
 
 
 def check_rows(n_rows: int, sent_bytes: int, max_rows: int) -> None:
-    """Refuse more rows than a body of this size may hold.
+    """Raise if a body of this size has more rows than allowed.
 
     Raises:
         LimitExceeded: too many rows.
@@ -49,7 +49,7 @@ def check_rows(n_rows: int, sent_bytes: int, max_rows: int) -> None:
 
 
 class Unfolding:
-    """Counts the bytes that a body unfolds to, through all layers of archives.
+    """Count the bytes that a body expands to, through all layers of archives.
 
     Args:
         max_bytes: of all together.
@@ -64,7 +64,7 @@ class Unfolding:
         self.n_bytes = 0
 
     def add(self, n_bytes: int) -> None:
-        """Count what is about to be unfolded.
+        """Count bytes that are about to be unpacked.
 
         Raises:
             LimitExceeded: over the limit of bytes, or of expansion.
@@ -72,21 +72,21 @@ class Unfolding:
         self.n_bytes += n_bytes
         if self.n_bytes > self.max_bytes:
             raise LimitExceeded(
-                f"unfolds to {self.n_bytes} bytes, the limit is {self.max_bytes}", code="too_large"
+                f"expands to {self.n_bytes} bytes, the limit is {self.max_bytes}", code="too_large"
             )
         if self.n_bytes > self.expanded_bytes:
             raise implausible(self.max_expansion)
 
 
 def implausible(max_expansion: int) -> LimitExceeded:
-    """The refusal of a body that unfolds too far."""
+    """Return the error for a body that expands too far."""
     return LimitExceeded(
-        f"expands more than {max_expansion} times: not plausible for incidents", code="too_large"
+        f"expands more than {max_expansion} times: implausible for incidents", code="too_large"
     )
 
 
 def check_columns(header: list[Any]) -> None:
-    """Refuse a header with more columns than any table of incidents has.
+    """Raise if a header has more columns than any table of incidents.
 
     Raises:
         InvalidInput: too many.
@@ -98,19 +98,19 @@ def check_columns(header: list[Any]) -> None:
 
 
 class Refused:
-    """Stands for a row that is not looked at any further."""
+    """Marks a row that is rejected without further checks."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
 
 def too_long(limit_chars: int) -> str:
-    """Why a row with an overlong text is refused."""
+    """Return why a row with an overlong text is rejected."""
     return f"a text is longer than {limit_chars} characters"
 
 
 def has_too_many_values(text: str) -> bool:
-    """Whether a JSON text may hold more than `MAX_ROW_VALUES` values; read before it is parsed."""
+    """Return whether a JSON text may hold over `MAX_ROW_VALUES` values, without parsing it."""
     if len(text) <= 2 * MAX_ROW_VALUES:
         return False
     return text.count(",") + text.count("[") + text.count("{") > MAX_ROW_VALUES
@@ -120,9 +120,9 @@ TOO_MANY_VALUES = f"more than {MAX_ROW_VALUES} values in one row"
 
 
 def bounded_row(row: Any, limit_chars: int) -> Any:
-    """A JSON row without what is nested in it, or why it is refused.
+    """Return a JSON row without nested values, or why it is rejected.
 
-    No field takes a nested value: an empty object stands for it, and is refused by its field's rule.
+    No field accepts a nested value: an empty object replaces it, and the field's rule rejects that.
     """
     if not isinstance(row, dict):
         return None

@@ -1,4 +1,4 @@
-"""Readers of Parquet files and shapefiles: tables of Arrow in blocks of rows."""
+"""Read Parquet files and shapefiles through Arrow, in blocks of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.readers.columns import ColumnPlan, plan_columns
-from app.readers.damage import damage_named
+from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Block, Blocks, ReadOptions
 from app.readers.inside import Inside, merged
 from app.readers.limits import check_columns, check_rows, too_long
@@ -26,13 +26,13 @@ from app.readers.limits import check_columns, check_rows, too_long
 SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
 WGS84 = "OGC:CRS84"
 BATCH_ROWS = 5_000
-"""Decoded at a time: a column of long texts must not be in memory twenty thousand rows at once."""
+"""Rows decoded at once: 20,000 rows of long texts would need too much memory."""
 
 
 def read_parquet(file: IO[bytes], inside: Inside) -> Blocks:
-    """Blocks of a Parquet file; GeoParquet's points stand for missing coordinates."""
+    """Yield blocks of a Parquet file; GeoParquet points replace missing coordinates."""
     options = inside.options
-    with damage_named("Parquet file"):
+    with damage_as_invalid_input("Parquet file"):
         table = pq.ParquetFile(file, pre_buffer=False)
         check_rows(table.metadata.num_rows, inside.sent_bytes, options.max_rows)
         schema = table.schema_arrow
@@ -51,7 +51,7 @@ def _is_nested(schema: pa.Schema, name: str) -> bool:
 
 
 def _unpacked_bytes(metadata: pq.FileMetaData, wanted: Sequence[str]) -> int:
-    """What the file says that the wanted columns have; the process's memory bounds what is true."""
+    """Return the declared unpacked size of the wanted columns; the memory limit bounds the real one."""
     total = 0
     for i in range(metadata.num_row_groups):
         group = metadata.row_group(i)
@@ -66,9 +66,9 @@ def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
     if text is None:
         return None, None
     try:
-        told = json.loads(text)
-        name = told["primary_column"]
-        column = told["columns"][name]
+        header = json.loads(text)
+        name = header["primary_column"]
+        column = header["columns"][name]
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput("the GeoParquet header cannot be read", code="damaged") from error
     crs = column.get("crs", WGS84)
@@ -76,7 +76,7 @@ def _geo_column(schema: pa.Schema) -> tuple[str | None, str | None]:
 
 
 def crs_name(crs: CRS) -> str:
-    """`EPSG:...` where the CRS is exactly that, else its definition."""
+    """Return `EPSG:...` if the CRS matches exactly, else its definition."""
     number = crs.to_epsg(min_confidence=100)
     return crs.to_wkt() if number is None else f"EPSG:{number}"
 
@@ -84,7 +84,7 @@ def crs_name(crs: CRS) -> str:
 def file_plan(
     names: Sequence[str], geometry: str | None, crs: str | None, options: ReadOptions
 ) -> ColumnPlan:
-    """The plan of a file's columns; points stand for missing coordinates."""
+    """Plan a file's columns; points replace missing coordinates."""
     header = [name for name in names if name != geometry]
     check_columns(header)
     mapping = options.mapping
@@ -100,7 +100,7 @@ def file_plan(
 
 
 def _wanted(plan: ColumnPlan, names: Sequence[str], geometry: str | None) -> list[str]:
-    """The columns to decode: what is about persons, or of no use, is not even unpacked."""
+    """Return the columns to decode; personal and unused ones are not even unpacked."""
     used = {*plan.names.values(), geometry}
     return [name for name in names if name in used]
 
@@ -125,7 +125,7 @@ def _arrow_blocks(
 
 
 def centres(wkb: NDArray[Any]) -> tuple[list[float], list[float]]:
-    """Give x and y of geometries' centres; NaN where there is none, or none that can be read."""
+    """Return x and y of the geometries' centres; NaN where one is missing or unreadable."""
     points = shapely.from_wkb(wkb, on_invalid="ignore")
     centre = shapely.get_coordinates(shapely.centroid(points))
     empty = shapely.is_empty(points) | shapely.is_missing(points)
@@ -137,15 +137,15 @@ def centres(wkb: NDArray[Any]) -> tuple[list[float], list[float]]:
 def _plain(
     batch: pa.RecordBatch, name: str, limit_chars: int, broken: dict[int, str]
 ) -> Sequence[Any]:
-    """Python values; timestamps become RFC 3339 text, local when they bear no zone.
+    """Return Python values; timestamps become RFC 3339 text, local if they have no zone.
 
-    Nested values are not read: an empty object stands for them. Overlong texts are not made.
+    Nested values are not read; an empty object replaces them. Overlong texts are not created.
     """
     if name not in batch.schema.names:
         return [{}] * batch.num_rows
     values = batch.column(name)
     if pa.types.is_dictionary(values.type):
-        # Each text once: what is told by a number may be long and be told for every row.
+        # Decode each text once: long texts may be shared by every row.
         names = [*_texts(values.dictionary, limit_chars), None]
         codes = values.indices.fill_null(len(names) - 1).to_pylist()
         result: list[Any] = [names[code] for code in codes]
@@ -161,11 +161,11 @@ _TOO_LONG = object()
 
 
 def _texts(values: pa.Array, limit_chars: int) -> list[Any]:
-    """Python values, with a mark instead of texts that may be longer than the limit."""
+    """Return Python values, with a marker for texts that may be longer than the limit."""
     kind = values.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return list(values.to_pylist())
-    # A character has four bytes at most.
+    # A character has at most four bytes.
     long = pc.greater(pc.binary_length(values), 4 * limit_chars).fill_null(False)
     result: list[Any] = pc.if_else(long, None, values).to_pylist()
     for i in np.flatnonzero(long.to_numpy(zero_copy_only=False)):
@@ -174,18 +174,18 @@ def _texts(values: pa.Array, limit_chars: int) -> list[Any]:
 
 
 def layer_blocks(path: Path, magic: bytes, inside: Inside) -> Blocks:
-    """Blocks of a file whose driver is settled by its first bytes, not by what GDAL may guess."""
+    """Yield blocks of a file whose driver is fixed by its first bytes, not guessed by GDAL."""
     with path.open("rb") as file:
         if file.read(len(magic)) != magic:
             raise InvalidInput(f"not a {path.suffix} file", code="damaged")
     import pyogrio
 
     options = inside.options
-    with damage_named(f"{path.suffix} file"):
-        told = pyogrio.read_info(path)
-        names = [str(name) for name in told["fields"]]
-        geometry = (told["geometry_name"] or "wkb_geometry") if told["geometry_type"] else None
-        plan = file_plan(names, geometry, told["crs"], options)
+    with damage_as_invalid_input(f"{path.suffix} file"):
+        info = pyogrio.read_info(path)
+        names = [str(name) for name in info["fields"]]
+        geometry = (info["geometry_name"] or "wkb_geometry") if info["geometry_type"] else None
+        plan = file_plan(names, geometry, info["crs"], options)
         columns = _wanted(plan, names, None)
         with pyogrio.open_arrow(
             path, columns=columns, use_pyarrow=True, batch_size=min(options.n_rows, BATCH_ROWS)

@@ -1,6 +1,6 @@
-"""Outlines: a boundary as others send it becomes a study area's polygon and its named parts.
+"""Turn a boundary into a study area's polygon and its named parts.
 
-Run by the process that parses files of others (`ingest_child`); by others only on outlines of our own.
+Untrusted boundaries are parsed in the isolated process (`app.readers.child`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAME_PROPERTIES = ("name", "neighborhood", "neighbourhood", "district", "ward", 
 
 @dataclass(frozen=True)
 class Outline:
-    """A study area (`boundary` GeoJSON, WGS 84; `crs` EPSG:...) and its parts, where they are named."""
+    """A study area (`boundary` GeoJSON, WGS 84; `crs` EPSG:...) and its named parts, if any."""
 
     crs: str | None = None
     boundary: dict[str, Any] | None = None
@@ -39,10 +39,10 @@ def outline_of(
     cell_size_m: float,
     neighbourhoods: Mapping[str, Any] | None = None,
 ) -> Outline:
-    """Dissolve a boundary and keep its parts; `neighbourhoods` names them where it does not.
+    """Dissolve a boundary and collect its named parts, or those of `neighbourhoods`.
 
     Raises:
-        InvalidInput: not such GeoJSON, or no area of a city.
+        InvalidInput: not valid GeoJSON, or not the area of a city.
         LimitExceeded: more cells than hotslot serves.
     """
     if boundary is None:
@@ -54,7 +54,7 @@ def outline_of(
 
 
 def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The named parts of a boundary FeatureCollection, or None when it has fewer than two."""
+    """Return the named parts of a boundary FeatureCollection, or None if there are fewer than two."""
     collection = boundary is not None and boundary.get("type") == "FeatureCollection"
     features = features_of(boundary, "boundary") if boundary and collection else []
     check_length(features, "neighbourhoods", MAX_NEIGHBOURHOODS)
@@ -82,12 +82,12 @@ def neighbourhoods_of(boundary: Mapping[str, Any] | None) -> dict[str, Any] | No
 
 
 def _geometry(given: Any) -> dict[str, Any] | None:
-    """A feature's geometry as GeoJSON has it: whatever else stands in it is not kept."""
+    """Return a feature's geometry reduced to standard GeoJSON."""
     if not given:
         return None
     try:
         found = shapely.force_2d(shape(given))
-        kept: dict[str, Any] = json.loads(shapely.to_geojson(found))
+        geometry: dict[str, Any] = json.loads(shapely.to_geojson(found))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, ShapelyError) as error:
         raise InvalidInput(f"not a GeoJSON geometry: {error}", field="neighbourhoods") from error
-    return kept
+    return geometry

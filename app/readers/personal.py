@@ -1,7 +1,7 @@
-"""Columns about persons: told by their names, never read, named in the summary of an upload.
+"""Recognise columns about persons by their names; they are never read, only named in the summary.
 
-hotslot forecasts places and hours. Names, birth dates, telephone numbers, and who was a victim, a
-suspect or a witness have no use here, so they are not to reach the database even by a mapping.
+hotslot forecasts places and hours. Names, birth dates, telephone numbers, and who was a victim, suspect
+or witness are not needed, so they must not reach the database even through a mapping.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _PERSON = (
     "detainee",
 )  # fmt: skip
 _ONE = ("person", "persona", "personne", "witnesses")
-"""As they stand: `crimes_against_persons` is a category."""
+"""Matched in the singular only: `crimes_against_persons` is a category."""
 _ANYWHERE = (
     "phone", "telephone", "telefono", "teléfono", "email", "courriel", "dob", "birth", "birthdate",
     "birthday", "naissance", "nacimiento", "surname", "apellido", "apellidos", "firstname",
     "lastname", "fullname", "forename", "ssn", "passport",
 )  # fmt: skip
-"""Words that tell of persons whatever stands beside them."""
+"""Words that indicate persons in any combination."""
 _HOLDER = ("officer", "owner", "driver", "subject", "patient", "contact", "reporter", "perceived",
            "mother", "father")  # fmt: skip
 _HELD = ("name", "age", "sex", "gender", "race", "ethnicity", "address")
@@ -54,7 +54,7 @@ MAX_NAME_CHARS = 60
 
 
 def is_personal(name: object) -> bool:
-    """Whether a column of this name tells about a person.
+    """Return whether a column of this name is about a person.
 
     >>> [is_personal(n) for n in ("Vict Age", "SUSP_RACE", "first name", "dob", "Victim ID")]
     [True, True, True, True, True]
@@ -74,12 +74,12 @@ def is_personal(name: object) -> bool:
 
 
 def personal_columns(header: Sequence[object]) -> tuple[str, ...]:
-    """The columns of a header that tell about persons, in its order."""
+    """Return the columns of a header that are about persons, in order."""
     return tuple(str(name) for name in header if is_personal(name))
 
 
 def personal_warning(columns: Sequence[str]) -> str:
-    """What the summary of an upload says about them; the names only, never a value."""
+    """Return the summary's warning about them, with names only, never values."""
     named = ", ".join(c.strip()[:MAX_NAME_CHARS] for c in columns[:MAX_NAMED])
     more = f" and {len(columns) - MAX_NAMED} more" if len(columns) > MAX_NAMED else ""
     return f"columns about persons were not read: {named}{more}"

@@ -1,6 +1,6 @@
-"""Population layers as others send them: who lives in each neighbourhood, by CSV or GeoJSON.
+"""Parse population layers (CSV or GeoJSON): who lives in each neighbourhood.
 
-Run by the process that parses files of others (`ingest_child`).
+Runs in the isolated process (`app.readers.child`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ People = dict[str, tuple[float, dict[str, float]]]
 
 
 def layer_items(kind: str, content: bytes, groups: Sequence[str] | None) -> Iterator[Any]:
-    """What a layer holds: its features, where it is GeoJSON, then the people of each name.
+    """Yield a layer's features, if it is GeoJSON, and then the people of each name.
 
     Args:
         kind: `csv` or `geojson`.
@@ -51,7 +51,7 @@ def _from_csv(content: bytes, groups: Sequence[str] | None) -> People:
         found = csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True)
         rows = list(islice(found, MAX_NEIGHBOURHOODS + 1))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput("the layer is no readable CSV in UTF-8", field="population") from error
+        raise InvalidInput("the layer is not valid CSV in UTF-8", field="population") from error
     check_length(rows, "population", MAX_NEIGHBOURHOODS)
     header = list(rows[0]) if rows else []
     by_name = {normalised_name(name): name for name in header if name is not None}
@@ -70,15 +70,15 @@ def _from_geojson(content: bytes, groups: Sequence[str] | None) -> tuple[dict[st
     try:
         given = json.loads(content)
     except ValueError as error:
-        raise InvalidInput("the layer is no JSON", field="population") from error
+        raise InvalidInput("the layer is not JSON", field="population") from error
     if not isinstance(given, dict) or given.get("type") != "FeatureCollection":
         raise InvalidInput("the layer must be a FeatureCollection", field="population")
     study_area_from_geojson(given)
     collection = neighbourhoods_of(given)
     if collection is None:
-        raise InvalidInput("the layer needs two neighbourhoods at least", field="population")
+        raise InvalidInput("the layer needs at least two neighbourhoods", field="population")
     people: People = {}
-    for feature, kept in zip(features_of(given, "population"), collection["features"], strict=True):
+    for feature, part in zip(features_of(given, "population"), collection["features"], strict=True):
         properties = feature.get("properties") or {}
         own = properties.get("groups") or {}
         values = own if groups is None else {g: properties.get(g) for g in groups}
@@ -86,8 +86,8 @@ def _from_geojson(content: bytes, groups: Sequence[str] | None) -> tuple[dict[st
             raise InvalidInput("groups must be an object of numbers", field="groups")
         lowered = {str(k).lower(): v for k, v in properties.items()}
         found = _people(lowered.get("population"), values, list(values))
-        before = people.get(kept["properties"]["name"], (0.0, {}))
-        people[kept["properties"]["name"]] = _sum(before, found)
+        before = people.get(part["properties"]["name"], (0.0, {}))
+        people[part["properties"]["name"]] = _sum(before, found)
     return collection, people
 
 

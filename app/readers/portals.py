@@ -1,4 +1,4 @@
-"""Columns of well-known police data portals, told by names that no other portal has together."""
+"""Columns of well-known police data portals, recognised by a unique combination of names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Portal:
 
 
 def normalised_name(name: object) -> str:
-    """Lower case, blanks, dots and hyphens as underscores, without a byte-order mark."""
+    """Lower-case a name, with blanks, dots and hyphens as underscores and no byte-order mark."""
     return re.sub(r"[\s.\-]+", "_", str(name).strip().strip("\ufeff").lower())
 
 
@@ -96,7 +96,7 @@ PORTALS = (
         US_12_HOURS,
     ),
     Portal(
-        # Its offence category tells but three kinds apart.
+        # Its offence category distinguishes only three kinds.
         "Seattle, SPD crime data (since 2024)",
         ("offense_id", "offense_date", "offense_sub_category"),
         {
@@ -137,7 +137,7 @@ PORTALS = (
         crs="EPSG:26910",
     ),
     Portal(
-        # Several offences share one event id, so it is no `external_id`.
+        # Several offences share one event id, so it cannot be `external_id`.
         "Toronto, major crime indicators (since 2026)",
         ("occ_date", "occ_hour", "csi_category", "long_wgs84", "lat_wgs84"),
         {

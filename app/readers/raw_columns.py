@@ -1,6 +1,6 @@
-"""From a file's raw columns to the contract's: times put together, coordinates projected back.
+"""Convert a file's raw columns to the contract's: combine times, project coordinates.
 
-What cannot be read stays as it was written, so that the rules that follow refuse it by name.
+Unreadable values stay as written, so that the row rules reject them by name.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MONTHS = {
          "october", "november", "december"), 1)
     for name in (names, names[:3])
 }  # fmt: skip
-# "2025 Apr 26 03:45:00 PM": Socrata's newer exports. A month by its name leaves nothing to guess.
+# "2025 Apr 26 03:45:00 PM": Socrata's newer exports. A month's name is unambiguous.
 _NAMED = r"^\s*(\d{4} [A-Z][a-z]{2} \d{1,2}) (\d{1,2}:\d{2}(?::\d{2})? [AP]M)\s*$"
 _DAY = r"^\s*(\d{4})[-/](\d{2})[-/](\d{2})"
 _WITH_OFFSET = r"\d{2}:\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)\s*$"
 
 
 def contract_columns(columns: Raw, plan: ColumnPlan, timezone: str) -> dict[str, Sequence[Any]]:
-    """The contract's columns of a block.
+    """Return a block's columns under the contract's names.
 
     Args:
         columns: by field or part (`app.readers.columns`).
@@ -86,8 +86,8 @@ def _whole_times(values: Sequence[Any], time_format: str | None) -> Sequence[Any
 
 
 def _named_months(text: pd.Series[Any], form: str) -> pd.Series[Any]:
-    """Texts whose month is a name, in another form; the rest as they are."""
-    # The pattern costs more than all else here; no other form has a blank at that place.
+    """Rewrite texts whose month is a name; leave the rest unchanged."""
+    # The pattern is expensive; no other form has a blank at that position.
     if not any(isinstance(value, str) and value[4:5] == " " for value in text):
         return text
     named = text.str.extract(_NAMED)
@@ -99,13 +99,13 @@ def _named_months(text: pd.Series[Any], form: str) -> pd.Series[Any]:
 
 
 def _refusable(raw: pd.Series[Any], time_format: str) -> pd.Series[Any]:
-    """What the format does not fit: RFC 3339 may still; the rest must not look undecided."""
+    """Mark texts that do not match the format, unless they may be RFC 3339."""
     text = raw.map(lambda v: isinstance(v, str) and re.match(r"\d{4}-", v) is None)
     return raw.where(~text, raw.map(lambda v: f"not {time_format}: {v}"))
 
 
 def _iso(moments: pd.Series[Any]) -> pd.Series[Any]:
-    """RFC 3339 texts; None where there is no moment."""
+    """Format moments as RFC 3339, with None where there is no moment."""
     aware = getattr(moments.dt, "tz", None) is not None
     text: pd.Series[Any] = moments.dt.strftime("%Y-%m-%dT%H:%M:%S" + ("%z" if aware else ""))
     return text.astype(object).where(moments.notna(), None)
@@ -136,7 +136,7 @@ def _split_times(
 
 
 def _clock_texts(values: Sequence[Any]) -> pd.Series[Any]:
-    """Times of day as text: `9`, `09:30`, `930`; a number's trailing `.0` is a spreadsheet's."""
+    """Return times of day as text (`9`, `09:30`, `930`), without a spreadsheet's trailing `.0`."""
 
     def clock(value: Any) -> str | None:
         if isinstance(value, str):
@@ -149,7 +149,7 @@ def _clock_texts(values: Sequence[Any]) -> pd.Series[Any]:
 
 
 def _local_days(date: pd.Series[Any], timezone: str) -> pd.Series[Any]:
-    """`YYYY-MM-DD` of the region's zone; a date with clock and offset is converted first."""
+    """Return `YYYY-MM-DD` in the region's zone; dates with an offset are converted first."""
     day = date.str.extract(_DAY)
     result = day[0].str.cat(day[1], sep="-").str.cat(day[2], sep="-").astype(object)
     offset = date.str.contains(_WITH_OFFSET, regex=True, na=False)
@@ -188,15 +188,17 @@ def _numbered_times(columns: Raw) -> Sequence[Any]:
 
 
 def _degrees(x: Sequence[Any], y: Sequence[Any], crs: str) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Longitude and latitude; coordinates that are no numbers stay as written."""
+    """Project to longitude and latitude; values that are not numbers stay as written."""
     raw_x, raw_y = (pd.Series(list(values), dtype=object) for values in (x, y))
     x_m, y_m = (pd.to_numeric(v, errors="coerce").to_numpy(np.float64) for v in (raw_x, raw_y))
-    # 0/0 is how many portals write "unknown": it must not become a place far off.
+    # Many portals write "unknown" as 0/0, which must not become a distant place.
     known = np.isfinite(x_m) & np.isfinite(y_m) & ((x_m != 0) | (y_m != 0))
     try:
         longitude, latitude = transformer(crs, "EPSG:4326").transform(x_m, y_m)
     except ProjError as error:
-        raise InvalidInput("no way is known from this CRS to degrees", field="crs") from error
+        raise InvalidInput(
+            "no transformation from this CRS to degrees is known", field="crs"
+        ) from error
     return _placed(raw_x, longitude, known), _placed(raw_y, latitude, known)
 
 

@@ -1,9 +1,9 @@
-"""What a region's models learn from: reports of the public, unless the region says otherwise.
+"""Which incidents a region's models learn from: by default only reports of the public.
 
-Incidents that patrols find say where patrols were. A model that learns from them sends patrols where
-patrols were, which finds more there (Ensign et al. 2018, "Runaway feedback loops in predictive
+Incidents found by patrols show where patrols were. A model that learns from them sends patrols to
+the same places, which finds more there (Ensign et al. 2018, "Runaway feedback loops in predictive
 policing"). So `discovered` incidents, and categories that are mostly recorded by being on the spot,
-are left out of training unless the region's settings, or a run's own list, take them in.
+are excluded from training unless the region's settings, or a run's own list, include them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PATROL = re.compile(r"\b(?:" + "|".join(re.escape(word) for word in _PATROL_WOR
 
 
 def mostly_patrol(category: str) -> bool:
-    """Whether records of a category mostly tell where officers were, judged by its name.
+    """Judge by its name whether a category mostly records where officers were.
 
     >>> [mostly_patrol(c) for c in ("drugs", "ORDEN PÚBLICO", "Usage de stupéfiants", "loitering")]
     [True, True, True, True]
@@ -56,12 +56,12 @@ def mostly_patrol(category: str) -> bool:
 
 @dataclass(frozen=True)
 class LearningPolicy:
-    """A region's own choice.
+    """A region's choice.
 
     Args:
-        patrol_categories: whether categories that mostly reflect patrols are learnt from.
-        discovered_weight: share of the discovered incidents that is learnt from, 0..1; which ones
-            is told by their keys, so that the same data give the same model.
+        patrol_categories: whether to learn from categories that mostly reflect patrols.
+        discovered_weight: share of the discovered incidents to learn from, 0..1; they are chosen by
+            their keys, so that the same data give the same model.
         minimum_count: smaller numbers of incidents are not shown by place (0 shows all); from 2 on,
             trainings pool the cells with fewer (`models.densities.small_counts`).
     """
@@ -71,32 +71,34 @@ class LearningPolicy:
     minimum_count: int = 0
 
     def checked(self) -> LearningPolicy:
-        """Itself.
+        """Return the policy after validating it.
 
         Raises:
             InvalidInput: a value is out of range.
         """
         if self.patrol_categories not in get_args(Choice):
-            raise InvalidInput("exclude or include", field="patrol_categories")
+            raise InvalidInput(
+                "patrol_categories must be exclude or include", field="patrol_categories"
+            )
         if not (math.isfinite(self.discovered_weight) and 0 <= self.discovered_weight <= 1):
-            raise InvalidInput("discovered_weight lies within 0..1", field="discovered_weight")
+            raise InvalidInput("discovered_weight must lie within 0..1", field="discovered_weight")
         if not 0 <= self.minimum_count <= MAX_MINIMUM_COUNT:
             raise InvalidInput(
-                f"minimum_count lies within 0..{MAX_MINIMUM_COUNT}", field="minimum_count"
+                f"minimum_count must lie within 0..{MAX_MINIMUM_COUNT}", field="minimum_count"
             )
         return self
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> LearningPolicy:
-        """A region's, from its settings."""
+        """Read a region's policy from its settings."""
         outer, inner = SETTINGS_PATH
         return cls(**settings.get(outer, {}).get(inner, {}))
 
     def to_json(self) -> dict[str, Any]:
-        """As kept and shown."""
+        """Return the stored and displayed form."""
         return asdict(self)
 
 
 def patrol_categories(names: Iterable[str]) -> list[str]:
-    """Those of the names that mostly reflect patrols, sorted."""
+    """Return the names that mostly reflect patrols, sorted."""
     return sorted(name for name in set(names) if mostly_patrol(name))

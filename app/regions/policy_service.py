@@ -1,4 +1,4 @@
-"""Reading and changing what a region's models may learn from."""
+"""Read and change a region's learning policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.regions.store import get_region, remove_setting, set_setting
 
 
 def policy_of(engine: Engine, region_id: str) -> LearningPolicy:
-    """A region's policy.
+    """Return a region's policy.
 
     Raises:
         NotFound: no such region.
@@ -20,7 +20,7 @@ def policy_of(engine: Engine, region_id: str) -> LearningPolicy:
 
 
 def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> LearningPolicy:
-    """Keep a region's policy; the next training follows it.
+    """Store a region's policy; the next training follows it.
 
     Raises:
         NotFound: no such region.
@@ -35,7 +35,7 @@ def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> Learni
 
 
 def remove_policy(engine: Engine, region_id: str) -> None:
-    """Go back to the defaults.
+    """Reset a region's policy to the defaults.
 
     Raises:
         NotFound: no such region.

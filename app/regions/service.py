@@ -1,6 +1,6 @@
-"""Creating regions: a boundary file or request becomes a study area with a projected CRS.
+"""Create regions: a boundary file or request becomes a study area with a projected CRS.
 
-What comes from others is parsed by a process of its own (`read_boundary`, `read_region`).
+Untrusted input is parsed in an isolated process (`read_boundary`, `read_region`).
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def add_region(
     outline: Outline | None = None,
     limit: int = MAX_REGIONS,
 ) -> Region:
-    """Create a region; its boundary is dissolved, its parts kept as neighbourhoods.
+    """Create a region; its boundary is dissolved, its parts become neighbourhoods.
 
     Args:
-        boundary: GeoJSON of our own; what others send is given as `outline`.
-        neighbourhoods: names the parts where the boundary does not: GeoJSON features with a `name`.
+        boundary: trusted GeoJSON; untrusted input is passed as `outline`.
+        neighbourhoods: GeoJSON features with a `name`, if the boundary does not name its parts.
 
     Raises:
         InvalidInput: id, zone, boundary or cell size is wrong.
@@ -82,18 +82,18 @@ def add_region(
 
 
 def read_boundary(chunks: Iterable[bytes], cell_size_m: float, options: ReadOptions) -> Outline:
-    """Parse a GeoJSON boundary in a process of its own.
+    """Parse a GeoJSON boundary in an isolated process.
 
     Raises:
-        InvalidInput, LimitExceeded: see `outline_of`; it is no JSON, or takes too much to parse.
+        InvalidInput, LimitExceeded: see `outline_of`; it is not JSON, or exceeds the parser's limits.
     """
     return _outline(isolated_items("boundary", chunks, options, {"cell_size_m": cell_size_m}))
 
 
 def read_region(chunks: Iterable[bytes], options: ReadOptions) -> Generator[Any, None, None]:
-    """Parse a whole request for a region in a process of its own.
+    """Parse a complete request for a region in an isolated process.
 
-    Gives first its members, with an empty object for the boundary; then the boundary's outline.
+    Yields first its members, with an empty object for the boundary, then the boundary's outline.
 
     Raises:
         InvalidInput, LimitExceeded: see `read_boundary`.
@@ -104,7 +104,7 @@ def read_region(chunks: Iterable[bytes], options: ReadOptions) -> Generator[Any,
 
 
 def _outline(items: Iterator[Any]) -> Outline:
-    """An outline as the process told it; one that is not what was asked for is refused."""
+    """Build an outline from the parser's messages, and reject messages of the wrong form."""
     made, features = Outline(), []
     for item in items:
         if "crs" in item:
@@ -118,21 +118,21 @@ def _outline(items: Iterator[Any]) -> Outline:
     return replace(made, neighbourhoods={"type": "FeatureCollection", "features": features})
 
 
-def geometry_of(told: Any) -> dict[str, Any]:
-    """A geometry as GeoJSON names it, with nothing else."""
-    kept = {name: told[name] for name in ("type", "coordinates", "geometries") if name in told}
-    if not isinstance(kept.get("type"), str) or len(kept) != 2:
+def geometry_of(value: Any) -> dict[str, Any]:
+    """Return a GeoJSON geometry reduced to its standard members."""
+    found = {name: value[name] for name in ("type", "coordinates", "geometries") if name in value}
+    if not isinstance(found.get("type"), str) or len(found) != 2:
         raise damaged()
-    return kept
+    return found
 
 
-def feature_of(told: Any) -> dict[str, Any]:
-    """A neighbourhood, with nothing but its name, people and geometry."""
-    properties: dict[str, Any] = {"name": str(told["properties"]["name"])[:MAX_NAME_CHARS]}
-    people = told["properties"].get("population")
+def feature_of(value: Any) -> dict[str, Any]:
+    """Return a neighbourhood reduced to its name, population and geometry."""
+    properties: dict[str, Any] = {"name": str(value["properties"]["name"])[:MAX_NAME_CHARS]}
+    people = value["properties"].get("population")
     if people is not None:
         properties["population"] = float(people)
-    geometry = told["geometry"]
+    geometry = value["geometry"]
     return {
         "type": "Feature",
         "properties": properties,

@@ -30,13 +30,13 @@ class Region:
     boundary_derived: bool
     has_neighbourhoods: bool
     settings: dict[str, Any]
-    """What the region's owner has chosen; its column mappings are read by themselves."""
+    """The owner's choices, without column mappings, which are read separately."""
     created_at: datetime
 
 
 @dataclass(frozen=True)
 class OutlinedRegion(Region):
-    """With where it lies (GeoJSON geometry) and its named parts (FeatureCollection): megabytes."""
+    """A region with its boundary (GeoJSON geometry) and named parts (FeatureCollection): megabytes."""
 
     boundary: dict[str, Any] | None
     neighbourhoods: dict[str, Any] | None
@@ -78,7 +78,7 @@ def create_region(
     neighbourhoods: Mapping[str, Any] | None,
     limit: int,
 ) -> Region:
-    """A new region; creating an equal one again returns it, so that a retry is harmless.
+    """Create a region; repeating an equal request returns the existing one.
 
     Raises:
         Conflict: another region has that id.
@@ -103,7 +103,7 @@ def create_region(
         _check_number(connection, limit)
         return _as_region(row)
     existing = get_region(connection, region_id)
-    # A boundary derived meanwhile is not the caller's, who gave none.
+    # A boundary derived since then does not count: the caller gave none.
     given = None if existing.boundary_derived else outlined(connection, existing).boundary
     same = (existing.name, existing.timezone, existing.cell_size_m, given) == (
         name,
@@ -128,7 +128,7 @@ def _check_number(connection: Connection, limit: int) -> None:
 
 
 def get_region(connection: Connection, region_id: str) -> Region:
-    """The region of that id.
+    """Return the region with that id.
 
     Raises:
         NotFound: there is none.
@@ -140,7 +140,7 @@ def get_region(connection: Connection, region_id: str) -> Region:
 
 
 def get_region_by_key(connection: Connection, region_key: int) -> Region:
-    """The region of that key.
+    """Return the region with that key.
 
     Raises:
         NotFound: there is none.
@@ -152,37 +152,37 @@ def get_region_by_key(connection: Connection, region_key: int) -> Region:
 
 
 def list_regions(connection: Connection) -> list[Region]:
-    """All regions, by id."""
+    """List all regions, by id."""
     return [_as_region(row) for row in connection.execute(select(*_COLUMNS).order_by(regions.c.id))]
 
 
 def outlined(connection: Connection, region: Region) -> OutlinedRegion:
-    """Read a region's boundary and neighbourhoods, which most requests have no use for."""
+    """Read a region's boundary and neighbourhoods, which most requests do not need."""
     query = select(regions.c.boundary, regions.c.neighbourhoods)
     row = connection.execute(query.where(regions.c.key == region.key)).one()
     return OutlinedRegion(**vars(region), **row._mapping)
 
 
 def mappings_of(connection: Connection, region_key: int) -> dict[str, dict[str, Any]]:
-    """{name: column mapping} of a region."""
+    """Return {name: column mapping} of a region."""
     query = select(regions.c.settings[MAPPINGS]).where(regions.c.key == region_key)
     found: dict[str, dict[str, Any]] | None = connection.scalar(query)
     return found or {}
 
 
 def set_crs(connection: Connection, region_key: int, crs: str) -> str:
-    """Keep the CRS chosen from the first incidents; one chosen earlier stays and is returned."""
+    """Store the CRS chosen from the first incidents; return an earlier choice if there is one."""
     connection.execute(
         update(regions).where(regions.c.key == region_key, regions.c.crs.is_(None)).values(crs=crs)
     )
-    kept = select(regions.c.crs).where(regions.c.key == region_key)
-    return str(connection.execute(kept).scalar_one())
+    stored = select(regions.c.crs).where(regions.c.key == region_key)
+    return str(connection.execute(stored).scalar_one())
 
 
 def set_boundary(
     connection: Connection, region_key: int, boundary: Mapping[str, Any], *, derived: bool
 ) -> None:
-    """Keep a boundary (GeoJSON geometry, WGS 84)."""
+    """Store a boundary (GeoJSON geometry, WGS 84)."""
     connection.execute(
         update(regions)
         .where(regions.c.key == region_key)
@@ -193,7 +193,7 @@ def set_boundary(
 def set_neighbourhoods(
     connection: Connection, region_key: int, collection: Mapping[str, Any]
 ) -> None:
-    """Keep the named parts of a region (GeoJSON FeatureCollection), in place of those before."""
+    """Store the named parts of a region (GeoJSON FeatureCollection), replacing earlier ones."""
     connection.execute(
         update(regions).where(regions.c.key == region_key).values(neighbourhoods=dict(collection))
     )
@@ -202,10 +202,10 @@ def set_neighbourhoods(
 def set_setting(
     connection: Connection, region_key: int, path: tuple[str, str], value: Mapping[str, Any]
 ) -> None:
-    """Keep a value under `settings[path[0]][path[1]]`; what stands beside it stays."""
+    """Store a value under `settings[path[0]][path[1]]`, leaving others unchanged."""
     outer, inner = path
-    kept = func.coalesce(regions.c.settings[outer], cast({}, JSONB))
-    changed = kept.concat(cast({inner: dict(value)}, JSONB))
+    before = func.coalesce(regions.c.settings[outer], cast({}, JSONB))
+    changed = before.concat(cast({inner: dict(value)}, JSONB))
     whole = func.coalesce(regions.c.settings, cast({}, JSONB))
     connection.execute(
         update(regions)
@@ -217,7 +217,7 @@ def set_setting(
 
 
 def remove_setting(connection: Connection, region_key: int, path: tuple[str, str]) -> None:
-    """Take a value away; what stands beside it stays."""
+    """Remove the value under `settings[path[0]][path[1]]`, leaving others unchanged."""
     connection.execute(
         update(regions)
         .where(regions.c.key == region_key)
@@ -227,7 +227,7 @@ def remove_setting(connection: Connection, region_key: int, path: tuple[str, str
 
 
 def region_summary(connection: Connection, region: Region) -> RegionSummary:
-    """Counts and time span; first and last come from the ends of the (region, time) index.
+    """Count a region's incidents by category, with the first and last time.
 
     The counts read the region's rows once: about 0.1 s a million.
     """
@@ -248,7 +248,7 @@ def region_summary(connection: Connection, region: Region) -> RegionSummary:
 
 
 def categories_of(connection: Connection, region_key: int) -> dict[int, str]:
-    """Category key -> name, by name."""
+    """Return {category key: name}, by name."""
     rows = connection.execute(
         select(categories.c.key, categories.c.name)
         .where(categories.c.region_key == region_key)
@@ -257,7 +257,7 @@ def categories_of(connection: Connection, region_key: int) -> dict[int, str]:
     return {int(key): str(name) for key, name in rows}
 
 
-# Looked at first by the index of incidents alone; the history, which has none, only where some are left.
+# First by the index of incidents alone; the history has none, so it is read only if names remain.
 _UNUSED = text(
     """
     SELECT c.key FROM categories AS c
@@ -278,7 +278,7 @@ _DROP_UNUSED = text(
 
 
 def drop_unused_categories(connection: Connection, region_key: int) -> list[str]:
-    """Remove the names of categories that no incident of a region has or had; returns them.
+    """Remove and return the names of categories that no incident of a region has or had.
 
     The caller holds the region's ingest lock: a merge under way may be about to use one.
     """

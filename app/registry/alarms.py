@@ -30,7 +30,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Check:
-    """One look at a version's fit to what came after its cutoff."""
+    """One drift check of a version against incidents after its cutoff."""
 
     kind: str
     days: int
@@ -44,7 +44,7 @@ def _columns() -> list[Any]:
 
 
 def open_alarms(connection: Connection, region_key: int) -> list[Alarm]:
-    """Alarms of a region that nothing has cleared, newest first."""
+    """List a region's open alarms, newest first."""
     query = (
         select(*_columns())
         .where(alarms.c.region_key == region_key, alarms.c.cleared_at.is_(None))
@@ -54,7 +54,7 @@ def open_alarms(connection: Connection, region_key: int) -> list[Alarm]:
 
 
 def list_alarms(connection: Connection, region_key: int, limit: int = 100) -> list[Alarm]:
-    """The newest alarms of a region, open or cleared."""
+    """List a region's newest alarms, open or cleared."""
     query = (
         select(*_columns())
         .where(alarms.c.region_key == region_key)
@@ -67,7 +67,7 @@ def list_alarms(connection: Connection, region_key: int, limit: int = 100) -> li
 def raise_alarm(
     connection: Connection, region_key: int, version: str, check: Check, now: datetime
 ) -> bool:
-    """Open an alarm of the check's kind, unless one is open; whether it is new.
+    """Open an alarm of the check's kind unless one is open; return whether it is new.
 
     The check's details hold its `message`.
     """
@@ -90,7 +90,7 @@ def raise_alarm(
 
 
 def clear_alarms(connection: Connection, region_key: int, now: datetime, *conditions: Any) -> int:
-    """Close a region's open alarms that meet conditions on the table; returns how many."""
+    """Close a region's open alarms that meet conditions on the table; return how many."""
     return connection.execute(
         update(alarms)
         .where(alarms.c.region_key == region_key, alarms.c.cleared_at.is_(None), *conditions)
@@ -98,18 +98,18 @@ def clear_alarms(connection: Connection, region_key: int, now: datetime, *condit
     ).rowcount
 
 
-def looks_taken(connection: Connection, region_key: int, version: str) -> set[tuple[str, int]]:
-    """(kind, days) of the looks that were taken at a version."""
+def checks_made(connection: Connection, region_key: int, version: str) -> set[tuple[str, int]]:
+    """Return {(kind, days)} of the drift checks made of a version."""
     query = select(drift_checks.c.kind, drift_checks.c.days).where(
         drift_checks.c.region_key == region_key, drift_checks.c.version == version
     )
     return {(kind, int(days)) for kind, days in connection.execute(query)}
 
 
-def record_look(
+def record_check(
     connection: Connection, region_key: int, version: str, check: Check, now: datetime
 ) -> None:
-    """Keep a look, so that it is taken once."""
+    """Store a drift check, so that it is made only once."""
     connection.execute(
         insert(drift_checks).values(
             region_key=region_key,
@@ -124,8 +124,8 @@ def record_look(
     )
 
 
-def list_looks(connection: Connection, region_key: int, version: str) -> list[Check]:
-    """All looks at a version, in time."""
+def list_checks(connection: Connection, region_key: int, version: str) -> list[Check]:
+    """List all drift checks of a version, in order of time."""
     c = drift_checks.c
     query = (
         select(c.kind, c.days, c.p_value, c.alarming, c.details)

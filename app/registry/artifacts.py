@@ -1,7 +1,7 @@
-"""Artifacts: safetensors with a JSON header, kept content-addressed in PostgreSQL.
+"""Artifacts: safetensors with a JSON header, stored content-addressed in PostgreSQL.
 
-An artifact is bytes named by their sha256. `unpack` refuses anything whose hash, header, shapes or
-finiteness are not what was written, since safetensors alone lets flipped bits and NaN weights through.
+An artifact is bytes named by their sha256. `unpack` checks hash, header, shapes and finiteness, since
+safetensors alone accepts flipped bits and NaN weights.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ArtifactCorrupt(HotslotError):
 
 
 def pack(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> tuple[bytes, str]:
-    """Bytes and their sha256 (hex). Equal header and tensors give equal bytes.
+    """Return bytes and their sha256 (hex); equal header and tensors give equal bytes.
 
     The header travels as a uint8 tensor of canonical JSON: safetensors' own metadata map has no
     fixed order, which would make equal artifacts differ.
@@ -55,7 +55,7 @@ def pack(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> tupl
 
 
 def unpack(content: bytes, sha256: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Header and tensors of an artifact.
+    """Return the header and tensors of an artifact.
 
     Raises:
         ArtifactCorrupt: hash, format, shapes or finiteness differ from what was packed.
@@ -71,7 +71,7 @@ def unpack(content: bytes, sha256: str) -> tuple[dict[str, Any], dict[str, NDArr
         raise ArtifactCorrupt(f"artifact {sha256[:12]} has format {header.get('format')!r}")
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     if shapes != header.get("shapes"):
-        raise ArtifactCorrupt(f"artifact {sha256[:12]} has other shapes than its header says")
+        raise ArtifactCorrupt(f"artifact {sha256[:12]} has other shapes than in its header")
     for name, tensor in tensors.items():
         if np.issubdtype(tensor.dtype, np.floating) and not np.all(np.isfinite(tensor)):
             raise ArtifactCorrupt(f"artifact {sha256[:12]}: tensor {name} is not finite")
@@ -79,7 +79,7 @@ def unpack(content: bytes, sha256: str) -> tuple[dict[str, Any], dict[str, NDArr
 
 
 def store_artifact(connection: Connection, content: bytes, sha256: str) -> None:
-    """Keep an artifact; storing the same one again changes nothing."""
+    """Store an artifact; storing the same one again changes nothing."""
     statement = insert(artifacts).values(sha256=sha256, content=content, size_bytes=len(content))
     connection.execute(statement.on_conflict_do_nothing(index_elements=["sha256"]))
 
@@ -87,7 +87,7 @@ def store_artifact(connection: Connection, content: bytes, sha256: str) -> None:
 def load_artifact(
     connection: Connection, sha256: str
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Header and tensors of a stored artifact, checked.
+    """Load and check the header and tensors of a stored artifact.
 
     Raises:
         ArtifactCorrupt: it is missing or damaged.

@@ -1,4 +1,4 @@
-"""How a region came to its champion, and the way back."""
+"""The history of a region's champions, promotion by hand, and rollback."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Promotion:
     created_at: datetime
 
 
-def history(connection: Connection, region_key: int) -> list[Promotion]:
-    """All changes of champion, oldest first."""
+def all_promotions(connection: Connection, region_key: int) -> list[Promotion]:
+    """List all changes of champion, oldest first."""
     columns = [promotions.c[name] for name in Promotion.__dataclass_fields__]
     query = select(*columns).where(promotions.c.region_key == region_key).order_by(promotions.c.id)
     return [Promotion(*row) for row in connection.execute(query)]
 
 
-def line_of(changes: list[Promotion]) -> list[Promotion]:
-    """The promotions that still hold: a rollback takes back the one before it.
+def promotions_in_force(changes: list[Promotion]) -> list[Promotion]:
+    """Return the promotions still in force: a rollback cancels the one before it.
 
     >>> at = datetime(2024, 1, 1)
     >>> made = [Promotion(v, None, a, "", at, at) for v, a in
     ...         [("1", "promoted"), ("2", "promoted"), ("1", "rolled_back"), ("3", "promoted")]]
-    >>> [promotion.version for promotion in line_of(made)]
+    >>> [promotion.version for promotion in promotions_in_force(made)]
     ['1', '3']
     """
     line: dict[str, Promotion] = {}
@@ -52,13 +52,13 @@ def line_of(changes: list[Promotion]) -> list[Promotion]:
     return list(line.values())
 
 
-def line(connection: Connection, region_key: int) -> list[Promotion]:
-    """The promotions that hold and whose versions may serve again; the champion's is the last.
+def champion_history(connection: Connection, region_key: int) -> list[Promotion]:
+    """Return the promotions in force whose versions may serve again, the champion's last.
 
-    Those are kept still, and had learnt nothing that is erased since, unless the champion had too: no
-    way back, by hand or by itself, leads to what an erasure has replaced.
+    Those versions still exist and had learnt nothing that has been erased since, unless the champion had
+    too: no rollback returns to what an erasure has replaced.
     """
-    kept = set(
+    usable = set(
         connection.scalars(
             select(model_versions.c.version).where(model_versions.c.region_key == region_key)
         )
@@ -66,17 +66,21 @@ def line(connection: Connection, region_key: int) -> list[Promotion]:
     current = registry.champion(connection, region_key)
     marked = marked_versions(connection, region_key)
     if current is None or current.version not in marked:
-        kept -= marked.keys()
-    return [p for p in line_of(history(connection, region_key)) if p.version in kept]
+        usable -= marked.keys()
+    return [
+        p
+        for p in promotions_in_force(all_promotions(connection, region_key))
+        if p.version in usable
+    ]
 
 
 def promote_by_hand(connection: Connection, region_key: int, version: str) -> registry.Champion:
-    """Make a version the champion because a person says so.
+    """Promote a version because a person asked for it.
 
     Raises:
         NotFound, ArtifactCorrupt: see `registry.promote`.
-        Conflict: it had learnt from incidents that are erased since, which the champion had not; or
-            the champion changed meanwhile.
+        Conflict: it had learnt from incidents erased since, unlike the champion; or the champion has
+            changed.
     """
     chosen = registry.get_version(connection, region_key, version).version
     current = registry.champion(connection, region_key)
@@ -93,15 +97,15 @@ def promote_by_hand(connection: Connection, region_key: int, version: str) -> re
 def roll_back(
     connection: Connection, region_key: int, reason: str, expected_revision: int | None = None
 ) -> registry.Champion:
-    """Make the champion's predecessor the champion again.
+    """Promote the champion's predecessor again.
 
     Raises:
         NotReady: the region has no champion.
-        Conflict: it has no predecessor (see `line`), or changed meanwhile.
+        Conflict: it has no predecessor (see `champion_history`), or changed meanwhile.
     """
     if registry.champion(connection, region_key) is None:
         raise NotReady("no model has been trained for this region yet", code="no_model")
-    held = line(connection, region_key)
+    held = champion_history(connection, region_key)
     if len(held) < 2:
         raise Conflict("there is no earlier champion to go back to", code="no_earlier_champion")
     return registry.promote(

@@ -1,4 +1,4 @@
-"""Erasing incidents for good, and the versions that had learnt from them."""
+"""Delete incidents permanently, and mark the versions that had learnt from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.core.db.erasure_tables import erased_versions, erasures
 from app.core.db.tables import model_versions, training_runs, uploads
 from app.incidents.erased_uploads import refuse_keys, same_body
 
-# An incident's present form, and the forms before its corrections: older versions learnt those.
+# An incident's present form, and its forms before corrections: older versions learnt those.
 _ERASE = """
     WITH gone AS (
         DELETE FROM incidents WHERE region_key = :region AND {present}
@@ -67,7 +67,7 @@ HOLDERS = (
     "incidents", "incident_history", "categories", "uploads", "artifacts", "forecast_grids",
     "model_versions", "training_runs", "backtests", "live_scores",
 )  # fmt: skip
-"""Tables of which an erasure takes rows or parts."""
+"""Tables from which an erasure removes rows or parts."""
 _DEPENDENT = text(
     """
     SELECT version FROM model_versions
@@ -81,7 +81,7 @@ _DEPENDENT = text(
 
 @dataclass(frozen=True)
 class Erased:
-    """What an erasure took away, as far as finding dependent versions needs it; it is not kept."""
+    """What an erasure removed, as needed to find dependent versions; it is not stored."""
 
     n_incidents: int
     n_past: int
@@ -89,7 +89,7 @@ class Erased:
     inserted_at: datetime | None
     reported: bool
     categories: dict[str, int]
-    """How many of each."""
+    """{name: count}."""
     uploads: list[int]
     days: list[date]
     """Local dates."""
@@ -97,7 +97,7 @@ class Erased:
 
 @dataclass(frozen=True)
 class Erasure:
-    """A finished erasure as it is kept."""
+    """A finished erasure, as stored."""
 
     id: int
     what: str
@@ -109,7 +109,7 @@ class Erasure:
 
 
 def erase_by_external_id(connection: Connection, region_key: int, external_id: str) -> Erased:
-    """Delete an incident with everything its history kept of it."""
+    """Delete an incident and its history."""
     values = {"region": region_key, "external": external_id}
     return _erased(connection, _ERASE_INCIDENT, values)
 
@@ -123,7 +123,7 @@ def _erased(connection: Connection, statement: TextClause, values: dict[str, Any
 def erase_by_upload(connection: Connection, region_key: int, upload_id: int) -> Erased | None:
     """Delete what an upload brought, and the upload's own row; None when there is no such upload.
 
-    Incidents that a later upload corrected are that one's; their forms before it go with this one.
+    Incidents corrected by a later upload belong to that one; their earlier forms are deleted with this.
     """
     found = connection.scalar(
         select(uploads.c.id).where(uploads.c.region_key == region_key, uploads.c.id == upload_id)
@@ -138,7 +138,7 @@ def erase_by_upload(connection: Connection, region_key: int, upload_id: int) -> 
 
 
 def dependent_versions(connection: Connection, region_key: int, gone: Erased) -> list[str]:
-    """Versions whose training included what is gone: trained after it came, up to after it happened."""
+    """List versions whose training may have included the erased incidents."""
     if gone.first_at is None:
         return []
     rows = connection.execute(
@@ -155,7 +155,7 @@ def dependent_versions(connection: Connection, region_key: int, gone: Erased) ->
     return [str(row.version) for row in rows]
 
 
-def keep_erasure(
+def store_erasure(
     connection: Connection,
     region_key: int,
     what: str,
@@ -193,14 +193,14 @@ def _mark(
 
 
 def set_retraining(connection: Connection, erasure_id: int, run_id: UUID) -> None:
-    """Remember which training run answers an erasure."""
+    """Store which training run answers an erasure."""
     connection.execute(update(erasures).where(erasures.c.id == erasure_id).values(run_id=run_id))
 
 
 def mark_if_late(connection: Connection, region_key: int, version: str, run_id: UUID) -> None:
     """Mark a version that is being registered when something was erased after its run had started.
 
-    Its run may have read what is gone since; the retraining that the erasure queued comes after it.
+    Its run may have read erased incidents; the retraining that the erasure queued comes after it.
     """
     _mark(
         connection,
@@ -211,7 +211,7 @@ def mark_if_late(connection: Connection, region_key: int, version: str, run_id: 
 
 
 def since_start(connection: Connection, runs: Table, region_key: int, run_id: UUID) -> list[int]:
-    """Erasures of a region since a run of it had started, in whose data they may be."""
+    """List erasures made since a run started, whose incidents its data may contain."""
     late = select(erasures.c.id).where(
         erasures.c.region_key == region_key,
         erasures.c.created_at
@@ -221,7 +221,7 @@ def since_start(connection: Connection, runs: Table, region_key: int, run_id: UU
 
 
 def marked_versions(connection: Connection, region_key: int) -> dict[str, int]:
-    """{version: how many incidents it had learnt from are erased}, marked versions only."""
+    """Return {version: number of its training incidents that are erased} of marked versions."""
     rows = connection.execute(
         select(erased_versions.c.version, func.sum(erasures.c.n_incidents))
         .join(erasures, erasures.c.id == erased_versions.c.erasure_id)
@@ -232,11 +232,11 @@ def marked_versions(connection: Connection, region_key: int) -> dict[str, int]:
 
 
 def shown_marks(connection: Connection, region_key: int, *, exact: bool) -> dict[str, int]:
-    """{version: how many incidents are erased that it had learnt from}.
+    """Return {version: number of its training incidents that are erased}.
 
     Args:
-        exact: for one who may list incidents. Others see how many of the region are erased since the
-            version was made: which versions had learnt from one would tell its kind and its day.
+        exact: for callers who may list incidents. Others see how many of the region were erased since the
+            version was made: the versions that had learnt from one would reveal its category and day.
     """
     if exact:
         return marked_versions(connection, region_key)
@@ -253,7 +253,7 @@ def shown_marks(connection: Connection, region_key: int, *, exact: bool) -> dict
 
 
 def is_training(connection: Connection, region_key: int) -> bool:
-    """Whether a run of the region is under way: it may have read what an erasure takes away."""
+    """Return whether a training is running; it may have read what an erasure removes."""
     running = select(training_runs.c.id).where(
         training_runs.c.region_key == region_key, training_runs.c.status == "running"
     )
@@ -261,7 +261,7 @@ def is_training(connection: Connection, region_key: int) -> bool:
 
 
 def queued_run(connection: Connection, region_key: int, request: dict[str, Any]) -> UUID | None:
-    """A queued run with an equal request: it has read nothing yet, so it answers an erasure too."""
+    """Return a queued run with an equal request: it has read nothing yet, so it serves an erasure too."""
     found: UUID | None = connection.scalar(
         select(training_runs.c.id)
         .where(
@@ -276,7 +276,7 @@ def queued_run(connection: Connection, region_key: int, request: dict[str, Any])
 
 
 def list_erasures(connection: Connection, region_key: int, limit: int = 100) -> list[Erasure]:
-    """The newest erasures of a region."""
+    """List a region's newest erasures."""
     named = func.array_agg(erased_versions.c.version).filter(erased_versions.c.version.isnot(None))
     rows = connection.execute(
         select(
@@ -298,15 +298,15 @@ def list_erasures(connection: Connection, region_key: int, limit: int = 100) -> 
 
 
 def newest_erasure(connection: Connection) -> datetime | None:
-    """When something was erased last, in any region."""
+    """Return when something was last erased, in any region."""
     found: datetime | None = connection.scalar(select(func.max(erasures.c.created_at)))
     return found
 
 
 def vacuum_erased(engine: Engine, since: datetime) -> None:
-    """Vacuum the tables that held what is erased, unless that was done since.
+    """Vacuum the tables that held erased rows, unless that was done since.
 
-    Until then the rows stand as dead ones in the database's own files, though no query sees them.
+    Until then they remain as dead rows in the database's files, though no query sees them.
     """
     query = text(
         "SELECT relname FROM pg_stat_user_tables WHERE relname = ANY(:names)"

@@ -1,7 +1,7 @@
-"""What an erasure takes with it besides the incidents: whatever else the database holds of them.
+"""Remove the traces of erased incidents from versions, backtests, runs and reports.
 
-Versions and backtests made of few incidents give single ones away and go; those made of many are only
-marked (`erasures`). Names of categories that nobody has any more go from wherever they were copied to.
+Versions and backtests made from few incidents reveal single ones and are deleted; those made from many
+are only marked (`erasures`). Names of unused categories are removed wherever they were copied to.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from app.registry.seal import seal_version
 from app.registry.store import sound_version
 
 FEW = 100
-"""A version of fewer incidents goes when one of them is erased: its densities are bumps around each one.
+"""A version of fewer incidents is deleted when one is erased: its densities are bumps around each one.
 
-From 100 on, one incident moves no cell's share by more than a hundredth, and a cell holds others' too.
+From 100 on, one incident changes no cell's share by more than a hundredth.
 """
 FEW_OF_CATEGORY = 20
-"""The same of a category: it has a density of its own. It is also below what readers may see of one."""
+"""The same for a category, which has a density of its own; also the minimum shown to readers."""
 GONE = "(erased)"
 
 _OF_FEW = text(
@@ -93,7 +93,7 @@ _TEXTS = (
     ("alarms", "message"),
     ("promotions", "reason"),
 )
-"""Texts for people, in which a name stands in quotes."""
+"""Texts for people, in which names are quoted."""
 _REPORTS = ("report", "scores", "gate", "settings", "provenance", "counts")
 
 
@@ -104,12 +104,12 @@ def versions_of_few(
     gone: dict[str, int],
     vanished: Sequence[str],
 ) -> list[str]:
-    """Find the versions that an erasure takes with it.
+    """Find the versions that an erasure removes too.
 
     Args:
-        dependent: versions that had learnt from what is gone.
-        gone: how many incidents of each category are gone.
-        vanished: names of categories that nobody has any more; who learnt them goes in any case.
+        dependent: versions that had learnt from the erased incidents.
+        gone: number of erased incidents by category.
+        vanished: names of unused categories; versions that learnt them are always deleted.
     """
     values = {
         "region": region_key,
@@ -127,16 +127,16 @@ def versions_of_few(
 def lost_few(
     connection: Connection, region_key: int, run_id: UUID, cutoff: datetime, read: dict[str, int]
 ) -> bool:
-    """Whether a run had read few incidents, or few of a category, of which some are erased since.
+    """Return whether a run read few incidents, or few of a category, of which some are erased since.
 
     Args:
-        read: how many it had read of each category, up to the cutoff.
+        read: number of incidents it had read by category, up to the cutoff.
     """
     values = {"region": region_key, "run": run_id, "cutoff": cutoff}
     left: dict[str, int] = {}
     for name, n in connection.execute(_LEFT, values):
-        told = name if name in read else REST
-        left[told] = left.get(told, 0) + int(n)
+        known = name if name in read else REST
+        left[known] = left.get(known, 0) + int(n)
     if sum(read.values()) < FEW:
         return any(left.get(name, 0) < n for name, n in read.items())
     return any(
@@ -159,7 +159,7 @@ _LEFT = text(
 
 
 def drop_versions(connection: Connection, region_key: int, versions: Sequence[str]) -> None:
-    """Delete versions with their forecasts, scores, alarms, artifacts, and what their runs keep."""
+    """Delete versions with their forecasts, scores, alarms, artifacts, and what their runs store."""
     if not versions:
         return
     runs = training_runs.c
@@ -168,7 +168,7 @@ def drop_versions(connection: Connection, region_key: int, versions: Sequence[st
         .where(runs.region_key == region_key, runs.model_version.in_(versions))
         .values(
             model_version=None,
-            message="its version was trained on few incidents, of which some are erased",
+            message="its version was trained on few incidents, some of which were erased",
             metrics={},
             request=runs.request.concat(cast({"categories": None, "until": None}, JSONB)),
         )
@@ -182,19 +182,19 @@ def drop_versions(connection: Connection, region_key: int, versions: Sequence[st
 
 
 def drop_backtests(connection: Connection, region_key: int, inserted_at: Any) -> int:
-    """Delete results of backtests of few incidents that had or may have seen what is gone."""
+    """Delete results of backtests of few incidents that may have used the erased ones."""
     values = {
         "region": region_key,
         "inserted_at": inserted_at,
         "few": FEW,
         "few_of_category": FEW_OF_CATEGORY,
-        "message": "its result was made of few incidents, of which some are erased",
+        "message": "its result was made from few incidents, some of which were erased",
     }
     return connection.execute(_OF_FEW_BACKTESTS, values).rowcount
 
 
 def forget_names(connection: Connection, region_key: int, names: Sequence[str]) -> None:
-    """Take names of categories out of whatever else was kept of them."""
+    """Remove names of categories from all other records."""
     if not names:
         return
     _trim_requests(connection, region_key, names)
@@ -210,25 +210,25 @@ def forget_names(connection: Connection, region_key: int, names: Sequence[str]) 
 
 
 def _trim_texts(connection: Connection, region_key: int, names: Sequence[str]) -> None:
-    """Blank names in texts, all of them in one pass: there may be thousands."""
+    """Blank names in texts, all in one pass: there may be thousands."""
     quoted = re.compile("|".join(re.escape(repr(name)) for name in names))
     for table, column in _TEXTS:
         of_region = f"FROM {table} WHERE region_key = :region AND {column} ~ '[''\"]'"
         change = text(
             f"UPDATE {table} SET {column} = :after WHERE region_key = :region AND {column} = :before"  # noqa: S608
         )
-        for told in connection.scalars(
+        for before in connection.scalars(
             text(f"SELECT DISTINCT {column} {of_region}"),
             {"region": region_key},
         ).all():
-            after = quoted.sub(GONE, told)
-            if after != told:
-                values = {"region": region_key, "before": told, "after": after}
+            after = quoted.sub(GONE, before)
+            if after != before:
+                values = {"region": region_key, "before": before, "after": after}
                 connection.execute(change, values)
 
 
 def _trim_requests(connection: Connection, region_key: int, names: Sequence[str]) -> None:
-    """Drop names from what runs were asked for; one that waits for nothing else is cancelled."""
+    """Remove names from the requests of runs; cancel a queued run that has none left."""
     runs = training_runs.c
     named = runs.request["categories"].has_any(cast(list(names), ARRAY(TEXT)))
     listed = text("jsonb_typeof(request -> 'categories') = 'array'")
@@ -242,22 +242,22 @@ def _trim_requests(connection: Connection, region_key: int, names: Sequence[str]
         left = [name for name in run.request["categories"] if name not in gone]
         values: dict[str, Any] = {"request": {**run.request, "categories": left or None}}
         if run.status == "queued" and not left:
-            values |= {"status": "cancelled", "message": "its categories are erased"}
+            values |= {"status": "cancelled", "message": "its categories were erased"}
         connection.execute(update(training_runs).where(runs.id == run.id).values(**values))
 
 
 def _trim_reports(connection: Connection, region_key: int, names: Sequence[str]) -> None:
-    """Drop names from what versions that stay say of others' categories, and seal those again."""
+    """Remove names from reports of versions that stay, and seal those again."""
     records = connection.scalars(
         select(model_versions.c.version).where(model_versions.c.region_key == region_key)
     ).all()
     for version in records:
         record = sound_version(connection, region_key, version)
         if record is None:
-            continue  # altered, refused everywhere: to seal it would make it good
-        kept = {column: getattr(record, column) for column in _REPORTS}
-        trimmed = {column: _without(value, set(names)) for column, value in kept.items()}
-        if trimmed != kept:
+            continue  # altered, so refused everywhere: sealing would validate it
+        stored = {column: getattr(record, column) for column in _REPORTS}
+        trimmed = {column: _without(value, set(names)) for column, value in stored.items()}
+        if trimmed != stored:
             mine = model_versions.c.region_key == region_key
             connection.execute(
                 update(model_versions)
@@ -268,7 +268,7 @@ def _trim_reports(connection: Connection, region_key: int, names: Sequence[str])
 
 
 def _without(value: Any, names: set[str], of_categories: bool = False) -> Any:
-    """JSON without these names where it lists categories, or has facts by category."""
+    """Remove these names from JSON where it lists categories or has facts by category."""
     if isinstance(value, dict):
         return {
             key: _without(one, names, key.endswith("categories") or key == "memorisation")

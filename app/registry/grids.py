@@ -19,14 +19,14 @@ GRID_SHAPE = ("crs", "x0_m", "y0_m", "cell_size_m", "nx", "ny")
 
 
 def store_grid(connection: Connection, grid: Grid, boundary: Mapping[str, Any]) -> str:
-    """Keep a grid and the boundary it was cut from (GeoJSON geometry); returns its sha256."""
-    # JSONB knows no negative zero: what is hashed is what will be read.
-    kept = json.loads(json.dumps(boundary), parse_float=lambda number: float(number) + 0.0)
+    """Store a grid and its boundary (GeoJSON geometry); return its sha256."""
+    # JSONB has no negative zero: hash what will be read.
+    stored = json.loads(json.dumps(boundary), parse_float=lambda number: float(number) + 0.0)
     values = {
         **{name: getattr(grid, name) for name in GRID_SHAPE},
         "cell_id": grid.cell_id.astype("<i8").tobytes(),
         "area_km2": grid.area_km2.astype("<f8").tobytes(),
-        "boundary": kept,
+        "boundary": stored,
     }
     sha256 = _grid_sha256(values)
     connection.execute(upsert(grids).values(sha256=sha256, **values).on_conflict_do_nothing())
@@ -40,7 +40,7 @@ def _grid_sha256(values: Mapping[str, Any]) -> str:
 
 
 def load_grid(connection: Connection, sha256: str) -> tuple[Grid, dict[str, Any]]:
-    """A stored grid and its boundary (GeoJSON geometry, WGS 84).
+    """Load a stored grid and its boundary (GeoJSON geometry, WGS 84).
 
     Raises:
         ArtifactCorrupt: it is missing, or not what was stored.

@@ -1,4 +1,4 @@
-"""Which version knew what when, and what has arrived since."""
+"""Versions by the data they knew at a time, and incidents that arrived since."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from app.registry.artifacts import ArtifactCorrupt
 from app.registry.visibility import served, visible
 
 MAX_LOOKED_AT = 5
-"""How many versions are looked at for one that is sound."""
+"""How many versions are tried until one is intact."""
 
 
 def version_as_of(
     connection: Connection, region_key: int, as_of: datetime, model: str | None = None
 ) -> registry.VersionRecord:
-    """The newest version whose data ended at `as_of` or before.
+    """Return the newest version whose data ended at `as_of` or before.
 
     Args:
         model: a model's name; without one, the champion's.
 
     Raises:
         NotReady: no model is named and the region has no champion.
-        NotFound: every version of that model had seen later incidents.
+        NotFound: every version of that model knew later incidents.
     """
     if model is None:
         model = _model_served(connection, region_key)
@@ -62,7 +62,7 @@ def version_as_of(
 
 
 def _model_served(connection: Connection, region_key: int) -> str:
-    """The champion's model; where its record was altered, that of the champion before."""
+    """Return the champion's model, or the previous champion's if its record was altered."""
     try:
         return registry.get_version(connection, region_key).model
     except ArtifactCorrupt:
@@ -75,7 +75,7 @@ def _model_served(connection: Connection, region_key: int) -> str:
 def _first_sound(
     connection: Connection, region_key: int, names: Sequence[str]
 ) -> registry.VersionRecord | None:
-    """The first of these versions whose record is what was registered."""
+    """Return the first of these versions whose record is intact."""
     found = (registry.sound_version(connection, region_key, name) for name in names)
     return next((version for version in found if version is not None), None)
 
@@ -83,7 +83,7 @@ def _first_sound(
 def older_version(
     connection: Connection, region_key: int, before: datetime, model: str
 ) -> registry.VersionRecord | None:
-    """The newest version of a model whose data ended at `before` or earlier, if there is one."""
+    """Return a model's newest version whose data ended at `before` or earlier, or None."""
     try:
         return version_as_of(connection, region_key, before, model)
     except (NotFound, NotReady):
@@ -93,7 +93,7 @@ def older_version(
 def earlier_champions(
     connection: Connection, region_key: int, champion: str, limit: int = MAX_LOOKED_AT
 ) -> list[registry.VersionRecord]:
-    """The versions that were champion before and whose records are sound, the last one first."""
+    """Return intact versions that were champion before, the last one first."""
     before = (
         select(promotions.c.version, func.max(promotions.c.id).label("newest"))
         .where(
@@ -103,21 +103,21 @@ def earlier_champions(
         .group_by(promotions.c.version)
         .subquery()
     )
-    kept = (
+    names = (
         select(model_versions.c.version)
         .join(before, model_versions.c.version == before.c.version)
         .where(model_versions.c.region_key == region_key, *visible())
         .order_by(before.c.newest.desc())
         .limit(limit)
     )
-    found = [registry.sound_version(connection, region_key, v) for v in connection.scalars(kept)]
+    found = [registry.sound_version(connection, region_key, v) for v in connection.scalars(names)]
     return [version for version in found if version is not None]
 
 
 def current_champions(
     connection: Connection, region_ids: Sequence[str], n_newest: int
 ) -> dict[str, str]:
-    """The champions' versions by region id: of these regions, and the newest of any."""
+    """Return {region id: champion's version} of these regions and of the newest of any."""
     newest = select(champions.c.region_key).order_by(champions.c.promoted_at.desc()).limit(n_newest)
     rows = connection.execute(
         select(regions.c.id, champions.c.version)
@@ -128,7 +128,7 @@ def current_champions(
 
 
 def newest_version(connection: Connection, region_key: int) -> registry.VersionRecord | None:
-    """The version of all categories whose data end last, whatever its model."""
+    """Return the version of all categories whose data end last, whatever its model."""
     names = connection.scalars(
         select(model_versions.c.version)
         .where(
@@ -144,10 +144,10 @@ def newest_version(connection: Connection, region_key: int) -> registry.VersionR
 def arrived_since(
     connection: Connection, region_key: int, since: datetime, without: Sequence[str] = ()
 ) -> tuple[int, datetime | None]:
-    """How many reported incidents happened since an instant, and when the last one did.
+    """Return how many reported incidents happened since an instant, and when the last one did.
 
     Args:
-        without: categories that are not counted.
+        without: categories to exclude.
     """
     left_out = select(categories.c.key).where(
         categories.c.region_key == region_key, categories.c.name.in_(without)
@@ -164,7 +164,7 @@ def arrived_since(
 
 
 def last_incident_at(connection: Connection, region_key: int) -> datetime | None:
-    """When the region's last known incident happened."""
+    """Return when the region's last known incident happened."""
     found: datetime | None = connection.scalar(
         select(func.max(incidents.c.occurred_at)).where(incidents.c.region_key == region_key)
     )

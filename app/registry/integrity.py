@@ -1,8 +1,8 @@
-"""Whether what is stored of a model version is what was registered.
+"""Check that the stored parts of a model version are those that were registered.
 
-An artifact is named by its hash, a grid by its own; each row of probabilities carries a digest that
-binds its bytes to its region, version, category and window, so that a row that was cut, flipped,
-moved or renamed is refused before it is used.
+Artifacts and grids are named by their hashes; each row of probabilities has a digest that binds its bytes
+to its region, version, category and window, so that a truncated, altered, moved or renamed row is
+refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DIGESTS = text(
 def row_digest(
     region_key: int, version: str, category_code: int, window: int, cell_values: bytes
 ) -> bytes:
-    """What a row of `forecast_grids` carries beside its values."""
+    """Return the digest stored beside a row of `forecast_grids`."""
     place = f"{region_key}:{version}:{category_code}:{window}:".encode()
     return hashlib.sha256(place + cell_values).digest()
 
@@ -43,10 +43,10 @@ def row_digest(
 def check_rows(
     connection: Connection, region_key: int, version: str, n_cells: int, forecasts: str
 ) -> None:
-    """Nothing when all rows of a version are there and sound; the database hashes their values.
+    """Raise unless all forecast rows of a version are intact; the database hashes their values.
 
     Args:
-        forecasts: what the version's record says of all of them, see `forecasts_sha256`.
+        forecasts: the digest in the version's record; see `forecasts_sha256`.
 
     Raises:
         ArtifactCorrupt: a row is missing, or is not what was registered.
@@ -63,7 +63,7 @@ def check_rows(
 
 
 def check_artifact(connection: Connection, sha256: str) -> None:
-    """Nothing when an artifact is there and sound.
+    """Raise unless an artifact is intact.
 
     Raises:
         ArtifactCorrupt: it is missing or damaged.

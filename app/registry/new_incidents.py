@@ -1,4 +1,4 @@
-"""Incidents that happened after a version's data end, as its own training would have taken them."""
+"""Incidents after a version's data end, filtered as its training would filter them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
-class Arrivals:
+class NewIncidents:
     """Columns of n incidents in order of time; `rows` is -1 outside the version's cells."""
 
     time_s: IntArray
@@ -29,24 +29,24 @@ class Arrivals:
     day: IntArray
     """Local days since 1970-01-01."""
 
-    def inside(self) -> Arrivals:
-        """Those in a cell."""
-        kept = self.rows >= 0
-        return Arrivals(self.time_s[kept], self.window[kept], self.rows[kept], self.day[kept])
+    def inside(self) -> NewIncidents:
+        """Return those that lie in a cell."""
+        held = self.rows >= 0
+        return NewIncidents(self.time_s[held], self.window[held], self.rows[held], self.day[held])
 
 
-def arrivals(
+def new_incidents(
     connection: Connection,
     region: Region,
     version: VersionRecord,
     grid: Grid,
     since: datetime,
     arrived_after: datetime | None = None,
-) -> Arrivals:
-    """Incidents since an instant, without the categories, sources and piles its training left out.
+) -> NewIncidents:
+    """Read incidents since an instant, filtered as the version's training filtered them.
 
     Args:
-        arrived_after: only what was not in the database at that moment.
+        arrived_after: only incidents stored after that moment.
     """
     left_out = version.report.get("data", {})
     names = set(categories_of(connection, region.key).values())
@@ -60,22 +60,22 @@ def arrivals(
         discovered_share=left_out.get("discovered_weight", 0.0),
         arrived_after=arrived_after,
     )
-    piles = {(pile["x_m"], pile["y_m"]) for pile in left_out.get("default_geocodes", [])}
+    geocodes = {(one["x_m"], one["y_m"]) for one in left_out.get("default_geocodes", [])}
     place = zip(
         np.rint(columns.x_m).astype(int).tolist(),
         np.rint(columns.y_m).astype(int).tolist(),
         strict=True,
     )
-    kept = np.array([p not in piles for p in place], bool)
-    time_s = columns.time_s[kept]
-    return Arrivals(
+    held = np.array([p not in geocodes for p in place], bool)
+    time_s = columns.time_s[held]
+    return NewIncidents(
         time_s,
-        columns.window[kept],
-        grid.locate(columns.x_m[kept], columns.y_m[kept]),
+        columns.window[held],
+        grid.locate(columns.x_m[held], columns.y_m[held]),
         (time_s + local_offset_s(time_s, region.timezone)) // DAY_S,
     )
 
 
 def as_date(day: int) -> date:
-    """The date of a local day number."""
+    """Return the date of a local day number."""
     return EPOCH + timedelta(days=day)

@@ -1,7 +1,7 @@
-"""Artifacts from before digests of incidents were keyed: their headers held the plain one.
+"""Rewrite artifacts from before digests of incidents were keyed, whose headers hold the plain one.
 
-An upgrade (migration 0023) and every erasure write the version's keyed digest in its place. The bytes,
-and so their hash, are others then; the digits that the version's name ends with stand in its `gate`.
+Migration 0023 and every erasure put the version's keyed digest in its place. That changes the bytes and
+their hash; the digits at the end of the version's name are then stored in its `gate`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from app.registry.version_ids import ARTIFACT_DIGITS, NAMED_BY
 
 
 def key_artifacts(connection: Connection, region_key: int, versions: Sequence[str]) -> list[str]:
-    """Take plain digests out of the artifacts of these versions; returns the versions changed.
+    """Replace plain digests in the artifacts of these versions; return the versions changed.
 
-    Only those that were sealed after their registration can be so old.
+    Only versions sealed after their registration can be that old.
     """
     c = model_versions.c
     found = connection.execute(
@@ -42,7 +42,7 @@ def key_artifacts(connection: Connection, region_key: int, versions: Sequence[st
 
 
 def _keyed(connection: Connection, sha256: str, data_hash: str) -> str | None:
-    """Store an artifact with the keyed digest; returns its hash, None where it has that one already."""
+    """Store an artifact with the keyed digest; return its hash, or None if it has that digest already."""
     try:
         header, tensors = load_artifact(connection, sha256)
     except ArtifactCorrupt:

@@ -1,7 +1,7 @@
-"""What is kept of the registry, and what goes.
+"""Retention of versions, runs, artifacts and grids.
 
-Kept are the newest versions of each region, its champion, the one to roll back to, and what was
-champion not long ago; and the newest runs. Bytes that no version names any more go with the next collection.
+Retained are each region's newest versions, its champion, the one to roll back to, recent champions, and the
+newest runs. The next collection deletes bytes that no version names any more.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from app.core.db.tables import (
     promotions,
     training_runs,
 )
-from app.registry.champions import line
+from app.registry.champions import champion_history
 from app.runs.store import FINAL
 
 REGISTER_LOCK = 0x686F7472
-"""Shared by those that register versions, taken alone by the one that collects what none names."""
+"""Held shared while versions are registered, exclusively while unnamed bytes are collected."""
 
 
 def hold_unnamed(connection: Connection) -> None:
-    """Until this transaction ends, collect nothing: it stores bytes that no version names yet."""
+    """Prevent collection until this transaction ends: it stores bytes that no version names yet."""
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": REGISTER_LOCK})
 
 
 def drop_versions(
     connection: Connection, region_key: int, keep: int, champion_days: int, now: datetime
 ) -> list[str]:
-    """Delete versions beyond retention; returns their names.
+    """Delete versions beyond retention; return their names.
 
     Args:
         keep: newest versions to keep.
@@ -55,12 +55,12 @@ def drop_versions(
     ended = select(promotions.c.previous_version).where(
         lately, promotions.c.previous_version.is_not(None)
     )
-    # The champion's predecessor, however long ago: without it there is no way back.
-    before = [promotion.version for promotion in line(connection, region_key)[-2:]]
-    kept = (newest, current, before, been, ended)
-    spare = (mine, *(model_versions.c.version.not_in(versions) for versions in kept))
-    # A version that is being promoted is held and stays; one that was, a moment ago, is seen to be
-    # champion by the second statement, and none can be while this transaction holds it.
+    # The champion's predecessor, however old: rollback needs it.
+    before = [promotion.version for promotion in champion_history(connection, region_key)[-2:]]
+    retained = (newest, current, before, been, ended)
+    spare = (mine, *(model_versions.c.version.not_in(versions) for versions in retained))
+    # A version that is being promoted is locked and skipped; one promoted a moment ago is seen as the
+    # champion by the second statement, and none can be promoted while this transaction locks it.
     candidates = select(model_versions.c.version).where(*spare).with_for_update(skip_locked=True)
     held = connection.scalars(candidates).all()
     statement = delete(model_versions).where(*spare, model_versions.c.version.in_(held))
@@ -68,9 +68,9 @@ def drop_versions(
 
 
 def drop_runs(connection: Connection, keep: int) -> int:
-    """Forget finished trainings and backtests but the newest of each region; returns how many.
+    """Delete finished trainings and backtests but the newest of each region; return how many.
 
-    A training that a version names stays: the version's seal covers its id.
+    A training that a version names stays, since the version's seal covers its id.
 
     Args:
         keep: of each kind in a region.
@@ -89,12 +89,12 @@ def drop_runs(connection: Connection, keep: int) -> int:
 
 
 def hold_collection(connection: Connection) -> None:
-    """Wait for registrations under way; those that follow wait for this transaction."""
+    """Wait for registrations in progress, and block new ones until this transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REGISTER_LOCK})
 
 
 def collect(connection: Connection) -> tuple[int, int]:
-    """Delete artifacts and grids that no version names, none being registered; return how many of each."""
+    """Delete artifacts and grids that no version names; return the number of each."""
     hold_collection(connection)
     named = exists().where(model_versions.c.artifact_sha256 == artifacts.c.sha256)
     n_artifacts = connection.execute(delete(artifacts).where(~named)).rowcount
@@ -104,7 +104,7 @@ def collect(connection: Connection) -> tuple[int, int]:
 
 
 def unnamed(connection: Connection) -> int:
-    """Artifacts and grids that no version names."""
+    """Count artifacts and grids that no version names."""
     named = exists().where(model_versions.c.artifact_sha256 == artifacts.c.sha256)
     used = exists().where(model_versions.c.grid_sha256 == grids.c.sha256)
     lost = select(func.count()).select_from(artifacts).where(~named).scalar_subquery()

@@ -1,9 +1,9 @@
-"""The seal of a model version: one digest over the whole of its row, checked wherever it is read.
+"""The seal of a model version: a digest of its row, checked wherever it is read.
 
 Every column of `model_versions` but the seal itself is covered; what may change after registration
-(champion, promotions, marks of erasures, live scores) stands in other tables. `forecasts_sha256` is
+(champion, promotions, marks of erasures, live scores) is in other tables. `forecasts_sha256` is
 one of the columns and binds the rows of `forecast_grids`, as the hashes of artifact and grid bind
-theirs. What changes a row on purpose (an erasure, a migration) seals it again.
+theirs. Intended changes of a row (an erasure, a migration) seal it again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SEALED_COLUMNS = tuple(sorted(c.name for c in model_versions.c if c.name != "sea
 def seal_of(row: Mapping[str, Any]) -> bytes:
     """Return the SHA-256 of a row of `model_versions` as the database gives it back.
 
-    Compute it from what was read, never from what is written: JSONB turns 1e22 into an integer and
-    -0.0 into 0.0. Floats count with all their digits.
+    Computed from the row as read back, since JSONB turns 1e22 into an integer and
+    -0.0 into 0.0. Floats count with all digits.
     """
     content = {name: row[name] for name in SEALED_COLUMNS}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=_plain)

@@ -29,14 +29,14 @@ from app.registry.visibility import served, visible
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
 MAX_CATEGORY_CODE = 2**15 - 1
-"""Of a table: its column has two bytes. Only regions of before `max_categories` have more."""
+"""Limit of a two-byte column; only regions from before `max_categories` have more."""
 RATIO_ROW, FIXED_ROW = 0, 1
-"""In place of windows, for a category: its ratio to the city, its part that is fixed at all hours."""
+"""Row numbers of a category's table: its ratio to the city, and its part that is fixed at all hours."""
 
 
 @dataclass(frozen=True)
 class NewVersion:
-    """What a finished training registers; a version id names one artifact for good."""
+    """A version to register; its id names one artifact permanently."""
 
     region_key: int
     version: str
@@ -72,7 +72,7 @@ class VersionRecord(NewVersion):
         return bytes(self.seal) == seal_of(vars(self))
 
     def checked(self) -> VersionRecord:
-        """Return the record itself.
+        """Return the record after checking its seal.
 
         Raises:
             ArtifactCorrupt: the row was altered after its registration.
@@ -96,7 +96,7 @@ def _as_version(row: Row[Any]) -> VersionRecord:
 
 
 def list_versions(connection: Connection, region_key: int, limit: int = 100) -> list[VersionRecord]:
-    """The newest versions of a region; see `is_sound` of each before its figures are used."""
+    """List a region's newest versions; check `is_sound` of each before using its figures."""
     query = (
         select(model_versions)
         .where(model_versions.c.region_key == region_key, *visible())
@@ -109,11 +109,11 @@ def list_versions(connection: Connection, region_key: int, limit: int = 100) -> 
 def get_version(
     connection: Connection, region_key: int, selector: str | None = None
 ) -> VersionRecord:
-    """The champion (no selector), a version by its id, or the newest version of a model's name.
+    """Return the champion (no selector), a version by id, or the newest of a model's name.
 
     Raises:
         NotReady: the region has no champion yet.
-        NotFound: no version answers to the selector.
+        NotFound: no version matches the selector.
         ArtifactCorrupt: its record is not what was registered.
     """
     query = select(model_versions).where(model_versions.c.region_key == region_key, *visible())
@@ -148,7 +148,7 @@ def sound_version(
 
 
 def champion(connection: Connection, region_key: int) -> Champion | None:
-    """The region's champion, if it has one."""
+    """Return the region's champion, or None."""
     row = connection.execute(
         select(champions).where(champions.c.region_key == region_key)
     ).one_or_none()
@@ -163,7 +163,7 @@ def promote(
     expected_revision: int | None = None,
     action: str = "promoted",
 ) -> Champion:
-    """Make a version the champion by compare-and-set on the champion's revision.
+    """Promote a version by compare-and-set on the champion's revision.
 
     Args:
         action: promoted, or rolled_back (see `promotions.roll_back`).
@@ -172,8 +172,8 @@ def promote(
 
     Raises:
         NotFound: no such version.
-        ArtifactCorrupt: what is stored of it is not what was registered.
-        Conflict: another promotion came first.
+        ArtifactCorrupt: its stored parts are not what was registered.
+        Conflict: a concurrent promotion came first.
     """
     record = get_version(connection, region_key, version)
     version = record.version
@@ -182,10 +182,14 @@ def promote(
     current = champion(connection, region_key)
     revision = current.revision if current else 0
     if expected_revision is not None and expected_revision != revision:
-        raise Conflict("the champion has changed meanwhile", code="champion_changed")
+        raise Conflict(
+            "the champion has changed meanwhile; reload and try again", code="champion_changed"
+        )
     statement = _set_champion(region_key, version, revision)
     if connection.execute(statement.returning(champions.c.revision)).one_or_none() is None:
-        raise Conflict("the champion has changed meanwhile", code="champion_changed")
+        raise Conflict(
+            "the champion has changed meanwhile; reload and try again", code="champion_changed"
+        )
     previous = current.version if current else None
     _note_promotion(connection, region_key, (version, previous), reason, action)
     promoted = champion(connection, region_key)
@@ -194,22 +198,22 @@ def promote(
     return promoted
 
 
-def abdicate(connection: Connection, region_key: int) -> None:
-    """Leave a region without a champion; what is registered next becomes it."""
+def remove_champion(connection: Connection, region_key: int) -> None:
+    """Leave a region without a champion; the next registered version becomes it."""
     connection.execute(champions.delete().where(champions.c.region_key == region_key))
 
 
 def _hold(connection: Connection, region_key: int, version: str) -> None:
-    """Until this transaction ends, retention leaves the version alone.
+    """Protect a version from retention until this transaction ends.
 
     Raises:
-        NotFound: it went while this waited.
+        NotFound: it was deleted meanwhile.
     """
     held = select(model_versions.c.version).where(
         model_versions.c.region_key == region_key, model_versions.c.version == version
     )
     if connection.scalar(held.with_for_update(read=True, key_share=True)) is None:
-        raise NotFound(f"version {shortened(version)} is not kept any more", field="model")
+        raise NotFound(f"version {shortened(version)} no longer exists", field="model")
 
 
 def _note_promotion(
@@ -219,9 +223,9 @@ def _note_promotion(
     reason: str,
     action: str,
 ) -> None:
-    """Keep a promotion from the second of two versions to the first, there and in the audit log."""
+    """Record a promotion of the first of two versions over the second, also in the audit log."""
     version, previous = versions
-    # The day suffices to judge a promotion, and does not tell when a single incident was.
+    # The day suffices to judge a promotion, and does not reveal the time of a single incident.
     data_until = select(func.date_trunc("day", func.max(incidents.c.occurred_at), "UTC")).where(
         incidents.c.region_key == region_key
     )
@@ -235,13 +239,13 @@ def _note_promotion(
             data_until=data_until.scalar_subquery(),
         )
     )
-    told = {"version": version, "previous": previous, "reason": reason}
+    details = {"version": version, "previous": previous, "reason": reason}
     name = "rollback" if action == "rolled_back" else "promotion"
-    audit.record_for(connection, name, region_key, **told)
+    audit.record_for(connection, name, region_key, **details)
 
 
 def _set_champion(region_key: int, version: str, revision: int) -> Any:
-    """The statement that succeeds only while the champion's revision is this one (0: there is none)."""
+    """Build the statement that succeeds only at this revision of the champion (0: none)."""
     if revision == 0:
         values = {"region_key": region_key, "version": version, "revision": 1}
         return upsert(champions).values(**values).on_conflict_do_nothing()
@@ -253,7 +257,7 @@ def _set_champion(region_key: int, version: str, revision: int) -> Any:
 
 
 def grid_of(connection: Connection, version: VersionRecord) -> tuple[Grid, dict[str, Any]]:
-    """A version's grid and its boundary (GeoJSON geometry, WGS 84).
+    """Return a version's grid and its boundary (GeoJSON geometry, WGS 84).
 
     Raises:
         ArtifactCorrupt: it is missing, damaged, or not the one that was registered.
@@ -263,7 +267,7 @@ def grid_of(connection: Connection, version: VersionRecord) -> tuple[Grid, dict[
 
 
 def check_version(connection: Connection, version: VersionRecord) -> None:
-    """Nothing when a version may be served: artifact, grid and forecasts are what was registered.
+    """Raise unless a version's artifact, grid and forecasts are what was registered.
 
     Raises:
         ArtifactCorrupt: one of them is missing or damaged.
@@ -275,7 +279,7 @@ def check_version(connection: Connection, version: VersionRecord) -> None:
 
 
 def check_forecasts(connection: Connection, version: VersionRecord, n_cells: int) -> None:
-    """Nothing when all stored forecasts of a version are what was registered.
+    """Raise unless all stored forecasts of a version are what was registered.
 
     Raises:
         ArtifactCorrupt: one of them is not.
@@ -291,14 +295,14 @@ def read_probabilities(
     category_code: int,
     windows: Sequence[int],
 ) -> NDArray[np.float32]:
-    """(len(windows), N) float32 probabilities of a version's cells, or rows of a category.
+    """Read (len(windows), N) float32 probabilities of a version's cells, or rows of a category.
 
     Raises:
-        NotFound: the version keeps no table for that category.
+        NotFound: the version has no table for that category.
         ArtifactCorrupt: a row is not what was registered.
     """
     if category_code > MAX_CATEGORY_CODE:
-        raise NotFound(f"version {version} holds no forecast for category {category_code}")
+        raise NotFound(f"version {version} has no forecast for category {category_code}")
     wanted = sorted({*windows, ANY_WINDOW})
     rows = connection.execute(
         select(forecast_grids).where(
@@ -318,5 +322,5 @@ def read_probabilities(
         return np.tile(found[ANY_WINDOW], (len(windows), 1))
     missing = [w for w in windows if w not in found]
     if missing:
-        raise NotFound(f"version {version} holds no forecast for window {missing[0]}")
+        raise NotFound(f"version {version} has no forecast for window {missing[0]}")
     return np.stack([found[w] for w in windows])

@@ -6,7 +6,7 @@ from models.base import Cells, DensityModel, FitContext, FloatArray, Incidents, 
 
 
 class StoredModel(DensityModel):
-    """A registered version as a model: its stored tables, for scoring and serving."""
+    """Serve and score a registered version from its stored tables."""
 
     name = "stored"
 
@@ -16,5 +16,5 @@ class StoredModel(DensityModel):
         self.category_density_ = {}
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> StoredModel:
-        """Nothing to learn: the tables are what was registered."""
+        """Return the model unchanged: its tables are what was registered."""
         return self

@@ -1,7 +1,7 @@
-"""What a version is called, and what its name binds.
+"""Names of versions, and the grid and artifact that a name binds.
 
-A name ends with digits of its grid's hash and of its artifact's: it names both for good. As each
-stored forecast's digest binds the name, no forecast can be read on another grid than its own.
+A name ends with digits of its grid's and its artifact's hash and so names both permanently. As each stored
+forecast's digest binds the name, no forecast can be read on another grid.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from app.registry.artifacts import ArtifactCorrupt
 GRID_DIGITS = 8
 ARTIFACT_DIGITS = 10
 NAMED_BY = "named_by"
-"""Where a version's `gate` has the digits that its name binds, if its artifact was rewritten since."""
+"""Member of a version's `gate` with the digits in its name, if its artifact was rewritten since."""
 
 
 def version_name(model: str, cutoff: datetime, artifact_sha256: str, grid_sha256: str) -> str:
-    """The name of a new version."""
+    """Return the name of a new version."""
     bound = grid_sha256[:GRID_DIGITS] + artifact_sha256[:ARTIFACT_DIGITS]
     return f"{model}-{cutoff:%Y%m%dT%H%M%SZ}-{bound}"
 
@@ -36,10 +36,10 @@ def check_artifact_name(version: str, artifact_sha256: str, gate: Mapping[str, A
 
 
 def check_grid_name(version: str, grid_sha256: str) -> None:
-    """Nothing when the grid is the one that the name binds; older names bind the artifact alone.
+    """Raise unless the grid is the one that the name binds; older names bind the artifact alone.
 
     Raises:
-        ArtifactCorrupt: it is another, which may well have as many cells.
+        ArtifactCorrupt: it is another, even one with as many cells.
     """
     bound = version.rpartition("-")[2]
     binds_grid = len(bound) == GRID_DIGITS + ARTIFACT_DIGITS

@@ -1,4 +1,4 @@
-"""Writing a version into the registry: its record, its forecasts and the seal over both."""
+"""Write a version into the registry: its record, its forecasts and the seal over both."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def register_version(
     """Write a version and its probability tables in the caller's transaction.
 
     Args:
-        new: its artifact and grid are stored already, in the same transaction.
+        new: its artifact and grid were stored earlier in the same transaction.
         tables: (W, N) probabilities, W = 1 or 168, under `ALL_CATEGORIES`; (2, N) ratio and fixed
             part under the codes of categories.
 
-    A version that exists already (same data, seed, settings: same artifact) is left as it is, unless it
-    was damaged: then it is written anew.
+    An existing version (same data, seed, settings: same artifact) stays as it is, unless it is damaged: then
+    it is rewritten.
 
     Raises:
-        ValueError: a table holds what no probability can be.
+        ValueError: a table has values that are not probabilities.
     """
     for code, table in tables.items():
         if not np.all(np.isfinite(table)) or np.any(table < 0):
@@ -64,7 +64,7 @@ def register_version(
 
 
 def _clear_damaged(connection: Connection, values: Mapping[str, Any]) -> bool:
-    """Where the stored version is damaged, write the new one's record over it; whether it was."""
+    """If the stored version is damaged, overwrite its record; return whether it was."""
     key, version = values["region_key"], values["version"]
     try:
         check_version(connection, get_version(connection, key, version))

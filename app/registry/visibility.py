@@ -1,7 +1,7 @@
-"""Which versions readers see: those whose data differ from all else they see by enough incidents.
+"""Which versions readers see: those whose data differ from all others by enough incidents.
 
-Who may list incidents sees all versions. The others are served the last released one where the champion
-is withheld from them.
+Callers who may list incidents see all versions. Others are served the last released version if the
+champion is withheld from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.releases.store import MIN_GROUP
 
 
 def visible() -> list[ColumnElement[bool]]:
-    """Return conditions on `model_versions`: what the present caller may see."""
+    """Return conditions on `model_versions` for what the current caller may see."""
     return [] if sees_unreleased.get() else [~_withheld()]
 
 
@@ -35,7 +35,7 @@ def _withheld() -> ColumnElement[bool]:
 
 
 def is_withheld(connection: Connection, region_key: int, version: str) -> bool:
-    """Return whether readers do not see a version."""
+    """Return whether a version is withheld from readers."""
     query = select(withheld_versions.c.version).where(
         withheld_versions.c.region_key == region_key, withheld_versions.c.version == version
     )
@@ -43,7 +43,7 @@ def is_withheld(connection: Connection, region_key: int, version: str) -> bool:
 
 
 def withheld_of(connection: Connection, region_key: int) -> set[str]:
-    """Return the versions of a region that readers do not see."""
+    """Return the versions of a region that are withheld from readers."""
     query = select(withheld_versions.c.version).where(withheld_versions.c.region_key == region_key)
     return set(connection.scalars(query))
 
@@ -59,10 +59,10 @@ def is_registered(connection: Connection, region_key: int, version: str) -> bool
 def is_too_near(
     connection: Connection, region_key: int, version: str, n_incidents: int, chosen: Any
 ) -> bool:
-    """Whether readers see a version of the same categories with a few incidents more or less.
+    """Return whether readers see a version of the same categories with slightly different data.
 
-    Releases grow by many incidents, but a model may learn from few of them: others lie outside of the
-    study area, were discovered by patrols, or are of kinds that are left out.
+    Releases grow by many incidents, but a model may learn from few of them: others lie outside the study
+    area, were discovered by patrols, or are of excluded categories.
     """
     few = func.abs(model_versions.c.n_incidents - n_incidents).between(1, MIN_GROUP - 1)
     marked = select(erased_versions.c.version).where(erased_versions.c.region_key == region_key)

@@ -1,10 +1,10 @@
-"""What readers may see of incidents: one policy for every door.
+"""Redact what readers may see of incidents: one policy for all outputs.
 
-Callers who may list incidents (`exact`) get all digits. For everyone else:
+Callers who may list incidents (`exact`) get exact values. For everyone else:
 
-- no digest of incidents in any form: tried against guesses it would confirm a single one;
-- no score of fewer than `MIN_GROUP` incidents, and means rounded: one incident's log density tells
-  its cell, since hardly two cells have the same;
+- no digests of incidents: compared with guesses they would confirm a single one;
+- no scores of fewer than `MIN_GROUP` incidents, and rounded means: one incident's log density would
+  reveal its cell, since cells rarely share a density;
 - no figures of categories with fewer than `MIN_GROUP` incidents: they count as `OTHER`.
 
 What changes over time is released in steps of at least `MIN_GROUP` incidents; see `releases`.
@@ -23,15 +23,15 @@ from models.evaluation.hotspot_area import disparity
 from models.evaluation.metrics import EMPTY_SUMMARY
 
 OTHER = "other"
-"""The name under which small categories are counted together."""
+"""Name under which small categories are counted together."""
 ALARM_MESSAGES = {
-    "volume": "the number of incidents is not the one that was expected",
+    "volume": "the number of incidents differs from the expected one",
     "calibration": "more hourly counts than expected lie outside their 90 % intervals",
 }
 ALL = "all"
 """The name of all categories together in a memorisation report."""
 DECIMALS = 3
-"""Of means: one more incident must not show its own log density by the difference."""
+"""Of means: a difference must not reveal one further incident's log density."""
 MEANS = ("log_score", "cap_auc")
 OF_DIFFERENCES = (*MEANS, "mean", "lo", "hi", "cap_auc_lo", "cap_auc_hi")
 _NOTHING: dict[str, Any] = {
@@ -43,11 +43,11 @@ _NOTHING: dict[str, Any] = {
     "neighbourhoods": None,
 }
 FINGERPRINTS = frozenset({"data_hash", "artifact_sha256"})
-"""Members that are functions of all incidents, bit for bit."""
+"""Members that depend on every bit of all incidents."""
 
 
 def without_fingerprints(value: Any) -> Any:
-    """Copy JSON without its fingerprints, however deep they stand."""
+    """Copy JSON without fingerprints at any depth."""
     if isinstance(value, Mapping):
         return {k: without_fingerprints(v) for k, v in value.items() if k not in FINGERPRINTS}
     if isinstance(value, list | tuple):
@@ -58,8 +58,8 @@ def without_fingerprints(value: Any) -> Any:
 def fold_categories(counts: Mapping[str, int], minimum: int) -> dict[str, int]:
     """Count categories with few incidents together as `OTHER`.
 
-    The total is known, so that of one that is hidden alone, or few together, the number would be too:
-    the next larger ones join them.
+    Since the total is known, one hidden category, or a few small ones, could be computed from it; so the
+    next larger ones join them.
 
     >>> fold_categories({"theft": 90, "assault": 25, "arson": 1}, 20)
     {'theft': 90, 'other': 26}
@@ -77,7 +77,7 @@ def fold_categories(counts: Mapping[str, int], minimum: int) -> dict[str, int]:
 
 
 def fold_names(names: Iterable[str] | None, shown: Collection[str]) -> list[str] | None:
-    """Name categories that everyone may see; the others together as `OTHER`.
+    """Return category names that everyone may see; all others become `OTHER`.
 
     >>> fold_names(["arson", "theft"], {"theft", "other"}), fold_names(None, ())
     (['theft', 'other'], None)
@@ -94,32 +94,32 @@ def _rare_last(names: Iterable[str], shown: Collection[str]) -> list[str]:
 
 
 def shown_request(request: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
-    """Show what a training was asked for without the names of rare categories."""
+    """Return a training's request without the names of rare categories."""
     if "categories" not in request:
         return dict(request)
     return {**request, "categories": fold_names(request["categories"], shown)}
 
 
 def shown_message(run: Mapping[str, Any]) -> str:
-    """Show readers how a run that was not held to a release stands; what it says may count incidents."""
+    """Return a run's message, or its status alone unless it was made on a release."""
     if on_release(run["request"]):
         return str(run["message"])
     return "done; not released" if run["status"] == "succeeded" else str(run["status"])
 
 
 def shown_run(run: Mapping[str, Any], shown: Collection[str], *, withheld: bool) -> dict[str, Any]:
-    """Show readers a training run; of a version that is withheld from them that it is done."""
+    """Return a training run for readers; of a withheld version only that it is done."""
     found = {**run, "request": shown_request(run["request"], shown)}
     if run["model_version"] is None:
         return {**found, "message": shown_message(run)}
     if not withheld:
         return found
-    kept = {k: v for k, v in run["metrics"].items() if k == "seconds"}
-    return {**found, "metrics": kept, "message": "done; not released yet", "model_version": None}
+    metrics = {k: v for k, v in run["metrics"].items() if k == "seconds"}
+    return {**found, "metrics": metrics, "message": "done; not released yet", "model_version": None}
 
 
 def shown_version(version: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
-    """Show readers a version: no fingerprints, no names of rare categories."""
+    """Return a version for readers: no fingerprints, no names of rare categories."""
     report = dict(version["report"])
     if "data" in report:
         report["data"] = _folded(report["data"], shown)
@@ -131,7 +131,7 @@ def shown_version(version: Mapping[str, Any], shown: Collection[str]) -> dict[st
 
 
 def shown_card(card: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
-    """Show readers a model card, in the same way."""
+    """Return a model card for readers, redacted like a version."""
     found: dict[str, Any] = without_fingerprints(card)
     data = _folded(found["data"], shown, ("categories", "patrol_categories_learnt"))
     memorisation = _known(found["memorisation"], shown)
@@ -161,7 +161,7 @@ def rounded(mean: float) -> float:
 
 
 def shown_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Round a summary of scores; empty it where it stands for too few incidents."""
+    """Round a summary of scores; empty it if it covers too few incidents."""
     if summary["n"] < MIN_GROUP:
         return {**summary, **EMPTY_SUMMARY, "n": summary["n"]}
     return {**summary, **_all_rounded(summary, MEANS)}
@@ -173,7 +173,7 @@ def shown_difference(difference: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
-    """Show a validation without the scores of single days, and empty where it had few incidents."""
+    """Return a validation without single days' scores, and empty if it had few incidents."""
     shown = {name: value for name, value in scores.items() if name != "place_reference"}
     if exact or not scores:
         return shown
@@ -191,7 +191,7 @@ def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[
 
 
 def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
-    """Show a backtest's result; to readers the origins with enough incidents, rounded."""
+    """Return a backtest's result; for readers rounded, with sufficiently large origins only."""
     if exact:
         return {name: value for name, value in result.items() if name != "released"}
     shown: dict[str, Any] = without_fingerprints(released_result(result))
@@ -209,7 +209,7 @@ def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[st
 
 
 def shown_shares(shares: Mapping[str, Any], n: int) -> dict[str, Any]:
-    """Show shares by neighbourhood; those that stand for few incidents are hidden together."""
+    """Return shares by neighbourhood; those of few incidents are hidden together."""
     rows = shares["rows"]
     known = [row["incident_share"] for row in rows]
     left = max(0.0, 1.0 - sum(share for share in known if share is not None))
@@ -224,39 +224,39 @@ def shown_shares(shares: Mapping[str, Any], n: int) -> dict[str, Any]:
     return {
         **shares,
         "minimum_count": max(MIN_GROUP, shares["minimum_count"]),
-        "disparity": {m: told_disparity(f, share, left_out) for m, f in flagged.items()},
+        "disparity": {m: grouped_disparity(f, share, left_out) for m, f in flagged.items()},
         "rows": [hidden(row) if i in left_out else row for i, row in enumerate(rows)],
     }
 
 
 def shown_alarm(alarm: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
-    """Show an alarm; to readers without its figures."""
+    """Return an alarm; for readers without its figures."""
     if exact:
         return dict(alarm)
     message = shown_alarm_message(alarm["kind"], alarm["message"])
-    kept = {k: v for k, v in alarm["details"].items() if k in ("days", "to")}
-    return {**alarm, "message": message, "details": kept}
+    details = {k: v for k, v in alarm["details"].items() if k in ("days", "to")}
+    return {**alarm, "message": message, "details": details}
 
 
 def shown_alarm_message(kind: str, message: str) -> str:
-    """Say what an alarm is about without counts, which may be of few incidents."""
+    """Return an alarm's message without counts, which may be small."""
     return ALARM_MESSAGES.get(kind, message)
 
 
 def shown_look(look: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
-    """Show a look at a version; looks grow day by day, so readers learn its outcome alone."""
+    """Return a drift check; readers get its outcome alone, since checks grow day by day."""
     if exact:
         return dict(look)
     return {**look, "p_value": None, "details": {}}
 
 
 def shown_report(report: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
-    """Show a version's report; of default geocodes how many incidents, not where."""
+    """Return a version's report; for readers without the places of default geocodes."""
     data = report.get("data", {})
     if exact or not data.get("default_geocodes"):
         return dict(report)
-    piles = [{"n_incidents": pile["n_incidents"]} for pile in data["default_geocodes"]]
-    return {**report, "data": {**data, "default_geocodes": piles}}
+    counts = [{"n_incidents": one["n_incidents"]} for one in data["default_geocodes"]]
+    return {**report, "data": {**data, "default_geocodes": counts}}
 
 
 def _all_rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -265,14 +265,14 @@ def _all_rounded(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str,
 
 
 def on_release(request: Mapping[str, Any]) -> bool:
-    """Return whether a run was held to a release: all else is for who may list incidents."""
+    """Return whether a run was limited to a release; others are only for who may list incidents."""
     return "release" in request
 
 
 def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a result that readers may see, before it is rounded.
+    """Return the part of a result that readers may see, before rounding.
 
-    Of one that was not held to a release none: two of them may differ by one incident.
+    Without a release nothing: two such results may differ by one incident.
     """
     provenance = result.get("provenance", {})
     if not on_release(provenance.get("request", {})):
@@ -291,10 +291,10 @@ def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def too_small(counts: Sequence[int], minimum: int) -> set[int]:
-    """Places of the counts to hide: those below the minimum, and more while the rest tells them.
+    """Return the positions of counts to hide: small ones, and more if the total would reveal them.
 
-    The counts sum to a total that is told: a single hidden one, or several that are few together,
-    could be worked out from the others.
+    The counts sum to a published total: one hidden count, or a small sum of hidden ones, could be computed
+    from the others.
     """
     found = {i for i, count in enumerate(counts) if count < minimum}
     for i in sorted(range(len(counts)), key=lambda i: counts[i]):
@@ -304,12 +304,12 @@ def too_small(counts: Sequence[int], minimum: int) -> set[int]:
     return found
 
 
-def told_disparity(
+def grouped_disparity(
     flagged_share: FloatArray, incident_share: FloatArray, left_out: set[int]
 ) -> dict[str, float]:
-    """`disparity` of shares by part; parts that are left out count as one.
+    """Compute `disparity` of shares by part, with the parts left out merged into one.
 
-    Each by itself would tell its number: flagged shares and the sum of those hidden are known.
+    Separately each would reveal its number, since flagged shares and the hidden total are known.
     """
     hidden_ones = sorted(left_out)
     both = [
@@ -320,6 +320,6 @@ def told_disparity(
 
 
 def hidden(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without what tells a small number of incidents."""
-    told = ("incident", "ratio")
-    return {k: None if k.startswith(told) else v for k, v in row.items()} | {"hidden": True}
+    """Return a row without values that reveal a small number of incidents."""
+    secret = ("incident", "ratio")
+    return {k: None if k.startswith(secret) else v for k, v in row.items()} | {"hidden": True}

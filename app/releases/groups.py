@@ -1,9 +1,8 @@
-"""Of how many incidents each part of a release was made when readers first saw it.
+"""The sizes of groups of released incidents when readers first saw them.
 
-A group is what came to a block of time (from one release's instant to the next) with one release. What
-is worked out for readers again and again (backtests, fairness reports) reads whole groups, as long as
-they are what they were: of one that lost a few to corrections or an erasure, the difference would show
-these, so that it is left out from then on.
+A group is the incidents of one block of time (from one release's instant to the next) that came with one
+release. Repeatable results for readers (backtests, fairness reports) use whole unchanged groups: if a few
+incidents of a group are corrected or erased, a comparison would reveal them, so it is excluded from then on.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _CHANGED = text(
 def pin(
     connection: Connection, region_key: int, release: Release, since: datetime = LONG_AGO
 ) -> None:
-    """Note the groups of a release, from one of the instants on, before they are read for readers."""
+    """Record the groups of a release, from one of the instants on, before readers see them."""
     if not release.used:
         change(connection, region_key, release.seq, used=True)
     if _changed(connection, region_key, release, since, release.until):
@@ -78,11 +77,11 @@ def count_since(connection: Connection, region_key: int, release: Release, since
 
 
 def unpin(connection: Connection, region_key: int, days: Sequence[date]) -> None:
-    """Leave out from now on what an erasure has taken a few from, on these local days."""
+    """Exclude from now on the groups of these local days that an erasure has reduced a little."""
     release = latest(connection, region_key)
     if release is None or not days:
         return
-    # A day to either side, whatever the zone.
+    # A day more on either side, whatever the zone.
     first, last = (datetime.combine(d, datetime.min.time(), LONG_AGO.tzinfo) for d in _ends(days))
     known = instants(connection, region_key)
     since = max((i for i in known if i <= first), default=LONG_AGO)
@@ -100,7 +99,7 @@ def _ends(days: Sequence[date]) -> tuple[date, date]:
 def _changed(
     connection: Connection, region_key: int, release: Release, since: datetime, until: datetime
 ) -> Sequence[Row[Any]]:
-    """Groups between two of the instants that are new, or not what they were."""
+    """Return groups between two of the instants that are new or have changed."""
     known = instants(connection, region_key)
     values = {
         "region": region_key,
@@ -127,6 +126,6 @@ def _keep(connection: Connection, region_key: int, rows: Sequence[Row[Any]]) -> 
 
 
 def _left(row: Row[Any]) -> int | None:
-    """The number to be shown from now on; None: never again."""
+    """Return the number to show from now on; None: never again."""
     small = row.was is None or row.was < MIN_GROUP
     return int(row.n) if small or abs(row.n - row.was) >= MIN_GROUP else None

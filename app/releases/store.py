@@ -1,8 +1,8 @@
-"""The ledger of releases: readers see a region's incidents in steps of many at once.
+"""The ledger of releases: readers see a region's incidents in large steps.
 
-Release k holds the incidents of uploads released by then that happened before its instant. Releases
-are nested, each adds `MIN_GROUP` incidents or more by arrival (late ones and corrections count), and
-none moves once anything was made of it: no two views of a reader differ by fewer.
+Release k holds the incidents of uploads released by then that happened before its instant. Releases are
+nested, each adds at least `MIN_GROUP` incidents (late ones and corrections count), and none changes once it
+has been used: two views of a reader never differ by fewer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.core.db.tables import incidents, uploads
 LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
 RELEASE_LOCK = 0x686F7479
 MIN_GROUP = 20
-"""Incidents; nothing that readers see changes by, or stands for, fewer."""
+"""Fewest incidents that anything shown to readers may change by, or stand for."""
 
 _FROM = " FROM incidents i JOIN uploads u ON u.id = i.upload_id "
 _HELD = " WHERE i.region_key = :region AND i.occurred_at < :until AND u.release <= :seq "
@@ -33,8 +33,7 @@ _SUMMARY = text(
     + _HELD
     + "GROUP BY c.name ORDER BY c.name"
 )
-# Rows of uploads that are in no release, and what lies after the last one's instant. The first day is
-# null: what came late.
+# Rows of unreleased uploads, and those after the last release's instant. Day NULL holds late arrivals.
 _NEW_BY_DAY = text(
     """
     SELECT day, (day + 1)::timestamp AT TIME ZONE :zone AS ends, sum(n)::integer AS n FROM (
@@ -62,7 +61,7 @@ _BY_STEP = text(
 
 @dataclass(frozen=True)
 class Release:
-    """One step; `n_incidents` is None where an erasure has taken some."""
+    """One release; `n_incidents` is None if an erasure has reduced it."""
 
     seq: int
     until: datetime
@@ -81,7 +80,7 @@ def _columns() -> list[Any]:
 
 
 def lock(connection: Connection, region_key: int) -> None:
-    """Hold the region's ledger until the transaction ends."""
+    """Lock the region's ledger until the transaction ends."""
     transaction_lock(connection, RELEASE_LOCK, region_key)
 
 
@@ -111,7 +110,7 @@ def get(connection: Connection, region_key: int, seq: int) -> Release | None:
 
 
 def last_summary(connection: Connection, region_key: int) -> Release | None:
-    """Find the last release that says what it holds by category."""
+    """Find the last release that has counts by category."""
     query = select(*_columns()).where(
         releases.c.region_key == region_key, releases.c.categories.is_not(None)
     )
@@ -135,13 +134,13 @@ def unreleased_uploads(connection: Connection, region_key: int) -> list[int]:
 def new_by_day(
     connection: Connection, region_key: int, zone: str, until: datetime, unreleased: Sequence[int]
 ) -> list[tuple[date | None, datetime | None, int]]:
-    """Count what no release holds by local day (None: what came late), with the day's end."""
+    """Count what no release holds by local day (None: late arrivals), with the day's end."""
     values = {"region": region_key, "zone": zone, "until": until, "uploads": list(unreleased)}
     return [(row.day, row.ends, row.n) for row in connection.execute(_NEW_BY_DAY, values)]
 
 
 def count_held(connection: Connection, region_key: int, release: Release) -> int:
-    """Count what a release holds now: corrections and erasures take away from it."""
+    """Count what a release holds now, after corrections and erasures."""
     values = {"region": region_key, "until": release.until, "seq": release.seq}
     return int(connection.execute(_COUNT, values).scalar_one())
 
@@ -155,7 +154,7 @@ def count_before(connection: Connection, region_key: int, until: datetime) -> in
 
 
 def data_end(connection: Connection, region_key: int) -> datetime | None:
-    """The end of the hour of the last incident that has happened."""
+    """Return the end of the hour of the last incident up to now."""
     query = select(func.max(incidents.c.occurred_at)).where(
         incidents.c.region_key == region_key, incidents.c.occurred_at < func.now()
     )
@@ -168,7 +167,7 @@ def data_end(connection: Connection, region_key: int) -> datetime | None:
 def by_step(
     connection: Connection, region_key: int, release: Release
 ) -> dict[int, list[tuple[int, int]]]:
-    """Category key -> (release that the incidents came with, how many), in order."""
+    """Return {category key: [(release that incidents came with, count)]}, in order."""
     values = {
         "region": region_key,
         "until": release.until,
@@ -223,8 +222,8 @@ def change(connection: Connection, region_key: int, seq: int, **values: Any) -> 
     )
 
 
-def forgive_erasure(connection: Connection, region_key: int) -> None:
-    """Let releases hold fewer than they did: an erasure is no reason to wait for others."""
+def forget_sizes(connection: Connection, region_key: int) -> None:
+    """Clear the releases' recorded sizes, so that an erasure does not count as a change."""
     connection.execute(
         update(releases).where(releases.c.region_key == region_key).values(n_incidents=None)
     )

@@ -1,7 +1,7 @@
-"""Putting jobs on the queue inside the caller's own transaction.
+"""Queue jobs in the caller's own transaction.
 
 procrastinate's versioned SQL function is called on the same connection that writes the row the job
-works on, so a run and its job exist together or not at all.
+works on, so a run and its job are committed together.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ SYNC_TASK = "hotslot.sync"
 MAINTENANCE_TASK = "hotslot.maintenance"
 TASK_QUEUE = "hotslot"
 SYNC_QUEUE = "hotslot-sync"
-"""Of its own: a portal that does not answer keeps no training waiting, a long backtest no feed."""
+"""A separate queue: a slow portal does not delay trainings, nor a long backtest the feeds."""
 MAINTENANCE_QUEUE = "hotslot-maintenance"
-"""Of its own, so that upkeep never waits for a training to end."""
+"""A separate queue, so that maintenance never waits for a training to end."""
 RUN_QUEUES = (TASK_QUEUE, SYNC_QUEUE)
-"""Of the jobs that work on a run."""
+"""Queues of the jobs that work on a run."""
 TURNS = 1_000_000
 """Priorities of one kind: below its first, by turns of the regions (`turn_of`)."""
 TRAIN_PRIORITY = 0
 BACKTEST_PRIORITY = -TURNS
 SCHEDULED_PRIORITY = -2 * TURNS
-"""People who wait go before the clock."""
+"""Requests of people come before scheduled ones."""
 
 _DEFER = text(
     """
@@ -71,7 +71,7 @@ def defer_job(
     lock: str | None = None,
     priority: int = 0,
 ) -> int:
-    """Queue one job; returns its id. Jobs that share `lock` never run at the same time."""
+    """Queue one job and return its id; jobs that share `lock` never run at the same time."""
     row = connection.execute(
         _DEFER,
         {
@@ -95,15 +95,15 @@ _ENDED = text(
 
 
 def forget_ended_jobs(connection: Connection, before: datetime) -> int:
-    """Drop jobs that ended long ago: what failed for good stays a while to be looked at."""
+    """Delete jobs that ended before an instant, with their events; return how many."""
     return connection.execute(_ENDED, {"before": before}).rowcount
 
 
 def turn_of(connection: Connection, task: str, region_key: int, first: int) -> int:
-    """The priority of a region's next job of a kind, so that regions take turns.
+    """Return the priority of a region's next job of a kind, so that regions take turns.
 
-    It comes after the region's own that wait or run, and not before those of others whose turn it is
-    now: who asks for much waits for itself, and a stream of new requests keeps nobody waiting for ever.
+    It comes after the region's own queued and running jobs, and not before the current turn of others: a
+    region with many jobs waits for its own, and new requests cannot starve anyone.
 
     Args:
         first: the kind's highest priority.
@@ -117,19 +117,19 @@ def turn_of(connection: Connection, task: str, region_key: int, first: int) -> i
 
 
 def forget_lost_upkeep(connection: Connection) -> int:
-    """Drop upkeep jobs whose worker died: the next tick of the clock has queued another already."""
+    """Delete upkeep jobs whose worker died; the next tick has queued another already."""
     return connection.execute(_LOST_UPKEEP, {"queue": MAINTENANCE_QUEUE}).rowcount
 
 
 def drop_waiting_job(connection: Connection, job_id: int | None) -> None:
-    """Take a job off the queue, unless a worker has it: one whose run is over costs a process's start."""
+    """Remove a job from the queue unless a worker has it already."""
     connection.execute(
         text("DELETE FROM procrastinate_jobs WHERE id = :id AND status = 'todo'"), {"id": job_id}
     )
 
 
 def queue_depth(connection: Connection) -> dict[str, int]:
-    """Jobs by status (todo, doing, failed, ...)."""
+    """Count jobs by status (todo, doing, failed, ...)."""
     rows = connection.execute(
         text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status")
     )

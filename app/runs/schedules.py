@@ -1,4 +1,4 @@
-"""When each region is trained again, and which ticks have been."""
+"""Training schedules of regions, and their past ticks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.core.db.tables import regions, training_runs
 
 @dataclass(frozen=True)
 class Schedule:
-    """Any of the causes that is set makes a tick."""
+    """A training schedule; each cause that is set can trigger a tick."""
 
     region_key: int
     model: str
@@ -26,12 +26,12 @@ class Schedule:
     on_drift: bool
     counted_from: datetime
     failure: str | None = None
-    """Of the last look at what is due."""
+    """Of the last evaluation."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """One training that was due, and the run that answered it."""
+    """One training that was due, and its run."""
 
     tick_at: datetime
     cause: str
@@ -45,41 +45,41 @@ def _as_schedule(row: Row[Any]) -> Schedule:
 
 
 def put_schedule(connection: Connection, schedule: Schedule) -> None:
-    """Keep a region's schedule in place of the one before."""
+    """Store a region's schedule, replacing the previous one."""
     values = asdict(schedule)
     statement = insert(schedules).values(**values)
     connection.execute(statement.on_conflict_do_update(index_elements=["region_key"], set_=values))
 
 
 def remove_schedule(connection: Connection, region_key: int) -> bool:
-    """Whether there was one."""
+    """Delete a region's schedule; return whether there was one."""
     return bool(
         connection.execute(delete(schedules).where(schedules.c.region_key == region_key)).rowcount
     )
 
 
 def get_schedule(connection: Connection, region_key: int) -> Schedule | None:
-    """A region's schedule, if it has one."""
+    """Return a region's schedule, or None."""
     query = select(schedules).where(schedules.c.region_key == region_key)
     row = connection.execute(query).one_or_none()
     return None if row is None else _as_schedule(row)
 
 
 def note_failure(connection: Connection, region_key: int, failure: str | None) -> None:
-    """Keep why the last look at what a schedule asks for failed, or that it did not."""
+    """Store why the last evaluation of a schedule failed; None if it did not."""
     connection.execute(
         update(schedules).where(schedules.c.region_key == region_key).values(failure=failure)
     )
 
 
 def failure_of(connection: Connection, region_key: int) -> str | None:
-    """Why the last look at what a schedule asks for failed, if it did."""
+    """Return why the last evaluation of a region's schedule failed, or None."""
     schedule = get_schedule(connection, region_key)
     return schedule.failure if schedule else None
 
 
 def failures_by_region(connection: Connection) -> dict[str, str]:
-    """Why the last look at a schedule failed, by the ids of the regions where it did."""
+    """Return {region id: why the last evaluation of its schedule failed}."""
     query = (
         select(regions.c.id, schedules.c.failure)
         .join(regions, regions.c.key == schedules.c.region_key)
@@ -90,12 +90,12 @@ def failures_by_region(connection: Connection) -> dict[str, str]:
 
 
 def scheduled_regions(connection: Connection) -> list[int]:
-    """Keys of the regions with a schedule."""
+    """List the keys of the regions with a schedule."""
     return list(connection.scalars(select(schedules.c.region_key).order_by(schedules.c.region_key)))
 
 
 def lock_schedule(connection: Connection, region_key: int) -> Schedule | None:
-    """The schedule, held until the transaction ends; None when another scheduler holds it."""
+    """Lock a schedule until the transaction ends; return None if another scheduler holds it."""
     query = (
         select(schedules)
         .where(schedules.c.region_key == region_key)
@@ -108,7 +108,7 @@ def lock_schedule(connection: Connection, region_key: int) -> Schedule | None:
 def latest_ticks(
     connection: Connection, region_key: int, limit: int = 10, before: datetime | None = None
 ) -> list[Tick]:
-    """The newest ticks of a region (not later than `before`), by their own time."""
+    """Return a region's newest ticks (not later than `before`), newest first."""
     query = (
         select(
             schedule_ticks.c.tick_at,
@@ -129,7 +129,7 @@ def latest_ticks(
 def newest_tick(
     connection: Connection, region_key: int, before: datetime, cause: str | None = None
 ) -> datetime | None:
-    """When the last tick (of a cause) was that is not later than `before`."""
+    """Return the time of the last tick (of a cause) not later than `before`."""
     query = select(func.max(schedule_ticks.c.tick_at)).where(
         schedule_ticks.c.region_key == region_key, schedule_ticks.c.tick_at <= before
     )
@@ -142,7 +142,7 @@ def newest_tick(
 def record_tick(
     connection: Connection, region_key: int, tick_at: datetime, cause: str, run_id: UUID
 ) -> bool:
-    """Whether this tick had not been yet."""
+    """Record a tick; return False if it was recorded before."""
     statement = insert(schedule_ticks).values(
         region_key=region_key, tick_at=tick_at, cause=cause, run_id=run_id
     )
@@ -153,7 +153,7 @@ def record_tick(
 
 
 def waiting_run(connection: Connection, region_key: int) -> UUID | None:
-    """A run that a tick queued and that nobody has started yet."""
+    """Return a run that a tick queued and that has not started yet."""
     query = (
         select(training_runs.c.id)
         .join(schedule_ticks, schedule_ticks.c.run_id == training_runs.c.id)
@@ -165,7 +165,7 @@ def waiting_run(connection: Connection, region_key: int) -> UUID | None:
 
 
 def unfinished_tick_runs(connection: Connection) -> list[UUID]:
-    """Runs of any region that a tick queued and that have not come to an end."""
+    """List unfinished runs, of any region, that a tick queued."""
     query = (
         select(training_runs.c.id)
         .join(schedule_ticks, schedule_ticks.c.run_id == training_runs.c.id)
@@ -176,7 +176,7 @@ def unfinished_tick_runs(connection: Connection) -> list[UUID]:
 
 
 def has_unfinished_run(connection: Connection, region_key: int) -> bool:
-    """Whether a training of the region waits or runs."""
+    """Return whether a training of the region is queued or running."""
     query = select(training_runs.c.id).where(
         training_runs.c.region_key == region_key,
         training_runs.c.status.in_(("queued", "running")),
@@ -185,13 +185,13 @@ def has_unfinished_run(connection: Connection, region_key: int) -> bool:
 
 
 def drop_old_ticks(connection: Connection, before: datetime) -> int:
-    """Forget ticks long past; returns how many."""
+    """Delete old ticks; return how many."""
     return connection.execute(
         delete(schedule_ticks).where(schedule_ticks.c.tick_at < before)
     ).rowcount
 
 
 def database_clock(connection: Connection) -> datetime:
-    """The time by the database: one clock for all schedulers on all machines."""
+    """Return the database's time: one clock for the schedulers of all machines."""
     now: datetime = connection.execute(select(func.now())).scalar_one()
     return now

@@ -1,8 +1,8 @@
 """Rows of long-running work: training runs, backtests and sync runs share one life cycle.
 
 queued -> running -> succeeded | failed | cancelled. Every claim raises `attempt`; a writer passes
-its own attempt, and a write with an old one is refused (a worker that was frozen and thawed cannot
-overwrite what its successor did).
+its own attempt, and a write with an old one is refused (a worker that was frozen and resumes cannot
+overwrite its successor's work).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMES = {"train": "trainings", "backtest": "backtests"}
 
 
 class Superseded(Conflict):
-    """Another worker has taken this run over; what this one writes is refused."""
+    """Another worker has taken this run over; writes of this one are refused."""
 
     code = "superseded"
 
@@ -69,7 +69,7 @@ def _as_run(row: Row[Any]) -> Run:
 
 
 def check_room(connection: Connection, kind: str, region_key: int, limit: int) -> None:
-    """Raise unless a region may have another unfinished run; no other request adds one meanwhile.
+    """Raise unless a region may have another unfinished run; concurrent requests wait meanwhile.
 
     Raises:
         QueueFull: `limit` of them are queued or running.
@@ -92,7 +92,7 @@ def check_room(connection: Connection, kind: str, region_key: int, limit: int) -
 def create_run(
     connection: Connection, kind: str, region_key: int, request: Mapping[str, Any]
 ) -> Run:
-    """A new queued run; `kind` is train or backtest."""
+    """Create a queued run."""
     table = RUN_TABLES[kind]
     row = connection.execute(
         insert(table)
@@ -103,13 +103,13 @@ def create_run(
 
 
 def set_job(connection: Connection, kind: str, run_id: UUID, job_id: int) -> None:
-    """Remember which job of the queue works on a run."""
+    """Store which job of the queue works on a run."""
     table = RUN_TABLES[kind]
     connection.execute(update(table).where(table.c.id == run_id).values(job_id=job_id))
 
 
 def get_run(connection: Connection, kind: str, run_id: UUID, region_key: int | None = None) -> Run:
-    """One run.
+    """Return one run.
 
     Raises:
         NotFound: no such run (in that region).
@@ -125,7 +125,7 @@ def get_run(connection: Connection, kind: str, run_id: UUID, region_key: int | N
 
 
 def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 50) -> list[Run]:
-    """The newest runs of a region."""
+    """List a region's newest runs."""
     table = RUN_TABLES[kind]
     query = (
         select(table)
@@ -137,7 +137,7 @@ def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 5
 
 
 def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
-    """Take a run for this worker and raise its attempt; None when it is already finished."""
+    """Claim a run for this worker and raise its attempt; return None if it is already finished."""
     table = RUN_TABLES[kind]
     row = connection.execute(
         update(table)
@@ -155,7 +155,7 @@ def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
 
 
 def count_failure(connection: Connection, kind: str, run_id: UUID) -> int:
-    """Count a try that ended by the run's own doing; returns how many there were (0: no such run)."""
+    """Count a failed attempt of the run's own making; return how many there were (0: no such run)."""
     table = RUN_TABLES[kind]
     query = (
         update(table)
@@ -166,11 +166,11 @@ def count_failure(connection: Connection, kind: str, run_id: UUID) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def beat(connection: Connection, kind: str, run: Run, progress: float, message: str) -> bool:
+def heartbeat(connection: Connection, kind: str, run: Run, progress: float, message: str) -> bool:
     """Write progress; returns whether the caller asked to cancel.
 
     Raises:
-        Superseded: the run is no longer this attempt's.
+        Superseded: the run no longer belongs to this attempt.
     """
     table = RUN_TABLES[kind]
     row = connection.execute(
@@ -185,7 +185,7 @@ def beat(connection: Connection, kind: str, run: Run, progress: float, message: 
 
 
 def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
-    """Whether a run is under way that was asked to stop."""
+    """Return whether a running run has been asked to stop."""
     table = RUN_TABLES[kind]
     query = select(table.c.cancel_requested).where(
         table.c.id == run_id, table.c.status == "running"
@@ -199,7 +199,7 @@ def finish_run(
     """End a run; `values` are further columns (model_version, metrics, result).
 
     Raises:
-        Superseded: the run is no longer this attempt's.
+        Superseded: the run no longer belongs to this attempt.
     """
     table = RUN_TABLES[kind]
     if status == "succeeded":

@@ -1,7 +1,7 @@
-"""Reading a source: page by page, each page's rows and its cursor in one transaction.
+"""Read a source page by page, each page's rows and its cursor in one transaction.
 
-A run that is cut off anywhere goes on after its last page: nothing is lost, and what the portal sends
-twice is known by its id (or, without ids, by counting equal rows of a whole sweep).
+An interrupted run continues after its last page: nothing is lost, and rows that the portal sends twice
+are recognised by id (or, without ids, by counting equal rows of a whole sweep).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.erasure.service import erase_within
 from app.incidents.service import UploadSource, received
 from app.incidents.upload import IngestSummary
 from app.regions.store import Region, get_region_by_key
-from app.runs.store import Run, Superseded, beat, finish_run
+from app.runs.store import Run, Superseded, finish_run, heartbeat
 from app.sync.connectors.arcgis import arcgis_pages
 from app.sync.connectors.archives import archive_pages
 from app.sync.connectors.ckan import ckan_pages
@@ -67,12 +67,12 @@ def execute_sync(
     progress: Progress,
     _cancelled: Callable[[], bool],
 ) -> None:
-    """Work on a claimed run to its end, and keep with the source how it went.
+    """Work on a claimed run until it ends, and store the outcome with the source.
 
     Raises:
-        SourceFailed: the portal refused, or stayed broken; what was read so far is kept.
+        SourceFailed: the portal refused or kept failing; the pages read so far are stored.
         Conflict: another process reads this source.
-        Superseded: this run was ended meanwhile.
+        Superseded: this run was ended by others.
     """
     with engine.connect() as connection:
         source = get_source_by_key(connection, int(run.request["source_key"]))
@@ -119,14 +119,14 @@ class _Sweep:
                 self._store(page)
         with self.engine.begin() as connection:
             note_success(connection, self.source)
-            finish_run(connection, "sync", self.run, "succeeded", self._told())
+            finish_run(connection, "sync", self.run, "succeeded", self._outcome())
 
-    def _told(self) -> str:
-        """How it went, with the reasons of rows that were refused."""
+    def _outcome(self) -> str:
+        """Describe the outcome, with the reasons for rejected rows."""
         if not self.refused:
             return self.message
         reasons = ", ".join(f"{code} {n:,}" for code, n in self.refused.most_common(5))
-        return f"{self.message}; refused: {reasons}"
+        return f"{self.message}; rejected: {reasons}"
 
     def _pages(self, portal: PortalClient, spec: SourceSpec) -> Iterator[Page]:
         pages = CONNECTORS[spec.kind](portal, spec, dict(self.source.state))
@@ -165,22 +165,22 @@ class _Sweep:
         self.refused.update(summary.rejected_by_code)
 
     def _check_sense(self, summary: IngestSummary) -> None:
-        """A source whose first rows are all refused is described wrongly: it must not run dry.
+        """Raise if all of a new source's first rows are rejected: its description must be wrong.
 
         Raises:
-            SourceFailed: tells the first refusal; nothing of the page is stored.
+            SourceFailed: names the first error; nothing of the page is stored.
         """
         new = not self.source.state and not self.source.counts.get("accepted")
         if new and summary.received == summary.rejected >= MIN_ROWS_JUDGED:
             first = summary.errors[0]
             raise SourceFailed(
-                f"all {summary.received:,} first rows are refused: {first['field']}: "
+                f"all {summary.received:,} first rows are rejected: {first['field']}: "
                 f"{first['message']} ({first['code']})",
                 code="all_refused",
             )
 
     def _seal(self, connection: Connection, page: Page, summary: IngestSummary) -> None:
-        """The cursor, with the rows it stands for; refused when another has taken the run over."""
+        """Store the cursor with its rows; raise if another process has taken over the run."""
         erased = [
             erase_within(connection, self.region.key, external_id) for external_id in page.deleted
         ]
@@ -194,23 +194,23 @@ class _Sweep:
             "deleted": sum(result is not None for result in erased),
         }
         if len(orjson.dumps(page.state)) > MAX_STATE_BYTES:
-            raise SourceFailed("the portal's cursor is too long to be kept", code="too_large")
+            raise SourceFailed("the portal's cursor is too long to store", code="too_large")
         save_page(connection, self.source, self.run, page.state, counts)
-        beat(connection, "sync", self.run, page.share, page.message or self.message)
+        heartbeat(connection, "sync", self.run, page.share, page.message or self.message)
 
 
 def token_headers(settings: Settings, spec: SourceSpec) -> dict[str, str]:
-    """The header that carries the source's token.
+    """Return the header that carries the source's token.
 
     Raises:
-        SourceFailed: the setting `sync_tokens` holds no token of that name.
+        SourceFailed: the setting `sync_tokens` has no token of that name.
     """
     if spec.token is None:
         return {}
     token = settings.sync_tokens.get(spec.token)
     if token is None:
         raise SourceFailed(
-            f"the setting sync_tokens holds no token {shortened(spec.token)}", code="token"
+            f"the setting sync_tokens has no token {shortened(spec.token)}", code="token"
         )
     name, prefix = TOKEN_HEADERS[spec.kind]
     return {name: prefix + token.get_secret_value()}

@@ -1,8 +1,8 @@
-"""Sources of known cities, from the portals' public documentation and from public programs that read them.
+"""Preset sources of cities, from public documentation and from public programs that read the portals.
 
-None of them could be reached from where hotslot is developed and tested: docs/connectors.md tells what
-was confirmed by whom, and when. A column that a portal has renamed since makes the first sync fail by its
-name, or shows in the share of rejected rows; `hotslot source add` takes `--columns` over a preset.
+None of them could be reached during development; docs/connectors.md records what was confirmed by whom,
+and when. If a portal has renamed a column since, the first sync fails with its name, or many rows are
+rejected; `hotslot source add --columns` overrides a preset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Preset:
 
     Args:
         timezone: of the region that it belongs to (IANA).
-        note: what to know before using it.
+        note: advice before using it.
     """
 
     title: str
@@ -212,7 +212,7 @@ PRESETS: dict[str, Preset] = {
                 ),
             ),
             changed="REPORTED_DATE",
-            # Offences are revised weeks after their report, and no column tells.
+            # Offences are revised weeks after their report, and no column shows it.
             overlap_days=60,
             where="IS_CRIME = 1",
         ),

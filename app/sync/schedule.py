@@ -1,4 +1,4 @@
-"""Starting runs: on request, by the clock, or in this process; one run per source at a time."""
+"""Start runs on request, by schedule, or in this process; one run per source at a time."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from app.sync.store import (
     set_next_due,
 )
 
-ABANDONED = "its process is gone; the next run goes on where it stopped"
+ABANDONED = "its process has died; the next run continues where it stopped"
 
 
 def request_sync(engine: Engine, region_id: str, name: str | None = None) -> list[Run]:
-    """Queue a run of one source, or of all; a source's run that is under way already is given back.
+    """Queue a run of one source, or of all; return a source's unfinished run if it has one.
 
     Raises:
         NotFound: no such region or source.
@@ -47,7 +47,7 @@ def request_sync(engine: Engine, region_id: str, name: str | None = None) -> lis
         )
         if not sources:
             raise NotReady(
-                "the region has no source: an administrator adds one by `hotslot source add`",
+                "the region has no source: an administrator adds one with `hotslot source add`",
                 code="no_source",
             )
         runs = [_queued(connection, source) for source in sources]
@@ -57,9 +57,9 @@ def request_sync(engine: Engine, region_id: str, name: str | None = None) -> lis
 
 
 def queue_due(engine: Engine) -> int:
-    """Queue a run of every source whose time has come; returns how many.
+    """Queue a run of every due source; return how many.
 
-    Any number of workers may call this at any time: a source is due once.
+    Safe for any number of concurrent workers: a source is due once.
     """
     with engine.begin() as connection:
         sources = due_sources(connection)
@@ -71,7 +71,7 @@ def queue_due(engine: Engine) -> int:
 
 
 def _next_due(connection: Connection, source: Source, timezone: str) -> datetime | None:
-    """Counted from now: after a standstill there is one catch-up, not many."""
+    """Return the next due time after now: after an outage there is one catch-up run, not many."""
     now = database_clock(connection)
     if source.cron is not None:
         return next_tick(source.cron, timezone, now)
@@ -79,10 +79,10 @@ def _next_due(connection: Connection, source: Source, timezone: str) -> datetime
 
 
 def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False) -> Run:
-    """A run for this process to work on; one that waits in the queue gives way to it.
+    """Create a run for this process to work on; it replaces one that is still queued.
 
     Args:
-        full: forget how far the source has been read, and read all of it again.
+        full: discard the cursor and read the whole source again.
 
     Raises:
         NotFound: no such region or source.
@@ -93,7 +93,7 @@ def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False)
         source = get_source(connection, region.key, name)
         lock_source(connection, source)
         if is_held(connection, source):
-            raise Conflict("another sync of this source is under way", code="sync_under_way")
+            raise Conflict("another sync of this source is in progress", code="sync_under_way")
         end_active_run(connection, source, "ended for a run from the command line")
         if full:
             forget_state(connection, source)

@@ -1,4 +1,4 @@
-"""Adding, listing and removing sources: an administrator's work, on the command line alone."""
+"""Add, list and remove sources; for administrators, on the command line only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def preset(name: str, **changes: Any) -> SourceSpec:
-    """A preset's source, with what the administrator says besides.
+    """Return a preset's source with the administrator's changes.
 
     Raises:
         InvalidInput: no such preset.
@@ -43,7 +43,7 @@ def preset(name: str, **changes: Any) -> SourceSpec:
 
 
 def find_preset(name: str) -> Preset:
-    """A preset by name.
+    """Return the preset with that name.
 
     Raises:
         InvalidInput: there is none.
@@ -51,7 +51,8 @@ def find_preset(name: str) -> Preset:
     found = PRESETS.get(name)
     if found is None:
         raise InvalidInput(
-            f"no preset {shortened(name)}; there are {', '.join(sorted(PRESETS))}", field="preset"
+            f"unknown preset {shortened(name)}; choose one of {', '.join(sorted(PRESETS))}",
+            field="preset",
         )
     return found
 
@@ -66,25 +67,25 @@ def add_source(
     every_s: int | None = None,
     cron: str | None = None,
 ) -> Source:
-    """Keep a source of a region.
+    """Store a new source of a region.
 
     Args:
         every_s: between two scheduled runs, or `cron`, in the region's local time; neither: only
-            when asked.
+            on request.
 
     Raises:
         NotFound: no such region.
-        InvalidInput: name, address or description is wrong.
+        InvalidInput: name, address or specification is invalid.
         Conflict: the region has a source of that name.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput("a source's name is 1-63 of a-z, 0-9, '-' and '_'", field="name")
     if every_s is not None and not MIN_EVERY_S <= every_s <= MAX_EVERY_S:
         raise InvalidInput(
-            f"{MIN_EVERY_S} to {MAX_EVERY_S} s between two runs, not {every_s}", field="every"
+            f"every must lie within {MIN_EVERY_S}..{MAX_EVERY_S} s, got {every_s}", field="every"
         )
     if every_s is not None and cron is not None:
-        raise InvalidInput("give a time between runs or a cron expression", field="cron")
+        raise InvalidInput("give either every or cron, not both", field="cron")
     tidy = None if cron is None else check_cron(cron)
     address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
     spec.checked()
@@ -111,7 +112,7 @@ def add_source(
 
 
 def sources_of(engine: Engine, region_id: str) -> list[Source]:
-    """A region's sources.
+    """List a region's sources.
 
     Raises:
         NotFound: no such region.

@@ -1,4 +1,4 @@
-"""Open-data sources of incidents: what an administrator says about one, checked."""
+"""Specifications of open-data sources, with their validation."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class SourceSpec:
         columns: {field or part: column of the portal}; ArcGIS geometry is `geometry.x`, `geometry.y`.
         crs: of `x`, `y`; ArcGIS geometry is always asked for in degrees.
         time_format: of times that are not ISO 8601, as `strptime` takes it.
-        changed: column that rises whenever a row is added or edited; without one (and without
+        changed: column that increases whenever a row is added or edited; without one (and without
             Socrata's own) every sweep reads all rows.
         overlap_days: how far a sweep looks back before the newest change that an earlier one saw.
         where: a further condition, in the portal's own language.
         deleted_when: `COLUMN=VALUE` that marks a withdrawn row.
         token: name of the app token in the setting `sync_tokens`; never the token itself.
-        page_rows: rows asked for at once.
+        page_rows: rows requested at once.
         esri_dates: `utc` as the API documents; `local` for publishers that store wall time there.
-        month_times: `refuse`, or `spread` over the month what is dated by month alone.
+        month_times: `refuse` rows dated by month alone, or `spread` them over the month.
         first_month: `YYYY-MM`, where an archive's URL holds `{month}`.
     """
 
@@ -87,10 +87,10 @@ class SourceSpec:
         return self.changed
 
     def checked(self) -> SourceSpec:
-        """Itself.
+        """Return the specification after validating it.
 
         Raises:
-            InvalidInput: names the part that is wrong.
+            InvalidInput: names the invalid part.
         """
         if self.kind not in KINDS:
             raise InvalidInput(
@@ -105,7 +105,7 @@ class SourceSpec:
         if not 1 <= self.page_rows <= MAX_PAGE_ROWS:
             raise InvalidInput(f"page_rows must lie within 1..{MAX_PAGE_ROWS}", field="page_rows")
         if self.esri_dates not in ("utc", "local"):
-            raise InvalidInput("esri_dates is utc or local", field="esri_dates")
+            raise InvalidInput("esri_dates must be utc or local", field="esri_dates")
         self._check_columns()
         self._check_kind()
         return self
@@ -115,32 +115,32 @@ class SourceSpec:
         personal = [c for c in self.columns.values() if any(map(is_personal, c.split("+")))]
         if personal:
             raise InvalidInput(
-                f"{shortened(personal[0])} tells of persons: it is not read",
+                f"{shortened(personal[0])} is about persons and is never read",
                 field="columns",
                 code="personal_column",
             )
         if self.deleted_when is not None:
             column, sign, value = self.deleted_when.partition("=")
             if not (column and sign and value):
-                raise InvalidInput("deleted_when is COLUMN=VALUE", field="deleted_when")
+                raise InvalidInput("deleted_when must be COLUMN=VALUE", field="deleted_when")
             if "external_id" not in self.columns:
                 raise InvalidInput(
-                    "deleted_when needs the column of external_id", field="deleted_when"
+                    "deleted_when requires a column for external_id", field="deleted_when"
                 )
         if self.kind in ("socrata", "arcgis", "ckan") and not self.columns:
-            raise InvalidInput("columns are needed: field=column", field="columns")
+            raise InvalidInput("columns are required: field=column", field="columns")
 
     def _check_kind(self) -> None:
         if self.kind in ("ckan", "police-archive") and not self.dataset:
-            raise InvalidInput(f"a source of kind {self.kind} needs dataset", field="dataset")
+            raise InvalidInput(f"a source of kind {self.kind} requires dataset", field="dataset")
         if self.kind == "arcgis" and self.changed is not None and self.overlap_days < 1:
             # Some layers read the times of a condition in their own zone.
-            raise InvalidInput("a layer needs overlap_days of 1 at least", field="overlap_days")
+            raise InvalidInput("a layer needs overlap_days of at least 1", field="overlap_days")
         if self.kind == "police-archive" and self.month_times != "spread":
             raise InvalidInput(
-                "these archives tell the month of an incident, not its hour: a forecast by hour of the "
-                "week cannot be made from them; month_times=spread takes them for places and monthly "
-                "volumes alone",
+                "these archives give the month of an incident, not its hour, so they cannot support a "
+                "forecast by hour of the week; month_times=spread accepts them for places and monthly "
+                "volumes only",
                 field="month_times",
                 code="month_resolution",
             )
@@ -148,15 +148,15 @@ class SourceSpec:
         months = MONTH in self.url
         if months and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", self.first_month or ""):
             raise InvalidInput(
-                f"a URL with {MONTH} needs first_month, YYYY-MM", field="first_month"
+                f"a URL with {MONTH} requires first_month, YYYY-MM", field="first_month"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """As kept."""
+        """Return the stored form."""
         return {**asdict(self), "columns": dict(self.columns)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:
-        """The inverse of `to_json`; members that this version does not know are left out."""
+        """Restore from `to_json`, ignoring members that this version does not know."""
         known = {f.name for f in fields(cls)}
         return cls(**{name: v for name, v in value.items() if name in known})

@@ -65,10 +65,10 @@ def insert_source(
     every_s: int | None,
     cron: str | None,
 ) -> Source:
-    """A new source, due at once when it has a schedule.
+    """Store a new source; it is due at once if it has a schedule.
 
     Args:
-        every_s: between two runs, or `cron`: when they start; at most one of them.
+        every_s: between two runs, or `cron`, their start times; at most one of them.
 
     Raises:
         Conflict: the region has one of that name.
@@ -96,13 +96,13 @@ def insert_source(
 
 
 def list_sources(connection: Connection, region_key: int) -> list[Source]:
-    """A region's sources, by name."""
+    """List a region's sources, by name."""
     query = select(sync_sources).where(sync_sources.c.region_key == region_key)
     return [_as_source(row) for row in connection.execute(query.order_by(sync_sources.c.name))]
 
 
 def get_source(connection: Connection, region_key: int, name: str) -> Source:
-    """One source.
+    """Return a source by name.
 
     Raises:
         NotFound: there is none of that name.
@@ -118,7 +118,7 @@ def get_source(connection: Connection, region_key: int, name: str) -> Source:
 
 
 def get_source_by_key(connection: Connection, key: int) -> Source:
-    """The source of that key.
+    """Return a source by key.
 
     Raises:
         NotFound: it was removed.
@@ -135,7 +135,7 @@ def delete_source(connection: Connection, source: Source) -> None:
 
 
 def due_sources(connection: Connection) -> list[Source]:
-    """Sources whose time has come, each locked for this transaction and seen by it alone."""
+    """List due sources, each locked for this transaction; sources locked by others are skipped."""
     query = (
         select(sync_sources)
         .where(sync_sources.c.next_due_at <= func.now())
@@ -146,14 +146,14 @@ def due_sources(connection: Connection) -> list[Source]:
 
 
 def set_next_due(connection: Connection, source: Source, at: datetime | None) -> None:
-    """When the source is to be read next; None: only when asked."""
+    """Store when a source is read next; None: only on request."""
     connection.execute(
         update(sync_sources).where(sync_sources.c.key == source.key).values(next_due_at=at)
     )
 
 
 def active_run(connection: Connection, source: Source) -> tuple[Run, bool] | None:
-    """The run of a source that is queued or under way, and whether a job of the queue works on it."""
+    """Return a source's unfinished run, and whether a queued job works on it."""
     row = connection.execute(
         select(sync_runs.c.id, sync_runs.c.job_id).where(
             sync_runs.c.source_key == source.key, sync_runs.c.status.in_(ACTIVE)
@@ -165,7 +165,7 @@ def active_run(connection: Connection, source: Source) -> tuple[Run, bool] | Non
 
 
 def end_active_run(connection: Connection, source: Source, message: str) -> None:
-    """End a run that nobody works on; its process, should it wake, is refused."""
+    """End a run that nobody works on; a process that still does will be refused."""
     connection.execute(
         update(sync_runs)
         .where(sync_runs.c.source_key == source.key, sync_runs.c.status.in_(ACTIVE))
@@ -174,7 +174,7 @@ def end_active_run(connection: Connection, source: Source, message: str) -> None
 
 
 def new_run(connection: Connection, source: Source) -> Run:
-    """A queued run of a source; the caller has seen that there is no other."""
+    """Create a queued run of a source; the caller has checked that there is no other."""
     run_id = uuid4()
     connection.execute(
         insert(sync_runs).values(
@@ -188,7 +188,7 @@ def new_run(connection: Connection, source: Source) -> Run:
 
 
 def new_claimed_run(connection: Connection, source: Source) -> Run:
-    """A run that this process works on itself."""
+    """Create a run and claim it for this process."""
     run = claim_run(connection, "sync", new_run(connection, source).id)
     if run is None:
         raise Conflict("the run ended before it started")
@@ -196,9 +196,9 @@ def new_claimed_run(connection: Connection, source: Source) -> Run:
 
 
 def drop_old_runs(connection: Connection, before: datetime) -> int:
-    """Forget runs long past, of which a source may have one a minute; returns how many.
+    """Delete old runs, of which a source may have one a minute; return how many.
 
-    Those of a source that has had none since stay: they tell how it ended.
+    The last runs of an inactive source stay: they show how it ended.
     """
     newer = sync_runs.alias()
     later = exists().where(
@@ -215,14 +215,14 @@ def drop_old_runs(connection: Connection, before: datetime) -> int:
 
 @contextmanager
 def held_source(engine: Engine, source_key: int) -> Iterator[None]:
-    """Hold a source for as long as this process lives, at most.
+    """Hold a source until the block ends, or this process dies.
 
     Raises:
         Conflict: another process reads it.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.scalar(select(func.pg_try_advisory_lock(SYNC_LOCK, source_key))):
-            raise Conflict("another sync of this source is under way", code="sync_under_way")
+            raise Conflict("another sync of this source is in progress", code="sync_under_way")
         try:
             yield
         finally:
@@ -230,13 +230,13 @@ def held_source(engine: Engine, source_key: int) -> Iterator[None]:
 
 
 def is_held(connection: Connection, source: Source) -> bool:
-    """Whether a process reads this source now."""
+    """Return whether a process reads this source now."""
     free = connection.scalar(select(func.pg_try_advisory_xact_lock(SYNC_LOCK, source.key)))
     return not free
 
 
 def lock_source(connection: Connection, source: Source) -> None:
-    """One transaction at a time decides about a source's runs."""
+    """Lock a source: one transaction at a time decides about its runs."""
     connection.execute(
         select(sync_sources.c.key).where(sync_sources.c.key == source.key).with_for_update()
     )
@@ -249,7 +249,7 @@ def save_page(
     state: Mapping[str, Any],
     added: Mapping[str, int],
 ) -> None:
-    """Keep the cursor and add to the counts of the source and of the run."""
+    """Store the cursor and add to the counts of the source and the run."""
     connection.execute(
         update(sync_sources)
         .where(sync_sources.c.key == source.key)
@@ -263,7 +263,7 @@ def save_page(
 
 
 def forget_state(connection: Connection, source: Source) -> None:
-    """Let the next run read all of the source again."""
+    """Make the next run read the whole source again."""
     connection.execute(
         update(sync_sources).where(sync_sources.c.key == source.key).values(state={})
     )
@@ -272,13 +272,13 @@ def forget_state(connection: Connection, source: Source) -> None:
 def _sum(column: Any, added: Mapping[str, int]) -> Any:
     pairs: list[Any] = []
     for name, n in added.items():
-        kept = func.coalesce(column[name].astext.cast(BigInteger), 0)
-        pairs += [literal(name), kept + n]
+        before = func.coalesce(column[name].astext.cast(BigInteger), 0)
+        pairs += [literal(name), before + n]
     return column.concat(func.jsonb_build_object(*pairs))
 
 
 def note_success(connection: Connection, source: Source) -> None:
-    """The portal has been read to its end."""
+    """Record that the portal was read to its end."""
     connection.execute(
         update(sync_sources)
         .where(sync_sources.c.key == source.key)
@@ -287,7 +287,7 @@ def note_success(connection: Connection, source: Source) -> None:
 
 
 def note_failure(connection: Connection, source: Source, message: str) -> None:
-    """Why the last run did not come to its end."""
+    """Record why the last run failed."""
     connection.execute(
         update(sync_sources).where(sync_sources.c.key == source.key).values(last_error=message)
     )

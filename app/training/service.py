@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from app.audit import store as audit
 from app.core.bounds import MAX_CATEGORIES_NAMED, check_length, check_text
 from app.core.errors import InvalidInput, NotReady
-from app.core.retry import through_outage
+from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.core.timestamps import check_moment
@@ -191,7 +191,7 @@ def execute_training(
     request = TrainingRequest.from_json(run.request)
     clock = StepClock()
     progress(0.0, "reading incidents")
-    data = through_outage(
+    data = retry_outages(
         lambda: load_training_data(
             engine,
             run.region_key,
@@ -209,7 +209,7 @@ def execute_training(
     if cancelled():
         # Cancelled during the last steps: do not promote the version.
         raise FitCancelled("cancelled before registration")
-    through_outage(lambda: register(engine, run, fitted))
+    retry_outages(lambda: register(engine, run, fitted))
 
 
 def fit_context(

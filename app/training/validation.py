@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from app.core.retry import through_outage
+from app.core.retry import retry_outages
 from app.evaluation.backtests.execute import held_out
 from app.evaluation.fairness.shares import share_report
 from app.fitting.data import TrainingData
@@ -59,7 +59,7 @@ def validate_model(
     if len(past) == 0 or len(test) == 0:
         nothing: dict[str, Difference] = {}
         return Validation({}, nothing, decide(nothing))
-    current = through_outage(lambda: _champion(engine, data, origin_s))
+    current = retry_outages(lambda: _champion(engine, data, origin_s))
     fitted = {model: model, REFERENCE: REFERENCE}
     if current is not None and current.tables is None and current.model != model:
         fitted[CHAMPION] = current.model

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from app.audit import store as audit
 from app.core.errors import Conflict, HotslotError, Unavailable
-from app.core.retry import OUTAGE_S, through_outage
+from app.core.retry import OUTAGE_S, retry_outages
 from app.core.roles import acting_as
 from app.core.settings import Settings
 from app.evaluation.backtests.service import BacktestRequest, execute_backtest
@@ -18,12 +18,12 @@ from app.regions.store import get_region
 from app.runs.store import (
     Run,
     Superseded,
-    beat,
     claim_run,
     count_failure,
     create_run,
     finish_run,
     get_run,
+    heartbeat,
     is_cancelling,
 )
 from app.sync.execute import execute_sync
@@ -65,7 +65,7 @@ class RunMonitor:
         self._share = max(self._share, min(share, 1.0))
         try:
             with self.engine.begin() as connection:
-                self._cancelled = beat(connection, self.kind, self.run, self._share, message)
+                self._cancelled = heartbeat(connection, self.kind, self.run, self._share, message)
         except Unavailable:
             if now - self._answered > OUTAGE_S:
                 raise
@@ -84,7 +84,7 @@ def work_on(engine: Engine, settings: Settings, kind: str, run_id: UUID) -> None
         Superseded: another worker has taken over the run.
         Unavailable: the database cannot be reached; the run may be retried.
     """
-    run = through_outage(lambda: _claim(engine, kind, run_id))
+    run = retry_outages(lambda: _claim(engine, kind, run_id))
     if run is not None:
         run_claimed(engine, settings, kind, run)
 
@@ -168,7 +168,7 @@ def _end(engine: Engine, kind: str, run: Run, status: str, message: str) -> None
         with engine.begin() as connection:
             finish_run(connection, kind, run, status, message)
 
-    through_outage(end)
+    retry_outages(end)
 
 
 def note_failure(engine: Engine, kind: str, run_id: UUID) -> int:

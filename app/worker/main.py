@@ -12,7 +12,7 @@ from procrastinate.jobs import Status
 from sqlalchemy import Engine
 
 from app.core.db.engine import conninfo, open_engine
-from app.core.processes import sign_of_life
+from app.core.processes import heartbeat_sender
 from app.core.roles import seeing_unreleased
 from app.core.settings import Settings
 from app.monitoring.schedules.service import tick
@@ -152,7 +152,7 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
 
 
 async def _send_pulses() -> None:
-    give = sign_of_life()
+    give = heartbeat_sender()
     while True:
         give()
         await asyncio.sleep(PULSE_EVERY_S)

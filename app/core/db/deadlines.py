@@ -1,9 +1,9 @@
-"""Deadlines that hold on our side of the wire.
+"""Deadlines enforced on the client side of the connection.
 
-`statement_timeout` is the server's: it does not end a wait for an answer that never comes (a proxy
-that went quiet, a machine that vanished behind one). So every wait for the database is bounded here
-too: by the connection's patience, and by the end of the request that is being answered. A wait that
-takes too long closes its connection, for the answer could still arrive and be taken for another's.
+`statement_timeout` is enforced by the server: it does not end a wait for an answer that never comes
+(a silent proxy, a machine that vanished). So every wait for the database is bounded here too: by the
+connection's own timeout, and by the deadline of the current request. A wait that takes too long closes
+its connection, since the late answer could be taken for that of another query.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import psycopg
 from psycopg.waiting import Ready
 from sqlalchemy.pool import QueuePool
 
-PING_PATIENCE_S = 2.0
-"""For a pooled connection to show that it is alive."""
+PING_TIMEOUT_S = 2.0
+"""Limit for a pooled connection to prove that it is alive."""
 GRACE_S = 0.5
-"""What the server gets beyond its own timeout, so that it is the one who tells."""
+"""Added to the server's own timeout, so that the server reports the timeout first."""
 _request_ends_s: ContextVar[float] = ContextVar("request_ends_s", default=math.inf)
 
 
 @contextmanager
 def answered_within(seconds: float) -> Iterator[None]:
-    """Bound all database waits of the block together; `math.inf` lifts an outer bound."""
+    """Set a common deadline for all database waits of the block; `math.inf` lifts an outer one."""
     token = _request_ends_s.set(time.monotonic() + seconds)
     try:
         yield
@@ -37,7 +37,7 @@ def answered_within(seconds: float) -> Iterator[None]:
 
 
 def remaining_s() -> float:
-    """Seconds until the request's end, at least 0."""
+    """Return the seconds left until the request's deadline, at least 0."""
     return max(0.0, _request_ends_s.get() - time.monotonic())
 
 
@@ -45,20 +45,20 @@ class NoAnswerInTime(psycopg.OperationalError):
     """A wait took too long; the connection that waited is closed."""
 
 
-class PatientConnection(psycopg.Connection[Any]):
-    """A connection whose every wait ends: after `patience_s`, or at the request's end.
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection whose waits all end: after `timeout_s`, or at the request's deadline.
 
     Attributes:
-        patience_s: longest wait for one answer.
-        long_work: inside `long_statements`; the request's end does not count then.
+        timeout_s: longest wait for one answer.
+        long_work: inside `long_statements`, where the request's deadline does not apply.
     """
 
-    patience_s = math.inf
+    timeout_s = math.inf
     long_work = False
 
-    def be_patient(self, seconds: float, *, long_work: bool = False) -> None:
+    def limit_waits(self, seconds: float, *, long_work: bool = False) -> None:
         """Set how long the next waits may take."""
-        self.patience_s = seconds
+        self.timeout_s = seconds
         self.long_work = long_work
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
@@ -67,7 +67,7 @@ class PatientConnection(psycopg.Connection[Any]):
         Raises:
             NoAnswerInTime: none came in time; the connection is closed.
         """
-        limit_s = self.patience_s if self.long_work else min(self.patience_s, remaining_s())
+        limit_s = self.timeout_s if self.long_work else min(self.timeout_s, remaining_s())
         ends_s = time.monotonic() + limit_s
         return super().wait(self._bounded(gen, ends_s), *args, **kwargs)
 
@@ -85,7 +85,7 @@ class PatientConnection(psycopg.Connection[Any]):
 
 
 class DeadlinePool(QueuePool):
-    """A pool whose queue is left when the request's time is up."""
+    """A pool that stops queueing for a connection at the request's deadline."""
 
     _limit_s = math.inf
 

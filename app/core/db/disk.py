@@ -1,7 +1,7 @@
-"""Room for the embedded server: uploads end before its disk does.
+"""Disk space of the embedded server: uploads are rejected before its disk is full.
 
 A table that cannot grow is an error of one statement; a write-ahead log that cannot grow stops the
-server, and reads with it. So some room is kept back for the log and for what is small.
+server, including reads. So some space is reserved for the log and for small writes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RETRY_AFTER_S = 30
 
 
 def require_room(settings: Settings) -> None:
-    """Nothing when the embedded server's disk has room to spare; an external server's is its own.
+    """Raise if the embedded server's disk is nearly full; external servers are not checked.
 
     Raises:
         Unavailable: less than `disk_reserve_bytes` is free.

@@ -1,4 +1,4 @@
-"""Opening the database: one engine per process, deadlines on every statement, one schema."""
+"""The database connection: one engine per process, deadlines on every statement."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.core.db.deadlines import (
     GRACE_S,
-    PING_PATIENCE_S,
+    PING_TIMEOUT_S,
+    DeadlineConnection,
     DeadlinePool,
     NoAnswerInTime,
-    PatientConnection,
 )
 from app.core.devserver.cluster import close_if_there
 from app.core.devserver.server import ensure_running
@@ -30,10 +30,10 @@ PROBES = 3
 
 
 def open_engine(settings: Settings) -> Engine:
-    """An engine on the configured database, or on the embedded server of `settings.home`.
+    """Open an engine on the configured database, or on the embedded server of `settings.home`.
 
     Every statement has a deadline (`database_timeout_s`); see `long_statements` for work that may
-    take longer. Connections are tested before use, so a restarted server is noticed by itself.
+    take longer. Connections are tested before use, so a server restart needs no action.
 
     Raises:
         InvalidInput: the address is not PostgreSQL's, the server is older than 14, or a pooler of
@@ -83,7 +83,7 @@ def _address(settings: Settings) -> URL:
 
 
 def network_options(settings: Settings) -> dict[str, Any]:
-    """Libpq's options that find a dead peer; ours and the queue's connections share them."""
+    """Return libpq options that detect a dead peer; the engine and the queue share them."""
     return {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "keepalives_idle": 10,
@@ -95,29 +95,29 @@ def network_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _bound_waits(engine: Engine, patience_s: float, session: Mapping[str, str]) -> None:
-    """Make connections that wait `patience_s` at most in use, and less when they show they live.
+def _bound_waits(engine: Engine, timeout_s: float, session: Mapping[str, str]) -> None:
+    """Create connections that wait at most `timeout_s` in use, and less while they are tested.
 
     Args:
-        session: settings of each; by a statement, for PgBouncer refuses or drops those of `options`.
+        session: settings of each, set by a statement, since PgBouncer rejects or drops `options`.
     """
     wanted = ", ".join("set_config(%s, %s, false)" for _ in session)
     values = [part for setting in session.items() for part in setting]
 
     def connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
-        made = PatientConnection.connect(*args, **options)
-        made.be_patient(PING_PATIENCE_S)
+        made = DeadlineConnection.connect(*args, **options)
+        made.limit_waits(PING_TIMEOUT_S)
         made.autocommit = True
         made.execute(f"SELECT {wanted}", values)
         made.autocommit = False
         return made
 
-    def lent(connection: PatientConnection, _record: Any, _proxy: Any) -> None:
-        connection.be_patient(patience_s)
+    def lent(connection: DeadlineConnection, _record: Any, _proxy: Any) -> None:
+        connection.limit_waits(timeout_s)
 
-    def returned(connection: PatientConnection | None, _record: Any) -> None:
+    def returned(connection: DeadlineConnection | None, _record: Any) -> None:
         if connection is not None:
-            connection.be_patient(PING_PATIENCE_S)
+            connection.limit_waits(PING_TIMEOUT_S)
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "checkout", lent)
@@ -135,10 +135,10 @@ def _require_version(engine: Engine) -> None:
 
 
 def _require_sessions(engine: Engine) -> None:
-    """Raise behind a pooler that gives each transaction another of the server's connections.
+    """Raise if a pooler gives each transaction another of the server's connections.
 
-    Locks of a session (syncs), LISTEN (the queue) and every session's deadlines would be lost, or fall on
-    somebody else's work. A pooler shows itself by lending one server process to two connections at once.
+    Locks of a session (syncs), LISTEN (the queue) and every session's deadlines would be lost, or
+    apply to others' work. A pooler is detected when two open connections share one server process.
 
     Raises:
         InvalidInput: it pools transactions or statements.
@@ -150,8 +150,8 @@ def _require_sessions(engine: Engine) -> None:
             first = one.scalar(asked)
             if other.scalar(asked) == first or one.scalar(asked) != first:
                 raise InvalidInput(
-                    "the database is behind a pooler of transactions; hotslot needs sessions: "
-                    "set pool_mode = session in PgBouncer, or name PostgreSQL itself",
+                    "the database is behind a transaction pooler; hotslot needs sessions: set "
+                    "pool_mode = session in PgBouncer, or connect to PostgreSQL directly",
                     field="database_url",
                 )
             other.rollback()
@@ -171,8 +171,8 @@ def _translate(context: Any) -> None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """The same translation for what does not pass through the engine: pool waits, raw COPY."""
+def translate_errors() -> Iterator[None]:
+    """Raise `Unavailable` for database faults outside the engine's hook: pool waits, raw COPY."""
     try:
         yield
     except PoolTimeout as error:
@@ -194,8 +194,8 @@ def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
         {"limit": str(int(timeout_s * 1000))},
     )
     driver = connection.connection.driver_connection
-    if isinstance(driver, PatientConnection):
-        driver.be_patient(timeout_s + GRACE_S, long_work=True)
+    if isinstance(driver, DeadlineConnection):
+        driver.limit_waits(timeout_s + GRACE_S, long_work=True)
 
 
 def transaction_lock(connection: Connection, lock: int, region_key: int) -> None:
@@ -206,7 +206,7 @@ def transaction_lock(connection: Connection, lock: int, region_key: int) -> None
 
 
 def count_lock(connection: Connection, region_key: int = 0) -> None:
-    """Hold, to the end of the transaction, the right to add to what has a limit on its number.
+    """Lock the right to add something whose number is limited, until the transaction ends.
 
     Args:
         region_key: the region whose runs, sources or mappings are counted; 0: regions and keys.
@@ -215,5 +215,5 @@ def count_lock(connection: Connection, region_key: int = 0) -> None:
 
 
 def conninfo(engine: Engine) -> str:
-    """The engine's address for libpq (procrastinate's own pool)."""
+    """Return the engine's address for libpq (used by procrastinate's own pool)."""
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""What is kept of erasures: that something was erased and which versions had learnt from it."""
+"""Tables of erasures: that something was erased, and which versions had learnt from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of what runs by itself: schedules, live scores, drift checks, alarms."""
+"""Tables of automatic operations: schedules, live scores, drift checks, alarms."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ schedules = Table(
     Column("new_incidents", Integer),
     Column("new_share", Double),
     Column("on_drift", Boolean, nullable=False, server_default=text("false")),
-    # Ticks up to here are not due: a new schedule does not make up for the past.
+    # Ticks up to here are not due: a new schedule does not catch up on the past.
     Column("counted_from", DateTime(timezone=True), nullable=False),
-    # Why the last look at what is due failed; none when it did not.
+    # Why the last evaluation of the schedule failed; NULL if it did not.
     Column("failure", Text),
     CheckConstraint("new_incidents > 0", name="new_incidents"),
     CheckConstraint("new_share > 0", name="new_share"),
@@ -44,7 +44,7 @@ schedules = Table(
 schedule_ticks = Table(
     "schedule_ticks",
     metadata,
-    # What makes a tick happen once, whatever clocks and schedulers do.
+    # The primary key makes each tick happen once, whatever clocks and schedulers do.
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
     Column("tick_at", DateTime(timezone=True), primary_key=True),
     Column("cause", Text, nullable=False),
@@ -60,7 +60,7 @@ live_scores = Table(
     Column("version", Text, primary_key=True),
     # Local date of the incidents.
     Column("day", Date, primary_key=True),
-    # Incidents that count for this version, scored or not (outside its cells): tells what is new.
+    # Incidents that count for this version, scored or not (outside its cells).
     Column("n_seen", Integer, nullable=False),
     Column("n", Integer, nullable=False),
     # Sums over the n scored: log density per km2, and what the forecast itself expected it to be.
@@ -79,7 +79,7 @@ drift_checks = Table(
     Column("region_key", Integer, primary_key=True),
     Column("version", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
-    # The look at the end of so many days; each is taken once.
+    # The check at the end of so many days; each is made once.
     Column("days", Integer, primary_key=True),
     Column("checked_at", DateTime(timezone=True), nullable=False),
     Column("p_value", Double, nullable=False),

@@ -1,4 +1,4 @@
-"""The ledger of releases: in which steps readers come to see a region's incidents."""
+"""Tables of the ledger of releases, the steps in which readers see a region's incidents."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ releases = Table(
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
     # 1, 2, 3, ...; an upload's `release` is the first one that holds its rows.
     Column("seq", Integer, primary_key=True),
-    # It holds the released uploads' incidents before this instant.
+    # Holds the released uploads' incidents before this instant.
     Column("until", DateTime(timezone=True), nullable=False),
     # Null once an erasure has taken incidents out of it.
     Column("n_incidents", Integer),
-    # Incidents by category and the first one's day; of the last release of its making only.
+    # Incidents by category and the first one's day; only for the last release made at a time.
     Column("categories", JSONB(none_as_null=True)),
     Column("first_day", Date),
-    # Whether a reader may have seen anything that was made of it: then it does not move.
+    # Whether a reader may have seen anything made from it; then it no longer changes.
     Column("used", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
@@ -70,7 +70,7 @@ released_scores = Table(
 withheld_versions = Table(
     "withheld_versions",
     metadata,
-    # Apart from the versions themselves, whose rows are sealed.
+    # A table of its own, since the rows of versions are sealed.
     Column("region_key", Integer, primary_key=True),
     Column("version", Text, primary_key=True),
     ForeignKeyConstraint(

@@ -1,4 +1,4 @@
-"""The schema: brought up to date by migrations, and whether it is; apart, for alembic is slow to import."""
+"""Schema migrations; a module of its own since alembic is slow to import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db.engine import long_statements, translated
+from app.core.db.engine import long_statements, translate_errors
 from app.core.errors import Conflict, Unavailable
 
 MIGRATION_LOCK = 0x686F74736C6F74
@@ -28,15 +28,15 @@ def _alembic_config() -> Config:
 
 @lru_cache(maxsize=1)
 def head_revision() -> str | None:
-    """The newest migration that this version of hotslot knows."""
+    """Return the newest migration that this version of hotslot knows."""
     return ScriptDirectory.from_config(_alembic_config()).get_current_head()
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date: one transaction under a lock, so it is old or new, never between.
+    """Upgrade the schema in one transaction under a lock.
 
     Raises:
-        Conflict: a newer version of hotslot has been here.
+        Conflict: a newer version of hotslot has migrated the schema.
     """
     with engine.begin() as connection:
         if _is_newer(MigrationContext.configure(connection).get_current_revision()):
@@ -50,10 +50,10 @@ def migrate(engine: Engine) -> None:
 
 
 def schema_is_current(connection: Connection) -> bool:
-    """Whether every migration that this version knows has run.
+    """Return whether every migration that this version knows has been applied.
 
-    A newer version's schema counts: its migrations add what this one ignores, so that processes of
-    both serve side by side during an upgrade.
+    A newer version's schema counts too: its migrations only add, so that processes of both versions
+    can run side by side during an upgrade.
     """
     revision = MigrationContext.configure(connection).get_current_revision()
     return revision == head_revision() or _is_newer(revision)
@@ -65,13 +65,13 @@ def _is_newer(revision: str | None) -> bool:
 
 
 def check_ready(engine: Engine) -> None:
-    """Nothing when requests can be served.
+    """Raise unless requests can be served.
 
     Raises:
         Unavailable: the database is away or its schema is not current.
     """
     try:
-        with translated(), engine.connect() as connection:
+        with translate_errors(), engine.connect() as connection:
             current = schema_is_current(connection)
     except DBAPIError as error:
         raise Unavailable("the database cannot be reached") from error

@@ -1,4 +1,4 @@
-"""Tables of the connectors: sources, which an administrator sets, and the runs that read them."""
+"""Tables of the connectors: sources, which administrators define, and the runs that read them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ sync_runs = Table(
     Column("request", JSONB, nullable=False),
     Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
-    # Of these, the tries that the run itself ended; the others fell with their worker.
+    # Of these, attempts that failed by themselves; the others died with their worker.
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),

@@ -95,9 +95,9 @@ uploads = Table(
     Column("idempotency_key", Text),
     Column("body_sha256", Text),
     Column("source", Text),
-    # What the caller was told; replayed word for word to a retry with the same key.
+    # The reply to the caller, repeated verbatim to a retry with the same key.
     Column("summary", JSONB, nullable=False),
-    # The first release that holds its rows (storage/releases.py); none yet: readers see nothing of it.
+    # The first release that holds its rows (app/releases/store.py); none yet: readers see nothing of it.
     Column("release", Integer),
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
     _created(),
@@ -134,7 +134,7 @@ incidents = Table(
     Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),
     Index("ix_incidents_region_time", "region_key", "occurred_at", "id"),
     Index("ix_incidents_region_category_time", "region_key", "category_key", "occurred_at", "id"),
-    # Uploads follow each other in the table: a few kB tell where each one's rows lie.
+    # Uploads follow each other in the table, so a few kB of index locate each one's rows.
     Index(
         "ix_incidents_upload",
         "upload_id",
@@ -195,7 +195,7 @@ training_runs = Table(
     Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
     # Raised by each claim; a worker may write only while its own number is the newest (fencing).
     Column("attempt", Integer, nullable=False, server_default=text("0")),
-    # Of these, the tries that the run itself ended; the others fell with their worker.
+    # Of these, attempts that failed by themselves; the others died with their worker.
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),
@@ -207,10 +207,10 @@ training_runs = Table(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
     ),
     Index("ix_training_runs_region_created", "region_key", "created_at"),
-    # For the counts and the latest duration that each scrape of the metrics asks for.
+    # For the counts and the latest duration in the metrics.
     Index("ix_training_runs_region_status", "region_key", "status"),
     Index("ix_training_runs_region_finished", "region_key", "finished_at"),
-    # Each worker looks every few seconds for runs that nobody works on; finished ones pile up.
+    # Each worker looks every few seconds for runs that nobody works on; finished ones accumulate.
     Index("ix_training_runs_open", "region_key", postgresql_where=text(OPEN_RUN)),
 )
 
@@ -238,7 +238,7 @@ model_versions = Table(
     Column("counts", JSONB, nullable=False),
     Column("gate", JSONB, nullable=False, server_default=text("'{}'")),
     _created(),
-    # Binds the rows of forecast_grids; the seal binds the whole row: see storage/version_seal.py.
+    # Binds the rows of forecast_grids; the seal binds the whole row: see app/registry/integrity.py.
     Column("forecasts_sha256", Text, nullable=False),
     Column("sealed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("seal", LargeBinary, nullable=False),
@@ -257,7 +257,7 @@ forecast_grids = Table(
     Column("window", SmallInteger, primary_key=True),
     # Little-endian float32 probabilities of the grid's cells, in the order of their ids.
     Column("cell_values", LargeBinary, nullable=False),
-    # Binds the values to their place: see storage/soundness.py.
+    # Binds the values to their place: see app/registry/integrity.py.
     Column("digest", LargeBinary, nullable=False),
     ForeignKeyConstraint(
         ["region_key", "version"],
@@ -306,7 +306,7 @@ backtests = Table(
     Column("request", JSONB, nullable=False),
     Column("result", JSONB),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
-    # Of these, the tries that the run itself ended; the others fell with their worker.
+    # Of these, attempts that failed by themselves; the others died with their worker.
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("job_id", BigInteger),

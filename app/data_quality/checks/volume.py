@@ -1,4 +1,4 @@
-"""How many incidents a month: where the series proper begins, and where its level breaks."""
+"""Monthly volume: where the series proper begins, and where its level breaks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Break:
 
 
 def first_proper_month(counts: NDArray[np.int64]) -> int:
-    """Position of the first month that holds a tenth of the median month, stray early ones left out.
+    """Return the position of the first month with a tenth of the median month's incidents.
 
     >>> first_proper_month(np.array([1, 0, 0, 2, 0, 95, 100, 110]))
     5
@@ -41,14 +41,14 @@ def first_proper_month(counts: NDArray[np.int64]) -> int:
 
 
 def level_breaks(counts: NDArray[np.int64], days: NDArray[np.float64]) -> list[Break]:
-    """Months at which the number of incidents a day changes for good.
+    """Find the months at which the number of incidents a day changes permanently.
 
-    Counts a day are freed of the calendar months' typical ratio to the year around them (from three
-    years on) and brought to equal variance by a square root. The mean-shift segmentation that
-    follows is exact: optimal partitioning (Jackson et al. 2005) by squared error with a penalty of
+    Daily counts are deseasonalised by the calendar months' typical ratio to the year around them (from
+    three years on) and variance-stabilised by a square root. The mean-shift segmentation is exact:
+    optimal partitioning (Jackson et al. 2005) by squared error with a penalty of
     3 ln(n) variances a break. The variance is that of neighbouring months' differences, robustly,
-    and at least a Poisson count's. Segments have three months at least; changes below 15 % are not
-    told.
+    and at least a Poisson count's. Segments have at least three months; changes below 15 % are
+    omitted.
 
     Args:
         counts: (n,) incidents of consecutive months.
@@ -63,11 +63,11 @@ def level_breaks(counts: NDArray[np.int64], days: NDArray[np.float64]) -> list[B
     steps = np.abs(np.diff(level))
     sd = max(float(np.median(steps)) / _NORMAL_MAD / np.sqrt(2), 1.0)
     bounds = [0, *_partition(level / sd, 3.0 * np.log(len(level))), len(level)]
-    return _told(per_day, usable, bounds)
+    return _breaks(per_day, usable, bounds)
 
 
 def _without_season(per_day: NDArray[np.float64], month: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Divided by each calendar month's median ratio to the year around it."""
+    """Divide by each calendar month's median ratio to the year around it."""
     if len(per_day) < SEASON_FROM_MONTHS:
         return per_day
     weights = np.concatenate([[0.5], np.ones(11), [0.5]]) / 12
@@ -80,7 +80,7 @@ def _without_season(per_day: NDArray[np.float64], month: NDArray[np.int64]) -> N
 
 
 def _partition(level: NDArray[np.float64], penalty: float) -> list[int]:
-    """Starts of the segments after the first, at the least squared error plus penalty a break."""
+    """Return the starts of all segments but the first, minimising squared error plus penalties."""
     n = len(level)
     total = np.concatenate([[0.0], np.cumsum(level)])
     squares = np.concatenate([[0.0], np.cumsum(level**2)])
@@ -102,7 +102,7 @@ def _partition(level: NDArray[np.float64], penalty: float) -> list[int]:
     return sorted(found)[1:]
 
 
-def _told(
+def _breaks(
     per_day: NDArray[np.float64], usable: NDArray[np.int64], bounds: list[int]
 ) -> list[Break]:
     means = [float(per_day[a:b].mean()) for a, b in pairwise(bounds)]

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from app.audit import store as audit
 from app.core.db.tables import backtests
 from app.core.errors import InvalidInput, LimitExceeded, NotReady
-from app.core.retry import through_outage
+from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.core.timestamps import check_moment
@@ -230,7 +230,7 @@ def execute_backtest(
             if since_start(connection, backtests, run.region_key, run.id):
                 drop_backtests(connection, run.region_key, run.started_at or run.created_at)
 
-    through_outage(store)
+    retry_outages(store)
 
 
 def backtest_region(
@@ -249,7 +249,7 @@ def backtest_region(
         InvalidInput: the cell size is out of range.
     """
     request.checked()
-    data = through_outage(
+    data = retry_outages(
         lambda: load_training_data(engine, region_key, release=request.release, pinned=True)
     )
     grid, incidents = _regridded(data, request.cell_size_m)

@@ -22,7 +22,7 @@ from app.regions.store import OutlinedRegion, Region, categories_of, get_region,
 from app.registry import store as registry
 from app.registry.stored_model import StoredModel
 from app.releases import store as releases
-from app.releases.disclosure import OTHER, fold_names, hidden, told_disparity, too_small
+from app.releases.disclosure import OTHER, fold_names, grouped_disparity, hidden, too_small
 from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, flagged_cells, overlap
@@ -79,7 +79,7 @@ def fairness_report(
         "named_parts": region.neighbourhoods is not None,
         "minimum_count": minimum,
         "n_incidents": found["n_incidents"],
-        "disparity": told_disparity(
+        "disparity": grouped_disparity(
             np.array([row["flagged_share"] for row in rows]),
             np.array([row["incident_share"] for row in rows]),
             left_out,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.geo.grid import Grid
 from app.geo.neighbourhoods import Neighbourhoods, divide
-from app.releases.disclosure import hidden, told_disparity, too_small
+from app.releases.disclosure import grouped_disparity, hidden, too_small
 from models.base import DAY_S
 from models.evaluation.fairness import flagged_fraction, group_exposure, incident_shares
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, shares_by_part
@@ -68,7 +68,7 @@ def share_report(
         "named_parts": collection is not None,
         "minimum_count": minimum_count,
         "disparity": {
-            m: told_disparity(share, incident_share, left_out) for m, share in shares.items()
+            m: grouped_disparity(share, incident_share, left_out) for m, share in shares.items()
         },
         "rows": [hidden(row(i)) if i in left_out else row(i) for i in order],
         "groups": {

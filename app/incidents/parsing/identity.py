@@ -1,4 +1,4 @@
-"""What makes two rows the same incident, as a 128-bit key."""
+"""Deduplication keys (128 bits) of incidents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.incidents.parsing.rules import ParsedBlock
 
 
 def _mixed(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One step of splitmix64's finaliser over state ^ word (Steele et al. 2014)."""
+    """Apply one step of splitmix64's finaliser to state ^ word (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         z = (state ^ word) + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -20,7 +20,7 @@ def _mixed(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.ui
 
 
 def dedup_keys(block: ParsedBlock) -> NDArray[np.bytes_]:
-    """(n,) 32 hex digits: what makes two rows the same incident.
+    """Return (n,) keys of 32 hex digits; rows with equal keys are the same incident.
 
     With an external id, that id; otherwise time, place to 1e-7 degrees and category. Two lanes of 64
     bits, mixed word by word, so a billion rows collide with a probability below 1e-20.

@@ -1,4 +1,4 @@
-"""Places too far from the rest of a region to belong to it, where no boundary decides."""
+"""Detect places too far from the rest of a region that has no boundary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from app.geo.study_area import MAX_EXTENT_DEG
 
 
 class FarCheck:
-    """Counts rows too far from a region without a given boundary to belong to it.
+    """Count rows too far from a region without a given boundary to belong to it.
 
-    They are kept, since only a boundary can refuse them; a derived study area leaves them out.
+    They are stored, since only a boundary can reject them; a derived study area excludes them.
     """
 
     def __init__(self, middle: tuple[float, float] | None) -> None:
@@ -20,7 +20,7 @@ class FarCheck:
         self.n_swapped = 0
 
     def note(self, longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> None:
-        """Count these rows; the first ones say where the region lies if nothing else does."""
+        """Count these rows; the first ones define where the region lies if nothing else does."""
         if len(longitude) == 0:
             return
         if self.middle is None:

@@ -1,11 +1,11 @@
-"""Which incidents are accepted: pure, vectorised rules on one block of raw rows.
+"""Accept or reject incidents: pure, vectorised rules on one block of raw rows.
 
-Time: RFC 3339. With an offset it is that instant; without one it is the region's local wall time: in
-the hour that a clock change doubles, the first pass is meant; in the hour that it skips, the first
-minute after it. Numbers are never read as epochs, dates without a time are refused.
+Time: RFC 3339. With an offset it is that instant; without one it is the region's local wall time: in an
+hour that a clock change repeats the first pass, in one that it skips the first minute after it. Numbers
+are never read as epochs; dates without a time are rejected.
 
-Place: degrees (WGS 84). 0/0, values beyond the globe, and places outside the study area are refused,
-each with its own code; when the swapped point lies inside, the code says so.
+Place: degrees (WGS 84). 0/0, values out of range, and places outside the study area are rejected, each
+with its own code; a code of its own says that the swapped point lies inside.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ TIME_PATTERN = (
 
 @dataclass
 class RowErrors:
-    """Which rows of a block are refused, and why; the first reason counts.
+    """The rejected rows of a block, each with the first reason found.
 
-    `implausible_years` counts the years of rows refused as too old or in the future.
+    `implausible_years` counts the years of rows rejected as too old or in the future.
     """
 
     n: int
@@ -54,7 +54,7 @@ class RowErrors:
         self.bad = np.zeros(self.n, np.bool_)
 
     def add(self, rows: NDArray[np.bool_], column: str, code: str, message: str) -> None:
-        """Refuse these rows (a mask), unless they are refused already."""
+        """Reject these rows (a mask) unless they are rejected already."""
         new = rows & ~self.bad
         self.bad |= new
         for row in np.flatnonzero(new):
@@ -87,9 +87,9 @@ def parse_block(
 
     Args:
         columns: of equal length n_rows, by the contract's field names.
-        now_s: later than a day after it is refused.
+        now_s: times over a day later are rejected.
         area: where incidents may lie (the study area with its margin), or None while unknown.
-        errors: gets the refused rows.
+        errors: collects the rejected rows.
     """
     time_s = _times(_texts(columns, "occurred_at", n_rows), timezone, now_s, errors)
     longitude = _numbers(columns, "longitude", n_rows, errors)
@@ -141,7 +141,7 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
         slashed & local.isna().to_numpy(),
         "occurred_at",
         "ambiguous_date",
-        "which is day, which is month? give time_format, such as %m/%d/%Y %H:%M",
+        "day and month are ambiguous; give time_format, such as %m/%d/%Y %H:%M",
     )
     errors.add(local.isna().to_numpy(), "occurred_at", "bad_time", "not an RFC 3339 date and time")
     naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
@@ -152,18 +152,18 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
     errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
     errors.add(early, "occurred_at", "too_old", "before 1970: a placeholder date")
-    errors.add(late, "occurred_at", "in_the_future", "over a day ahead of now")
+    errors.add(late, "occurred_at", "in_the_future", "over a day in the future")
     return time_s
 
 
 def _arrow_texts(text: pd.Series[Any]) -> pa.Array:
-    """The texts for Arrow; what cannot be UTF-8 (lone surrogates) is no time either."""
+    """Convert texts to Arrow; what cannot be UTF-8 (lone surrogates) becomes None."""
     given = [v if isinstance(v, str) and (v.isascii() or _encodable(v)) else None for v in text]
     return pa.array(given, pa.string())
 
 
 def _offsets_s(offset: pd.Series[Any]) -> NDArray[np.int64]:
-    """Seconds east of UTC; few distinct values, so each is parsed once."""
+    """Return seconds east of UTC, parsing each distinct offset once."""
 
     def seconds(text: str) -> int:
         if text in "Zz":
@@ -193,7 +193,7 @@ def _numbers(
     missing = (raw.isna() | (raw == "")).to_numpy()
     errors.add(missing, name, "missing", f"{name} is required")
     flags = raw.map(lambda v: isinstance(v, bool)).to_numpy()
-    # JSON allows integers that no float holds; pandas would raise instead of giving NaN.
+    # JSON allows integers beyond any float; pandas would raise instead of giving NaN.
     sized = raw.map(lambda v: None if isinstance(v, int) and abs(v) > MAX_INTEGER else v)
     values = pd.to_numeric(sized, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     bad = ~np.isfinite(values) | flags
@@ -212,12 +212,12 @@ def _check_places(
     beyond = (np.abs(longitude) > 180) | (np.abs(latitude) > 90)
     turned = beyond & (np.abs(latitude) <= 180) & (np.abs(longitude) <= 90)
     errors.add(turned, "latitude", "looks_swapped", "longitude and latitude look swapped")
-    errors.add(beyond, "latitude", "out_of_range", "beyond the globe")
+    errors.add(beyond, "latitude", "out_of_range", "out of range for degrees")
     errors.add(
         (np.abs(longitude) < 1e-9) & (np.abs(latitude) < 1e-9),
         "longitude",
         "zero",
-        "0/0 is no place",
+        "0/0 is a placeholder, not a place",
     )
     if area is None:
         return
@@ -235,7 +235,7 @@ def _check_places(
 def _labels(
     columns: Mapping[str, Sequence[Any]], name: str, n_rows: int, errors: RowErrors
 ) -> NDArray[Any]:
-    """Short texts; None where empty. Distinct values are judged once."""
+    """Return short texts, None where empty; distinct values are checked once."""
     raw = _texts(columns, name, n_rows)
     texts = [v if isinstance(v, str) else _as_text(v) for v in raw]
     codes, values = pd.factorize(np.array(texts, dtype=object))
@@ -261,5 +261,5 @@ def _refused(value: str) -> bool:
 
 
 def _encodable(value: str) -> bool:
-    """Lone surrogates cannot be stored as UTF-8."""
+    """Return whether a text can be stored as UTF-8 (it has no lone surrogates)."""
     return value.encode("utf-8", "ignore").decode("utf-8") == value

@@ -1,4 +1,4 @@
-"""Which addresses a source may have: https on the public internet, nothing inside one's own network."""
+"""Restrict sources to https addresses on the public internet."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ NOT_PUBLIC = {
         "3fff::/20",  # documentation
     ),
 }
-"""What Python 3.11 takes for global and is not, or leads to an IPv4 address written inside."""
+"""Networks that Python 3.11 wrongly considers global, or that embed IPv4 addresses."""
 
 
 def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
-    """The address, when its form is allowed; its host is judged when it is connected to.
+    """Parse an address and check its form; its host is checked on connection.
 
     Raises:
-        InvalidInput: not https (http to this machine where a setting allows it), or with a password.
+        InvalidInput: not https (or http to this machine if a setting allows it), or with a password.
     """
     try:
         parsed = httpx.URL(url)
@@ -54,11 +54,11 @@ def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
         raise InvalidInput(f"not a URL: {error}", field="url") from error
     if len(url) > MAX_URL_CHARS or not parsed.host:
         raise InvalidInput(
-            f"a URL names a host and has up to {MAX_URL_CHARS} characters", field="url"
+            f"a URL must name a host and have at most {MAX_URL_CHARS} characters", field="url"
         )
     if parsed.userinfo:
         raise InvalidInput(
-            "a URL with a user or password is refused; name a token instead", field="url"
+            "a URL must not contain a user or password; name a token instead", field="url"
         )
     if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
         raise InvalidInput(f"port {parsed.port} does not exist", field="url")
@@ -69,7 +69,7 @@ def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
 
 
 def public_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
-    """The addresses of a host, which may then be connected to.
+    """Resolve a host to addresses that may be connected to.
 
     Raises:
         SourceFailed: any of them is private, local, reserved or embeds another; or there is none.
@@ -85,7 +85,7 @@ def public_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]
 
 
 def check_host(url: httpx.URL, *, allow_loopback: bool) -> None:
-    """Refuse a host any of whose addresses a source may not have.
+    """Raise if a host has an address that a source may not have.
 
     Raises:
         SourceFailed: as `public_addresses`.
@@ -94,7 +94,7 @@ def check_host(url: httpx.URL, *, allow_loopback: bool) -> None:
 
 
 class PublicNetwork(httpcore.SyncBackend):
-    """Connects to the very addresses that were judged: a name may resolve anew between two look-ups."""
+    """Connect to the checked addresses themselves, since a second lookup could resolve differently."""
 
     def __init__(self, *, allow_loopback: bool) -> None:
         self.allow_loopback = allow_loopback
@@ -113,7 +113,7 @@ class PublicNetwork(httpcore.SyncBackend):
 
 
 class PublicTransport(httpx.HTTPTransport):
-    """Speaks HTTP over `PublicNetwork`; httpx itself offers no place for a network of one's own."""
+    """Speak HTTP over `PublicNetwork`; httpx itself offers no hook for a custom network backend."""
 
     def __init__(self, *, allow_loopback: bool) -> None:
         super().__init__(trust_env=False)
@@ -124,7 +124,7 @@ class PublicTransport(httpx.HTTPTransport):
 
 
 def check_address(text: str, host: str, *, allow_loopback: bool) -> None:
-    """Refuse one address that is not plainly one of the public internet's.
+    """Raise unless an address is on the public internet.
 
     Raises:
         SourceFailed: such an address.
@@ -132,11 +132,11 @@ def check_address(text: str, host: str, *, allow_loopback: bool) -> None:
     address = _plain(text)
     if address is not None and (_is_public(address) or (allow_loopback and address.is_loopback)):
         return
-    raise SourceFailed(f"{host} is no public address: refused", code="private_address")
+    raise SourceFailed(f"{host} is not a public address: refused", code="private_address")
 
 
 def _plain(text: str) -> Address | None:
-    """An address without a zone; one that maps IPv4 as what it is connected to."""
+    """Parse an address without a zone; one that maps IPv4 becomes that IPv4 address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

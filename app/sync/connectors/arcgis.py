@@ -1,8 +1,8 @@
-"""ArcGIS feature layers: pages in the order of the object id, which only ever grows within a layer.
+"""ArcGIS feature layers: pages in the order of the object id, which only grows within a layer.
 
-A page is asked for by `objectid > last`, so rows that come and go meanwhile shift nothing; the server
-may give fewer than asked (`maxRecordCount`) and says so (`exceededTransferLimit`). A server that neither
-sorts by it nor keeps it (`OIDFieldContainsHashValue`) is refused rather than read with gaps.
+Pages are requested by `objectid > last`, so rows added or removed meanwhile shift nothing; the server may
+return fewer than requested (`maxRecordCount`) and says so (`exceededTransferLimit`). A server that does
+not sort by the id, or changes it (`OIDFieldContainsHashValue`), is refused rather than read with gaps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from app.core.errors import SourceFailed
 from app.sync.connectors.pages import Page, RowShaper, State
-from app.sync.connectors.portal import Broken, PortalClient, told_error
+from app.sync.connectors.portal import Broken, PortalClient, error_text
 from app.sync.spec import SourceSpec
 
 DAY_MS = 86_400_000
@@ -28,7 +28,7 @@ UNKNOWN_ZONE = ("datesInUnknownTimezone", "datesInUnknownTimeZone")
 
 @dataclass(frozen=True)
 class _Layer:
-    """What a layer says of itself."""
+    """A layer's metadata."""
 
     url: str
     id_field: str
@@ -40,7 +40,7 @@ class _Layer:
 
 
 def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
-    """Pages of a layer.
+    """Yield pages of a layer.
 
     `state` holds `since_ms`, `high_ms`, `edited_ms` and, within a sweep, `after`, `done`.
     """
@@ -79,22 +79,22 @@ def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterat
 def _ask(portal: PortalClient, url: str, params: Mapping[str, str]) -> Any:
     answer = portal.json(url, {"f": "json", **params}, _fault)
     if not isinstance(answer, dict):
-        raise SourceFailed("the answer is no JSON object")
+        raise SourceFailed("the answer is not a JSON object")
     return answer
 
 
 def _check_order(ids: list[int], after: int | None) -> None:
-    """Refuse rows that are not in the order asked for: going on after the last would leave some out."""
+    """Raise if rows are not in the requested order, since paging on would then skip some."""
     if any(a >= b for a, b in pairwise([*([] if after is None else [after]), *ids])):
         raise SourceFailed("the layer does not sort by its object id: it cannot be paged safely")
 
 
 def _fault(answer: Any) -> Broken | None:
-    """Errors come with status 200 and a code of their own."""
+    """Find an error in an answer: errors come with status 200 and a code of their own."""
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return None
-    code, message = error.get("code"), told_error(error)
+    code, message = error.get("code"), error_text(error)
     if code in RETRIED_CODES:
         return Broken(f"error {code}: {message}")
     if code in TOKEN_CODES:
@@ -112,15 +112,15 @@ def _layer(portal: PortalClient, spec: SourceSpec) -> _Layer:
     if missing:
         raise SourceFailed(f"the layer has no field {', '.join(sorted(missing))}", code="columns")
     if spec.changed is not None and spec.changed not in dates:
-        raise SourceFailed(f"{spec.changed} is no date field of the layer", code="columns")
-    told = about.get("editingInfo") or {}
+        raise SourceFailed(f"{spec.changed} is not a date field of the layer", code="columns")
+    editing = about.get("editingInfo") or {}
     return _Layer(
         url,
         _id_field(about, named),
         min(int(about.get("maxRecordCount") or spec.page_rows), spec.page_rows),
         dates,
-        told.get("dataLastEditDate") or told.get("lastEditDate"),
-        # Servers refuse resultOffset where they do not page; they still give maxRecordCount rows.
+        editing.get("dataLastEditDate") or editing.get("lastEditDate"),
+        # Servers without paging refuse resultOffset, but still return maxRecordCount rows.
         paged=(about.get("advancedQueryCapabilities") or {}).get("supportsPagination") is not False,
         wall_time=any(about.get(name) for name in UNKNOWN_ZONE),
     )
@@ -136,9 +136,9 @@ def _id_field(about: Mapping[str, Any], named: Mapping[Any, Any]) -> str:
 
 
 def _layer_url(portal: PortalClient, spec: SourceSpec) -> str:
-    """The layer's address; with `dataset` that of the one layer of the service so named.
+    """Return the layer's address; with `dataset`, that of the service's only layer of that name.
 
-    Publishers give a layer another number (some each January); its name lasts longer.
+    Publishers renumber layers (some each January); names last longer.
     """
     url = spec.url.rstrip("/")
     if spec.dataset is None:
@@ -158,7 +158,7 @@ def _layer_url(portal: PortalClient, spec: SourceSpec) -> str:
 def _condition(spec: SourceSpec, since_ms: int | None) -> str:
     parts = [f"({spec.where})"] if spec.where else []
     if since_ms is not None:
-        # Whole seconds are what the query language takes; rounded down, so nothing is left out.
+        # The query language takes whole seconds; rounding down leaves nothing out.
         moment = datetime.fromtimestamp(since_ms // 1000, UTC)
         parts.append(f"{spec.changed} >= timestamp '{moment:%Y-%m-%d %H:%M:%S}'")
     return " AND ".join(parts) or "1=1"
@@ -174,7 +174,7 @@ def _count(portal: PortalClient, layer: _Layer, where: str) -> int:
 
 
 def _zone(layer: _Layer) -> dict[str, str]:
-    """What a layer with dates of no known zone wants to hear before it answers."""
+    """Return the parameter that a layer with dates of unknown zone requires."""
     return {"timeReferenceUnknownClient": "true"} if layer.wall_time else {}
 
 
@@ -203,7 +203,7 @@ def _record(feature: Mapping[str, Any], layer: _Layer, spec: SourceSpec) -> dict
 
 
 def _date_text(value: Any, esri_dates: str) -> Any:
-    """RFC 3339 of a date field: milliseconds since 1970 by the API's definition."""
+    """Format a date field (milliseconds since 1970) as RFC 3339."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
     try:
@@ -222,7 +222,7 @@ def _highest(spec: SourceSpec, features: list[Any], high_ms: int | None) -> int 
 
 
 def _ended(spec: SourceSpec, layer: _Layer, high_ms: int | None) -> State:
-    """A finished sweep; `edited_ms` is of its beginning, so an edit meanwhile is not overlooked."""
+    """Return the state after a sweep; `edited_ms` is from its start, so later edits are noticed."""
     state: State = {} if layer.edited_ms is None else {"edited_ms": layer.edited_ms}
     if high_ms is not None:
         state["since_ms"] = high_ms - int(spec.overlap_days * DAY_MS)

@@ -1,8 +1,8 @@
 """Monthly police archives: a zip of `YYYY-MM/YYYY-MM-FORCE-street.csv`, dated by month alone.
 
-A month holds no hour, so these rows are refused unless the source says `month_times=spread`: then each
-gets a minute of its month from a hash of its own content. That favours no hour of the week, is the same
-at every reading, and means nothing: only places and monthly volumes can be learnt from it.
+A month gives no hour, so these rows are rejected unless the source sets `month_times=spread`: then each
+gets a minute of its month from a hash of its content. That favours no hour of the week, is reproducible,
+and is meaningless: only places and monthly volumes can be learnt from it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ BATCH_ROWS = 5_000
 
 
 def archive_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
-    """One page per month and force; `state` holds the `month` last stored and the file's `known`.
+    """Yield a page per month; `state` holds the last `month` stored and the file's `known` headers.
 
-    With `{month}` in the URL each month is a file of its own, asked for until one is not there yet;
-    the months of the overlap are read again.
+    With `{month}` in the URL each month is a file of its own, requested until one does not exist yet; the
+    months of the overlap are read again.
     """
     if MONTH not in spec.url:
         yield from _archive(portal, spec, spec.url, state, state.get("month"))
@@ -70,23 +70,27 @@ def _archive(
 ) -> Iterator[Page]:
     with tempfile.TemporaryFile() as file:
         limit = portal.settings.sync_max_archive_bytes
-        told = portal.download(url, file, conditions(state.get("known", {})), limit)
-        if told.unchanged:
+        download = portal.download(url, file, conditions(state.get("known", {})), limit)
+        if download.unchanged:
             yield Page(state, share=1.0, message="unchanged")
             return
-        if not told.found:
+        if not download.found:
             if only is None:
-                raise SourceFailed("the archive is not there (404)")
+                raise SourceFailed("the archive does not exist (404)")
             return
         try:
             with zipfile.ZipFile(file) as archive:
-                yield from _months(archive, spec, done, only, known(told))
+                yield from _months(archive, spec, done, only, known(download))
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise SourceFailed(f"not a readable zip archive: {error}") from error
 
 
 def _months(
-    archive: zipfile.ZipFile, spec: SourceSpec, done: str | None, only: str | None, told: State
+    archive: zipfile.ZipFile,
+    spec: SourceSpec,
+    done: str | None,
+    only: str | None,
+    known_file: State,
 ) -> Iterator[Page]:
     members = sorted(
         (match[1], info)
@@ -102,7 +106,7 @@ def _months(
             raise SourceFailed(f"{info.filename} expands implausibly", code="too_large")
         state: dict[str, Any] = {"month": max(month, done or "")}
         if place == len(wanted):
-            state["known"] = told
+            state["known"] = known_file
         yield Page(
             state,
             _rows(archive, info, month),
@@ -144,7 +148,7 @@ def _row(row: dict[str, Any], month: str, seen: Counter[tuple[str, ...]]) -> dic
 
 
 def spread_time(month: str, key: str) -> str:
-    """A minute of a month, local time, drawn by a hash of `key`."""
+    """Draw a minute of a month, local time, by a hash of `key`."""
     start = datetime.fromisoformat(f"{month}-01")
     end = datetime.fromisoformat(f"{_shifted(month, 1)}-01")
     minutes = (end - start) // timedelta(minutes=1)
@@ -153,7 +157,7 @@ def spread_time(month: str, key: str) -> str:
 
 
 def _overlap(spec: SourceSpec) -> int:
-    """Months that are read again: the overlap's days, rounded up to whole months."""
+    """Return the number of months to read again: the overlap's days, rounded up."""
     return -int(-spec.overlap_days // 31)
 
 

@@ -1,9 +1,9 @@
 """CKAN: the rows of a resource's datastore, or its file where it has none.
 
-A datastore cannot be asked for what changed, so a sweep reads all rows, and only when the resource says
-that it was modified. A resource that is modified while it is read is read again by the next run.
-A portal gives at most 32,000 rows at once unless it is set up otherwise, whatever is asked for; so the
-offset follows the rows that came, and only an empty page ends a sweep.
+A datastore cannot be queried for changes, so a sweep reads all rows, and only when the resource was
+modified. A resource that is modified while it is read is read again by the next run.
+By default a portal returns at most 32,000 rows at once, whatever is requested; so the offset follows the
+rows received, and only an empty page ends a sweep.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from app.core.errors import SourceFailed
 from app.sync.connectors.files import file_pages_at
 from app.sync.connectors.pages import Page, RowShaper, State
-from app.sync.connectors.portal import PortalClient, told_error
+from app.sync.connectors.portal import PortalClient, error_text
 from app.sync.spec import SourceSpec
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -23,7 +23,7 @@ DATA_FORMATS = frozenset({"csv", "json", "geojson", "xlsx", "zip", "parquet"})
 
 
 def ckan_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
-    """Pages of a resource; `state` holds `complete` or, within a sweep, `modified` and `offset`."""
+    """Yield pages of a resource; `state` holds `complete`, or `modified` and `offset` within a sweep."""
     resource = _resource(portal, spec)
     if not resource.get("datastore_active"):
         yield from file_pages_at(portal, spec, str(resource.get("url")), state)
@@ -60,16 +60,16 @@ def ckan_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator
 
 
 def _action(portal: PortalClient, spec: SourceSpec, name: str, params: Mapping[str, str]) -> Any:
-    """An action's result. Its errors may come with status 200: `success` alone says how it went."""
+    """Call an action and return its result; errors may come with status 200."""
     answer = portal.json(f"{spec.url.rstrip('/')}/api/3/action/{name}", params)
     if not isinstance(answer, dict) or not answer.get("success"):
         error = answer.get("error") if isinstance(answer, dict) else None
-        raise SourceFailed(f"{name}: {told_error(error) or 'no success, and no reason given'}")
+        raise SourceFailed(f"{name}: {error_text(error) or 'failed without a reason'}")
     return answer["result"]
 
 
 def _resource(portal: PortalClient, spec: SourceSpec) -> dict[str, Any]:
-    """The resource of that id, or the one data resource of that package."""
+    """Return the resource with that id, or the only data resource of that package."""
     dataset = str(spec.dataset)
     if _UUID.fullmatch(dataset):
         found: dict[str, Any] = _action(portal, spec, "resource_show", {"id": dataset})
@@ -88,5 +88,5 @@ def _resource(portal: PortalClient, spec: SourceSpec) -> dict[str, Any]:
 
 
 def _modified(resource: Mapping[str, Any]) -> str | None:
-    told = resource.get("last_modified") or resource.get("metadata_modified")
-    return str(told) if told else None
+    modified = resource.get("last_modified") or resource.get("metadata_modified")
+    return str(modified) if modified else None

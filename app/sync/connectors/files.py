@@ -1,4 +1,4 @@
-"""A file behind a URL: read again only when its ETag, its date or its content changed."""
+"""A file at a URL, read again only when its ETag, date or content has changed."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def file_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
-    """The file at the source's URL, as one page."""
+    """Yield the file at the source's URL as one page."""
     yield from file_pages_at(portal, spec, spec.url, state)
 
 
 def file_pages_at(portal: PortalClient, spec: SourceSpec, url: str, state: State) -> Iterator[Page]:
-    """The file at a URL, as one page; `state` holds `etag`, `last_modified`, `sha256`.
+    """Yield the file at a URL as one page; `state` holds `etag`, `last_modified`, `sha256`.
 
     Raises:
-        SourceFailed: it is not there.
+        SourceFailed: it does not exist.
     """
     with tempfile.TemporaryFile() as file:
-        told = portal.download(url, file, conditions(state), portal.settings.max_body_bytes)
-        if not told.found:
-            raise SourceFailed("the file is not there (404)")
-        if told.unchanged or told.sha256 == state.get("sha256"):
-            yield Page(state | known(told), share=1.0, message="unchanged")
+        download = portal.download(url, file, conditions(state), portal.settings.max_body_bytes)
+        if not download.found:
+            raise SourceFailed("the file does not exist (404)")
+        if download.unchanged or download.sha256 == state.get("sha256"):
+            yield Page(state | known(download), share=1.0, message="unchanged")
             return
         magic = file.read(len(GZIP_MAGIC))
         file.seek(0)
         chunks = iter(lambda: file.read(READ_BYTES), b"")
         yield Page(
-            known(told),
+            known(download),
             chunks,
-            content_type_of(url, told.content_type),
+            content_type_of(url, download.content_type),
             spec.mapping,
             share=1.0,
             message="file read",
@@ -51,7 +51,7 @@ def file_pages_at(portal: PortalClient, spec: SourceSpec, url: str, state: State
 
 
 def conditions(state: State) -> dict[str, str]:
-    """Headers that spare an unchanged file."""
+    """Return headers that avoid sending an unchanged file again."""
     found = {}
     if state.get("etag"):
         found["If-None-Match"] = str(state["etag"])
@@ -60,17 +60,17 @@ def conditions(state: State) -> dict[str, str]:
     return found
 
 
-def known(told: Downloaded) -> State:
-    """What is kept of an answer."""
-    parts = {"etag": told.etag, "last_modified": told.last_modified, "sha256": told.sha256}
+def known(download: Downloaded) -> State:
+    """Return the parts of a response that the cursor stores."""
+    parts = {name: getattr(download, name) for name in ("etag", "last_modified", "sha256")}
     return {name: value for name, value in parts.items() if value is not None}
 
 
-def content_type_of(url: str, told: str | None) -> str:
-    """By the path's suffix, else as the server says, else CSV."""
+def content_type_of(url: str, declared: str | None) -> str:
+    """Choose the type by the path's suffix, else the server's header, else CSV."""
     suffixes = [s.lower() for s in PurePosixPath(httpx.URL(url).path).suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
     if suffixes and suffixes[-1] in SUFFIX_TYPES:
         return SUFFIX_TYPES[suffixes[-1]]
-    return told if told in READERS else "text/csv"
+    return declared if declared in READERS else "text/csv"

@@ -1,4 +1,4 @@
-"""What a connector hands over: pages of rows, each with the cursor that stands for them."""
+"""Pages of rows that connectors produce, each with its cursor."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a sweep that is stored in one transaction.
+    """The part of a sweep that is stored in one transaction.
 
     Args:
         state: the cursor after it.
-        body: the rows, or None when there are none.
+        body: the rows, or None if there are none.
         deleted: external ids of rows that the portal withdrew.
         share: of the sweep that is done, 0..1.
     """
@@ -43,7 +43,7 @@ Connector = Callable[[PortalClient, SourceSpec, State], Iterator[Page]]
 
 
 class RowShaper:
-    """Makes a portal's records rows of fields and parts, whatever a record leaves out."""
+    """Convert a portal's records to rows of fields and parts; missing values become None."""
 
     def __init__(self, spec: SourceSpec) -> None:
         self.fields: dict[str, str] = {}
@@ -59,14 +59,14 @@ class RowShaper:
         )
 
     def columns(self, *more: str | None) -> list[str]:
-        """The portal's columns that are needed, each once."""
+        """Return the portal's columns that are needed, without duplicates."""
         wanted = [*self.fields.values(), self._deleted, *more]
         return list(dict.fromkeys(column for column in wanted if column))
 
     def page(
         self, records: Sequence[Mapping[str, Any]], state: State, share: float, message: str
     ) -> Page:
-        """A page of records."""
+        """Build a page from records."""
         rows: list[bytes] = []
         gone: list[str] = []
         for record in records:
@@ -86,9 +86,9 @@ class RowShaper:
 
 
 def joined(pages: Iterator[Page]) -> Iterator[Page]:
-    """All pages as one: rows without an id count equal ones, which only a whole sweep can do.
+    """Merge all pages into one: without ids equal rows are counted, which needs a whole sweep.
 
-    The rows wait in a file; nothing of a sweep that breaks off is stored.
+    The rows are spooled to a file; nothing of an interrupted sweep is stored.
     """
     with tempfile.TemporaryFile() as file:
         last: Page | None = None

@@ -1,4 +1,4 @@
-"""Asking a portal politely: deadlines, size caps, retries with Retry-After, guarded redirects."""
+"""HTTP client for portals: deadlines, size limits, retries with Retry-After, checked redirects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.core.errors import InvalidInput, SourceFailed
 from app.core.settings import Settings
 from app.sync.connectors.address import PublicTransport, checked_url
 
-# 202 is how Socrata says that it still works on the answer.
+# Socrata answers 202 while it prepares the answer.
 RETRIED_STATUS = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Broken(Exception):
-    """An answer that another try may better; the portal may say when."""
+    """A temporary failure; the portal may say when to retry."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A file that was written out, or, with `unchanged`, was not needed."""
+    """A downloaded file, or none if `unchanged` or not `found`."""
 
     unchanged: bool = False
     found: bool = True
@@ -90,13 +90,13 @@ class PortalClient:
         params: Mapping[str, str],
         fault: Callable[[Any], Broken | None] = lambda _answer: None,
     ) -> Any:
-        """A JSON answer.
+        """Request JSON.
 
         Args:
-            fault: finds in an answer with status 200 an error that another try may better.
+            fault: finds a temporary error in an answer with status 200.
 
         Raises:
-            SourceFailed: refused, or broken after all retries.
+            SourceFailed: refused, or still failing after all retries.
         """
 
         def ask() -> Any:
@@ -106,7 +106,7 @@ class PortalClient:
             try:
                 answer = orjson.loads(body)
             except orjson.JSONDecodeError as error:
-                raise Broken(f"the answer is no JSON: {error}") from error
+                raise Broken(f"the answer is not JSON: {error}") from error
             broken = fault(answer)
             if broken is not None:
                 raise broken
@@ -117,10 +117,10 @@ class PortalClient:
     def download(
         self, url: str, file: IO[bytes], conditions: Mapping[str, str], max_bytes: int
     ) -> Downloaded:
-        """Write a file out, unless it is unchanged (304) or not there (404).
+        """Write a file unless it is unchanged (304) or missing (404).
 
         Raises:
-            SourceFailed: refused, too large, or broken after all retries.
+            SourceFailed: refused, too large, or still failing after all retries.
         """
 
         def fetch() -> Downloaded:
@@ -138,12 +138,12 @@ class PortalClient:
                     file.write(chunk)
             file.flush()
             file.seek(0)
-            told = response.headers
+            headers = response.headers
             return Downloaded(
-                etag=told.get("ETag"),
-                last_modified=told.get("Last-Modified"),
+                etag=headers.get("ETag"),
+                last_modified=headers.get("Last-Modified"),
                 sha256=digest.hexdigest(),
-                content_type=told.get("Content-Type", "").partition(";")[0].strip(),
+                content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
             )
 
         return self._tried(fetch)
@@ -161,14 +161,14 @@ class PortalClient:
         settings = self.settings
         reason = str(error) or type(error).__name__
         if attempt > settings.sync_max_retries:
-            raise SourceFailed(f"given up after {attempt} tries: {reason}") from error
-        told_s = getattr(error, "retry_after_s", None)
-        # Full jitter on the upper half: many sources that failed together come back apart.
+            raise SourceFailed(f"gave up after {attempt} attempts: {reason}") from error
+        asked_s = getattr(error, "retry_after_s", None)
+        # Jitter, so that sources that failed together retry at different times.
         own_s = min(settings.sync_backoff_s * 2 ** (attempt - 1), settings.sync_max_wait_s)
-        wait_s = own_s * random.uniform(0.5, 1.0) if told_s is None else told_s
+        wait_s = own_s * random.uniform(0.5, 1.0) if asked_s is None else asked_s
         if wait_s > settings.sync_max_wait_s or time.monotonic() + wait_s > self.deadline:
             raise SourceFailed(
-                f"the portal asks to wait {wait_s:.0f} s: left to the next run", code="busy"
+                f"the portal asks to wait {wait_s:.0f} s; the next run will retry", code="busy"
             ) from error
         until = time.monotonic() + wait_s
         while (rest_s := until - time.monotonic()) > 0:
@@ -179,14 +179,14 @@ class PortalClient:
     def _opened(
         self, url: str, params: Mapping[str, str], conditions: Mapping[str, str]
     ) -> Iterator[httpx.Response]:
-        """A GET whose redirects lead to allowed places only; the token never leaves its host."""
+        """Open a GET whose redirects lead only to allowed hosts; the token goes to its host alone."""
         loopback = self.settings.sync_allow_loopback
         target = checked_url(url, allow_loopback=loopback)
         target = target.copy_merge_params(dict(params)) if params else target
         for _ in range(MAX_REDIRECTS + 1):
             if time.monotonic() > self.deadline:
                 raise SourceFailed(
-                    "the run's deadline has passed; the next goes on", code="deadline"
+                    "the run's deadline has passed; the next run continues", code="deadline"
                 )
             self.alive()
             own = self.headers if _origin(target) == self.origin else {}
@@ -205,7 +205,7 @@ class PortalClient:
             )
         except (InvalidInput, httpx.InvalidURL) as error:
             raise SourceFailed(
-                f"redirected to what is refused: {error}", code="redirect"
+                f"redirected to an address that is not allowed: {error}", code="redirect"
             ) from error
 
     def _require_success(self, response: httpx.Response) -> None:
@@ -228,16 +228,16 @@ class PortalClient:
                 raise SourceFailed(f"the answer is over {max_bytes} bytes", code="too_large")
             if time.monotonic() > self.deadline:
                 raise SourceFailed(
-                    "the run's deadline has passed; the next goes on", code="deadline"
+                    "the run's deadline has passed; the next run continues", code="deadline"
                 )
             self.alive()
             yield chunk
 
 
 def _reason(response: httpx.Response) -> str:
-    """What a refusal says of itself, such as an unknown column, on one line.
+    """Return what a refusal says, such as an unknown column, on one line.
 
-    Socrata's JSON holds a `message`, CKAN's and ArcGIS' an `error` with one.
+    Socrata's JSON holds a `message`, CKAN's and ArcGIS' an `error` that holds one.
     """
     text = ""
     for part in response.iter_text():
@@ -245,17 +245,17 @@ def _reason(response: httpx.Response) -> str:
         if len(text) >= MAX_REFUSAL_CHARS:
             break
     try:
-        told = orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        told = None
-    if isinstance(told, dict):
-        text = told_error(told.get("error")) or str(told.get("message") or text)
+        value = None
+    if isinstance(value, dict):
+        text = error_text(value.get("error")) or str(value.get("message") or text)
     shown = "".join(c if c.isprintable() else " " for c in text[:MAX_REASON_CHARS]).strip()
     return f": {shown}" if shown else ""
 
 
-def told_error(error: Any) -> str:
-    """The words of an error object: its message and details (ArcGIS), or what is wrong by field (CKAN)."""
+def error_text(error: Any) -> str:
+    """Return the text of an error object: message and details (ArcGIS), or faults by field (CKAN)."""
     if not isinstance(error, dict):
         return error if isinstance(error, str) else ""
     parts = [error.get("message"), *(error.get("details") or [])]
@@ -270,7 +270,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header (a number or a date), or None."""
+    """Parse the seconds of a Retry-After header (a number or a date), or return None."""
     if not value:
         return None
     if value.strip().isdigit():

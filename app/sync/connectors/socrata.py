@@ -1,8 +1,8 @@
 """Socrata (SODA 2.x): pages in the order of `:id`, filtered by what changed since the last sweep.
 
-Offsets are the documented way to page. A row that appears or goes while they advance would shift them,
-so each page begins with the last row of the one before; where another row stands there, the sweep
-starts again (what it stored already is only seen again).
+Offsets are the documented way to page. Rows added or removed meanwhile would shift them, so each page
+begins with the last row of the one before; if another row is there, the sweep starts again (rows stored
+already are recognised).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_LIMIT = 50_000
 
 
 def socrata_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator[Page]:
-    """Pages of a dataset; `state` holds `since`, `high` and, within a sweep, `offset` and `last_id`."""
+    """Yield pages of a dataset; `state` holds `since`, `high` and, within a sweep, `offset`, `last_id`."""
     shaper = RowShaper(spec)
     since, high = state.get("since"), state.get("high")
     offset, last_id = int(state.get("offset", 0)), state.get("last_id")
@@ -79,7 +79,7 @@ def _records(
         },
     )
     if not isinstance(answer, list) or not all(isinstance(r, dict) and ":id" in r for r in answer):
-        raise SourceFailed("the answer is no list of rows with :id")
+        raise SourceFailed("the answer is not a list of rows with :id")
     return answer
 
 
@@ -90,14 +90,14 @@ def _highest(spec: SourceSpec, records: list[dict[str, Any]], high: str | None) 
 
 
 def _ended(spec: SourceSpec, high: str | None) -> State:
-    """A finished sweep: the next looks back from the newest change by the overlap."""
+    """Return the state after a sweep; the next one starts `overlap_days` before the newest change."""
     if high is None:
         return {}
     try:
         moment = datetime.fromisoformat(high) - timedelta(days=spec.overlap_days)
     except ValueError as error:
         raise SourceFailed(
-            f"{spec.changed_column} holds {shortened(high)}, which is no time"
+            f"{spec.changed_column} holds {shortened(high)}, which is not a time"
         ) from error
     text = moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return {"since": text + ("Z" if moment.tzinfo else ""), "high": high}
