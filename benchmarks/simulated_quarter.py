@@ -31,7 +31,7 @@ from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.alarms import list_alarms
-from app.registry.champions import history
+from app.registry.champions import all_promotions
 from app.runs.schedules import latest_ticks
 from app.runs.store import list_runs
 from app.training.service import TrainingRequest
@@ -159,7 +159,7 @@ def facts_of(quarter: Quarter) -> dict[str, Any]:
         key = get_region(connection, REGION).key
         scores = {v: read_days(connection, key, v) for v in set(quarter.champions)}
         raised = list_alarms(connection, key)
-        changes = history(connection, key)
+        changes = all_promotions(connection, key)
     zone = ZoneInfo(quarter.city.timezone)
     of_day = [
         next((d for d in scores[v] if (d.day - first).days == day), None)

@@ -191,7 +191,7 @@ def test_a_remembered_token_ends_when_it_expires(client, issuer, monkeypatch):
     assert me(client, token).status_code == 200
     later = time.time() + 301 + oidc.CLOCK_SKEW_S
     monkeypatch.setattr(oidc.time, "time", lambda: later)
-    assert client.app.state.gate.tokens.remembered(token) is None
+    assert client.app.state.gate.tokens.cached(token) is None
 
 
 def test_an_issuer_that_is_away_is_not_the_callers_fault(engine, settings):

@@ -114,7 +114,7 @@ def test_a_tail_cut_with_its_head_is_seen_by_the_anchor(engine, chained, tmp_pat
             )
         )
         assert check_chains(connection, {}).problems == []
-        assert "the anchor knows entry 8" in check_chains(connection, anchor).problems[0]
+        assert "the anchor has entry 8" in check_chains(connection, anchor).problems[0]
         transaction.rollback()
     wrong = {**anchor, chained: (8, "0" * 64)}
     assert "not the one of the anchor" in verify_audit(engine, wrong).problems[0]

@@ -73,7 +73,7 @@ def test_a_mapping_is_kept_listed_and_removed(engine, run, fail, tmp_path, regio
     assert json.loads(run("mapping", "list", region, "--json")) == {}
     status, told = fail("mapping", "remove", region, "police")
     assert status == 1
-    assert "no mapping 'police'" in told
+    assert "no such mapping: 'police'" in told
     assert fail("mapping", "remove", "nowhere", "police")[0] == 1
     assert fail("mapping", "list", "nowhere")[0] == 1
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.data_quality.checks.default_geocodes import find_piles
+from app.data_quality.checks.default_geocodes import find_default_geocodes
 
 
 def city(n, seed=0):
@@ -14,7 +14,7 @@ def city(n, seed=0):
 
 def test_an_uneven_city_has_none():
     x_m, y_m = city(40_000)
-    piles, piled = find_piles(x_m, y_m)
+    piles, piled = find_default_geocodes(x_m, y_m)
     assert piles == []
     assert not piled.any()
 
@@ -25,7 +25,7 @@ def test_planted_ones_are_found_with_exactly_their_incidents(share):
     n = int(share * 40_000)
     x = np.concatenate([x_m, np.full(n, -55.2), np.full(n // 2, 9_999.0)])
     y = np.concatenate([y_m, np.full(n, 12.3), np.full(n // 2, 9_999.0)])
-    piles, piled = find_piles(x, y)
+    piles, piled = find_default_geocodes(x, y)
     assert [(p.x_m, p.y_m, p.n_incidents) for p in piles] == [
         (-55, 12, n),
         (9_999, 9_999, n // 2),
@@ -35,6 +35,6 @@ def test_planted_ones_are_found_with_exactly_their_incidents(share):
 
 @pytest.mark.parametrize("n", [0, 1, 60])
 def test_small_data_is_left_alone(n):
-    piles, piled = find_piles(np.full(n, 3.0), np.full(n, 4.0))
+    piles, piled = find_default_geocodes(np.full(n, 3.0), np.full(n, 4.0))
     assert piles == []
     assert piled.shape == (n,)

@@ -181,7 +181,7 @@ def test_a_process_that_dies_before_it_has_its_data_blocks_nobody():
 
 
 def test_a_task_that_kills_every_process_ends_the_pool(tmp_path):
-    with pytest.raises(ProcessDied, match=f"{MAX_DEATHS} processes died over die, .* SIGKILL"):
+    with pytest.raises(ProcessDied, match=f"{MAX_DEATHS} processes died on die, .* SIGKILL"):
         list(run_tasks(_double, tmp_path / "x", ["die"], 1, 0.2))
     with pytest.raises(KeyError, match="what the work raised"):
         list(run_tasks(_double, tmp_path / "x", ["fail"], 1, 0.2))
@@ -209,7 +209,7 @@ def test_a_child_that_falls_silent_is_killed_and_replaced(monkeypatch, caplog):
     wait_for(lambda: bool(supervisor._look_after(child)) or child.process is not first)
     supervisor._look_after(child)
     assert first.returncode == -signal.SIGKILL
-    assert "gives no sign of life" in caplog.text
+    assert "sends no heartbeat" in caplog.text
     supervisor._end_all()
     assert child.process.returncode == -signal.SIGTERM
 
@@ -219,7 +219,7 @@ def test_a_child_that_never_gives_a_sign_of_life_is_killed(monkeypatch, caplog):
     child = Child("child", [sys.executable, "-c", "import time; time.sleep(600)"], pulse=True)
     supervisor = Supervisor([child], os.environ)
     wait_for(lambda: bool(supervisor._look_after(child)) or child.n_short_lives > 0)
-    assert "gives no sign of life" in caplog.text
+    assert "sends no heartbeat" in caplog.text
     supervisor._end_all()
 
 

@@ -17,7 +17,7 @@ from app.incidents.service import ingest_file
 from app.main import create_app
 from app.regions.service import add_region
 from app.releases import disclosure
-from app.releases.disclosure import hidden, told_disparity, too_small
+from app.releases.disclosure import grouped_disparity, hidden, too_small
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
@@ -181,7 +181,7 @@ def test_disparity_does_not_tell_what_is_hidden():
     flagged = np.array([0.5, 0.3, 0.1, 0.1])
 
     def told(*counts: int) -> dict[str, float]:
-        return told_disparity(flagged, np.array(counts) / sum(counts), too_small(counts, 10))
+        return grouped_disparity(flagged, np.array(counts) / sum(counts), too_small(counts, 10))
 
     assert told(70, 17, 6, 7) == told(70, 17, 4, 9)
     assert told(70, 10, 10, 10) != told(70, 10, 11, 9), "nothing is hidden of the first"

@@ -1,11 +1,11 @@
-"""Outlines that cross themselves: a slip is mended, a tangle is refused before it costs anything."""
+"""Outlines that cross themselves: a slip is repaired, a tangle is rejected before it costs anything."""
 
 import numpy as np
 import pytest
 import shapely
 
 from app.core.errors import InvalidInput
-from app.geo.study_area import is_tangled, mended, study_area_from_geojson
+from app.geo.study_area import is_pathological, make_valid, study_area_from_geojson
 
 TANGLE = np.random.default_rng(0).random((300, 2)) * 0.2 + [-74.1, 4.6]
 BOW_TIE = np.array([[0, 0], [1, 1], [1, 0], [0, 1]]) * 0.1 + [-74.1, 4.6]
@@ -29,6 +29,6 @@ def test_a_bow_tie_keeps_both_its_wings():
 
 def test_mending_leaves_what_is_valid_and_makes_valid_what_is_not():
     square = shapely.box(0, 0, 1, 1)
-    assert mended(square).equals(square)
-    assert shapely.is_valid(mended(shapely.Polygon(TANGLE[:40])))
-    assert not is_tangled(square)
+    assert make_valid(square).equals(square)
+    assert shapely.is_valid(make_valid(shapely.Polygon(TANGLE[:40])))
+    assert not is_pathological(square)

@@ -101,4 +101,4 @@ def test_a_pipe_is_read_and_its_format_is_said(settings, engine, region, monkeyp
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["-"]["accepted"] == 1
     refused = piped("--format", "doc")
-    assert "not one of .csv" in str(refused.exception)
+    assert "use one of .csv" in str(refused.exception)

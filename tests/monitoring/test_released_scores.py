@@ -12,7 +12,7 @@ from app.monitoring import live_score_store as store
 from app.monitoring.live_score_store import LiveDay
 from app.monitoring.released_scores import release_scores
 from app.regions.store import get_region
-from app.registry.alarms import Check, raise_alarm, record_look
+from app.registry.alarms import Check, raise_alarm, record_check
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 
@@ -123,7 +123,7 @@ def test_looks_and_alarms_show_readers_their_outcome_alone(ask, engine, town, ve
     check = Check("place", 7, 0.0123456789, True, details)
     with engine.begin() as connection:
         key = get_region(connection, town).key
-        record_look(connection, key, versions[0], check, LATER)
+        record_check(connection, key, versions[0], check, LATER)
         raise_alarm(connection, key, versions[0], check, LATER)
     path = f"/v1/regions/{town}/alarms"
     shown = ask("reader", path)

@@ -108,9 +108,11 @@ def test_no_way_back_leads_to_what_an_erasure_replaced(engine, settings, town):
     learnt = trained(engine, settings, town)
     with engine.begin() as connection:
         promotions.promote_by_hand(connection, key, learnt)
-        assert promotions.line(connection, key)[-2].version == clean
+        assert promotions.champion_history(connection, key)[-2].version == clean
         assert erase_within(connection, key, "gone").versions == [learnt]
-        assert promotions.line(connection, key)[-1].version == learnt, "the champion is told"
+        assert promotions.champion_history(connection, key)[-1].version == learnt, (
+            "the champion is told"
+        )
     replacement = trained(engine, settings, town)
     with engine.begin() as connection:
         assert registry.champion(connection, key).version == replacement
@@ -126,6 +128,6 @@ def test_years_of_promotions_are_gone_through_at_once():
         for n in range(20_000)
     ]
     began = time.perf_counter()
-    held = promotions.line_of([*made, replace(made[15_000], action="rolled_back")])
+    held = promotions.promotions_in_force([*made, replace(made[15_000], action="rolled_back")])
     assert [promotion.version for promotion in held[-2:]] == ["14999", "15000"]
     assert time.perf_counter() - began < 1.0

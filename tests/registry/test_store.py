@@ -57,7 +57,7 @@ def test_rollback_goes_back_step_by_step(begun, versions):
     registry.promote(connection, key, d, "test")
     promotions.roll_back(connection, key, "test")
     assert champion_of(connection, key) == a
-    last = promotions.history(connection, key)[-1]
+    last = promotions.all_promotions(connection, key)[-1]
     assert (last.action, last.previous_version) == ("rolled_back", d)
     assert last.data_until is not None
 

@@ -23,7 +23,7 @@ from scipy.stats import binom
 from sqlalchemy import Engine
 
 from app.access.service import NewKey, create_key
-from app.core.cache import BriefMemory
+from app.core.cache import TTLCache
 from app.core.settings import Settings
 from app.main import create_app
 from app.monitoring.service import monitor_region
@@ -155,7 +155,7 @@ class World:
         """What every door shows to every role, without the clock."""
         seen = {}
         # News are remembered for a minute: what they say must not depend on when that began.
-        self.client.app.state.forecasts.brief = BriefMemory()  # type: ignore[attr-defined]
+        self.client.app.state.forecasts.brief = TTLCache()  # type: ignore[attr-defined]
         doors = [*DOORS, *(f"/models/{v}{part}" for v in versions for part in OF_VERSIONS)]
         for role in ROLES:
             for door in doors:

@@ -97,7 +97,7 @@ def test_a_layers_errors_have_status_200(portals, city):
     [
         ({"code": 400, "message": "Cannot query.", "details": ["'Invalid field: X'"]},
          "error 400: Cannot query.; 'Invalid field: X'"),
-        ({"code": 429, "message": "Too many requests."}, "given up after 6 tries: error 429"),
+        ({"code": 429, "message": "Too many requests."}, "gave up after 6 attempts: error 429"),
         ({"code": 498, "message": "Invalid token."}, "error 498: a valid token is needed"),
     ],
 )  # fmt: skip

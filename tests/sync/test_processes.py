@@ -51,7 +51,7 @@ def test_a_killed_process_loses_nothing_and_its_successor_goes_on(portals, socra
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
         assert portals.held.wait(60)
-        with pytest.raises(Conflict, match="under way"):
+        with pytest.raises(Conflict, match="in progress"):
             claim_here(city.engine, city.id, "portal")
         with pytest.raises(Conflict, match="being read"):
             remove_source(city.engine, city.id, "portal")

@@ -51,7 +51,7 @@ def test_fields_without_a_value_are_refused_by_row_not_by_page(portals, socrata)
     portals.rows = [socrata_row(0), *(socrata_row(n, latitude=None) for n in (1, 2, 3, 4))]
     run = socrata().sync()
     assert (run.status, run.metrics["accepted"], run.metrics["rejected"]) == ("succeeded", 1, 4)
-    assert run.message.endswith("refused: missing 4")
+    assert run.message.endswith("rejected: missing 4")
 
 
 def test_a_source_that_is_described_wrongly_fails_at_once(portals, socrata):
@@ -59,7 +59,7 @@ def test_a_source_that_is_described_wrongly_fails_at_once(portals, socrata):
     city = socrata(columns={**COLUMNS, "occurred_at": "kind"}, page_rows=25)
     run = city.sync()
     assert run.status == "failed"
-    assert "all 26 first rows are refused: occurred_at" in run.message
+    assert "all 26 first rows are rejected: occurred_at" in run.message
     assert city.stored() == {}
     unknown = socrata(columns={**COLUMNS, "category": "colour"}).sync()
     assert "status 400: No such column: colour" in unknown.message
@@ -99,7 +99,7 @@ def test_retries_end(portals, socrata):
     portals.rows = [socrata_row(0)]
     portals.faults.extend([(502, {})] * 9)
     run = socrata().sync()
-    assert (run.status, "given up after 6 tries" in run.message) == ("failed", True)
+    assert (run.status, "gave up after 6 attempts" in run.message) == ("failed", True)
 
 
 def test_a_row_that_goes_while_pages_advance_hides_no_other(portals, socrata):
@@ -139,7 +139,7 @@ def test_a_token_is_sent_and_never_shown(portals, socrata, caplog):
     assert TOKEN not in caplog.text
     assert TOKEN not in str(city.source.spec.to_json())
     unknown = socrata(token="other").sync()
-    assert "holds no token 'other'" in unknown.message
+    assert "has no token 'other'" in unknown.message
 
 
 def test_rows_without_an_id_are_counted_over_a_whole_sweep(portals, socrata):

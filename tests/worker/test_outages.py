@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.core.db.engine import conninfo, open_engine
 from app.core.errors import Unavailable
-from app.core.retry import through_outage
+from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.runs.queue import TASK_QUEUE
 from app.runs.store import claim_run, get_run
@@ -83,7 +83,7 @@ def test_progress_is_told_again_after_an_outage_and_an_end_comes_to_patience(
         with pytest.raises(Unavailable):
             monitor.progress(0.5, "for too long")
         with pytest.raises(Unavailable):
-            through_outage(lambda: monitor.progress(0.5, "still"), outage_s=0.0)
+            retry_outages(lambda: monitor.progress(0.5, "still"), outage_s=0.0)
     monitor.progress(0.5, "light")
     with engine.connect() as connection:
         assert get_run(connection, "train", run.id).message == "light"
