@@ -13,10 +13,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
-from app.core.db.engine import transaction_lock
+from app.core.db.locks import INGEST_LOCK, TRAIN_LOCK, transaction_lock
 from app.core.errors import NotFound
 from app.incidents.erased_uploads import forget_uploads
-from app.incidents.writes import INGEST_LOCK
 from app.monitoring import live_score_store as live_scores
 from app.regions.store import drop_unused_categories, get_region
 from app.registry import erasure_marks as store
@@ -29,7 +28,6 @@ from app.registry.old_artifacts import key_artifacts
 from app.registry.retention import collect, hold_collection
 from app.releases.groups import unpin
 from app.releases.store import forget_sizes
-from app.training.registration import TRAIN_LOCK
 from app.training.service import TrainingRequest, queue_training
 
 

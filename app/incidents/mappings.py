@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from app.core.bounds import MAX_MAPPINGS
-from app.core.db.engine import count_lock
+from app.core.db.locks import count_lock
 from app.core.errors import InvalidInput, LimitExceeded, NotFound
 from app.core.texts import shortened
 from app.readers.columns import ColumnMapping

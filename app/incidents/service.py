@@ -13,7 +13,7 @@ from typing import IO
 
 from sqlalchemy import Connection, Engine
 
-from app.core.db.disk import require_room
+from app.core.devserver.server import require_room
 from app.core.errors import Conflict, InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened

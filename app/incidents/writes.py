@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db.engine import long_statements, translate_errors
+from app.core.db.locks import IDEMPOTENCY_LOCK, INGEST_LOCK, transaction_lock
 from app.core.db.tables import uploads
 
 MAX_EQUAL_ROWS = 32_767
@@ -21,8 +22,6 @@ MERGE_TIMEOUT_S = 3600.0
 """One statement of an upload of the largest size allowed."""
 LOCK_WAIT_S = 600
 COPY_BYTES = 1 << 20
-INGEST_LOCK = 0x686F7469
-IDEMPOTENCY_LOCK = 0x686F746B
 STAGED_COLUMNS = (
     "row",
     "time_s",
@@ -244,10 +243,7 @@ def merge(
         max_categories: names that a region may have; rows with others are rejected.
         echoed: how many positions of rejected rows to return.
     """
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(:lock, :region)"),
-        {"lock": INGEST_LOCK, "region": region_key},
-    )
+    transaction_lock(connection, INGEST_LOCK, region_key)
     of_region = {"region": region_key}
     refused = _refuse_categories(connection, region_key, max_categories, echoed)
     connection.execute(_ADD_CATEGORIES, of_region)

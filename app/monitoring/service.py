@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from app.core.db.engine import transaction_lock
+from app.core.db.locks import MONITOR_LOCK, transaction_lock
 from app.core.db.operations_tables import alarms as alarm_table
 from app.fitting.hourly_counts import counted_slots
 from app.incidents.releases import advance
@@ -32,7 +32,6 @@ from app.training.promotion_policy import MAX_DEFICIT
 from models.counts.model import CountModel
 from models.evaluation import drift
 
-MONITOR_LOCK = 0x686F746D
 ROLLBACK_LOOKS = (3, 5, 7, 14, 28)
 
 

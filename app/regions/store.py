@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Text, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from app.audit import store as audit
-from app.core.db.engine import count_lock
+from app.core.db.locks import count_lock
 from app.core.db.tables import categories, incidents, regions
 from app.core.errors import Conflict, LimitExceeded, NotFound
 from app.core.texts import shortened

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, exists, func, select, text
+from sqlalchemy import Connection, delete, exists, func, select
 
+from app.core.db.locks import REGISTER_LOCK, transaction_lock
 from app.core.db.tables import (
     artifacts,
     backtests,
@@ -22,13 +23,10 @@ from app.core.db.tables import (
 from app.registry.champions import champion_history
 from app.runs.store import FINAL
 
-REGISTER_LOCK = 0x686F7472
-"""Held shared while versions are registered, exclusively while unnamed bytes are collected."""
-
 
 def hold_unnamed(connection: Connection) -> None:
     """Prevent collection until this transaction ends: it stores bytes that no version names yet."""
-    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": REGISTER_LOCK})
+    transaction_lock(connection, REGISTER_LOCK, shared=True)
 
 
 def drop_versions(
@@ -90,7 +88,7 @@ def drop_runs(connection: Connection, keep: int) -> int:
 
 def hold_collection(connection: Connection) -> None:
     """Wait for registrations in progress, and block new ones until this transaction ends."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REGISTER_LOCK})
+    transaction_lock(connection, REGISTER_LOCK)
 
 
 def collect(connection: Connection) -> tuple[int, int]:

@@ -14,12 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
-from app.core.db.engine import transaction_lock
+from app.core.db.locks import RELEASE_LOCK, transaction_lock
 from app.core.db.release_tables import releases
 from app.core.db.tables import incidents, uploads
 
 LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
-RELEASE_LOCK = 0x686F7479
 MIN_GROUP = 20
 """Fewest incidents that anything shown to readers may change by, or stand for."""
 

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
 
-from app.core.db.engine import count_lock
+from app.core.db.locks import count_lock
 from app.core.db.sync_tables import sync_runs
 from app.core.db.tables import backtests, training_runs
 from app.core.errors import Conflict, NotFound, QueueFull

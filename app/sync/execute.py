@@ -70,7 +70,7 @@ def execute_sync(
     """Work on a claimed run until it ends, and store the outcome with the source.
 
     Raises:
-        SourceFailed: the portal refused or kept failing; the pages read so far are stored.
+        SourceFailed: the portal refused or continued to fail; the pages read so far are stored.
         Conflict: another process reads this source.
         Superseded: this run was ended by others.
     """

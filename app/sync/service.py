@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from app.audit import store as audit
 from app.core.bounds import MAX_SOURCES
 from app.core.cron import check_cron
-from app.core.db.engine import count_lock
+from app.core.db.locks import count_lock
 from app.core.errors import Conflict, InvalidInput, LimitExceeded
 from app.core.settings import Settings
 from app.core.texts import shortened

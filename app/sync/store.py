@@ -23,13 +23,13 @@ from sqlalchemy import (
     update,
 )
 
+from app.core.db.locks import SYNC_LOCK
 from app.core.db.sync_tables import sync_runs, sync_sources
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
 from app.runs.store import Run, claim_run, get_run
 from app.sync.spec import SourceSpec
 
-SYNC_LOCK = 0x686F7379
 ACTIVE = ("queued", "running")
 
 

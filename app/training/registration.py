@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
-from app.core.db.engine import transaction_lock
+from app.core.db.locks import TRAIN_LOCK, transaction_lock
 from app.core.db.tables import training_runs
 from app.core.errors import Conflict
 from app.fitting.data import TrainingData
@@ -31,8 +31,6 @@ from app.training.validation import Validation
 from models.base import DensityModel, FitContext
 
 REPLACES_ERASED = "the champion was trained on incidents that have been erased"
-TRAIN_LOCK = 0x686F7473
-"""First half of the advisory lock that serialises writes of trainings per region."""
 
 
 @dataclass(frozen=True)

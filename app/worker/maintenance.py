@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from app.audit import store as audit
-from app.core.db.engine import long_statements, transaction_lock
+from app.core.db.engine import long_statements
+from app.core.db.locks import TRAIN_LOCK, transaction_lock
 from app.core.errors import HotslotError
 from app.core.roles import UPKEEP_ACTOR, acting_as
 from app.core.settings import Settings
@@ -22,7 +23,6 @@ from app.registry.erasure_marks import newest_erasure, vacuum_erased
 from app.runs.queue import forget_ended_jobs, forget_lost_upkeep
 from app.runs.schedules import drop_old_ticks
 from app.sync.store import drop_old_runs
-from app.training.registration import TRAIN_LOCK
 from app.worker.recovery import end_abandoned_runs
 
 MAX_TICK_AGE = timedelta(days=400)

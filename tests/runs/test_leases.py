@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from app.core.db.disk import require_room
 from app.core.db.engine import conninfo
+from app.core.devserver.server import require_room
 from app.core.errors import Unavailable
 from app.regions.store import get_region
 from app.registry import store as registry
@@ -73,7 +73,7 @@ def test_a_run_whose_job_is_gone_is_queued_again_and_given_up_in_the_end(engine,
 
 
 def test_uploads_end_before_the_embedded_servers_disk_is_full(settings, monkeypatch):
-    monkeypatch.setattr("app.core.db.disk.data_directory", lambda home: home)
+    monkeypatch.setattr("app.core.devserver.server.data_directory", lambda home: home)
     embedded = settings.model_copy(update={"database_url": None, "disk_reserve_bytes": 1 << 60})
     with pytest.raises(Unavailable) as caught:
         require_room(embedded)

@@ -11,11 +11,10 @@ from sqlalchemy import (
     Index,
     Table,
     Text,
-    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import metadata
+from app.core.db.tables import created_at, metadata
 
 api_keys = Table(
     "api_keys",
@@ -30,7 +29,7 @@ api_keys = Table(
     # After a rotation the old secret stays good for a while.
     Column("previous_sha256", Text),
     Column("previous_until", DateTime(timezone=True)),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    created_at(),
     Column("expires_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
 )

@@ -24,7 +24,6 @@ from app.core.errors import InvalidInput, Unavailable
 from app.core.settings import Settings
 
 MIN_SERVER_VERSION = 140000
-COUNT_LOCK = 0x686F7463
 CONNECT_TIMEOUT_S = 3
 PROBES = 3
 
@@ -158,16 +157,13 @@ def _require_sessions(engine: Engine) -> None:
 
 
 def _translate(context: Any) -> None:
-    """Turn faults of the database, as against faults of a query, into `Unavailable`."""
+    """Turn faults of the database, as opposed to faults of a query, into `Unavailable`."""
     error = context.original_exception
     if context.is_pre_ping and not isinstance(error, NoAnswerInTime):
-        return  # The server hung up on a connection that lay idle: the pool makes a new one.
-    if isinstance(error, psycopg.errors.DiskFull):
-        raise Unavailable("the database's disk is full", retry_after_s=30, code="disk_full")
-    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
-        raise Unavailable("the database did not answer in time", code="database_timeout")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        raise Unavailable("the database cannot be reached", code="database_unavailable")
+        return  # The server closed an idle connection: the pool opens a new one.
+    found = _unavailable(error)
+    if found is not None:
+        raise found
 
 
 @contextmanager
@@ -175,16 +171,24 @@ def translate_errors() -> Iterator[None]:
     """Raise `Unavailable` for database faults outside the engine's hook: pool waits, raw COPY."""
     try:
         yield
-    except PoolTimeout as error:
-        raise Unavailable("all database connections are busy", code="database_busy") from error
-    except psycopg.errors.DiskFull as error:
-        raise Unavailable(
-            "the database's disk is full", retry_after_s=30, code="disk_full"
-        ) from error
-    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
-        raise Unavailable("the database did not answer in time", code="database_timeout") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError, OperationalError) as error:
-        raise Unavailable("the database cannot be reached", code="database_unavailable") from error
+    except (PoolTimeout, psycopg.Error, OperationalError) as error:
+        found = _unavailable(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _unavailable(error: BaseException) -> Unavailable | None:
+    """Return what a fault of the database means for the caller; None for faults of a query."""
+    if isinstance(error, PoolTimeout):
+        return Unavailable("all database connections are busy", code="database_busy")
+    if isinstance(error, psycopg.errors.DiskFull):
+        return Unavailable("the database's disk is full", retry_after_s=30, code="disk_full")
+    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+        return Unavailable("the database did not answer in time", code="database_timeout")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OperationalError):
+        return Unavailable("the database cannot be reached", code="database_unavailable")
+    return None
 
 
 def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
@@ -196,22 +200,6 @@ def long_statements(connection: Connection, timeout_s: float = 3600.0) -> None:
     driver = connection.connection.driver_connection
     if isinstance(driver, DeadlineConnection):
         driver.limit_waits(timeout_s + GRACE_S, long_work=True)
-
-
-def transaction_lock(connection: Connection, lock: int, region_key: int) -> None:
-    """Wait for an advisory lock of a region and hold it to the end of the transaction."""
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(:lock, :region)"), {"lock": lock, "region": region_key}
-    )
-
-
-def count_lock(connection: Connection, region_key: int = 0) -> None:
-    """Lock the right to add something whose number is limited, until the transaction ends.
-
-    Args:
-        region_key: the region whose runs, sources or mappings are counted; 0: regions and keys.
-    """
-    transaction_lock(connection, COUNT_LOCK, region_key)
 
 
 def conninfo(engine: Engine) -> str:

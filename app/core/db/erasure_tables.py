@@ -6,20 +6,17 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
     LargeBinary,
     Table,
     Text,
-    func,
     text,
 )
 
-from app.core.db.tables import metadata
+from app.core.db.tables import created_at, metadata, of_version
 
 erasures = Table(
     "erasures",
@@ -32,7 +29,7 @@ erasures = Table(
     Column("versions_dropped", Integer, nullable=False, server_default=text("0")),
     # The training that replaces the champion, where that had learnt from what is gone.
     Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    created_at(),
     CheckConstraint("what IN ('incident', 'upload')", name="what"),
     Index("ix_erasures_region_created", "region_key", "created_at"),
     Index("ix_erasures_run", "run_id"),
@@ -44,11 +41,7 @@ erased_versions = Table(
     Column("erasure_id", ForeignKey("erasures.id", ondelete="CASCADE"), primary_key=True),
     Column("region_key", Integer, primary_key=True),
     Column("version", Text, primary_key=True),
-    ForeignKeyConstraint(
-        ["region_key", "version"],
-        ["model_versions.region_key", "model_versions.version"],
-        ondelete="CASCADE",
-    ),
+    of_version(),
     Index("ix_erased_versions_version", "region_key", "version"),
 )
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -21,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import metadata
+from app.core.db.tables import metadata, of_version
 
 schedules = Table(
     "schedules",
@@ -66,11 +65,7 @@ live_scores = Table(
     # Sums over the n scored: log density per km2, and what the forecast itself expected it to be.
     Column("log_density_sum", Double, nullable=False),
     Column("expected_sum", Double, nullable=False),
-    ForeignKeyConstraint(
-        ["region_key", "version"],
-        ["model_versions.region_key", "model_versions.version"],
-        ondelete="CASCADE",
-    ),
+    of_version(),
 )
 
 drift_checks = Table(
@@ -85,11 +80,7 @@ drift_checks = Table(
     Column("p_value", Double, nullable=False),
     Column("alarming", Boolean, nullable=False),
     Column("details", JSONB, nullable=False),
-    ForeignKeyConstraint(
-        ["region_key", "version"],
-        ["model_versions.region_key", "model_versions.version"],
-        ondelete="CASCADE",
-    ),
+    of_version(),
 )
 
 alarms = Table(

@@ -9,16 +9,14 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
-    ForeignKeyConstraint,
     Integer,
     Table,
     Text,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import metadata
+from app.core.db.tables import created_at, metadata, of_version
 
 releases = Table(
     "releases",
@@ -35,7 +33,7 @@ releases = Table(
     Column("first_day", Date),
     # Whether a reader may have seen anything made from it; then it no longer changes.
     Column("used", Boolean, nullable=False, server_default=text("false")),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    created_at(),
 )
 
 release_groups = Table(
@@ -60,11 +58,7 @@ released_scores = Table(
     Column("n", Integer, nullable=False),
     Column("log_density_sum", Double, nullable=False),
     Column("expected_sum", Double, nullable=False),
-    ForeignKeyConstraint(
-        ["region_key", "version"],
-        ["model_versions.region_key", "model_versions.version"],
-        ondelete="CASCADE",
-    ),
+    of_version(),
 )
 
 withheld_versions = Table(
@@ -73,9 +67,5 @@ withheld_versions = Table(
     # A table of its own, since the rows of versions are sealed.
     Column("region_key", Integer, primary_key=True),
     Column("version", Text, primary_key=True),
-    ForeignKeyConstraint(
-        ["region_key", "version"],
-        ["model_versions.region_key", "model_versions.version"],
-        ondelete="CASCADE",
-    ),
+    of_version(),
 )

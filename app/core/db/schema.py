@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.db.engine import long_statements, translate_errors
+from app.core.db.locks import MIGRATION_LOCK, transaction_lock
 from app.core.errors import Conflict, Unavailable
 
-MIGRATION_LOCK = 0x686F74736C6F74
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
 
 
@@ -43,7 +43,7 @@ def migrate(engine: Engine) -> None:
             raise Conflict("the schema belongs to a newer version of hotslot", code="newer_schema")
         long_statements(connection)
         connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        transaction_lock(connection, MIGRATION_LOCK)
         config = _alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     DateTime,
-    Double,
     ForeignKey,
     Identity,
     Index,
@@ -16,13 +13,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    Uuid,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import metadata
+from app.core.db.tables import created_at, metadata, run_columns
 
 sync_sources = Table(
     "sync_sources",
@@ -40,7 +35,7 @@ sync_sources = Table(
     Column("next_due_at", DateTime(timezone=True)),
     Column("last_success_at", DateTime(timezone=True)),
     Column("last_error", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    created_at(),
     UniqueConstraint("region_key", "name"),
     CheckConstraint("every_s IS NULL OR every_s >= 60", name="every_s"),
     CheckConstraint("every_s IS NULL OR cron IS NULL", name="one_schedule"),
@@ -49,26 +44,9 @@ sync_sources = Table(
 sync_runs = Table(
     "sync_runs",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    *run_columns(),
     Column("source_key", ForeignKey("sync_sources.key", ondelete="CASCADE"), nullable=False),
-    Column("status", Text, nullable=False, server_default=text("'queued'")),
-    Column("progress", Double, nullable=False, server_default=text("0")),
-    Column("message", Text, nullable=False, server_default=text("'queued'")),
-    Column("request", JSONB, nullable=False),
     Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
-    # Of these, attempts that failed by themselves; the others died with their worker.
-    Column("failures", Integer, nullable=False, server_default=text("0")),
-    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
-    Column("job_id", BigInteger),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("started_at", DateTime(timezone=True)),
-    Column("heartbeat_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint(
-        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
-    ),
     Index("ix_sync_runs_region_created", "region_key", "created_at"),
     # At most one run of a source at a time.
     Index(

@@ -31,6 +31,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SchemaItem
 
 metadata = MetaData(
     naming_convention={
@@ -46,8 +47,43 @@ metadata = MetaData(
 OPEN_RUN = "status IN ('queued', 'running')"
 
 
-def _created() -> Column[object]:
+def created_at() -> Column[object]:
+    """Return a column with the time of the insertion."""
     return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def of_version() -> ForeignKeyConstraint:
+    """Return the foreign key of rows that are deleted with their model version."""
+    return ForeignKeyConstraint(
+        ["region_key", "version"],
+        ["model_versions.region_key", "model_versions.version"],
+        ondelete="CASCADE",
+    )
+
+
+def run_columns() -> tuple[SchemaItem, ...]:
+    """Return what the tables of all kinds of runs have in common."""
+    return (
+        Column("id", Uuid, primary_key=True),
+        Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+        Column("status", Text, nullable=False, server_default=text("'queued'")),
+        Column("progress", Double, nullable=False, server_default=text("0")),
+        Column("message", Text, nullable=False, server_default=text("'queued'")),
+        Column("request", JSONB, nullable=False),
+        # Raised by each claim; a worker may write only while its own number is the newest (fencing).
+        Column("attempt", Integer, nullable=False, server_default=text("0")),
+        # Of these, attempts that failed by themselves; the others died with their worker.
+        Column("failures", Integer, nullable=False, server_default=text("0")),
+        Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+        Column("job_id", BigInteger),
+        created_at(),
+        Column("started_at", DateTime(timezone=True)),
+        Column("heartbeat_at", DateTime(timezone=True)),
+        Column("finished_at", DateTime(timezone=True)),
+        CheckConstraint(
+            "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
+        ),
+    )
 
 
 secrets = Table(
@@ -73,7 +109,7 @@ regions = Table(
     # Neighbourhoods of the boundary file, for reports and the map: a GeoJSON FeatureCollection.
     Column("neighbourhoods", JSONB),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'")),
-    _created(),
+    created_at(),
 )
 
 categories = Table(
@@ -100,7 +136,7 @@ uploads = Table(
     # The first release that holds its rows (app/releases/store.py); none yet: readers see nothing of it.
     Column("release", Integer),
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
-    _created(),
+    created_at(),
     UniqueConstraint("region_key", "idempotency_key"),
 )
 
@@ -151,7 +187,7 @@ incident_history = Table(
     Column("external_id", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("before", JSONB, nullable=False),
-    _created(),
+    created_at(),
     CheckConstraint("action IN ('corrected', 'deleted')", name="action"),
     Index("ix_incident_history_region_external_id", "region_key", "external_id"),
 )
@@ -162,7 +198,7 @@ artifacts = Table(
     Column("sha256", Text, primary_key=True),
     Column("content", LargeBinary, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    _created(),
+    created_at(),
 )
 
 grids = Table(
@@ -185,27 +221,9 @@ grids = Table(
 training_runs = Table(
     "training_runs",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
-    Column("status", Text, nullable=False, server_default=text("'queued'")),
-    Column("progress", Double, nullable=False, server_default=text("0")),
-    Column("message", Text, nullable=False, server_default=text("'queued'")),
-    Column("request", JSONB, nullable=False),
+    *run_columns(),
     Column("model_version", Text),
     Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
-    # Raised by each claim; a worker may write only while its own number is the newest (fencing).
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
-    # Of these, attempts that failed by themselves; the others died with their worker.
-    Column("failures", Integer, nullable=False, server_default=text("0")),
-    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
-    Column("job_id", BigInteger),
-    _created(),
-    Column("started_at", DateTime(timezone=True)),
-    Column("heartbeat_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint(
-        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
-    ),
     Index("ix_training_runs_region_created", "region_key", "created_at"),
     # For the counts and the latest duration in the metrics.
     Index("ix_training_runs_region_status", "region_key", "status"),
@@ -237,7 +255,7 @@ model_versions = Table(
     # Parameters of the count model: small, needed by every reply.
     Column("counts", JSONB, nullable=False),
     Column("gate", JSONB, nullable=False, server_default=text("'{}'")),
-    _created(),
+    created_at(),
     # Binds the rows of forecast_grids; the seal binds the whole row: see app/registry/integrity.py.
     Column("forecasts_sha256", Text, nullable=False),
     Column("sealed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -259,11 +277,7 @@ forecast_grids = Table(
     Column("cell_values", LargeBinary, nullable=False),
     # Binds the values to their place: see app/registry/integrity.py.
     Column("digest", LargeBinary, nullable=False),
-    ForeignKeyConstraint(
-        ["region_key", "version"],
-        ["model_versions.region_key", "model_versions.version"],
-        ondelete="CASCADE",
-    ),
+    of_version(),
 )
 
 champions = Table(
@@ -290,7 +304,7 @@ promotions = Table(
     Column("action", Text, nullable=False, server_default=text("'promoted'")),
     # The last incident known then; what came later judges the promotion.
     Column("data_until", DateTime(timezone=True)),
-    _created(),
+    created_at(),
     CheckConstraint("action IN ('promoted', 'rolled_back')", name="action"),
     Index("ix_promotions_region_id", "region_key", "id"),
 )
@@ -298,25 +312,8 @@ promotions = Table(
 backtests = Table(
     "backtests",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
-    Column("status", Text, nullable=False, server_default=text("'queued'")),
-    Column("progress", Double, nullable=False, server_default=text("0")),
-    Column("message", Text, nullable=False, server_default=text("'queued'")),
-    Column("request", JSONB, nullable=False),
+    *run_columns(),
     Column("result", JSONB),
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
-    # Of these, attempts that failed by themselves; the others died with their worker.
-    Column("failures", Integer, nullable=False, server_default=text("0")),
-    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
-    Column("job_id", BigInteger),
-    _created(),
-    Column("started_at", DateTime(timezone=True)),
-    Column("heartbeat_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint(
-        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
-    ),
     Index("ix_backtests_region_created", "region_key", "created_at"),
     Index("ix_backtests_open", "region_key", postgresql_where=text(OPEN_RUN)),
 )

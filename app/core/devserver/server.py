@@ -23,6 +23,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -36,6 +37,7 @@ import psycopg
 from app.core.devserver.cluster import USER, Cluster, close_home, create, locate, own, run
 from app.core.errors import InvalidInput, Unavailable
 from app.core.private_files import open_lock
+from app.core.settings import Settings
 
 START_TIMEOUT_S = 30
 START_TRIES = 20
@@ -107,6 +109,20 @@ def release(home: Path) -> None:
 def data_directory(home: Path) -> Path:
     """Return the data folder of the home's server, whether it runs or not."""
     return locate(home.expanduser().resolve()).data
+
+
+def require_room(settings: Settings) -> None:
+    """Raise if the embedded server's disk is nearly full; external servers are not checked.
+
+    A write-ahead log that cannot grow stops the server, including reads, so uploads end earlier.
+
+    Raises:
+        Unavailable: less than `disk_reserve_bytes` is free.
+    """
+    if settings.database_url is not None:
+        return
+    if shutil.disk_usage(data_directory(settings.home)).free < settings.disk_reserve_bytes:
+        raise Unavailable("the database's disk is nearly full", retry_after_s=30, code="disk_full")
 
 
 @atexit.register
