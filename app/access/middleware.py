@@ -183,7 +183,9 @@ async def _refusal(scope: Scope, gate: AccessControl, refusal: HotslotError) -> 
     return problem_of(refusal)
 
 
-def _note_refusal(gate: AccessControl, scope: Scope, rule: RoutePolicy, refusal: HotslotError) -> None:
+def _note_refusal(
+    gate: AccessControl, scope: Scope, rule: RoutePolicy, refusal: HotslotError
+) -> None:
     """Count a 401 or 403 for the audit log, by the id of a known key, never by its text."""
     if not isinstance(refusal, Unauthenticated | PermissionRefused):
         return

@@ -28,7 +28,8 @@ from app.registry.old_artifacts import key_artifacts
 from app.registry.retention import collect, hold_collection
 from app.releases.groups import unpin
 from app.releases.store import forget_sizes
-from app.training.service import TrainingRequest, queue_training
+from app.runs.store import request_run
+from app.training.service import TrainingRequest
 
 
 @dataclass(frozen=True)
@@ -176,4 +177,4 @@ def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]
 def _retrain(connection: Connection, region_key: int, request: TrainingRequest) -> UUID:
     """Queue a training, unless an equal one is queued: many erasures in a row queue one run."""
     waiting = store.queued_run(connection, region_key, request.to_json())
-    return waiting or queue_training(connection, region_key, request).id
+    return waiting or request_run(connection, "train", region_key, request).id

@@ -24,7 +24,8 @@ from app.readers.limits import KNOWN_CRS
 from app.readers.outlines import MAX_NAME_CHARS, Outline, outline_of
 from app.regions import store
 from app.regions.store import Region
-from app.runs.store import Run, get_run
+from app.runs.kinds import KINDS
+from app.runs.store import Run, get_run, request_cancel
 
 REGION_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DEFAULT_CELL_SIZE_M = 250.0
@@ -148,3 +149,19 @@ def run_of_region(engine: Engine, kind: str, region_id: str, run_id: UUID) -> Ru
     """
     with engine.connect() as connection:
         return get_run(connection, kind, run_id, store.get_region(connection, region_id).key)
+
+
+def cancel_run(engine: Engine, kind: str, region_id: str, run_id: UUID) -> Run:
+    """Cancel a run of a region; a running one stops at its next step.
+
+    Raises:
+        NotFound: no such region or run.
+        Conflict: it is already finished.
+    """
+    with engine.begin() as connection:
+        region = store.get_region(connection, region_id)
+        run = get_run(connection, kind, run_id, region.key)
+        cancelled = request_cancel(connection, kind, run)
+        action = f"{KINDS[kind].subject}.cancelled"
+        audit.record(connection, action, chain=region.id, run=str(run.id))
+        return cancelled

@@ -7,29 +7,16 @@ works on, so a run and its job are committed together.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-TRAIN_TASK = "hotslot.train"
-BACKTEST_TASK = "hotslot.backtest"
-SYNC_TASK = "hotslot.sync"
+from app.runs.kinds import MAX_TURNS, RunKind
+
 MAINTENANCE_TASK = "hotslot.maintenance"
-TASK_QUEUE = "hotslot"
-SYNC_QUEUE = "hotslot-sync"
-"""A separate queue: a slow portal does not delay trainings, nor a long backtest the feeds."""
 MAINTENANCE_QUEUE = "hotslot-maintenance"
 """A separate queue, so that maintenance never waits for a training to end."""
-RUN_QUEUES = (TASK_QUEUE, SYNC_QUEUE)
-"""Queues of the jobs that work on a run."""
-TURNS = 1_000_000
-"""Priorities of one kind: below its first, by turns of the regions (`turn_of`)."""
-TRAIN_PRIORITY = 0
-BACKTEST_PRIORITY = -TURNS
-SCHEDULED_PRIORITY = -2 * TURNS
-"""Requests of people come before scheduled ones."""
 
 _DEFER = text(
     """
@@ -39,7 +26,7 @@ _DEFER = text(
     """
 )
 
-_TURN = """
+_TURNS = """
     SELECT max(job.priority) FILTER (
                WHERE job.status = 'todo' AND coalesce(job.scheduled_at, now()) <= now()) AS now_on,
            min(job.priority) FILTER (WHERE run.region_key = :region) AS own
@@ -48,11 +35,6 @@ _TURN = """
     WHERE job.status IN ('todo', 'doing') AND job.task_name = :task
       AND job.priority > :first - :turns AND job.priority <= :first
 """
-_TURN_OF = {
-    TRAIN_TASK: text(_TURN.format(table="training_runs")),
-    BACKTEST_TASK: text(_TURN.format(table="backtests")),
-}
-
 _LOST_UPKEEP = text(
     """
     DELETE FROM procrastinate_jobs AS j
@@ -65,24 +47,21 @@ _LOST_UPKEEP = text(
 
 def defer_job(
     connection: Connection,
-    task: str,
-    args: Mapping[str, Any],
+    kind: RunKind,
+    run_id: UUID | str,
     *,
     lock: str | None = None,
     priority: int = 0,
 ) -> int:
-    """Queue one job and return its id; jobs that share `lock` never run at the same time."""
-    row = connection.execute(
-        _DEFER,
-        {
-            "queue": SYNC_QUEUE if task == SYNC_TASK else TASK_QUEUE,
-            "task": task,
-            "priority": priority,
-            "lock": lock,
-            "args": json.dumps(dict(args)),
-        },
-    ).one()
-    return int(row[0])
+    """Queue a job for a run and return its id; jobs that share `lock` never run at the same time."""
+    values = {
+        "queue": kind.queue,
+        "task": kind.task,
+        "priority": priority,
+        "lock": lock,
+        "args": json.dumps({"run_id": str(run_id)}),
+    }
+    return int(connection.execute(_DEFER, values).scalar_one())
 
 
 _ENDED = text(
@@ -99,21 +78,22 @@ def forget_ended_jobs(connection: Connection, before: datetime) -> int:
     return connection.execute(_ENDED, {"before": before}).rowcount
 
 
-def turn_of(connection: Connection, task: str, region_key: int, first: int) -> int:
+def fair_priority(connection: Connection, kind: RunKind, region_key: int, first: int) -> int:
     """Return the priority of a region's next job of a kind, so that regions take turns.
 
     It comes after the region's own queued and running jobs, and not before the current turn of others: a
     region with many jobs waits for its own, and new requests cannot starve anyone.
 
     Args:
-        first: the kind's highest priority.
+        first: the highest priority to give.
     """
-    values = {"task": task, "region": region_key, "first": first, "turns": TURNS}
-    now_on, own = connection.execute(_TURN_OF[task], values).one()
+    query = text(_TURNS.format(table=kind.table.name))
+    values = {"task": kind.task, "region": region_key, "first": first, "turns": MAX_TURNS}
+    now_on, own = connection.execute(query, values).one()
     turn = first if now_on is None else now_on
     if own is not None:
         turn = min(turn, own - 1)
-    return max(int(turn), first - TURNS + 1)
+    return max(int(turn), first - MAX_TURNS + 1)
 
 
 def forget_lost_upkeep(connection: Connection) -> int:

@@ -10,26 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
+from app.audit import store as audit
 from app.core.db.locks import count_lock
-from app.core.db.sync_tables import sync_runs
-from app.core.db.tables import backtests, training_runs
 from app.core.errors import Conflict, NotFound, QueueFull
 from app.core.texts import cut
-from app.runs.queue import drop_waiting_job
+from app.runs.kinds import KINDS
+from app.runs.queue import defer_job, drop_waiting_job, fair_priority
 
-RUN_TABLES: dict[str, Table] = {
-    "train": training_runs,
-    "backtest": backtests,
-    "sync": sync_runs,
-}
 FINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running")
-NAMES = {"train": "trainings", "backtest": "backtests"}
 
 
 class Superseded(Conflict):
@@ -74,7 +68,7 @@ def check_room(connection: Connection, kind: str, region_key: int, limit: int) -
     Raises:
         QueueFull: `limit` of them are queued or running.
     """
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     count_lock(connection, region_key)
     waiting = select(func.count()).where(
         table.c.region_key == region_key, table.c.status.in_(UNFINISHED)
@@ -82,7 +76,7 @@ def check_room(connection: Connection, kind: str, region_key: int, limit: int) -
     n = int(connection.scalar(waiting) or 0)
     if n >= limit:
         raise QueueFull(
-            f"{n} {NAMES[kind]} of this region are queued or running, the limit is {limit}; "
+            f"{n} {KINDS[kind].plural} of this region are queued or running, the limit is {limit}; "
             "wait until some have ended, or cancel some",
             limit=limit,
             asked=n + 1,
@@ -93,7 +87,7 @@ def create_run(
     connection: Connection, kind: str, region_key: int, request: Mapping[str, Any]
 ) -> Run:
     """Create a queued run."""
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     row = connection.execute(
         insert(table)
         .values(id=uuid4(), region_key=region_key, request=dict(request))
@@ -102,9 +96,49 @@ def create_run(
     return _as_run(row)
 
 
-def set_job(connection: Connection, kind: str, run_id: UUID, job_id: int) -> None:
-    """Store which job of the queue works on a run."""
-    table = RUN_TABLES[kind]
+class RunRequest(Protocol):
+    """What a run is requested with."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that is stored in the run's row."""
+
+    def audited(self) -> dict[str, Any]:
+        """Return the form that is stored in the audit log."""
+
+
+def request_run(
+    connection: Connection,
+    kind: str,
+    region_key: int,
+    request: RunRequest,
+    priority: int | None = None,
+) -> Run:
+    """Create a run with its job and its audit entry.
+
+    Args:
+        priority: highest priority of the job, by default the kind's.
+    """
+    run = create_run(connection, kind, region_key, request.to_json())
+    queue_run(connection, kind, run.id, region_key, priority)
+    details = {"run": str(run.id), **request.audited()}
+    audit.record_for(connection, f"{KINDS[kind].subject}.requested", region_key, **details)
+    return run
+
+
+def queue_run(
+    connection: Connection, name: str, run_id: UUID, region_key: int, priority: int | None = None
+) -> None:
+    """Queue a job for a run."""
+    kind = KINDS[name]
+    first = kind.priority if priority is None else priority
+    job_id = defer_job(
+        connection,
+        kind,
+        run_id,
+        lock=f"{name}:{region_key}" if kind.exclusive else None,
+        priority=fair_priority(connection, kind, region_key, first) if kind.takes_turns else first,
+    )
+    table = kind.table
     connection.execute(update(table).where(table.c.id == run_id).values(job_id=job_id))
 
 
@@ -114,7 +148,7 @@ def get_run(connection: Connection, kind: str, run_id: UUID, region_key: int | N
     Raises:
         NotFound: no such run (in that region).
     """
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     query = select(table).where(table.c.id == run_id)
     if region_key is not None:
         query = query.where(table.c.region_key == region_key)
@@ -126,7 +160,7 @@ def get_run(connection: Connection, kind: str, run_id: UUID, region_key: int | N
 
 def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 50) -> list[Run]:
     """List a region's newest runs."""
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     query = (
         select(table)
         .where(table.c.region_key == region_key)
@@ -138,7 +172,7 @@ def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 5
 
 def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
     """Claim a run for this worker and raise its attempt; return None if it is already finished."""
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     row = connection.execute(
         update(table)
         .where(table.c.id == run_id, table.c.status.in_(UNFINISHED))
@@ -156,7 +190,7 @@ def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
 
 def count_failure(connection: Connection, kind: str, run_id: UUID) -> int:
     """Count a failed attempt of the run's own making; return how many there were (0: no such run)."""
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     query = (
         update(table)
         .where(table.c.id == run_id)
@@ -172,7 +206,7 @@ def heartbeat(connection: Connection, kind: str, run: Run, progress: float, mess
     Raises:
         Superseded: the run no longer belongs to this attempt.
     """
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     row = connection.execute(
         update(table)
         .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
@@ -186,7 +220,7 @@ def heartbeat(connection: Connection, kind: str, run: Run, progress: float, mess
 
 def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
     """Return whether a running run has been asked to stop."""
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     query = select(table.c.cancel_requested).where(
         table.c.id == run_id, table.c.status == "running"
     )
@@ -201,7 +235,7 @@ def finish_run(
     Raises:
         Superseded: the run no longer belongs to this attempt.
     """
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     if status == "succeeded":
         values["progress"] = 1.0
     row = connection.execute(
@@ -220,7 +254,7 @@ def request_cancel(connection: Connection, kind: str, run: Run) -> Run:
     Raises:
         Conflict: it is already finished.
     """
-    table = RUN_TABLES[kind]
+    table = KINDS[kind].table
     ended = connection.execute(
         update(table)
         .where(table.c.id == run.id, table.c.status == "queued")

@@ -10,9 +10,8 @@ from app.audit import store as audit
 from app.core.cron import next_tick
 from app.core.errors import Conflict, NotReady
 from app.regions.store import get_region, get_region_by_key
-from app.runs.queue import SYNC_TASK, defer_job
 from app.runs.schedules import database_clock
-from app.runs.store import Run, get_run, set_job
+from app.runs.store import Run, get_run, queue_run
 from app.sync.store import (
     Source,
     active_run,
@@ -111,6 +110,5 @@ def _queued(connection: Connection, source: Source) -> Run:
             return run
         end_active_run(connection, source, ABANDONED)
     run = new_run(connection, source)
-    job_id = defer_job(connection, SYNC_TASK, {"run_id": str(run.id)})
-    set_job(connection, "sync", run.id, job_id)
+    queue_run(connection, "sync", run.id, source.region_key)
     return get_run(connection, "sync", run.id)

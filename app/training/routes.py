@@ -25,7 +25,7 @@ from app.http.parameters import RegionId, RunId, VersionId
 from app.http.permissions import allow
 from app.http.schemas import links
 from app.incidents.releases import known_categories
-from app.regions.service import run_of_region
+from app.regions.service import cancel_run, run_of_region
 from app.regions.store import Region, get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
@@ -44,7 +44,7 @@ from app.training.schemas import (
     TrainingRun,
     TrainingRunList,
 )
-from app.training.service import TrainingRequest, cancel_training, request_training
+from app.training.service import TrainingRequest, request_training
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
 EVENT_EVERY_S = 0.5
@@ -122,7 +122,7 @@ def show(state: State, caller: CallerOf, region: RegionId, run_id: RunId) -> Tra
 @allow(Role.TRAINER)
 def cancel(state: State, caller: CallerOf, region: RegionId, run_id: RunId) -> TrainingRun:
     """Cancel a run; a running one stops at its next step."""
-    return shown_runs(state, caller, region, cancel_training(state.engine, region, run_id))[0]
+    return shown_runs(state, caller, region, cancel_run(state.engine, "train", region, run_id))[0]
 
 
 @router.get(

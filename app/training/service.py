@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from app.audit import store as audit
 from app.core.bounds import MAX_CATEGORIES_NAMED, check_length, check_text
 from app.core.errors import InvalidInput, NotReady
 from app.core.retry import retry_outages
@@ -25,8 +23,7 @@ from app.fitting.sample_privacy import memorisation_report
 from app.incidents.releases import NO_RELEASE, released_until
 from app.regions.store import Region, get_region
 from app.releases.disclosure import OTHER
-from app.runs.queue import TRAIN_PRIORITY, TRAIN_TASK, defer_job, turn_of
-from app.runs.store import Run, check_room, create_run, get_run, request_cancel, set_job
+from app.runs.store import Run, check_room, request_run
 from app.training.registration import Fitted, register
 from app.training.report import data_facts
 from app.training.validation import validate_model
@@ -114,7 +111,7 @@ def request_training(
         check_room(connection, "train", region.key, settings.max_unfinished_runs)
         if not exact:
             request = of_release(connection, region, request)
-        return queue_training(connection, region.key, request)
+        return request_run(connection, "train", region.key, request)
 
 
 def of_release(connection: Connection, region: Region, request: TrainingRequest) -> TrainingRequest:
@@ -129,49 +126,6 @@ def of_release(connection: Connection, region: Region, request: TrainingRequest)
     if found is None:
         return replace(request, release=NO_RELEASE)
     return replace(request, until=found.until, release=found.seq)
-
-
-def queue_training(
-    connection: Connection,
-    region_key: int,
-    request: TrainingRequest,
-    priority: int = TRAIN_PRIORITY,
-) -> Run:
-    """Create a run and its job in the caller's transaction; a region has one running at a time.
-
-    Args:
-        connection: the transaction.
-        region_key: the region.
-        request: what to train.
-        priority: priority of the region's first waiting job; further ones get lower ones.
-    """
-    run = create_run(connection, "train", region_key, request.to_json())
-    job_id = defer_job(
-        connection,
-        TRAIN_TASK,
-        {"run_id": str(run.id)},
-        lock=f"train:{region_key}",
-        priority=turn_of(connection, TRAIN_TASK, region_key, priority),
-    )
-    set_job(connection, "train", run.id, job_id)
-    details = {"run": str(run.id), **request.audited()}
-    audit.record_for(connection, "training.requested", region_key, **details)
-    return run
-
-
-def cancel_training(engine: Engine, region_id: str, run_id: UUID) -> Run:
-    """Cancel a run of a region; a running one stops at its next step.
-
-    Raises:
-        NotFound: the region or the run does not exist.
-        Conflict: it is already finished.
-    """
-    with engine.begin() as connection:
-        region = get_region(connection, region_id)
-        run = get_run(connection, "train", run_id, region.key)
-        cancelled = request_cancel(connection, "train", run)
-        audit.record(connection, "training.cancelled", chain=region.id, run=str(run.id))
-        return cancelled
 
 
 def execute_training(

@@ -15,6 +15,7 @@ from app.core.roles import acting_as
 from app.core.settings import Settings
 from app.evaluation.backtests.service import BacktestRequest, execute_backtest
 from app.regions.store import get_region
+from app.runs.kinds import KINDS
 from app.runs.store import (
     Run,
     Superseded,
@@ -113,7 +114,7 @@ def run_now(
         region = get_region(connection, region_id)
         queued = create_run(connection, kind, region.key, request.to_json())
         run = claim_run(connection, kind, queued.id)
-        action = "training.requested" if kind == "train" else "backtest.requested"
+        action = f"{KINDS[kind].subject}.requested"
         details = {"run": str(queued.id), **request.audited()}
         audit.record(connection, action, chain=region.id, **details)
     if run is None:

@@ -16,12 +16,13 @@ from app.core.processes import heartbeat_sender
 from app.core.roles import seeing_unreleased
 from app.core.settings import Settings
 from app.monitoring.schedules.service import tick
-from app.runs.queue import MAINTENANCE_QUEUE, RUN_QUEUES
+from app.runs.kinds import KIND_OF_TASK, RUN_QUEUES
+from app.runs.queue import MAINTENANCE_QUEUE
 from app.runs.schedules import database_clock
 from app.sync.schedule import queue_due
 from app.worker.active_jobs import ActiveJobs
 from app.worker.health import beat
-from app.worker.recovery import KIND_OF_TASK, MAX_ATTEMPTS, give_up, requeue_lost_runs
+from app.worker.recovery import MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.worker.tasks import build_app
 
 SWEEP_EVERY_S = 5.0

@@ -6,22 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from app.runs.queue import (
-    BACKTEST_PRIORITY,
-    BACKTEST_TASK,
-    SCHEDULED_PRIORITY,
-    SYNC_TASK,
-    TRAIN_PRIORITY,
-    TRAIN_TASK,
-    defer_job,
-    turn_of,
-)
-from app.runs.store import set_job
+from app.runs.kinds import BACKTEST, KIND_OF_TASK, KINDS, SCHEDULED_PRIORITY, TRAIN
+from app.runs.store import queue_run
 from app.worker.jobs import fail_run
 
-KIND_OF_TASK = {TRAIN_TASK: "train", BACKTEST_TASK: "backtest", SYNC_TASK: "sync"}
-PRIORITY_OF_TASK = {TRAIN_TASK: TRAIN_PRIORITY, BACKTEST_TASK: BACKTEST_PRIORITY, SYNC_TASK: 0}
-"""Priorities of trainings and backtests requested by persons, and of syncs in their own queue."""
 MAX_ATTEMPTS = 10
 """Maximum number of attempts of a run, including those interrupted by loss of worker or database.
 
@@ -40,11 +28,7 @@ _LOST = """
                       WHERE job.id = run.job_id AND job.status IN ('todo', 'doing'))
     FOR UPDATE SKIP LOCKED
 """
-_LOST_OF = {
-    TRAIN_TASK: text(_LOST.format(table="training_runs")),
-    BACKTEST_TASK: text(_LOST.format(table="backtests")),
-    SYNC_TASK: text(_LOST.format(table="sync_runs")),
-}
+_LOST_OF = {name: text(_LOST.format(table=kind.table.name)) for name, kind in KINDS.items()}
 
 
 # `hotslot train` runs without a job; its fits have two heartbeats per second, and its longest step in
@@ -56,8 +40,7 @@ _ABANDONED = """
       AND heartbeat_at < now() - make_interval(secs => :abandoned_s)
 """
 _ABANDONED_OF = {
-    kind: text(_ABANDONED.format(table=table))
-    for kind, table in (("train", "training_runs"), ("backtest", "backtests"))
+    kind.name: text(_ABANDONED.format(table=kind.table.name)) for kind in (TRAIN, BACKTEST)
 }
 
 
@@ -75,23 +58,18 @@ def end_abandoned_runs(engine: Engine) -> int:
 
 def give_up(engine: Engine, task: str, run_id: str) -> None:
     """End the run of a job that is not retried."""
-    fail_run(engine, KIND_OF_TASK[task], UUID(run_id), GIVEN_UP)
+    fail_run(engine, KIND_OF_TASK[task].name, UUID(run_id), GIVEN_UP)
 
 
 def requeue_lost_runs(engine: Engine, stalled_s: float) -> int:
     """Queue unfinished runs without a job again; return how many."""
     with engine.begin() as connection:
-        return sum(_requeue(connection, task, stalled_s) for task in _LOST_OF)
+        return sum(_requeue(connection, kind, stalled_s) for kind in KINDS)
 
 
-def _requeue(connection: Connection, task: str, stalled_s: float) -> int:
-    lost = connection.execute(_LOST_OF[task], {"stalled_s": stalled_s}).all()
+def _requeue(connection: Connection, kind: str, stalled_s: float) -> int:
+    lost = connection.execute(_LOST_OF[kind], {"stalled_s": stalled_s}).all()
     for run in lost:
-        lock = f"train:{run.region_key}" if task == TRAIN_TASK else None
-        priority = SCHEDULED_PRIORITY if run.scheduled else PRIORITY_OF_TASK[task]
-        if task != SYNC_TASK:
-            priority = turn_of(connection, task, run.region_key, priority)
-        args = {"run_id": str(run.id)}
-        job_id = defer_job(connection, task, args, lock=lock, priority=priority)
-        set_job(connection, KIND_OF_TASK[task], run.id, job_id)
+        priority = SCHEDULED_PRIORITY if run.scheduled else None
+        queue_run(connection, kind, run.id, run.region_key, priority)
     return len(lost)

@@ -18,15 +18,8 @@ from sqlalchemy import Engine
 from app.core.db.engine import network_options
 from app.core.errors import Unavailable
 from app.core.settings import Settings
-from app.runs.queue import (
-    BACKTEST_TASK,
-    MAINTENANCE_QUEUE,
-    MAINTENANCE_TASK,
-    SYNC_QUEUE,
-    SYNC_TASK,
-    TASK_QUEUE,
-    TRAIN_TASK,
-)
+from app.runs.kinds import KINDS, RunKind
+from app.runs.queue import MAINTENANCE_QUEUE, MAINTENANCE_TASK
 from app.worker.active_jobs import ActiveJobs
 from app.worker.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
 from app.worker.recovery import MAX_ATTEMPTS
@@ -214,20 +207,14 @@ def build_app(
     app = App(connector=connector)
     retry = CappedBackoff()
 
-    @app.task(name=TRAIN_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
-    async def train(context: Any, run_id: str) -> None:
-        with active_jobs.hold(context.job):
-            await supervise(settings, engine, "train", run_id, context.job)
+    def add_task(kind: RunKind) -> None:
+        @app.task(name=kind.task, queue=kind.queue, pass_context=True, retry=retry)
+        async def work(context: Any, run_id: str) -> None:
+            with active_jobs.hold(context.job):
+                await supervise(settings, engine, kind.name, run_id, context.job)
 
-    @app.task(name=BACKTEST_TASK, queue=TASK_QUEUE, pass_context=True, retry=retry)
-    async def backtest(context: Any, run_id: str) -> None:
-        with active_jobs.hold(context.job):
-            await supervise(settings, engine, "backtest", run_id, context.job)
-
-    @app.task(name=SYNC_TASK, queue=SYNC_QUEUE, pass_context=True, retry=retry)
-    async def sync(context: Any, run_id: str) -> None:
-        with active_jobs.hold(context.job):
-            await supervise(settings, engine, "sync", run_id, context.job)
+    for kind in KINDS.values():
+        add_task(kind)
 
     @app.periodic(cron=settings.maintenance_cron, periodic_id="maintenance")
     @app.task(

@@ -19,7 +19,7 @@ from app.access.service import NewKey, create_key, revoke_key, rotate_key
 from app.audit.verification import verify_audit
 from app.core.errors import HotslotError
 from app.erasure.service import erase_incident
-from app.evaluation.backtests.service import BacktestRequest, cancel_backtest, request_backtest
+from app.evaluation.backtests.service import BacktestRequest, request_backtest
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.mappings import remove_mapping, save_mapping
 from app.incidents.population import remove_population, set_population
@@ -30,14 +30,14 @@ from app.readers.columns import ColumnMapping
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
 from app.regions.policy_service import set_policy
-from app.regions.service import add_region
+from app.regions.service import add_region, cancel_run
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.champions import roll_back
 from app.sync.schedule import claim_here
 from app.sync.service import add_source, remove_source
 from app.sync.spec import SourceSpec
-from app.training.service import TrainingRequest, cancel_training, request_training
+from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_claimed, run_now
 from app.worker.maintenance import maintain
 from tests.support.portals import COLUMNS, SOCRATA_PATH, Portals, serve, socrata_row
@@ -139,7 +139,7 @@ class Acts:
         ).id
 
     def cancel(self):
-        cancel_training(self.engine, REGION, self.made["run"])
+        cancel_run(self.engine, "train", REGION, self.made["run"])
 
     def backtest(self):
         self.made["backtest"] = request_backtest(
@@ -147,7 +147,7 @@ class Acts:
         ).id
 
     def unbacktest(self):
-        cancel_backtest(self.engine, REGION, self.made["backtest"])
+        cancel_run(self.engine, "backtest", REGION, self.made["backtest"])
 
     def train(self):
         for model in ("uniform", "gmm", "pooled-kde"):

@@ -18,7 +18,7 @@ from app.monitoring.schedules.service import (
 )
 from app.monitoring.status import read_status
 from app.regions.service import add_region
-from app.runs.queue import SCHEDULED_PRIORITY, TRAIN_PRIORITY
+from app.runs.kinds import SCHEDULED_PRIORITY, TRAIN_PRIORITY
 from app.runs.schedules import failures_by_region
 from app.training.service import TrainingRequest, request_training
 from app.worker.recovery import requeue_lost_runs

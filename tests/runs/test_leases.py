@@ -8,7 +8,7 @@ from app.core.devserver.server import require_room
 from app.core.errors import Unavailable
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.runs.queue import TRAIN_TASK
+from app.runs.kinds import TRAIN
 from app.runs.store import Superseded, claim_run, get_run
 from app.training.service import TrainingRequest, execute_training, request_training
 from app.worker.recovery import GIVEN_UP, give_up, requeue_lost_runs
@@ -65,11 +65,11 @@ def test_a_run_whose_job_is_gone_is_queued_again_and_given_up_in_the_end(engine,
     assert requeue_lost_runs(engine, 3600.0) == 0
     assert requeue_lost_runs(engine, 0.0) == 1
     assert requeue_lost_runs(engine, 0.0) == 0
-    give_up(engine, TRAIN_TASK, str(run.id))
+    give_up(engine, TRAIN.task, str(run.id))
     with engine.connect() as connection:
         ended = get_run(connection, "train", run.id)
     assert (ended.status, ended.message) == ("failed", GIVEN_UP)
-    assert build_app(conninfo(engine), settings, engine).tasks[TRAIN_TASK].queue == "hotslot"
+    assert build_app(conninfo(engine), settings, engine).tasks[TRAIN.task].queue == "hotslot"
 
 
 def test_uploads_end_before_the_embedded_servers_disk_is_full(settings, monkeypatch):

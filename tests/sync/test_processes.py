@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from app.cli import app as command_line
 from app.core.errors import Conflict, HotslotError, InvalidInput
 from app.main import create_app
-from app.runs.queue import SYNC_QUEUE
+from app.runs.kinds import SYNC_QUEUE
 from app.runs.store import Superseded, get_run
 from app.sync.schedule import claim_here, queue_due, request_sync
 from app.sync.service import remove_source

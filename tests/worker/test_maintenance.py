@@ -7,7 +7,8 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from app.regions.store import get_region
-from app.runs.queue import TRAIN_TASK, defer_job
+from app.runs.kinds import TRAIN
+from app.runs.queue import defer_job
 from app.runs.schedules import database_clock
 from app.sync.spec import SourceSpec
 from app.sync.store import insert_source, new_run
@@ -32,7 +33,7 @@ def test_failed_jobs_and_runs_of_sources_go_when_they_are_old(engine, settings, 
                 run = new_run(connection, source)
                 connection.execute(end, {"at": now - age, "id": run.id})
         for age in (MAX_ENDED_JOB_AGE + DAY, DAY):
-            values = {"id": defer_job(connection, TRAIN_TASK, {"run_id": "-"}), "at": now - age}
+            values = {"id": defer_job(connection, TRAIN, "-"), "at": now - age}
             for change in (
                 "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = :id",
                 "UPDATE procrastinate_jobs SET status = 'failed' WHERE id = :id",

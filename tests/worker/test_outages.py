@@ -13,7 +13,7 @@ from app.core.db.engine import conninfo, open_engine
 from app.core.errors import Unavailable
 from app.core.retry import retry_outages
 from app.core.settings import Settings
-from app.runs.queue import TASK_QUEUE
+from app.runs.kinds import TASK_QUEUE
 from app.runs.store import claim_run, get_run
 from app.training.service import TrainingRequest, request_training
 from app.worker.active_jobs import ActiveJobs

@@ -16,12 +16,12 @@ from app.core.zones import zone
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.schemas import Backtest, BacktestList, NewBacktest
-from app.evaluation.backtests.service import BacktestRequest, cancel_backtest, request_backtest
+from app.evaluation.backtests.service import BacktestRequest, request_backtest
 from app.http.app_state import CallerOf, State
 from app.http.parameters import RegionId, RunId
 from app.http.permissions import allow
 from app.http.schemas import Responses, links, offered
-from app.regions.service import run_of_region
+from app.regions.service import cancel_run, run_of_region
 from app.regions.store import get_region
 from app.releases.disclosure import shown_backtest, shown_message
 from app.releases.store import MIN_GROUP
@@ -100,7 +100,7 @@ def show(state: State, caller: CallerOf, region: RegionId, run_id: RunId) -> Bac
 @allow(Role.ANALYST, Role.TRAINER)
 def cancel(state: State, caller: CallerOf, region: RegionId, run_id: RunId) -> Backtest:
     """Cancel a backtest."""
-    run = cancel_backtest(state.engine, region, run_id)
+    run = cancel_run(state.engine, "backtest", region, run_id)
     return shown_run(run, exact=caller.lists_incidents)
 
 

@@ -9,11 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Engine
 
-from app.audit import store as audit
 from app.core.db.tables import backtests
 from app.core.errors import InvalidInput, LimitExceeded, NotReady
 from app.core.retry import retry_outages
@@ -42,16 +40,7 @@ from app.incidents.releases import NO_RELEASE, released_until
 from app.regions.store import get_region
 from app.registry.erasure_marks import since_start
 from app.registry.erasure_traces import drop_backtests
-from app.runs.queue import BACKTEST_PRIORITY, BACKTEST_TASK, defer_job, turn_of
-from app.runs.store import (
-    Run,
-    check_room,
-    create_run,
-    finish_run,
-    get_run,
-    request_cancel,
-    set_job,
-)
+from app.runs.store import Run, check_room, finish_run, request_run
 from models.base import DAY_S, HORIZON_DAYS, Incidents, Progress
 from models.catalog import MODEL_NAMES
 
@@ -187,28 +176,7 @@ def request_backtest(
         if not exact:
             release = released_until(connection, region, None)
             request = replace(request, release=release.seq if release else NO_RELEASE)
-        run = create_run(connection, "backtest", region.key, request.to_json())
-        turn = turn_of(connection, BACKTEST_TASK, region.key, BACKTEST_PRIORITY)
-        job_id = defer_job(connection, BACKTEST_TASK, {"run_id": str(run.id)}, priority=turn)
-        set_job(connection, "backtest", run.id, job_id)
-        details = {"run": str(run.id), **request.audited()}
-        audit.record(connection, "backtest.requested", chain=region.id, **details)
-    return run
-
-
-def cancel_backtest(engine: Engine, region_id: str, run_id: UUID) -> Run:
-    """Cancel a backtest of a region.
-
-    Raises:
-        NotFound: the region or the backtest does not exist.
-        Conflict: it is already finished.
-    """
-    with engine.begin() as connection:
-        region = get_region(connection, region_id)
-        run = get_run(connection, "backtest", run_id, region.key)
-        cancelled = request_cancel(connection, "backtest", run)
-        audit.record(connection, "backtest.cancelled", chain=region.id, run=str(run.id))
-        return cancelled
+        return request_run(connection, "backtest", region.key, request)
 
 
 def execute_backtest(

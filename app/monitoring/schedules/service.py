@@ -25,9 +25,10 @@ from app.registry.alarms import open_alarms
 from app.registry.history import arrived_since, newest_version
 from app.releases.groups import count_since
 from app.runs import schedules as store
-from app.runs.queue import SCHEDULED_PRIORITY
+from app.runs.kinds import SCHEDULED_PRIORITY
 from app.runs.schedules import Schedule
-from app.training.service import TrainingRequest, of_release, queue_training
+from app.runs.store import request_run
+from app.training.service import TrainingRequest, of_release
 
 CLOCK_JUMP = timedelta(hours=1)
 """Ticks and starts of schedules further in the future were written by a wrong clock and are ignored."""
@@ -219,7 +220,7 @@ def _start(
     request = of_release(connection, region, TrainingRequest(schedule.model))
     if request.release == NO_RELEASE:  # Readers do not see versions of so few incidents.
         request = TrainingRequest(schedule.model)
-    run = queue_training(connection, region.key, request, priority=SCHEDULED_PRIORITY)
+    run = request_run(connection, "train", region.key, request, SCHEDULED_PRIORITY)
     store.record_tick(connection, region.key, tick_at, cause, run.id)
     return run.id
 

@@ -1,0 +1,57 @@
+"""The kinds of runs in one table: where their rows are, and how their jobs are queued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Table
+
+from app.core.db.sync_tables import sync_runs
+from app.core.db.tables import backtests, training_runs
+
+TASK_QUEUE = "hotslot"
+SYNC_QUEUE = "hotslot-sync"
+"""A separate queue: a slow portal does not delay trainings, nor a long backtest the feeds."""
+MAX_TURNS = 1_000_000
+"""Width of a kind's range of priorities, in which regions take turns (`queue.fair_priority`)."""
+TRAIN_PRIORITY = 0
+BACKTEST_PRIORITY = -MAX_TURNS
+SCHEDULED_PRIORITY = -2 * MAX_TURNS
+"""Requests of people come before scheduled ones."""
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """One kind of run.
+
+    Args:
+        name: in code, and for the worker's child process.
+        subject: what the audit log and messages call it; `plural` of several.
+        task: name of the procrastinate task that works on it.
+        priority: highest priority of its jobs.
+        takes_turns: whether regions take turns within the kind's priorities.
+        exclusive: whether runs of a region work one at a time.
+    """
+
+    name: str
+    subject: str
+    plural: str
+    table: Table
+    task: str
+    queue: str = TASK_QUEUE
+    priority: int = 0
+    takes_turns: bool = True
+    exclusive: bool = False
+
+
+TRAIN = RunKind("train", "training", "trainings", training_runs, "hotslot.train", exclusive=True)
+BACKTEST = RunKind(
+    "backtest", "backtest", "backtests", backtests, "hotslot.backtest", priority=BACKTEST_PRIORITY
+)
+SYNC = RunKind(
+    "sync", "sync", "syncs", sync_runs, "hotslot.sync", queue=SYNC_QUEUE, takes_turns=False
+)
+KINDS = {kind.name: kind for kind in (TRAIN, BACKTEST, SYNC)}
+KIND_OF_TASK = {kind.task: kind for kind in KINDS.values()}
+RUN_QUEUES = (TASK_QUEUE, SYNC_QUEUE)
+"""Queues of the jobs that work on a run."""
