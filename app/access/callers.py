@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.types import Scope
 
 from app.access.key_cache import REFRESH_S, REREAD_EVERY_S, KeyRing
-from app.access.localhost import check_local
 from app.access.read_counter import ReadCounter
 from app.core.db.deadlines import remaining_s
 from app.core.errors import HotslotError, Unauthenticated, Unavailable
@@ -24,6 +23,13 @@ from app.http.middleware.rate_limit import Brake, RateLimiter, address_of
 
 if TYPE_CHECKING:
     from app.access.oidc import TokenVerifier
+
+
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from app.core.errors import PermissionRefused
+from app.core.roles import is_loopback, is_remote
 
 T = TypeVar("T")
 
@@ -152,3 +158,49 @@ async def _in_time(work: Awaitable[T]) -> T:
             return await work
     except TimeoutError as error:
         raise Unavailable("the key could not be checked in time") from error
+
+
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+PROXY_HEADERS = frozenset(
+    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
+)
+FOREIGN_SITES = (b"cross-site", b"same-site")
+
+
+def check_local(scope: Scope, settings: Settings) -> None:
+    """Raise unless a keyless request comes from localhost.
+
+    Raises:
+        Unauthenticated: it comes, or may come, from elsewhere.
+        PermissionRefused: it was sent by another site's page.
+    """
+    headers = dict(scope["headers"])
+    ends = (scope.get("server"), scope.get("client"))
+    if any(is_remote(end[0]) for end in ends if end) or not PROXY_HEADERS.isdisjoint(headers):
+        raise Unauthenticated(
+            "a key is required from other machines: create one with `hotslot key create`"
+        )
+    host = headers.get(b"host", b"").decode("latin-1")
+    name = _hostname(host)
+    if not is_loopback(name) and name not in settings.allowed_hosts:
+        raise PermissionRefused(
+            "without keys only loopback host names are allowed (HOTSLOT_ALLOWED_HOSTS adds others)",
+            code="wrong_host",
+        )
+    if scope["method"] not in SAFE_METHODS and _from_another_site(headers, host):
+        raise PermissionRefused("sent by another site's page", code="cross_site")
+
+
+@lru_cache(maxsize=256)
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # half an IPv6 address
+        return ""
+
+
+def _from_another_site(headers: dict[bytes, bytes], host: str) -> bool:
+    if headers.get(b"sec-fetch-site") in FOREIGN_SITES:
+        return True
+    origin = headers.get(b"origin")
+    return origin is not None and origin.decode("latin-1").partition("://")[2] != host

@@ -23,7 +23,7 @@ from app.incidents.population import remove_population, set_population
 from app.readers.inside import chunks_of
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
-from app.regions.policy_service import policy_of, remove_policy, set_policy
+from app.regions.service import policy_of, remove_policy, set_policy
 
 LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
 MAX_ROWS = 25

@@ -22,8 +22,7 @@ from app.data_quality.checks.default_geocodes import are_default_geocodes
 from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, resolution
 from app.data_quality.checks.volume import first_proper_month, level_breaks
 from app.data_quality.findings import findings
-from app.data_quality.store import DayCounts, PlaceCounts, Scope
-from app.data_quality.upload_store import UploadTotals, upload_totals
+from app.data_quality.store import DayCounts, PlaceCounts, Scope, UploadTotals, upload_totals
 from app.regions.store import Region, get_region
 
 MAX_LISTED = 100

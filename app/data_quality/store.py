@@ -5,9 +5,10 @@ Results are bounded by days, minutes of the week and a sample of places, not by 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,102 @@ def lag_hours(connection: Connection, scope: Scope, feeds: Sequence[int]) -> lis
     statement = scope.query(_LAGS).bindparams(bindparam("feeds", list(feeds)))
     found = connection.execute(statement).scalar_one()
     return None if found is None else [float(hours) for hours in found]
+
+
+COUNTS = ("received", "accepted", "corrected", "duplicates", "rejected")
+_SUMS = """
+    SELECT count(*) AS n,
+           coalesce(sum((summary ->> 'received')::bigint), 0)::bigint AS received,
+           coalesce(sum((summary ->> 'accepted')::bigint), 0)::bigint AS accepted,
+           coalesce(sum((summary ->> 'corrected')::bigint), 0)::bigint AS corrected,
+           coalesce(sum((summary ->> 'duplicates')::bigint), 0)::bigint AS duplicates,
+           coalesce(sum((summary ->> 'rejected')::bigint), 0)::bigint AS rejected
+    FROM uploads
+    WHERE region_key = :region AND (CAST(:upload AS bigint) IS NULL OR id = :upload)
+"""
+_BY_CODE = """
+    SELECT code, sum(n::bigint)::bigint AS n
+    FROM (SELECT summary
+          FROM uploads
+    WHERE region_key = :region AND (CAST(:upload AS bigint) IS NULL OR id = :upload)) AS u,
+         LATERAL jsonb_each_text(coalesce(summary -> 'rejected_by_code', '{}')) AS c(code, n)
+    GROUP BY code ORDER BY n DESC, code
+"""
+_ERRORS = """
+    SELECT u.id AS upload, e.error
+    FROM (SELECT id, summary
+          FROM uploads
+    WHERE region_key = :region AND (CAST(:upload AS bigint) IS NULL OR id = :upload)
+          AND summary ->> 'rejected' <> '0' ORDER BY id DESC LIMIT :limit)
+         AS u, LATERAL jsonb_array_elements(summary -> 'errors') WITH ORDINALITY AS e(error, place)
+    ORDER BY u.id DESC, e.place LIMIT :limit
+"""
+# The rows of a body sent twice count once.
+_NOTES = """
+    SELECT DISTINCT ON (coalesce(body_sha256, id::text)) report
+    FROM uploads
+    WHERE region_key = :region AND (CAST(:upload AS bigint) IS NULL OR id = :upload)
+    AND report <> '{}' ORDER BY coalesce(body_sha256, id::text), id
+"""
+_NEWEST = """
+    SELECT id, source, created_at, summary
+    FROM uploads
+    WHERE region_key = :region AND (CAST(:upload AS bigint) IS NULL OR id = :upload)
+    ORDER BY id DESC LIMIT :limit
+"""
+
+
+@dataclass(frozen=True)
+class UploadLine:
+    """One upload in a list."""
+
+    id: int
+    source: str | None
+    created_at: datetime
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class UploadTotals:
+    """Of a region's uploads, or of one."""
+
+    n_uploads: int
+    counts: dict[str, int]
+    by_code: dict[str, int]
+    errors: list[dict[str, Any]]
+    repeated_rows: int
+    swapped_rows: int
+    far_rows: int
+    implausible_years: dict[str, int]
+    newest: list[UploadLine]
+
+
+def upload_totals(
+    connection: Connection, region_key: int, upload_id: int | None, limit: int
+) -> UploadTotals:
+    """Return sums, and the newest `limit` errors and uploads."""
+    long_statements(connection)
+    values = {"region": region_key, "upload": upload_id}
+    row = connection.execute(text(_SUMS), values).one()
+    by_code = {r.code: int(r.n) for r in connection.execute(text(_BY_CODE), values)}
+    limited = {**values, "limit": limit}
+    errors = [{"upload": r.upload, **r.error} for r in connection.execute(text(_ERRORS), limited)]
+    notes, years = Counter[str](), Counter[str]()
+    for (report,) in connection.execute(text(_NOTES), values):
+        years.update(report.pop("implausible_years", {}))
+        notes.update(report)
+    newest = [
+        UploadLine(r.id, r.source, r.created_at, {n: int(r.summary.get(n, 0)) for n in COUNTS})
+        for r in connection.execute(text(_NEWEST), limited)
+    ]
+    return UploadTotals(
+        int(row.n),
+        {name: int(getattr(row, name)) for name in COUNTS},
+        by_code,
+        errors,
+        notes["repeated_rows"],
+        notes["swapped_rows"],
+        notes["far_rows"],
+        dict(sorted(years.items(), key=lambda item: int(item[0]))),
+        newest,
+    )

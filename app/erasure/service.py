@@ -24,7 +24,7 @@ from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.erasure_marks import marked_versions
 from app.registry.history import earlier_champions
-from app.registry.old_artifacts import key_artifacts
+from app.registry.integrity import key_artifacts
 from app.registry.retention import collect, hold_collection
 from app.releases.groups import unpin
 from app.releases.store import forget_sizes

@@ -14,7 +14,7 @@ from app.forecasts.serialisers import collection, features
 from app.forecasts.service import Forecast, ForecastService, Plan, Selector
 from app.forecasts.types import LoadedVersion
 from app.incidents.store import read_columns
-from app.regions.policy_service import policy_of
+from app.regions.service import policy_of
 from app.regions.store import categories_of
 from app.registry.history import last_incident_at
 from models.base import IntArray

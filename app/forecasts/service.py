@@ -30,10 +30,9 @@ from app.geo.study_area import study_area_from_geojson
 from app.incidents.releases import known_categories
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.artifacts import ArtifactCorrupt
-from app.registry.grids import load_grid
+from app.registry.artifacts import ArtifactCorrupt, load_grid
 from app.registry.history import earlier_champions, version_as_of
-from app.registry.version_ids import check_grid_name
+from app.registry.integrity import check_grid_name
 from app.registry.visibility import is_withheld
 from models.base import FloatArray
 from models.counts.model import CountModel

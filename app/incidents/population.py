@@ -12,8 +12,8 @@ from app.audit import store as audit
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.geo.neighbourhoods import number_of_people
 from app.readers.delimited import ReadOptions
+from app.readers.documents import People
 from app.readers.isolated import isolated_items
-from app.readers.population_layers import People
 from app.readers.portals import normalised_name
 from app.regions.service import feature_of
 from app.regions.store import get_region, outlined, set_neighbourhoods

@@ -21,8 +21,8 @@ from app.http.permissions import allow
 from app.http.schemas import links
 from app.incidents.releases import released_view
 from app.readers.delimited import ReadOptions
+from app.readers.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
-from app.readers.outlines import Outline
 from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply
 from app.regions.service import add_region, read_boundary, read_region
 from app.regions.store import get_region, list_regions, outlined, region_summary

@@ -1,4 +1,4 @@
-"""Create regions: a boundary file or request becomes a study area with a projected CRS.
+"""Create regions, and change what their models learn from.
 
 Untrusted input is parsed in an isolated process (`read_boundary`, `read_region`).
 """
@@ -19,11 +19,12 @@ from app.core.errors import InvalidInput
 from app.core.zones import zone
 from app.geo.grid import check_cell_size
 from app.readers.delimited import ReadOptions
+from app.readers.documents import MAX_NAME_CHARS, Outline, outline_of
 from app.readers.isolated import damaged, isolated_items
 from app.readers.limits import KNOWN_CRS
-from app.readers.outlines import MAX_NAME_CHARS, Outline, outline_of
 from app.regions import store
-from app.regions.store import Region
+from app.regions.learning_policy import SETTINGS_PATH, LearningPolicy
+from app.regions.store import Region, get_region, remove_setting, set_setting
 from app.runs.kinds import KINDS
 from app.runs.store import Run, get_run, request_cancel
 
@@ -165,3 +166,45 @@ def cancel_run(engine: Engine, kind: str, region_id: str, run_id: UUID) -> Run:
         action = f"{KINDS[kind].subject}.cancelled"
         audit.record(connection, action, chain=region.id, run=str(run.id))
         return cancelled
+
+
+def policy_of(engine: Engine, region_id: str) -> LearningPolicy:
+    """Return a region's policy.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.connect() as connection:
+        return LearningPolicy.of(get_region(connection, region_id).settings)
+
+
+def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> LearningPolicy:
+    """Store a region's policy; the next training follows it.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: a value is out of range.
+    """
+    policy.checked()
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        set_setting(connection, region.key, SETTINGS_PATH, policy.to_json())
+        audit.record(connection, "learning_policy.changed", chain=region.id, **policy.to_json())
+    return policy
+
+
+def remove_policy(engine: Engine, region_id: str) -> None:
+    """Reset a region's policy to the defaults.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        remove_setting(connection, region.key, SETTINGS_PATH)
+        audit.record(
+            connection,
+            "learning_policy.changed",
+            chain=region.id,
+            **LearningPolicy().to_json(),
+        )

@@ -18,8 +18,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from app.core.db.operations_tables import alarms
 from app.core.db.tables import model_versions, training_runs
 from app.registry.erasure_marks import REST
+from app.registry.integrity import seal_version
 from app.registry.retention import collect
-from app.registry.seal import seal_version
 from app.registry.store import sound_version
 
 FEW = 100

@@ -19,11 +19,15 @@ from app.core.errors import Conflict, NotFound, NotReady
 from app.core.once import once
 from app.core.texts import shortened
 from app.geo.grid import Grid
-from app.registry.artifacts import ArtifactCorrupt
-from app.registry.grids import load_grid
-from app.registry.integrity import check_artifact, check_rows, row_digest
-from app.registry.seal import seal_of
-from app.registry.version_ids import check_artifact_name, check_grid_name
+from app.registry.artifacts import ArtifactCorrupt, load_grid
+from app.registry.integrity import (
+    check_artifact,
+    check_artifact_name,
+    check_grid_name,
+    check_rows,
+    row_digest,
+    seal_of,
+)
 from app.registry.visibility import served, visible
 
 ALL_CATEGORIES = -1

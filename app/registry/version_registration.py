@@ -13,8 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db.tables import forecast_grids, model_versions
 from app.registry.artifacts import ArtifactCorrupt
-from app.registry.integrity import row_digest
-from app.registry.seal import forecasts_sha256, seal_version
+from app.registry.integrity import forecasts_sha256, row_digest, seal_version
 from app.registry.store import (
     ANY_WINDOW,
     NewVersion,

@@ -17,12 +17,11 @@ from app.core.db.tables import training_runs
 from app.core.errors import Conflict
 from app.fitting.data import TrainingData
 from app.registry import store as registry
-from app.registry.artifacts import pack, store_artifact
+from app.registry.artifacts import pack, store_artifact, store_grid
 from app.registry.erasure_marks import mark_if_late, marked_versions, since_start
 from app.registry.erasure_traces import lost_few
-from app.registry.grids import store_grid
+from app.registry.integrity import version_name
 from app.registry.retention import hold_unnamed
-from app.registry.version_ids import version_name
 from app.registry.version_registration import register_version
 from app.registry.visibility import is_registered, is_too_near, release, withhold
 from app.runs.store import Run, finish_run

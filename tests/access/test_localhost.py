@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.types import Message
 
-from app.access.localhost import check_local
+from app.access.callers import check_local
 from app.access.service import NewKey, create_key, require_keys_for_others
 from app.core.errors import HotslotError, InvalidInput
 from app.core.roles import is_loopback, is_remote

@@ -29,8 +29,7 @@ from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, s
 from app.readers.columns import ColumnMapping
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
-from app.regions.policy_service import set_policy
-from app.regions.service import add_region, cancel_run
+from app.regions.service import add_region, cancel_run, set_policy
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.champions import roll_back

@@ -8,8 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app, main
-from app.regions.policy_service import policy_of
-from app.regions.service import add_region
+from app.regions.service import add_region, policy_of
 from app.regions.store import get_region, mappings_of, outlined
 
 SQUARE = [[[0, 0], [0.01, 0], [0.01, 0.01], [0, 0.01], [0, 0]]]

@@ -14,7 +14,7 @@ from app.fitting.sample_privacy import check_samples_allowed, memorisation_repor
 from app.main import create_app
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.seal import seal_version
+from app.registry.integrity import seal_version
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from models.base import FitContext

@@ -12,7 +12,7 @@ from app.geo.grid import build_grid
 from app.geo.regrid import overlap_of
 from app.main import create_app
 from app.regions.learning_policy import LearningPolicy
-from app.regions.policy_service import set_policy
+from app.regions.service import set_policy
 from app.regions.store import get_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now

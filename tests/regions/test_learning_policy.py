@@ -9,8 +9,7 @@ from app.fitting.data import load_training_data
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.regions.learning_policy import LearningPolicy
-from app.regions.policy_service import set_policy
-from app.regions.service import add_region
+from app.regions.service import add_region, set_policy
 from app.regions.store import get_region
 from models.evaluation.feedback import NAIVE, OURS, simulate
 

@@ -13,7 +13,7 @@ from app.main import create_app
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt, pack, unpack
-from app.registry.version_ids import check_grid_name, version_name
+from app.registry.integrity import check_grid_name, version_name
 from app.registry.version_registration import register_version
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.regions.store import get_region
 from app.registry.artifacts import load_artifact, pack, store_artifact
-from app.registry.seal import seal_version
+from app.registry.integrity import seal_version
 from tests.support.small_region import START, row, train
 
 PLAIN = hashlib.sha256(b"incidents").hexdigest()
@@ -49,8 +49,7 @@ def old(engine, settings, place):
         connection.execute(text("DELETE FROM artifacts WHERE sha256 = :s"), {"s": before})
         connection.execute(text("SET session_replication_role = origin"))
     with engine.begin() as connection:
-        from app.registry.integrity import _DIGESTS
-        from app.registry.seal import forecasts_sha256
+        from app.registry.integrity import _DIGESTS, forecasts_sha256
 
         rows = connection.execute(_DIGESTS, {"region": key, "version": name})
         whole = forecasts_sha256([(int(c), int(w), bytes(d)) for c, w, d in rows])

@@ -17,7 +17,7 @@ from app.regions.store import get_region
 from app.registry import champions as promotions
 from app.registry import retention
 from app.registry import store as registry
-from app.registry.seal import seal_version
+from app.registry.integrity import seal_version
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 

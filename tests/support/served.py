@@ -16,8 +16,7 @@ from app.geo.synthetic import synthetic_city
 from app.main import create_app
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.artifacts import pack, store_artifact
-from app.registry.grids import store_grid
+from app.registry.artifacts import pack, store_artifact, store_grid
 from app.registry.version_registration import register_version
 from models.base import CategoryDensity
 from tests.support.serving import listening

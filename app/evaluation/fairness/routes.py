@@ -29,7 +29,7 @@ from app.http.schemas import offered
 from app.incidents.population import remove_population, set_population
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
-from app.regions.policy_service import policy_of, remove_policy, set_policy
+from app.regions.service import policy_of, remove_policy, set_policy
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"])
 LAYERS = {MEDIA_TYPES["csv"]: "csv", GEOJSON: "geojson", JSON: "geojson"}

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text, update
 
 from app.core.db.tables import model_versions
 from app.registry import store as registry
-from app.registry.grids import load_grid, store_grid
+from app.registry.artifacts import load_grid, store_grid
 
 N_ROWS = 168
 
