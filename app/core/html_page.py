@@ -14,9 +14,9 @@ pre{background:#f6f6f6;padding:1rem;overflow:auto;font-size:12px}
 """
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """Return a complete page; the title and the parts must be HTML already."""
-    head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
+def page(title: str, parts: Iterable[str], style: str = "") -> str:
+    """Return a complete page; the title and the parts must be HTML already, `style` is more CSS."""
+    head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}{style}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>"
 
 

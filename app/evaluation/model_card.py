@@ -247,7 +247,7 @@ def card_html(card: dict[str, Any]) -> str:
     """Format the card as a self-contained HTML page with the text of the Markdown."""
     title = f"Model card of {card['region']}, {card['model_version']}"
     blocks = card_markdown(card).strip().split("\n\n")
-    return page(escape(title), map(_block, blocks))
+    return page(escape(title), map(_block, blocks), style="td,th{text-align:left}")
 
 
 def _block(block: str) -> str:
