@@ -44,7 +44,7 @@ class SourceSpec:
         overlap_days: how far a sweep looks back before the newest change that an earlier one saw.
         where: a further condition, in the portal's own language.
         deleted_when: `COLUMN=VALUE` that marks a withdrawn row.
-        token: name of the app token in the setting `sync_tokens`; never the token itself.
+        token: name of the app token in the setting `sync_tokens`; never its value.
         page_rows: rows requested at once.
         esri_dates: `utc` as the API documents; `local` for publishers that store wall time there.
         month_times: `refuse` rows dated by month alone, or `spread` them over the month.

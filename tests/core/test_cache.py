@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.cache import BoundedCache, BriefMemory
+from app.core.cache import BoundedCache, TTLCache
 
 steps = st.lists(
     st.tuples(st.sampled_from(["put", "get", "discard"]), st.integers(0, 7), st.integers(0, 60))
@@ -86,7 +86,7 @@ def test_a_failure_reaches_its_caller_and_the_next_one_tries_again():
 
 
 def test_values_end_with_their_time():
-    memory = BriefMemory()
+    memory = TTLCache()
     memory.keep("key", "long", 1, 60)
     memory.keep("key", "over", 2, 0)
     memory.keep("other", "long", 3, 60)

@@ -184,7 +184,7 @@ def _drop_stale_pid_file(cluster: Cluster) -> None:
     """Remove a pid file whose process is a zombie or now another program.
 
     Both look alive to PostgreSQL's own check; a server that still runs is never touched, and one
-    whose children still hold its shared memory is refused by PostgreSQL itself.
+    whose children still hold its shared memory is left to PostgreSQL's own check.
     """
     pid_file = cluster.data / "postmaster.pid"
     with contextlib.suppress(OSError, ValueError, IndexError):
