@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from app.core.db.access_tables import api_keys
 from app.core.db.locks import count_lock
@@ -59,11 +59,6 @@ def all_keys(connection: Connection) -> list[Key]:
     """List all keys, including revoked and expired ones, oldest first."""
     rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
     return [_as_key(row) for row in rows]
-
-
-def any_key(connection: Connection) -> bool:
-    """Return whether any key was ever created."""
-    return bool(connection.scalar(select(exists(select(api_keys.c.id)))))
 
 
 def locked_key(connection: Connection, key_id: str) -> Key:

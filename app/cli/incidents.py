@@ -24,8 +24,8 @@ from app.incidents.mappings import (
 from app.incidents.service import ingest_stream
 from app.incidents.upload import IngestSummary
 from app.readers.columns import ColumnMapping
+from app.readers.context import chunks_of
 from app.readers.documents import Outline
-from app.readers.inside import chunks_of
 from app.readers.isolated import reading_limits
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
 from app.regions.store import list_regions, region_summary

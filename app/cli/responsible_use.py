@@ -20,7 +20,7 @@ from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
 from app.evaluation.model_card import card_as, model_card
 from app.incidents.population import remove_population, set_population
-from app.readers.inside import chunks_of
+from app.readers.context import chunks_of
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import policy_of, remove_policy, set_policy

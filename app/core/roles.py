@@ -12,13 +12,15 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import TypeVar
 
+T = TypeVar("T")
 KEY_PREFIX = "hsk"
 LOCAL_ACTOR = "local"
 """Actor of the command line, and of HTTP requests from localhost while no key exists."""
@@ -34,23 +36,22 @@ UPKEEP_ACTOR = "upkeep"
 
 
 @contextmanager
-def acting_as(actor: str) -> Iterator[None]:
+def _setting(variable: ContextVar[T], value: T) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def acting_as(actor: str) -> AbstractContextManager[None]:
     """Name this actor in the audit log inside the block."""
-    token = current_actor.set(actor)
-    try:
-        yield
-    finally:
-        current_actor.reset(token)
+    return _setting(current_actor, actor)
 
 
-@contextmanager
-def seeing_unreleased(allowed: bool) -> Iterator[None]:
+def seeing_unreleased(allowed: bool) -> AbstractContextManager[None]:
     """Set whether the block may see versions that are withheld from readers."""
-    token = sees_unreleased.set(allowed)
-    try:
-        yield
-    finally:
-        sees_unreleased.reset(token)
+    return _setting(sees_unreleased, allowed)
 
 
 class Role(StrEnum):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
 from shapely.errors import ShapelyError
@@ -268,9 +267,3 @@ def derive_study_area(
     grown = shapely.union_all(discs)
     closed = shapely.buffer(shapely.buffer(grown, 2 * HULL_REACH_M), -2 * HULL_REACH_M)
     return StudyArea(_polygonal(shapely.simplify(closed, 50.0)), crs, derived=True)
-
-
-def is_projected_metres(crs: str) -> bool:
-    """Return whether an `EPSG:...` string names a projected CRS in metres."""
-    known = CRS.from_user_input(crs)
-    return known.is_projected and all(axis.unit_name == "metre" for axis in known.axis_info)

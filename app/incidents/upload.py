@@ -34,8 +34,8 @@ from app.incidents import writes
 from app.incidents.parsing.identity import dedup_keys
 from app.incidents.parsing.outliers import FarCheck
 from app.incidents.parsing.rules import MARGIN_M, ParsedBlock, RowErrors, parse_block
+from app.readers.context import disk_checked
 from app.readers.delimited import Block
-from app.readers.inside import disk_checked
 from app.readers.personal import personal_warning
 from app.readers.raw_columns import contract_columns
 from app.regions.store import OutlinedRegion, set_crs

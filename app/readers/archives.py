@@ -11,9 +11,9 @@ from typing import IO
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.texts import SHOWN_CHARS, cut
+from app.readers.context import FileReader, ReadContext, check_members, chunks_of, write_file
 from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Blocks
-from app.readers.inside import FileReader, Inside, chunks_of, unfold, write_file
 from app.readers.office import SHAPEFILE_MAGIC, layer_blocks
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
@@ -28,21 +28,23 @@ def zip_reader(readers: Mapping[str, FileReader]) -> FileReader:
         readers: by suffix of the member.
     """
 
-    def read_zip(file: IO[bytes], inside: Inside) -> Blocks:
+    def read_zip(file: IO[bytes], context: ReadContext) -> Blocks:
         with damage_as_invalid_input("zip archive"), zipfile.ZipFile(file) as archive:
-            yield from _blocks(archive, readers, inside)
+            yield from _blocks(archive, readers, context)
 
     return read_zip
 
 
-def _blocks(archive: zipfile.ZipFile, readers: Mapping[str, FileReader], inside: Inside) -> Blocks:
+def _blocks(
+    archive: zipfile.ZipFile, readers: Mapping[str, FileReader], context: ReadContext
+) -> Blocks:
     members = [m for m in archive.infolist() if not m.is_dir()]
     members = [m for m in members if not m.filename.startswith(SYSTEM_FOLDER)]
     layer = [m for m in members if _suffix(m) in SHAPEFILE_PARTS]
     data = [m for m in members if _suffix(m) in readers]
     if not data and sum(_suffix(m) == ".shp" for m in layer) == 1:
-        unfold(layer, inside)
-        yield from _shapefile_blocks(archive, layer, inside)
+        check_members(layer, context)
+        yield from _shapefile_blocks(archive, layer, context)
         return
     formats = {_suffix(m) for m in data}
     if len(formats) != 1:
@@ -55,10 +57,10 @@ def _blocks(archive: zipfile.ZipFile, readers: Mapping[str, FileReader], inside:
         raise LimitExceeded(
             f"{len(data)} files, the limit of an archive is {MAX_MEMBERS}", code="archive"
         )
-    unfold(data, inside)
+    check_members(data, context)
     for member in sorted(data, key=lambda m: m.filename):
         with _named(member, alone=len(data) == 1), archive.open(member) as file:
-            yield from readers[_suffix(member)](file, inside)
+            yield from readers[_suffix(member)](file, context)
 
 
 @contextmanager
@@ -78,11 +80,11 @@ def _suffix(member: zipfile.ZipInfo) -> str:
 
 
 def _shapefile_blocks(
-    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], inside: Inside
+    archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], context: ReadContext
 ) -> Blocks:
     """Read a shapefile's parts under a name of our own: no path from the archive is trusted."""
     with tempfile.TemporaryDirectory() as folder:
         for member in members:
             with archive.open(member) as source:
                 write_file(Path(folder) / f"layer{_suffix(member)}", chunks_of(source))
-        yield from layer_blocks(Path(folder) / "layer.shp", SHAPEFILE_MAGIC, inside)
+        yield from layer_blocks(Path(folder) / "layer.shp", SHAPEFILE_MAGIC, context)

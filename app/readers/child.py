@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from app.readers.context import FileReader, ReadContext
     from app.readers.delimited import Block, Blocks
-    from app.readers.inside import FileReader, Inside
 
 FRAME_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
@@ -96,36 +96,36 @@ def file_reader(kind: str) -> FileReader:
 
 
 def _text_reader(kind: str) -> FileReader:
+    from app.readers.context import chunks_of
     from app.readers.formats import TEXT_READERS
-    from app.readers.inside import chunks_of
 
-    return lambda file, inside: TEXT_READERS[kind](chunks_of(file), inside.options)
+    return lambda file, context: TEXT_READERS[kind](chunks_of(file), context.options)
 
 
 def _member_reader(kind: str) -> FileReader:
     """Return the reader of an archive's members; libraries are loaded when one is read."""
+    from app.readers.context import chunks_of, spooled
     from app.readers.formats import TEXT_READERS
-    from app.readers.inside import chunks_of, spooled
 
-    def read(file: IO[bytes], inside: Inside) -> Blocks:
+    def read(file: IO[bytes], context: ReadContext) -> Blocks:
         if kind in TEXT_READERS:
-            yield from _text_reader(kind)(file, inside)
+            yield from _text_reader(kind)(file, context)
             return
         with spooled(chunks_of(file)) as whole:
-            yield from file_reader(kind)(whole, inside)
+            yield from file_reader(kind)(whole, context)
 
     return read
 
 
-def blocks_of(kind: str, file: IO[bytes], inside: Inside) -> Iterator[Block]:
+def blocks_of(kind: str, file: IO[bytes], context: ReadContext) -> Iterator[Block]:
     """Yield the blocks of a file in JSON-compatible form, up to the allowed number of rows."""
     from app.readers.limits import check_rows
 
     n_rows = 0
-    for block in file_reader(kind)(file, inside):
+    for block in file_reader(kind)(file, context):
         n_rows += block.n_rows
-        check_rows(n_rows, inside.sent_bytes, inside.options.max_rows)
-        yield _in_degrees(block, inside.options.mapping.crs)
+        check_rows(n_rows, context.sent_bytes, context.options.max_rows)
+        yield _in_degrees(block, context.options.mapping.crs)
 
 
 def _in_degrees(block: Block, given_crs: str | None) -> Block:
@@ -199,10 +199,10 @@ def send_bytes(out: BinaryIO, data: bytes) -> None:
 
 
 def _send_blocks(out: BinaryIO, orders: dict[str, Any]) -> None:
-    inside = _inside(orders)
+    context = _context(orders)
     file_reader(orders["kind"])
     limit_memory(orders["memory_bytes"])
-    for block in blocks_of(orders["kind"], sys.stdin.buffer, inside):
+    for block in blocks_of(orders["kind"], sys.stdin.buffer, context):
         for frame in frames_of(block):
             send(out, {"block": frame})
 
@@ -243,11 +243,11 @@ def main(orders_path: str) -> int:
     return 0
 
 
-def _inside(orders: dict[str, Any]) -> Inside:
+def _context(orders: dict[str, Any]) -> ReadContext:
     from app.readers.columns import ColumnMapping
+    from app.readers.context import ReadContext
     from app.readers.delimited import ReadOptions
-    from app.readers.inside import Inside
-    from app.readers.limits import Unfolding
+    from app.readers.limits import ExpansionLimit
 
     sent = orders["sent_bytes"]
     options = ReadOptions(
@@ -259,7 +259,9 @@ def _inside(orders: dict[str, Any]) -> Inside:
         mapping=ColumnMapping(**orders["mapping"]),
         sent_bytes=lambda: sent,
     )
-    return Inside(options, sent, Unfolding(options.max_bytes, options.max_expansion, sent))
+    return ReadContext(
+        options, sent, ExpansionLimit(options.max_bytes, options.max_expansion, sent)
+    )
 
 
 def _error_json(error: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from shapely.errors import ShapelyError
 
 from app.core.errors import InvalidInput
-from app.readers.inside import check_disk
+from app.readers.context import check_disk
 
 _DAMAGE = (
     pa.ArrowException,

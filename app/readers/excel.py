@@ -15,9 +15,9 @@ from openpyxl.xml.functions import iterparse
 
 from app.core.errors import InvalidInput
 from app.readers.columns import plan_columns
+from app.readers.context import ReadContext, check_members
 from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Block, Blocks, ReadOptions
-from app.readers.inside import Inside, unfold
 from app.readers.limits import check_columns, too_long
 
 MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
@@ -27,15 +27,15 @@ _ROW = f"{{{SHEET_MAIN_NS}}}row"
 Cells = dict[int, Any]
 
 
-def read_excel(file: IO[bytes], inside: Inside) -> Blocks:
+def read_excel(file: IO[bytes], context: ReadContext) -> Blocks:
     """Yield blocks of a workbook's first sheet; its first row names the columns."""
     with damage_as_invalid_input(".xlsx file"):
         with zipfile.ZipFile(file) as archive:
-            unfold(archive.infolist(), inside)
+            check_members(archive.infolist(), context)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not know
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        yield from _sheet_blocks(_rows(book.worksheets[0]), inside.options)
+        yield from _sheet_blocks(_rows(book.worksheets[0]), context.options)
 
 
 def _rows(sheet: Any) -> Iterator[Cells]:

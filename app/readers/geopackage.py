@@ -21,9 +21,9 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
+from app.readers.context import ReadContext, chunks_of, merged, write_file
 from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Block, Blocks
-from app.readers.inside import Inside, chunks_of, merged, write_file
 from app.readers.limits import too_long
 from app.readers.office import WGS84, centres, crs_name, file_plan
 
@@ -37,7 +37,7 @@ _KINDS = {"view": "a view", "virtual": "a virtual table"}
 _ZONED = re.compile(r"(?:[Zz]|[+-]\d{2}:?\d{2})\s*$")
 
 
-def read_geopackage(file: IO[bytes], inside: Inside) -> Blocks:
+def read_geopackage(file: IO[bytes], context: ReadContext) -> Blocks:
     """Yield blocks of the first layer of a GeoPackage, which must be a table."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer.gpkg"
@@ -49,7 +49,7 @@ def read_geopackage(file: IO[bytes], inside: Inside) -> Blocks:
             damage_as_invalid_input(".gpkg file"),
             closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database,
         ):
-            yield from merged(_Package(database).blocks(inside), inside.options.n_rows)
+            yield from merged(_Package(database).blocks(context), context.options.n_rows)
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class _Package:
         self.readable = {self._table(name) for name in _CATALOGUE}
         database.set_authorizer(self._authorise)
 
-    def blocks(self, inside: Inside) -> Iterator[Block]:
+    def blocks(self, context: ReadContext) -> Iterator[Block]:
         layer, is_spatial = self._layer()
         columns = self._columns(layer)
         geometry, crs = self._geometry(layer) if is_spatial else (None, None)
         names = [column.name for column in columns if not column.is_key]
-        plan = file_plan(names, geometry, crs, inside.options)
+        plan = file_plan(names, geometry, crs, context.options)
         wanted = [c for c in columns if c.name in {*plan.names.values(), geometry}]
-        for rows in self._rows(layer, [c.name for c in wanted], inside.options.n_rows):
+        for rows in self._rows(layer, [c.name for c in wanted], context.options.n_rows):
             values: dict[str, Sequence[Any]] = {}
             broken: dict[int, str] = {}
             for column, cells in zip(wanted, zip(*rows, strict=True), strict=True):
@@ -86,7 +86,7 @@ class _Package:
                     values["x"], values["y"] = centres(_geometries(cells))
                 else:
                     values.setdefault(
-                        column.name, _plain(cells, column.kind, inside.options.limit_chars, broken)
+                        column.name, _plain(cells, column.kind, context.options.limit_chars, broken)
                     )
             picked = {name: values[column] for name, column in plan.names.items()}
             yield Block(picked, len(rows), broken, plan)

@@ -29,9 +29,9 @@ from app.core.errors import InvalidInput, LimitExceeded, Unavailable
 from app.core.settings import Settings
 from app.readers.child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
 from app.readers.columns import FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
+from app.readers.context import spooled
 from app.readers.delimited import Block, Blocks, Reader, ReadOptions
 from app.readers.folders import parser_folder
-from app.readers.inside import spooled
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
 
 LOOK_S = 0.25

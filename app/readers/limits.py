@@ -48,7 +48,7 @@ def check_rows(n_rows: int, sent_bytes: int, max_rows: int) -> None:
     )
 
 
-class Unfolding:
+class ExpansionLimit:
     """Count the bytes that a body expands to, through all layers of archives.
 
     Args:

@@ -18,9 +18,9 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.readers.columns import ColumnPlan, plan_columns
+from app.readers.context import ReadContext, merged
 from app.readers.damage import damage_as_invalid_input
 from app.readers.delimited import Block, Blocks, ReadOptions
-from app.readers.inside import Inside, merged
 from app.readers.limits import check_columns, check_rows, too_long
 
 SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
@@ -29,17 +29,17 @@ BATCH_ROWS = 5_000
 """Rows decoded at once: 20,000 rows of long texts would need too much memory."""
 
 
-def read_parquet(file: IO[bytes], inside: Inside) -> Blocks:
+def read_parquet(file: IO[bytes], context: ReadContext) -> Blocks:
     """Yield blocks of a Parquet file; GeoParquet points replace missing coordinates."""
-    options = inside.options
+    options = context.options
     with damage_as_invalid_input("Parquet file"):
         table = pq.ParquetFile(file, pre_buffer=False)
-        check_rows(table.metadata.num_rows, inside.sent_bytes, options.max_rows)
+        check_rows(table.metadata.num_rows, context.sent_bytes, options.max_rows)
         schema = table.schema_arrow
         geometry, crs = _geo_column(schema)
         plan = file_plan(schema.names, geometry, crs, options)
         wanted = [n for n in _wanted(plan, schema.names, geometry) if not _is_nested(schema, n)]
-        inside.unfolding.add(_unpacked_bytes(table.metadata, wanted))
+        context.expansion.add(_unpacked_bytes(table.metadata, wanted))
         size = min(options.n_rows, BATCH_ROWS)
         batches = table.iter_batches(batch_size=size, columns=wanted, use_threads=False)
         yield from merged(_arrow_blocks(batches, geometry, plan, options), options.n_rows)
@@ -173,14 +173,14 @@ def _texts(values: pa.Array, limit_chars: int) -> list[Any]:
     return [_TOO_LONG if isinstance(v, str) and len(v) > limit_chars else v for v in result]
 
 
-def layer_blocks(path: Path, magic: bytes, inside: Inside) -> Blocks:
+def layer_blocks(path: Path, magic: bytes, context: ReadContext) -> Blocks:
     """Yield blocks of a file whose driver is fixed by its first bytes, not guessed by GDAL."""
     with path.open("rb") as file:
         if file.read(len(magic)) != magic:
             raise InvalidInput(f"not a {path.suffix} file", code="damaged")
     import pyogrio
 
-    options = inside.options
+    options = context.options
     with damage_as_invalid_input(f"{path.suffix} file"):
         info = pyogrio.read_info(path)
         names = [str(name) for name in info["fields"]]

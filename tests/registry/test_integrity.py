@@ -1,11 +1,10 @@
 """Digests of stored forecasts: the database and Python agree, and every part counts."""
 
-from app.registry.integrity import forecasts_sha256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.registry.integrity import row_digest
+from app.registry.integrity import forecasts_sha256, row_digest
 
 ONE = st.tuples(
     st.integers(1, 2**31),

@@ -9,7 +9,7 @@ from app.core.errors import InvalidInput, SourceFailed
 from app.core.zones import zone
 from app.main import create_app
 from app.regions.service import add_region
-from app.sync.connectors.address import check_address, check_host, checked_url
+from app.sync.connectors.address import check_address, checked_url, public_addresses
 from app.sync.connectors.portal import PortalClient
 from app.sync.presets import PRESETS
 from app.sync.service import add_source, preset
@@ -65,7 +65,9 @@ def test_an_address_that_is_not_plainly_public_is_refused(address):
 )  # fmt: skip
 def test_a_host_is_refused_however_it_is_spelt(host):
     with pytest.raises(SourceFailed) as caught:
-        check_host(checked_url(f"https://{host}/a", allow_loopback=False), allow_loopback=False)
+        public_addresses(
+            checked_url(f"https://{host}/a", allow_loopback=False).host, 443, allow_loopback=False
+        )
     assert caught.value.code in ("private_address", "unknown_host")
 
 

@@ -84,15 +84,6 @@ def public_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]
     return addresses
 
 
-def check_host(url: httpx.URL, *, allow_loopback: bool) -> None:
-    """Raise if a host has an address that a source may not have.
-
-    Raises:
-        SourceFailed: as `public_addresses`.
-    """
-    public_addresses(url.host, url.port or 443, allow_loopback=allow_loopback)
-
-
 class PublicNetwork(httpcore.SyncBackend):
     """Connect to the checked addresses themselves, since a second lookup could resolve differently."""
 

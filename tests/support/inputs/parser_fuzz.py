@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 from app.core.errors import InvalidInput
 from app.incidents.parsing.rules import RowErrors, parse_block
 from app.readers.child import blocks_of
+from app.readers.context import ReadContext
 from app.readers.delimited import ReadOptions
 from app.readers.formats import EXCEL_TYPE, ZIP_TYPE
-from app.readers.inside import Inside
-from app.readers.limits import Unfolding
+from app.readers.limits import ExpansionLimit
 from app.readers.raw_columns import contract_columns
 
 NOW_S = 1_750_000_000
@@ -104,9 +104,9 @@ def parse(kind: str, body: bytes) -> int:
     Runs the readers in this process, which a service never does (`app.readers.isolated`).
     """
     accepted = 0
-    unfolding = Unfolding(OPTIONS.max_bytes, OPTIONS.max_expansion, len(body))
+    expansion = ExpansionLimit(OPTIONS.max_bytes, OPTIONS.max_expansion, len(body))
     try:
-        for block in blocks_of(kind, io.BytesIO(body), Inside(OPTIONS, len(body), unfolding)):
+        for block in blocks_of(kind, io.BytesIO(body), ReadContext(OPTIONS, len(body), expansion)):
             parsed = parse_block(
                 contract_columns(block.columns, block.plan, TIMEZONE),
                 block.n_rows,

@@ -15,11 +15,11 @@ from typing import IO
 from app.core.errors import InvalidInput, Unavailable
 from app.readers.decoding import READ_BYTES
 from app.readers.delimited import Block, Blocks, ReadOptions
-from app.readers.limits import Unfolding
+from app.readers.limits import ExpansionLimit
 
 
 @dataclass(frozen=True)
-class Inside:
+class ReadContext:
     """How a file is read, and how much it may still unpack to.
 
     Args:
@@ -28,10 +28,10 @@ class Inside:
 
     options: ReadOptions
     sent_bytes: int
-    unfolding: Unfolding
+    expansion: ExpansionLimit
 
 
-FileReader = Callable[[IO[bytes], Inside], Blocks]
+FileReader = Callable[[IO[bytes], ReadContext], Blocks]
 
 
 def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
@@ -98,7 +98,7 @@ def check_disk(error: OSError) -> None:
         raise Unavailable("the disk is full", retry_after_s=30, code="disk_full") from error
 
 
-def unfold(members: Sequence[zipfile.ZipInfo], inside: Inside) -> None:
+def check_members(members: Sequence[zipfile.ZipInfo], context: ReadContext) -> None:
     """Count the unpacked size of archive members; none yields more than its header declares.
 
     Raises:
@@ -109,7 +109,7 @@ def unfold(members: Sequence[zipfile.ZipInfo], inside: Inside) -> None:
     for one, following in pairwise(placed):
         if one.header_offset + one.compress_size > following.header_offset:
             raise InvalidInput("members of the archive overlap", code="archive")
-    inside.unfolding.add(sum(member.file_size for member in members))
+    context.expansion.add(sum(member.file_size for member in members))
 
 
 def write_file(path: Path, chunks: Iterator[bytes]) -> None:
