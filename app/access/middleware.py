@@ -22,13 +22,7 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.core.priority import under_way
-from app.core.roles import (
-    Caller,
-    Role,
-    current_actor,
-    key_id_of,
-    seeing_unreleased,
-)
+from app.core.roles import Caller, Role, current_actor, key_id_of, seeing_unreleased
 from app.http.metrics import SHED
 from app.http.middleware.event_streams import EventStream
 from app.http.middleware.rate_limit import address_of
@@ -130,9 +124,7 @@ class Access:
         if scope["path"] not in ALWAYS_SERVED:
             pool = gate.places.enter(caller, rule)
             state.update(
-                streams_body=rule.streams,
-                large_body=rule.large,
-                turns=gate.places.turns_of(rule),
+                streams_body=rule.streams, large_body=rule.large, turns=gate.places.turns_of(rule)
             )
         if rule.counted is not None and found.region is not None:
             gate.reads.note(caller.actor, found.region, rule.counted)

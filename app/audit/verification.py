@@ -101,10 +101,7 @@ class _Blanked:
 
 
 def _fault_at_end(
-    connection: Connection,
-    chain: str,
-    last: tuple[int, str],
-    anchored: tuple[int, str] | None,
+    connection: Connection, chain: str, last: tuple[int, str], anchored: tuple[int, str] | None
 ) -> str | None:
     if anchored is not None and anchored[0] > last[0]:
         return f"ends at entry {last[0]}, the anchor has entry {anchored[0]}"

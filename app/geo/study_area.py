@@ -102,8 +102,7 @@ class StudyArea:
     def to_geojson(self) -> dict[str, Any]:
         """Return the boundary as a GeoJSON geometry in WGS 84."""
         degrees = shapely.transform(
-            self.polygon_m,
-            lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs)),
+            self.polygon_m, lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs))
         )
         geometry: dict[str, Any] = json.loads(shapely.to_geojson(degrees))
         return geometry

@@ -133,10 +133,7 @@ class SyntheticCity:
         return rng.random(len(window)) < UNIFORM_SHARE, component
 
     def _draw_places(
-        self,
-        uniform: NDArray[np.bool_],
-        component: NDArray[np.int64],
-        rng: np.random.Generator,
+        self, uniform: NDArray[np.bool_], component: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draw places inside the rectangle; points that fall outside are drawn again."""
         x_m = _WEST_M + rng.random(len(component)) * _WIDTH_M

@@ -163,11 +163,7 @@ def read_columns(
         _SOURCES.format(discovered_share),
         sql.SQL("category_key = ANY({})").format(list(known)),
     ]
-    bounds = (
-        (_SINCE, since),
-        (_UNTIL, until),
-        (_ARRIVED_AFTER, arrived_after),
-    )
+    bounds = ((_SINCE, since), (_UNTIL, until), (_ARRIVED_AFTER, arrived_after))
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
     conditions += [] if cut is None else cut.conditions(region.key)
     long_statements(connection)

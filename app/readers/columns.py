@@ -24,12 +24,7 @@ from app.readers.portals import PORTALS, Portal, normalised_name
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
 TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
 PLACE_PARTS = ("x", "y")
-TIME_WAYS = (
-    ("occurred_at",),
-    ("date", "time"),
-    ("date", "hour"),
-    ("year", "month", "day", "hour"),
-)
+TIME_WAYS = (("occurred_at",), ("date", "time"), ("date", "hour"), ("year", "month", "day", "hour"))
 ALIASES = {
     "occurred_at": ("datetime", "timestamp", "occurred", "date_time", "occurred_on",
                     "incident_datetime", "date", "occurrence_date", "incident_date",
@@ -106,11 +101,7 @@ class ColumnMapping:
 
     def to_json(self) -> dict[str, Any]:
         """Return the stored form."""
-        return {
-            "columns": dict(self.columns),
-            "crs": self.crs,
-            "time_format": self.time_format,
-        }
+        return {"columns": dict(self.columns), "crs": self.crs, "time_format": self.time_format}
 
 
 @dataclass(frozen=True)
@@ -143,9 +134,7 @@ class ColumnPlan:
         for degrees, metres in zip(FIELDS[1:3], PLACE_PARTS, strict=True):
             if degrees not in self.names and metres not in self.names:
                 raise InvalidInput(
-                    f"column {degrees} is missing; {shown}",
-                    field=degrees,
-                    code="missing_column",
+                    f"column {degrees} is missing; {shown}", field=degrees, code="missing_column"
                 )
 
 

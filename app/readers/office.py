@@ -106,10 +106,7 @@ def _wanted(plan: ColumnPlan, names: Sequence[str], geometry: str | None) -> lis
 
 
 def _arrow_blocks(
-    batches: Iterable[pa.RecordBatch],
-    geometry: str | None,
-    plan: ColumnPlan,
-    options: ReadOptions,
+    batches: Iterable[pa.RecordBatch], geometry: str | None, plan: ColumnPlan, options: ReadOptions
 ) -> Iterator[Block]:
     for batch in batches:
         values: dict[str, Sequence[Any]] = {}

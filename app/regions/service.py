@@ -203,8 +203,5 @@ def remove_policy(engine: Engine, region_id: str) -> None:
         region = get_region(connection, region_id)
         remove_setting(connection, region.key, SETTINGS_PATH)
         audit.record(
-            connection,
-            "learning_policy.changed",
-            chain=region.id,
-            **LearningPolicy().to_json(),
+            connection, "learning_policy.changed", chain=region.id, **LearningPolicy().to_json()
         )

@@ -183,20 +183,18 @@ def set_boundary(
     connection: Connection, region_key: int, boundary: Mapping[str, Any], *, derived: bool
 ) -> None:
     """Store a boundary (GeoJSON geometry, WGS 84)."""
-    connection.execute(
-        update(regions)
-        .where(regions.c.key == region_key)
-        .values(boundary=dict(boundary), boundary_derived=derived)
-    )
+    _change(connection, region_key, boundary=dict(boundary), boundary_derived=derived)
 
 
 def set_neighbourhoods(
     connection: Connection, region_key: int, collection: Mapping[str, Any]
 ) -> None:
     """Store the named parts of a region (GeoJSON FeatureCollection), replacing earlier ones."""
-    connection.execute(
-        update(regions).where(regions.c.key == region_key).values(neighbourhoods=dict(collection))
-    )
+    _change(connection, region_key, neighbourhoods=dict(collection))
+
+
+def _change(connection: Connection, region_key: int, **values: Any) -> None:
+    connection.execute(update(regions).where(regions.c.key == region_key).values(**values))
 
 
 def set_setting(
@@ -207,22 +205,16 @@ def set_setting(
     before = func.coalesce(regions.c.settings[outer], cast({}, JSONB))
     changed = before.concat(cast({inner: dict(value)}, JSONB))
     whole = func.coalesce(regions.c.settings, cast({}, JSONB))
-    connection.execute(
-        update(regions)
-        .where(regions.c.key == region_key)
-        .values(settings=whole.concat(func.jsonb_build_object(outer, changed)))
-    )
+    settings = whole.concat(func.jsonb_build_object(outer, changed))
+    _change(connection, region_key, settings=settings)
     name = ".".join(path)
     audit.record_for(connection, "setting.changed", region_key, name=name, value=dict(value))
 
 
 def remove_setting(connection: Connection, region_key: int, path: tuple[str, str]) -> None:
     """Remove the value under `settings[path[0]][path[1]]`, leaving others unchanged."""
-    connection.execute(
-        update(regions)
-        .where(regions.c.key == region_key)
-        .values(settings=regions.c.settings.op("#-")(cast(list(path), ARRAY(Text))))
-    )
+    settings = regions.c.settings.op("#-")(cast(list(path), ARRAY(Text)))
+    _change(connection, region_key, settings=settings)
     audit.record_for(connection, "setting.removed", region_key, name=".".join(path))
 
 

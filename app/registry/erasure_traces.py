@@ -218,8 +218,7 @@ def _trim_texts(connection: Connection, region_key: int, names: Sequence[str]) -
             f"UPDATE {table} SET {column} = :after WHERE region_key = :region AND {column} = :before"  # noqa: S608
         )
         for before in connection.scalars(
-            text(f"SELECT DISTINCT {column} {of_region}"),
-            {"region": region_key},
+            text(f"SELECT DISTINCT {column} {of_region}"), {"region": region_key}
         ).all():
             after = quoted.sub(GONE, before)
             if after != before:

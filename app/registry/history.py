@@ -7,14 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from app.core.db.tables import (
-    categories,
-    champions,
-    incidents,
-    model_versions,
-    promotions,
-    regions,
-)
+from app.core.db.tables import categories, champions, incidents, model_versions, promotions, regions
 from app.core.errors import NotFound, NotReady
 from app.core.texts import shortened
 from app.registry import store as registry
@@ -96,10 +89,7 @@ def earlier_champions(
     """Return intact versions that were champion before, the last one first."""
     before = (
         select(promotions.c.version, func.max(promotions.c.id).label("newest"))
-        .where(
-            promotions.c.region_key == region_key,
-            promotions.c.version != champion,
-        )
+        .where(promotions.c.region_key == region_key, promotions.c.version != champion)
         .group_by(promotions.c.version)
         .subquery()
     )

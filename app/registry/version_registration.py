@@ -14,19 +14,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.core.db.tables import forecast_grids, model_versions
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.integrity import forecasts_sha256, row_digest, seal_version
-from app.registry.store import (
-    ANY_WINDOW,
-    NewVersion,
-    VersionRecord,
-    check_version,
-    get_version,
-)
+from app.registry.store import ANY_WINDOW, NewVersion, VersionRecord, check_version, get_version
 
 
 def register_version(
-    connection: Connection,
-    new: NewVersion,
-    tables: Mapping[int, NDArray[np.float64]],
+    connection: Connection, new: NewVersion, tables: Mapping[int, NDArray[np.float64]]
 ) -> VersionRecord:
     """Write a version and its probability tables in the caller's transaction.
 

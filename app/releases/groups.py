@@ -15,15 +15,7 @@ from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db.release_tables import release_groups
-from app.releases.store import (
-    LONG_AGO,
-    MIN_GROUP,
-    Release,
-    change,
-    instants,
-    latest,
-    lock,
-)
+from app.releases.store import LONG_AGO, MIN_GROUP, Release, change, instants, latest, lock
 
 _CHANGED = text(
     """

@@ -178,8 +178,7 @@ def unfinished_tick_runs(connection: Connection) -> list[UUID]:
 def has_unfinished_run(connection: Connection, region_key: int) -> bool:
     """Return whether a training of the region is queued or running."""
     query = select(training_runs.c.id).where(
-        training_runs.c.region_key == region_key,
-        training_runs.c.status.in_(("queued", "running")),
+        training_runs.c.region_key == region_key, training_runs.c.status.in_(("queued", "running"))
     )
     return connection.execute(query.limit(1)).one_or_none() is not None
 

@@ -206,16 +206,22 @@ def heartbeat(connection: Connection, kind: str, run: Run, progress: float, mess
     Raises:
         Superseded: the run no longer belongs to this attempt.
     """
+    values = {"progress": progress, "message": cut(message), "heartbeat_at": func.now()}
+    return _write(connection, kind, run, values)
+
+
+def _write(connection: Connection, kind: str, run: Run, values: Mapping[str, Any]) -> bool:
+    """Change a running run's row; return whether it was asked to stop."""
     table = KINDS[kind].table
-    row = connection.execute(
+    asked = connection.scalar(
         update(table)
         .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
-        .values(progress=progress, message=cut(message), heartbeat_at=func.now())
+        .values(**values)
         .returning(table.c.cancel_requested)
-    ).one_or_none()
-    if row is None:
+    )
+    if asked is None:
         raise Superseded(f"run {run.id} was taken over or ended")
-    return bool(row.cancel_requested)
+    return bool(asked)
 
 
 def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
@@ -235,17 +241,10 @@ def finish_run(
     Raises:
         Superseded: the run no longer belongs to this attempt.
     """
-    table = KINDS[kind].table
     if status == "succeeded":
         values["progress"] = 1.0
-    row = connection.execute(
-        update(table)
-        .where(table.c.id == run.id, table.c.attempt == run.attempt, table.c.status == "running")
-        .values(status=status, message=cut(message), finished_at=func.now(), **values)
-        .returning(table.c.id)
-    ).one_or_none()
-    if row is None:
-        raise Superseded(f"run {run.id} was taken over or ended")
+    ended = {"status": status, "message": cut(message), "finished_at": func.now()}
+    _write(connection, kind, run, {**values, **ended})
 
 
 def request_cancel(connection: Connection, kind: str, run: Run) -> Run:

@@ -61,11 +61,7 @@ _log = logging.getLogger("hotslot.sync")
 
 
 def execute_sync(
-    engine: Engine,
-    settings: Settings,
-    run: Run,
-    progress: Progress,
-    _cancelled: Callable[[], bool],
+    engine: Engine, settings: Settings, run: Run, progress: Progress, _cancelled: Callable[[], bool]
 ) -> None:
     """Work on a claimed run until it ends, and store the outcome with the source.
 

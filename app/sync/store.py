@@ -147,9 +147,12 @@ def due_sources(connection: Connection) -> list[Source]:
 
 def set_next_due(connection: Connection, source: Source, at: datetime | None) -> None:
     """Store when a source is read next; None: only on request."""
-    connection.execute(
-        update(sync_sources).where(sync_sources.c.key == source.key).values(next_due_at=at)
-    )
+    _change(connection, source, next_due_at=at)
+
+
+def _change(connection: Connection, source: Source, **values: Any) -> None:
+    mine = sync_sources.c.key == source.key
+    connection.execute(update(sync_sources).where(mine).values(**values))
 
 
 def active_run(connection: Connection, source: Source) -> tuple[Run, bool] | None:
@@ -250,11 +253,8 @@ def save_page(
     added: Mapping[str, int],
 ) -> None:
     """Store the cursor and add to the counts of the source and the run."""
-    connection.execute(
-        update(sync_sources)
-        .where(sync_sources.c.key == source.key)
-        .values(state=dict(state), counts=_sum(sync_sources.c.counts, added))
-    )
+    counts = _sum(sync_sources.c.counts, added)
+    _change(connection, source, state=dict(state), counts=counts)
     connection.execute(
         update(sync_runs)
         .where(sync_runs.c.id == run.id)
@@ -264,9 +264,7 @@ def save_page(
 
 def forget_state(connection: Connection, source: Source) -> None:
     """Make the next run read the whole source again."""
-    connection.execute(
-        update(sync_sources).where(sync_sources.c.key == source.key).values(state={})
-    )
+    _change(connection, source, state={})
 
 
 def _sum(column: Any, added: Mapping[str, int]) -> Any:
@@ -279,15 +277,9 @@ def _sum(column: Any, added: Mapping[str, int]) -> Any:
 
 def note_success(connection: Connection, source: Source) -> None:
     """Record that the portal was read to its end."""
-    connection.execute(
-        update(sync_sources)
-        .where(sync_sources.c.key == source.key)
-        .values(last_success_at=func.now(), last_error=None)
-    )
+    _change(connection, source, last_success_at=func.now(), last_error=None)
 
 
 def note_failure(connection: Connection, source: Source, message: str) -> None:
     """Record why the last run failed."""
-    connection.execute(
-        update(sync_sources).where(sync_sources.c.key == source.key).values(last_error=message)
-    )
+    _change(connection, source, last_error=message)

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    DateTime,
-    Double,
-    Index,
-    Table,
-    Text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Double, Index, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.db.tables import created_at, metadata

@@ -59,11 +59,7 @@ class PortalClient:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        home: str,
-        headers: Mapping[str, str],
-        alive: Callable[[], None],
+        self, settings: Settings, home: str, headers: Mapping[str, str], alive: Callable[[], None]
     ) -> None:
         self.settings = settings
         self.origin = _origin(checked_url(home, allow_loopback=settings.sync_allow_loopback))
