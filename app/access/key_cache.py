@@ -55,7 +55,7 @@ class KeyRing:
     def fresh(self) -> Future[Copy]:
         """Read the keys again; concurrent callers share one reading.
 
-        The future raises Unavailable when the database is away.
+        The future raises Unavailable if the database is unavailable.
         """
         if self._reading is None or self._reading.done():
             self._reading = self._reader.submit(self._read)

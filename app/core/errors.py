@@ -9,7 +9,7 @@ HotslotError
 ├── Unauthenticated       no valid key                            -> 401
 ├── PermissionRefused     the key may not do this                 -> 403
 ├── SourceFailed          an open-data portal refused or broke off (in a sync run, not in replies)
-└── Unavailable           database away, disk full, overloaded    -> 503 with Retry-After
+└── Unavailable           database down, disk full, overloaded    -> 503 with Retry-After
     └── RateLimited       too many requests of one key            -> 429 with Retry-After
         └── QueueFull     too many unfinished runs of a region    -> 429 with Retry-After
 """
@@ -102,7 +102,7 @@ class SourceFailed(HotslotError):
 
 
 class Unavailable(HotslotError):
-    """The database is away, the disk is full, or the service is overloaded."""
+    """The database is unavailable, the disk is full, or the service is overloaded."""
 
     code = "unavailable"
 

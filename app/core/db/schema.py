@@ -68,7 +68,7 @@ def check_ready(engine: Engine) -> None:
     """Raise unless requests can be served.
 
     Raises:
-        Unavailable: the database is away or its schema is not current.
+        Unavailable: the database is unavailable or its schema is not current.
     """
     try:
         with translate_errors(), engine.connect() as connection:
