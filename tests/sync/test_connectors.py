@@ -169,7 +169,7 @@ def test_a_datastore_that_gives_fewer_rows_than_asked_is_read_whole(portals, cit
         ({"__type": "Validation Error", "limit": ["Invalid integer"]},
          "resource_show: limit: ['Invalid integer']"),
         ({"__type": "Authorization Error"}, "resource_show: Authorization Error"),
-        ({}, "resource_show: no success, and no reason given"),
+        ({}, "resource_show: failed without a reason"),
     ],
 )  # fmt: skip
 def test_a_portals_error_within_status_200_fails_the_run(portals, city, error, shown):

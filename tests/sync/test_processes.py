@@ -198,7 +198,7 @@ def test_a_source_is_due_by_a_cron_expression_in_local_time(portals, socrata):
     assert due == "04:30"
     with pytest.raises(InvalidInput, match="cron"):
         socrata(cron="at night")
-    with pytest.raises(InvalidInput, match="or a cron"):
+    with pytest.raises(InvalidInput, match="every or cron"):
         socrata(cron="30 4 * * *", every_s=3600)
 
 
