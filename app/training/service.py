@@ -15,7 +15,7 @@ from app.core.errors import InvalidInput, NotReady
 from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.texts import shortened
-from app.core.timestamps import check_moment
+from app.core.zones import check_moment
 from app.fitting.data import TrainingData, load_training_data
 from app.fitting.device import choose_device, choose_threads, use_threads
 from app.fitting.hourly_counts import fit_counts

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.core.bounds import check_length, check_text
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.texts import cut, shortened
-from app.core.timestamps import EARLIEST, LATEST, check_moment
+from app.core.zones import EARLIEST, LATEST, check_moment
 
 
 @given(st.integers(0, 300))

@@ -17,7 +17,7 @@ from app.core.errors import InvalidInput, LimitExceeded, NotReady
 from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.texts import shortened
-from app.core.timestamps import check_moment
+from app.core.zones import check_moment
 from app.evaluation.backtests.checkpoints import models_digest, tasks_folder
 from app.evaluation.backtests.execute import (
     Execution,
