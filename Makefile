@@ -10,11 +10,12 @@ PART ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check docs bench drills rehearse lock clean
+.PHONY: help venv demo test coverage check docs bench drills rehearse lock clean
 
 help:
 	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
 	@echo "make test    the tests, against a real PostgreSQL"
+	@echo "make coverage the tests with coverage, which may not fall"
 	@echo "make check   ruff, mypy, import-linter, language, documentation, deployment files, licences, pip-audit"
 	@echo "make docs    the documentation site in build/site, links checked"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
@@ -33,6 +34,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
+
+# Apart from `make test`, which it slows: the least share is fail_under in pyproject.toml.
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TEST_ARGS)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q

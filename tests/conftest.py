@@ -16,7 +16,10 @@ from app.core.db.engine import open_engine
 from app.core.devserver.server import ensure_running, release
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
+from tests.support.missing_parts import pytest_sessionfinish, pytest_terminal_summary
 from tests.support.town import add_town, draw_town, own_database
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]
 
 collect_ignore = ["rehearsal", "resilience", "support"]
 """`make rehearse`, `make drills`, and what tests import."""

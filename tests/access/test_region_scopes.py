@@ -108,24 +108,39 @@ def test_an_idempotency_key_of_another_region_is_free(guarded, untouched):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"),
+    ("method", "path", "body", "refusal"),
     [
-        ("POST", "training-runs", {"model": "uniform", "region": "there"}),
-        ("POST", "backtests", {"models": ["uniform", "pooled-kde"], "region": "there"}),
-        ("POST", "sync-runs", {"source": "portal"}),
-        ("POST", "sync-runs", {"source": "portal", "region": "there"}),
-        ("POST", "forecasts/score", {"incidents": [], "region": "there"}),
-        ("POST", "forecasts/areas", {"type": "FeatureCollection", "features": [], "region": "there"}),
-        ("PUT", "schedule", {"model": "uniform", "cron": "0 * * * *", "region": "there"}),
-        ("PUT", "learning-policy", {"minimum_count": 3, "region": "there"}),
-        ("POST", "models/rollback", {"region": "there"}),
+        ("POST", "training-runs", {"model": "uniform", "region": "there"}, (422, "invalid_input")),
+        (
+            "POST",
+            "backtests",
+            {"models": ["uniform", "pooled-kde"], "region": "there"},
+            (422, "invalid_input"),
+        ),
+        ("POST", "sync-runs", {"source": "portal"}, (404, "not_found")),
+        ("POST", "sync-runs", {"source": "portal", "region": "there"}, (422, "invalid_input")),
+        ("POST", "forecasts/score", {"incidents": [], "region": "there"}, (422, "invalid_input")),
+        (
+            "POST",
+            "forecasts/areas",
+            {"type": "FeatureCollection", "features": [], "region": "there"},
+            (422, "invalid_input"),
+        ),
+        (
+            "PUT",
+            "schedule",
+            {"model": "uniform", "cron": "0 * * * *", "region": "there"},
+            (422, "invalid_input"),
+        ),
+        ("PUT", "learning-policy", {"minimum_count": 3, "region": "there"}, (422, "invalid_input")),
+        ("POST", "models/rollback", {"region": "there"}, (409, "no_model")),
     ],
-)  # fmt: skip
-def test_a_body_cannot_name_another_region(guarded, untouched, method, path, body):
+)
+def test_a_body_cannot_name_another_region(guarded, untouched, method, path, body, refusal):
     reply = guarded.ask(
         method, f"{MINE}/{path}?region=there", guarded.keys["admin here"], json=body
     )
-    assert 400 <= reply.status_code < 500, reply.text
+    assert (reply.status_code, reply.json()["code"]) == refusal, reply.text
 
 
 @pytest.mark.parametrize(

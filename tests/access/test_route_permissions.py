@@ -87,31 +87,30 @@ def test_a_reader_gets_no_further_than_this(guarded):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "status"),
     [
-        ("GET", "//v1/regions"),
-        ("GET", "/v1//regions"),
-        ("GET", "/v1/regions/"),
-        ("GET", "/V1/regions"),
-        ("GET", "/v1/regions/here/incidents/"),
-        ("GET", "/v1/regions/here/../here/incidents"),
-        ("GET", "/v1/regions/here%2Fincidents"),
-        ("GET", "/v1/./regions"),
-        ("GET", "/static/../v1/regions/here/incidents"),
-        ("GET", "/static/%2e%2e/config.py"),
-        ("GET", "/static/..%2f..%2fconfig.py"),
-        ("HEAD", "/v1/regions/here/incidents"),
-        ("OPTIONS", "/v1/regions/here/incidents"),
-        ("PATCH", "/v1/keys"),
-        ("TRACE", "/v1/keys"),
-        ("GET", "/v1/regions/here/incidents%0A"),
-        ("GET", "/v1/keys;x=1"),
+        ("GET", "//v1/regions", 404),
+        ("GET", "/v1//regions", 404),
+        ("GET", "/v1/regions/", 404),
+        ("GET", "/V1/regions", 404),
+        ("GET", "/v1/regions/here/incidents/", 405),
+        ("GET", "/v1/regions/here/../here/incidents", 401),
+        ("GET", "/v1/regions/here%2Fincidents", 401),
+        ("GET", "/v1/./regions", 401),
+        ("GET", "/static/../v1/regions/here/incidents", 401),
+        ("GET", "/static/%2e%2e/config.py", 404),
+        ("GET", "/static/..%2f..%2fconfig.py", 404),
+        ("HEAD", "/v1/regions/here/incidents", 405),
+        ("OPTIONS", "/v1/regions/here/incidents", 405),
+        ("PATCH", "/v1/keys", 405),
+        ("TRACE", "/v1/keys", 405),
+        ("GET", "/v1/regions/here/incidents%0A", 401),
+        ("GET", "/v1/keys;x=1", 404),
     ],
 )
-def test_no_spelling_of_a_path_goes_round_the_rules(guarded, method, path):
+def test_no_spelling_of_a_path_goes_round_the_rules(guarded, method, path, status):
     reply = guarded.ask(method, path)
-    assert reply.status_code in (401, 404, 405), reply.text
-    assert "regions" not in reply.text or reply.status_code != 200
+    assert reply.status_code == status, reply.text
 
 
 def test_a_route_that_declares_nothing_stops_the_service():

@@ -42,7 +42,7 @@ def reached(request):
     """A folder whose parents any user may pass, as /var/lib is."""
     folder = Path("/var/lib") / f"hotslot-test-{os.getpid()}-{abs(hash(request.node.name))}"
     if os.geteuid() != 0:
-        pytest.skip("only root writes there")
+        pytest.skip("only root writes in /var/lib")
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
     yield folder

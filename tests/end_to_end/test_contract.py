@@ -99,9 +99,19 @@ def test_errors_are_problems(client, method, url, status):
 
 
 @pytest.mark.parametrize(
-    "value", ["NaN", "Infinity", "1e999", "9" * 400, '"\\ud800"', '"\\u0000"', "null", "{}"]
+    ("value", "refused_as"),
+    [
+        ("NaN", "bad_json"),
+        ("Infinity", "bad_json"),
+        ("1e999", "epoch_not_accepted"),
+        ("9" * 400, "epoch_not_accepted"),
+        ('"\\ud800"', "bad_text"),
+        ('"\\u0000"', "bad_time"),
+        ("null", "missing"),
+        ("{}", "bad_time"),
+    ],
 )
-def test_strange_json_is_refused_not_fatal(client, value):
+def test_strange_json_is_refused_not_fatal(client, value, refused_as):
     body = f'{{"id":"x","timezone":"UTC","cell_size_m":{value}}}'
     reply = client.post("/v1/regions", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == 422
@@ -111,7 +121,12 @@ def test_strange_json_is_refused_not_fatal(client, value):
         content=upload,
         headers={"Content-Type": "application/json"},
     )
-    assert reply.status_code < 500
+    told = reply.json()
+    if refused_as in ("bad_json", "bad_text"):
+        assert (reply.status_code, told["code"]) == (422, refused_as)
+    else:
+        assert (reply.status_code, told["accepted"], told["rejected"]) == (200, 0, 1)
+        assert told["errors"][0]["code"] == refused_as
 
 
 def test_uploads_and_pages(client):

@@ -254,7 +254,7 @@ def test_the_card_tells_all_that_it_must(client):
     path = "/v1/regions/town/models"
     version = client.get(path).json()["champion"]
     card = client.get(f"{path}/{version}/card").json()
-    assert card["champion"]
+    assert card["champion"] is True
     assert card["data"]["n_incidents"] > 4_000
     assert card["evaluation"]["models"]["pooled-kde"]["n"] > 0
     assert any("persons" in use for use in card["prohibited_uses"])

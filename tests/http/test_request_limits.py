@@ -188,21 +188,25 @@ def test_an_upload_that_drips_is_ended(settings):
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "by_keys"),
     [
-        b"[" * 200_000,
-        b'{"a":' * 100_000,
-        b"\xff\xfe\x00",
-        b'{"name":"x","roles":["reader"],"rate_per_s":' + b"9" * 5000 + b"}",
-        b'{"name":"\\ud800","roles":["reader"]}',
-        b"null",
+        (b"[" * 200_000, (422, "limit_exceeded")),
+        (b'{"a":' * 100_000, (422, "limit_exceeded")),
+        (b"\xff\xfe\x00", (400, "bad_request")),
+        (
+            b'{"name":"x","roles":["reader"],"rate_per_s":' + b"9" * 5000 + b"}",
+            (400, "bad_request"),
+        ),
+        (b'{"name":"\\ud800","roles":["reader"]}', (422, "invalid_input")),
+        (b"null", (422, "invalid_input")),
     ],
 )
-def test_strange_bodies_are_refused(guarded, body):
+def test_strange_bodies_are_refused(guarded, body, by_keys):
     headers = {"Content-Type": "application/json"}
     for path in ("/v1/keys", "/v1/regions", "/v1/regions/here/forecasts/areas"):
         reply = guarded.ask("POST", path, guarded.keys["admin"], content=body, headers=headers)
-        assert 400 <= reply.status_code < 500, reply.text
+        expected = by_keys if path == "/v1/keys" else (422, "invalid_input")
+        assert (reply.status_code, reply.json()["code"]) == expected, reply.text
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(guarded):

@@ -5,7 +5,7 @@ import pytest
 
 from app.geo.grid import build_grid
 from models.base import DAY_S, FitContext
-from models.catalog import MODEL_NAMES, create_model
+from models.catalog import create_model
 from models.evaluation.metrics import score_incidents
 
 START_S = 1_546_300_800
@@ -54,7 +54,6 @@ def test_pooled_model_falls_short_of_the_truth_by_what_hours_are_worth(history, 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("stack" not in MODEL_NAMES, reason="no stack")
 def test_stack_approaches_the_truth_as_data_grows(history, coarse, judged):
     found = gaps("stack", history, coarse, judged)
     assert found[0] > found[1] > found[2] > 0

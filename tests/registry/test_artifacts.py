@@ -15,8 +15,7 @@ from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt, pack, unpack
 from app.registry.integrity import check_grid_name, version_name
 from app.registry.version_registration import register_version
-from app.training.service import TrainingRequest
-from app.worker.jobs import run_now
+from tests.support.champions import put_back
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 DAMAGES = {
@@ -34,45 +33,13 @@ DAMAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def versions(engine, settings, town):
-    """Two champions, one after the other: both of models that fit in a moment."""
-    names = []
-    for model in ("uniform", "pooled-kde"):
-        request = TrainingRequest(model=model, validate=False)
-        run = run_now(engine, settings, town, request, lambda _share, _message: None)
-        names.append(run.model_version)
-    with engine.begin() as connection:
-        key = get_region(connection, town).key
-        registry.promote(connection, key, names[1], "newer")
-    return names
-
-
 @pytest.fixture(params=DAMAGES)
 def damaged(request, engine, versions):
-    """The champion is damaged for the length of a test."""
-    with engine.connect() as connection:
-        tables = ("forecast_grids", "grids", "artifacts")
-        for name in tables:
-            connection.execute(text(f"CREATE TABLE saved_{name} AS TABLE {name}"))
-        connection.execute(text(DAMAGES[request.param]), {"v": versions[1]})
-        connection.commit()
+    """Damage the champion for the length of a test."""
+    with put_back(engine):
+        with engine.begin() as connection:
+            connection.execute(text(DAMAGES[request.param]), {"v": versions[1]})
         yield request.param
-        connection.execute(text("ALTER TABLE model_versions DISABLE TRIGGER ALL"))
-        connection.execute(text("DELETE FROM forecast_grids"))
-        for name in ("artifacts", "grids"):
-            columns = {"artifacts": "content", "grids": "x0_m"}[name]
-            connection.execute(
-                text(
-                    f"UPDATE {name} t SET {columns} = s.{columns} FROM saved_{name} s "
-                    "WHERE s.sha256 = t.sha256"
-                )
-            )
-        connection.execute(text("INSERT INTO forecast_grids SELECT * FROM saved_forecast_grids"))
-        for name in tables:
-            connection.execute(text(f"DROP TABLE saved_{name}"))
-        connection.execute(text("ALTER TABLE model_versions ENABLE TRIGGER ALL"))
-        connection.commit()
 
 
 def test_the_version_before_serves_and_the_damaged_one_is_not_promoted(
@@ -108,7 +75,7 @@ def test_damage_after_loading_is_refused_and_then_the_version_before_serves(
         finally:
             with engine.begin() as connection:
                 connection.execute(flip, {"v": versions[1]})
-    assert {r.status_code for r in replies} <= {200, 409}
+    assert [r.status_code for r in replies] == [409, 200, 200]
     assert replies[-1].headers["x-hotslot-model-version"] == versions[0]
 
 

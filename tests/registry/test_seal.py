@@ -16,6 +16,7 @@ from app.registry import store as registry
 from app.registry.version_registration import register_version
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
+from tests.support.champions import put_back
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 FORGERIES = {
@@ -39,41 +40,11 @@ FORGERIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def versions(engine, settings, town):
-    """Two champions, one after the other."""
-    names = []
-    for model in ("uniform", "pooled-kde"):
-        request = TrainingRequest(model=model, validate=False)
-        run = run_now(engine, settings, town, request, lambda _share, _message: None)
-        names.append(run.model_version)
-    with engine.begin() as connection:
-        registry.promote(connection, get_region(connection, town).key, names[1], "newer")
-    return names
-
-
 @pytest.fixture
 def restored(engine, versions):
-    """The champion's record and forecasts, put back after a test."""
-    saved = {"model_versions": "version", "forecast_grids": "version"}
-    with engine.begin() as connection:
-        for name in saved:
-            connection.execute(text(f"CREATE TABLE saved_{name} AS TABLE {name}"))
-    yield
-    with engine.begin() as connection:
-        columns = [c.name for c in model_versions.c]
-        named = ", ".join(f'"{c}"' for c in columns)
-        values = ", ".join(f's."{c}"' for c in columns)
-        connection.execute(
-            text(
-                f"UPDATE model_versions t SET ({named}) = ROW({values}) FROM saved_model_versions s "
-                "WHERE s.version = t.version"
-            )
-        )
-        connection.execute(text("DELETE FROM forecast_grids"))
-        connection.execute(text("INSERT INTO forecast_grids SELECT * FROM saved_forecast_grids"))
-        for name in saved:
-            connection.execute(text(f"DROP TABLE saved_{name}"))
+    """Put the champion's record and forecasts back after a test."""
+    with put_back(engine):
+        yield
 
 
 def alter(engine, version, change):

@@ -60,11 +60,19 @@ def test_settings_named_in_the_files_exist(services):
     assert {name for name in named if name.startswith("HOTSLOT_")} <= known
 
 
+API_VERSIONS = {
+    "Deployment": "apps/v1",
+    "Job": "batch/v1",
+    "Kustomization": "kustomize.config.k8s.io/v1beta1",
+    "PodDisruptionBudget": "policy/v1",
+    "Service": "v1",
+}
+
+
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
 def test_manifests_have_what_every_object_needs(path):
     for document in yaml.safe_load_all(path.read_text()):
-        assert document["apiVersion"]
-        assert document["kind"]
+        assert document["apiVersion"] == API_VERSIONS[document["kind"]]
         if document["kind"] in ("Deployment", "Job"):
             pod = document["spec"]["template"]["spec"]
             assert pod["securityContext"]["runAsNonRoot"]

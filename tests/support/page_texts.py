@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 EVENING = "?region=town&at=2020-01-03T23:00"
 
@@ -24,6 +24,6 @@ def plain(text: str) -> str:
 
 
 def assert_accessible(page, part: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     found = axe.run(page, context=part, options={"runOnly": ["wcag2a", "wcag2aa"]})
     assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found.response["violations"]] == []

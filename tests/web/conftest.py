@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from app.main import create_app
 from tests.support.serving import listening
@@ -63,8 +64,7 @@ def changing_site(chromium_path, settings, town_csv) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser(chromium_path):
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         yield chromium
         chromium.close()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.support.page_texts import EVENING, shares
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 
 
@@ -61,7 +62,7 @@ def test_phone_width(open_seen):
 
 
 def test_accessibility_by_axe(open_seen):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     seen = open_seen()
     page = seen.open(f"{EVENING}&cell=100")
     shares(page, "2020-01-03T23:00", 5)

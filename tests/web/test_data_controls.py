@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from app.main import create_app
 from tests.support.page_texts import assert_accessible
 from tests.support.serving import listening
 from tests.support.site import Site
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 SITE = "untrained_site"
 OPEN = "?region=town&tab=run"

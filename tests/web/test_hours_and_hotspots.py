@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.support.page_texts import EVENING, plain, selected, shares
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 MAX_FIRST_VIEW_BYTES = 1_500_000
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from app.main import create_app
 from app.regions.service import add_region
@@ -13,7 +14,6 @@ from tests.support.page_texts import assert_accessible
 from tests.support.serving import listening
 from tests.support.site import Site
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 SITE = "bare_site"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import expect
 
 from app.access.service import NewKey, create_key
 from app.main import create_app
@@ -14,7 +15,6 @@ from app.worker.jobs import run_now
 from tests.support.serving import listening
 from tests.support.site import Site
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.browser
 SITE = "keyed_site"
 PARTS = (
