@@ -195,7 +195,7 @@ def test_a_child_that_dies_young_waits_longer_each_time():
         child.start(os.environ)
         child.process.wait()
         waits.append(child.bury())
-    assert waits == [0, 1, 2, 4, 5, 5]
+    assert waits == [0, 1, 2, 3, 3, 3]
 
 
 def test_a_child_that_falls_silent_is_killed_and_replaced(monkeypatch, caplog):
