@@ -219,7 +219,7 @@ def test_pictures_and_page(result):
     assert "&lt;synthetic &amp; small&gt;" in page
     assert "<synthetic" not in page
     assert "window-kde minus pooled-kde" in page
-    assert "names no neighbourhoods" in html_report({**result, "neighbourhoods": None})
+    assert "has no named neighbourhoods" in html_report({**result, "neighbourhoods": None})
     assert "src=" not in page
     assert 'href="http' not in page
 
