@@ -51,5 +51,6 @@ def _print(found: dict[str, Any]) -> None:
     table.add_row(*(f"{uploads[name]:,}" for name in names))
     console = results()
     console.print(table)
-    for sentence in found["findings"] or ["Nothing stands out."]:
+    sentences = [finding["message"] for finding in found["findings"]]
+    for sentence in sentences or ["Nothing stands out."]:
         console.print(f"- {sentence}", soft_wrap=True)

@@ -70,7 +70,7 @@ def forecast(
         else:
             content = _writer_of(output)(found)
     for warning in found.warnings:
-        complain(warning, "warning")
+        complain(warning.message, "warning")
     if output is None or str(output) == "-":
         # Standard output is always JSON.
         typer.echo(json_for_terminals(content.decode()))

@@ -175,7 +175,7 @@ def print_summary(name: str, summary: IngestSummary) -> None:
     if summary.rejected > ERRORS_SHOWN:
         console.print(f"  ... {summary.rejected - ERRORS_SHOWN:,} more")
     for warning in summary.warnings:
-        complain(warning, "warning")
+        complain(warning.message, "warning")
 
 
 def list_saved_mappings(

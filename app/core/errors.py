@@ -16,23 +16,38 @@ HotslotError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.core.texts import cut
 
 MAX_FIELD_CHARS = 100
 
 
 class HotslotError(Exception):
-    """Base of the errors that reach a caller as problem+json or as one line on the terminal."""
+    """Base of the errors that reach a caller as problem+json or as one line on the terminal.
+
+    Args:
+        params: facts beside the code that a program may act on; short, JSON.
+    """
 
     code = "error"
 
-    def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
         # Bounded, since a message may repeat what the caller sent.
         self.message = cut(message)
         super().__init__(self.message)
         self.field = None if field is None else cut(field, MAX_FIELD_CHARS)
         if code is not None:
             self.code = code
+        self.params = dict(params or {})
 
 
 class InvalidInput(HotslotError):

@@ -39,10 +39,10 @@ def data_report_page(report: Report) -> str:
     return page(title, parts)
 
 
-def _findings(sentences: list[str]) -> str:
-    if not sentences:
+def _findings(found: list[dict[str, Any]]) -> str:
+    if not found:
         return "<p>Nothing stands out.</p>"
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences) + "</ul>"
+    return "<ul>" + "".join(f"<li>{escape(one['message'])}</li>" for one in found) + "</ul>"
 
 
 def _uploads(uploads: Report) -> str:
@@ -100,7 +100,7 @@ def _places(places: Report) -> str:
 
 def _late(late: Report) -> str:
     hours = [late[name] for name in ("median_hours", "p90_hours", "p99_hours")]
-    note = f"<p>{escape(late['note'])}.</p>" if late["note"] else ""
+    note = f"<p>{escape(late['note']['message'])}.</p>" if late["note"] else ""
     if hours[0] is None:
         return f"<h2>Late reports</h2>{note}"
     rows = [[f"{late['n']:,}", *(f"{h:,.0f}" for h in hours)]]

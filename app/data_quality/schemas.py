@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.http.schemas import Instant, Reply
+from app.http.schemas import Instant, MessageReply, Reply
 
 
 class StoredIncidents(Reply):
@@ -41,7 +41,7 @@ class LateReports(Reply):
     median_hours: float | None = Field(examples=[None])
     p90_hours: float | None = Field(examples=[None])
     p99_hours: float | None = Field(examples=[None])
-    note: str | None = Field(examples=[None])
+    note: MessageReply | None = Field(examples=[None])
 
 
 class DataReport(Reply):
@@ -72,4 +72,4 @@ class DataReport(Reply):
         examples=[{"distinct": 18783, "crs": "EPSG:32617", "fullest": []}],
     )
     late_reports: LateReports
-    findings: list[Any] = Field(examples=[["Times are full hours only."]])
+    findings: list[MessageReply]

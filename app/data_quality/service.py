@@ -21,7 +21,7 @@ from app.data_quality.checks.coordinate_precision import (
 from app.data_quality.checks.default_geocodes import are_default_geocodes
 from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, resolution
 from app.data_quality.checks.volume import first_proper_month, level_breaks
-from app.data_quality.findings import findings
+from app.data_quality.findings import FINDINGS, findings
 from app.data_quality.store import DayCounts, PlaceCounts, Scope, UploadTotals, upload_totals
 from app.regions.store import Region, get_region
 
@@ -63,7 +63,7 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
     # It names places, so it is returned only after the audit entry is written.
     with engine.begin() as connection:
         audit.record(connection, "data_report.read", chain=region.id, upload=upload_id)
-    return {**report, "findings": findings(report)}
+    return {**report, "findings": [found.to_json() for found in findings(report)]}
 
 
 def _uploads(totals: UploadTotals) -> dict[str, Any]:
@@ -207,9 +207,9 @@ def _late_reports(connection: Connection, scope: Scope, days: DayCounts) -> dict
     total = int(days.n_incidents.sum())
     note = None
     if hours is None:
-        note = f"no upload spans under {BULK_SPAN_DAYS} days: bulk loads say nothing about delays"
+        note = FINDINGS.make("bulk_loads_only", days=BULK_SPAN_DAYS).to_json()
     elif n < total:
-        note = f"of {n} incidents; {total - n} came in bulk loads, which say nothing about delays"
+        note = FINDINGS.make("bulk_loads_excluded", n=n, n_bulk=total - n).to_json()
     names = ("median_hours", "p90_hours", "p99_hours")
     return {"n": n, **dict(zip(names, hours or (None,) * 3, strict=True)), "note": note}
 

@@ -17,6 +17,7 @@ from app.http.schemas import (
     Feature,
     FeatureCollection,
     Instant,
+    MessageReply,
     Reply,
     Request,
     Responses,
@@ -46,10 +47,7 @@ class Provenance(Reply):
     model_version: Version
     trained_until: Instant = Field(description="the model saw nothing later")
     generated_at: Instant
-    warnings: list[str] = Field(
-        description="few data, old model, drift and the like",
-        examples=[["the study area was derived from the incidents; no boundary was given"]],
-    )
+    warnings: list[MessageReply] = Field(description="few data, old model, drift and so on")
 
 
 class Heading(Provenance):

@@ -14,7 +14,7 @@ from app.core.errors import InvalidInput
 from app.core.zones import zone
 from app.forecasts.service import ForecastService
 from app.forecasts.types import LoadedVersion
-from app.forecasts.warnings import standing_warnings
+from app.forecasts.warnings import WARNINGS, standing_warnings
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
 from app.registry.store import ALL_CATEGORIES
@@ -48,17 +48,14 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
     ]
     seen = int((_seconds(incidents, version) < record.cutoff.timestamp()).sum())
     if seen:
-        warnings.append(
-            f"in-sample: {seen} of {len(incidents)} incidents lie before the model's data end; "
-            "as_of takes one that had not seen them"
-        )
+        warnings.append(WARNINGS.make("in_sample_incidents", n=seen, n_scored=len(incidents)))
     return {
         "region": version.region.id,
         "model": record.model,
         "model_version": record.version,
         "trained_until": record.cutoff.isoformat(),
         "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "warnings": warnings,
+        "warnings": [warning.to_json() for warning in warnings],
     }
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache, TTLCache
 from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
 from app.core.texts import shortened
@@ -25,6 +26,7 @@ from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.tables import TableReader
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.forecasts.version_notices import news_of
+from app.forecasts.warnings import WARNINGS
 from app.geo.hour_of_week import HOUR_S, next_slot_of, slot_start
 from app.geo.study_area import study_area_from_geojson
 from app.incidents.releases import known_categories
@@ -111,7 +113,9 @@ class ForecastService:
             self.brief.keep(_news_kind(), _full_name(version), news, NEWS_TTL_S)
         return self._planned(version, selector, news)
 
-    def _planned(self, version: LoadedVersion, selector: Selector, news: tuple[str, ...]) -> Plan:
+    def _planned(
+        self, version: LoadedVersion, selector: Selector, news: tuple[Message, ...]
+    ) -> Plan:
         if selector.category is not None and selector.category not in self.codes(version):
             raise NotFound(
                 f"the model has no category {shortened(selector.category)}", field="category"
@@ -179,7 +183,7 @@ class ForecastService:
 
     def _noted(self, loaded: LoadedVersion) -> LoadedVersion:
         """Return the version, with the reason if it serves in the champion's place."""
-        reason = self.brief.recall("stands_in", _full_name(loaded), str)
+        reason = self.brief.recall("stands_in", _full_name(loaded), Message)
         return loaded if reason is None else replace(loaded, stands_in=reason)
 
     def _predecessor(
@@ -196,11 +200,10 @@ class ForecastService:
             with contextlib.suppress(ArtifactCorrupt):
                 loaded = self.load(region_id, record)
                 name = _full_name(loaded)
-                if self.brief.recall("stands_in", name, str) is None:
+                if self.brief.recall("stands_in", name, Message) is None:
                     _log.error("%s; %s serves in its place", damage.message, record.version)
-                reason = (
-                    f"the champion {champion} failed its integrity check: {record.version}, the "
-                    "champion before it, serves in its place; train again"
+                reason = WARNINGS.make(
+                    "champion_damaged", champion=champion, version=record.version
                 )
                 # Cached longer than the champion, which must not outlive its reason.
                 self.brief.keep("stands_in", name, reason, 4 * CHAMPION_TTL_S)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.messages import Message
 from app.core.once import once
 from app.core.zones import zone
 from app.fitting.hourly_counts import slots_of
@@ -75,8 +76,8 @@ class LoadedVersion:
     record: registry.VersionRecord
     ground: Ground
     counts: CountModel
-    stands_in: str | None = None
-    """Why it serves in the champion's place, where it does."""
+    stands_in: Message | None = None
+    """Why it serves in the champion's place, if it does."""
     withheld: bool = False
     """Whether it is withheld from readers."""
     shown_categories: frozenset[str] = frozenset()
@@ -103,8 +104,8 @@ class LoadedVersion:
         return self.ground.index
 
     @property
-    def reasons(self) -> list[str]:
-        """What replies say of why this version answers: nothing where it was to."""
+    def reasons(self) -> list[Message]:
+        """Return why this version answers in another's place; empty if it does not."""
         return [] if self.stands_in is None else [self.stands_in]
 
     @once
@@ -128,8 +129,8 @@ class Plan:
     start_s: int
     """UTC start of the first slot, seconds since 1970."""
     n_slots: int = 1
-    news: tuple[str, ...] = ()
-    """What has happened since the version was trained, in words."""
+    news: tuple[Message, ...] = ()
+    """What has happened since the version was trained."""
 
     @once
     def slots(self) -> Slots:
@@ -252,8 +253,8 @@ class Forecast:
         return self.rows[ranked_rows(self.probability[self.rows])]
 
     @once
-    def warnings(self) -> list[str]:
-        """What to keep in mind when reading this forecast."""
+    def warnings(self) -> list[Message]:
+        """Return the warnings about this forecast."""
         version = self.version
         return [
             *version.reasons,
@@ -283,7 +284,7 @@ class Forecast:
             "trained_until": record.cutoff.isoformat(),
             "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "category": self.selector.category,
-            "warnings": self.warnings,
+            "warnings": [warning.to_json() for warning in self.warnings],
             "expected_total": round(self.expected_total, 6),
             "expected_total_lo": low,
             "expected_total_hi": high,

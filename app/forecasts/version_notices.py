@@ -1,42 +1,41 @@
-"""What has happened since a version was trained: new data, and the alarms that monitoring raised."""
+"""Notices about a version since its training: new incidents, alarms, a changed policy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.forecasts.types import LoadedVersion
+from app.forecasts.warnings import WARNINGS
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import get_region_by_key
-from app.registry.alarms import Alarm, open_alarms
+from app.registry.alarms import Alarm, alarm_message, open_alarms
 from app.registry.history import arrived_since
-from app.releases.disclosure import shown_alarm_message
 from app.releases.groups import count_since
 from app.releases.store import latest
 
 
-def news_of(engine: Engine, version: LoadedVersion) -> tuple[str, ...]:
-    """Sentences for the warnings; empty when nothing has happened since the version's data end."""
+def news_of(engine: Engine, version: LoadedVersion) -> tuple[Message, ...]:
+    """Return what to warn of; empty if nothing has happened since the version's data end."""
     with engine.begin() as connection:
         count, last_at = _arrived(connection, version)
-        alarms = [
-            a for a in open_alarms(connection, version.record.region_key) if _told(a, version)
-        ]
+        alarms = open_alarms(connection, version.record.region_key)
         region = get_region_by_key(connection, version.record.region_key)
-    raised = (
-        *(f"{alarm.kind} alarm: {_message(alarm)}" for alarm in alarms),
-        *_told_small_counts(version, LearningPolicy.of(region.settings).minimum_count),
-    )
-    if last_at is None:
-        return raised
-    news = f"{count} incidents up to {last_at:%Y-%m-%d} have arrived since the model's data end"
-    return (news, *raised)
+    minimum_count = LearningPolicy.of(region.settings).minimum_count
+    news = []
+    if last_at is not None:
+        news.append(WARNINGS.make("new_incidents", n=count, until=f"{last_at:%Y-%m-%d}"))
+    news += [_named(alarm) for alarm in alarms if _concerns(alarm, version)]
+    return (*news, *_small_counts(version, minimum_count))
 
 
 def _arrived(connection: Connection, version: LoadedVersion) -> tuple[int, datetime | None]:
-    """How many incidents came since the data end, up to when; to readers those that are released."""
+    """Count the incidents since the data end, and find the last; readers get released ones only."""
     key, since = version.record.region_key, version.record.cutoff
     if sees_unreleased.get():
         return arrived_since(connection, key, since, version.not_learnt)
@@ -47,22 +46,19 @@ def _arrived(connection: Connection, version: LoadedVersion) -> tuple[int, datet
     return (count, last.until - timedelta(seconds=1)) if count else (0, None)
 
 
-def _told(alarm: Alarm, version: LoadedVersion) -> bool:
-    """Alarms about this version, and that it stands in for one that did worse."""
+def _concerns(alarm: Alarm, version: LoadedVersion) -> bool:
+    """Return whether an alarm is about this version, or about one that it replaced."""
     return version.record.version in (alarm.version, alarm.details.get("to"))
 
 
-def _message(alarm: Alarm) -> str:
-    if sees_unreleased.get():
-        return alarm.message
-    return shown_alarm_message(alarm.kind, alarm.message)
+def _named(alarm: Alarm) -> Message:
+    """Return the alarm's message for the caller, with its kind in front."""
+    message = alarm_message(alarm, exact=sees_unreleased.get())
+    return replace(message, message=f"{alarm.kind} alarm: {message.message}")
 
 
-def _told_small_counts(version: LoadedVersion, minimum: int) -> list[str]:
-    """A sentence where the region has asked since for more to be hidden than the version hides."""
+def _small_counts(version: LoadedVersion, minimum_count: int) -> Iterator[Message]:
+    """Warn if the region's policy asks by now for more to be hidden than the version hides."""
     hidden = version.record.report.get("small_counts", {}).get("minimum_count", 0)
-    if minimum < 2 or hidden >= minimum:
-        return []
-    return [
-        f"trained before counts below {minimum} were to be hidden: it does not hide them; retrain"
-    ]
+    if minimum_count >= 2 and hidden < minimum_count:
+        yield WARNINGS.make("small_counts_not_hidden", minimum_count=minimum_count)

@@ -1,4 +1,4 @@
-"""What to keep in mind when reading a forecast, in sentences."""
+"""Warnings that come with a forecast."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.core.messages import Message, MessageTable
 from app.regions.store import Region
 from app.registry.store import VersionRecord
 from app.releases.disclosure import fold_names
@@ -19,17 +20,50 @@ GAP_RECALLED_DAYS = 365
 """Gaps longer ago than this hardly bear on a forecast."""
 UNKNOWN_TIMES_SHARE = 0.02
 OUTSIDE_SHARE = 0.05
+WARNINGS = MessageTable(
+    {
+        "stale": "stale: the forecast is for {days} days after the model's data end; train again",
+        "in_sample": "in-sample: the model was trained on the incidents of this time; use as_of to "
+        "get a version that was not",
+        "in_sample_incidents": "in-sample: {n} of {n_scored} incidents lie before the model's data "
+        "end; use as_of to get a version that was not trained on them",
+        "thin_data": "thin data: trained on {n} incidents",
+        "default_geocodes_excluded": "{n} incidents at {n_points} default geocodes were left out",
+        "small_counts_hidden": "{n_cells} cells with fewer than {minimum_count} incidents share one "
+        "density: their differences are hidden",
+        "small_counts_not_hidden": "trained before counts below {minimum_count} had to be hidden: "
+        "this version does not hide them; train again",
+        "incidents_outside": "{n} incidents outside the study area were left out",
+        "unknown_times": "{n} incidents are timed {at}, probably because their times are unknown: "
+        "forecasts place them in these hours",
+        "boundary_derived": "the study area was derived from the incidents; no boundary was given",
+        "partial_delivery": "incidents since {since} appear to have arrived only in part: expected "
+        "counts follow what came before",
+        "delivery_gap": "almost no incidents from {first} to {last}; treated as missing data",
+        "patrol_categories_excluded": "not learnt from, since they mostly reflect patrol activity: "
+        "{categories}",
+        "patrol_categories_learnt": "learnt from although they mostly reflect patrol activity: "
+        "{categories}",
+        "discovered_incidents_learnt": "incidents that patrols discovered were learnt from: feedback "
+        "is possible",
+        "new_incidents": "{n} incidents up to {until} have arrived since the model's data end",
+        "champion_damaged": "the champion {champion} failed its integrity check: {version}, the "
+        "champion before it, serves in its place; train again",
+    }
+)
 
 
 def warnings_of(
     record: VersionRecord, region: Region, shown: Collection[str], until: datetime
-) -> list[str]:
-    """Sentences about a version's forecast of slots that end at `until`; see `standing_warnings`."""
+) -> list[Message]:
+    """Return the warnings about a forecast of slots that end at `until`; see `standing_warnings`."""
     return [*_of_time(record, until), *standing_warnings(record, region, shown)]
 
 
-def standing_warnings(record: VersionRecord, region: Region, shown: Collection[str]) -> list[str]:
-    """Sentences about anything that a version says, of whatever time.
+def standing_warnings(
+    record: VersionRecord, region: Region, shown: Collection[str]
+) -> list[Message]:
+    """Return the warnings about a version that hold for any time.
 
     Args:
         shown: categories that everyone may see; others are not named.
@@ -40,83 +74,64 @@ def standing_warnings(record: VersionRecord, region: Region, shown: Collection[s
     return [
         *_of_data(record, region, data),
         *_of_delivery(record, region),
-        *_of_patrols(record, data),
+        *_of_patrols(data),
     ]
 
 
-def _of_time(record: VersionRecord, until: datetime) -> list[str]:
+def _of_time(record: VersionRecord, until: datetime) -> Iterator[Message]:
     days = (until - record.cutoff).days
-    found = []
     if days > STALE_AFTER_DAYS:
-        found.append(f"stale: the forecast is for {days} days after the model's data end")
+        yield WARNINGS.make("stale", days=days)
     if until <= record.cutoff:
-        found.append(
-            "in-sample: the model has seen the incidents of this time; as_of takes one that had not"
-        )
-    return found
+        yield WARNINGS.make("in_sample")
 
 
-def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> list[str]:
-    found = []
+def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> Iterator[Message]:
     if record.n_incidents < THIN_INCIDENTS:
-        found.append(f"thin data: trained on {record.n_incidents} incidents")
-    piles = data.get("default_geocodes", [])
-    if piles:
-        left_out = sum(pile["n_incidents"] for pile in piles)
-        found.append(f"{left_out} incidents at {len(piles)} default geocodes were left out")
+        yield WARNINGS.make("thin_data", n=record.n_incidents)
+    if points := data.get("default_geocodes", []):
+        n = sum(point["n_incidents"] for point in points)
+        yield WARNINGS.make("default_geocodes_excluded", n=n, n_points=len(points))
     if small := record.report.get("small_counts"):
-        found.append(
-            f"{small['n_cells']} cells with fewer than {small['minimum_count']} incidents share one "
-            "density: their differences are hidden"
+        yield WARNINGS.make(
+            "small_counts_hidden", n_cells=small["n_cells"], minimum_count=small["minimum_count"]
         )
     outside = data.get("outside_study_area", 0)
     if outside > OUTSIDE_SHARE * (outside + record.n_incidents):
-        found.append(f"{outside} incidents outside the study area were left out")
+        yield WARNINGS.make("incidents_outside", n=outside)
     unknown = data.get("unknown_times", [])
-    n_unknown = sum(told["n_incidents"] for told in unknown)
+    n_unknown = sum(time["n_incidents"] for time in unknown)
     if n_unknown > UNKNOWN_TIMES_SHARE * record.n_incidents:
-        found.append(
-            f"{n_unknown} incidents are timed {', '.join(told['at'] for told in unknown)}, probably "
-            "since their times are unknown: forecasts put them into these hours"
-        )
+        yield WARNINGS.make("unknown_times", n=n_unknown, at=[time["at"] for time in unknown])
     if region.boundary_derived:
-        found.append("the study area was derived from the incidents; no boundary was given")
-    return found
+        yield WARNINGS.make("boundary_derived")
 
 
-def _of_delivery(record: VersionRecord, region: Region) -> Iterator[str]:
-    """What a feed seems to have kept back; the expected counts are made without these days."""
+def _of_delivery(record: VersionRecord, region: Region) -> Iterator[Message]:
+    """Yield gaps and late days of the feed; expected counts are made without these days."""
     zone = ZoneInfo(region.timezone)
     cutoff_s = record.cutoff.timestamp()
     for start_s, end_s in record.counts.get("undelivered_s", []):
         first, last = (
-            datetime.fromtimestamp(t, UTC).astimezone(zone) for t in (start_s, end_s - 1)
+            f"{datetime.fromtimestamp(t, UTC).astimezone(zone):%Y-%m-%d}"
+            for t in (start_s, end_s - 1)
         )
         if end_s >= cutoff_s:
-            yield (
-                f"incidents from {first:%Y-%m-%d} on seem to have arrived in part only: expected counts "
-                "follow what came before"
-            )
+            yield WARNINGS.make("partial_delivery", since=first)
         elif end_s >= cutoff_s - GAP_RECALLED_DAYS * DAY_S:
-            yield (
-                f"hardly any incidents from {first:%Y-%m-%d} to {last:%Y-%m-%d}: taken for days that "
-                "the feed did not deliver"
-            )
+            yield WARNINGS.make("delivery_gap", first=first, last=last)
 
 
-def _of_patrols(record: VersionRecord, data: dict[str, Any]) -> list[str]:
-    found = []
+def _of_patrols(data: dict[str, Any]) -> Iterator[Message]:
     if excluded := data.get("excluded_categories", []):
-        found.append(
-            f"not learnt from, since they mostly reflect patrol activity: {_named(excluded)}"
-        )
+        yield WARNINGS.make("patrol_categories_excluded", categories=_named(excluded))
     if learnt := data.get("patrol_categories", []):
-        found.append(f"learnt from although they mostly reflect patrol activity: {_named(learnt)}")
+        yield WARNINGS.make("patrol_categories_learnt", categories=_named(learnt))
     if data.get("discovered_weight", 0) > 0:
-        found.append("incidents that patrols discovered were learnt from: feedback is possible")
-    return found
+        yield WARNINGS.make("discovered_incidents_learnt")
 
 
-def _named(categories: list[str]) -> str:
-    more = f" and {len(categories) - MAX_NAMED} more" if len(categories) > MAX_NAMED else ""
-    return ", ".join(categories[:MAX_NAMED]) + more
+def _named(categories: list[str]) -> list[str]:
+    """Shorten a list; `+4` at its end stands for four more."""
+    n_more = len(categories) - MAX_NAMED
+    return [*categories[:MAX_NAMED], *([f"+{n_more}"] if n_more > 0 else [])]

@@ -114,6 +114,7 @@ class Problem(BaseModel):
     field: str | None = Field(default=None, description="the parameter or member at fault")
     limit: float | None = Field(default=None, description="the limit that was exceeded")
     asked: float | None = Field(default=None, description="what was requested, in the limit's unit")
+    params: dict[str, Any] | None = Field(default=None, description="facts beside the code")
     errors: list[dict[str, Any]] | None = None
 
 
@@ -169,9 +170,9 @@ def problem_of(error: HotslotError) -> Response:
     detail = error.message if status != 500 else "internal error"
     if status == 500:
         _log.error("request failed: %s", error.message)
-    more = {}
+    more: dict[str, Any] = {"params": error.params} if error.params else {}
     if isinstance(error, LimitExceeded | QueueFull) and error.limit is not None:
-        more = {"limit": error.limit, "asked": error.asked}
+        more |= {"limit": error.limit, "asked": error.asked}
     return problem(status, detail, error.code, field=error.field, headers=headers, **more)
 
 

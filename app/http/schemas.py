@@ -39,6 +39,14 @@ class Reply(BaseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_extra=_add_example)
 
 
+class MessageReply(Reply):
+    """A message: programs read `code` and `params`, people `message`."""
+
+    code: str = Field(examples=["thin_data"])
+    params: dict[str, Any] = Field(examples=[{"n": 1200}])
+    message: str = Field(examples=["thin data: trained on 1200 incidents"])
+
+
 class Request(BaseModel):
     """Base of request bodies: unknown members, and values of another type, are refused."""
 

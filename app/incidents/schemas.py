@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from app.http.parameters import ShortText
-from app.http.schemas import Feature, FeatureCollection, Reply, Request, example_of, one_feature
+from app.http.schemas import (
+    Feature,
+    FeatureCollection,
+    MessageReply,
+    Reply,
+    Request,
+    example_of,
+    one_feature,
+)
 
 _POINT = {"type": "Point", "coordinates": [-74.06, 4.65]}
 
@@ -27,6 +35,7 @@ class RowError(Reply):
     row: int | None = Field(examples=[3])
     field: str | None = Field(examples=["latitude"])
     code: str = Field(examples=["looks_swapped"])
+    params: dict[str, Any] = Field(examples=[{}])
     message: str = Field(examples=["longitude and latitude look swapped"])
 
 
@@ -40,7 +49,7 @@ class UploadReply(Reply):
     errors: list[RowError]
     corrected: int = Field(examples=[0])
     rejected_by_code: dict[str, int] = Field(examples=[{"looks_swapped": 1}])
-    warnings: list[str] = Field(examples=[["longitude and latitude look swapped in 1 rows"]])
+    warnings: list[MessageReply]
     upload_id: int | None = Field(examples=[3])
 
 

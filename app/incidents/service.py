@@ -305,4 +305,4 @@ def _replayed(stored: writes.StoredUpload, body_sha256: str) -> IngestSummary:
         raise InvalidInput(
             "this Idempotency-Key was used with another body", code="idempotency_key_reused"
         )
-    return IngestSummary(**stored.summary)
+    return IngestSummary.from_json(stored.summary)

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from app.audit import store as audit
 from app.core.errors import Conflict
+from app.core.messages import Message, MessageTable
 from app.core.settings import Settings
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import (
@@ -33,25 +34,30 @@ from app.geo.study_area import (
 from app.incidents import writes
 from app.incidents.parsing.identity import dedup_keys
 from app.incidents.parsing.outliers import FarCheck
-from app.incidents.parsing.rules import MARGIN_M, ParsedBlock, RowErrors, parse_block
+from app.incidents.parsing.rules import (
+    MARGIN_M,
+    ROW_MESSAGES,
+    ParsedBlock,
+    RowErrors,
+    parse_block,
+)
 from app.readers.context import disk_checked
 from app.readers.delimited import Block
-from app.readers.personal import personal_warning
+from app.readers.personal import shortened_names
 from app.readers.raw_columns import contract_columns
 from app.regions.store import OutlinedRegion, set_crs
 
-REFUSED_BY_MERGE = {
-    "too_many_categories": (
-        "category",
-        "the region has {limit} categories, the limit; send a coarser column as category",
-    ),
-    "too_many_equal_rows": (
-        "external_id",
-        f"{writes.MAX_EQUAL_ROWS} rows before it have its time, place and category; send ids as external_id",
-    ),
-}
-"""{code: field and message}."""
-SWAPPED_WARNING_SHARE = 0.5
+REFUSED_BY_MERGE = {"too_many_categories": "category", "too_many_equal_rows": "external_id"}
+"""{code: field}."""
+UPLOAD_WARNINGS = MessageTable(
+    {
+        "looks_swapped": "longitude and latitude look swapped in {n} of {received} rows; exchange "
+        "the columns and send the file again",
+        "outside_study_area": "{n} rows lie over 1 km outside the study area",
+        "far_away": "{n} rows lie over {degrees:g} degrees from the others",
+        "personal_columns": "columns about persons were not read: {columns}",
+    }
+)
 STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to autovacuum."""
 
@@ -67,12 +73,20 @@ class IngestSummary:
     errors: list[dict[str, Any]] = field(default_factory=list)
     corrected: int = 0
     rejected_by_code: dict[str, int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Message] = field(default_factory=list)
     upload_id: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored and sent."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> IngestSummary:
+        """Read a stored summary, also of an earlier release."""
+        found = cls(**stored)
+        found.warnings = [Message.from_json(warning) for warning in found.warnings]
+        found.errors = [{**error, "params": error.get("params", {})} for error in found.errors]
+        return found
 
 
 class Upload:
@@ -109,7 +123,7 @@ class Upload:
         errors = RowErrors(block.n_rows)
         for place, message in block.broken.items():
             errors.bad[place] = True
-            errors.reasons[place] = ("", "unreadable_row", message)
+            errors.reasons[place] = ("", ROW_MESSAGES.make("unreadable_row", reason=message))
         parsed = parse_block(
             contract_columns(block.columns, block.plan, self.region.timezone),
             block.n_rows,
@@ -132,7 +146,7 @@ class Upload:
         finite = np.isfinite(x_m) & np.isfinite(y_m)
         unplaced = np.zeros(errors.n, bool)
         unplaced[parsed.row[~finite]] = True
-        errors.add(unplaced, "longitude", "out_of_range", "too far from the region to be projected")
+        errors.add(unplaced, "longitude", "out_of_range")
         if self.area is None:
             self.distances.note(parsed.longitude[finite], parsed.latitude[finite])
         table = pa.table(
@@ -155,13 +169,11 @@ class Upload:
     def _note(self, errors: RowErrors, block: Block) -> None:
         summary = self.summary
         for place in sorted(errors.reasons):
-            column, code, message = errors.reasons[place]
-            self.codes[code] += 1
+            column, reason = errors.reasons[place]
+            self.codes[reason.code] += 1
             if len(summary.errors) < self.settings.max_errors_echoed:
                 row = summary.received + place + 1
-                summary.errors.append(
-                    {"row": row, "field": column, "code": code, "message": message}
-                )
+                summary.errors.append({"row": row, "field": column, **reason.to_json()})
         self.implausible_years += errors.implausible_years
         refused = sorted(errors.reasons.keys() - block.broken.keys())
         if refused:
@@ -175,12 +187,14 @@ class Upload:
         """Add the rows that the merge rejected, and sort errors by row."""
         summary = self.summary
         for found in refused:
-            column, message = REFUSED_BY_MERGE[found.code]
-            message = message.format(limit=self.settings.max_categories)
+            limit = self.settings.max_categories
+            if found.code == "too_many_equal_rows":
+                limit = writes.MAX_EQUAL_ROWS
+            reason = ROW_MESSAGES.make(found.code, limit=limit).to_json()
             self.codes[found.code] += found.count
             summary.rejected += found.count
             summary.errors += [
-                {"row": place + 1, "field": column, "code": found.code, "message": message}
+                {"row": place + 1, "field": REFUSED_BY_MERGE[found.code], **reason}
                 for place in found.first
             ]
         summary.errors.sort(key=lambda error: int(error["row"]))
@@ -214,7 +228,7 @@ class Upload:
         summary.duplicates = summary.received - summary.rejected - summary.accepted
         summary.rejected_by_code = dict(sorted(self.codes.items()))
         summary.upload_id = upload_id
-        summary.warnings = self._warnings()
+        summary.warnings = list(self._warnings())
         report = {
             "repeated_rows": merged.repeated,
             "implausible_years": dict(sorted(self.implausible_years.items())),
@@ -242,24 +256,17 @@ class Upload:
                 code="region_placed",
             )
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self) -> Iterator[Message]:
         swapped = self.codes["looks_swapped"] + self.distances.n_swapped
-        warnings = []
-        if swapped > SWAPPED_WARNING_SHARE * self.summary.received:
-            warnings.append("longitude and latitude look swapped in most rows")
-        elif swapped:
-            warnings.append(f"longitude and latitude look swapped in {swapped} rows")
-        if self.codes["outside_study_area"]:
-            warnings.append(
-                f"{self.codes['outside_study_area']} rows lie over 1 km outside the study area"
-            )
-        if self.distances.n_far:
-            warnings.append(
-                f"{self.distances.n_far} rows lie over {MAX_EXTENT_DEG:g} degrees from the others"
-            )
+        if swapped:
+            received = self.summary.received
+            yield UPLOAD_WARNINGS.make("looks_swapped", n=swapped, received=received)
+        if outside := self.codes["outside_study_area"]:
+            yield UPLOAD_WARNINGS.make("outside_study_area", n=outside)
+        if far := self.distances.n_far:
+            yield UPLOAD_WARNINGS.make("far_away", n=far, degrees=MAX_EXTENT_DEG)
         if self.personal:
-            warnings.append(personal_warning(self.personal))
-        return warnings
+            yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(self.personal))
 
 
 def _crs_of(parsed: ParsedBlock) -> str:

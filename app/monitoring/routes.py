@@ -20,10 +20,10 @@ from app.monitoring.schedules.service import (
 )
 from app.monitoring.schemas import AlarmList, AlarmReply, LiveScores, Look, NewSchedule, Schedule
 from app.regions.store import get_region
-from app.registry.alarms import list_alarms, list_checks
+from app.registry.alarms import alarm_json, list_alarms, list_checks
 from app.registry.champions import roll_back
 from app.registry.visibility import served, withheld_of
-from app.releases.disclosure import shown_alarm, shown_look
+from app.releases.disclosure import shown_look
 from app.runs.schedules import database_clock
 from app.training.schemas import Promotion
 
@@ -91,7 +91,7 @@ def alarms(state: State, caller: CallerOf, region: RegionId) -> AlarmList:
         hidden = set() if exact else withheld_of(connection, key)
     return AlarmList(
         alarms=[
-            AlarmReply.model_validate(shown_alarm(vars(alarm), exact=exact))
+            AlarmReply.model_validate(alarm_json(alarm, exact=exact))
             for alarm in found
             if hidden.isdisjoint((alarm.version, alarm.details.get("to")))
         ],

@@ -98,7 +98,9 @@ class AlarmReply(Reply):
 
     version: Version
     kind: str = Field(examples=["volume"])
-    message: str = Field(examples=["the number of incidents is not the one that was expected"])
+    code: str = Field(examples=["volume_alarm_redacted"])
+    params: dict[str, Any] = Field(examples=[{}])
+    message: str = Field(examples=["the number of incidents differs from the expected one"])
     details: dict[str, Any] = Field(examples=[{"days": 7}])
     raised_at: Instant
     cleared_at: Instant | None

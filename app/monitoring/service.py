@@ -7,7 +7,7 @@ arrived. Each check is made once and stored, whether it raises an alarm or not.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from app.monitoring.released_scores import SETTLE, release_scores
 from app.regions.store import Region, get_region_by_key
 from app.registry import alarms
 from app.registry import store as registry
-from app.registry.alarms import DRIFT_KINDS, Check
+from app.registry.alarms import ALARMS, DRIFT_KINDS, Check
 from app.registry.champions import champion_history, roll_back
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import new_incidents
@@ -142,20 +142,24 @@ def _checks(
         p_value = drift.volume_p_value(counts, slots, total)
         yield _check(
             ("volume", days, p_value),
-            f"{total} incidents in the {days} days since {since}; "
-            f"{mean.sum():.0f} [{low:.0f}, {high:.0f}] were expected",
+            "volume_alarm",
             observed=total,
             expected=float(mean.sum()),
+            low=float(low),
+            high=float(high),
+            since=since,
+            days=days,
         )
     if "calibration" in kinds:
         p_value, expected = drift.calibration_p_value(counts, slots, count)
         observed = drift.misses(counts, counts.mean(slots), count)
         yield _check(
             ("calibration", days, p_value),
-            f"{observed} of {len(slots)} hourly counts since {since} lie outside their 90 % "
-            f"intervals; {expected:.0f} were expected",
+            "calibration_alarm",
             observed=observed,
             expected=expected,
+            n=len(slots),
+            since=since,
         )
     if "place" in kinds:
         yield _place_check(connection, version, days, (start, end))
@@ -175,17 +179,16 @@ def _place_check(
     ]
     before = _reference(version)
     if not lived or before is None:
-        why = "no live scores yet" if not lived else "the version was not validated"
-        return _check(("place", days, 1.0), f"not judged: {why}")
+        return _check(("place", days, 1.0), "place_not_validated" if lived else "place_not_scored")
     live = _residuals(lived)
     p_value = drift.place_p_value(live, before)
     observed, expected = (float(sums.total.sum() / sums.n.sum()) for sums in (live, before))
     return _check(
         ("place", days, p_value),
-        f"incidents since {start:%Y-%m-%d} lie where the forecast is thinner than it expects, more "
-        "than when it was validated",
+        "place_alarm",
         observed=observed,
         expected=expected,
+        since=f"{start:%Y-%m-%d}",
     )
 
 
@@ -213,9 +216,11 @@ def _has_drifted(
     return drift.place_p_value(_residuals(lived), reference) < drift.LEVEL
 
 
-def _check(what: tuple[str, int, float], message: str, **details: Any) -> Check:
+def _check(what: tuple[str, int, float], code: str, **details: Any) -> Check:
     kind, days, p_value = what
-    return Check(kind, days, p_value, p_value < drift.LEVEL, {"message": message, **details})
+    message = ALARMS.make(code, **details).message
+    found = {"message": message, "code": code, **details}
+    return Check(kind, days, p_value, p_value < drift.LEVEL, found)
 
 
 def _judge_promotion(
@@ -243,19 +248,15 @@ def _judge_promotion(
     worse = p_value < drift.LEVEL and difference.mean < -MAX_DEFICIT
     if worse and _has_drifted(connection, region_key, before, set(days)):
         return None
-    check = Check(
-        "rollback",
-        due[-1],
-        p_value,
-        worse,
-        {
-            "message": f"rolled back to {before}: {champion} was worse on "
-            "incidents that arrived since",
-            "to": before,
-            "n": int(difference.n.sum()),
-            "difference": float(difference.mean),
-        },
+    found = _check(
+        ("rollback", due[-1], p_value),
+        "rollback_alarm",
+        to=before,
+        version=champion,
+        n=int(difference.n.sum()),
+        difference=float(difference.mean),
     )
+    check = replace(found, alarming=worse)
     alarms.record_check(connection, region_key, champion, check, now)
     if not worse:
         return None

@@ -273,6 +273,7 @@ def _error_json(error: Any) -> dict[str, Any]:
         "message": error.message[:1000],
         "code": error.code,
         "field": error.field,
+        "params": error.params,
         "limit": getattr(error, "limit", None),
         "asked": getattr(error, "asked", None),
     }

@@ -18,7 +18,7 @@ from pyproj.exceptions import CRSError
 from app.core.bounds import check_text
 from app.core.errors import InvalidInput
 from app.core.texts import cut, shortened
-from app.readers.personal import is_personal, personal_columns
+from app.readers.personal import MAX_NAME_CHARS, MAX_NAMED, is_personal, personal_columns
 from app.readers.portals import PORTALS, Portal, normalised_name
 
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
@@ -121,20 +121,25 @@ class ColumnPlan:
         Raises:
             InvalidInput: names what is missing, and explains why a month alone is not enough.
         """
-        shown = _shown(header)
+        shown, params = _shown(header)
         if not any(all(part in self.names for part in way) for way in TIME_WAYS):
             hint = ""
             if "month" in self.names or "year" in self.names or "date" in self.names:
                 hint = " (a date or month without an hour does not give the hour of the week)"
+                params["lacks"] = "hour"
             raise InvalidInput(
                 f"column occurred_at is missing{hint}; {shown}",
                 field="occurred_at",
                 code="missing_column",
+                params=params,
             )
         for degrees, metres in zip(FIELDS[1:3], PLACE_PARTS, strict=True):
             if degrees not in self.names and metres not in self.names:
                 raise InvalidInput(
-                    f"column {degrees} is missing; {shown}", field=degrees, code="missing_column"
+                    f"column {degrees} is missing; {shown}",
+                    field=degrees,
+                    code="missing_column",
+                    params=params,
                 )
 
 
@@ -170,13 +175,19 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
     )
 
 
-def _shown(header: Sequence[str]) -> str:
-    """Describe the header; where no name is known it may be data, which is not repeated."""
+def _shown(header: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the header in words, and as parameters of an error.
+
+    If no name is known the first row may be data, which is not repeated.
+    """
     known = {alias for name, aliases in ALIASES.items() for alias in (name, *aliases)}
     known |= {column for portal in PORTALS for column in portal.columns.values()}
     if not any(normalised_name(name) in known for name in header):
-        return f"none of the first row's {len(header)} fields is a known column: is it the header?"
-    return f"the header has {shortened(', '.join(map(str, header[:20])), 200)}"
+        text = f"none of the first row's {len(header)} fields is a known column: is it the header?"
+        return text, {}
+    encodable = (str(name).encode("utf-8", "replace").decode() for name in header[:MAX_NAMED])
+    names = [cut(name, MAX_NAME_CHARS) for name in encodable]
+    return f"the header has {shortened(', '.join(names), 200)}", {"header": names}
 
 
 def _portal_of(exact: Mapping[str, str]) -> Portal | None:
@@ -197,10 +208,12 @@ def _given(
             )
         missing = [p for p in parts if p not in header and normalised_name(p) not in exact]
         if missing:
+            shown, params = _shown(header)
             raise InvalidInput(
-                f"the file has no column {shortened(missing[0])}; {_shown(header)}",
+                f"the file has no column {shortened(missing[0])}; {shown}",
                 field="columns",
                 code="missing_column",
+                params=params,
             )
         found = [p if p in header else exact[normalised_name(p)] for p in parts]
         if name == "occurred_at" and len(found) == 2:

@@ -36,6 +36,7 @@ from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
 
 LOOK_S = 0.25
 """Interval of checks whether the client still waits."""
+MAX_PARAMS_BYTES = 1 << 13
 WALL_FACTOR, WALL_FLOOR_S = 4.0, 10.0
 """The deadline, as a multiple of processor time: a busy machine takes longer."""
 READ_BYTES = 1 << 16
@@ -270,7 +271,8 @@ def _refusal(error: dict[str, Any]) -> Exception:
     if error["kind"] == "LimitExceeded":
         limits = {name: error[name] for name in ("limit", "asked")}
         return LimitExceeded(message, code=code, field=field, **limits)
-    return InvalidInput(message, code=code, field=field)
+    params = error["params"] if len(orjson.dumps(error["params"])) <= MAX_PARAMS_BYTES else {}
+    return InvalidInput(message, code=code, field=field, params=params)
 
 
 def _block(message: dict[str, Any], options: ReadOptions) -> Block:

@@ -78,8 +78,8 @@ def personal_columns(header: Sequence[object]) -> tuple[str, ...]:
     return tuple(str(name) for name in header if is_personal(name))
 
 
-def personal_warning(columns: Sequence[str]) -> str:
-    """Return the summary's warning about them, with names only, never values."""
-    named = ", ".join(c.strip()[:MAX_NAME_CHARS] for c in columns[:MAX_NAMED])
-    more = f" and {len(columns) - MAX_NAMED} more" if len(columns) > MAX_NAMED else ""
-    return f"columns about persons were not read: {named}{more}"
+def shortened_names(columns: Sequence[str]) -> list[str]:
+    """Shorten a list of columns for a message; `+4` at its end stands for four more."""
+    n_more = len(columns) - MAX_NAMED
+    named = [column.strip()[:MAX_NAME_CHARS] for column in columns[:MAX_NAMED]]
+    return [*named, *([f"+{n_more}"] if n_more > 0 else [])]

@@ -11,9 +11,26 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db.operations_tables import alarms, drift_checks
+from app.core.messages import Message, MessageTable
 
 DRIFT_KINDS = ("volume", "place", "calibration")
 ALARM_KINDS = (*DRIFT_KINDS, "rollback")
+ALARMS = MessageTable(
+    {
+        "volume_alarm": "{observed} incidents in the {days} days since {since}; {expected:.0f} "
+        "[{low:.0f}, {high:.0f}] were expected",
+        "calibration_alarm": "{observed} of {n} hourly counts since {since} lie outside their 90 % "
+        "intervals; {expected:.0f} were expected",
+        "place_alarm": "incidents since {since} lie where the forecast is thinner than it expects, "
+        "more than when it was validated",
+        "rollback_alarm": "rolled back to {to}: {version} was worse on incidents that arrived since",
+        "volume_alarm_redacted": "the number of incidents differs from the expected one",
+        "calibration_alarm_redacted": "more hourly counts than expected lie outside their 90 % "
+        "intervals",
+        "place_not_scored": "not judged: no live scores yet",
+        "place_not_validated": "not judged: the version was not validated",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +81,39 @@ def list_alarms(connection: Connection, region_key: int, limit: int = 100) -> li
     return [Alarm(*row) for row in connection.execute(query)]
 
 
+def alarm_message(alarm: Alarm, *, exact: bool) -> Message:
+    """Return what an alarm says; to readers without counts, which may be of few incidents.
+
+    Alarms of releases before 0.2 may lack parameters.
+    """
+    code = alarm.details.get("code", f"{alarm.kind}_alarm")
+    if not exact and f"{code}_redacted" in ALARMS.templates:
+        return ALARMS.make(f"{code}_redacted")
+    params = {k: v for k, v in alarm.details.items() if k in ALARMS.fields(code)}
+    return Message(code, params, alarm.message)
+
+
+def alarm_json(alarm: Alarm, *, exact: bool) -> dict[str, Any]:
+    """Return an alarm as replies show it; to readers without its figures."""
+    shown = {
+        k: v for k, v in alarm.details.items() if k != "code" and (exact or k in ("days", "to"))
+    }
+    return {
+        "version": alarm.version,
+        "kind": alarm.kind,
+        **alarm_message(alarm, exact=exact).to_json(),
+        "details": shown,
+        "raised_at": alarm.raised_at.isoformat(),
+        "cleared_at": alarm.cleared_at.isoformat() if alarm.cleared_at else None,
+    }
+
+
 def raise_alarm(
     connection: Connection, region_key: int, version: str, check: Check, now: datetime
 ) -> bool:
     """Open an alarm of the check's kind unless one is open; return whether it is new.
 
-    The check's details hold its `message`.
+    The check's details hold its `message`, its `code` and the parameters.
     """
     details = {k: v for k, v in check.details.items() if k != "message"}
     statement = upsert(alarms).values(

@@ -24,10 +24,6 @@ from models.evaluation.metrics import EMPTY_SUMMARY
 
 OTHER = "other"
 """Name under which small categories are counted together."""
-ALARM_MESSAGES = {
-    "volume": "the number of incidents differs from the expected one",
-    "calibration": "more hourly counts than expected lie outside their 90 % intervals",
-}
 ALL = "all"
 """The name of all categories together in a memorisation report."""
 DECIMALS = 3
@@ -227,20 +223,6 @@ def shown_shares(shares: Mapping[str, Any], n: int) -> dict[str, Any]:
         "disparity": {m: grouped_disparity(f, share, left_out) for m, f in flagged.items()},
         "rows": [hidden(row) if i in left_out else row for i, row in enumerate(rows)],
     }
-
-
-def shown_alarm(alarm: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
-    """Return an alarm; for readers without its figures."""
-    if exact:
-        return dict(alarm)
-    message = shown_alarm_message(alarm["kind"], alarm["message"])
-    details = {k: v for k, v in alarm["details"].items() if k in ("days", "to")}
-    return {**alarm, "message": message, "details": details}
-
-
-def shown_alarm_message(kind: str, message: str) -> str:
-    """Return an alarm's message without counts, which may be small."""
-    return ALARM_MESSAGES.get(kind, message)
 
 
 def shown_look(look: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from app.core.db.deadlines import answered_within
 from app.core.errors import HotslotError
+from app.core.messages import Message, MessageTable
 from app.core.roles import Caller, Role
 from app.core.zones import zone
 from app.forecasts.selectors import Forecasts
@@ -23,7 +24,7 @@ from app.forecasts.warmup import warm_up
 from app.http.app_state import ApiState, CallerOf, State
 from app.http.parameters import RegionId, RunId, VersionId
 from app.http.permissions import allow
-from app.http.schemas import links
+from app.http.schemas import MessageReply, links
 from app.incidents.releases import known_categories
 from app.regions.service import cancel_run, run_of_region
 from app.regions.store import Region, get_region
@@ -48,8 +49,12 @@ from app.training.service import TrainingRequest, request_training
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
 EVENT_EVERY_S = 0.5
-RELEASE_NOTE = (
-    f"`until` is a release's instant: readers see incidents in steps of at least {MIN_GROUP}"
+TRAINING_NOTES = MessageTable(
+    {
+        "until_moved_to_release": "`until` is a release's instant: readers see incidents in steps of "
+        "at least {minimum_count}",
+        "version_damaged": "{version} is left out: its record is not what was registered",
+    }
 )
 EVENT_LATEST_S = 2.0
 """The longest pause between two looks at a run in which nothing happens."""
@@ -64,7 +69,7 @@ _STARTED = links(
 
 
 def shown_runs(
-    state: ApiState, caller: Caller, region: str, *runs: Run, note: str | None = None
+    state: ApiState, caller: Caller, region: str, *runs: Run, note: Message | None = None
 ) -> list[TrainingRun]:
     """Show training runs of a region as the caller may see them."""
     exact = caller.lists_incidents
@@ -97,7 +102,8 @@ def start(
     exact = caller.lists_incidents
     run = request_training(state.engine, state.settings, region, request, exact=exact)
     response.headers["Location"] = f"/v1/regions/{region}/training-runs/{run.id}"
-    (shown,) = shown_runs(state, caller, region, run, note=None if exact else RELEASE_NOTE)
+    note = TRAINING_NOTES.make("until_moved_to_release", minimum_count=MIN_GROUP)
+    (shown,) = shown_runs(state, caller, region, run, note=None if exact else note)
     return shown
 
 
@@ -172,10 +178,12 @@ def _shown_versions(
     champion = served(connection, region.key)
     marked = shown_marks(connection, region.key, exact=exact)
     names = None if exact else known_categories(connection, region)
-    models, warnings = [], []
+    models: list[ModelReply] = []
+    warnings: list[MessageReply] = []
     for record in records:
         if not record.is_sound:
-            warnings.append(f"{record.version} is left out: its record is not what was registered")
+            damaged = TRAINING_NOTES.make("version_damaged", version=record.version)
+            warnings.append(MessageReply.model_validate(damaged))
             continue
         shown = {
             **vars(record),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.http.parameters import Moment, ShortText
-from app.http.schemas import Instant, Names, Reply, Request, Version
+from app.http.schemas import Instant, MessageReply, Names, Reply, Request, Version
 from app.runs.schemas import RunReply
 
 _SHA256 = "a69d237c8b8d4656ac82e6f9aae3bc2547018bd70e515b85b341095a110bcd8e"
@@ -32,7 +32,7 @@ class TrainingRun(RunReply):
         examples=[{"reason": "first version of this region", "scores": {}, "seconds": 54.3}]
     )
     request: dict[str, Any] = Field(examples=[{**_SETTINGS, "categories": None, "validate": True}])
-    note: str | None = Field(
+    note: MessageReply | None = Field(
         default=None, description="how `until` was rounded, in the reply to a request"
     )
 
@@ -73,7 +73,7 @@ class ModelList(Reply):
 
     champion: Version | None
     models: list[ModelReply]
-    warnings: list[str] = Field(examples=[[]])
+    warnings: list[MessageReply] = Field(examples=[[]])
 
 
 class Promotion(Reply):

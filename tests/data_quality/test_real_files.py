@@ -27,7 +27,7 @@ def test_st_louis_names_its_spike_its_repeated_rows_and_its_old_dates(engine, se
     assert report["uploads"]["repeated_rows"] == 8_358
     assert report["uploads"]["implausible_years"] == {"1900": 4, "1916": 1, "1930": 1}
     assert [t["at"] for t in report["times"]["told"] if t["spike"]] == ["00:01"]
-    text = " ".join(report["findings"])
+    text = " ".join(one["message"] for one in report["findings"])
     assert all(word in text for word in ("12:01 a.m.", "8,358 rows", "1900 (4)"))
 
 
@@ -43,4 +43,4 @@ def test_st_louis_names_its_spike_its_repeated_rows_and_its_old_dates(engine, se
 def test_the_other_cities_go_in_and_tell_what_they_are(engine, settings, city, n_rows, finding):
     report = reported(engine, settings, city)
     assert report["uploads"]["received"] == n_rows
-    assert any(finding in text for text in report["findings"])
+    assert any(finding in one["message"] for one in report["findings"])

@@ -92,7 +92,7 @@ def test_odd_places_and_times_are_named(report):
     assert spikes["00:01"] == pytest.approx(N_SPIKE, abs=8)
     assert {"00:00", "00:01", "12:00", "12:01"} <= {t["at"] for t in report["times"]["told"]}
     assert sum(report["hour_of_week"]) == sum(m["n"] for m in report["months"])
-    text = " ".join(report["findings"])
+    text = " ".join(finding["message"] for finding in report["findings"])
     for word in ("12:01 a.m.", "1900 (5)", "default geocode", "swapped", "repeat"):
         assert word in text, word
 
@@ -109,7 +109,7 @@ def test_one_upload_has_a_report_of_its_own(engine, settings, region):
 
 def test_lags_are_told_of_feeds_and_not_of_bulk_loads(engine, settings, report):
     assert report["late_reports"]["median_hours"] is None
-    assert "bulk" in report["late_reports"]["note"]
+    assert report["late_reports"]["note"]["code"] == "bulk_loads_only"
     region = add_region(engine, "feed", timezone="UTC").id
     now = datetime.now(UTC)
     rows = [f"{(now - timedelta(hours=h)).isoformat()},-74.0,4.6" for h in (1, 5, 9)]

@@ -59,7 +59,7 @@ def test_every_fault_is_counted_under_its_code(engine, settings, corpus, name, d
     assert told.received == told.accepted + told.duplicates + told.rejected
     refused = [(i + 1, code) for i, code in enumerate(corpus.codes) if code]
     assert [(e["row"], e["code"]) for e in told.errors] == refused[:100]
-    assert any("swapped" in w for w in told.warnings)
+    assert any(w.code == "looks_swapped" for w in told.warnings)
 
 
 def test_json_counts_the_same_and_adds_nothing(engine, settings, corpus):
@@ -110,14 +110,14 @@ def test_swapped_files_are_told_with_and_without_a_boundary(engine, settings):
     turned = HEAD + "".join(f"{t},{y},{x},{c}\n" for t, x, y, c in rows)
     told = send(engine, settings, new_region(engine, "turned"), turned.encode())
     assert told.rejected_by_code == {"looks_swapped": 400}
-    assert told.warnings == ["longitude and latitude look swapped in most rows"]
+    assert [w.code for w in told.warnings] == ["looks_swapped"]
     # Without a boundary only what is there already can tell; nothing is refused.
     region = new_region(engine, "unbounded", bounded=False)
     send(engine, settings, region, (HEAD + GOOD).encode())
     told = send(engine, settings, region, turned.encode())
     assert told.accepted == 400
-    assert told.warnings[0] == "longitude and latitude look swapped in most rows"
-    assert told.warnings[1].startswith("400 rows lie over 10 degrees")
+    assert [w.code for w in told.warnings] == ["looks_swapped", "far_away"]
+    assert told.warnings[1].params == {"n": 400, "degrees": 10}
 
 
 def test_one_file_in_any_order_and_at_once_is_there_once(engine, settings):

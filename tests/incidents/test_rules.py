@@ -36,7 +36,7 @@ def times(texts, timezone="America/Toronto", now_s=2**31):
     errors = RowErrors(n)
     columns = {"occurred_at": texts, "longitude": [1.0] * n, "latitude": [2.0] * n}
     block = parse_block(columns, n, timezone=timezone, now_s=now_s, area=None, errors=errors)
-    return block.time_s, {row: code for row, (_, code, _) in errors.reasons.items()}
+    return block.time_s, {row: reason.code for row, (_, reason) in errors.reasons.items()}
 
 
 def test_the_missing_hour_moves_past_the_gap_and_the_doubled_one_is_its_first_pass():

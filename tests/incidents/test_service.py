@@ -8,6 +8,7 @@ from sqlalchemy import text
 from app.core.errors import InvalidInput, LimitExceeded
 from app.erasure.service import erase_incident
 from app.incidents.service import UploadSource, ingest, received
+from app.incidents.upload import IngestSummary
 from app.regions.service import add_region
 
 ROWS = (
@@ -87,6 +88,16 @@ def test_a_key_replays_and_refuses_another_body(engine, settings):
     with pytest.raises(InvalidInput) as caught:
         send(engine, settings, region, body + b"\n", idempotency_key="k")
     assert caught.value.code == "idempotency_key_reused"
+
+
+def test_a_summary_of_the_release_before_is_replayed():
+    """It had its warnings as texts, and its errors no parameters."""
+    error = {"row": 1, "field": "latitude", "code": "zero", "message": "0/0 is no place"}
+    warning = "longitude and latitude look swapped in most rows"
+    found = IngestSummary.from_json({"received": 1, "errors": [error], "warnings": [warning]})
+    shown = found.to_json()
+    assert shown["errors"] == [{**error, "params": {}}]
+    assert shown["warnings"] == [{"code": "unspecified", "params": {}, "message": warning}]
 
 
 def test_an_external_id_corrects(engine, settings):

@@ -24,7 +24,7 @@ from app.monitoring.service import monitor_region
 from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.alarms import open_alarms
+from app.registry.alarms import ALARMS, open_alarms
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from app.worker.maintenance import maintain
@@ -202,10 +202,13 @@ def test_a_shift_raises_alarms_that_forecasts_tell_and_schedules_answer(feed):
     assert tick(feed.engine, feed.now + timedelta(hours=2)) == []
     with TestClient(create_app(feed.settings, feed.engine)) as client:
         told = client.get("/v1/regions/city/forecasts/density?window=3").json()["warnings"]
-        assert any(warning.startswith("volume alarm: ") for warning in told)
+        assert any(warning["message"].startswith("volume alarm: ") for warning in told)
         shown = client.get("/v1/regions/city/alarms").json()
         open_ones = {a["kind"] for a in shown["alarms"] if a["cleared_at"] is None}
         assert open_ones == feed.open_kinds()
+        for alarm in shown["alarms"]:
+            assert alarm["code"] == f"{alarm['kind']}_alarm"
+            assert ALARMS.make(alarm["code"], **alarm["params"]).message == alarm["message"]
         assert {look["kind"] for look in shown["looks"]} >= {"volume", "place", "calibration"}
         scores = client.get(f"/v1/regions/city/models/{champion}/live-scores").json()
         assert date.fromisoformat(scores["weeks"][0]["from"]).weekday() == 0

@@ -62,12 +62,13 @@ def refused(client, versions, *, in_memory=False):
     reply = client.get(DENSITY)
     assert reply.status_code == 200, reply.text
     assert reply.headers["x-hotslot-model-version"] == old
-    (said,) = [w for w in reply.json()["warnings"] if "integrity" in w]
-    assert new in said
-    assert old in said
+    (said,) = [w for w in reply.json()["warnings"] if w["code"] == "champion_damaged"]
+    assert said["params"] == {"champion": new, "version": old}
     assert said in json.loads(reply.headers["x-hotslot-warnings"])
     named = client.get(f"{DENSITY}&model={old}")
-    assert not [w for w in named.json()["warnings"] if "integrity" in w], "asked for by its name"
+    assert not [w for w in named.json()["warnings"] if w["code"] == "champion_damaged"], (
+        "asked for by its name"
+    )
     score = {
         "incidents": [{"occurred_at": "2019-03-01T10:00:00Z", "longitude": 0.0, "latitude": 0.0}]
     }
@@ -91,7 +92,7 @@ def test_an_altered_record_is_refused_and_the_version_before_serves(
         listed = client.get("/v1/regions/town/models").json()
     assert [m["version"] for m in listed["models"]] == [versions[0]]
     (said,) = listed["warnings"]
-    assert versions[1] in said
+    assert (said["code"], said["params"]) == ("version_damaged", {"version": versions[1]})
 
 
 def test_a_forecast_altered_with_its_own_digest_is_refused(engine, settings, versions, restored):
@@ -112,7 +113,7 @@ def test_a_forecast_altered_with_its_own_digest_is_refused(engine, settings, ver
     with TestClient(create_app(settings, engine)) as client:
         reply = client.get(DENSITY)
     assert reply.headers["x-hotslot-model-version"] == versions[0]
-    assert [w for w in reply.json()["warnings"] if "integrity" in w]
+    assert [w for w in reply.json()["warnings"] if w["code"] == "champion_damaged"]
 
 
 def test_an_alteration_while_the_version_is_loaded_is_seen(engine, settings, versions, restored):

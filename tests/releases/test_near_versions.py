@@ -79,14 +79,18 @@ def test_news_of_what_has_come_does_not_follow_corrections(engine, settings, pla
             brief.forget("released news", f"small/{version}")
         asked = "/forecasts/density?at=2024-02-10T10:00&model="
         return [
-            [w for w in place("reader", "GET", asked + v).json()["warnings"] if "arrived" in w]
+            [
+                w
+                for w in place("reader", "GET", asked + v).json()["warnings"]
+                if w["code"] == "new_incidents"
+            ]
             for v in versions
         ]
 
     before = news()
-    assert [w[:2] for one in before for w in one] == ["60", "30"]
+    assert [w["params"]["n"] for one in before for w in one] == [60, 30]
     place("ingester", "POST", "/incidents", json=[{**known[4], "longitude": 10.0512}])
-    assert [w[:2] for one in news() for w in one] == ["30"], "its whole part is left out"
+    assert [w["params"]["n"] for one in news() for w in one] == [30], "its whole part is left out"
 
 
 def test_metrics_do_not_show_the_day_of_a_single_incident(engine, settings, place):
@@ -152,6 +156,7 @@ def test_alarms_tell_readers_no_numbers(engine, settings, place):
     density = "/forecasts/density?at=2024-02-10T10:00"
     for role, told in (("analyst", True), ("reader", False), ("trainer", False)):
         (alarm,) = place(role, "GET", "/alarms").json()["alarms"]
-        warnings = " ".join(place(role, "GET", density).json()["warnings"])
+        found = place(role, "GET", density).json()["warnings"]
+        warnings = " ".join(warning["message"] for warning in found)
         assert "volume alarm: " in warnings
         assert ("13 incidents" in alarm["message"], "13 incidents" in warnings) == (told, told)

@@ -40,7 +40,7 @@ def test_until_moves_to_a_release(engine, settings, place):
         until = (at + timedelta(seconds=second)).isoformat()
         version, reply = train(engine, settings, place, "trainer", until=until)
         assert reply.json()["request"]["until"] == "2024-01-27T00:00:00+00:00"
-        assert "release" in reply.json()["note"]
+        assert reply.json()["note"]["code"] == "until_moved_to_release"
         seen.add(version)
     assert len(seen) == 1
     shown = place("reader", "GET", f"/models/{version}").json()

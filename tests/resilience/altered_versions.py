@@ -92,7 +92,7 @@ def _accepted(connection: Connection, target: Target) -> bool:
 def _served(engine: Engine, settings: Settings, target: Target) -> bool:
     """Whether the version before serves, and says why."""
     made = ForecastService(engine, settings).forecast(REGION, Selector(window=5))
-    said = any("integrity" in warning for warning in made.warnings)
+    said = any(warning.code == "champion_damaged" for warning in made.warnings)
     return made.plan.version.record.version == target.other and said
 
 

@@ -121,7 +121,7 @@ def wrong_places() -> tuple[bool, str]:
             "latitude": latitude.tolist(),
         }
         parse_block(columns, n, timezone="UTC", now_s=2**40, area=area, errors=errors)
-        shares[code] = sum(found == code for _, found, _ in errors.reasons.values()) / n
+        shares[code] = sum(found.code == code for _, found in errors.reasons.values()) / n
     worst = min(shares.values())
     told = ", ".join(f"{code} {100 * share:.2f} %" for code, share in shares.items())
     return worst >= CAUGHT_SHARE, told
@@ -147,7 +147,7 @@ def unclear_times() -> tuple[bool, str]:
             parse_block(
                 columns, len(texts), timezone=timezone, now_s=NOW_S, area=None, errors=errors
             )
-            named = sum(found == code for _, found, _ in errors.reasons.values())
+            named = sum(found.code == code for _, found in errors.reasons.values())
             guessed += len(texts) - named
             n += len(texts)
     return guessed == 0, f"{n:,} times in {len(CITY_ZONES)} zones: {guessed} guessed or misnamed"

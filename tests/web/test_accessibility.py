@@ -41,10 +41,10 @@ def test_spanish(open_seen):
     assert "lang=es" in page.url
     missing = page.evaluate(
         """async () => {
-          const { WORDS } = await import("/static/js/words.js");
-          const [en, es] = [Object.keys(WORDS.en), Object.keys(WORDS.es)];
+          const { MESSAGES } = await import("/static/js/messages.js");
+          const [en, es] = [Object.keys(MESSAGES.en), Object.keys(MESSAGES.es)];
           const gaps = (text) => [...text.matchAll(/[{]\\w+[}]/g)].map(String).sort().join();
-          const differ = en.filter((k) => k in WORDS.es && gaps(WORDS.en[k]) !== gaps(WORDS.es[k]));
+          const differ = en.filter((k) => k in MESSAGES.es && gaps(MESSAGES.en[k]) !== gaps(MESSAGES.es[k]));
           return [...en.filter((k) => !es.includes(k)), ...es.filter((k) => !en.includes(k)), ...differ];
         }"""
     )

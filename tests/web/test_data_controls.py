@@ -105,7 +105,7 @@ def test_columns_that_are_not_recognised_are_named_and_kept(open_seen):
     expect(page.locator("#upload-report")).to_contain_text("Accepted3")
     expect(page.locator("#pane-run")).to_contain_text("Nothing stands out")
     part.locator("[name=mapping-name]").fill("wache")
-    page.click("#keep-mapping")
+    page.click("#save-mapping")
     expect(page.locator("#columns-status.good")).to_contain_text("wache")
     page.reload()
     page.click("#columns-part > summary")

@@ -115,7 +115,7 @@ def test_trust_tells_version_warnings_rates_and_last_week(open_seen):
     told = page.inner_text("#outcomes-text")
     assert re.search(r"\d+ of \d+ incidents \(\d+ %\) fell", told)
     # The version had not seen that week.
-    assert "no proof" not in told
+    assert "proves nothing" not in told
 
 
 def test_without_webgl_an_image_is_shown(open_seen):

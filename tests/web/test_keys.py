@@ -59,7 +59,7 @@ def entered(seen, key: str):
 def test_a_wrong_key_is_refused_in_words_and_a_good_one_opens_the_page(open_seen):
     seen = open_seen()
     page = entered(seen, "hsk_000000000000_no")
-    expect(page.locator("#key-status")).to_contain_text("not known")
+    expect(page.locator("#key-status")).to_contain_text("unknown")
     seen.errors[:] = [line for line in seen.errors if "401" not in line]
     page.fill("#key-input", seen.site.keys["reader"])
     page.keyboard.press("Enter")

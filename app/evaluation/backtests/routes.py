@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from app.core.errors import NotReady
 from app.core.media_types import MEDIA_TYPES
+from app.core.messages import Message, MessageTable
 from app.core.roles import Caller, Role
 from app.core.zones import zone
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
@@ -28,9 +29,11 @@ from app.releases.store import MIN_GROUP
 from app.runs.store import Run, list_runs
 
 _PICTURE: Responses = {200: offered({}, ["png", "svg"])}
-RELEASE_NOTE = (
-    f"test periods start and end at instants of releases: readers see at least {MIN_GROUP} incidents "
-    "together"
+BACKTEST_NOTES = MessageTable(
+    {
+        "periods_moved_to_releases": "test periods start and end at instants of releases: readers "
+        "see at least {minimum_count} incidents together"
+    }
 )
 router = APIRouter(prefix="/v1/regions/{region}/backtests", tags=["backtests"])
 _STARTED = links(
@@ -40,9 +43,9 @@ _STARTED = links(
 )
 
 
-def shown_run(run: Run, *, exact: bool, **more: str) -> Backtest:
+def shown_run(run: Run, *, exact: bool, note: Message | None = None) -> Backtest:
     """Show a backtest; `exact`: to callers who may list incidents."""
-    shown = {**vars(run), **more}
+    shown = {**vars(run), **({} if note is None else {"note": note})}
     if run.result is not None:
         shown["result"] = shown_backtest(run.result, exact=exact)
     if not exact:
@@ -73,7 +76,8 @@ def start(
     exact = caller.lists_incidents
     run = request_backtest(state.engine, state.settings, region, request, exact=exact)
     response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
-    return shown_run(run, exact=exact, **({} if exact else {"note": RELEASE_NOTE}))
+    note = BACKTEST_NOTES.make("periods_moved_to_releases", minimum_count=MIN_GROUP)
+    return shown_run(run, exact=exact, note=None if exact else note)
 
 
 @router.get("")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.evaluation.backtests.service import DEFAULT_MODELS
 from app.http.parameters import Moment, ShortText
-from app.http.schemas import Reply, Request
+from app.http.schemas import MessageReply, Reply, Request
 from app.runs.schemas import RunReply
 
 
@@ -39,7 +39,7 @@ class Backtest(RunReply):
         description="scores by model, differences, origins",
         examples=[{"models": {"stack": {"n": 2411, "log_score": -1.873}}, "differences": []}],
     )
-    note: str | None = Field(
+    note: MessageReply | None = Field(
         default=None, description="how origins were rounded, in the reply to a request"
     )
 

@@ -105,10 +105,10 @@ def raster_of(forecast: Forecast, frame: Frame, values: NDArray[Any]) -> NDArray
 
 
 def text_tags(forecast: Forecast) -> dict[str, str]:
-    """The heading as text, for files that keep such tags; warnings one a line."""
+    """Return the heading as text, for files that hold such tags; one warning a line."""
     head = {**forecast.heading(), "until": forecast.until.isoformat()}
     tags = {name: str(value) for name, value in head.items() if value is not None}
-    return {**tags, "warnings": "\n".join(forecast.warnings)}
+    return {**tags, "warnings": "\n".join(warning.message for warning in forecast.warnings)}
 
 
 def density_tif(forecast: Forecast) -> bytes:

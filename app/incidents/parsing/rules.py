@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from app.core.messages import Message, MessageTable
 from app.core.zones import zone
 from app.geo.study_area import StudyArea
 
@@ -38,6 +39,31 @@ TIME_PATTERN = (
 )
 
 
+ROW_MESSAGES = MessageTable(
+    {
+        "missing": "{field} is required",
+        "epoch_not_accepted": "a bare number is not a time; give RFC 3339",
+        "ambiguous_date": "day and month are ambiguous; give time_format, such as %m/%d/%Y %H:%M",
+        "bad_time": "not an RFC 3339 date and time",
+        "too_old": "before 1970: a placeholder date",
+        "in_the_future": "more than a day in the future",
+        "not_a_number": "{field} is not a finite number",
+        "not_degrees": "looks like metres; give crs, or degrees (WGS 84)",
+        "looks_swapped": "longitude and latitude look swapped",
+        "out_of_range": "not on the globe, or too far from the region to be projected",
+        "zero": "0/0 is not a place",
+        "outside_study_area": "over 1 km outside the study area",
+        "unknown_source": "source must be reported or discovered",
+        "bad_text": "{field} is not text, or longer than {limit} characters",
+        "unreadable_row": "{reason}",
+        "too_many_categories": "the region has {limit} categories, the most it may have; send a "
+        "coarser column as category",
+        "too_many_equal_rows": "{limit} earlier rows have the same time, place and category; send "
+        "ids as external_id",
+    }
+)
+
+
 @dataclass
 class RowErrors:
     """The rejected rows of a block, each with the first reason found.
@@ -47,18 +73,21 @@ class RowErrors:
 
     n: int
     bad: NDArray[np.bool_] = field(init=False)
-    reasons: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    reasons: dict[int, tuple[str, Message]] = field(default_factory=dict)
+    """{row: field and message}."""
     implausible_years: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.bad = np.zeros(self.n, np.bool_)
 
-    def add(self, rows: NDArray[np.bool_], column: str, code: str, message: str) -> None:
+    def add(self, rows: NDArray[np.bool_], column: str, code: str, **params: Any) -> None:
         """Reject these rows (a mask) unless they are rejected already."""
         new = rows & ~self.bad
+        if not new.any():
+            return
         self.bad |= new
-        for row in np.flatnonzero(new):
-            self.reasons[int(row)] = (column, code, message)
+        reason = (column, ROW_MESSAGES.make(code, **params))
+        self.reasons.update(dict.fromkeys(np.flatnonzero(new).tolist(), reason))
 
 
 @dataclass(frozen=True)
@@ -99,9 +128,7 @@ def parse_block(
     external = _labels(columns, "external_id", n_rows, errors)
     source = _labels(columns, "source", n_rows, errors)
     source = np.where(pd.isna(source), SOURCES[0], source)
-    errors.add(
-        ~np.isin(source.astype(str), SOURCES), "source", "unknown_source", "reported or discovered"
-    )
+    errors.add(~np.isin(source.astype(str), SOURCES), "source", "unknown_source")
     good = np.flatnonzero(~errors.bad)
     return ParsedBlock(
         row=good,
@@ -122,28 +149,18 @@ def _texts(columns: Mapping[str, Sequence[Any]], name: str, n_rows: int) -> pd.S
 def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) -> NDArray[np.int64]:
     text = raw.where(raw.map(lambda v: isinstance(v, str)), None).str.strip()
     missing = (raw.isna() | (raw == "")).to_numpy()
-    errors.add(missing, "occurred_at", "missing", "occurred_at is required")
+    errors.add(missing, "occurred_at", "missing", field="occurred_at")
     numeric = raw.map(lambda v: isinstance(v, int | float) and not isinstance(v, bool)).to_numpy()
     digits = text.str.fullmatch(r"[+-]?\d+(\.\d+)?").fillna(False).to_numpy(bool)
-    errors.add(
-        (numeric & ~missing) | digits,
-        "occurred_at",
-        "epoch_not_accepted",
-        "a bare number is not a time; give RFC 3339",
-    )
+    errors.add((numeric & ~missing) | digits, "occurred_at", "epoch_not_accepted")
     matched = pc.extract_regex(_arrow_texts(text), TIME_PATTERN)
     upper = pc.replace_substring(pc.struct_field(matched, "base"), "t", "T")
     base = pd.Series(upper.to_numpy(zero_copy_only=False))
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
     slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
-    errors.add(
-        slashed & local.isna().to_numpy(),
-        "occurred_at",
-        "ambiguous_date",
-        "day and month are ambiguous; give time_format, such as %m/%d/%Y %H:%M",
-    )
-    errors.add(local.isna().to_numpy(), "occurred_at", "bad_time", "not an RFC 3339 date and time")
+    errors.add(slashed & local.isna().to_numpy(), "occurred_at", "ambiguous_date")
+    errors.add(local.isna().to_numpy(), "occurred_at", "bad_time")
     naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
     given = offset.notna() & (offset != "")
     time_s = naive_s - _offsets_s(offset.where(given, "Z"))
@@ -151,8 +168,8 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     time_s[plain] = _local_to_utc(naive_s[plain], timezone)
     early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
     errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
-    errors.add(early, "occurred_at", "too_old", "before 1970: a placeholder date")
-    errors.add(late, "occurred_at", "in_the_future", "over a day in the future")
+    errors.add(early, "occurred_at", "too_old")
+    errors.add(late, "occurred_at", "in_the_future")
     return time_s
 
 
@@ -191,13 +208,13 @@ def _numbers(
 ) -> NDArray[np.float64]:
     raw = _texts(columns, name, n_rows)
     missing = (raw.isna() | (raw == "")).to_numpy()
-    errors.add(missing, name, "missing", f"{name} is required")
+    errors.add(missing, name, "missing", field=name)
     flags = raw.map(lambda v: isinstance(v, bool)).to_numpy()
     # JSON allows integers beyond any float; pandas would raise instead of giving NaN.
     sized = raw.map(lambda v: None if isinstance(v, int) and abs(v) > MAX_INTEGER else v)
     values = pd.to_numeric(sized, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     bad = ~np.isfinite(values) | flags
-    errors.add(bad, name, "not_a_number", f"{name} is not a finite number")
+    errors.add(bad, name, "not_a_number", field=name)
     return np.where(bad, 0.0, values)
 
 
@@ -208,17 +225,12 @@ def _check_places(
     errors: RowErrors,
 ) -> None:
     huge = np.maximum(np.abs(longitude), np.abs(latitude)) > METRES_LIKELY
-    errors.add(huge, "longitude", "not_degrees", "looks like metres; give crs, or degrees (WGS 84)")
+    errors.add(huge, "longitude", "not_degrees")
     beyond = (np.abs(longitude) > 180) | (np.abs(latitude) > 90)
     turned = beyond & (np.abs(latitude) <= 180) & (np.abs(longitude) <= 90)
-    errors.add(turned, "latitude", "looks_swapped", "longitude and latitude look swapped")
-    errors.add(beyond, "latitude", "out_of_range", "out of range for degrees")
-    errors.add(
-        (np.abs(longitude) < 1e-9) & (np.abs(latitude) < 1e-9),
-        "longitude",
-        "zero",
-        "0/0 is a placeholder, not a place",
-    )
+    errors.add(turned, "latitude", "looks_swapped")
+    errors.add(beyond, "latitude", "out_of_range")
+    errors.add((np.abs(longitude) < 1e-9) & (np.abs(latitude) < 1e-9), "longitude", "zero")
     if area is None:
         return
     todo = np.flatnonzero(~errors.bad)
@@ -226,10 +238,10 @@ def _check_places(
     swappable = outside[np.abs(longitude[outside]) <= 90]
     swapped = np.zeros(len(longitude), bool)
     swapped[swappable] = area.contains(latitude[swappable], longitude[swappable])
-    errors.add(swapped, "latitude", "looks_swapped", "longitude and latitude look swapped")
+    errors.add(swapped, "latitude", "looks_swapped")
     away = np.zeros(len(longitude), bool)
     away[outside] = True
-    errors.add(away, "longitude", "outside_study_area", "over 1 km outside the study area")
+    errors.add(away, "longitude", "outside_study_area")
 
 
 def _labels(
@@ -241,7 +253,7 @@ def _labels(
     codes, values = pd.factorize(np.array(texts, dtype=object))
     cleaned = np.array([*(_cleaned(v) for v in values), None], dtype=object)
     refused = np.array([*(v is not None and _refused(str(v)) for v in cleaned[:-1]), False], bool)
-    errors.add(refused[codes], name, "bad_text", f"over {MAX_TEXT_CHARS} characters or not text")
+    errors.add(refused[codes], name, "bad_text", field=name, limit=MAX_TEXT_CHARS)
     result: NDArray[Any] = cleaned[codes]
     return result
 

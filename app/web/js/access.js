@@ -10,7 +10,7 @@ const NEEDED = {
 };
 
 /** @type {{actor: string, open: boolean, roles: string[], regions: string[] | null} | null} */ let me = null;
-/** How many callers there were: what one of them typed or was told is not for the next. */
+/** How many callers there were: what one of them typed or saw is not for the next. */
 let turn = 0;
 
 export const callerTurn = () => turn;

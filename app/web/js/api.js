@@ -4,12 +4,13 @@ const KEY_AT = "hotslot-key";
 const KEY_HEADER = "X-API-Key";
 
 export class ApiError extends Error {
-  /** @param {{status: number, detail: string, code: string, field?: string}} problem */
+  /** @param {{status: number, detail: string, code: string, field?: string, params?: Record<string, any>}} problem */
   constructor(problem) {
     super(problem.detail);
     this.status = problem.status;
     this.code = problem.code;
     this.field = problem.field ?? "";
+    this.params = problem.params ?? {};
   }
 }
 
@@ -84,9 +85,9 @@ export async function save(path, name) {
 }
 
 /**
- * Send a file, told how far it is.
+ * Send a file and report progress.
  *
- * fetch() cannot tell upload progress, so this is an XMLHttpRequest.
+ * fetch() does not report upload progress, so this is an XMLHttpRequest.
  * @param {string} path @param {File} file @param {Record<string, string>} about its headers
  * @param {(share: number) => void} onProgress 0 to 1
  * @returns {Promise<any>}
@@ -115,13 +116,13 @@ export async function events(path, onData) {
   const reply = await request(path, { headers: { Accept: "text/event-stream" } });
   const reader = /** @type {ReadableStream<Uint8Array>} */ (reply.body).getReader();
   const decoder = new TextDecoder();
-  let kept = "";
+  let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    kept += decoder.decode(value, { stream: true });
-    const parts = kept.split("\n\n");
-    kept = parts.pop() ?? "";
+    rest += decoder.decode(value, { stream: true });
+    const parts = rest.split("\n\n");
+    rest = parts.pop() ?? "";
     for (const part of parts) {
       const data = part.split("\n").filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
       if (data.length) onData(JSON.parse(data.join("\n")));

@@ -1,21 +1,21 @@
-/** How a file's columns are read: by names that are known, by a mapping that is kept, or as a person says. */
+/** How a file's columns are read: by names that are known, by a stored mapping, or as a person says. */
 import { getJson, putJson, regionPath } from "./api.js";
 import { make } from "./dom.js";
 import { t } from "./i18n.js";
-import { notice, tellIn } from "./runs.js";
+import { notice, showErrorIn } from "./runs.js";
 
 /** The time of day in a column of its own; it is sent as `occurred_at=A+B`. */
 const CLOCK = "clock";
 const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "category", "external_id"];
-/** No mapping that is kept has such a name. */
+/** No stored mapping has such a name. */
 const OWN = "own:";
 const HEADER_BYTES = 65_536;
 const SEPARATORS = [",", ";", "\t", "|"];
 const EXAMPLES = /** @type {Record<string, string>} */ ({ crs: "EPSG:26910", time_format: "%m/%d/%Y %H:%M" });
 
 /**
- * @typedef {{query: string, file: File | null, said: string, ask: (() => void) | null, send: (file: File) => void}} Columns
- *   query: what the next upload is sent with; file: one that was not recognised, and what the service said of it; ask: for its columns
+ * @typedef {{query: string, file: File | null, header: string[], ask: (() => void) | null, send: (file: File) => void}} Columns
+ *   query: what the next upload is sent with; file: one that was not recognised, header: its columns as the service names them; ask: for its columns
  * @typedef {{columns: Record<string, string>, crs: string | null, time_format: string | null}} Mapping
  */
 
@@ -23,18 +23,18 @@ const EXAMPLES = /** @type {Record<string, string>} */ ({ crs: "EPSG:26910", tim
 export async function fillColumns(region, holder, columns) {
   const path = regionPath(region.id, "mappings");
   const form = new ColumnsForm(columns, (name, mapping) => putJson(`${path}/${encodeURIComponent(name)}`, mapping));
-  form.setKept((await getJson(path)).mappings);
+  form.setStored((await getJson(path)).mappings);
   holder.replaceChildren(form.element);
   columns.ask = () => form.ask();
   await form.ask();
 }
 
 class ColumnsForm {
-  /** @param {Columns} columns @param {(name: string, mapping: Mapping) => Promise<any>} keep */
-  constructor(columns, keep) {
+  /** @param {Columns} columns @param {(name: string, mapping: Mapping) => Promise<any>} put */
+  constructor(columns, put) {
     this.columns = columns;
-    this.keep = keep;
-    /** @type {Record<string, Mapping>} */ this.kept = {};
+    this.put = put;
+    /** @type {Record<string, Mapping>} */ this.stored = {};
     /** @type {Map<string, any>} */ this.inputs = new Map();
     this.pick = make("select", { id: "mapping", onchange: () => this.chosen() });
     this.header = make("datalist", { id: "header-columns" });
@@ -43,8 +43,8 @@ class ColumnsForm {
     this.again = make("button", { class: "primary", id: "send-again", hidden: true });
     this.name = make("input", { name: "mapping-name", pattern: "[a-z0-9_\\-]{1,63}", autocomplete: "off", title: t("regionIdRule"), placeholder: t("regionIdRule") });
     this.status = notice("columns-status");
-    const save = make("button", { type: "button", id: "keep-mapping", onclick: () => this.save() }, t("keep"));
-    this.own = make("div", { class: "stack", hidden: true }, this.found, this.fields, make("div", { class: "buttons" }, this.again), labelled("keepAs", this.name), make("div", { class: "buttons" }, save));
+    const save = make("button", { type: "button", id: "save-mapping", onclick: () => this.save() }, t("saveMapping"));
+    this.own = make("div", { class: "stack", hidden: true }, this.found, this.fields, make("div", { class: "buttons" }, this.again), labelled("saveAs", this.name), make("div", { class: "buttons" }, save));
     this.element = make("form", { class: "stack", id: "columns-form" }, labelled("readBy", this.pick), this.header, this.own, this.status);
     this.element.addEventListener("input", () => this.remember());
     this.element.addEventListener("submit", (/** @type {Event} */ event) => {
@@ -53,16 +53,16 @@ class ColumnsForm {
     });
   }
 
-  /** @param {Record<string, Mapping>} kept */
-  setKept(kept, chosen = this.pick.value) {
-    this.kept = kept;
+  /** @param {Record<string, Mapping>} stored */
+  setStored(stored, chosen = this.pick.value) {
+    this.stored = stored;
     const option = (/** @type {string} */ value, /** @type {string} */ text) => make("option", { value }, text);
-    this.pick.replaceChildren(option("", t("columnsKnown")), ...Object.keys(kept).map((name) => option(name, name)), option(OWN, t("columnsOwn")));
+    this.pick.replaceChildren(option("", t("columnsKnown")), ...Object.keys(stored).map((name) => option(name, name)), option(OWN, t("columnsOwn")));
     this.pick.value = chosen;
   }
 
   chosen() {
-    const mapping = this.kept[this.pick.value] ?? { columns: {}, crs: null, time_format: null };
+    const mapping = this.stored[this.pick.value] ?? { columns: {}, crs: null, time_format: null };
     const [date, clock] = (mapping.columns.occurred_at ?? "").split("+");
     const values = /** @type {Record<string, string>} */ ({ ...mapping.columns, occurred_at: date, [CLOCK]: clock ?? "" });
     const rest = Object.keys(mapping.columns).filter((name) => !FIELDS.includes(name));
@@ -95,11 +95,11 @@ class ColumnsForm {
 
   /** For the columns of a file that was not recognised, if there is one. */
   async ask() {
-    const { file, said } = this.columns;
+    const { file, header } = this.columns;
     this.again.hidden = !file;
     if (!file) return;
     this.again.textContent = t("sendAgain", { name: file.name });
-    const names = await headerOf(file, said);
+    const names = await headerOf(file, header);
     this.header.replaceChildren(...names.map((value) => make("option", { value })));
     this.found.textContent = names.length ? t("columnsFound", { names: names.join(", ") }) : "";
     if (this.pick.value !== "") return;
@@ -113,12 +113,12 @@ class ColumnsForm {
     this.status.className = "status";
     try {
       const mapping = this.mapping();
-      await this.keep(this.name.value, mapping);
-      this.setKept({ ...this.kept, [this.name.value]: mapping }, this.name.value);
+      await this.put(this.name.value, mapping);
+      this.setStored({ ...this.stored, [this.name.value]: mapping }, this.name.value);
       this.status.className = "status good";
-      this.status.textContent = t("keptAs", { name: this.name.value });
+      this.status.textContent = t("savedAs", { name: this.name.value });
     } catch (error) {
-      tellIn(this.status, error);
+      showErrorIn(this.status, error);
     }
   }
 }
@@ -126,9 +126,9 @@ class ColumnsForm {
 /** @param {string} key @param {Node} field */
 const labelled = (key, field) => make("label", {}, make("span", {}, t(key)), field);
 
-/** Names in a file's first line, or what the service said of them. @param {File} file @param {string} said */
-async function headerOf(file, said) {
-  if (!/\.(csv|tsv|txt)$/i.test(file.name)) return /the header has '(.*)'/.exec(said)?.[1].split(", ") ?? [];
+/** Names in a file's first line, or those that the service found. @param {File} file @param {string[]} header */
+async function headerOf(file, header) {
+  if (!/\.(csv|tsv|txt)$/i.test(file.name)) return header;
   const line = (await file.slice(0, HEADER_BYTES).text()).split(/\r?\n/).find((found) => found.trim()) ?? "";
   const often = (/** @type {string} */ sign) => line.split(sign).length;
   const sign = [...SEPARATORS].sort((a, b) => often(b) - often(a))[0];

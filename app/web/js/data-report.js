@@ -1,10 +1,10 @@
 /** The data report in the page: what came in, what stands out, when incidents happened; of a region or of one upload. */
 import { getJson, regionPath, save } from "./api.js";
 import { make } from "./dom.js";
-import { findings, refusals, refusedRows, sentences, warnings } from "./findings.js";
+import { list, rejectedRows, sentencesOf } from "./findings.js";
 import { count, t } from "./i18n.js";
 import { monthBars, weekHeat } from "./report-charts.js";
-import { tell, tellIn, notice } from "./runs.js";
+import { showError, showErrorIn, notice } from "./runs.js";
 import { dayText, inZone } from "./time.js";
 
 const MAX_UPLOADS = 20;
@@ -30,10 +30,10 @@ export async function fillReport(region, holder) {
       body.replaceChildren(...reportOf(await loadReport(region, pick.value)));
       status.textContent = "";
     } catch (error) {
-      tellIn(status, error);
+      showErrorIn(status, error);
     }
   });
-  const download = () => save(path(region, pick.value, "html"), `${region.id}-data-report.html`).catch(tell);
+  const download = () => save(path(region, pick.value, "html"), `${region.id}-data-report.html`).catch(showError);
   holder.replaceChildren(
     make("label", { class: "row" }, make("span", {}, t("reportOf")), pick), status, body,
     make("div", { class: "buttons" }, make("button", { type: "button", id: "data-report", onclick: download }, t("dataReport"))));
@@ -45,19 +45,19 @@ function reportOf(report) {
   return [make("div", { class: "figures" }, ...["accepted", "duplicates", "rejected"].map(figure)), ...details(report)];
 }
 
-/** What an upload's reply tells, or its whole report. @param {any} region @param {any} reply @param {boolean} whole */
+/** What an upload's reply says, or its whole report. @param {any} region @param {any} reply @param {boolean} whole */
 export async function findingsOf(region, reply, whole) {
   if (whole) return details(await loadReport(region, reply.upload_id));
-  return [...standsOut([...refusals(reply.rejected_by_code), ...warnings(reply)]), ...refusedRows(reply.errors, reply.rejected)];
+  return [...standsOut(sentencesOf(reply.warnings, reply.rejected_by_code)), ...rejectedRows(reply.errors, reply.rejected)];
 }
 
-/** @param {string[]} told */
-const standsOut = (told) => [make("h4", {}, t("standsOut")), told.length ? sentences(told) : make("p", { class: "note" }, t("nothingOdd"))];
+/** @param {string[]} sentences */
+const standsOut = (sentences) => [make("h4", {}, t("standsOut")), sentences.length ? list(sentences) : make("p", { class: "note" }, t("nothingOdd"))];
 
 /** @param {any} report @returns {Node[]} */
 function details(report) {
   const { months, breaks, hour_of_week: hours, timezone, uploads, incidents } = report;
-  const parts = [...standsOut(findings(report)), ...refusedRows(uploads.errors, uploads.rejected)];
+  const parts = [...standsOut(sentencesOf(report.findings, uploads.rejected_by_code)), ...rejectedRows(uploads.errors, uploads.rejected)];
   if (!incidents.n) return parts;
   if (months.length > 1) parts.push(make("h4", {}, t("byMonth")), monthBars(months, breaks));
   return [...parts, make("h4", {}, t("byHour", { zone: timezone })), ...weekHeat(hours)];

@@ -1,10 +1,11 @@
 /** The forecast in figures: total, legend, hotspots, the pointed-at cell, the table of top cells. */
 import { gradient } from "./colours.js";
 import { byId, make, table } from "./dom.js";
-import { count, fixed, number, t, warning } from "./i18n.js";
-import { COLOURS } from "./marks.js";
+import { count, fixed, number, t } from "./i18n.js";
+import { COLOURS } from "./overlays.js";
 import { nameOf } from "./places.js";
 import { BASELINES, caughtAt } from "./scores.js";
+import { messageText } from "./service-messages.js";
 import { dayText, inZone, spanText } from "./time.js";
 import { view } from "./view.js";
 
@@ -31,10 +32,10 @@ export function drawHead(shown) {
   byId("total").replaceChildren(before, make("strong", {}, fixed(n)), `${after} · ${t("interval90", { lo: count(lo), hi: count(hi) })}`);
 }
 
-/** What to keep in mind about this very forecast; what holds always stands under Trust. @param {any} shown @param {string} opening */
+/** Warnings about this forecast; those that always hold are under Evaluation. @param {any} shown @param {string} opening */
 export function drawNotice(shown, opening) {
-  const passing = shown.warnings.filter((/** @type {string} */ text) => !text.startsWith("the study area was derived"));
-  const lines = [...(opening ? [opening] : []), ...passing.map(warning)];
+  const passing = shown.warnings.filter((/** @type {any} */ warning) => warning.code !== "boundary_derived");
+  const lines = [...(opening ? [opening] : []), ...passing.map(messageText)];
   byId("notice").hidden = lines.length === 0;
   byId("notice").replaceChildren(...lines.map((text) => make("div", {}, text)));
 }
@@ -86,11 +87,11 @@ export function comparison(record, zone) {
   if (!own) return "";
   const rivals = BASELINES.filter((name) => record.models[name] && record.models[name] !== record.own)
     .flatMap((name) => [caughtAt(record.models[name], view.top)].flatMap((found) => (found ? [`${name} ${percent(found.rate, 1)}`] : [])));
-  const told = t("compared", {
+  const text = t("compared", {
     days: count(record.days), date: dayText(inZone(record.since, zone)), n: count(record.n), top: view.top,
     rate: percent(own.rate, 1), times: fixed((100 * own.rate) / view.top, 1),
   });
-  return rivals.length ? `${told} ${t("comparedRivals", { rivals: rivals.join(", ") })}` : told;
+  return rivals.length ? `${text} ${t("comparedRivals", { rivals: rivals.join(", ") })}` : text;
 }
 
 /** Figures of one cell as [name, value]. @param {any} shown @param {number} row @param {number} rank */

@@ -3,7 +3,7 @@ import { adopt, isOpen, whoAmI } from "./access.js";
 import { currentKey, getJson, postJson, request } from "./api.js";
 import { make } from "./dom.js";
 import { t } from "./i18n.js";
-import { notice, tellIn } from "./runs.js";
+import { notice, showErrorIn } from "./runs.js";
 import { dayText, inZone } from "./time.js";
 
 const ROLES = ["reader", "analyst", "ingester", "trainer", "admin"];
@@ -31,7 +31,7 @@ export async function fillKeys(holder, regions) {
       list.replaceChildren(...(await listed(act)));
       return true;
     } catch (error) {
-      tellIn(status, error);
+      showErrorIn(status, error);
       return false;
     }
   };
@@ -89,18 +89,18 @@ function actions(key, act) {
   return holder;
 }
 
-/** A key's text, which is told this once. @param {any} made @param {any} holder */
+/** A key's text, which is shown only once. @param {any} made @param {any} holder */
 function shownOnce(made, holder) {
   const box = make("input", { id: "key-text", readonly: true, value: made.key, "aria-label": t("keyLabel") });
-  const said = make("span", { class: "note", role: "status" });
+  const note = make("span", { class: "note", role: "status" });
   const copy = make("button", { type: "button", id: "copy-key", class: "primary", onclick: async () => {
     box.select();
     // The clipboard needs a secure context; elsewhere the key stays selected for copying by hand.
-    if (navigator.clipboard) await navigator.clipboard.writeText(box.value).then(() => { said.textContent = t("keyCopied"); }, () => {});
+    if (navigator.clipboard) await navigator.clipboard.writeText(box.value).then(() => { note.textContent = t("keyCopied"); }, () => {});
   } }, t("copyKey"));
   const done = make("button", { type: "button", onclick: () => holder.replaceChildren() }, t("keyDone"));
   const using = made.key === currentKey() ? [make("p", { class: "note" }, t("keyInUse"))] : [];
-  return [make("div", { class: "notice" }, make("strong", {}, t("keyOnce", { name: made.name })), box, make("div", { class: "buttons" }, copy, done, said), ...using)];
+  return [make("div", { class: "notice" }, make("strong", {}, t("keyOnce", { name: made.name })), box, make("div", { class: "buttons" }, copy, done, note), ...using)];
 }
 
 /** @param {any[]} regions @param {(work: () => Promise<any>) => Promise<boolean>} act */

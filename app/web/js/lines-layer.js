@@ -5,7 +5,7 @@
 import { MercatorCoordinate } from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { blendOver, programOf, shifted } from "./gl.js";
 
-/** One instance a line; its six corners are told apart by their number. */
+/** One instance a line; its six corners differ by their number. */
 const VERTEX = `#version 300 es
 uniform mat4 u_matrix;
 uniform vec2 u_size;

@@ -9,12 +9,12 @@ import { scaleOf } from "./measures.js";
 import { mapOf } from "./open-map.js";
 import { setNeighbourhoods } from "./places.js";
 import { drawRun, knownRegion } from "./run.js";
-import { tell } from "./runs.js";
-import { expectTrackRecord, forget, showShares, showWeek, tellAnew } from "./shares.js";
-import { markStrip, openStrip } from "./strip.js";
-import { drawTake, fillBriefing, refreshPermalink, selectors } from "./take.js";
+import { showError } from "./runs.js";
+import { expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
+import { markWeekStrip, openWeekStrip } from "./week-strip.js";
+import { drawExport, fillBriefing, refreshPermalink, selectors } from "./export.js";
 import { inZone, plusHours, weekStart, dayText } from "./time.js";
-import { drawTrust } from "./trust.js";
+import { drawEvaluation } from "./evaluation.js";
 import { readAddress, view, writeAddress } from "./view.js";
 
 const FRESH_DAYS = 28;
@@ -39,7 +39,7 @@ let sharesTimer = 0;
 function whenMap() {
   if (!opened) {
     opened = openMap();
-    opened.catch(tell);
+    opened.catch(showError);
   }
   return opened;
 }
@@ -86,7 +86,7 @@ async function loadUsual() {
 async function showForecast() {
   const mine = ++asked;
   syncControls();
-  markStrip();
+  markWeekStrip();
   remember();
   if (!known.champion) return showNothing();
   try {
@@ -99,7 +99,7 @@ async function showForecast() {
     if (mine !== asked) return undefined;
     shown = reply;
     document.body.dataset.holds = "forecast";
-    tell();
+    showError();
     ranked = ranking(shown);
     rankOf = new Uint32Array(ranked.length);
     ranked.forEach((row, i) => { rankOf[row] = i + 1; });
@@ -108,7 +108,7 @@ async function showForecast() {
     redraw();
     await Promise.all([showWeek(known), drawPane()]);
   } catch (error) {
-    if (mine === asked) tell(error);
+    if (mine === asked) showError(error);
   }
   return undefined;
 }
@@ -125,7 +125,7 @@ function showNothing() {
 /** Colours, legend, hotspots: nothing is loaded for these. */
 function redraw() {
   if (!shown) return;
-  // While hours play, colours keep their meaning.
+  // While hours play, the scale stays the same.
   scale = scaleOf(view.measure, shown, usual, playing() ? scale : null);
   if (map) drawMap();
   pointAt(-1);
@@ -157,7 +157,7 @@ async function showOutcomes(/** @type {boolean} */ wanted) {
     outcomes = wanted ? await getJson(forecastPath(view.region, "outcomes", query)) : null;
   } catch (error) {
     outcomes = null;
-    tell(error);
+    showError(error);
   }
   await whenMap();
   map.outcomes(outcomes);
@@ -170,14 +170,14 @@ async function drawPane() {
     byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
     byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
   }
-  if (view.tab === "trust" && known.region) await drawTrust({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes, onTested: tested });
+  if (view.tab === "trust" && known.region) await drawEvaluation({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
-  if (view.tab === "take" && shown) drawTake({ onBriefing: guarded(brief) });
+  if (view.tab === "take" && shown) drawExport({ onBriefing: guarded(brief) });
 }
 
 /** A new backtest is a new track record. */
 async function tested() {
-  forget();
+  forgetRegion();
   drawTop();
   await Promise.all([showWeek(known), drawPane()]);
 }
@@ -211,7 +211,7 @@ async function showRegion(anew) {
     view.tab = "run";
     return showNothing();
   }
-  forget();
+  forgetRegion();
   if (may("read")) expectTrackRecord(view.region);
   known = await knownRegion(view.region);
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
@@ -254,7 +254,7 @@ async function speak(/** @type {string} */ language) {
   setLanguage(language);
   document.title = "hotslot";
   drawAccess();
-  tellAnew();
+  redrawNextTime();
   opening = "";
   byId("category").options[0]?.replaceChildren(t("allCategories"));
   byId("model").options[0]?.replaceChildren(serving());
@@ -262,7 +262,7 @@ async function speak(/** @type {string} */ language) {
 }
 
 /** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
-const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(tell);
+const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(showError);
 
 /** Everything, for whoever it is that looks now. */
 async function load() {
@@ -276,7 +276,7 @@ async function start() {
   readAddress();
   setLanguage(view.lang);
   byId("language").value = currentLanguage();
-  openStrip((at, hours) => {
+  openWeekStrip((at, hours) => {
     opening = "";
     Object.assign(view, { at, hours });
     showForecast();
@@ -286,7 +286,7 @@ async function start() {
     if (await openAccess(load)) await load();
     await whenMap();
   } catch (error) {
-    tell(error);
+    showError(error);
   }
   document.body.dataset.ready = "true";
 }

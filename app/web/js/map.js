@@ -4,7 +4,7 @@ import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
 import { Lattice } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
-import { COLOURS, linesOf, middles } from "./marks.js";
+import { COLOURS, linesOf, middles } from "./overlays.js";
 import { addTiles, cellsOpacity } from "./tiles.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -78,7 +78,7 @@ export class ForecastMap {
     return `${this.#map.getZoom().toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}`;
   }
 
-  /** @param {any} region as the service tells it @param {string} place zoom/latitude/longitude or "" */
+  /** @param {any} region a reply of the service @param {string} place zoom/latitude/longitude or "" */
   showRegion(region, place) {
     this.lattice = undefined;
     this.#boundary.setLines(linesOf(region.boundary));

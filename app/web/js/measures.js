@@ -10,9 +10,9 @@ const LEGEND_AT = [0, 0.25, 0.5, 0.75, 1];
  *   ticks: number[], times: number}} Scale `place` maps a value to 0..1 along the ramp
  */
 
-/** @param {number[]} values @param {number} times shown value = value x times @param {Scale | null} kept @returns {Scale} */
-function sequential(values, times, kept) {
-  const top = kept?.times === times && kept.ramp === SEQUENTIAL_RAMP ? kept.top : upperEnd(values);
+/** @param {number[]} values @param {number} times shown value = value x times @param {Scale | null} before @returns {Scale} */
+function sequential(values, times, before) {
+  const top = before?.times === times && before.ramp === SEQUENTIAL_RAMP ? before.top : upperEnd(values);
   return {
     values, top, times, ramp: SEQUENTIAL_RAMP,
     place: (value) => Math.sqrt(Math.min(Math.max(value / top, 0), 1)),
@@ -39,15 +39,15 @@ function diverging(ratios) {
 
 /**
  * @param {string} measure @param {any} shown a density reply @param {any} usual the week's, for `difference`
- * @param {Scale | null} kept the scale whose end is to be kept, or null
+ * @param {Scale | null} before the scale whose end to use again, or null
  * @returns {Scale}
  */
-export function scaleOf(measure, shown, usual, kept) {
+export function scaleOf(measure, shown, usual, before) {
   const { probability, expected_count: expected, expected_count_lo: low, expected_count_hi: high } = shown.cells;
-  if (measure === "expected") return sequential(expected, 1, kept);
+  if (measure === "expected") return sequential(expected, 1, before);
   if (measure === "width") return whole(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]));
   if (measure === "difference") {
     return diverging(probability.map((/** @type {number} */ p, /** @type {number} */ i) => p / Math.max(usual.cells.probability[i], 1e-12)));
   }
-  return sequential(probability, 100, kept);
+  return sequential(probability, 100, before);
 }

@@ -3,18 +3,18 @@ import { may } from "./access.js";
 import { regionPath, request } from "./api.js";
 import { make } from "./dom.js";
 import { count, fixed, t } from "./i18n.js";
-import { notice, tellIn } from "./runs.js";
+import { notice, showErrorIn } from "./runs.js";
 import { dayText, inZone } from "./time.js";
 
 const SHOWN_MODELS = 8;
 const TOLD_PERCENT = "5";
 
-const told = { region: "", status: notice("models-status") };
+const shown = { region: "", status: notice("models-status") };
 
 /** @param {import("./run.js").Known} known */
 export function modelsPart({ region, models, onChange }) {
-  if (told.region !== region.id) Object.assign(told, { region: region.id, status: notice("models-status") });
-  const { status } = told;
+  if (shown.region !== region.id) Object.assign(shown, { region: region.id, status: notice("models-status") });
+  const { status } = shown;
   const change = async (/** @type {string} */ action, /** @type {string} */ key) => {
     status.className = "status";
     try {
@@ -22,7 +22,7 @@ export function modelsPart({ region, models, onChange }) {
       await onChange();
       status.textContent = t(key, { version: reply.champion });
     } catch (error) {
-      tellIn(status, error);
+      showErrorIn(status, error);
     }
   };
   const lines = models.slice(0, SHOWN_MODELS).map((/** @type {any} */ version) => {

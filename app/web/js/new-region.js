@@ -2,7 +2,7 @@
 import { postJson } from "./api.js";
 import { make } from "./dom.js";
 import { t } from "./i18n.js";
-import { tellIn } from "./runs.js";
+import { showErrorIn } from "./runs.js";
 
 /** @param {import("./run.js").Known} known @param {boolean} open */
 export function newRegionPart({ onChange }, open) {
@@ -22,7 +22,7 @@ export function newRegionPart({ onChange }, open) {
       const made = await postJson("/v1/regions", { id: id.value, name: name.value || null, timezone: zone.value, boundary: drawn });
       await onChange(made.id);
     } catch (error) {
-      tellIn(status, error);
+      showErrorIn(status, error);
     }
   });
   return [make("details", { open, class: "part" }, make("summary", {}, t("newRegion")), form)];

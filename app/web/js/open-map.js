@@ -10,7 +10,7 @@ export async function mapOf(onPoint, onChoose, onMove) {
     const { ForecastMap } = await import("./map.js");
     return await opened(new ForecastMap(onPoint, onChoose, onMove));
   } catch (error) {
-    // The plain map tells its reader; the console has the reason.
+    // The plain map says so; the console has the reason.
     console.warn(`the map does not zoom: ${error}`);
     const { PlainMap } = await import("./plain-map.js");
     return opened(new PlainMap(onPoint, onChoose));

@@ -3,7 +3,7 @@ import { painted } from "./colours.js";
 import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { Lattice } from "./lattice.js";
-import { COLOURS, middles } from "./marks.js";
+import { COLOURS, middles } from "./overlays.js";
 
 const MARGIN_PX = 18;
 const DEGREE = Math.PI / 180;
@@ -38,7 +38,7 @@ export class PlainMap {
     new ResizeObserver(() => this.#draw()).observe(byId("map"));
   }
 
-  /** @param {any} region as the service tells it */
+  /** @param {any} region a reply of the service */
   showRegion(region) {
     this.#region = region;
     this.lattice = undefined;
@@ -137,7 +137,7 @@ export class PlainMap {
     walk(geometry.coordinates);
   }
 
-  /** @param {any} pen @param {number[]} place @param {any} told hits and misses */
+  /** @param {any} pen @param {number[]} place @param {any} counts hits and misses */
   #dot(pen, [lon, lat], { hits, misses }) {
     const [x, y] = this.#project(lon, lat);
     Object.assign(pen, { fillStyle: hits >= misses ? COLOURS.hit : COLOURS.miss, strokeStyle: "#fff", lineWidth: 1.2 });

@@ -37,8 +37,8 @@ export function monthBars(months, breaks) {
     const bar = draw("rect", { x: left + i * step, width: Math.max(step * 0.82, 0.6), y: atY(n), height: Math.max(atY(0) - atY(n), 0), class: "bar-of" });
     bar.append(draw("title", {}, `${monthText(month)}: ${count(n)}`));
     parts.push(bar);
-    const told = months.length <= 12 ? i % 3 === 0 : number === "01" && Number(year) % skip === 0;
-    if (told) parts.push(text(left + i * step, height - 5, months.length <= 12 ? monthText(month) : year, "start"));
+    const named = months.length <= 12 ? i % 3 === 0 : number === "01" && Number(year) % skip === 0;
+    if (named) parts.push(text(left + i * step, height - 5, months.length <= 12 ? monthText(month) : year, "start"));
     if (breaks.some((found) => found.month === month)) parts.push(draw("line", { x1: left + i * step, x2: left + i * step, y1: top, y2: atY(0), class: "marked" }));
   });
   const sorted = [...months].sort((a, b) => a.n - b.n);

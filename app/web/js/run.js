@@ -3,7 +3,7 @@ import { isEverywhere, may, missing } from "./access.js";
 import { getJson, regionPath } from "./api.js";
 import { byId, make } from "./dom.js";
 import { count, t } from "./i18n.js";
-import { unfolded } from "./kept.js";
+import { lazyDetails } from "./panel-state.js";
 import { modelsPart } from "./models.js";
 import { newRegionPart } from "./new-region.js";
 import { dayText, inZone } from "./time.js";
@@ -23,7 +23,7 @@ export function drawRun(known) {
     : [make("p", { class: "notice" }, t("noRegion"))];
   const typedIn = /** @type {HTMLElement | null} */ (document.activeElement);
   byId("pane-run").replaceChildren(...parts, ...(may("create") ? newRegionPart(known, !region) : []), ...(may("keys") && isEverywhere() ? [keys()] : []));
-  // Who is typing in a part that is kept goes on typing there.
+  // Whoever types in a part that outlives the redraw goes on typing there.
   if (typedIn?.isConnected && typedIn !== document.activeElement) typedIn.focus({ preventScroll: true });
   if (region && may("train")) resumeTraining(known);
 }
@@ -32,11 +32,11 @@ export function drawRun(known) {
 const allowed = (action, title, part) =>
   may(action) ? part() : [make("h3", {}, t(title)), make("p", { class: "note" }, missing(action))];
 
-const keys = () => unfolded("keys-part", t("keysTitle"), "", async (holder) =>
+const keys = () => lazyDetails("keys-part", t("keysTitle"), "", async (holder) =>
   (await import("./key-admin.js")).fillKeys(holder, (await getJson("/v1/regions")).regions));
 
 /** @param {any} region */
-const schedule = (region) => unfolded("schedule-part", t("scheduleTitle"), region.id, async (holder) => (await import("./schedule.js")).fillSchedule(region, holder));
+const schedule = (region) => lazyDetails("schedule-part", t("scheduleTitle"), region.id, async (holder) => (await import("./schedule.js")).fillSchedule(region, holder));
 
 /** @param {any} region */
 function holds(region) {
@@ -46,14 +46,14 @@ function holds(region) {
   return make("div", {},
     make("p", { id: "holds" }, t("regionHolds", { n: count(region.incidents), from: day(region.first_at), to: day(region.last_at) })),
     // What came in since makes it another report.
-    ...(may("report") ? [unfolded("report-part", t("reportTitle"), `${region.id} ${region.incidents}`, report)] : []));
+    ...(may("report") ? [lazyDetails("report-part", t("reportTitle"), `${region.id} ${region.incidents}`, report)] : []));
 }
 
 /** @param {string} region */
 export async function knownRegion(region) {
-  const [told, { models, champion }] = await Promise.all([
+  const [found, { models, champion }] = await Promise.all([
     getJson(`/v1/regions/${encodeURIComponent(region)}`),
     may("read") ? getJson(regionPath(region, "models")) : { models: [], champion: null },
   ]);
-  return { region: told, models, champion };
+  return { region: found, models, champion };
 }

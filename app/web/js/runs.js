@@ -1,4 +1,4 @@
-/** Long jobs: start one, show how far it is, tell how it ended. */
+/** Long jobs: start one, show its progress and how it ended. */
 import { events, getJson } from "./api.js";
 import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
@@ -19,17 +19,17 @@ export function explain(error) {
 }
 
 /** Show or hide the page's error line. @param {any} [error] */
-export function tell(error) {
+export function showError(error) {
   const line = byId("message");
   line.hidden = error === undefined;
   line.textContent = error === undefined ? "" : explain(error);
 }
 
-/** An element that tells how something went. @param {string} id */
+/** An element for the outcome of an action. @param {string} id */
 export const notice = (id) => make("div", { class: "status", role: "status", id });
 
 /** @param {any} status element @param {any} error */
-export function tellIn(status, error) {
+export function showErrorIn(status, error) {
   status.className = "status bad";
   status.textContent = explain(error);
 }
@@ -61,7 +61,7 @@ export async function follow(base, start, status) {
     }
     showRun(status, run);
   } catch (error) {
-    tellIn(status, error);
+    showErrorIn(status, error);
   }
 }
 
@@ -76,7 +76,7 @@ export async function followEvents(path, status) {
       last = run;
       showRun(status, run);
     }).catch((error) => {
-      // The service going away for a moment is no reason to stop looking; a refusal is.
+      // A short outage of the service is no reason to stop following; a refusal is.
       if (!(error instanceof TypeError)) throw error;
     });
     if (last && ended(last)) return last;

@@ -3,7 +3,7 @@ import { may } from "./access.js";
 import { ApiError, getJson, putJson, regionPath, request } from "./api.js";
 import { byId, definitions, make } from "./dom.js";
 import { count, number, t } from "./i18n.js";
-import { notice, tellIn } from "./runs.js";
+import { notice, showErrorIn } from "./runs.js";
 import { inZone, momentText, weekdayText } from "./time.js";
 import { TRAINABLE } from "./training.js";
 
@@ -42,15 +42,15 @@ function shown(found) {
 
 /** What starts a training, in words. @param {any} found @returns {string[]} */
 function causes(found) {
-  const told = [];
+  const causes = [];
   if (found.cron) {
     const { kind, day, time } = readCron(found.cron);
-    told.push(kind === "cron" ? t("causeCron", { cron: found.cron }) : t(kind === "daily" ? "causeDaily" : "causeWeekly", { day: dayName(day), time }));
+    causes.push(kind === "cron" ? t("causeCron", { cron: found.cron }) : t(kind === "daily" ? "causeDaily" : "causeWeekly", { day: dayName(day), time }));
   }
-  if (found.new_incidents) told.push(t("causeCount", { n: count(found.new_incidents) }));
-  if (found.new_share) told.push(t("causeShare", { n: number(100 * found.new_share) }));
-  if (found.on_drift) told.push(t("causeDrift"));
-  return told;
+  if (found.new_incidents) causes.push(t("causeCount", { n: count(found.new_incidents) }));
+  if (found.new_share) causes.push(t("causeShare", { n: number(100 * found.new_share) }));
+  if (found.on_drift) causes.push(t("causeDrift"));
+  return causes;
 }
 
 /** @param {string} day */
@@ -82,7 +82,7 @@ function form(path, found, status, draw) {
       status.className = "status good";
       status.textContent = t(done);
     } catch (error) {
-      tellIn(status, error);
+      showErrorIn(status, error);
     }
   };
   const remove = make("button", { type: "button", id: "remove-schedule", onclick: () => act(() => request(path, { method: "DELETE" }).then(() => null), "scheduleRemoved") }, t("remove"));

@@ -8,7 +8,7 @@ import { t } from "./i18n.js";
  *   backtest: any}} Record_ `since` RFC 3339; `backtest` its result and id, or null
  */
 
-/** Rivals in the order in which they are told. */
+/** Baselines in the order in which they are shown. */
 export const BASELINES = ["pooled-kde", "window-kde", "gmm", "history"];
 const HORIZON_DAYS = 28;
 

@@ -4,16 +4,16 @@ import { make } from "./dom.js";
 const TILE_PX = 256;
 /** Streets stay legible beneath the cells. */
 const COVERED = 0.6;
-const told = /** @type {HTMLMetaElement | null} */ (document.querySelector("meta[name=tiles]"));
+const meta = /** @type {HTMLMetaElement | null} */ (document.querySelector("meta[name=tiles]"));
 
 /** How opaque cells are. */
-export const cellsOpacity = told ? COVERED : 1;
+export const cellsOpacity = meta ? COVERED : 1;
 
 /** Put them on the map, below all else that comes. @param {any} map */
 export function addTiles(map) {
-  if (!told) return;
-  map.addSource("tiles", { type: "raster", tiles: [told.content], tileSize: TILE_PX });
+  if (!meta) return;
+  map.addSource("tiles", { type: "raster", tiles: [meta.content], tileSize: TILE_PX });
   map.addLayer({ id: "tiles", type: "raster", source: "tiles", paint: { "raster-fade-duration": 0 } });
-  const line = make("div", { id: "attribution", class: "maplibregl-ctrl" }, told.dataset.attribution ?? "");
-  if (told.dataset.attribution) map.addControl({ onAdd: () => line, onRemove: () => line.remove() }, "bottom-right");
+  const line = make("div", { id: "attribution", class: "maplibregl-ctrl" }, meta.dataset.attribution ?? "");
+  if (meta.dataset.attribution) map.addControl({ onAdd: () => line, onRemove: () => line.remove() }, "bottom-right");
 }

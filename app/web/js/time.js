@@ -26,7 +26,7 @@ export function weekStart(local) {
 /** Hours from one local time to another. @param {string} from @param {string} to */
 export const hoursBetween = (from, to) => (asDate(to).getTime() - asDate(from).getTime()) / HOUR_MS;
 
-/** An instant as local time of a zone. @param {string | Date} instant @param {string} zone @param {boolean} [minutes] keep them */
+/** An instant as local time of a zone. @param {string | Date} instant @param {string} zone @param {boolean} [minutes] do not drop them */
 export function inZone(instant, zone, minutes = false) {
   const parts = new Intl.DateTimeFormat("sv-SE", {
     timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",

@@ -2,7 +2,7 @@
 import { getJson, postJson, regionPath, request } from "./api.js";
 import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
-import { ended, followEvents, notice, tellIn } from "./runs.js";
+import { ended, followEvents, notice, showErrorIn } from "./runs.js";
 import { view } from "./view.js";
 
 export const TRAINABLE = ["stack", "maf", "recent-kde", "multi-kde", "pooled-kde", "window-kde", "gmm", "sepp"];
@@ -26,7 +26,7 @@ export function trainingPart(known) {
       const run = await postJson(regionPath(region.id, "training-runs"), { model: model.value, validate: validate.checked });
       await watch(known, run.id);
     } catch (error) {
-      tellIn(status, error);
+      showErrorIn(status, error);
       mark(region);
     }
   });
@@ -48,7 +48,7 @@ async function stop(region, status) {
   try {
     await request(regionPath(region, `training-runs/${watched.run}`), { method: "DELETE" });
   } catch (error) {
-    tellIn(status, error);
+    showErrorIn(status, error);
   }
 }
 
@@ -74,6 +74,6 @@ export async function resumeTraining(known) {
     const running = runs.find((/** @type {any} */ run) => !ended(run));
     if (running && !watched.run && watched.region === known.region.id) await watch(known, running.id);
   } catch (error) {
-    tellIn(watched.status, error);
+    showErrorIn(watched.status, error);
   }
 }

@@ -1,10 +1,10 @@
-/** Add incidents: drop a file, see how far it is, read what was made of it. */
+/** Add incidents: drop a file, follow its progress, read the outcome. */
 import { may } from "./access.js";
 import { ApiError, regionPath, sendFile } from "./api.js";
 import { byId, make, definitions } from "./dom.js";
 import { count, t } from "./i18n.js";
-import { kept, unfolded } from "./kept.js";
-import { notice, tellIn } from "./runs.js";
+import { lasting, lazyDetails } from "./panel-state.js";
+import { notice, showErrorIn } from "./runs.js";
 import { view } from "./view.js";
 
 const TYPES = /** @type {Record<string, string>} */ ({
@@ -16,10 +16,10 @@ const TYPES = /** @type {Record<string, string>} */ ({
 });
 const PACKED = "gz";
 
-/** What was said about a region outlives the redraw that follows each change. */
-const told = { region: "", status: notice("upload-status"), more: make("div", { id: "upload-more" }) };
+/** Texts about a region outlive the redraw that follows each change. */
+const shown = { region: "", status: notice("upload-status"), more: make("div", { id: "upload-more" }) };
 
-/** Headers by a file's name; one that is not known is taken for CSV. @param {string} name @returns {Record<string, string>} */
+/** Headers by a file's name; an unknown one is sent as CSV. @param {string} name @returns {Record<string, string>} */
 function about(name) {
   const parts = name.toLowerCase().split(".");
   const packed = parts.at(-1) === PACKED;
@@ -30,13 +30,13 @@ function about(name) {
 
 /** @param {import("./run.js").Known} known */
 export function uploadPart(known) {
-  if (told.region !== known.region.id) Object.assign(told, { region: known.region.id, status: notice("upload-status"), more: make("div", { id: "upload-more" }) });
-  const { status, more } = told;
+  if (shown.region !== known.region.id) Object.assign(shown, { region: known.region.id, status: notice("upload-status"), more: make("div", { id: "upload-more" }) });
+  const { status, more } = shown;
   /** @type {import("./columns.js").Columns} */
-  const columns = kept("columns", known.region.id, () => ({ query: "", file: null, said: "", ask: null, send: () => {} }));
+  const columns = lasting("columns", known.region.id, () => ({ query: "", file: null, header: [], ask: null, send: () => {} }));
   const input = make("input", { type: "file", id: "file", accept: [...Object.keys(TYPES), PACKED].map((e) => `.${e}`).join(",") });
   const drop = make("div", { id: "drop" }, t("dropHere"), " ", input, make("label", { for: "file" }, t("choose")), make("div", { class: "note" }, t("formats")));
-  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, told, columns);
+  const send = (/** @type {File | undefined} */ file) => file && upload(known, file, shown, columns);
   input.addEventListener("change", () => send(input.files[0]));
   for (const kind of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(kind, (/** @type {any} */ event) => {
@@ -47,11 +47,11 @@ export function uploadPart(known) {
   }
   columns.send = send;
   const fill = async (/** @type {any} */ holder) => (await import("./columns.js")).fillColumns(known.region, holder, columns);
-  return [make("h3", {}, t("upload")), drop, status, unfolded("columns-part", t("columnsTitle"), known.region.id, fill), more];
+  return [make("h3", {}, t("upload")), drop, status, lazyDetails("columns-part", t("columnsTitle"), known.region.id, fill), more];
 }
 
 /**
- * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} told
+ * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown
  * @param {import("./columns.js").Columns} columns
  */
 async function upload(known, file, { status, more }, columns) {
@@ -69,28 +69,28 @@ async function upload(known, file, { status, more }, columns) {
       text.textContent = share < 1 ? t("sending", { name: file.name, percent: Math.round(100 * share) }) : t("storing", { name: file.name });
     });
     status.replaceChildren(uploadReport(report));
-    askColumns(columns, null, "");
-    // Elsewhere by now: nothing there has changed.
+    askColumns(columns, null, []);
+    // Another region may be shown by now; nothing there has changed.
     if (view.region === known.region.id) await known.onChange();
     byId("upload-report")?.scrollIntoView({ block: "nearest" });
     await showOutcome(known.region, report, more);
   } catch (error) {
-    tellIn(status, error);
+    showErrorIn(status, error);
     if (!(error instanceof ApiError) || error.code !== "missing_column") return;
-    // Of a column that the mapping names and the file lacks, the service says which.
-    if (error.field !== "columns") status.textContent = t(/without an hour/.test(error.message) ? "columnsNoHour" : "columnsMissing");
-    askColumns(columns, file, error.message);
+    // If the mapping names a column that the file lacks, the service says which.
+    if (error.field !== "columns") status.textContent = t(error.params.lacks === "hour" ? "columnsNoHour" : "columnsMissing");
+    askColumns(columns, file, error.params.header ?? []);
   }
 }
 
-/** Ask which column is which of a file that was not recognised. @param {import("./columns.js").Columns} columns @param {File | null} file @param {string} said */
-function askColumns(columns, file, said) {
-  Object.assign(columns, { file, said });
+/** Ask which column is which of a file that was not recognised. @param {import("./columns.js").Columns} columns @param {File | null} file @param {string[]} header as the service names it */
+function askColumns(columns, file, header) {
+  Object.assign(columns, { file, header });
   if (file) byId("columns-part").open = true;
   columns.ask?.();
 }
 
-/** What was made of an upload. @param {any} report */
+/** Counts of an upload. @param {any} report */
 function uploadReport(report) {
   const figures = ["received", "accepted", "duplicates", "rejected", "corrected"];
   return make("div", { id: "upload-report" },
@@ -103,6 +103,6 @@ async function showOutcome(region, report, more) {
     const { findingsOf } = await import("./data-report.js");
     more.replaceChildren(...(await findingsOf(region, report, may("report") && report.upload_id !== null)));
   } catch (error) {
-    tellIn(more, error);
+    showErrorIn(more, error);
   }
 }

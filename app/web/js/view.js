@@ -1,4 +1,4 @@
-/** What is being looked at; the address of the page always tells it. */
+/** What is being looked at; the page's address always holds it. */
 import { asDate } from "./time.js";
 
 export const MEASURES = ["probability", "expected", "width", "difference"];
@@ -42,8 +42,8 @@ const within = (value, low, high, otherwise) =>
 /** The address that restores this view. */
 export function address() {
   const { region, at, hours, measure, top, category, model, cell, place, tab, lang } = view;
-  const told = { region, at, hours, measure, top, category, model, cell, map: place, tab, lang };
-  const given = Object.entries(told).filter(([, value]) => value !== "" && value !== null);
+  const state = { region, at, hours, measure, top, category, model, cell, map: place, tab, lang };
+  const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
 

@@ -1,12 +1,13 @@
-/** How far to trust it: track record, last week against what happened, version, warnings. */
+/** Evaluation: track record, last week against what happened, version, warnings. */
 import { may, missing } from "./access.js";
 import { getJson, postJson, regionPath, save } from "./api.js";
 import { lineChart } from "./charts.js";
 import { byId, definitions, make, table } from "./dom.js";
 import { comparison, percent } from "./forecast.js";
-import { count, fixed, number, t, warning } from "./i18n.js";
-import { follow, tell } from "./runs.js";
+import { count, fixed, number, t } from "./i18n.js";
+import { follow, showError } from "./runs.js";
 import { BASELINES, modelName, trackRecord } from "./scores.js";
+import { messageText } from "./service-messages.js";
 import { dayText, inZone } from "./time.js";
 import { view } from "./view.js";
 
@@ -22,7 +23,7 @@ const DAY_MS = 24 * 3.6e6;
  */
 
 /** @param {Known} known */
-export async function drawTrust(known) {
+export async function drawEvaluation(known) {
   const { region, version, shown } = known;
   const pane = byId("pane-trust");
   if (!version) {
@@ -30,7 +31,7 @@ export async function drawTrust(known) {
     return;
   }
   const [record, { alarms }] = await Promise.all([trackRecord(region, version), getJson(regionPath(region.id, "alarms"))]);
-  const warnings = (shown?.warnings ?? []).map((/** @type {string} */ w) => make("li", {}, warning(w)));
+  const warnings = (shown?.warnings ?? []).map((/** @type {any} */ warning) => make("li", {}, messageText(warning)));
   pane.replaceChildren(
     ...(record ? recordPart(record, version, region) : [make("h3", {}, t("hitRates")), make("p", { class: "note" }, t("unscored"))]),
     backtestPart(known),
@@ -41,11 +42,11 @@ export async function drawTrust(known) {
   );
 }
 
-/** Alarms that are still open, in the service's own words. @param {any[]} alarms @param {any} region */
+/** Alarms that are still open. @param {any[]} alarms @param {any} region */
 function alarmsPart(alarms, region) {
   const open = alarms.filter((alarm) => !alarm.cleared_at);
   if (!open.length) return [];
-  const lines = open.map((alarm) => make("li", {}, `${dayText(inZone(alarm.raised_at, region.timezone))}: ${alarm.message}`));
+  const lines = open.map((alarm) => make("li", {}, `${dayText(inZone(alarm.raised_at, region.timezone))}: ${messageText(alarm)}`));
   return [make("h3", {}, t("alarms")), make("ul", { class: "plain notice", id: "alarms" }, ...lines)];
 }
 
@@ -74,7 +75,7 @@ function recordPart(record, version, region) {
 
 /** Hit rates of models against each other and against chance, best first. @param {any} models @param {string} best */
 function rates(models, best) {
-  // Uniform ranks equal cells by their id, which is as good as any other order and better told plainly.
+  // Uniform ranks equal cells by their id, which is as good as any other order: only chance is shown.
   const names = Object.keys(models).filter((name) => name !== "uniform").sort((a, b) => models[b].cap_auc - models[a].cap_auc);
   const rows = names.map((name) => [modelName(name), ...PERCENTS.map((k) => percent(models[name].hit_rate[k], 1))]);
   rows.push([t("chance"), ...PERCENTS.map((k) => `${k}\u00a0%`)]);
@@ -114,20 +115,20 @@ function curves(record, served) {
 }
 
 /** @param {any} backtest */
-const saveReport = ({ id, region }) => save(regionPath(region, `backtests/${id}/report`), `${region}-backtest.html`).catch(tell);
+const saveReport = ({ id, region }) => save(regionPath(region, `backtests/${id}/report`), `${region}-backtest.html`).catch(showError);
 
 /** @param {Known} known */
 function outcomesPart({ onOutcomes, outcomes, region }) {
   const text = make("div", { class: "note", id: "outcomes-text", "aria-live": "polite" });
-  const say = (/** @type {any} */ told) => {
-    if (!told) return text.replaceChildren();
+  const say = (/** @type {any} */ found) => {
+    if (!found) return text.replaceChildren();
     const line = t("outcomesText", {
-      from: dayText(told.from), to: dayText(told.to), hits: count(told.hits), n: count(told.incidents),
-      rate: told.hit_rate === null ? "–" : fixed(100 * told.hit_rate, 0), top: told.top,
+      from: dayText(found.from), to: dayText(found.to), hits: count(found.hits), n: count(found.incidents),
+      rate: found.hit_rate === null ? "–" : fixed(100 * found.hit_rate, 0), top: found.top,
     });
     const key = (/** @type {string} */ colour, /** @type {string} */ name) => [make("span", { class: "key", style: `background: ${colour}` }), name];
     text.replaceChildren(line, make("div", {}, ...key("#009e73", t("hits")), ...key("#d6006c", t("misses"))),
-      ...(told.in_sample ? [make("p", { class: "notice" }, t("inSample"))] : []));
+      ...(found.in_sample ? [make("p", { class: "notice" }, t("inSample"))] : []));
   };
   const box = make("input", { type: "checkbox", id: "outcomes", checked: Boolean(outcomes), disabled: !region.last_at || !may("outcomes") });
   box.addEventListener("change", async () => say(await onOutcomes(box.checked)));

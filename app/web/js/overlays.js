@@ -1,4 +1,4 @@
-/** What lies on the cells: colours of lines and dots, and where the dots go. */
+/** Overlays on the cells: colours of lines and dots, and where the dots go. */
 
 export const COLOURS = { ink: "#16202a", part: "#5b6b79", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c" };
 
@@ -13,10 +13,10 @@ export function middles(collection) {
   return { type: "FeatureCollection", features: collection.features.map(middle) };
 }
 
-/** All lines and rings of a geometry, a collection or nothing. @param {any} told @returns {number[][][]} */
-export function linesOf(told) {
-  if (!told) return [];
-  if (told.features) return told.features.flatMap((/** @type {any} */ feature) => linesOf(feature.geometry));
+/** All lines and rings of a geometry, a collection or nothing. @param {any} geometry @returns {number[][][]} */
+export function linesOf(geometry) {
+  if (!geometry) return [];
+  if (geometry.features) return geometry.features.flatMap((/** @type {any} */ feature) => linesOf(feature.geometry));
   const walk = (/** @type {any} */ part) => (typeof part[0]?.[0] === "number" ? [part] : part.flatMap(walk));
-  return walk(told.coordinates);
+  return walk(geometry.coordinates);
 }

@@ -11,7 +11,7 @@ let slots = new Map();
 /** @type {(at: string, hours: number) => void} */ let chosen = () => {};
 
 /** @param {(at: string, hours: number) => void} onChoose */
-export function openStrip(onChoose) {
+export function openWeekStrip(onChoose) {
   chosen = onChoose;
   const strip = byId("strip");
   strip.addEventListener("pointerdown", (/** @type {any} */ event) => {
@@ -68,7 +68,7 @@ function keyed(/** @type {KeyboardEvent} */ event) {
 const focusHour = (at) => byId("strip").querySelector(`[data-at="${at}"]`)?.focus();
 
 /** @param {any} series a reply of /forecasts/series over the week of view.at */
-export function drawStrip(series) {
+export function drawWeekStrip(series) {
   slots = new Map(series.slots.map((/** @type {any} */ s) => [`${s.at.slice(0, 13)}:00`, s]));
   const most = Math.max(...series.slots.map((/** @type {any} */ s) => s.expected_total), 1e-9);
   const monday = weekStart(view.at);
@@ -82,7 +82,7 @@ export function drawStrip(series) {
     return make("div", { role: "row" }, name, ...Array.from({ length: 24 }, (_, hour) => slotButton(plusHours(start, hour), most)));
   });
   byId("strip").replaceChildren(head, ...rows);
-  markStrip();
+  markWeekStrip();
   if (held) focusHour(view.at);
 }
 
@@ -101,7 +101,7 @@ function slotButton(at, most) {
 }
 
 /** Mark what view says. */
-export function markStrip() {
+export function markWeekStrip() {
   const end = plusHours(view.at, view.hours);
   for (const button of byId("strip").querySelectorAll("button")) {
     const at = button.dataset.at;

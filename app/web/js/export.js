@@ -1,8 +1,9 @@
-/** Take it away: files, a link to this view, a one-page briefing. */
+/** Export: files, a link to this view, a one-page briefing. */
 import { forecastPath, save } from "./api.js";
 import { byId, make } from "./dom.js";
-import { currentLanguage, t, warning } from "./i18n.js";
-import { tell } from "./runs.js";
+import { currentLanguage, t } from "./i18n.js";
+import { showError } from "./runs.js";
+import { messageText } from "./service-messages.js";
 import { plusHours, spanText, weekStart } from "./time.js";
 import { address, view } from "./view.js";
 
@@ -15,13 +16,13 @@ export function selectors() {
 }
 
 /** @param {{onBriefing: () => Promise<void>}} actions */
-export function drawTake({ onBriefing }) {
+export function drawExport({ onBriefing }) {
   const stamp = `${view.region}-${view.at.slice(0, 13)}`;
   const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ text) => {
     const made = make("a", { class: "button", href, download: name }, text);
     made.addEventListener("click", (/** @type {Event} */ event) => {
       event.preventDefault();
-      save(href, name).catch(tell);
+      save(href, name).catch(showError);
     });
     return made;
   };
@@ -48,7 +49,7 @@ export function drawTake({ onBriefing }) {
   );
 }
 
-/** Keep the link current. */
+/** Update the link. */
 export function refreshPermalink() {
   const box = byId("permalink");
   if (box) box.value = location.origin + address();
@@ -56,11 +57,11 @@ export function refreshPermalink() {
 
 /**
  * Fill the page that is printed.
- * @param {{region: any, shown: any, picture: string, cells: Node}} told
+ * @param {{region: any, shown: any, picture: string, cells: Node}} content
  */
 export function fillBriefing({ region, shown, picture, cells }) {
   const today = new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "long" }).format(new Date());
-  const caveats = [...shown.warnings.map(warning), t("caveat1"), t("caveat2"), t("caveat3")];
+  const caveats = [...shown.warnings.map(messageText), t("caveat1"), t("caveat2"), t("caveat3")];
   const legend = make("div", { class: "legend" }, ...[...byId("legend").childNodes].map((node) => node.cloneNode(true)));
   const copy = (/** @type {string} */ id) => {
     const made = byId(id).cloneNode(true);

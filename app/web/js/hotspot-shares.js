@@ -2,10 +2,10 @@
 import { forecastPath, getJson } from "./api.js";
 import { drawShares } from "./forecast.js";
 import { currentLanguage } from "./i18n.js";
-import { tell } from "./runs.js";
+import { showError } from "./runs.js";
 import { latestBacktest, trackRecord } from "./scores.js";
-import { drawStrip } from "./strip.js";
-import { selectors } from "./take.js";
+import { drawWeekStrip } from "./week-strip.js";
+import { selectors } from "./export.js";
 import { plusHours, weekStart } from "./time.js";
 import { view } from "./view.js";
 
@@ -27,7 +27,7 @@ export async function showShares(/** @type {any} */ known) {
     document.body.dataset.shares = `${view.at} ${view.top}`;
   } catch (error) {
     sharesKey = "";
-    tell(error);
+    showError(error);
   }
 }
 
@@ -38,7 +38,7 @@ function pastOf(/** @type {any} */ known) {
   const asked = trackRecord(known.region, version, tests);
   tests = undefined;
   past.set(version, asked);
-  // What failed is asked for again next time; whoever waits for it hears of the failure.
+  // A failure is passed to whoever waits for it, and asked for again next time.
   asked.catch(() => past.delete(version));
   return asked;
 }
@@ -58,21 +58,21 @@ export async function showWeek(/** @type {any} */ known) {
   const path = forecastPath(view.region, "series", { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model });
   try {
     const series = await getJson(path);
-    if (key === seriesKey) drawStrip(series);
+    if (key === seriesKey) drawWeekStrip(series);
   } catch (error) {
     seriesKey = "";
-    tell(error);
+    showError(error);
   }
 }
 
-/** Have all of it told again, as after a change of language. */
-export function tellAnew() {
+/** Draw all of it again next time, as after a change of language. */
+export function redrawNextTime() {
   seriesKey = sharesKey = "";
 }
 
-/** The region, its data or its models are others now. */
-export function forget() {
-  tellAnew();
+/** Forget what was loaded: the region, its data or its models have changed. */
+export function forgetRegion() {
+  redrawNextTime();
   tests = undefined;
   past.clear();
 }
