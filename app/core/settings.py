@@ -6,10 +6,10 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.bounds import MAX_KEYS, MAX_REGIONS
@@ -70,14 +70,23 @@ _MOST = {
 _MOST_S, _MOST_OF_ALL = 1e8, 2**53
 
 
+def _named(home: Any) -> Any:
+    """Refuse an empty path: it would make the working directory the home, and close it to others."""
+    if home == "":
+        raise ValueError("the home is empty: name a folder, or unset it for the default")
+    return home
+
+
 class Settings(BaseSettings):
     """Read from the environment once, at the edge (CLI, API factory, worker); then passed along."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HOTSLOT_", secrets_dir=os.environ.get("HOTSLOT_SECRETS_DIR"), extra="ignore"
+        env_prefix="HOTSLOT_",
+        secrets_dir=os.environ.get("HOTSLOT_SECRETS_DIR"),
+        extra="ignore",
     )
 
-    home: Path = Field(default_factory=default_home)
+    home: Annotated[Path, BeforeValidator(_named)] = Field(default_factory=default_home)
     database_url: SecretStr | None = None
     """Any PostgreSQL >= 14; unset means hotslot's own embedded server in `home`."""
 
