@@ -26,6 +26,6 @@ def test_what_arrived_in_one_region_is_not_told_by_its_twin(engine, settings, tm
     assert names[0] == names[1]
     service = ForecastService(engine, settings)
     asked = Selector(window=3, model=names[0])
-    assert "have arrived since" in service.plan("one", asked).news[0]
+    assert "have arrived since" in service.plan("one", asked).news[0].message
     assert service.plan("two", asked).news == ()
     assert service.cached_plan("two", asked).news == ()
