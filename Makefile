@@ -35,7 +35,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 
-# Apart from `make test`, which it slows: the least share is fail_under in pyproject.toml.
+# Apart from `make test`, which it slows; no least share is set yet.
 coverage: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TEST_ARGS)
 
