@@ -12,6 +12,7 @@ from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.forecasts.hotspots import n_top_cells
 from app.forecasts.serialisers import collection, features
 from app.forecasts.service import Forecast, ForecastService, Plan, Selector
+from app.forecasts.time_span import range_of
 from app.forecasts.types import LoadedVersion
 from app.incidents.store import read_columns
 from app.regions.service import policy_of
@@ -82,7 +83,7 @@ def _range(
     if selector.start is None and selector.end is None:
         return _last_days(service, region_id)
     version = service.version_of(region_id, selector.model)
-    start, end = service.moments(version, selector)
+    start, end = range_of(selector, version.region.timezone)
     if end - start > timedelta(days=MAX_DAYS):
         raise LimitExceeded(
             f"the range spans {(end - start) / timedelta(days=1):g} days, the limit is {MAX_DAYS}",

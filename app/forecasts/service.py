@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache, TTLCache
-from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.errors import NotFound
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
@@ -24,10 +23,11 @@ from app.core.texts import shortened
 from app.core.zones import zone
 from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.tables import TableReader
+from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.forecasts.version_notices import news_of
 from app.forecasts.warnings import WARNINGS
-from app.geo.hour_of_week import HOUR_S, next_slot_of, slot_start
+from app.geo.hour_of_week import next_slot_of
 from app.geo.study_area import study_area_from_geojson
 from app.incidents.releases import known_categories
 from app.regions.store import get_region
@@ -45,9 +45,6 @@ CHAMPION_TTL_S = 0.25
 NEWS_TTL_S = 60.0
 SERVED_S = 3600.0
 """How long after its last request a region counts as served by this process."""
-MAX_HORIZON_YEARS = 30
-MAX_RANGE_SLOTS = 169
-"""A week, plus the hour that a clock change may add."""
 DAMAGE_TTL_S = 60.0
 """How long a damaged version is not checked again."""
 VERSION_BYTES = 1_000_000
@@ -254,39 +251,10 @@ class ForecastService:
 
     def _span(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, int]:
         """Return the UTC start of the first slot and the number of slots."""
-        timezone = version.region.timezone
-        ways = (selector.at, selector.window, selector.start or selector.end)
-        if sum(way is not None for way in ways) != 1:
-            raise InvalidInput("give exactly one of at, window, or from with to", field="at")
+        check_one_way(selector)
         if selector.window is not None:
             return self._next_slot(version, selector.window), 1
-        if selector.at is not None:
-            return slot_start(_checked(selector.at, timezone, "at"), timezone), 1
-        start, end = self.moments(version, selector)
-        n_slots = math.ceil((end - start).total_seconds() / HOUR_S)
-        if n_slots > MAX_RANGE_SLOTS:
-            raise LimitExceeded(
-                f"the range spans {n_slots} hours, the limit is {MAX_RANGE_SLOTS}",
-                field="to",
-                limit=MAX_RANGE_SLOTS,
-                asked=n_slots,
-            )
-        return start, n_slots
-
-    def moments(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, datetime]:
-        """Return the requested range: the start of its first hour and its end, both aware.
-
-        Raises:
-            InvalidInput: one is missing or out of range, or the end is not after the start.
-        """
-        timezone = version.region.timezone
-        if selector.start is None or selector.end is None:
-            raise InvalidInput("give both from and to", field="from")
-        start = slot_start(_checked(selector.start, timezone, "from"), timezone)
-        end = _checked(selector.end, timezone, "to")
-        if end <= start:
-            raise InvalidInput("to must be after from", field="to")
-        return start, end
+        return slots_of(selector, version.region.timezone)
 
     def _next_slot(self, version: LoadedVersion, window: int) -> datetime:
         """Return the next slot of a window; the result is cached for the rest of the hour."""
@@ -358,22 +326,3 @@ def _news_kind() -> str:
 def _full_name(version: LoadedVersion) -> str:
     """Return a unique name; regions with equal data have versions of the same name."""
     return f"{version.region.id}/{version.record.version}"
-
-
-def _checked(moment: datetime, timezone: str, field: str) -> datetime:
-    """Return the instant, made aware, if it is in the valid range.
-
-    Raises:
-        InvalidInput: the instant is before 1970 or more than 30 years ahead.
-    """
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
-    limit = datetime.now(UTC) + timedelta(days=365 * MAX_HORIZON_YEARS)
-    try:
-        inside = datetime(1970, 1, 2, tzinfo=UTC) <= aware <= limit
-    except OverflowError:
-        inside = False
-    if not inside:
-        raise InvalidInput(
-            f"{field} must lie within 1970 and {MAX_HORIZON_YEARS} years from now", field=field
-        )
-    return aware

@@ -156,7 +156,7 @@ def execute_training(
         )
     )
     if len(data.incidents) == 0:
-        raise NotReady("the region has no incidents inside its study area", code="no_incidents")
+        raise NotReady(_why_none_are_left(data), code="no_incidents")
     context = fit_context(settings, data.cutoff_s, request.seed or 0, progress, cancelled)
     clock.done("read")
     fitted = _fit(engine, request, data, context, clock)
@@ -164,6 +164,16 @@ def execute_training(
         # Cancelled during the last steps: do not promote the version.
         raise FitCancelled("cancelled before registration")
     retry_outages(lambda: register(engine, run, fitted))
+
+
+def _why_none_are_left(data: TrainingData) -> str:
+    n_default = sum(pile.n_incidents for pile in data.piles)
+    if n_default:
+        return (
+            f"all {n_default:,} incidents inside the study area lie at default geocodes: "
+            "look at `places` of the data report"
+        )
+    return "the region has no incidents inside its study area"
 
 
 def fit_context(
