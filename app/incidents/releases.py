@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
 
+from app.core.cache import TTLCache
 from app.core.errors import InvalidInput, NotReady
 from app.core.texts import shortened
 from app.core.zones import zone
@@ -21,6 +22,9 @@ from app.releases.store import LONG_AGO, MIN_GROUP, Release
 
 NO_RELEASE = 0
 """Number that stands for no release: a run that requests it fails with the reason."""
+ADVANCE_EVERY_S = 1.0
+_ADVANCED = TTLCache()
+"""Uploads that waited for a release when a region was last advanced for readers."""
 
 
 def minimum_of(region: Region) -> int:
@@ -244,7 +248,7 @@ def checked_release(connection: Connection, region: Region, seq: int) -> Release
 
 def released_view(connection: Connection, region: Region) -> dict[str, object]:
     """Describe a region's released incidents to readers: by day, with rare categories merged."""
-    advance(connection, region)
+    _advance_if_new(connection, region)
     last = store.last_summary(connection, region.key)
     if last is None or last.categories is None or last.first_day is None:
         return {"incidents": 0, "first_at": None, "last_at": None, "categories": {}}
@@ -259,6 +263,15 @@ def released_view(connection: Connection, region: Region) -> dict[str, object]:
         "last_at": end.isoformat(),
         "categories": fold_categories(last.categories, minimum_of(region)),
     }
+
+
+def _advance_if_new(connection: Connection, region: Region) -> None:
+    """Advance, unless this process just did with the same uploads: readers' pages ask all the time."""
+    place = f"{connection.engine.url}/{region.key}"
+    waiting = tuple(sorted(store.unreleased_uploads(connection, region.key)))
+    if _ADVANCED.recall("uploads", place, tuple) != waiting:
+        advance(connection, region)
+        _ADVANCED.keep("uploads", place, waiting, ADVANCE_EVERY_S)
 
 
 def known_categories(connection: Connection, region: Region) -> frozenset[str]:
