@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import typer
@@ -22,7 +22,7 @@ from app.incidents.mappings import (
     save_mapping,
 )
 from app.incidents.service import ingest_stream
-from app.incidents.upload import IngestSummary
+from app.incidents.upload import IngestSummary, StoreChoices
 from app.readers.columns import ColumnMapping
 from app.readers.context import chunks_of
 from app.readers.documents import Outline
@@ -116,13 +116,50 @@ def ingest(
     save_mapping_as: Annotated[
         str | None, typer.Option(help="Save these columns under a name.")
     ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Zone of times without an offset, if not the region's; local: offsets are wrong."
+        ),
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Sheet, layer or archive member to read.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of a text file.")] = None,
+    header_row: Annotated[int | None, typer.Option(help="Row of the column names, from 1.")] = None,
+    feed: Annotated[
+        str | None, typer.Option(help="Who numbers the incidents, such as campus.")
+    ] = None,
+    on_conflict: Annotated[
+        Literal["refuse", "replace"],
+        typer.Option(help="When an id comes with another time, place and category."),
+    ] = "refuse",
+    near_duplicates: Annotated[
+        Literal["add", "skip", "replace"] | None,
+        typer.Option(help="What to do with rows that nearly equal stored incidents."),
+    ] = None,
+    replace: Annotated[
+        Literal["feed"] | None,
+        typer.Option(help="feed: remove what the feed brought before and the file lacks."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
 ) -> None:
     """Read incidents from files; reading a file again adds nothing."""
     settings = Settings()
     own = ColumnMapping.parse(
-        [pair for text in columns or [] for pair in text.split(",")], crs, time_format
+        [pair for text in columns or [] for pair in text.split(",")],
+        crs,
+        time_format,
+        zone=zone,
+        part=part,
+        encoding=encoding,
+        header_row=header_row,
+        feed=feed,
     )
+    choices = StoreChoices(on_conflict, near_duplicates, replace, dry_run)
     with opened(settings) as engine, progress_bar() as bar:
         with engine.connect() as connection:
             chosen = resolve_mapping(connection, region, mapping, own)
@@ -139,6 +176,7 @@ def ingest(
                     name,
                     settings=settings,
                     mapping=chosen,
+                    choices=choices,
                     progress=lambda n_bytes: bar.update(task, completed=n_bytes),
                 )
 

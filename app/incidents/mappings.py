@@ -77,8 +77,4 @@ def resolve_mapping(
     stored = mappings_of(connection, get_region(connection, region_id).key).get(name)
     if stored is None:
         raise NotFound(f"no such mapping: {shortened(name)}", field="mapping")
-    return ColumnMapping(
-        {**stored["columns"], **own.columns},
-        own.crs or stored["crs"],
-        own.time_format or stored["time_format"],
-    )
+    return own.over(stored)

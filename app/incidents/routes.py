@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -32,6 +32,7 @@ from app.incidents.mappings import (
 from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingReply, UploadReply
 from app.incidents.service import UploadSource, ingest
 from app.incidents.store import PageQuery, page
+from app.incidents.upload import StoreChoices
 from app.incidents.views import incidents_csv, incidents_geojson, incidents_parquet
 from app.readers.columns import ColumnMapping
 from app.readers.formats import READERS
@@ -47,6 +48,7 @@ _BODY = {
     }
 }
 _NO_MAPPING = ColumnMapping()
+_DEFAULT = StoreChoices()
 
 
 def _mapping(
@@ -60,8 +62,54 @@ def _mapping(
     time_format: Annotated[
         str | None, Query(max_length=60, description="of times that are not RFC 3339")
     ] = None,
+    zone: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            description="of times without an offset (default: the region's); `local`: offsets in "
+            "the file are wrong",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None, Query(max_length=100, description="sheet, layer or archive member to read")
+    ] = None,
+    encoding: Annotated[str | None, Query(max_length=100, description="of a text file")] = None,
+    header_row: Annotated[
+        int | None, Query(ge=1, le=100, description="row of the column names, from 1")
+    ] = None,
+    feed: Annotated[
+        str | None, Query(max_length=100, description="who numbers the incidents")
+    ] = None,
 ) -> ColumnMapping:
-    return ColumnMapping.parse(columns or [], crs, time_format)
+    return ColumnMapping.parse(
+        columns or [],
+        crs,
+        time_format,
+        zone=zone,
+        part=part,
+        encoding=encoding,
+        header_row=header_row,
+        feed=feed,
+    )
+
+
+def _choices(
+    on_conflict: Annotated[
+        Literal["refuse", "replace"],
+        Query(description="when an id comes with another time, place and category"),
+    ] = "refuse",
+    near_duplicates: Annotated[
+        Literal["add", "skip", "replace"] | None,
+        Query(description="what to do with rows that nearly equal stored incidents"),
+    ] = None,
+    replace: Annotated[
+        Literal["feed"] | None,
+        Query(description="`feed`: remove what the feed brought before and this body lacks"),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, Query(description="read and check everything, store nothing")] = False,
+) -> StoreChoices:
+    return StoreChoices(on_conflict, near_duplicates, replace, dry_run)
 
 
 @router.post("/incidents", response_model=UploadReply, openapi_extra=_BODY)
@@ -76,6 +124,7 @@ async def upload(
     ] = None,
     idempotency_key: Annotated[str | None, Header()] = None,
     own: Annotated[ColumnMapping, Depends(_mapping)] = _NO_MAPPING,
+    choices: Annotated[StoreChoices, Depends(_choices)] = _DEFAULT,
     mapping: Annotated[
         str | None, Query(max_length=63, description="a stored mapping's name")
     ] = None,
@@ -96,6 +145,7 @@ async def upload(
         content_encoding.strip().lower() if content_encoding else None,
         idempotency_key,
         mapping=own if mapping is None else await run_in_threadpool(resolved),
+        choices=choices,
     )
     body = BodyStream(request, state.settings)
     work = partial(
@@ -205,7 +255,7 @@ def show_all(state: State, region: RegionId) -> MappingList:
 @allow(Role.INGESTER)
 def save(state: State, region: RegionId, name: MappingName, mapping: Mapping) -> MappingReply:
     """Store a mapping; uploads refer to it by `mapping=`."""
-    wanted = ColumnMapping(mapping.columns, mapping.crs, mapping.time_format)
+    wanted = ColumnMapping(**mapping.model_dump())
     save_mapping(state.engine, region, name, wanted)
     return MappingReply.model_validate(wanted)
 

@@ -17,6 +17,7 @@ from app.http.schemas import (
     one_feature,
 )
 
+_COLUMNS = {"occurred_at": "DATE+TIME", "category": "OFFENSE"}
 _POINT = {"type": "Point", "coordinates": [-74.06, 4.65]}
 
 
@@ -39,8 +40,44 @@ class RowError(Reply):
     message: str = Field(examples=["longitude and latitude look swapped"])
 
 
+class LeftAsideReply(Reply):
+    """A part of a file that was not read."""
+
+    kind: str = Field(examples=["column"])
+    name: str = Field(examples=["End Date"])
+    reason: str = Field(examples=[""])
+
+
+class ReadingReply(Reply):
+    """What a table of the file was taken as."""
+
+    format: str = Field(examples=["csv"])
+    file: str | None = Field(examples=[None])
+    sheet: str | None = Field(examples=[None])
+    layer: str | None = Field(examples=[None])
+    encoding: str | None = Field(examples=["utf-8"])
+    delimiter: str | None = Field(examples=[","])
+    header_row: int | None = Field(examples=[1])
+    columns: dict[str, str] = Field(examples=[_COLUMNS])
+    preset: str | None = Field(examples=[None])
+    time_format: str | None = Field(examples=[None])
+    zone: str | None = Field(examples=[None])
+    crs: str | None = Field(examples=[None])
+    not_read: list[LeftAsideReply]
+    assumptions: list[MessageReply]
+
+
+class ReadReply(ReadingReply):
+    """How the file was read; a file of several tables has `further` ones."""
+
+    further: list[ReadingReply]
+
+
 class UploadReply(Reply):
-    """What became of an upload: received = accepted + duplicates + rejected."""
+    """What became of an upload: received = accepted + duplicates + rejected.
+
+    `conflicts` and `outdated` rows are counted among the rejected and the duplicates.
+    """
 
     received: int = Field(examples=[3])
     accepted: int = Field(examples=[2])
@@ -49,11 +86,13 @@ class UploadReply(Reply):
     errors: list[RowError]
     corrected: int = Field(examples=[0])
     rejected_by_code: dict[str, int] = Field(examples=[{"looks_swapped": 1}])
+    conflicts: int = Field(examples=[0])
+    outdated: int = Field(examples=[0])
+    removed: int = Field(examples=[0])
     warnings: list[MessageReply]
+    read: ReadReply | None
+    dry_run: bool = Field(examples=[False])
     upload_id: int | None = Field(examples=[3])
-
-
-_COLUMNS = {"occurred_at": "DATE+TIME", "category": "OFFENSE"}
 
 
 class Mapping(Request):
@@ -68,6 +107,27 @@ class Mapping(Request):
     time_format: Annotated[
         str | None, Field(max_length=60, description="as strptime", examples=["%m/%d/%Y %H:%M"])
     ] = None
+    zone: Annotated[
+        str | None,
+        Field(
+            max_length=100,
+            description="of times without an offset; `local`: offsets in the file are wrong",
+            examples=["UTC"],
+        ),
+    ] = None
+    part: Annotated[
+        str | None,
+        Field(max_length=100, description="sheet, layer or archive member", examples=["2025"]),
+    ] = None
+    encoding: Annotated[
+        str | None, Field(max_length=100, description="of text", examples=["shift_jis"])
+    ] = None
+    header_row: Annotated[
+        int | None, Field(ge=1, le=100, description="row of the column names", examples=[5])
+    ] = None
+    feed: Annotated[
+        str | None, Field(max_length=100, description="who numbers incidents", examples=["campus"])
+    ] = None
 
 
 class MappingReply(Reply):
@@ -76,6 +136,11 @@ class MappingReply(Reply):
     columns: dict[str, str] = Field(examples=[_COLUMNS])
     crs: str | None = Field(examples=["EPSG:26910"])
     time_format: str | None = Field(examples=["%m/%d/%Y %H:%M"])
+    zone: str | None = Field(default=None, examples=["UTC"])
+    part: str | None = Field(default=None, examples=["2025"])
+    encoding: str | None = Field(default=None, examples=["shift_jis"])
+    header_row: int | None = Field(default=None, examples=[5])
+    feed: str | None = Field(default=None, examples=["campus"])
 
 
 class MappingList(Reply):

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import IO
 
@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.core.texts import shortened
 from app.incidents import writes
 from app.incidents.erased_uploads import is_erased_key
-from app.incidents.upload import IngestSummary, Upload, middle_of
+from app.incidents.upload import IngestSummary, StoreChoices, Upload, middle_of
 from app.readers.columns import ColumnMapping
 from app.readers.decoding import READ_BYTES, decoded
 from app.readers.delimited import Blocks, ReadOptions
@@ -40,6 +40,7 @@ class UploadSource:
     idempotency_key: str | None = None
     name: str | None = None
     mapping: ColumnMapping = field(default_factory=ColumnMapping)
+    choices: StoreChoices = field(default_factory=StoreChoices)
 
 
 def ingest(
@@ -69,8 +70,12 @@ def ingest(
     body_read = received(
         engine, region_id, body, source, settings=settings, progress=progress, gone=gone
     )
-    with body_read as upload, engine.begin() as connection:
-        return upload.store(connection)
+    with body_read as upload, engine.connect() as connection, connection.begin() as transaction:
+        summary = upload.store(connection)
+        if source.choices.dry_run:
+            transaction.rollback()
+            return replace(summary, dry_run=True, upload_id=None)
+        return summary
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,7 @@ def ingest_file(
     *,
     settings: Settings,
     mapping: ColumnMapping | None = None,
+    choices: StoreChoices | None = None,
     progress: Callable[[int], None] = lambda _n_bytes: None,
 ) -> IngestSummary:
     """Store the incidents of a file; its name gives its type (`.csv`, `.json.gz`, ...).
@@ -178,6 +184,7 @@ def ingest_file(
             path.name,
             settings=settings,
             mapping=mapping,
+            choices=choices,
             progress=progress,
         )
 
@@ -190,6 +197,7 @@ def ingest_stream(
     *,
     settings: Settings,
     mapping: ColumnMapping | None = None,
+    choices: StoreChoices | None = None,
     progress: Callable[[int], None] = lambda _n_bytes: None,
 ) -> IngestSummary:
     """Store the incidents of an open file, read once from start to end; its name gives its type.
@@ -206,7 +214,13 @@ def ingest_stream(
             f"unknown file type of {shortened(name)}; use one of {', '.join(SUFFIX_TYPES)}",
             field="files",
         )
-    source = UploadSource(content_type, encoding, name=name, mapping=mapping or ColumnMapping())
+    source = UploadSource(
+        content_type,
+        encoding,
+        name=name,
+        mapping=mapping or ColumnMapping(),
+        choices=choices or StoreChoices(),
+    )
     chunks = iter(lambda: file.read(READ_BYTES), b"")
     return ingest(engine, region_id, chunks, source, settings=settings, progress=progress)
 

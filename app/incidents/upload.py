@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ import shapely
 from sqlalchemy import Connection
 
 from app.audit import store as audit
-from app.core.errors import Conflict
+from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, MessageTable
 from app.core.settings import Settings
 from app.geo.hour_of_week import windows_of
@@ -45,6 +45,7 @@ from app.readers.context import disk_checked
 from app.readers.delimited import Block
 from app.readers.personal import shortened_names
 from app.readers.raw_columns import contract_columns
+from app.readers.reading import Reading
 from app.regions.store import OutlinedRegion, set_crs
 
 REFUSED_BY_MERGE = {"too_many_categories": "category", "too_many_equal_rows": "external_id"}
@@ -58,13 +59,44 @@ UPLOAD_WARNINGS = MessageTable(
         "personal_columns": "columns about persons were not read: {columns}",
     }
 )
+MAX_READINGS = 20
 STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to autovacuum."""
 
 
+NOT_SUPPORTED = ("on_conflict", "near_duplicates", "replace")
+"""Choices that are refused until uploads obey them."""
+
+
+@dataclass(frozen=True)
+class StoreChoices:
+    """What the sender decided about rows that may be stored already.
+
+    Args:
+        on_conflict: `refuse` or `replace` incidents whose id comes with another time, place and category.
+        near_duplicates: `add`, `skip` or `replace` stored incidents that rows without ids nearly equal;
+            None: refuse such an upload.
+        replace: `feed`: remove the feed's incidents of this time span that the upload lacks.
+        dry_run: read and check everything, store nothing.
+    """
+
+    on_conflict: Literal["refuse", "replace"] = "refuse"
+    near_duplicates: Literal["add", "skip", "replace"] | None = None
+    replace: Literal["feed"] | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for name in NOT_SUPPORTED:
+            if getattr(self, name) != getattr(type(self), name):
+                raise InvalidInput(f"{name} is not supported yet", field=name)
+
+
 @dataclass
 class IngestSummary:
-    """The result of an upload; received = accepted + duplicates + rejected."""
+    """The result of an upload; received = accepted + duplicates + rejected.
+
+    `conflicts` and `outdated` rows are counted among the rejected and the duplicates.
+    """
 
     received: int = 0
     accepted: int = 0
@@ -73,7 +105,12 @@ class IngestSummary:
     errors: list[dict[str, Any]] = field(default_factory=list)
     corrected: int = 0
     rejected_by_code: dict[str, int] = field(default_factory=dict)
+    conflicts: int = 0
+    outdated: int = 0
+    removed: int = 0
     warnings: list[Message] = field(default_factory=list)
+    read: dict[str, Any] | None = None
+    dry_run: bool = False
     upload_id: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -113,6 +150,7 @@ class Upload:
         self.codes: Counter[str] = Counter()
         self.implausible_years: Counter[str] = Counter()
         self.personal: tuple[str, ...] = ()
+        self.readings: list[Reading] = []
         self.crs = region.crs
         self.area = _given_area(region)
         self.distances = FarCheck(middle)
@@ -120,6 +158,8 @@ class Upload:
     def add(self, block: Block) -> None:
         """Validate a block and spool its good rows."""
         self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
+        if block.plan.reading not in self.readings and len(self.readings) < MAX_READINGS:
+            self.readings.append(block.plan.reading)
         errors = RowErrors(block.n_rows)
         for place, message in block.broken.items():
             errors.bad[place] = True
@@ -228,6 +268,7 @@ class Upload:
         summary.duplicates = summary.received - summary.rejected - summary.accepted
         summary.rejected_by_code = dict(sorted(self.codes.items()))
         summary.upload_id = upload_id
+        summary.read = self._read()
         summary.warnings = list(self._warnings())
         report = {
             "repeated_rows": merged.repeated,
@@ -245,6 +286,13 @@ class Upload:
             accepted=summary.accepted,
         )
         return summary
+
+    def _read(self) -> dict[str, Any] | None:
+        """Return how the file was read; the tables after the first are `further` ones."""
+        if not self.readings:
+            return None
+        first, *others = [reading.to_json() for reading in self.readings]
+        return {**first, "further": others}
 
     def _place_region(self, connection: Connection) -> None:
         """Store the CRS chosen from a region's first incidents."""

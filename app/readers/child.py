@@ -160,6 +160,7 @@ def frames_of(block: Block) -> Iterator[dict[str, Any]]:
             "broken": {str(i - start): m for i, m in block.broken.items() if start <= i < stop},
             "crs": plan.crs,
             "time_format": plan.time_format,
+            "reading": plan.reading.to_json(),
             "personal": [name[:_PERSONAL_CHARS] for name in plan.personal],
         }
 

@@ -7,9 +7,10 @@ projected coordinates `x`, `y` (metres or feet of a CRS that must be named).
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pyproj import CRS
@@ -18,8 +19,10 @@ from pyproj.exceptions import CRSError
 from app.core.bounds import check_text
 from app.core.errors import InvalidInput
 from app.core.texts import cut, shortened
+from app.core.zones import zone
 from app.readers.personal import MAX_NAME_CHARS, MAX_NAMED, is_personal, personal_columns
 from app.readers.portals import PORTALS, Portal, normalised_name
+from app.readers.reading import LeftAside, Reading
 
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
 TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
@@ -46,6 +49,10 @@ ALIASES = {
 }  # fmt: skip
 _MAX_FORMAT_CHARS = 60
 MAX_CRS_CHARS = 64
+MAX_CHOICE_CHARS = 100
+MAX_HEADER_ROW = 100
+NOT_SUPPORTED = ("zone", "part", "encoding", "header_row", "feed")
+"""Choices that are refused until readers obey them."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,39 @@ class ColumnMapping:
         columns: {field or part: name in the header}; `occurred_at: "A+B"` joins two columns.
         crs: of `x`, `y` (or of longitude and latitude, when those hold projected coordinates).
         time_format: of the times, in `strptime` notation; never guessed.
+        zone: of times without an offset, if not the region's: an IANA name or `UTC`; `local`: offsets
+            in the file are wrong, its times are the region's wall times.
+        part: the sheet, layer or archive member to read.
+        encoding: of a text file.
+        header_row: position of the row with the column names, from 1.
+        feed: who numbers the incidents; equal ids of two feeds are two incidents.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     crs: str | None = None
     time_format: str | None = None
+    zone: str | None = None
+    part: str | None = None
+    encoding: str | None = None
+    header_row: int | None = None
+    feed: str | None = None
 
     def __post_init__(self) -> None:
         known = (*FIELDS, *TIME_PARTS, *PLACE_PARTS)
         check_text(self.crs, "crs", MAX_CRS_CHARS)
+        for name in ("zone", "part", "encoding", "feed"):
+            check_text(getattr(self, name), name, MAX_CHOICE_CHARS)
+        for name in NOT_SUPPORTED:
+            if getattr(self, name) is not None:
+                raise InvalidInput(f"{name} is not supported yet", field=name)
+        if self.zone not in (None, "local"):
+            _check_zone(self.zone)
+        if self.encoding is not None:
+            _check_encoding(self.encoding)
+        if self.header_row is not None and not 1 <= self.header_row <= MAX_HEADER_ROW:
+            raise InvalidInput(
+                f"header_row must lie within 1..{MAX_HEADER_ROW}", field="header_row"
+            )
         for name, column in self.columns.items():
             check_text(column, f"columns.{cut(name, 20)}")
             if name not in known:
@@ -84,9 +115,13 @@ class ColumnMapping:
 
     @classmethod
     def parse(
-        cls, columns: Sequence[str], crs: str | None = None, time_format: str | None = None
+        cls,
+        columns: Sequence[str],
+        crs: str | None = None,
+        time_format: str | None = None,
+        **choices: Any,
     ) -> ColumnMapping:
-        """Parse `field=column` texts.
+        """Parse `field=column` texts; `field=` says that the file has no such column.
 
         Raises:
             InvalidInput: a text is not such a pair, or names no field.
@@ -94,14 +129,40 @@ class ColumnMapping:
         pairs = {}
         for text in columns:
             name, sign, column = text.partition("=")
-            if not sign or not name.strip() or not column.strip():
+            if not sign or not name.strip():
                 raise InvalidInput(f"{shortened(text)} is not field=column", field="columns")
             pairs[name.strip()] = column.strip()
-        return cls(pairs, crs, time_format)
+        return cls(pairs, crs, time_format, **choices)
 
     def to_json(self) -> dict[str, Any]:
         """Return the stored form."""
-        return {"columns": dict(self.columns), "crs": self.crs, "time_format": self.time_format}
+        return {**asdict(self), "columns": dict(self.columns)}
+
+    def over(self, stored: Mapping[str, Any]) -> ColumnMapping:
+        """Return a stored mapping, overridden by what this one says."""
+        own = {name: value for name, value in self.to_json().items() if value is not None}
+        return ColumnMapping(**{**stored, **own, "columns": {**stored["columns"], **self.columns}})
+
+
+def _check_zone(name: str) -> None:
+    try:
+        zone(name)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"unknown zone {shortened(name)}; use an IANA name, UTC or local", field="zone"
+        ) from error
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        is_text = codecs.lookup(name)._is_text_encoding
+    except LookupError:
+        is_text = False
+    if not is_text:
+        raise InvalidInput(
+            f"unknown encoding {shortened(name)}; use a name such as utf-8, windows-1252, shift_jis",
+            field="encoding",
+        )
 
 
 @dataclass(frozen=True)
@@ -114,6 +175,7 @@ class ColumnPlan:
     portal: str | None = None
     personal: tuple[str, ...] = ()
     """Columns about persons; they are not read."""
+    reading: Reading = field(default_factory=Reading)
 
     def require_all(self, header: Sequence[str]) -> None:
         """Raise if the header lacks time or place.
@@ -165,13 +227,30 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
         chosen = {name: exact[column] for name, column in portal.columns.items() if column in exact}
         plan = ColumnPlan(chosen, portal.crs, portal.time_format, portal.name)
     given = _given(mapping, exact, header)
+    absent = {name for name, column in mapping.columns.items() if not column}
+    plan = replace(plan, names={n: c for n, c in plan.names.items() if n not in absent})
     if given:
         plan = replace(plan, names=_without_rivals({**plan.names, **given}, set(given)))
+    crs, time_format = mapping.crs or plan.crs, mapping.time_format or plan.time_format
+    taken = set(plan.names.values())
+    aside = [
+        LeftAside("column", n, "personal" if n in personal else "")
+        for n in header
+        if n not in taken
+    ]
     return replace(
         plan,
-        crs=mapping.crs or plan.crs,
-        time_format=mapping.time_format or plan.time_format,
+        crs=crs,
+        time_format=time_format,
         personal=personal,
+        reading=Reading(
+            columns=plan.names,
+            preset=plan.portal,
+            time_format=time_format,
+            zone=mapping.zone,
+            crs=crs,
+            not_read=aside,
+        ),
     )
 
 
@@ -199,6 +278,8 @@ def _given(
 ) -> dict[str, str]:
     given = {}
     for name, wanted in mapping.columns.items():
+        if not wanted:
+            continue
         parts = [part.strip() for part in wanted.split("+")]
         if any(is_personal(part) for part in parts):
             raise InvalidInput(

@@ -33,6 +33,7 @@ from app.readers.context import spooled
 from app.readers.delimited import Block, Blocks, Reader, ReadOptions
 from app.readers.folders import parser_folder
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
+from app.readers.reading import Reading
 
 LOOK_S = 0.25
 """Interval of checks whether the client still waits."""
@@ -285,5 +286,8 @@ def _block(message: dict[str, Any], options: ReadOptions) -> Block:
     named = crs is None or crs == options.mapping.crs or KNOWN_CRS.fullmatch(crs)
     if not whole or not named or any(place >= n_rows for place in broken):
         raise damaged()
-    plan = ColumnPlan({}, crs, message["time_format"], None, tuple(message["personal"]))
+    reading = Reading.from_json(message["reading"])
+    plan = ColumnPlan(
+        {}, crs, message["time_format"], reading.preset, tuple(message["personal"]), reading
+    )
     return Block(columns, n_rows, broken, plan)
