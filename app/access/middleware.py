@@ -28,7 +28,7 @@ from app.http.middleware.event_streams import EventStream
 from app.http.middleware.rate_limit import address_of
 from app.http.permissions import ALWAYS_SERVED, Found, RoutePolicy, RouteTable
 from app.http.problems import problem, problem_of
-from app.http.query_params import check_spelling
+from app.http.query_params import check_names
 from app.http.request_limits import check_form
 
 
@@ -119,7 +119,7 @@ class Access:
         gate.limiter.charge(caller)
         check_form(scope, rule.max_parameters)
         authorise(caller, rule, found.region)
-        check_spelling(scope["query_string"], rule.parameters, self.table.parameters)
+        check_names(scope["query_string"], rule.parameters, self.table.parameters, rule.lists)
         pool = None
         if scope["path"] not in ALWAYS_SERVED:
             pool = gate.places.enter(caller, rule)

@@ -103,6 +103,12 @@ class SquareCells:
         low, high = self.corners.min(axis=1), self.corners.max(axis=1)
         return np.concatenate([low, high], axis=1)
 
+    @once
+    def extent(self) -> tuple[float, float, float, float]:
+        """West, south, east, north of all cells together."""
+        low, high = self.bounds[:, :2].min(axis=0), self.bounds[:, 2:].max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
     def polygons_degrees(self) -> NDArray[Any]:
         """Return shapely polygons (N,)."""
         return np.asarray(shapely.polygons(self.corners))

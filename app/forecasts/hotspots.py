@@ -24,6 +24,7 @@ from models.evaluation.metrics import n_top
 
 WEEK = timedelta(days=7)
 MAX_SEPARATION_M = 50_000.0
+DEFAULT_TOP = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class HotspotOptions:
     cells that share an edge. `compare` adds the changes since the same hours a week before.
     """
 
-    top: float = 5.0
+    top: float = DEFAULT_TOP
     n_cells: int | None = None
     area_km2: float | None = None
     min_separation_m: float | None = None

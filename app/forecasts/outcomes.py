@@ -11,9 +11,10 @@ import numpy as np
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.forecasts.hotspots import n_top_cells
 from app.forecasts.serialisers import collection, features
-from app.forecasts.service import Forecast, ForecastService, Plan, Selector
+from app.forecasts.service import Forecast, ForecastService, Plan, Selector, check_box
 from app.forecasts.time_span import range_of
 from app.forecasts.types import LoadedVersion
+from app.geo.study_area import to_degrees
 from app.incidents.store import read_columns
 from app.regions.service import policy_of
 from app.regions.store import categories_of
@@ -30,6 +31,8 @@ def outcomes_geojson(
 ) -> tuple[bytes, dict[str, Any]]:
     """Return cells with incidents and hits in the top-k% cells, as GeoJSON, and its heading.
 
+    A box restricts incidents, hits and cells; the top-k% cells are those of the whole region.
+
     Without a range, the last seven days of data are used. Without `as_of`, the version is one trained
     only on earlier data, if there is one; otherwise the reply has `in_sample` true.
 
@@ -40,8 +43,9 @@ def outcomes_geojson(
     """
     start, end = _range(service, region_id, selector)
     version = _version(service, region_id, selector, start)
+    check_box(version, selector)
     n_slots = max(1, int((end - start).total_seconds() // 3600))
-    chosen = replace(selector, at=None, window=None, start=start, end=end, bbox=None)
+    chosen = replace(selector, at=None, window=None, start=start, end=end)
     forecast = service.forecast_of(Plan(version, chosen, int(start.timestamp()), n_slots))
     rows, windows = _happened(service, forecast, start, end)
     n_flagged = n_top_cells(len(version.grid), top)
@@ -118,7 +122,7 @@ def _version(
 def _happened(
     service: ForecastService, forecast: Forecast, start: datetime, end: datetime
 ) -> tuple[IntArray, IntArray]:
-    """Return rows and windows of the incidents inside the study area."""
+    """Return rows and windows of the incidents inside the study area and the requested box."""
     version = forecast.version
     category = forecast.selector.category
     wanted = None if category is None else [category]
@@ -129,6 +133,13 @@ def _happened(
         columns = read_columns(connection, version.region, start, end, wanted)
     rows = version.grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
+    if forecast.selector.bbox is not None:
+        west, south, east, north = forecast.selector.bbox
+        longitude, latitude = to_degrees(
+            columns.x_m.astype(np.float64), columns.y_m.astype(np.float64), version.grid.crs
+        )
+        inside &= (west <= longitude) & (longitude <= east)
+        inside &= (south <= latitude) & (latitude <= north)
     return rows[inside], columns.window[inside].astype(np.int64)
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.core.errors import InvalidInput
 from app.core.roles import Role
-from app.forecasts.hotspots import HotspotOptions, hotspots_csv, hotspots_geojson
+from app.forecasts.hotspots import DEFAULT_TOP, HotspotOptions, hotspots_csv, hotspots_geojson
 from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
@@ -82,8 +83,9 @@ async def density(
 
 async def _hotspot_options(
     top: Annotated[
-        float, Query(gt=0, le=100, allow_inf_nan=False, description="percent of the cells")
-    ] = 5.0,
+        float | None,
+        Query(gt=0, le=100, allow_inf_nan=False, description="percent of the cells; default 5"),
+    ] = None,
     n_cells: Annotated[int | None, Query(ge=1, description="this many cells instead")] = None,
     area_km2: Annotated[
         float | None,
@@ -98,6 +100,9 @@ async def _hotspot_options(
         bool, Query(description="list what changed against the same hours a week before")
     ] = False,
 ) -> HotspotOptions:
+    if top is not None and (n_cells is not None or area_km2 is not None):
+        raise InvalidInput("give top, n_cells or area_km2, not several", field="top")
+    top = DEFAULT_TOP if top is None else top
     return HotspotOptions(top, n_cells, area_km2, min_separation_m, dissolve, compare)
 
 

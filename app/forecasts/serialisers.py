@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from app.core.errors import LimitExceeded
+from app.core.errors import InvalidInput, LimitExceeded
 from app.core.zones import zone
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Forecast, Plan
+from app.forecasts.types import Forecast, Plan, Selector
 from models.base import FloatArray
 
 SIGNIFICANT_DIGITS = 8
@@ -169,6 +169,22 @@ def series_json(service: ForecastService, forecast: Forecast, with_cells: bool) 
     if with_cells:
         body = {**body, **forecast.cells.head(), "cells": _cells_by_slot(service, forecast)}
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def check_no_cells(selector: Selector) -> None:
+    """Raise if a series without cells is asked for cells of some kind.
+
+    Raises:
+        InvalidInput: names the selector of cells.
+    """
+    named = {
+        "cell_size_m": selector.cell_size_m is not None,
+        "grid": selector.grid != "square",
+        "resolution": selector.resolution is not None,
+    }
+    for name, given in named.items():
+        if given:
+            raise InvalidInput(f"{name} needs cells=true", field=name)
 
 
 def check_series(service: ForecastService, plan: Plan) -> None:

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.core.errors import InvalidInput
 from app.core.media_types import JSON
 from app.core.roles import Role
 from app.forecasts.areas import areas_geojson
@@ -24,7 +25,7 @@ from app.forecasts.schemas import (
 )
 from app.forecasts.scores import PlacedIncident, score_heading, score_incidents
 from app.forecasts.selectors import Forecasts, PlainSelected, Selected
-from app.forecasts.serialisers import check_series, series_csv, series_json
+from app.forecasts.serialisers import check_no_cells, check_series, series_csv, series_json
 from app.forecasts.service import Forecast, Plan
 from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request
@@ -59,10 +60,14 @@ async def series(
 ) -> Response:
     """Forecast a range of up to a week hour by hour: expected incidents with interval."""
     fmt = negotiated(f, accept, SERIES)
+    if cells and fmt == "csv":
+        raise InvalidInput("cells needs f=json; CSV has one line per hour", field="cells")
 
     def check(plan: Plan) -> None:
         if cells:
             check_series(forecasts, plan)
+        else:
+            check_no_cells(selector)
 
     def make(forecast: Forecast) -> bytes:
         if fmt == "csv":

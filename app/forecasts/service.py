@@ -29,6 +29,7 @@ from app.forecasts.version_notices import news_of
 from app.forecasts.warnings import WARNINGS
 from app.geo.hour_of_week import next_slot_of
 from app.geo.study_area import study_area_from_geojson
+from app.http.parameters import check_bbox_order
 from app.incidents.releases import known_categories
 from app.regions.store import get_region
 from app.registry import store as registry
@@ -117,6 +118,7 @@ class ForecastService:
             raise NotFound(
                 f"the model has no category {shortened(selector.category)}", field="category"
             )
+        check_box(version, selector)
         start, n_slots = self._span(version, selector)
         return Plan(version, selector, int(start.timestamp()), n_slots, news)
 
@@ -311,6 +313,16 @@ class ForecastService:
             mean = mean * [counts.category_share(code, int(w)) for w in slots.window]
         result: FloatArray = mean
         return result
+
+
+def check_box(version: LoadedVersion, selector: Selector) -> None:
+    """Raise if the requested box was probably given in another order.
+
+    Raises:
+        InvalidInput: see `check_bbox_order`.
+    """
+    if selector.bbox is not None:
+        check_bbox_order(selector.bbox, version.cells.extent)
 
 
 def _champion_kind() -> str:

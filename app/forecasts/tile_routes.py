@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.core.errors import InvalidInput
 from app.core.roles import Role
 from app.forecasts.rendering import check_tile, tile_json, tile_png
 from app.forecasts.responses import ResponseSpec, reply, single_reply
@@ -44,6 +45,8 @@ async def describe(
 
     Their URL pins the hour and the model version, so that a map never mixes two.
     """
+    if selector.grid != "square":
+        raise InvalidInput("tiles need grid=square", field="grid")
     plan = await run_in_threadpool(forecasts.plan, region, _with_time(selector))
     forecast = await run_in_threadpool(forecasts.forecast_of, plan)
     body = tile_json(forecast, _template(request, region, forecast))
@@ -62,6 +65,7 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
         "model": forecast.version.record.version,
         "category": selector.category,
         "cell_size_m": selector.cell_size_m,
+        "bbox": selector.bbox and ",".join(map(repr, selector.bbox)),
     }
     given = urlencode({name: value for name, value in query.items() if value is not None})
     base = str(request.base_url).rstrip("/")

@@ -23,6 +23,8 @@ TIME_PATTERN = (
 )
 """A date, or a date with a time, with or without an offset."""
 TIME_SCHEMA = {"type": "string", "pattern": TIME_PATTERN, "examples": ["2026-01-10T23:00"]}
+HUGE_DEG = 20.0
+"""No region has sides as long; see `MAX_EXTENT_DEG`."""
 _TIME = re.compile(TIME_PATTERN.removesuffix("$"))
 _BBOX: Any = {"pattern": r"^-?[0-9]{1,3}(\.[0-9]{1,9})?(,-?[0-9]{1,3}(\.[0-9]{1,9})?){3}$"}
 
@@ -51,9 +53,59 @@ def parse_bbox(text: str | None) -> Bbox | None:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError as error:
         raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox") from error
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise InvalidInput("bbox is west,south,east,north in degrees", field="bbox")
+    if fault := _bbox_fault(west, south, east, north):
+        raise InvalidInput(f"bbox is west,south,east,north in degrees; {fault}", field="bbox")
     return west, south, east, north
+
+
+def _bbox_fault(west: float, south: float, east: float, north: float) -> str | None:
+    """Return what is wrong with a box."""
+    if not (abs(west) <= 180 and abs(east) <= 180):
+        return f"west {west:g} and east {east:g} must lie within -180..180"
+    if not (abs(south) <= 90 and abs(north) <= 90):
+        return (
+            f"south {south:g} and north {north:g} must lie within -90..90; is the longitude first?"
+        )
+    if south > north:
+        return f"south {south:g} is above north {north:g}"
+    if west > east:
+        return f"west {west:g} is east of east {east:g}"
+    return None
+
+
+def check_bbox_order(bbox: Bbox, known: Bbox) -> None:
+    """Refuse a box that misses a region, or is huge, but fits in another order.
+
+    Args:
+        bbox: the box, as west, south, east, north.
+        known: roughly where the region lies.
+
+    Raises:
+        InvalidInput: it was probably given with latitudes first, or as west, east, south, north.
+    """
+    one, two, three, four = bbox
+    meant = None
+    if not _meet(bbox, known) and _meet((two, one, four, three), known):
+        meant = (two, one, four, three)
+    wide = min(three - one, four - two) > HUGE_DEG and 0 <= two - one < HUGE_DEG > four - three >= 0
+    if wide and _meet((one, three, two, four), known):
+        meant = (one, three, two, four)
+    if meant is not None:
+        raise InvalidInput(
+            "bbox is west,south,east,north in degrees; "
+            f"{_bbox_text(bbox)} is in another order: send {_bbox_text(meant)}",
+            field="bbox",
+            code="bbox_order",
+            params={"bbox": list(bbox), "meant": list(meant)},
+        )
+
+
+def _meet(one: Bbox, other: Bbox) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+def _bbox_text(bbox: Bbox) -> str:
+    return ",".join(f"{number:g}" for number in bbox)
 
 
 def parse_time(text: str) -> datetime:

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
 from app.core.roles import Role
-from app.http.query_params import query_capacity, query_names
+from app.http.query_params import query_capacity
 from app.http.request_limits import MAX_PARAMETERS
 
 MAX_REMEMBERED = 4096
@@ -43,6 +43,7 @@ class RoutePolicy:
         lasting: its reply is a stream of events; see `event_streams.py`.
         counted: name under which the audit log counts its uses; None: not counted.
         parameters: names of its query parameters.
+        lists: those that may be repeated.
         path: its template.
         max_parameters: largest number of query parameters.
     """
@@ -54,6 +55,7 @@ class RoutePolicy:
     large: bool = False
     counted: str | None = None
     parameters: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
     path: str = ""
     max_parameters: int = MAX_PARAMETERS
 
@@ -150,5 +152,10 @@ def rule_of(route: Route) -> RoutePolicy:
     rule = replace(rule, counted=route.name if is_read else None, path=route.path)
     if not isinstance(route, APIRoute):
         return rule
-    names, capacity = query_names(route.dependant), query_capacity(route.dependant)
-    return replace(rule, parameters=names, max_parameters=max(MAX_PARAMETERS, capacity))
+    capacity = query_capacity(route.dependant)
+    return replace(
+        rule,
+        parameters=frozenset(capacity),
+        lists=frozenset(name for name, times in capacity.items() if times > 1),
+        max_parameters=max(MAX_PARAMETERS, sum(capacity.values())),
+    )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from app.audit import store as audit
 from app.core.errors import InvalidInput
@@ -20,7 +20,15 @@ from app.core.texts import shortened
 from app.core.zones import zone
 from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
-from app.http.parameters import BboxText, LongText, RegionId, ShortText, parse_bbox
+from app.http.parameters import (
+    Bbox,
+    BboxText,
+    LongText,
+    RegionId,
+    ShortText,
+    check_bbox_order,
+    parse_bbox,
+)
 from app.http.permissions import allow
 from app.http.schemas import offered
 from app.incidents.mappings import (
@@ -34,13 +42,16 @@ from app.incidents.service import UploadSource, ingest
 from app.incidents.store import PageQuery, page
 from app.incidents.upload import StoreChoices
 from app.incidents.views import incidents_csv, incidents_geojson, incidents_parquet
+from app.incidents.writes import middle_of
 from app.readers.columns import ColumnMapping
 from app.readers.formats import READERS
-from app.regions.store import get_region
+from app.regions.store import Region, get_region
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 MappingName = Annotated[str, Path(examples=["portal"])]
 MAX_PAGE = 10_000
+NEAR_DEG = 2.0
+"""A region lies within these degrees of its incidents' middle."""
 _BODY = {
     "requestBody": {
         "required": True,
@@ -176,6 +187,19 @@ def _interval(text: str | None, timezone: str) -> tuple[datetime | None, datetim
     return moment(parts[0]), moment(parts[1])
 
 
+def _check_order(connection: Connection, region: Region, bbox: Bbox) -> None:
+    """Raise if a box was probably given in another order, judged by some of the incidents.
+
+    Raises:
+        InvalidInput: see `check_bbox_order`.
+    """
+    middle = middle_of(connection, region.key)
+    if middle is not None:
+        longitude, latitude = middle
+        near = longitude - NEAR_DEG, latitude - NEAR_DEG, longitude + NEAR_DEG, latitude + NEAR_DEG
+        check_bbox_order(bbox, near)
+
+
 def _cursor(row: Row[Any]) -> str:
     return base64.urlsafe_b64encode(f"{row.occurred_at.isoformat()}|{row.id}".encode()).decode()
 
@@ -224,7 +248,10 @@ def list_page(
     with state.engine.begin() as connection:
         found = get_region(connection, region)
         start, end = _interval(when, found.timezone)
-        query = PageQuery(parse_bbox(bbox), start, end, category, _after(cursor), limit)
+        box = parse_bbox(bbox)
+        if box is not None:
+            _check_order(connection, found, box)
+        query = PageQuery(box, start, end, category, _after(cursor), limit)
         rows = page(connection, found, query)
         # Without the filters' values: entries cannot be erased, and these may single out an incident.
         n_filters = sum(asked is not None for asked in (bbox, when, category))

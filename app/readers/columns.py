@@ -81,7 +81,6 @@ class ColumnMapping:
     feed: str | None = None
 
     def __post_init__(self) -> None:
-        known = (*FIELDS, *TIME_PARTS, *PLACE_PARTS)
         check_text(self.crs, "crs", MAX_CRS_CHARS)
         for name in ("zone", "part", "encoding", "feed"):
             check_text(getattr(self, name), name, MAX_CHOICE_CHARS)
@@ -96,13 +95,7 @@ class ColumnMapping:
             raise InvalidInput(
                 f"header_row must lie within 1..{MAX_HEADER_ROW}", field="header_row"
             )
-        for name, column in self.columns.items():
-            check_text(column, f"columns.{cut(name, 20)}")
-            if name not in known:
-                raise InvalidInput(
-                    f"unknown field {shortened(name)}; choose one of {', '.join(known)}",
-                    field="columns",
-                )
+        _check_fields(self.columns)
         if self.crs is not None:
             try:
                 CRS.from_user_input(self.crs)
@@ -142,6 +135,17 @@ class ColumnMapping:
         """Return a stored mapping, overridden by what this one says."""
         own = {name: value for name, value in self.to_json().items() if value is not None}
         return ColumnMapping(**{**stored, **own, "columns": {**stored["columns"], **self.columns}})
+
+
+def _check_fields(columns: Mapping[str, str]) -> None:
+    known = (*FIELDS, *TIME_PARTS, *PLACE_PARTS)
+    for name, column in columns.items():
+        check_text(column, f"columns.{cut(name, 20)}")
+        if name not in known:
+            raise InvalidInput(
+                f"unknown field {shortened(name)}; choose one of {', '.join(known)}",
+                field="columns",
+            )
 
 
 def _check_zone(name: str) -> None:

@@ -244,5 +244,5 @@ def test_a_long_address_costs_few_comparisons(monkeypatch):
     """Else thousands of unknown names would hold up the event loop for seconds."""
     compared = []
     monkeypatch.setattr(misspelt, "get_close_matches", lambda name, *_: compared.append(name))
-    misspelt.check_spelling(b"&".join(b"a%d=" % n for n in range(9_000)), {"model"}, {"model"})
+    misspelt.check_names(b"&".join(b"a%d=" % n for n in range(9_000)), {"model"}, {"model"})
     assert len(compared) == misspelt.MAX_UNKNOWN

@@ -41,7 +41,7 @@ def check_tile(z: int, x: int, y: int) -> None:
 
 
 def tile_png(forecast: Forecast, z: int, x: int, y: int) -> bytes:
-    """Draw one tile as PNG, transparent outside the study area.
+    """Draw one tile as PNG, transparent outside the study area and the requested box.
 
     Raises:
         InvalidInput: the tile does not exist, or the cells are not squares.
@@ -53,6 +53,9 @@ def tile_png(forecast: Forecast, z: int, x: int, y: int) -> bytes:
     rows = cells.grid.locate(*_pixels_m(z, x, y, cells.crs))
     density = forecast.density_per_km2
     colour = np.append(shade(density, upper_end(density)), TRANSPARENT).astype(np.uint8)
+    hidden = np.ones(len(cells), bool)
+    hidden[forecast.rows] = False
+    colour[:-1][hidden] = TRANSPARENT
     return _png(colour[rows].reshape(TILE_PIXELS, TILE_PIXELS))
 
 
