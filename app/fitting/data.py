@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import NotReady
 from app.data_quality.checks.default_geocodes import DefaultGeocode, find_default_geocodes
+from app.geo.boundaries import study_area_from_geojson
 from app.geo.grid import Grid, build_grid
-from app.geo.study_area import StudyArea, derive_study_area, study_area_from_geojson, to_degrees
+from app.geo.study_area import StudyArea, derive_study_area, to_degrees
 from app.incidents.fingerprints import data_hash
 from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns

@@ -19,6 +19,7 @@ from app.core.cache import BoundedCache
 from app.core.errors import InvalidInput
 from app.core.native import shareable
 from app.core.once import once
+from app.geo.antimeridian import HALF_TURN_DEG, TURN_DEG, cut_each, unwrapped
 from app.geo.grid import Grid, build_grid, check_cell_size
 from app.geo.hexagons import (
     check_resolution,
@@ -78,12 +79,16 @@ class SquareCells:
 
     @once
     def corners(self) -> FloatArray:
-        """Closed rings (N, 5, 2) in degrees, six decimals; neighbours share corners."""
+        """Closed rings (N, 5, 2) in degrees, six decimals; neighbours share corners.
+
+        Over the 180th meridian longitudes continue beyond 180.
+        """
         grid = self.grid
         x_m = grid.x0_m + np.arange(grid.nx + 1) * grid.cell_size_m
         y_m = grid.y0_m + np.arange(grid.ny + 1) * grid.cell_size_m
         x_m, y_m = np.meshgrid(x_m, y_m)
         longitude, latitude = to_degrees(x_m, y_m, grid.crs)
+        longitude = unwrapped(longitude, float(longitude[grid.ny // 2, grid.nx // 2]))
         lattice = np.stack([longitude, latitude], axis=-1).round(DEGREE_DECIMALS)
         iy, ix = grid.iy, grid.ix
         ring = [lattice[iy, ix], lattice[iy, ix + 1], lattice[iy + 1, ix + 1], lattice[iy + 1, ix]]
@@ -95,11 +100,17 @@ class SquareCells:
         """Each cell's GeoJSON geometry."""
         text = orjson.dumps(np.ascontiguousarray(self.corners[:, None]), option=_JSON)
         rings = text[4:-4].split(_RING_END)
-        return [b'{"type":"Polygon","coordinates":[[[' + ring + b"]]]}" for ring in rings]
+        found = [b'{"type":"Polygon","coordinates":[[[' + ring + b"]]]}" for ring in rings]
+        over = np.flatnonzero(np.abs(self.corners[..., 0]).max(axis=1) > HALF_TURN_DEG)
+        if len(over):
+            shapes = cut_each(self.polygons_degrees()[over])
+            for row, text_of_row in zip(over.tolist(), shapely.to_geojson(shapes), strict=True):
+                found[row] = text_of_row.encode()
+        return found
 
     @once
     def bounds(self) -> FloatArray:
-        """West, south, east, north (N, 4)."""
+        """West, south, east, north (N, 4); longitudes may continue beyond 180."""
         low, high = self.corners.min(axis=1), self.corners.max(axis=1)
         return np.concatenate([low, high], axis=1)
 
@@ -110,7 +121,7 @@ class SquareCells:
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     def polygons_degrees(self) -> NDArray[Any]:
-        """Return shapely polygons (N,)."""
+        """Return shapely polygons (N,); longitudes may continue beyond 180."""
         return np.asarray(shapely.polygons(self.corners))
 
 
@@ -149,16 +160,16 @@ class HexCells:
     @once
     def geometry_json(self) -> list[bytes]:
         """Each cell's GeoJSON geometry."""
-        return [text.encode() for text in shapely.to_geojson(self._polygons)]
+        return [text.encode() for text in shapely.to_geojson(cut_each(self._polygons))]
 
     @once
     def bounds(self) -> FloatArray:
-        """West, south, east, north (N, 4)."""
+        """West, south, east, north (N, 4); longitudes may continue beyond 180."""
         bounds: FloatArray = shapely.bounds(self._polygons)
         return bounds
 
     def polygons_degrees(self) -> NDArray[Any]:
-        """Return shapely polygons (N,)."""
+        """Return shapely polygons (N,); longitudes may continue beyond 180."""
         return self._polygons
 
 
@@ -166,10 +177,14 @@ CellSet = SquareCells | HexCells
 
 
 def rows_in_bbox(cells: CellSet, bbox: tuple[float, float, float, float]) -> NDArray[np.int64]:
-    """Return rows of the cells that touch a box in degrees."""
+    """Return rows of the cells that touch a box in degrees; over the 180th meridian west > east."""
     west, south, east, north = bbox
+    east = east if west <= east else east + TURN_DEG
     low, high = cells.bounds[:, :2], cells.bounds[:, 2:]
-    touches = (high >= (west, south)).all(axis=1) & (low <= (east, north)).all(axis=1)
+    touches = np.zeros(len(cells), np.bool_)
+    for turn in (-TURN_DEG, 0.0, TURN_DEG):
+        inside = (high >= (west + turn, south)).all(axis=1)
+        touches |= inside & (low <= (east + turn, north)).all(axis=1)
     return np.flatnonzero(touches)
 
 

@@ -17,6 +17,7 @@ from scipy.special import bdtr
 from app.core.errors import InvalidInput
 from app.forecasts.serialisers import cell_columns, collection, csv_bytes, features, ids_of
 from app.forecasts.service import Forecast, ForecastService, Plan
+from app.geo.antimeridian import cut
 from app.geo.study_area import to_metres
 from app.registry.history import older_version
 from models.counts.model import LEVEL
@@ -232,7 +233,7 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
             "expected_count_lo": int(low[part]),
             "expected_count_hi": int(high[part]),
         }
-        geometry = shapely.to_geojson(parts[part]).encode()
+        geometry = shapely.to_geojson(cut(parts[part])).encode()
         result.append(
             b'{"type":"Feature","id":%d,"properties":%b,"geometry":%b}'
             % (rank, orjson.dumps(properties), geometry)

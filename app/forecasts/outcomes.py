@@ -14,6 +14,7 @@ from app.forecasts.serialisers import collection, features
 from app.forecasts.service import Forecast, ForecastService, Plan, Selector, check_box
 from app.forecasts.time_span import range_of
 from app.forecasts.types import LoadedVersion
+from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from app.incidents.store import read_columns
 from app.regions.service import policy_of
@@ -134,12 +135,10 @@ def _happened(
     rows = version.grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
     if forecast.selector.bbox is not None:
-        west, south, east, north = forecast.selector.bbox
         longitude, latitude = to_degrees(
             columns.x_m.astype(np.float64), columns.y_m.astype(np.float64), version.grid.crs
         )
-        inside &= (west <= longitude) & (longitude <= east)
-        inside &= (south <= latitude) & (latitude <= north)
+        inside &= in_bbox(longitude, latitude, forecast.selector.bbox)
     return rows[inside], columns.window[inside].astype(np.int64)
 
 

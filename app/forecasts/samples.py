@@ -10,6 +10,7 @@ from app.fitting.sample_privacy import check_samples_allowed
 from app.forecasts.cells import DEGREE_DECIMALS, rows_in_bbox
 from app.forecasts.serialisers import collection, csv_bytes
 from app.forecasts.service import Forecast, ForecastService
+from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from models.base import FloatArray
 
@@ -115,7 +116,7 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
         lon, lat = (between_places(v) for v in to_degrees(x_m, y_m, grid.crs))
         inside = area.contains(lon, lat)
         if bbox is not None:
-            inside &= (bbox[0] <= lon) & (lon <= bbox[2]) & (bbox[1] <= lat) & (lat <= bbox[3])
+            inside &= in_bbox(lon, lat, bbox)
         longitude[todo[inside]], latitude[todo[inside]] = lon[inside], lat[inside]
         todo = todo[~inside]
         if len(todo) == 0:

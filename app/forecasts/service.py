@@ -27,8 +27,8 @@ from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.forecasts.version_notices import news_of
 from app.forecasts.warnings import WARNINGS
+from app.geo.boundaries import study_area_from_geojson
 from app.geo.hour_of_week import next_slot_of
-from app.geo.study_area import study_area_from_geojson
 from app.http.parameters import check_bbox_order
 from app.incidents.releases import known_categories
 from app.regions.store import get_region

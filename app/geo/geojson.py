@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,3 +27,21 @@ def features_of(collection: Mapping[str, Any], field: str) -> list[Mapping[str, 
                     f"{field}: {name} of feature {place} must be an object or null", field=field
                 )
     return features
+
+
+_EPSG = re.compile(r"EPSG:(?:[0-9.]*:)?([0-9]{4,6})", re.IGNORECASE)
+_DEGREES = ("4326", "4979")
+
+
+def declared_crs(geojson: Mapping[str, Any]) -> str | None:
+    """Return the CRS that a GeoJSON file names, as files from before 2016 may; None for degrees.
+
+    >>> declared_crs({"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32616"}}})
+    'EPSG:32616'
+    >>> declared_crs({"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}})
+    """
+    named = geojson.get("crs")
+    properties = named.get("properties") if isinstance(named, Mapping) else None
+    name = properties.get("name") if isinstance(properties, Mapping) else None
+    found = _EPSG.search(name[:200]) if isinstance(name, str) else None
+    return None if found is None or found[1] in _DEGREES else f"EPSG:{found[1]}"

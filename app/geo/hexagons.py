@@ -11,8 +11,9 @@ import shapely
 from numpy.typing import NDArray
 
 from app.core.errors import LimitExceeded
+from app.geo.antimeridian import cut, unwrapped
 from app.geo.grid import MAX_CELLS
-from app.geo.study_area import StudyArea, to_degrees, to_metres
+from app.geo.study_area import StudyArea, shape_in_degrees, to_metres
 
 MIN_RESOLUTION = 4
 MAX_RESOLUTION = 10
@@ -55,19 +56,20 @@ def h3_cells_over(area: StudyArea, resolution: int) -> list[str]:
     # Buffers with eight-cornered circles are up to 8 % too small.
     reach_m = 1.1 * slack_m
     around_m = shapely.buffer(shapely.simplify(area.polygon_m, slack_m), reach_m, quad_segs=2)
-    degrees = shapely.transform(
-        shapely.simplify(around_m, 0.0),
-        lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], area.crs)),
-    )
+    degrees = cut(shape_in_degrees(shapely.simplify(around_m, 0.0), area.crs))
     shape = h3.geo_to_h3shape(degrees)
     return sorted(set(h3.h3shape_to_cells_experimental(shape, resolution, "overlap")))
 
 
 def h3_polygons_degrees(ids: Sequence[str]) -> NDArray[Any]:
-    """Return (N,) shapely polygons of H3 cells, longitude and latitude."""
+    """Return (N,) shapely polygons of H3 cells in degrees; longitudes may continue beyond 180."""
     rings = [[(lng, lat) for lat, lng in h3.cell_to_boundary(one)] for one in ids]
+    around = rings[0][0][0] if rings else 0.0
     polygons: NDArray[Any] = shapely.polygons([shapely.linearrings(ring) for ring in rings])
-    return polygons
+    continued: NDArray[Any] = shapely.transform(
+        polygons, lambda xy: np.column_stack([unwrapped(xy[:, 0], around), xy[:, 1]])
+    )
+    return continued
 
 
 def projected(polygons: NDArray[Any], crs: str) -> NDArray[Any]:

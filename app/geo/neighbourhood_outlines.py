@@ -10,7 +10,8 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from app.geo.study_area import choose_crs, derive_study_area, to_degrees, to_metres
+from app.geo.antimeridian import cut, middle_longitude
+from app.geo.study_area import choose_crs, derive_study_area, shape_in_degrees, to_metres
 
 PLACE_M = 50.0
 SIMPLIFIED_M = 60.0
@@ -30,7 +31,7 @@ def parts_of_labels(
         longitude, latitude: (n,) degrees.
         label: (n,) names. The study area derived from the incidents clips the parts.
     """
-    crs = choose_crs(float(np.median(longitude)), float(np.median(latitude)))
+    crs = choose_crs(middle_longitude(longitude), float(np.median(latitude)))
     column, row = np.round(np.array(to_metres(longitude, latitude, crs)) / PLACE_M)
     counted = pd.DataFrame({"x": column, "y": row, "label": label}).value_counts(sort=False)
     places = counted.reset_index().sort_values("count", kind="stable")
@@ -41,22 +42,28 @@ def parts_of_labels(
     cells = _voronoi(points)
     joined = [shapely.union_all(cells[part == i]) for i in range(len(names))]
     drawn = shapely.coverage_simplify([_without_specks(p) for p in joined], SIMPLIFIED_M)
-    shapes = shapely.transform(
-        shapely.intersection(drawn, derive_study_area(longitude, latitude, crs).polygon_m),
-        lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], crs)),
-    )
+    area_m = derive_study_area(longitude, latitude, crs).polygon_m
+    shapes = shapely.intersection(drawn, area_m)
     return {
         "type": "FeatureCollection",
         "features": [
             {
                 "type": "Feature",
                 "properties": {"name": str(name)},
-                "geometry": json.loads(shapely.to_geojson(shapely.set_precision(s, DEGREE_STEP))),
+                "geometry": _geometry(shape_m, crs),
             }
-            for name, s in zip(names, shapes, strict=True)
-            if not s.is_empty
+            for name, shape_m in zip(names, shapes, strict=True)
+            if not shape_m.is_empty
         ],
     }
+
+
+def _geometry(shape_m: Any, crs: str) -> dict[str, Any]:
+    degrees = cut(shape_in_degrees(shape_m, crs))
+    found: dict[str, Any] = json.loads(
+        shapely.to_geojson(shapely.set_precision(degrees, DEGREE_STEP))
+    )
+    return found
 
 
 def _voronoi(points: NDArray[Any]) -> NDArray[Any]:

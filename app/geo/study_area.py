@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,20 +12,14 @@ import shapely
 from numpy.typing import NDArray
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
-from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
-from app.core.errors import InvalidInput, LimitExceeded
+from app.core.errors import InvalidInput
 from app.core.native import PreparedCopies, shareable, transformer
-from app.core.texts import shortened
-from app.geo.geojson import features_of
+from app.geo.antimeridian import cut, middle_longitude, normalised, unwrapped
 
-MAX_BOUNDARY_VERTICES = 200_000
 MAX_EXTENT_DEG = 10.0
 SIDES_ASKED, MEETINGS_PER_SIDE = 32, 100
-SIDES_AT_ONCE = 64
-"""Queried together: each side may meet all others, and the pairs are held in memory."""
-MEETINGS_OF_NEIGHBOURS, MAX_OVERLAPS = 10, 500_000
 HULL_CELL_M = 500.0
 HULL_REACH_M = 1_000.0
 HULL_MIN_INCIDENTS = 20
@@ -54,6 +46,7 @@ def choose_crs(longitude: float, latitude: float) -> str:
     Raises:
         InvalidInput: the point lies beyond 84 N or 80 S, where no UTM zone is defined.
     """
+    longitude = float(normalised(longitude))
     area = AreaOfInterest(longitude, latitude, longitude, latitude)
     found = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
     if not found:
@@ -100,105 +93,40 @@ class StudyArea:
         return StudyArea(shapely.buffer(simple, margin_m, quad_segs=4), self.crs, self.derived)
 
     def to_geojson(self) -> dict[str, Any]:
-        """Return the boundary as a GeoJSON geometry in WGS 84."""
-        degrees = shapely.transform(
-            self.polygon_m, lambda xy: np.column_stack(to_degrees(xy[:, 0], xy[:, 1], self.crs))
-        )
-        geometry: dict[str, Any] = json.loads(shapely.to_geojson(degrees))
+        """Return the boundary as a GeoJSON geometry in WGS 84, cut at the 180th meridian."""
+        degrees = shape_in_degrees(self.polygon_m, self.crs)
+        geometry: dict[str, Any] = json.loads(shapely.to_geojson(cut(degrees)))
         return geometry
 
 
-def _geometries(geojson: Mapping[str, Any]) -> list[BaseGeometry]:
-    kind = geojson.get("type")
-    if kind == "FeatureCollection":
-        found = features_of(geojson, "boundary")
-        return [_geometry(feature.get("geometry") or {}) for feature in found]
-    if kind == "Feature":
-        return [_geometry(geojson.get("geometry") or {})]
-    return [_geometry(geojson)]
+def shape_in_degrees(shape_m: BaseGeometry, crs: str) -> BaseGeometry:
+    """Return a projected shape in WGS 84 degrees, with longitudes that continue beyond 180."""
+    west, south, east, north = shape_m.bounds
+    around, _ = to_degrees((west + east) / 2, (south + north) / 2, crs)
+
+    def moved(xy: NDArray[Any]) -> NDArray[Any]:
+        longitude, latitude = to_degrees(xy[:, 0], xy[:, 1], crs)
+        return np.column_stack([unwrapped(longitude, float(around)), latitude])
+
+    found: BaseGeometry = shapely.transform(shape_m, moved)
+    return found
 
 
-def _geometry(geojson: Any) -> BaseGeometry:
-    """Parse a polygon or multipolygon in degrees."""
-    kind = geojson.get("type") if isinstance(geojson, Mapping) else None
-    if kind not in ("Polygon", "MultiPolygon"):
-        raise InvalidInput(
-            f"boundary must be a Polygon, MultiPolygon or FeatureCollection of them, got {shortened(kind)}",
-            field="boundary",
-        )
-    try:
-        with np.errstate(all="ignore"):
-            shape: BaseGeometry = shapely.geometry.shape(dict(geojson))
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        OverflowError,
-        ShapelyError,
-    ) as error:
-        raise InvalidInput(f"boundary is not valid GeoJSON: {error}", field="boundary") from error
-    # Checked before any computation: GEOS fails on coordinates that are not finite.
-    if not np.all(np.abs(shapely.get_coordinates(shape)) <= (180.0, 90.0)):
-        raise InvalidInput("boundary must be in degrees (WGS 84)", field="boundary")
-    return shape
-
-
-def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) -> StudyArea:
-    """Unite all polygons of a GeoJSON object (WGS 84), repair and project them.
+def study_area_of(shape: BaseGeometry, crs: str | None = None) -> StudyArea:
+    """Project a shape in degrees.
 
     Raises:
-        InvalidInput: no polygon, empty, outside the globe, too many vertices, wider than a city.
+        InvalidInput: it has no area.
     """
-    parts = _geometries(geojson)
-    if not parts:
-        raise InvalidInput("boundary holds no polygon", field="boundary")
-    if sum(int(shapely.get_num_coordinates(p)) for p in parts) > MAX_BOUNDARY_VERTICES:
-        raise InvalidInput(f"boundary has over {MAX_BOUNDARY_VERTICES} vertices", field="boundary")
-    if any(is_pathological(part) for part in parts):
-        raise InvalidInput("the boundary's sides cross each other too often", field="boundary")
-    _check_overlaps(parts)
-    union = shapely.union_all([make_valid(shapely.force_2d(part)) for part in parts])
-    west, south, east, north = union.bounds if not union.is_empty else (math.nan,) * 4
-    if not all(map(math.isfinite, (west, south, east, north))):
-        raise InvalidInput("boundary is empty", field="boundary")
-    if max(east - west, north - south) > MAX_EXTENT_DEG:
-        raise InvalidInput(f"boundary spans over {MAX_EXTENT_DEG} degrees", field="boundary")
-    crs = crs or choose_crs((west + east) / 2, (south + north) / 2)
+    west, south, east, north = shape.bounds
+    chosen = crs or choose_crs((west + east) / 2, (south + north) / 2)
     polygon_m = shapely.transform(
-        union, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], crs))
+        shape, lambda xy: np.column_stack(to_metres(xy[:, 0], xy[:, 1], chosen))
     )
     polygon_m = _polygonal(make_valid(polygon_m))
     if polygon_m.area <= 0:
         raise InvalidInput("boundary has no area", field="boundary")
-    return StudyArea(polygon_m, crs)
-
-
-def _check_overlaps(parts: Sequence[BaseGeometry]) -> None:
-    """Raise if the parts overlap so much that uniting them would take too long.
-
-    A side of neighbouring parts meets some six others; in stacked shapes it meets all of theirs.
-
-    Raises:
-        LimitExceeded: their sides meet too often.
-    """
-    if len(parts) == 1:
-        return
-    xy, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
-    joined = ring[1:] == ring[:-1]
-    sides: Any = shapely.linestrings(np.stack([xy[:-1][joined], xy[1:][joined]], axis=1))
-    tree, met = shapely.STRtree(sides), 0
-    limit = MEETINGS_OF_NEIGHBOURS * len(sides) + MAX_OVERLAPS
-    for start in range(0, len(sides), SIDES_AT_ONCE):
-        met += tree.query(sides[start : start + SIDES_AT_ONCE]).shape[1]
-        if met > limit:
-            raise LimitExceeded(
-                f"the {len(parts)} parts of the boundary overlap too often: their {len(sides)} sides may "
-                f"meet {limit} times; send parts that do not overlap",
-                field="boundary",
-                limit=limit,
-                asked=met,
-            )
+    return StudyArea(polygon_m, chosen)
 
 
 def make_valid(shapes: Any) -> Any:
@@ -251,8 +179,9 @@ def derive_study_area(
             f"(at least {HULL_MIN_INCIDENTS}); give a boundary",
             field="boundary",
         )
-    mid_lon, mid_lat = float(np.median(longitude)), float(np.median(latitude))
-    near = (np.abs(longitude - mid_lon) < 1.0) & (np.abs(latitude - mid_lat) < 1.0)
+    mid_lon, mid_lat = middle_longitude(longitude), float(np.median(latitude))
+    from_middle = np.abs(unwrapped(longitude, mid_lon) - mid_lon)
+    near = (from_middle < 1.0) & (np.abs(latitude - mid_lat) < 1.0)
     crs = crs or choose_crs(mid_lon, mid_lat)
     x_m, y_m = to_metres(longitude[near], latitude[near], crs)
     cells, counts = np.unique(

@@ -68,8 +68,11 @@ def _bbox_fault(west: float, south: float, east: float, north: float) -> str | N
         )
     if south > north:
         return f"south {south:g} is above north {north:g}"
-    if west > east:
-        return f"west {west:g} is east of east {east:g}"
+    if east < west <= east + 180:
+        return (
+            f"west {west:g} is east of east {east:g}; only a box over the 180th meridian, such as "
+            "179,-17,-179,-16, may be written so"
+        )
     return None
 
 
@@ -84,6 +87,8 @@ def check_bbox_order(bbox: Bbox, known: Bbox) -> None:
         InvalidInput: it was probably given with latitudes first, or as west, east, south, north.
     """
     one, two, three, four = bbox
+    if one > three:
+        return
     meant = None
     if not _meet(bbox, known) and _meet((two, one, four, three), known):
         meant = (two, one, four, three)

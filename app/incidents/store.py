@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Connection, Row, Select, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
 
 from app.core.db.engine import long_statements, translate_errors
 from app.core.db.tables import categories, incidents
@@ -247,7 +247,10 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
     conditions = [c.region_key == region_key]
     if query.bbox is not None:
         west, south, east, north = query.bbox
-        conditions += [c.longitude.between(west, east), c.latitude.between(south, north)]
+        sides = (c.longitude >= west, c.longitude <= east)
+        # A box whose west exceeds its east lies over the 180th meridian.
+        across = and_(*sides) if west <= east else or_(*sides)
+        conditions += [across, c.latitude.between(south, north)]
     if query.start is not None:
         conditions.append(c.occurred_at >= query.start)
     if query.end is not None:

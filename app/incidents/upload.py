@@ -23,12 +23,12 @@ from app.audit import store as audit
 from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, MessageTable
 from app.core.settings import Settings
+from app.geo.boundaries import study_area_from_geojson
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import (
     MAX_EXTENT_DEG,
     StudyArea,
     choose_crs,
-    study_area_from_geojson,
     to_metres,
 )
 from app.incidents import writes

@@ -21,10 +21,10 @@ from shapely.geometry import shape
 from app.core.bounds import MAX_NEIGHBOURHOODS, check_length
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.texts import shortened
+from app.geo.boundaries import study_area_from_geojson
 from app.geo.geojson import features_of
 from app.geo.grid import build_grid, check_cell_size
 from app.geo.neighbourhoods import number_of_people
-from app.geo.study_area import study_area_from_geojson
 from app.readers.portals import normalised_name
 
 MAX_GROUPS = 50

@@ -5,6 +5,7 @@ import pytest
 import shapely
 
 from app.core.errors import LimitExceeded
+from app.geo.boundaries import study_area_from_geojson
 from app.geo.hexagons import (
     check_resolution,
     h3_cells_over,
@@ -12,7 +13,6 @@ from app.geo.hexagons import (
     h3_polygons_degrees,
     projected,
 )
-from app.geo.study_area import study_area_from_geojson
 from app.geo.synthetic import synthetic_city
 
 DONUT = {

@@ -5,7 +5,8 @@ import pytest
 import shapely
 
 from app.core.errors import InvalidInput
-from app.geo.study_area import is_pathological, make_valid, study_area_from_geojson
+from app.geo.boundaries import study_area_from_geojson
+from app.geo.study_area import is_pathological, make_valid
 
 TANGLE = np.random.default_rng(0).random((300, 2)) * 0.2 + [-74.1, 4.6]
 BOW_TIE = np.array([[0, 0], [1, 1], [1, 0], [0, 1]]) * 0.1 + [-74.1, 4.6]

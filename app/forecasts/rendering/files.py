@@ -14,6 +14,7 @@ from app.core.errors import InvalidInput
 from app.forecasts.cells import SquareCells
 from app.forecasts.serialisers import cell_columns, ids_of
 from app.forecasts.types import Forecast
+from app.geo.antimeridian import cut_each
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -35,7 +36,7 @@ def density_parquet(forecast: Forecast) -> bytes:
     rows = forecast.rows
     frame = gpd.GeoDataFrame(
         {"id": ids_of(forecast, rows), **cell_columns(forecast, rows)},
-        geometry=forecast.cells.polygons_degrees()[rows],
+        geometry=cut_each(forecast.cells.polygons_degrees()[rows]),
         crs="EPSG:4326",
     )
     frame.attrs = {**forecast.heading(), **forecast.cells.head()}

@@ -16,6 +16,7 @@ from app.core.zones import zone
 from app.forecasts.cells import SquareCells
 from app.forecasts.rendering.colours import N_COLOURS, palette, shade, upper_end
 from app.forecasts.types import Forecast
+from app.geo.antimeridian import crosses, normalised
 from app.geo.study_area import to_metres
 
 TILE_PIXELS = 256
@@ -96,7 +97,11 @@ def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
     """
     region = forecast.version.region
     cells = forecast.cells.bounds
-    bounds = [*cells[:, :2].min(axis=0).tolist(), *cells[:, 2:].max(axis=0).tolist()]
+    west, south = cells[:, :2].min(axis=0).tolist()
+    east, north = cells[:, 2:].max(axis=0).tolist()
+    centre = [float(normalised((west + east) / 2)), (south + north) / 2]
+    if crosses(west, east):
+        west, east = -180.0, 180.0  # TileJSON's bounds do not wrap around the meridian
     top = upper_end(forecast.density_per_km2)
     stops = np.linspace(0, 1, 6)
     colours = palette()[np.round(stops * (N_COLOURS - 1)).astype(int)]
@@ -109,8 +114,8 @@ def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
         "scheme": "xyz",
         "minzoom": MIN_ZOOM,
         "maxzoom": MAX_ZOOM,
-        "bounds": bounds,
-        "center": [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2, 11],
+        "bounds": [west, south, east, north],
+        "center": [*centre, 11],
         "hotslot": {
             "at": local.isoformat(),
             "model_version": forecast.version.record.version,
