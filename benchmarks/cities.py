@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from app.geo.boundaries import study_area_from_geojson
 from app.geo.grid import Grid, build_grid
 from app.geo.hour_of_week import windows_of
-from app.geo.study_area import StudyArea, study_area_from_geojson, to_metres
+from app.geo.study_area import StudyArea, to_metres
 from models.base import DAY_S, Incidents
 
 DATA = Path(os.environ.get("HOTSLOT_SHARED", Path(__file__).parents[1] / ".." / "shared")) / "data"

@@ -27,6 +27,7 @@ from app.readers.columns import ColumnMapping
 from app.readers.context import chunks_of
 from app.readers.documents import Outline
 from app.readers.isolated import reading_limits
+from app.regions.places import place_warnings
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
 from app.regions.store import list_regions, region_summary
 
@@ -42,20 +43,25 @@ def create(
 ) -> None:
     """Create a region."""
     settings = Settings()
+    outline = read_outline(boundary, cell_size_m, timezone, settings)
     with opened(settings) as engine:
         made = add_region(
             engine,
             region,
             timezone=timezone,
             name=name,
-            outline=_outline(boundary, cell_size_m, settings),
+            outline=outline,
             cell_size_m=cell_size_m,
             limit=settings.max_regions,
         )
     say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
+    for warning in place_warnings(outline.boundary if outline else None, made.timezone):
+        complain(warning.message, "warning")
 
 
-def _outline(path: Path | None, cell_size_m: float, settings: Settings) -> Outline | None:
+def read_outline(
+    path: Path | None, cell_size_m: float, timezone: str, settings: Settings
+) -> Outline | None:
     """Read the outline in a GeoJSON file.
 
     Raises:
@@ -65,7 +71,8 @@ def _outline(path: Path | None, cell_size_m: float, settings: Settings) -> Outli
         return None
     try:
         with path.open("rb") as file:
-            return read_boundary(chunks_of(file), cell_size_m, reading_limits(settings))
+            limits = reading_limits(settings)
+            return read_boundary(chunks_of(file), cell_size_m, timezone, limits)
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error}", field="boundary") from error
 

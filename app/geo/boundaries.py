@@ -25,6 +25,7 @@ from app.geo.study_area import (
     study_area_of,
     to_degrees,
 )
+from app.geo.zone_places import Place, place_of_zone, standing
 
 MAX_BOUNDARY_VERTICES = 200_000
 SIDES_AT_ONCE = 64
@@ -154,13 +155,38 @@ def _joined_at_meridian(parts: list[BaseGeometry]) -> list[BaseGeometry]:
     moved = continuous(longitude)
     if np.array_equal(moved, longitude):
         return parts
-    # Both sides of a cut shape end at the meridian itself.
+    # Both sides of a cut shape have corners on the meridian.
     around = float((moved.min() + moved.max()) / 2)
 
     def shifted(xy: NDArray[Any]) -> NDArray[Any]:
         return np.column_stack([unwrapped(xy[:, 0], around), xy[:, 1]])
 
     return [_moved(part, shifted) for part in parts]
+
+
+def middle_of(shape: BaseGeometry) -> Place:
+    """Return the middle of a shape in degrees whose longitudes are continuous."""
+    west, south, east, north = shape.bounds
+    return Place((west + east) / 2, (south + north) / 2)
+
+
+def check_not_swapped(shape: BaseGeometry, timezone: str) -> None:
+    """Raise if a boundary lies near its time zone only with longitude and latitude exchanged.
+
+    Raises:
+        InvalidInput: it does (`boundary_swapped`).
+    """
+    middle = middle_of(shape)
+    if standing(middle, timezone) != "swapped":
+        return
+    raise InvalidInput(
+        f"the boundary lies near {middle}, but {timezone} near {place_of_zone(timezone)}; exchanged, "
+        f"it lies near {middle.swapped()}: GeoJSON gives the longitude first; exchange the coordinates, "
+        "or correct the time zone",
+        field="boundary",
+        code="boundary_swapped",
+        params={"boundary": str(middle), "swapped": str(middle.swapped()), "timezone": timezone},
+    )
 
 
 def study_area_from_geojson(geojson: Mapping[str, Any], crs: str | None = None) -> StudyArea:

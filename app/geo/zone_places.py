@@ -22,6 +22,7 @@ FAR_KM = 3_000.0
 SWAPPED_RATIO = 2.0
 """Exchanged, a place must be nearer to the zone by this factor; no pair of places of one country in the
 time zone database is taken for exchanged by this rule."""
+NEAR_MERIDIAN_DEG = 15.0
 Standing = Literal["near", "far", "swapped"]
 
 
@@ -91,3 +92,13 @@ def standing(place: Place, timezone: str) -> Standing | None:
     if mirrored.is_on_globe() and SWAPPED_RATIO * mirrored.km_to(zone) < min(away, FAR_KM * 4):
         return "swapped"
     return "far" if away > FAR_KM else "near"
+
+
+def is_near_meridian(timezone: str) -> bool:
+    """Return whether a zone's towns may lie on both sides of the 180th meridian.
+
+    >>> is_near_meridian("Pacific/Fiji"), is_near_meridian("America/New_York")
+    (True, False)
+    """
+    place = place_of_zone(timezone)
+    return place is not None and abs(place.longitude) >= 180.0 - NEAR_MERIDIAN_DEG

@@ -7,7 +7,6 @@ and block vacuum.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,13 +15,13 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from sqlalchemy import Connection
 
 from app.audit import store as audit
 from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, MessageTable
 from app.core.settings import Settings
+from app.geo.antimeridian import middle_longitude
 from app.geo.boundaries import study_area_from_geojson
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import (
@@ -46,6 +45,7 @@ from app.readers.delimited import Block
 from app.readers.personal import shortened_names
 from app.readers.raw_columns import contract_columns
 from app.readers.reading import Reading
+from app.regions.places import middle_of_boundary
 from app.regions.store import OutlinedRegion, set_crs
 
 REFUSED_BY_MERGE = {"too_many_categories": "category", "too_many_equal_rows": "external_id"}
@@ -318,7 +318,7 @@ class Upload:
 
 
 def _crs_of(parsed: ParsedBlock) -> str:
-    return choose_crs(float(np.median(parsed.longitude)), float(np.median(parsed.latitude)))
+    return choose_crs(middle_longitude(parsed.longitude), float(np.median(parsed.latitude)))
 
 
 def _digests(block: Block, rows: list[int]) -> Iterator[str]:
@@ -332,8 +332,8 @@ def middle_of(connection: Connection, region: OutlinedRegion) -> tuple[float, fl
     """Return roughly where a region lies, in degrees, or None if unknown."""
     if region.boundary is None:
         return writes.middle_of(connection, region.key)
-    centre = shapely.from_geojson(json.dumps(region.boundary)).centroid
-    return float(centre.x), float(centre.y)
+    middle = middle_of_boundary(region.boundary)
+    return middle.longitude, middle.latitude
 
 
 def _given_area(region: OutlinedRegion) -> StudyArea | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from sqlalchemy import Connection, select, text
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.db.engine import long_statements, translate_errors
 from app.core.db.locks import IDEMPOTENCY_LOCK, INGEST_LOCK, transaction_lock
 from app.core.db.tables import uploads
+from app.geo.antimeridian import middle_longitude
 
 MAX_EQUAL_ROWS = 32_767
 """Rows of one upload without an id that agree in time, place and category: the column has two bytes."""
@@ -139,13 +141,14 @@ _COUNT_REPEATED = text(
     FROM merged_incidents
     """
 )
-_MIDDLE = text(
+# In the order of the keys, which are hashes: a random sample, found by their index.
+_SOME_PLACES = text(
     """
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY longitude),
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY latitude)
-    FROM (SELECT longitude, latitude FROM incidents WHERE region_key = :region LIMIT 1000) AS few
+    SELECT longitude, latitude FROM incidents WHERE region_key = :region
+    ORDER BY region_key, dedup_key LIMIT :n
     """
 )
+PLACES_SAMPLED = 1_000
 
 
 @dataclass(frozen=True)
@@ -282,9 +285,12 @@ def refresh_statistics(connection: Connection) -> None:
 
 
 def middle_of(connection: Connection, region_key: int) -> tuple[float, float] | None:
-    """Return the median longitude and latitude of some of a region's incidents, or None."""
-    longitude, latitude = connection.execute(_MIDDLE, {"region": region_key}).one()
-    return None if longitude is None else (float(longitude), float(latitude))
+    """Return the median longitude and latitude of a sample of a region's incidents, or None."""
+    rows = connection.execute(_SOME_PLACES, {"region": region_key, "n": PLACES_SAMPLED}).all()
+    if not rows:
+        return None
+    places = np.array([tuple(row) for row in rows], np.float64)
+    return middle_longitude(places[:, 0]), float(np.median(places[:, 1]))
 
 
 def begin_upload(

@@ -21,10 +21,11 @@ from shapely.geometry import shape
 from app.core.bounds import MAX_NEIGHBOURHOODS, check_length
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.texts import shortened
-from app.geo.boundaries import study_area_from_geojson
+from app.geo.boundaries import boundary_shape, check_not_swapped, study_area_from_geojson
 from app.geo.geojson import features_of
 from app.geo.grid import build_grid, check_cell_size
 from app.geo.neighbourhoods import number_of_people
+from app.geo.study_area import study_area_of
 from app.readers.portals import normalised_name
 
 MAX_GROUPS = 50
@@ -136,17 +137,21 @@ def outline_of(
     boundary: Mapping[str, Any] | None,
     cell_size_m: float,
     neighbourhoods: Mapping[str, Any] | None = None,
+    timezone: str = "",
 ) -> Outline:
     """Dissolve a boundary and collect its named parts, or those of `neighbourhoods`.
 
     Raises:
-        InvalidInput: not valid GeoJSON, or not the area of a city.
+        InvalidInput: not valid GeoJSON, not the area of a city, or near its time zone only with exchanged
+            coordinates.
         LimitExceeded: more cells than hotslot serves.
     """
     if boundary is None:
         return Outline(neighbourhoods=neighbourhoods_of(neighbourhoods))
     check_cell_size(cell_size_m)
-    area = study_area_from_geojson(boundary)
+    shape = boundary_shape(boundary)
+    check_not_swapped(shape, timezone)
+    area = study_area_of(shape)
     build_grid(area, cell_size_m)
     return Outline(area.crs, area.to_geojson(), neighbourhoods_of(neighbourhoods or boundary))
 
@@ -200,7 +205,7 @@ def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iter
 
     Args:
         kind: `boundary`, `region`, `population/csv` or `population/geojson`.
-        asked: `cell_size_m`, or `groups` of a population layer.
+        asked: `cell_size_m` and perhaps `timezone`, or `groups` of a population layer.
 
     Raises:
         InvalidInput: it is unreadable.
@@ -213,7 +218,7 @@ def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iter
         return
     given = _json_object(content, "body" if name == "region" else "boundary")
     if name == "boundary":
-        yield from _outline_items(given, asked["cell_size_m"])
+        yield from _outline_items(given, asked["cell_size_m"], str(asked.get("timezone")))
         return
     boundary = given.get("boundary")
     is_there = isinstance(boundary, dict)
@@ -227,7 +232,7 @@ def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iter
     yield members
     cell_size_m = given.get("cell_size_m", asked["cell_size_m"])
     if is_there and isinstance(cell_size_m, int | float):
-        yield from _outline_items(boundary, float(cell_size_m))
+        yield from _outline_items(boundary, float(cell_size_m), str(given.get("timezone")))
 
 
 def _json_object(content: bytes, field: str) -> dict[str, Any]:
@@ -235,14 +240,16 @@ def _json_object(content: bytes, field: str) -> dict[str, Any]:
         given = json.loads(content)
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError) else "not valid"
-        raise InvalidInput(f"{field} is not JSON: {reason}", field=field) from error
+        way_out = "; convert other formats: ogr2ogr -t_srs EPSG:4326 boundary.geojson FILE"
+        advice = way_out if field == "boundary" else ""
+        raise InvalidInput(f"{field} is not JSON: {reason}{advice}", field=field) from error
     if not isinstance(given, dict):
         raise InvalidInput(f"{field} must be a JSON object", field=field)
     return given
 
 
-def _outline_items(boundary: Any, cell_size_m: float) -> Iterator[Any]:
-    found = outline_of(boundary, cell_size_m)
+def _outline_items(boundary: Any, cell_size_m: float, timezone: str) -> Iterator[Any]:
+    found = outline_of(boundary, cell_size_m, timezone=timezone)
     yield {"crs": found.crs, "geometry": found.boundary}
     yield from (found.neighbourhoods or {}).get("features", ())
 

@@ -23,6 +23,7 @@ from app.incidents.releases import released_view
 from app.readers.delimited import ReadOptions
 from app.readers.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
+from app.regions.places import place_warnings
 from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply
 from app.regions.service import add_region, read_boundary, read_region
 from app.regions.store import get_region, list_regions, outlined, region_summary
@@ -72,7 +73,8 @@ def _created(state: ApiState, content: bytes, gone: Callable[[], bool]) -> bytes
         cell_size_m=new.cell_size_m,
         limit=state.settings.max_regions,
     )
-    shown = {**vars(region), "boundary": outline.boundary}
+    warnings = place_warnings(outline.boundary, region.timezone)
+    shown = {**vars(region), "boundary": outline.boundary, "warnings": warnings}
     return CreatedRegion.model_validate(shown).model_dump_json().encode()
 
 
@@ -83,7 +85,7 @@ def _asked(content: bytes, limits: ReadOptions) -> tuple[NewRegion, Outline]:
         if new.boundary is None:
             return new, Outline()
         content = json.dumps(new.boundary).encode()  # numbers of any length, which orjson refuses
-        return new, read_boundary([content], new.cell_size_m, limits)
+        return new, read_boundary([content], new.cell_size_m, new.timezone, limits)
     parts = read_region([content], limits)
     with closing(parts):
         new = parsed(NewRegion, orjson.dumps(next(parts)))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.http.schemas import Instant, Reply, Request, Version
+from app.http.schemas import Instant, MessageReply, Reply, Request, Version
 from app.regions.service import DEFAULT_CELL_SIZE_M
 
 _BOUNDARY = {
@@ -42,10 +42,14 @@ class _Region(Reply):
     created_at: Instant
 
 
-class CreatedRegion(_Region):
-    """A new region with its boundary."""
-
+class _BoundedRegion(_Region):
     boundary: dict[str, Any] | None = Field(examples=[_BOUNDARY])
+
+
+class CreatedRegion(_BoundedRegion):
+    """A new region with its boundary, and what looks wrong about its place."""
+
+    warnings: list[MessageReply]
 
 
 class ListedRegion(_Region):
@@ -60,7 +64,7 @@ class RegionList(Reply):
     regions: list[ListedRegion]
 
 
-class RegionReply(CreatedRegion, ListedRegion):
+class RegionReply(_BoundedRegion, ListedRegion):
     """A region with what it holds."""
 
     incidents: int = Field(examples=[240990])

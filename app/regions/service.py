@@ -66,7 +66,7 @@ def add_region(
     zone(timezone)
     check_cell_size(cell_size_m)
     if outline is None:
-        outline = outline_of(boundary, cell_size_m, neighbourhoods)
+        outline = outline_of(boundary, cell_size_m, neighbourhoods, timezone)
     with engine.begin() as connection:
         made = store.create_region(
             connection,
@@ -83,13 +83,16 @@ def add_region(
         return made
 
 
-def read_boundary(chunks: Iterable[bytes], cell_size_m: float, options: ReadOptions) -> Outline:
+def read_boundary(
+    chunks: Iterable[bytes], cell_size_m: float, timezone: str, options: ReadOptions
+) -> Outline:
     """Parse a GeoJSON boundary in an isolated process.
 
     Raises:
         InvalidInput, LimitExceeded: see `outline_of`; it is not JSON, or exceeds the parser's limits.
     """
-    return _outline(isolated_items("boundary", chunks, options, {"cell_size_m": cell_size_m}))
+    asked = {"cell_size_m": cell_size_m, "timezone": timezone}
+    return _outline(isolated_items("boundary", chunks, options, asked))
 
 
 def read_region(chunks: Iterable[bytes], options: ReadOptions) -> Generator[Any, None, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from app.geo.antimeridian import middle_longitude, unwrapped
 from app.geo.study_area import MAX_EXTENT_DEG
 
 
@@ -24,7 +25,7 @@ class FarCheck:
         if len(longitude) == 0:
             return
         if self.middle is None:
-            self.middle = float(np.median(longitude)), float(np.median(latitude))
+            self.middle = middle_longitude(longitude), float(np.median(latitude))
         far = ~_near(longitude, latitude, self.middle)
         self.n_far += int(far.sum())
         self.n_swapped += int(_near(latitude[far], longitude[far], self.middle).sum())
@@ -33,5 +34,6 @@ class FarCheck:
 def _near(
     x: NDArray[np.float64], y: NDArray[np.float64], to: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    near: NDArray[np.bool_] = np.maximum(np.abs(x - to[0]), np.abs(y - to[1])) <= MAX_EXTENT_DEG
+    across = np.abs(unwrapped(x, to[0]) - to[0])
+    near: NDArray[np.bool_] = np.maximum(across, np.abs(y - to[1])) <= MAX_EXTENT_DEG
     return near

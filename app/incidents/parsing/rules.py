@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from app.core.messages import Message, MessageTable
 from app.core.zones import zone
+from app.geo.antimeridian import HALF_TURN_DEG, normalised
 from app.geo.study_area import StudyArea
+from app.geo.zone_places import NEAR_MERIDIAN_DEG, is_near_meridian
 
 EARLIEST_S = 0  # 1970-01-01
 FUTURE_SLACK_S = 86_400
@@ -123,6 +125,9 @@ def parse_block(
     time_s = _times(_texts(columns, "occurred_at", n_rows), timezone, now_s, errors)
     longitude = _numbers(columns, "longitude", n_rows, errors)
     latitude = _numbers(columns, "latitude", n_rows, errors)
+    if is_near_meridian(timezone):
+        beyond = np.abs(longitude) <= HALF_TURN_DEG + NEAR_MERIDIAN_DEG
+        longitude = np.where(beyond, normalised(longitude), longitude)
     _check_places(longitude, latitude, area, errors)
     category = _labels(columns, "category", n_rows, errors)
     external = _labels(columns, "external_id", n_rows, errors)
