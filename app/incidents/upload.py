@@ -40,6 +40,7 @@ from app.incidents.parsing.rules import (
     RowErrors,
     parse_block,
 )
+from app.incidents.parsing.spellings import Spellings
 from app.readers.context import disk_checked
 from app.readers.delimited import Block
 from app.readers.personal import shortened_names
@@ -132,6 +133,7 @@ class Upload:
     Args:
         middle: roughly where the region lies, in degrees, if known.
         rows, refused: empty files to spool to.
+        spellings: of the region's kinds.
     """
 
     def __init__(
@@ -141,11 +143,13 @@ class Upload:
         rows: IO[bytes],
         refused: IO[bytes],
         settings: Settings,
+        spellings: Spellings,
     ) -> None:
         self.rows = rows
         self.refused = refused
         self.region = region
         self.settings = settings
+        self.spellings = spellings
         self.summary = IngestSummary()
         self.codes: Counter[str] = Counter()
         self.implausible_years: Counter[str] = Counter()
@@ -172,6 +176,7 @@ class Upload:
             area=self.area,
             errors=errors,
         )
+        parsed = self.spellings.applied(parsed)
         table = self._staged(parsed, errors) if len(parsed.row) else None
         self._note(errors, block)
         if table is not None:

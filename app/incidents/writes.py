@@ -15,8 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db.engine import long_statements, translate_errors
 from app.core.db.locks import IDEMPOTENCY_LOCK, INGEST_LOCK, transaction_lock
-from app.core.db.tables import uploads
+from app.core.db.tables import categories, uploads
 from app.geo.antimeridian import middle_longitude
+from app.incidents.parsing.spellings import Spelling
+from app.regions.kinds import folded
 
 MAX_EQUAL_ROWS = 32_767
 """Rows of one upload without an id that agree in time, place and category: the column has two bytes."""
@@ -46,13 +48,7 @@ _CREATE_STAGING = text(
     """
 )
 _CREATE_REFUSED = text("CREATE TEMP TABLE refused_rows (digest uuid) ON COMMIT DROP")
-_ADD_CATEGORIES = text(
-    """
-    INSERT INTO categories (region_key, name)
-    SELECT DISTINCT CAST(:region AS integer), category FROM staged_incidents
-    ON CONFLICT DO NOTHING
-    """
-)
+_RESPELL = text("UPDATE staged_incidents SET category = :there WHERE category = :name")
 # Equal rows of one upload are counted, so that two true incidents at one place and minute stay two;
 # rows that share an external id are one incident, whose last version counts.
 _NUMBER_ROWS = text(
@@ -249,7 +245,7 @@ def merge(
     transaction_lock(connection, INGEST_LOCK, region_key)
     of_region = {"region": region_key}
     refused = _refuse_categories(connection, region_key, max_categories, echoed)
-    connection.execute(_ADD_CATEGORIES, of_region)
+    _add_categories(connection, region_key)
     connection.execute(_NUMBER_ROWS, of_region)
     values = {"region": region_key, "upload": upload_id}
     connection.execute(_KEEP_HISTORY, of_region)
@@ -261,6 +257,31 @@ def merge(
         found = connection.execute(_TOO_OFTEN, {**limit, "echoed": echoed}).one()
         refused.append(RefusedRows("too_many_equal_rows", *found))
     return Merged(added, corrected, accepted_again + refused_again, refused)
+
+
+def spellings_of(connection: Connection, region_key: int) -> dict[str, Spelling]:
+    """Return how a region's kinds are written, by their folded names."""
+    found = select(categories.c.name, categories.c.hashed).where(
+        categories.c.region_key == region_key
+    )
+    known: dict[str, Spelling] = {}
+    for name, hashed in connection.execute(found.order_by(categories.c.key)):
+        known.setdefault(folded(name), Spelling(name, name if hashed is None else hashed))
+    return known
+
+
+def _add_categories(connection: Connection, region_key: int) -> None:
+    """Add the staged rows' kinds that are new, unless a concurrent upload has just spelt them."""
+    known = spellings_of(connection, region_key)
+    for name in connection.scalars(text("SELECT DISTINCT category FROM staged_incidents")).all():
+        fold = folded(name)
+        there = known.get(fold)
+        if there is None:
+            known[fold] = Spelling(name, fold)
+            values = {"region_key": region_key, "name": name, "hashed": fold}
+            connection.execute(insert(categories).values(values).on_conflict_do_nothing())
+        elif there.name != name:
+            connection.execute(_RESPELL, {"name": name, "there": there.name})
 
 
 def _refuse_categories(

@@ -103,6 +103,8 @@ class ParsedBlock:
     category: NDArray[Any]
     external_id: NDArray[Any]
     source: NDArray[Any]
+    hashed: NDArray[Any] | None = None
+    """What keys are made of instead of the category, where kinds are spelt in one way."""
 
 
 def parse_block(
