@@ -171,7 +171,7 @@ def ingest(
         with engine.connect() as connection:
             chosen = resolve_mapping(connection, region, mapping, own)
         if save_mapping_as is not None:
-            save_mapping(engine, region, save_mapping_as, chosen)
+            chosen = save_mapping(engine, region, save_mapping_as, chosen)
 
         def read(path: Path) -> IngestSummary:
             with _opened_input(path, file_format) as (file, name, size):
@@ -213,6 +213,9 @@ def print_summary(name: str, summary: IngestSummary) -> None:
         f"{name}: received {summary.received:,} = accepted {summary.accepted:,} + duplicates "
         f"{summary.duplicates:,} + rejected {summary.rejected:,}",
     )
+    further = {n: getattr(summary, n) for n in ("corrected", "conflicts", "outdated", "removed")}
+    if any(further.values()):
+        console.print("  of these " + ", ".join(f"{n} {k:,}" for n, k in further.items() if k))
     for error in summary.errors[:ERRORS_SHOWN]:
         console.print(
             f"  row {error['row']}: {error['field']}: {error['message']} ({error['code']})",

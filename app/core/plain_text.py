@@ -52,4 +52,14 @@ def in_spreadsheet(text: str | None) -> str:
     """
     if text is None:
         return ""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip(" '").startswith(_FORMULA_STARTS) else text
+
+
+def from_spreadsheet(text: str) -> str:
+    """Undo `in_spreadsheet`.
+
+    >>> [from_spreadsheet(in_spreadsheet(text)) for text in ("=1+1", "'=1", "'70s", "x")]
+    ['=1+1', "'=1", "'70s", 'x']
+    """
+    guarded = text[:1] == "'" and text.lstrip(" '").startswith(_FORMULA_STARTS)
+    return text[1:] if guarded else text

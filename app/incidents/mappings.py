@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -27,8 +28,12 @@ def list_mappings(connection: Connection, region_id: str) -> dict[str, dict[str,
     return dict(sorted(stored.items()))
 
 
-def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMapping) -> None:
-    """Store a mapping, replacing one of the same name.
+def save_mapping(
+    engine: Engine, region_id: str, name: str, mapping: ColumnMapping
+) -> ColumnMapping:
+    """Store a mapping, replacing one of the same name, and return it.
+
+    Unless it names a feed, a new mapping's feed is its name; one that is replaced keeps its feed.
 
     Raises:
         NotFound: no such region.
@@ -48,7 +53,11 @@ def save_mapping(engine: Engine, region_id: str, name: str, mapping: ColumnMappi
                 limit=MAX_MAPPINGS,
                 asked=len(stored) + 1,
             )
+        if mapping.feed is None:
+            feed = stored[name].get("feed") if name in stored else name
+            mapping = replace(mapping, feed=feed)
         set_setting(connection, region.key, (MAPPINGS, name), mapping.to_json())
+        return mapping
 
 
 def remove_mapping(engine: Engine, region_id: str, name: str) -> None:

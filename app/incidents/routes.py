@@ -227,8 +227,8 @@ def _after(cursor: str | None) -> tuple[datetime, int] | None:
         200: offered(
             {"geojson": IncidentPage},
             ["csv", "parquet"],
-            csv="occurred_at,longitude,latitude,category,external_id,source\n"
-            "2024-01-05T23:10:00-05:00,-74.06,4.65,theft,a-1,reported\n",
+            csv="occurred_at,longitude,latitude,category,external_id,source,reference,feed,updated_at\n"
+            "2024-01-05T23:10:00-05:00,-74.06,4.65,theft,a-1,reported,,,\n",
         )
     },
 )
@@ -283,8 +283,7 @@ def show_all(state: State, region: RegionId) -> MappingList:
 def save(state: State, region: RegionId, name: MappingName, mapping: Mapping) -> MappingReply:
     """Store a mapping; uploads refer to it by `mapping=`."""
     wanted = ColumnMapping(**mapping.model_dump())
-    save_mapping(state.engine, region, name, wanted)
-    return MappingReply.model_validate(wanted)
+    return MappingReply.model_validate(save_mapping(state.engine, region, name, wanted))
 
 
 @router.delete("/mappings/{name}", status_code=204)

@@ -16,7 +16,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
 
 from app.core.db.engine import long_statements, translate_errors
-from app.core.db.tables import categories, incidents
+from app.core.db.tables import categories, feeds, incidents
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.regions.store import Region, categories_of
@@ -271,8 +271,12 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
             categories.c.name.label("category"),
             c.external_id,
             c.source,
+            c.reference,
+            feeds.c.name.label("feed"),
+            c.revised_at,
         )
         .join(categories, categories.c.key == c.category_key)
+        .outerjoin(feeds, feeds.c.key == c.feed_key)
         .where(*conditions)
         .order_by(c.occurred_at, c.id)
         .limit(query.limit)

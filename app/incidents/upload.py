@@ -31,7 +31,8 @@ from app.geo.study_area import (
     to_metres,
 )
 from app.incidents import writes
-from app.incidents.parsing.identity import dedup_keys
+from app.incidents.merge import Merged, MergeRules, merge
+from app.incidents.parsing.identity import whole_ids
 from app.incidents.parsing.outliers import FarCheck
 from app.incidents.parsing.rules import (
     MARGIN_M,
@@ -40,7 +41,8 @@ from app.incidents.parsing.rules import (
     RowErrors,
     parse_block,
 )
-from app.incidents.parsing.spellings import Spellings
+from app.incidents.row_identity import RowIdentity
+from app.readers.columns import ColumnMapping
 from app.readers.context import disk_checked
 from app.readers.delimited import Block
 from app.readers.personal import shortened_names
@@ -49,7 +51,11 @@ from app.readers.reading import Reading
 from app.regions.places import middle_of_boundary
 from app.regions.store import OutlinedRegion, set_crs
 
-REFUSED_BY_MERGE = {"too_many_categories": "category", "too_many_equal_rows": "external_id"}
+REFUSED_BY_MERGE = {
+    "too_many_categories": "category",
+    "too_many_equal_rows": "external_id",
+    "id_conflict": "external_id",
+}
 """{code: field}."""
 UPLOAD_WARNINGS = MessageTable(
     {
@@ -58,6 +64,15 @@ UPLOAD_WARNINGS = MessageTable(
         "outside_study_area": "{n} rows lie over 1 km outside the study area",
         "far_away": "{n} rows lie over {degrees:g} degrees from the others",
         "personal_columns": "columns about persons were not read: {columns}",
+        "repeated_ids": "{n} rows differ from a later row with their external_id, which counts; if "
+        "several incidents share it, send columns=external_id= and columns=reference=COLUMN",
+        "id_conflicts": "{n} rows have the external_id of a stored incident of another time, place "
+        "or category and were rejected; send feed=NAME if someone else numbers these incidents, or "
+        "on_conflict=replace if they are corrections",
+        "turned_back": "{n} rows equal what an incident was before it was corrected and were not "
+        "applied: is the file older? If not, send on_conflict=replace",
+        "revisions_unread": "updated_at was not understood in {n} rows, so their versions were not "
+        "compared; give time_format",
     }
 )
 MAX_READINGS = 20
@@ -65,7 +80,7 @@ STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to autovacuum."""
 
 
-NOT_SUPPORTED = ("on_conflict", "near_duplicates", "replace")
+NOT_SUPPORTED = ("near_duplicates", "replace")
 """Choices that are refused until uploads obey them."""
 
 
@@ -133,7 +148,7 @@ class Upload:
     Args:
         middle: roughly where the region lies, in degrees, if known.
         rows, refused: empty files to spool to.
-        spellings: of the region's kinds.
+        mapping, choices: the sender's.
     """
 
     def __init__(
@@ -143,13 +158,15 @@ class Upload:
         rows: IO[bytes],
         refused: IO[bytes],
         settings: Settings,
-        spellings: Spellings,
+        mapping: ColumnMapping | None = None,
+        choices: StoreChoices | None = None,
     ) -> None:
+        self.choices = choices or StoreChoices()
+        self.identity = RowIdentity(mapping or ColumnMapping(), region.timezone)
         self.rows = rows
         self.refused = refused
         self.region = region
         self.settings = settings
-        self.spellings = spellings
         self.summary = IngestSummary()
         self.codes: Counter[str] = Counter()
         self.implausible_years: Counter[str] = Counter()
@@ -168,6 +185,7 @@ class Upload:
         for place, message in block.broken.items():
             errors.bad[place] = True
             errors.reasons[place] = ("", ROW_MESSAGES.make("unreadable_row", reason=message))
+        guessed = self.identity.ids.note(block.plan.reading, block.columns)
         parsed = parse_block(
             contract_columns(block.columns, block.plan, self.region.timezone),
             block.n_rows,
@@ -175,15 +193,17 @@ class Upload:
             now_s=int(time.time()),
             area=self.area,
             errors=errors,
+            check_ids=None if guessed else whole_ids,
         )
-        parsed = self.spellings.applied(parsed)
-        table = self._staged(parsed, errors) if len(parsed.row) else None
+        table = self._staged(parsed, errors, block, guessed=guessed) if len(parsed.row) else None
         self._note(errors, block)
         if table is not None:
             with disk_checked():
                 self.rows.write(writes.staged_rows(table))
 
-    def _staged(self, parsed: ParsedBlock, errors: RowErrors) -> pa.Table:
+    def _staged(
+        self, parsed: ParsedBlock, errors: RowErrors, block: Block, *, guessed: bool
+    ) -> pa.Table:
         if self.crs is None:
             self.crs = _crs_of(parsed)
         x_m, y_m = to_metres(parsed.longitude, parsed.latitude, self.crs)
@@ -206,7 +226,7 @@ class Upload:
                 "category": pa.array(parsed.category, pa.string()),
                 "external_id": pa.array(parsed.external_id, pa.string()),
                 "source": pa.array(parsed.source, pa.string()),
-                "dedup_key": pa.array(dedup_keys(parsed).astype(str), pa.string()),
+                **self.identity.columns_of(parsed, block, guessed=guessed),
             }
         )
         return table if finite.all() else table.filter(pa.array(finite))
@@ -232,16 +252,13 @@ class Upload:
         """Add the rows that the merge rejected, and sort errors by row."""
         summary = self.summary
         for found in refused:
-            limit = self.settings.max_categories
-            if found.code == "too_many_equal_rows":
-                limit = writes.MAX_EQUAL_ROWS
-            reason = ROW_MESSAGES.make(found.code, limit=limit).to_json()
             self.codes[found.code] += found.count
             summary.rejected += found.count
-            summary.errors += [
-                {"row": place + 1, "field": REFUSED_BY_MERGE[found.code], **reason}
-                for place in found.first
-            ]
+            each = found.each or [found.params] * len(found.first)
+            for place, params in zip(found.first, each, strict=True):
+                reason = ROW_MESSAGES.make(found.code, **params).to_json()
+                column = REFUSED_BY_MERGE[found.code]
+                summary.errors.append({"row": place + 1, "field": column, **reason})
         summary.errors.sort(key=lambda error: int(error["row"]))
         del summary.errors[self.settings.max_errors_echoed :]
 
@@ -258,30 +275,27 @@ class Upload:
         writes.stage(connection, self.rows, self.refused)
         upload_id = writes.begin_upload(connection, self.region.key, key, source)
         self._place_region(connection)
-        merged = writes.merge(
-            connection,
-            self.region.key,
-            upload_id,
-            max_categories=self.settings.max_categories,
-            echoed=self.settings.max_errors_echoed,
-        )
+        merged = merge(connection, self.region.key, upload_id, self._rules())
         self._note_refused(merged.refused)
         if merged.added >= STATISTICS_FROM_ROWS:
             writes.refresh_statistics(connection)
-        summary.accepted = merged.added + merged.corrected
-        summary.corrected = merged.corrected
+        changes = merged.changes
+        summary.accepted = merged.added + changes.corrected
+        summary.corrected = changes.corrected
+        summary.conflicts = changes.conflicts
+        summary.outdated = changes.outdated + changes.turned_back
         summary.duplicates = summary.received - summary.rejected - summary.accepted
         summary.rejected_by_code = dict(sorted(self.codes.items()))
         summary.upload_id = upload_id
-        summary.read = self._read()
-        summary.warnings = list(self._warnings())
+        summary.read = self._read(merged)
+        summary.warnings = [*self._warnings(), *self._merge_warnings(merged)]
         report = {
             "repeated_rows": merged.repeated,
             "implausible_years": dict(sorted(self.implausible_years.items())),
             "far_rows": self.distances.n_far,
             "swapped_rows": self.distances.n_swapped + self.codes["looks_swapped"],
         }
-        writes.end_upload(connection, upload_id, body_sha256, summary.to_json(), report)
+        writes.end_upload(connection, upload_id, body_sha256, _without_stored(summary), report)
         audit.record(
             connection,
             "ingest",
@@ -292,11 +306,24 @@ class Upload:
         )
         return summary
 
-    def _read(self) -> dict[str, Any] | None:
+    def _rules(self) -> MergeRules:
+        """Return how the merge treats rows that may be stored already."""
+        guessed = self.identity.ids.taken_as()
+        return MergeRules(
+            max_categories=self.settings.max_categories,
+            echoed=self.settings.max_errors_echoed,
+            has_feeds=self.identity.has_feeds,
+            guessed=None if guessed is None else guessed[0],
+            replace_conflicts=self.choices.on_conflict == "replace",
+            timezone=self.region.timezone,
+        )
+
+    def _read(self, merged: Merged) -> dict[str, Any] | None:
         """Return how the file was read; the tables after the first are `further` ones."""
         if not self.readings:
             return None
-        first, *others = [reading.to_json() for reading in self.readings]
+        readings = self.identity.ids.described(self.readings, merged.ids_code)
+        first, *others = [reading.to_json() for reading in readings]
         return {**first, "further": others}
 
     def _place_region(self, connection: Connection) -> None:
@@ -320,6 +347,29 @@ class Upload:
             yield UPLOAD_WARNINGS.make("far_away", n=far, degrees=MAX_EXTENT_DEG)
         if self.personal:
             yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(self.personal))
+        if unread := self.identity.unread_revisions:
+            yield UPLOAD_WARNINGS.make("revisions_unread", n=unread)
+
+    def _merge_warnings(self, merged: Merged) -> Iterator[Message]:
+        changes = merged.changes
+        if merged.differing:
+            yield UPLOAD_WARNINGS.make("repeated_ids", n=merged.differing)
+        if changes.conflicts:
+            yield UPLOAD_WARNINGS.make("id_conflicts", n=changes.conflicts)
+        if changes.turned_back:
+            yield UPLOAD_WARNINGS.make("turned_back", n=changes.turned_back)
+
+
+def _without_stored(summary: IngestSummary) -> dict[str, Any]:
+    """Return a summary that may be repeated to anyone: without what stored incidents are."""
+    found = summary.to_json()
+    found["errors"] = [
+        {**e, **ROW_MESSAGES.make(e["code"], **{**e["params"], "stored": ""}).to_json()}
+        if e["code"] == "id_conflict"
+        else e
+        for e in found["errors"]
+    ]
+    return found
 
 
 def _crs_of(parsed: ParsedBlock) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from typing import Any
 
 import orjson
@@ -15,7 +16,8 @@ from app.core.plain_text import in_spreadsheet
 from app.core.zones import zone
 from app.regions.store import Region
 
-HEADER = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
+HEADER = ("occurred_at", "longitude", "latitude", "category", "external_id", "source",
+          "reference", "feed", "updated_at")  # fmt: skip
 Rows = Sequence[Row[Any]]
 
 
@@ -32,6 +34,9 @@ def incidents_geojson(rows: Rows, region: Region, following: str | None) -> byte
                 "category": row.category,
                 "external_id": row.external_id,
                 "source": row.source,
+                "reference": row.reference,
+                "feed": row.feed,
+                "updated_at": _revised(row, local),
             },
         }
         for row in rows
@@ -47,9 +52,14 @@ def incidents_csv(rows: Rows, region: Region) -> bytes:
     writer.writerow(HEADER)
     for row in rows:
         at = row.occurred_at.astimezone(local).isoformat()
-        words = map(in_spreadsheet, (row.category, row.external_id, row.source))
-        writer.writerow([at, row.longitude, row.latitude, *words])
+        texts = (row.category, row.external_id, row.source, row.reference, row.feed)
+        words = map(in_spreadsheet, texts)
+        writer.writerow([at, row.longitude, row.latitude, *words, _revised(row, local)])
     return text.getvalue().encode()
+
+
+def _revised(row: Row[Any], zone: tzinfo) -> str | None:
+    return None if row.revised_at is None else str(row.revised_at.astimezone(zone).isoformat())
 
 
 def incidents_parquet(rows: Rows, region: Region) -> bytes:
@@ -64,6 +74,9 @@ def incidents_parquet(rows: Rows, region: Region) -> bytes:
             "category": pd.Series([row.category for row in rows], dtype=object),
             "external_id": pd.Series([row.external_id for row in rows], dtype=object),
             "source": pd.Series([row.source for row in rows], dtype=object),
+            "reference": pd.Series([row.reference for row in rows], dtype=object),
+            "feed": pd.Series([row.feed for row in rows], dtype=object),
+            "updated_at": pd.Series([_revised(row, UTC) for row in rows], dtype=object),
         },
         geometry=gpd.points_from_xy(
             [row.longitude for row in rows], [row.latitude for row in rows]

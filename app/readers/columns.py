@@ -24,7 +24,8 @@ from app.readers.personal import MAX_NAME_CHARS, MAX_NAMED, is_personal, persona
 from app.readers.portals import PORTALS, Portal, normalised_name
 from app.readers.reading import LeftAside, Reading
 
-FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source")
+FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source",
+          "reference", "feed", "updated_at")  # fmt: skip
 TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
 PLACE_PARTS = ("x", "y")
 TIME_WAYS = (("occurred_at",), ("date", "time"), ("date", "hour"), ("year", "month", "day", "hour"))
@@ -37,6 +38,11 @@ ALIASES = {
     "category": ("type", "offense", "offence", "primary_type", "crime_type", "offense_type",
                  "incident_type", "incident_category", "offense_category", "crime_category"),
     "external_id": ("id", "incident_id", "case_number", "incident_number", "report_number", "row_id"),
+    "reference": (),
+    "feed": (),
+    "updated_at": ("last_updated", "updated_on", "date_updated", "updated", "last_update",
+                   "modified", "last_modified", "date_modified", "modified_at", "modified_on",
+                   ":updated_at", "last_edited_date", "revised_at"),
     "date": ("occurrencedate", "occ_date", "occurred_date_only"),
     "time": ("occurrence_time", "occ_time", "time_occurred", "incident_time"),
     "year": (),
@@ -51,7 +57,7 @@ _MAX_FORMAT_CHARS = 60
 MAX_CRS_CHARS = 64
 MAX_CHOICE_CHARS = 100
 MAX_HEADER_ROW = 100
-NOT_SUPPORTED = ("zone", "part", "encoding", "header_row", "feed")
+NOT_SUPPORTED = ("zone", "part", "encoding", "header_row")
 """Choices that are refused until readers obey them."""
 
 

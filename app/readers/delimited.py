@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from app.core.errors import InvalidInput
+from app.core.plain_text import from_spreadsheet
 from app.readers.columns import ColumnMapping, ColumnPlan, plan_columns
 from app.readers.decoding import lines_of, text_of
 from app.readers.limits import (
@@ -29,10 +30,13 @@ from app.readers.limits import (
     check_rows,
     has_too_many_values,
 )
+from app.readers.reading import FEATURE_ID
 
 MAX_JSON_ROW_CHARS = 1 << 20
 MAX_DIGITS = 400
 COORDINATES = {"longitude", "latitude", "x", "y"}
+GUARDED = {"category", "external_id", "reference", "feed"}
+"""Texts that CSV exports guard against spreadsheet formulas."""
 _LINES_LOOK = 1 << 16
 _GAP = re.compile(r"[ \t\r\n,]*")
 
@@ -181,6 +185,9 @@ def _csv_block(
     if decimal_comma:
         for name in COORDINATES & columns.keys():
             columns[name] = tuple(v.replace(",", ".") for v in columns[name])
+    for name in GUARDED & columns.keys():
+        if any(value[:1] == "'" for value in set(columns[name])):
+            columns[name] = tuple(map(from_spreadsheet, columns[name]))
     return Block(columns, len(rows), broken, plan)
 
 
@@ -314,8 +321,9 @@ def _feature_row(feature: Any) -> Any:
         return None
     row = dict(properties)
     row["longitude"], row["latitude"] = coordinates[0], coordinates[1]
+    # Programs number features from 0 in every file, so these are ids only if the caller says so.
     if feature.get("id") is not None:
-        row.setdefault("external_id", str(feature["id"]))
+        row.setdefault(FEATURE_ID, str(feature["id"]))
     return row
 
 

@@ -11,7 +11,26 @@ from app.core.texts import cut
 
 MAX_LISTED = 50
 MAX_NAME_CHARS = 100
-ASSUMPTIONS = MessageTable({})
+FEATURE_ID = "feature.id"
+"""Name of the column that holds the ids of GeoJSON features."""
+ASSUMPTIONS = MessageTable(
+    {
+        "ids_unique": "{column} differs in every row, so it was taken for the incidents' ids; if "
+        "it is not, send columns=external_id=",
+        "ids_repeat": "{column} repeats in rows that differ, so it was stored as reference; if it "
+        "is an id, of which the last row counts, send columns=external_id={column}",
+        "ids_repeated_before": "{column} was stored as reference, as in an earlier file of this "
+        "feed where it repeated; if it is an id, send columns=external_id={column}",
+        "ids_rounded": "{column} has numbers in scientific notation, whose last digits are lost, so "
+        "it was stored as reference",
+        "ids_decimal": "{column} has decimal numbers such as 12.0, so it was stored as reference; "
+        "if it is an id, send columns=external_id={column}",
+        "row_numbers": "{column} numbers the rows from {first} to {last}, so it was not stored; if "
+        "it is an id, send columns=external_id={column}",
+        "feature_ids": "ids of GeoJSON features were not used, since programs number them anew in "
+        "every file; if they are ids, send columns=external_id=feature.id",
+    }
+)
 """What a reader assumed because the file does not say it."""
 
 

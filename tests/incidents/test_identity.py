@@ -1,5 +1,7 @@
 """Keys of incidents: equal exactly when the rows are the same incident."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,14 @@ def test_a_key_does_not_depend_on_the_rows_around_it(rows, rng):
 def test_the_key_of_a_stored_incident_never_changes():
     """Keys are stored: another key would take every incident for a new one."""
     rows = [(1_700_000_000, -74.0599999, 4.65, "theft", None), (0, 0.0, 0.0, "x", "case-7")]
-    assert [key.decode() for key in dedup_keys(block_of(rows))] == PINNED
+    assert list(dedup_keys(block_of(rows))) == PINNED
+
+
+def test_an_id_is_one_only_in_its_feed():
+    block = block_of([(0, 0.0, 0.0, "x", "case-7")] * 3)
+    feeds = np.array([None, "campus", "city"], object)
+    keys = dedup_keys(replace(block, feed=feeds))
+    assert (keys[0], len(set(keys))) == (PINNED[1], 3)
 
 
 PINNED = ["17b99fd2ac243188feafb93605ae6041", "8b7cf49cb93b99e00bc331f8ae9f83d7"]

@@ -118,8 +118,6 @@ categories = Table(
     Column("key", Integer, Identity(), primary_key=True),
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
-    # What deduplication keys are made of, where it is not the name (app/incidents/parsing/spellings.py).
-    Column("hashed", Text),
     UniqueConstraint("region_key", "name"),
     # What incidents refer to: with the region, their index finds those of a category.
     UniqueConstraint("region_key", "key"),
@@ -157,12 +155,18 @@ incidents = Table(
     Column("external_id", Text),
     # reported (by the public) or discovered (by patrols); see docs/responsible-use.md.
     Column("source", Text, nullable=False, server_default=text("'reported'")),
-    # 128-bit hash of the external id, or of the row's content where there is none; `occurrence`
+    # 128-bit hash of the feed and external id, or of the row's content where there is none; `occurrence`
     # counts equal rows of one file, so that two true incidents at one place and minute stay two.
     Column("dedup_key", Uuid, nullable=False),
     Column("occurrence", SmallInteger, nullable=False),
     Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
     Column("inserted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # A number that several incidents may share, such as a case number.
+    Column("reference", Text),
+    # Who numbers incidents; NULL: the region's unnamed feed.
+    Column("feed_key", Integer),
+    # When the publisher last changed the record, where the file says so.
+    Column("revised_at", DateTime(timezone=True)),
     UniqueConstraint("region_key", "dedup_key", "occurrence"),
     ForeignKeyConstraint(
         ["region_key", "category_key"], ["categories.region_key", "categories.key"]
@@ -186,12 +190,26 @@ incident_history = Table(
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
-    Column("external_id", Text, nullable=False),
+    Column("external_id", Text),
     Column("action", Text, nullable=False),
     Column("before", JSONB, nullable=False),
+    Column("incident_id", BigInteger),
     created_at(),
     CheckConstraint("action IN ('corrected', 'deleted')", name="action"),
     Index("ix_incident_history_region_external_id", "region_key", "external_id"),
+    Index("ix_incident_history_incident", "region_key", "incident_id"),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("key", Integer, Identity(), primary_key=True),
+    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    # Empty: incidents of no named feed; their feed_key is NULL.
+    Column("name", Text, nullable=False),
+    # A column that looked like ids repeated: such columns of this feed hold references.
+    Column("has_references", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("region_key", "name"),
 )
 
 artifacts = Table(

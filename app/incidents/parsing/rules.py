@@ -11,7 +11,7 @@ with its own code; a code of its own says that the swapped point lies inside.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.core.messages import Message, MessageTable
+from app.core.texts import shortened
 from app.core.zones import zone
 from app.geo.antimeridian import HALF_TURN_DEG, normalised
 from app.geo.study_area import StudyArea
@@ -30,6 +31,7 @@ from app.geo.zone_places import NEAR_MERIDIAN_DEG, is_near_meridian
 EARLIEST_S = 0  # 1970-01-01
 FUTURE_SLACK_S = 86_400
 MAX_TEXT_CHARS = 200
+MAX_FEED_CHARS = 100
 MARGIN_M = 1_000.0
 METRES_LIKELY = 1_000.0
 MAX_INTEGER = 2**62
@@ -60,6 +62,11 @@ ROW_MESSAGES = MessageTable(
         "unreadable_row": "{reason}",
         "too_many_categories": "the region has {limit} categories, the most it may have; send a "
         "coarser column as category",
+        "id_in_scientific_notation": "external_id {value} is in scientific notation, so its last "
+        "digits are lost; format the column as text and export the file again, or send "
+        "columns=external_id= to store the rows without ids",
+        "id_conflict": "external_id {id} is stored as another incident{stored}; send feed=NAME if "
+        "someone else numbers these incidents, or on_conflict=replace if this is a correction",
         "too_many_equal_rows": "{limit} earlier rows have the same time, place and category; send "
         "ids as external_id",
     }
@@ -103,8 +110,9 @@ class ParsedBlock:
     category: NDArray[Any]
     external_id: NDArray[Any]
     source: NDArray[Any]
-    hashed: NDArray[Any] | None = None
-    """What keys are made of instead of the category, where kinds are spelt in one way."""
+    reference: NDArray[Any] | None = None
+    feed: NDArray[Any] | None = None
+    """None: the file has no such column."""
 
 
 def parse_block(
@@ -115,6 +123,7 @@ def parse_block(
     now_s: int,
     area: StudyArea | None,
     errors: RowErrors,
+    check_ids: CheckIds | None = None,
 ) -> ParsedBlock:
     """Apply every rule to a block of raw rows (values are str, numbers or None).
 
@@ -123,6 +132,7 @@ def parse_block(
         now_s: times over a day later are rejected.
         area: where incidents may lie (the study area with its margin), or None while unknown.
         errors: collects the rejected rows.
+        check_ids: returns ids as they are stored, and which of them are damaged.
     """
     time_s = _times(_texts(columns, "occurred_at", n_rows), timezone, now_s, errors)
     longitude = _numbers(columns, "longitude", n_rows, errors)
@@ -133,6 +143,12 @@ def parse_block(
     _check_places(longitude, latitude, area, errors)
     category = _labels(columns, "category", n_rows, errors)
     external = _labels(columns, "external_id", n_rows, errors)
+    if check_ids is not None and "external_id" in columns:
+        external = _checked_ids(external, check_ids, errors)
+    more = {n: _labels(columns, n, n_rows, errors) for n in ("reference", "feed") if n in columns}
+    if "feed" in more:
+        long = [v is not None and len(v) > MAX_FEED_CHARS for v in more["feed"]]
+        errors.add(np.array(long, bool), "feed", "bad_text", field="feed", limit=MAX_FEED_CHARS)
     source = _labels(columns, "source", n_rows, errors)
     source = np.where(pd.isna(source), SOURCES[0], source)
     errors.add(~np.isin(source.astype(str), SOURCES), "source", "unknown_source")
@@ -145,7 +161,22 @@ def parse_block(
         category=np.where(pd.isna(category), NO_CATEGORY, category)[good],
         external_id=external[good],
         source=source[good],
+        **{name: values[good] for name, values in more.items()},
     )
+
+
+CheckIds = Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np.bool_]]]
+
+
+def _checked_ids(ids: NDArray[Any], check: CheckIds, errors: RowErrors) -> NDArray[Any]:
+    ids = ids.copy()
+    ids[errors.bad] = None
+    ids, damaged = check(ids)
+    for row in np.flatnonzero(damaged).tolist():
+        reason = ROW_MESSAGES.make("id_in_scientific_notation", value=shortened(ids[row]))
+        errors.bad[row] = True
+        errors.reasons[row] = ("external_id", reason)
+    return ids
 
 
 def _texts(columns: Mapping[str, Sequence[Any]], name: str, n_rows: int) -> pd.Series[Any]:
@@ -172,7 +203,7 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     given = offset.notna() & (offset != "")
     time_s = naive_s - _offsets_s(offset.where(given, "Z"))
     plain = np.flatnonzero(~given.to_numpy() & local.notna().to_numpy())
-    time_s[plain] = _local_to_utc(naive_s[plain], timezone)
+    time_s[plain] = local_to_utc(naive_s[plain], timezone)
     early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
     errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
     errors.add(early, "occurred_at", "too_old")
@@ -201,7 +232,8 @@ def _offsets_s(offset: pd.Series[Any]) -> NDArray[np.int64]:
     return table[codes]
 
 
-def _local_to_utc(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
+def local_to_utc(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
+    """Convert local wall times (seconds) to UTC: the first pass of a repeated hour, the end of a gap."""
     local = pd.DatetimeIndex(naive_s.astype("datetime64[s]"))
     first_pass = np.ones(len(local), bool)
     aware = local.tz_localize(
