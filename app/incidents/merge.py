@@ -14,18 +14,11 @@ from sqlalchemy import Connection, text
 from app.core.db.locks import INGEST_LOCK, transaction_lock
 from app.incidents import feeds
 from app.incidents.corrections import Changes, apply_changes, compare_versions
-from app.incidents.writes import RefusedRows
+from app.incidents.writes import RefusedRows, add_categories
 
 MAX_EQUAL_ROWS = 32_767
 """Rows of one upload without an id that agree in time, place and category: the column has two bytes."""
 GuessedIds = Literal["ids", "references", "dropped"]
-_ADD_CATEGORIES = text(
-    """
-    INSERT INTO categories (region_key, name)
-    SELECT DISTINCT CAST(:region AS integer), category FROM staged_incidents
-    ON CONFLICT DO NOTHING
-    """
-)
 _STAGED = (
     '"row", time_s, longitude, latitude, x_m, y_m, "window", category, source, feed, revised_s'
 )
@@ -158,10 +151,9 @@ def merge(connection: Connection, region_key: int, upload_id: int, rules: MergeR
     One merge per region at a time, so concurrent uploads of the same rows neither deadlock nor add twice.
     """
     transaction_lock(connection, INGEST_LOCK, region_key)
-    of_region = {"region": region_key}
     merged = Merged()
     merged.refused += _refuse_categories(connection, region_key, rules)
-    connection.execute(_ADD_CATEGORIES, of_region)
+    add_categories(connection, region_key)
     if rules.has_feeds:
         feeds.add_feeds(connection, region_key)
     _number_rows(connection, region_key, rules, merged)

@@ -19,6 +19,7 @@ from app.core.settings import Settings
 from app.core.texts import shortened
 from app.incidents import writes
 from app.incidents.erased_uploads import is_erased_key
+from app.incidents.parsing.spellings import Spellings
 from app.incidents.upload import IngestSummary, StoreChoices, Upload, middle_of
 from app.readers.columns import ColumnMapping
 from app.readers.decoding import READ_BYTES, decoded
@@ -132,6 +133,7 @@ def received(
         region = outlined(connection, get_region(connection, region_id))
         known = None if key is None else _earlier(connection, region, key)
         middle = middle_of(connection, region)
+        spelt = writes.spellings_of(connection, region.key)
     digest = hashlib.sha256()
     sent = _Sent(progress)
     raw = sent.watched(body, digest.update)
@@ -140,7 +142,10 @@ def received(
         tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as rows,
         tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as refused,
     ):
-        upload = Upload(region, middle, rows, refused, settings, source.mapping, source.choices)
+        spellings = Spellings(spelt, settings.max_categories)
+        upload = Upload(
+            region, middle, rows, refused, settings, spellings, source.mapping, source.choices
+        )
         if known is None:
             chunks = decoded(
                 raw, source.content_encoding, settings.max_body_bytes, settings.max_gzip_expansion

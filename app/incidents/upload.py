@@ -41,6 +41,7 @@ from app.incidents.parsing.rules import (
     RowErrors,
     parse_block,
 )
+from app.incidents.parsing.spellings import Spellings
 from app.incidents.row_identity import RowIdentity
 from app.readers.columns import ColumnMapping
 from app.readers.context import disk_checked
@@ -148,6 +149,7 @@ class Upload:
     Args:
         middle: roughly where the region lies, in degrees, if known.
         rows, refused: empty files to spool to.
+        spellings: of the region's kinds.
         mapping, choices: the sender's.
     """
 
@@ -158,6 +160,7 @@ class Upload:
         rows: IO[bytes],
         refused: IO[bytes],
         settings: Settings,
+        spellings: Spellings,
         mapping: ColumnMapping | None = None,
         choices: StoreChoices | None = None,
     ) -> None:
@@ -167,6 +170,7 @@ class Upload:
         self.refused = refused
         self.region = region
         self.settings = settings
+        self.spellings = spellings
         self.summary = IngestSummary()
         self.codes: Counter[str] = Counter()
         self.implausible_years: Counter[str] = Counter()
@@ -195,6 +199,7 @@ class Upload:
             errors=errors,
             check_ids=None if guessed else whole_ids,
         )
+        parsed = self.spellings.applied(parsed)
         table = self._staged(parsed, errors, block, guessed=guessed) if len(parsed.row) else None
         self._note(errors, block)
         if table is not None:

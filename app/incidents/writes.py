@@ -15,8 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db.engine import long_statements, translate_errors
 from app.core.db.locks import IDEMPOTENCY_LOCK
-from app.core.db.tables import uploads
+from app.core.db.tables import categories, uploads
 from app.geo.antimeridian import middle_longitude
+from app.incidents.parsing.spellings import Spelling
+from app.regions.kinds import folded
 
 MERGE_TIMEOUT_S = 3600.0
 """One statement of an upload of the largest size allowed."""
@@ -49,6 +51,7 @@ _CREATE_STAGING = text(
     """
 )
 _CREATE_REFUSED = text("CREATE TEMP TABLE refused_rows (digest uuid) ON COMMIT DROP")
+_RESPELL = text("UPDATE staged_incidents SET category = :there WHERE category = :name")
 # In the order of the keys, which are hashes: a random sample, found by their index.
 _SOME_PLACES = text(
     """
@@ -139,6 +142,31 @@ def _copy_in(connection: Connection, statement: str, file: IO[bytes]) -> None:
     with translate_errors(), driver.cursor() as cursor, cursor.copy(statement) as copy:
         while chunk := file.read(COPY_BYTES):
             copy.write(chunk)
+
+
+def spellings_of(connection: Connection, region_key: int) -> dict[str, Spelling]:
+    """Return how a region's kinds are written, by their folded names."""
+    found = select(categories.c.name, categories.c.hashed).where(
+        categories.c.region_key == region_key
+    )
+    known: dict[str, Spelling] = {}
+    for name, hashed in connection.execute(found.order_by(categories.c.key)):
+        known.setdefault(folded(name), Spelling(name, name if hashed is None else hashed))
+    return known
+
+
+def add_categories(connection: Connection, region_key: int) -> None:
+    """Add the staged rows' kinds that are new, unless a concurrent upload has just spelt them."""
+    known = spellings_of(connection, region_key)
+    for name in connection.scalars(text("SELECT DISTINCT category FROM staged_incidents")).all():
+        fold = folded(name)
+        there = known.get(fold)
+        if there is None:
+            known[fold] = Spelling(name, fold)
+            values = {"region_key": region_key, "name": name, "hashed": fold}
+            connection.execute(insert(categories).values(values).on_conflict_do_nothing())
+        elif there.name != name:
+            connection.execute(_RESPELL, {"name": name, "there": there.name})
 
 
 def refresh_statistics(connection: Connection) -> None:

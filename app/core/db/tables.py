@@ -118,6 +118,8 @@ categories = Table(
     Column("key", Integer, Identity(), primary_key=True),
     Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
+    # What deduplication keys are made of, where it is not the name (app/incidents/parsing/spellings.py).
+    Column("hashed", Text),
     UniqueConstraint("region_key", "name"),
     # What incidents refer to: with the region, their index finds those of a category.
     UniqueConstraint("region_key", "key"),

@@ -41,7 +41,8 @@ def content_keys(block: ParsedBlock) -> NDArray[np.bytes_]:
 
     Two lanes of 64 bits, mixed word by word, so a billion rows collide with a probability below 1e-20.
     """
-    names, inverse = np.unique(block.category.astype(str), return_inverse=True)
+    kinds = block.category if block.hashed is None else block.hashed
+    names, inverse = np.unique(kinds.astype(str), return_inverse=True)
     digests = [hashlib.blake2b(n.encode(), digest_size=16).digest() for n in names]
     named = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)[inverse]
     words = (

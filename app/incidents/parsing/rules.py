@@ -113,6 +113,8 @@ class ParsedBlock:
     reference: NDArray[Any] | None = None
     feed: NDArray[Any] | None = None
     """None: the file has no such column."""
+    hashed: NDArray[Any] | None = None
+    """What keys are made of instead of the category, where kinds are spelt in one way."""
 
 
 def parse_block(
