@@ -85,7 +85,7 @@ COMMANDS = {
         "Set or remove residents and groups of a region's neighbourhoods.",
     ),
     "region policy": (
-        "app.cli.responsible_use:policy",
+        "app.cli.learning_policy:policy",
         "Show, change or remove a region's learning policy.",
     ),
     "mapping list": ("app.cli.incidents:list_saved_mappings", "List a region's column mappings."),

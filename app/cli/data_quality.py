@@ -51,6 +51,10 @@ def _print(found: dict[str, Any]) -> None:
     table.add_row(*(f"{uploads[name]:,}" for name in names))
     console = results()
     console.print(table)
+    for line in dict.fromkeys(
+        found["verdicts"][name]["message"] for name in ("hour", "place", "next_step")
+    ):
+        console.print(line, style="bold", soft_wrap=True)
     sentences = [finding["message"] for finding in found["findings"]]
     for sentence in sentences or ["Nothing stands out."]:
         console.print(f"- {sentence}", soft_wrap=True)

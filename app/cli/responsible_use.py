@@ -1,4 +1,4 @@
-"""`hotslot fairness-report`, `model-card`, `erase`, `region layer`, `region policy`."""
+"""`hotslot fairness-report`, `model-card`, `erase`, `region layer`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from app.cli.console import complain, echo_json, opened, results, say
+from app.cli.console import opened, results, say
 from app.core.errors import InvalidInput
 from app.core.plain_text import on_one_line
 from app.core.settings import Settings
@@ -22,8 +22,6 @@ from app.evaluation.model_card import card_as, model_card
 from app.incidents.population import remove_population, set_population
 from app.readers.context import chunks_of
 from app.readers.isolated import reading_limits
-from app.regions.learning_policy import LearningPolicy
-from app.regions.service import policy_of, remove_policy, set_policy
 
 LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
 MAX_ROWS = 25
@@ -160,7 +158,7 @@ def layer(
 ) -> None:
     """Set or remove residents and groups of a region's neighbourhoods."""
     if remove:
-        _alone("--remove", population, groups)
+        alone("--remove", population, groups)
         with opened(Settings()) as engine:
             remove_population(engine, region)
         say(f"population layer of {region} removed; its neighbourhoods stay")
@@ -185,46 +183,9 @@ def layer(
     )
 
 
-def _alone(option: str, *others: object) -> None:
+def alone(option: str, *others: object) -> None:
+    """Refuse other options beside one that stands alone."""
     if any(other is not None for other in others):
         raise InvalidInput(
             f"{option} cannot be combined with other options", field=option.lstrip("-")
         )
-
-
-def policy(
-    region: str,
-    patrol_categories: Annotated[
-        str | None, typer.Option(help="exclude or include categories that reflect patrols.")
-    ] = None,
-    discovered_weight: Annotated[
-        float | None, typer.Option(help="Weight of discovered incidents in training, 0..1.")
-    ] = None,
-    minimum_count: Annotated[
-        int | None,
-        typer.Option(
-            help="Do not show smaller numbers of incidents by place; forecasts follow the next training."
-        ),
-    ] = None,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
-    ] = False,
-) -> None:
-    """Show, change or remove a region's learning policy."""
-    given = {
-        "patrol_categories": patrol_categories,
-        "discovered_weight": discovered_weight,
-        "minimum_count": minimum_count,
-    }
-    changed = {name: value for name, value in given.items() if value is not None}
-    if remove:
-        _alone("--remove", *given.values())
-    with opened(Settings()) as engine:
-        if remove:
-            remove_policy(engine, region)
-        found = policy_of(engine, region)
-        if changed:
-            found = set_policy(engine, region, LearningPolicy(**{**found.to_json(), **changed}))
-    echo_json(found.to_json())
-    if found.patrol_categories == "include" or found.discovered_weight > 0:
-        complain("patrols may influence where patrols are sent (feedback)", "warning")

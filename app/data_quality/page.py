@@ -26,6 +26,7 @@ def data_report_page(report: Report) -> str:
     made = f"({escape(report['timezone'])}). Made {report['generated_at']}."
     parts = [
         f"<h1>{title}</h1><p>{incidents['n']:,} incidents{span} {made}</p>",
+        _verdicts(report["verdicts"]),
         _findings(report["findings"]),
         svg(data_report_plot(report, "svg")),
         _uploads(uploads),
@@ -33,10 +34,15 @@ def data_report_page(report: Report) -> str:
         _places(report["places"]),
         _late(report["late_reports"]),
         _breaks(report),
-        _categories(incidents),
+        _categories(incidents, report["kinds"]),
         _errors(uploads["errors"]),
     ]
     return page(title, parts)
+
+
+def _verdicts(found: Report) -> str:
+    lines = (found[name]["message"] for name in ("hour", "place", "next_step"))
+    return "<p><strong>" + "<br>".join(map(escape, dict.fromkeys(lines))) + "</strong></p>"
 
 
 def _findings(found: list[dict[str, Any]]) -> str:
@@ -85,17 +91,24 @@ def _places(places: Report) -> str:
         facts.append(f"a point's nearest neighbour is typically {nearest:,.0f} m away")
     if decimals is not None:
         facts.append(f"coordinates have {decimals} decimals ({places['step_m']:,.0f} m)")
-    piles = {(p["longitude"], p["latitude"]) for p in places["piles"]}
+    named = {(p["longitude"], p["latitude"]): _treatment(p) for p in places["full"]}
     rows = [
         [
             f"{p['longitude']:.5f}, {p['latitude']:.5f}",
             f"{p['n']:,}",
-            "default geocode" if (p["longitude"], p["latitude"]) in piles else "",
+            named.get((p["longitude"], p["latitude"]), ""),
         ]
         for p in places["fullest"]
     ]
     listed = table("points with most incidents", ["longitude, latitude", "incidents", ""], rows)
     return f"<h2>Places</h2><p>{escape('; '.join(facts))}.</p>{listed}"
+
+
+def _treatment(place: Report) -> str:
+    """Return how fits treat a full place."""
+    if place["reason"] == "policy":
+        return "left out by the policy" if place["default"] else "learnt from by the policy"
+    return "default geocode, left out" if place["default"] else "learnt from"
 
 
 def _late(late: Report) -> str:
@@ -122,13 +135,24 @@ def _breaks(report: Report) -> str:
     return "<h2>Volume</h2>" + before + table(caption, ["month", "before", "after"], rows)
 
 
-def _categories(incidents: Report) -> str:
+def _categories(incidents: Report, kinds: Report) -> str:
+    rules = {rule["category"]: rule for rule in kinds["rules"]}
     shown = list(incidents["categories"].items())
-    rows = [[name, f"{n:,}"] for name, n in shown[:MAX_CATEGORIES]]
+    rows = [[name, f"{n:,}", *_rule(rules[name])] for name, n in shown[:MAX_CATEGORIES]]
     if len(shown) > MAX_CATEGORIES:
         rest = shown[MAX_CATEGORIES:]
-        rows.append([f"{len(rest)} more", f"{sum(n for _, n in rest):,}"])
-    return table("categories", ["category", "incidents"], rows)
+        rows.append([f"{len(rest)} more", f"{sum(n for _, n in rest):,}", "", "", ""])
+    head = ["category", "incidents", "class", "by the words", "learnt from"]
+    return table("categories", head, rows)
+
+
+def _rule(rule: Report) -> list[str]:
+    learnt = "yes" if rule["learnt"] else "no"
+    return [
+        rule["offence_class"],
+        rule["rule"],
+        f"{learnt}, by the policy" if rule["by_policy"] else learnt,
+    ]
 
 
 def _errors(errors: list[dict[str, Any]]) -> str:

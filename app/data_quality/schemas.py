@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -44,9 +44,24 @@ class LateReports(Reply):
     note: MessageReply | None = Field(examples=[None])
 
 
+class Verdict(MessageReply):
+    """Whether something can be forecast from the data."""
+
+    answer: Literal["yes", "weakly", "no"] = Field(examples=["yes"])
+
+
+class Verdicts(Reply):
+    """What the report opens with."""
+
+    hour: Verdict
+    place: Verdict
+    next_step: MessageReply
+
+
 class DataReport(Reply):
     """How good the data are: counts of uploads, times, places, volume, and what stands out."""
 
+    verdicts: Verdicts
     region: str = Field(examples=["toronto"])
     timezone: str = Field(examples=["America/Toronto"])
     upload: int | None = Field(examples=[None])
@@ -70,6 +85,14 @@ class DataReport(Reply):
     places: dict[str, Any] = Field(
         description="distinct places, precision, and places where incidents pile up",
         examples=[{"distinct": 18783, "crs": "EPSG:32617", "fullest": []}],
+    )
+    kinds: dict[str, Any] = Field(
+        description="renamed kinds, spellings of one kind, and which kinds models learn from",
+        examples=[{"renamed": [], "spellings": [], "rules": []}],
+    )
+    twins: dict[str, Any] = Field(
+        description="sampled incidents with a twin at the same time and place of another upload",
+        examples=[{"sampled": 500, "n": 2, "many": False}],
     )
     late_reports: LateReports
     findings: list[MessageReply]

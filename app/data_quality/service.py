@@ -8,26 +8,37 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
 from app.core.errors import NotFound
 from app.data_quality import store as profile
-from app.data_quality.checks.coordinate_precision import (
-    METRES_PER_DEGREE,
-    nearest_distance_m,
-    rounded_to,
+from app.data_quality.checks.default_geocodes import Mix
+from app.data_quality.checks.time_heaping import (
+    CHANCE,
+    MINUTES_OF_DAY,
+    OneTime,
+    clock_times,
+    excess_share,
+    hours_alike,
+    one_time_of_day,
+    resolution,
 )
-from app.data_quality.checks.default_geocodes import are_default_geocodes
-from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, resolution
 from app.data_quality.checks.volume import first_proper_month, level_breaks
 from app.data_quality.findings import FINDINGS, findings
-from app.data_quality.store import DayCounts, PlaceCounts, Scope, UploadTotals, upload_totals
+from app.data_quality.kinds import counts_of, kinds_report
+from app.data_quality.places import places_report
+from app.data_quality.store import ClockCounts, DayCounts, Scope
+from app.data_quality.upload_store import UploadTotals, twins, upload_totals
+from app.data_quality.verdicts import verdicts
+from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region, get_region
 
 MAX_LISTED = 100
 BULK_SPAN_DAYS = 60
-_MAX_PLACES_LISTED = 20
+TWINS_SHARE, TWINS_CHANCE = 0.2, 0.05
+"""Two feeds share some incidents, and some happen at one time and place; a fifth is neither."""
 
 
 def data_report(engine: Engine, region_id: str, upload_id: int | None = None) -> dict[str, Any]:
@@ -48,22 +59,35 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
         if upload_id is not None and uploads.n_uploads == 0:
             raise NotFound(f"no upload {upload_id} in {region_id}", field="upload")
         days = profile.day_counts(connection, scope)
+        weeks = profile.kind_weeks(connection, scope)
+        clock = profile.clock_counts(connection, scope)
+        by_minute = clock.by_window.reshape(7, MINUTES_OF_DAY).sum(axis=0)
+        categories = counts_of(weeks)
+        whole = Mix(by_minute, np.array(list(categories.values()), np.int64))
+        series = _series(days)
+        policy = LearningPolicy.of(region.settings)
         report = {
             "region": region.id,
             "timezone": region.timezone,
             "upload": upload_id,
             "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "uploads": _uploads(uploads),
-            **_stored(connection, scope),
-            **_clock(connection, scope),
-            **_series(days),
-            "places": _places(region, profile.place_counts(connection, scope)),
+            **_stored(connection, scope, categories),
+            **_clock(clock, by_minute),
+            **series,
+            "kinds": kinds_report(weeks, _first_week(series), policy),
+            "places": places_report(connection, region, scope, whole, list(categories)),
+            "twins": _twins(connection, region, upload_id, int(by_minute.sum())),
             "late_reports": _late_reports(connection, scope, days),
         }
     # It names places, so it is returned only after the audit entry is written.
     with engine.begin() as connection:
         audit.record(connection, "data_report.read", chain=region.id, upload=upload_id)
-    return {**report, "findings": [found.to_json() for found in findings(report)]}
+    return {
+        "verdicts": verdicts(report),
+        **report,
+        "findings": [found.to_json() for found in findings(report)],
+    }
 
 
 def _uploads(totals: UploadTotals) -> dict[str, Any]:
@@ -89,40 +113,54 @@ def _uploads(totals: UploadTotals) -> dict[str, Any]:
     }
 
 
-def _stored(connection: Connection, scope: Scope) -> dict[str, Any]:
+def _stored(connection: Connection, scope: Scope, categories: dict[str, int]) -> dict[str, Any]:
     n, first, last = profile.totals(connection, scope)
     return {
         "incidents": {
             "n": n,
             "first_at": first.isoformat() if first else None,
             "last_at": last.isoformat() if last else None,
-            "categories": profile.category_counts(connection, scope),
+            "categories": categories,
         }
     }
 
 
-def _clock(connection: Connection, scope: Scope) -> dict[str, Any]:
+def _clock(clock: ClockCounts, by_minute: NDArray[np.int64]) -> dict[str, Any]:
     """Return times of day that stand out, and incidents by hour of the local week."""
-    by_window, repeated = profile.clock_counts(connection, scope)
-    by_minute = by_window.reshape(7, MINUTES_OF_DAY).sum(axis=0)
+    found = clock_times(by_minute)
+    one = one_time_of_day(by_minute, clock.by_utc_minute)
     return {
-        "repeated_incidents": repeated,
+        "repeated_incidents": clock.repeated,
         "times": {
             "resolution": resolution(by_minute),
             "by_hour": by_minute.reshape(24, 60).sum(axis=1).tolist(),
+            "one_time": None if one is None else _one_time(one),
+            "excess_share": excess_share(found, int(by_minute.sum())),
+            "hours_alike": hours_alike(by_minute, found),
             "told": [
                 {
-                    "at": found.label,
-                    "n": found.n_incidents,
-                    "share": found.share,
-                    "times_expected": found.times_expected,
-                    "spike": found.spike,
+                    "at": time.label,
+                    "n": time.n_incidents,
+                    "share": time.share,
+                    "times_expected": time.times_expected,
+                    "spike": time.spike,
                 }
-                for found in clock_times(by_minute)
+                for time in found
             ],
         },
-        "hour_of_week": by_window.sum(axis=1).tolist(),
+        "hour_of_week": clock.by_window.sum(axis=1).tolist(),
     }
+
+
+def _one_time(one: OneTime) -> dict[str, Any]:
+    return {"at": one.at, "n": one.n_incidents, "share": one.share, "date_only": one.date_only}
+
+
+def _twins(connection: Connection, region: Region, upload_id: int | None, n: int) -> dict[str, Any]:
+    """Return how many sampled incidents have a twin of another upload, and whether these are many."""
+    sampled, found = twins(connection, region.key, upload_id, n)
+    many = found >= TWINS_SHARE * sampled and binom.sf(found - 1, sampled, TWINS_CHANCE) < CHANCE
+    return {"sampled": sampled, "n": found, "many": bool(sampled and many)}
 
 
 def _series(days: DayCounts) -> dict[str, Any]:
@@ -159,6 +197,14 @@ def _series(days: DayCounts) -> dict[str, Any]:
     }
 
 
+def _first_week(series: dict[str, Any]) -> int:
+    """Return the first whole week (since 1970-01-01) of the main series."""
+    if not series["months"]:
+        return 0
+    begin = np.datetime64(series["months"][0]["month"], "D").astype(int)
+    return -(-int(begin) // 7)
+
+
 def _covered_days(
     day: NDArray[np.int64], begin: np.datetime64, n_months: int
 ) -> NDArray[np.float64]:
@@ -167,32 +213,6 @@ def _covered_days(
     last = int(day.max()) + 1
     first = int(day.min())
     return (np.clip(starts[1:], first, last) - np.clip(starts[:-1], first, last)).astype(float)
-
-
-def _places(region: Region, found: PlaceCounts) -> dict[str, Any]:
-    n_incidents = found.n_incidents
-    counts = np.array([n for _, _, n in found.fullest], np.int64)
-    piles = are_default_geocodes(counts, n_incidents)
-    sample = found.sample
-    decimals = rounded_to(sample[:, 2], sample[:, 3])
-    return {
-        "distinct": found.n_places,
-        "share_on_repeated": found.on_repeated / max(n_incidents, 1),
-        "nearest_m": nearest_distance_m(sample[:, 0], sample[:, 1]),
-        "decimals": decimals,
-        "step_m": None if decimals is None else METRES_PER_DEGREE * 10.0**-decimals,
-        "crs": region.crs,
-        "piles": [
-            {"longitude": x, "latitude": y, "n": n, "share": n / n_incidents}
-            for (x, y, n), pile in zip(found.fullest, piles, strict=True)
-            if pile
-        ],
-        "fullest": [
-            {"longitude": x, "latitude": y, "n": n}
-            for x, y, n in found.fullest[:_MAX_PLACES_LISTED]
-            if n > 1
-        ],
-    }
 
 
 def _late_reports(connection: Connection, scope: Scope, days: DayCounts) -> dict[str, Any]:

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 from app.core.errors import NotReady
-from app.data_quality.checks.default_geocodes import DefaultGeocode, find_default_geocodes
+from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
 from app.geo.boundaries import study_area_from_geojson
 from app.geo.grid import Grid, build_grid
-from app.geo.study_area import StudyArea, derive_study_area, to_degrees
+from app.geo.hour_of_week import local_offset_s
+from app.geo.study_area import StudyArea, derive_study_area, to_degrees, to_metres
 from app.incidents.fingerprints import data_hash
 from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
-from app.regions.learning_policy import LearningPolicy, patrol_categories
+from app.regions.learning_policy import LearningPolicy, Place
 from app.regions.store import (
     OutlinedRegion,
     Region,
@@ -44,13 +45,13 @@ class TrainingData:
     categories: list[str]
     cutoff_s: int
     n_outside: int
-    piles: list[DefaultGeocode]
+    piles: list[FullPlace]
     """Default geocodes inside the study area; incidents at them are excluded."""
     policy: LearningPolicy
     data_hash: str = ""
     """Keyed digest of the data."""
     excluded_categories: list[str] = field(default_factory=list)
-    """Categories that are excluded because they mostly reflect patrols."""
+    """Categories that are excluded: those that mostly reflect patrols, and those the policy names."""
     released: bool = True
     """Whether readers may see versions trained on it."""
     bounds_s: tuple[int, ...] = ()
@@ -151,7 +152,15 @@ def _inside(
     grid = build_grid(area, region.cell_size_m)
     rows = grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
-    piles, piled = find_default_geocodes(columns.x_m[inside], columns.y_m[inside])
+    minute = (columns.time_s + local_offset_s(columns.time_s, region.timezone)) // 60 % 1440
+    places, piled = find_full_places(
+        columns.x_m[inside],
+        columns.y_m[inside],
+        minute[inside].astype(np.int16),
+        columns.category[inside],
+        places_m(policy.keep_places, area.crs),
+        places_m(policy.drop_places, area.crs),
+    )
     used = inside.copy()
     used[inside] = ~piled
     incidents = Incidents(
@@ -166,10 +175,17 @@ def _inside(
         categories=list(columns.category_names),
         cutoff_s=cutoff_s,
         n_outside=int((~inside).sum()),
-        piles=piles,
+        piles=[place for place in places if place.is_default],
         policy=policy,
         read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
     )
+
+
+def places_m(places: Sequence[Place], crs: str) -> list[tuple[float, float]]:
+    """Return places in metres of a CRS."""
+    degrees = np.array([(one.longitude, one.latitude) for one in places]).reshape(-1, 2)
+    x_m, y_m = to_metres(degrees[:, 0], degrees[:, 1], crs)
+    return list(zip(x_m.tolist(), y_m.tolist(), strict=True))
 
 
 def _counts(columns: IncidentColumns) -> NDArray[np.int64]:
@@ -185,14 +201,14 @@ def _training_categories(
         NotReady: no category is left.
     """
     known = categories_of(connection, region.key).values()
-    excluded = [] if policy.patrol_categories == "include" else patrol_categories(known)
+    excluded = policy.excluded(known)
     if not excluded:
         return None, []
     left = sorted(set(known) - set(excluded))
     if not left:
         raise NotReady(
-            "all categories mostly reflect patrol activity; select categories, or set "
-            "patrol_categories to include",
+            "all categories mostly reflect patrol activity, or the policy excludes them; select "
+            "categories, set patrol_categories to include, or name them in include_categories",
             code="only_patrol_categories",
         )
     return left, excluded

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.forecasts.types import LoadedVersion
-from app.forecasts.warnings import WARNINGS
+from app.forecasts.warnings import WARNINGS, places_left_out
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import get_region_by_key
 from app.registry.alarms import Alarm, alarm_message, open_alarms
@@ -30,6 +30,8 @@ def news_of(engine: Engine, version: LoadedVersion) -> tuple[Message, ...]:
     news = []
     if last_at is not None:
         news.append(WARNINGS.make("new_incidents", n=count, until=f"{last_at:%Y-%m-%d}"))
+    if sees_unreleased.get():
+        news += places_left_out(version.record)
     news += [_named(alarm) for alarm in alarms if _concerns(alarm, version)]
     return (*news, *_small_counts(version, minimum_count))
 

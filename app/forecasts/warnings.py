@@ -28,7 +28,9 @@ WARNINGS = MessageTable(
         "in_sample_incidents": "in-sample: {n} of {n_scored} incidents lie before the model's data "
         "end; use as_of to get a version that was not trained on them",
         "thin_data": "thin data: trained on {n} incidents",
-        "default_geocodes_excluded": "{n} incidents at {n_points} default geocodes were left out",
+        "default_geocodes_excluded": "{n} incidents at {n_points} default geocodes were left out; if one "
+        "is a real place, name it in the policy's keep_places and train again",
+        "default_geocodes_named": "left out as default geocodes (longitude, latitude, incidents): {places}",
         "small_counts_hidden": "{n_cells} cells with fewer than {minimum_count} incidents share one "
         "density: their differences are hidden",
         "small_counts_not_hidden": "trained before counts below {minimum_count} had to be hidden: "
@@ -36,12 +38,15 @@ WARNINGS = MessageTable(
         "incidents_outside": "{n} incidents outside the study area were left out",
         "unknown_times": "{n} incidents are timed {at}, probably because their times are unknown: "
         "forecasts place them in these hours",
+        "one_time_of_day": "{n} incidents ({share:.0%}) have one time of day, {at}: their hours are unknown, "
+        "so this forecast knows days and places, not hours; send times, or read it over whole days",
         "boundary_derived": "the study area was derived from the incidents; no boundary was given",
         "partial_delivery": "incidents since {since} appear to have arrived only in part: expected "
         "counts follow what came before",
         "delivery_gap": "almost no incidents from {first} to {last}; treated as missing data",
         "patrol_categories_excluded": "not learnt from, since they mostly reflect patrol activity: "
         "{categories}",
+        "categories_excluded_by_policy": "not learnt from, as the region's policy says: {categories}",
         "patrol_categories_learnt": "learnt from although they mostly reflect patrol activity: "
         "{categories}",
         "discovered_incidents_learnt": "incidents that patrols discovered were learnt from: feedback "
@@ -69,7 +74,7 @@ def standing_warnings(
         shown: categories that everyone may see; others are not named.
     """
     data = record.report.get("data", {})
-    lists = ("excluded_categories", "patrol_categories")
+    lists = ("excluded_categories", "excluded_by_policy", "patrol_categories")
     data = {k: fold_names(v, shown) if k in lists else v for k, v in data.items()}
     return [
         *_of_data(record, region, data),
@@ -89,6 +94,9 @@ def _of_time(record: VersionRecord, until: datetime) -> Iterator[Message]:
 def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> Iterator[Message]:
     if record.n_incidents < THIN_INCIDENTS:
         yield WARNINGS.make("thin_data", n=record.n_incidents)
+    yield from _of_times(record, data)
+    if region.boundary_derived:
+        yield WARNINGS.make("boundary_derived")
     if points := data.get("default_geocodes", []):
         n = sum(point["n_incidents"] for point in points)
         yield WARNINGS.make("default_geocodes_excluded", n=n, n_points=len(points))
@@ -99,12 +107,32 @@ def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> Ite
     outside = data.get("outside_study_area", 0)
     if outside > OUTSIDE_SHARE * (outside + record.n_incidents):
         yield WARNINGS.make("incidents_outside", n=outside)
+
+
+def _of_times(record: VersionRecord, data: dict[str, Any]) -> Iterator[Message]:
+    """Yield times of day that stand for unknown ones, by the tests of the data report."""
+    if one := data.get("one_time_of_day"):
+        yield WARNINGS.make(
+            "one_time_of_day", n=one["n_incidents"], share=one["share"], at=one["at"]
+        )
+        return
     unknown = data.get("unknown_times", [])
     n_unknown = sum(time["n_incidents"] for time in unknown)
     if n_unknown > UNKNOWN_TIMES_SHARE * record.n_incidents:
         yield WARNINGS.make("unknown_times", n=n_unknown, at=[time["at"] for time in unknown])
-    if region.boundary_derived:
-        yield WARNINGS.make("boundary_derived")
+
+
+def places_left_out(record: VersionRecord) -> Iterator[Message]:
+    """Name a version's default geocodes; only for callers who may list incidents."""
+    points = record.report.get("data", {}).get("default_geocodes", [])
+    # Versions of earlier releases have no degrees.
+    named = [
+        f"{p['longitude']:.5f}, {p['latitude']:.5f} ({p['n_incidents']:,})"
+        for p in points
+        if "longitude" in p
+    ]
+    if named:
+        yield WARNINGS.make("default_geocodes_named", places="; ".join(_named(named)))
 
 
 def _of_delivery(record: VersionRecord, region: Region) -> Iterator[Message]:
@@ -123,8 +151,11 @@ def _of_delivery(record: VersionRecord, region: Region) -> Iterator[Message]:
 
 
 def _of_patrols(data: dict[str, Any]) -> Iterator[Message]:
-    if excluded := data.get("excluded_categories", []):
+    by_policy = data.get("excluded_by_policy", [])
+    if excluded := [name for name in data.get("excluded_categories", []) if name not in by_policy]:
         yield WARNINGS.make("patrol_categories_excluded", categories=_named(excluded))
+    if by_policy:
+        yield WARNINGS.make("categories_excluded_by_policy", categories=_named(by_policy))
     if learnt := data.get("patrol_categories", []):
         yield WARNINGS.make("patrol_categories_learnt", categories=_named(learnt))
     if data.get("discovered_weight", 0) > 0:

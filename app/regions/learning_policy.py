@@ -3,55 +3,58 @@
 Incidents found by patrols show where patrols were. A model that learns from them sends patrols to
 the same places, which finds more there (Ensign et al. 2018, "Runaway feedback loops in predictive
 policing"). So `discovered` incidents, and categories that are mostly recorded by being on the spot,
-are excluded from training unless the region's settings, or a run's own list, include them.
+are excluded from training unless the region's settings, or a run's own list, include them. What a category
+is, `offence_classes` says by its name; the policy may overrule it by category.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from app.core.errors import InvalidInput
+from app.core.texts import shortened
+from app.regions.offence_classes import offence_class
 
 SETTINGS_PATH = ("responsible_use", "learning")
 MAX_MINIMUM_COUNT = 1_000
 Choice = Literal["exclude", "include"]
-# Starts of words, without accents: English, Spanish, French.
-_PATROL_WORDS = (
-    "drug", "narcotic", "cannabis", "marijuana", "marihuana", "cocaine", "heroin", "opium",
-    "controlled substance", "paraphernalia", "prostitut", "solicitation", "commercialized vice",
-    "vice offen", "liquor", "drunk", "intoxicat", "alcohol", "dui", "dwi", "impaired driv",
-    "driving under", "loiter", "vagran", "curfew", "trespass", "disorderly", "public order",
-    "public nuisance", "public peace", "breach of the peace", "disturbing the peace", "begging",
-    "panhandl", "gambling", "traffic stop", "traffic violation", "stop and search",
-    "possession of weapon", "weapons possession", "possession of weapons", "resisting arrest",
-    "obstruct", "immigration",
-    "droga", "narcotrafico", "narcomenudeo", "estupefaciente", "sustancias", "microtrafico",
-    "prostitucion", "proxenetismo", "ebriedad", "embriaguez", "orden publico", "vagancia",
-    "alteracion del orden", "desorden", "merodeo", "mendicidad", "porte de armas",
-    "portacion de armas", "resistencia a la autoridad", "juegos de azar", "comparendo",
-    "drogue", "stupefiant", "toxicoman", "racolage", "ivresse", "alcoolemie", "ordre public",
-    "tapage", "vagabond", "mendicite", "port d'arme", "rebellion", "outrage", "attroupement",
-    "conduite en etat", "jeux de hasard", "sejour irregulier",
-)  # fmt: skip
-_PATROL = re.compile(r"\b(?:" + "|".join(re.escape(word) for word in _PATROL_WORDS) + ")")
+MAX_LISTED = 100
+"""Categories, or places, that a policy may name in one list."""
 
 
-def mostly_patrol(category: str) -> bool:
-    """Judge by its name whether a category mostly records where officers were.
+@dataclass(frozen=True)
+class Place:
+    """A place in degrees (WGS 84)."""
 
-    >>> [mostly_patrol(c) for c in ("drugs", "ORDEN PÚBLICO", "Usage de stupéfiants", "loitering")]
-    [True, True, True, True]
-    >>> [mostly_patrol(c) for c in ("theft", "Robo a personas", "vol avec violence", "Mischief")]
-    [False, False, False, False]
+    longitude: float
+    latitude: float
+
+    @property
+    def label(self) -> str:
+        """The place as messages name it: `longitude, latitude`."""
+        return f"{self.longitude:.5f}, {self.latitude:.5f}"
+
+
+@dataclass(frozen=True)
+class CategoryRule:
+    """Whether models learn from a category, and why.
+
+    Args:
+        offence_class: see `offence_classes`.
+        patrol: whether that class mostly reflects patrols.
+        rule: the words of the name that decided the class.
+        by_policy: whether the region's policy names the category, and so decides.
     """
-    plain = unicodedata.normalize("NFKD", category.lower())
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    return _PATROL.search(re.sub(r"[_\-/]+", " ", plain).replace("’", "'")) is not None
+
+    category: str
+    offence_class: str
+    patrol: bool
+    rule: str
+    learnt: bool
+    by_policy: bool
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,17 @@ class LearningPolicy:
             their keys, so that the same data give the same model.
         minimum_count: smaller numbers of incidents are not shown by place (0 shows all); from 2 on,
             trainings pool the cells with fewer (`models.densities.small_counts`).
+        include_categories, exclude_categories: learnt from, or not, whatever their class.
+        keep_places, drop_places: never, or always, left out as default geocodes (to five metres).
     """
 
     patrol_categories: Choice = "exclude"
     discovered_weight: float = 0.0
     minimum_count: int = 0
+    include_categories: tuple[str, ...] = ()
+    exclude_categories: tuple[str, ...] = ()
+    keep_places: tuple[Place, ...] = ()
+    drop_places: tuple[Place, ...] = ()
 
     def checked(self) -> LearningPolicy:
         """Return the policy after validating it.
@@ -86,19 +95,73 @@ class LearningPolicy:
             raise InvalidInput(
                 f"minimum_count must lie within 0..{MAX_MINIMUM_COUNT}", field="minimum_count"
             )
+        for name in _LISTS:
+            if len(getattr(self, name)) > MAX_LISTED:
+                raise InvalidInput(f"{name} may have at most {MAX_LISTED} entries", field=name)
+        self._check_places()
+        self._check_categories()
         return self
+
+    def _check_places(self) -> None:
+        for place in (*self.keep_places, *self.drop_places):
+            inside = abs(place.longitude) <= 180 and abs(place.latitude) <= 90
+            if not inside:  # also NaN
+                raise InvalidInput(
+                    f"{place.longitude}, {place.latitude} is no longitude and latitude",
+                    field="keep_places" if place in self.keep_places else "drop_places",
+                )
+        if both := set(self.keep_places) & set(self.drop_places):
+            raise InvalidInput(
+                f"{min(p.label for p in both)} is both in keep_places and in drop_places; "
+                "remove it from one",
+                field="drop_places",
+            )
+
+    def _check_categories(self) -> None:
+        if both := set(self.include_categories) & set(self.exclude_categories):
+            raise InvalidInput(
+                f"{shortened(min(both))} is both in include_categories and in exclude_categories; "
+                "remove it from one",
+                field="exclude_categories",
+            )
+
+    def category_rule(self, category: str) -> CategoryRule:
+        """Return whether models learn from a category, and why."""
+        found = offence_class(category)
+        learnt = self.patrol_categories == "include" or not found.patrol
+        by_policy = category in (*self.include_categories, *self.exclude_categories)
+        if by_policy:
+            learnt = category in self.include_categories
+        return CategoryRule(category, found.name, found.patrol, found.rule, learnt, by_policy)
+
+    def excluded(self, categories: Iterable[str]) -> list[str]:
+        """Return the categories that models do not learn from, sorted."""
+        return sorted(name for name in set(categories) if not self.category_rule(name).learnt)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> LearningPolicy:
         """Read a region's policy from its settings."""
         outer, inner = SETTINGS_PATH
-        return cls(**settings.get(outer, {}).get(inner, {}))
+        return cls.from_json(settings.get(outer, {}).get(inner, {}))
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> LearningPolicy:
+        """Read the stored form, also of a release without lists."""
+        found: dict[str, Any] = {
+            name: tuple(value) if name in _LISTS else value for name, value in stored.items()
+        }
+        for name in ("keep_places", "drop_places"):
+            found[name] = tuple(Place(**place) for place in found.get(name, ()))
+        return cls(**found)
 
     def to_json(self) -> dict[str, Any]:
         """Return the stored and displayed form."""
         return asdict(self)
 
 
+_LISTS = ("include_categories", "exclude_categories", "keep_places", "drop_places")
+
+
 def patrol_categories(names: Iterable[str]) -> list[str]:
     """Return the names that mostly reflect patrols, sorted."""
-    return sorted(name for name in set(names) if mostly_patrol(name))
+    return sorted(name for name in set(names) if offence_class(name).patrol)

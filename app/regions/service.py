@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
 from app.core.bounds import MAX_REGIONS
 from app.core.errors import InvalidInput
+from app.core.texts import shortened
 from app.core.zones import zone
 from app.geo.grid import check_cell_size
 from app.readers.delimited import ReadOptions
@@ -23,7 +24,7 @@ from app.readers.documents import MAX_NAME_CHARS, Outline, outline_of
 from app.readers.isolated import damaged, isolated_items
 from app.readers.limits import KNOWN_CRS
 from app.regions import store
-from app.regions.learning_policy import SETTINGS_PATH, LearningPolicy
+from app.regions.learning_policy import SETTINGS_PATH, LearningPolicy, Place
 from app.regions.store import Region, get_region, remove_setting, set_setting
 from app.runs.kinds import KINDS
 from app.runs.store import Run, get_run, request_cancel
@@ -186,14 +187,41 @@ def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> Learni
 
     Raises:
         NotFound: no such region.
-        InvalidInput: a value is out of range.
+        InvalidInput: a value is out of range, or the region has no such category, or no incident at a place.
     """
     policy.checked()
     with engine.begin() as connection:
         region = get_region(connection, region_id)
+        _check_names(connection, region, policy)
         set_setting(connection, region.key, SETTINGS_PATH, policy.to_json())
         audit.record(connection, "learning_policy.changed", chain=region.id, **policy.to_json())
     return policy
+
+
+def _check_names(connection: Connection, region: Region, policy: LearningPolicy) -> None:
+    """Refuse names that the policy newly gives and the region does not have: they would have no effect."""
+    before = LearningPolicy.of(region.settings)
+    known = {*store.categories_of(connection, region.key).values()}
+    known.update(before.include_categories, before.exclude_categories)
+    for field in ("include_categories", "exclude_categories"):
+        for name in getattr(policy, field):
+            if name not in known:
+                raise InvalidInput(
+                    f"the region has no category {shortened(name)}; names are case-sensitive",
+                    field=field,
+                )
+    for field in ("keep_places", "drop_places"):
+        for place in getattr(policy, field):
+            if place not in (*before.keep_places, *before.drop_places):
+                _check_place(connection, region, field, place)
+
+
+def _check_place(connection: Connection, region: Region, field: str, place: Place) -> None:
+    if not store.has_incidents_at(connection, region.key, place.longitude, place.latitude):
+        raise InvalidInput(
+            f"no incidents lie at {place.label}; copy longitude and latitude from the data report",
+            field=field,
+        )
 
 
 def remove_policy(engine: Engine, region_id: str) -> None:

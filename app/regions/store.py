@@ -239,6 +239,27 @@ def region_summary(connection: Connection, region: Region) -> RegionSummary:
     return RegionSummary(sum(by_name.values()), first_at, last_at, by_name)
 
 
+# About five metres of latitude, and of longitude at most.
+_AT = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM incidents
+        WHERE region_key = :region AND abs(longitude - :longitude) < :margin
+          AND abs(latitude - :latitude) < :margin
+    )
+    """
+)
+_MARGIN_DEG = 4.5e-5
+
+
+def has_incidents_at(
+    connection: Connection, region_key: int, longitude: float, latitude: float
+) -> bool:
+    """Return whether incidents of a region lie within about five metres of a place (degrees)."""
+    values = {"longitude": longitude, "latitude": latitude, "margin": _MARGIN_DEG}
+    return bool(connection.scalar(_AT, {"region": region_key, **values}))
+
+
 def categories_of(connection: Connection, region_key: int) -> dict[int, str]:
     """Return {category key: name}, by name."""
     rows = connection.execute(

@@ -136,7 +136,9 @@ def shown_card(card: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any
 
 
 def _folded(
-    data: Mapping[str, Any], shown: Collection[str], more: tuple[str, ...] = ("patrol_categories",)
+    data: Mapping[str, Any],
+    shown: Collection[str],
+    more: tuple[str, ...] = ("excluded_by_policy", "patrol_categories"),
 ) -> dict[str, Any]:
     names = ("excluded_categories", *more)
     return {k: fold_names(v, shown) if k in names else v for k, v in data.items()}

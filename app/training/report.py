@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import __version__
-from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times
+from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, one_time_of_day
 from app.fitting.data import TrainingData
 from app.fitting.device import device_name
 from app.geo.hour_of_week import local_offset_s
+from app.geo.study_area import to_degrees
 from app.regions.learning_policy import patrol_categories
 from app.registry import store as registry
 from models.base import DensityModel, FitContext
@@ -45,29 +46,50 @@ def probability_tables(model: DensityModel) -> dict[int, NDArray[np.float64]]:
 
 def data_facts(data: TrainingData) -> dict[str, Any]:
     """Return what was excluded from a fit, for the version's report."""
-    piles = [asdict(pile) for pile in data.piles]
+    rules = [data.policy.category_rule(name) for name in data.excluded_categories]
     return {
         "data": {
             "outside_study_area": data.n_outside,
-            "default_geocodes": piles,
-            "unknown_times": _unknown_times(data),
+            "default_geocodes": _default_geocodes(data),
+            **_times(data),
             "discovered_weight": data.policy.discovered_weight,
             "excluded_categories": data.excluded_categories,
+            "excluded_by_policy": [rule.category for rule in rules if rule.by_policy],
             "patrol_categories": patrol_categories(data.categories),
         }
     }
 
 
-def _unknown_times(data: TrainingData) -> list[dict[str, Any]]:
-    """Return times of day with far more incidents than the hours around them explain."""
+def _default_geocodes(data: TrainingData) -> list[dict[str, Any]]:
+    x_m, y_m = (np.array([getattr(p, axis) for p in data.piles], float) for axis in ("x_m", "y_m"))
+    longitude, latitude = to_degrees(x_m, y_m, data.area.crs)
+    return [
+        {
+            **{name: getattr(place, name) for name in ("x_m", "y_m", "n_incidents", "reason")},
+            "longitude": round(float(x), 6),
+            "latitude": round(float(y), 6),
+        }
+        for place, x, y in zip(data.piles, longitude, latitude, strict=True)
+    ]
+
+
+def _times(data: TrainingData) -> dict[str, Any]:
+    """Return times of day with far more incidents than the hours around them explain, or the only one."""
     time_s = data.incidents.time_s
     local_s = time_s + local_offset_s(time_s, data.region.timezone)
-    by_minute = np.bincount(local_s // MINUTE_S % MINUTES_OF_DAY, minlength=MINUTES_OF_DAY)
-    return [
-        {"at": time.label, "n_incidents": time.n_incidents}
-        for time in clock_times(by_minute)
-        if time.spike
-    ]
+    by_minute, by_utc_minute = (
+        np.bincount(seconds // MINUTE_S % MINUTES_OF_DAY, minlength=MINUTES_OF_DAY)
+        for seconds in (local_s, time_s)
+    )
+    one = one_time_of_day(by_minute, by_utc_minute)
+    return {
+        "unknown_times": [
+            {"at": time.label, "n_incidents": time.n_incidents}
+            for time in clock_times(by_minute)
+            if time.spike
+        ],
+        "one_time_of_day": None if one is None else asdict(one),
+    }
 
 
 def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[str, Any]:

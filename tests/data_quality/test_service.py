@@ -30,10 +30,8 @@ N_SPIKE = 150
 def corpus():
     made = messy_corpus(n_good=1_500, per_fault=5)
     place = str(PILE[0]), str(PILE[1])
-    piled = [
-        (f"2019-{1 + i % 12:02d}-03T{i % 24:02d}:{i % 60:02d}:07Z", *place, "x")
-        for i in range(N_PILE)
-    ]
+    good = [row for row, code in zip(made.rows, made.codes, strict=True) if code is None]
+    piled = [(row[0], *place, row[3]) for row in good[:N_PILE]]
     spiked = [
         ("2019-04-05T00:01:00", f"{-74.05 - i / 1e5:.6f}", "4.65", "x") for i in range(N_SPIKE)
     ]
@@ -93,7 +91,7 @@ def test_odd_places_and_times_are_named(report):
     assert {"00:00", "00:01", "12:00", "12:01"} <= {t["at"] for t in report["times"]["told"]}
     assert sum(report["hour_of_week"]) == sum(m["n"] for m in report["months"])
     text = " ".join(finding["message"] for finding in report["findings"])
-    for word in ("12:01 a.m.", "1900 (5)", "default geocode", "swapped", "repeat"):
+    for word in ("12:01 a.m.", "1900 (5)", "default geocode", "swapped", "of an earlier row"):
         assert word in text, word
 
 
@@ -123,6 +121,11 @@ def test_an_empty_region_has_a_report(engine, region):
     add_region(engine, "empty", timezone="UTC")
     report = data_report(engine, "empty")
     assert (report["incidents"]["n"], report["months"], report["findings"]) == (0, [], [])
+    assert [report["verdicts"][name]["code"] for name in ("hour", "place", "next_step")] == [
+        "no_incidents",
+        "no_incidents",
+        "next_send",
+    ]
     assert "Nothing stands out" in data_report_page(report)
 
 
@@ -179,6 +182,15 @@ def test_a_gap_is_a_break_and_stray_early_months_are_not_the_beginning():
     assert start == 3
     places = [b.place for b in level_breaks(counts[start:], np.full(len(counts) - start, 30.0))]
     assert places == [12, 17]
+
+
+@pytest.mark.parametrize("n", [12, 40])
+def test_noise_of_few_incidents_is_no_break(n):
+    rng = np.random.default_rng(n)
+    days = np.full(24, 30.4)
+    months = [rng.multinomial(n, np.full(24, 1 / 24)) for _ in range(200)]
+    assert sum(bool(level_breaks(counts, days)) for counts in months) <= 2
+    assert level_breaks(np.array([12] + [0] * 12), days[:13]) == []
 
 
 @pytest.mark.parametrize("favoured", [0, 30])

@@ -13,6 +13,7 @@ BEGINS_AT_SHARE = 0.1
 MIN_DAYS = 10
 MIN_SEGMENT_MONTHS = 3
 MIN_CHANGE = 0.15
+MIN_STANDARD_ERRORS = 3.0
 SEASON_FROM_MONTHS = 36
 _NORMAL_MAD = 0.6745
 
@@ -47,8 +48,9 @@ def level_breaks(counts: NDArray[np.int64], days: NDArray[np.float64]) -> list[B
     three years on) and variance-stabilised by a square root. The mean-shift segmentation is exact:
     optimal partitioning (Jackson et al. 2005) by squared error with a penalty of
     3 ln(n) variances a break. The variance is that of neighbouring months' differences, robustly,
-    and at least a Poisson count's. Segments have at least three months; changes below 15 % are
-    omitted.
+    and at least a Poisson count's. Segments have at least three months. Changes below 15 %, and those
+    whose log ratio lies within three standard errors of zero (Poisson counts, times the months' dispersion),
+    are omitted: a dozen incidents have no level that could break.
 
     Args:
         counts: (n,) incidents of consecutive months.
@@ -63,7 +65,7 @@ def level_breaks(counts: NDArray[np.int64], days: NDArray[np.float64]) -> list[B
     steps = np.abs(np.diff(level))
     sd = max(float(np.median(steps)) / _NORMAL_MAD / np.sqrt(2), 1.0)
     bounds = [0, *_partition(level / sd, 3.0 * np.log(len(level))), len(level)]
-    return _breaks(per_day, usable, bounds)
+    return _breaks(counts[usable], days[usable], usable, bounds)
 
 
 def _without_season(per_day: NDArray[np.float64], month: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -103,11 +105,31 @@ def _partition(level: NDArray[np.float64], penalty: float) -> list[int]:
 
 
 def _breaks(
-    per_day: NDArray[np.float64], usable: NDArray[np.int64], bounds: list[int]
+    counts: NDArray[np.int64],
+    days: NDArray[np.float64],
+    usable: NDArray[np.int64],
+    bounds: list[int],
 ) -> list[Break]:
-    means = [float(per_day[a:b].mean()) for a, b in pairwise(bounds)]
-    return [
-        Break(int(usable[at]), before, after)
-        for at, before, after in zip(bounds[1:], means, means[1:], strict=False)
-        if abs(after - before) >= MIN_CHANGE * max(before, after)
+    segments = [(counts[a:b], days[a:b]) for a, b in pairwise(bounds)]
+    found = []
+    for at, before, after in zip(bounds[1:], segments, segments[1:], strict=False):
+        means = [float((n / d).mean()) for n, d in (before, after)]
+        change = abs(means[1] - means[0])
+        if change >= MIN_CHANGE * max(means) and _differ(before, after):
+            found.append(Break(int(usable[at]), *means))
+    return found
+
+
+def _differ(*segments: tuple[NDArray[np.int64], NDArray[np.float64]]) -> bool:
+    """Return whether two segments' rates differ by three standard errors of their log ratio."""
+    # Half an incident more: the logarithm of a rate of zero is undefined.
+    totals = [float(n.sum()) + 0.5 for n, _ in segments]
+    rates = [total / float(d.sum()) for total, (_, d) in zip(totals, segments, strict=True)]
+    excess = [
+        ((n - rate * d) ** 2 / (rate * d)).sum()
+        for (n, d), rate in zip(segments, rates, strict=True)
     ]
+    n_free = sum(len(n) - 1 for n, _ in segments)
+    dispersion = max(float(sum(excess)) / max(n_free, 1), 1.0)
+    error = np.sqrt(dispersion * sum(1 / total for total in totals))
+    return bool(abs(np.log(rates[1] / rates[0])) > MIN_STANDARD_ERRORS * error)

@@ -12,6 +12,7 @@ from app.core.errors import InvalidInput
 from app.core.media_types import GEOJSON, JSON, MEDIA_TYPES, media_type_of
 from app.core.roles import Role
 from app.evaluation.fairness.plots import fairness_plot
+from app.evaluation.fairness.policy import policy_view
 from app.evaluation.fairness.schemas import (
     FairnessReport,
     ModelCard,
@@ -29,7 +30,7 @@ from app.http.schemas import offered
 from app.incidents.population import remove_population, set_population
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
-from app.regions.service import policy_of, remove_policy, set_policy
+from app.regions.service import remove_policy, set_policy
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"])
 LAYERS = {MEDIA_TYPES["csv"]: "csv", GEOJSON: "geojson", JSON: "geojson"}
@@ -100,19 +101,19 @@ async def population(
 
 @router.get("/learning-policy")
 @allow(Role.READER)
-def show_policy(state: State, region: RegionId) -> PolicyReply:
+def show_policy(state: State, caller: CallerOf, region: RegionId) -> PolicyReply:
     """Show what the region's models learn from, and the smallest number shown by place."""
-    return PolicyReply.model_validate(policy_of(state.engine, region))
+    shown = policy_view(state.engine, region, exact=caller.lists_incidents)
+    return PolicyReply.model_validate(shown)
 
 
 @router.put("/learning-policy")
 @allow(Role.ADMIN)
-def change_policy(state: State, region: RegionId, policy: Policy) -> PolicyReply:
-    """Change the learning policy; it applies from the next training on."""
-    wanted = LearningPolicy(
-        policy.patrol_categories, policy.discovered_weight, policy.minimum_count
-    )
-    return PolicyReply.model_validate(set_policy(state.engine, region, wanted))
+def change_policy(state: State, caller: CallerOf, region: RegionId, policy: Policy) -> PolicyReply:
+    """Replace the learning policy; it applies from the next training on."""
+    set_policy(state.engine, region, LearningPolicy.from_json(policy.model_dump()))
+    shown = policy_view(state.engine, region, exact=caller.lists_incidents)
+    return PolicyReply.model_validate(shown)
 
 
 @router.delete("/learning-policy", status_code=204)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.http.schemas import Instant, Names, Reply, Request, Version
-from app.regions.learning_policy import Choice
+from app.regions.learning_policy import MAX_LISTED, Choice
 
 _PART = {"name": "Agincourt North", "flagged_share": 0.004, "incident_share": 0.005, "ratio": 0.8}
 _DISPARITY = {"max_ratio": 1.911, "misplaced": 0.188}
@@ -41,12 +41,43 @@ class PopulationReply(Reply):
     )
 
 
+class PolicyPlace(Request):
+    """A place that the policy decides on, to five metres."""
+
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, examples=[-84.48])]
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, examples=[39.12])]
+
+
+_Category = Annotated[str, Field(min_length=1, max_length=200)]
+_Categories = Annotated[list[_Category], Field(max_length=MAX_LISTED, examples=[["Trespass"]])]
+_Places = Annotated[list[PolicyPlace], Field(max_length=MAX_LISTED)]
+
+
 class Policy(Request):
     """What a region's models learn from."""
 
     patrol_categories: Choice = "exclude"
     discovered_weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     minimum_count: Annotated[int, Field(ge=0, le=1000)] = 0
+    include_categories: _Categories = Field(
+        default_factory=list, description="learnt from, whatever their class"
+    )
+    exclude_categories: _Categories = Field(default_factory=list, description="not learnt from")
+    keep_places: _Places = Field(
+        default_factory=list, description="real places: never left out as default geocodes"
+    )
+    drop_places: _Places = Field(default_factory=list, description="always left out")
+
+
+class CategoryRuleReply(Reply):
+    """Whether models learn from a category, and why."""
+
+    category: str = Field(examples=["DRUNK ROLL"])
+    offence_class: str = Field(examples=["theft"])
+    patrol: bool = Field(description="its class mostly reflects patrols", examples=[False])
+    rule: str = Field(description="words of the name that decided", examples=["drunk roll"])
+    learnt: bool = Field(examples=[True])
+    by_policy: bool = Field(description="the policy names it", examples=[False])
 
 
 class PolicyReply(Reply):
@@ -55,6 +86,14 @@ class PolicyReply(Reply):
     patrol_categories: Choice
     discovered_weight: float
     minimum_count: int
+    include_categories: Names
+    exclude_categories: Names
+    keep_places: list[PolicyPlace] | None = Field(
+        description="null for callers who may not list incidents",
+        examples=[[{"longitude": -84.48, "latitude": 39.12}]],
+    )
+    drop_places: list[PolicyPlace] | None = Field(examples=[[]])
+    categories: list[CategoryRuleReply] = Field(description="the region's categories")
 
 
 class ModelCard(Reply):

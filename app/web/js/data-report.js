@@ -5,6 +5,7 @@ import { list, rejectedRows, sentencesOf } from "./findings.js";
 import { count, t } from "./i18n.js";
 import { monthBars, weekHeat } from "./report-charts.js";
 import { showError, showErrorIn, notice } from "./runs.js";
+import { messageText } from "./service-messages.js";
 import { dayText, inZone } from "./time.js";
 
 const MAX_UPLOADS = 20;
@@ -54,10 +55,16 @@ export async function findingsOf(region, reply, whole) {
 /** @param {string[]} sentences */
 const standsOut = (sentences) => [make("h4", {}, t("standsOut")), sentences.length ? list(sentences) : make("p", { class: "note" }, t("nothingOdd"))];
 
+/** Can this be forecast by the hour, by the place, and what to do. @param {any} verdicts */
+function verdictsOf({ hour, place, next_step: next }) {
+  const lines = new Set([hour, place, next].map(messageText));
+  return [make("div", { id: "verdicts" }, ...[...lines].map((line) => make("p", {}, make("strong", {}, line))))];
+}
+
 /** @param {any} report @returns {Node[]} */
 function details(report) {
   const { months, breaks, hour_of_week: hours, timezone, uploads, incidents } = report;
-  const parts = [...standsOut(sentencesOf(report.findings, uploads.rejected_by_code)), ...rejectedRows(uploads.errors, uploads.rejected)];
+  const parts = [...verdictsOf(report.verdicts), ...standsOut(sentencesOf(report.findings, uploads.rejected_by_code)), ...rejectedRows(uploads.errors, uploads.rejected)];
   if (!incidents.n) return parts;
   if (months.length > 1) parts.push(make("h4", {}, t("byMonth")), monthBars(months, breaks));
   return [...parts, make("h4", {}, t("byHour", { zone: timezone })), ...weekHeat(hours)];

@@ -1,0 +1,139 @@
+"""What a data report opens with: can this be forecast by the hour, by the place, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.core.messages import Message, MessageTable
+
+MANY_PER_PLACE = 10
+REPEATED_SHARE = 0.95
+FAR_APART_CELLS = 2.0
+MOST_HEAPED, SOME_HEAPED = 0.5, 0.02
+MOST_DEFAULT, SOME_DEFAULT = 0.5, 0.05
+VERDICTS = MessageTable(
+    {
+        "no_incidents": "There are no incidents yet.",
+        "hours_known": "By the hour: yes. Times are known and the hours of the day differ.",
+        "hours_one_time": "By the hour: no. {share:.0%} of the incidents have one time of day, {at}: "
+        "these are dates without a time.",
+        "hours_heaped": "By the hour: {answer}. {share:.0%} of the incidents are heaped at {at}, beyond "
+        "what the hours around have: their times are probably unknown.",
+        "hours_alike": "By the hour: weakly. {n:,} incidents do not show that the hours of the day "
+        "differ.",
+        "places_known": "By the place: yes. {distinct:,} distinct places.",
+        "places_one": "By the place: no. All incidents lie on one point.",
+        "places_few": "By the place: weakly. {n:,} incidents lie on only {distinct:,} points, typically "
+        "{nearest_m:,.0f} m apart: one per precinct or block, not where they happened.",
+        "places_rounded": "By the place: weakly. Coordinates are rounded to {decimals} decimals, steps of "
+        "about {step_m:,.0f} m, with cells of {cell_size_m:,.0f} m.",
+        "places_default": "By the place: {answer}. {share:.0%} of the incidents lie on default geocodes and "
+        "are left out.",
+        "next_send": "Next: send incidents.",
+        "next_send_times": "Next: export the column with the time of day, or read forecasts over whole days "
+        "only.",
+        "next_unknown_times": "Next: leave unknown times out of the export, or read forecasts over several "
+        "hours.",
+        "next_send_more": "Next: send more months, or read forecasts over several hours.",
+        "next_larger_cells": "Next: send the incidents' own coordinates, or use cells of at least "
+        "{cell_size_m:,.0f} m.",
+        "next_own_places": "Next: send the incidents' own coordinates.",
+        "next_check_places": "Next: check the places below; name real ones in the policy's keep_places.",
+        "next_merge_kinds": "Next: give renamed kinds one name, then train.",
+        "next_swap": "Next: exchange longitude and latitude in the rejected rows and send them again.",
+        "next_train": "Next: train.",
+    }
+)
+Report = Mapping[str, Any]
+
+
+def verdicts(report: Report) -> dict[str, dict[str, Any]]:
+    """Return `hour`, `place` (each with `answer`: yes, weakly or no) and `next_step`, as messages."""
+    n = report["incidents"]["n"]
+    hour, place = _hour(report["times"], n), _place(report["places"], n)
+    step = next(_steps(report, hour[1], place[1]))
+    return {
+        **{
+            name: {"answer": answer, **message.to_json()}
+            for name, (answer, message) in (("hour", hour), ("place", place))
+        },
+        "next_step": step.to_json(),
+    }
+
+
+def _hour(times: Report, n: int) -> tuple[str, Message]:
+    if n == 0:
+        return "no", VERDICTS.make("no_incidents")
+    if one := times["one_time"]:
+        return "no", VERDICTS.make("hours_one_time", share=one["share"], at=one["at"])
+    if times["excess_share"] >= SOME_HEAPED:
+        answer = "no" if times["excess_share"] >= MOST_HEAPED else "weakly"
+        at = [found["at"] for found in times["told"] if found["spike"]]
+        share = times["excess_share"]
+        return answer, VERDICTS.make("hours_heaped", answer=answer, share=share, at=at)
+    if times["hours_alike"]:
+        return "weakly", VERDICTS.make("hours_alike", n=n)
+    return "yes", VERDICTS.make("hours_known")
+
+
+def _place(places: Report, n: int) -> tuple[str, Message]:
+    distinct, nearest_m = places["distinct"], places["nearest_m"]
+    if n == 0:
+        return "no", VERDICTS.make("no_incidents")
+    if distinct == 1:
+        return "no", VERDICTS.make("places_one")
+    if has_few_places(places, n):
+        return "weakly", VERDICTS.make(
+            "places_few", n=n, distinct=distinct, nearest_m=nearest_m or 0.0
+        )
+    cell_size_m = places["cell_size_m"]
+    if places["step_m"] is not None and places["step_m"] > cell_size_m:
+        rounding = {name: places[name] for name in ("decimals", "step_m", "cell_size_m")}
+        return "weakly", VERDICTS.make("places_rounded", **rounding)
+    share = sum(pile["share"] for pile in places["piles"])
+    if share >= SOME_DEFAULT:
+        answer = "no" if share >= MOST_DEFAULT else "weakly"
+        return answer, VERDICTS.make("places_default", answer=answer, share=share)
+    return "yes", VERDICTS.make("places_known", distinct=distinct)
+
+
+def has_few_places(places: Report, n: int) -> bool:
+    """Return whether incidents share few points far apart: one per precinct, not where they happened."""
+    nearest_m = places["nearest_m"]
+    return bool(
+        n >= MANY_PER_PLACE * places["distinct"]
+        and places["share_on_repeated"] >= REPEATED_SHARE
+        and nearest_m is not None
+        and nearest_m >= FAR_APART_CELLS * places["cell_size_m"]
+    )
+
+
+def _steps(report: Report, hour: Message, place: Message) -> Iterator[Message]:
+    """Yield what to do next, the most urgent first."""
+    uploads, places = report["uploads"], report["places"]
+    if 2 * uploads["swapped_coordinates"] > uploads["received"] > 0:
+        yield VERDICTS.make("next_swap")
+    if hour.code == "no_incidents":
+        yield VERDICTS.make("next_send")
+    if hour.code == "hours_one_time":
+        yield VERDICTS.make("next_send_times")
+    yield from _place_steps(places, place)
+    if hour.code == "hours_heaped":
+        yield VERDICTS.make("next_unknown_times")
+    if report["kinds"]["renamed"] or report["kinds"]["spellings"]:
+        yield VERDICTS.make("next_merge_kinds")
+    if hour.code == "hours_alike":
+        yield VERDICTS.make("next_send_more")
+    yield VERDICTS.make("next_train")
+
+
+def _place_steps(places: Report, place: Message) -> Iterator[Message]:
+    if place.code == "places_one":
+        yield VERDICTS.make("next_own_places")
+    if place.code == "places_few":
+        yield VERDICTS.make("next_larger_cells", cell_size_m=places["nearest_m"])
+    if place.code == "places_rounded":
+        yield VERDICTS.make("next_larger_cells", cell_size_m=places["step_m"])
+    if place.code == "places_default":
+        yield VERDICTS.make("next_check_places")
