@@ -16,6 +16,7 @@ from app.audit import store as audit
 from app.core.db.locks import INGEST_LOCK, TRAIN_LOCK, transaction_lock
 from app.core.errors import NotFound
 from app.incidents.erased_uploads import forget_uploads
+from app.incidents.placing import follow_incidents
 from app.monitoring import live_score_store as live_scores
 from app.regions.store import drop_unused_categories, get_region
 from app.registry import erasure_marks as store
@@ -121,6 +122,7 @@ def _finish(
         traces.drop_backtests(connection, region_key, gone.inserted_at)
     traces.forget_names(connection, region_key, vanished)
     forget_uploads(connection, region_key, gone.uploads)
+    follow_incidents(connection, region_key)
     live_scores.drop_region_days(connection, region_key, gone.days)
     forget_sizes(connection, region_key)
     unpin(connection, region_key, gone.days)

@@ -17,6 +17,7 @@ from app.geo.grid import Grid, build_grid
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import StudyArea, derive_study_area, to_degrees, to_metres
 from app.incidents.fingerprints import data_hash
+from app.incidents.placing import follow_incidents
 from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
 from app.regions.learning_policy import LearningPolicy, Place
@@ -24,7 +25,6 @@ from app.regions.store import (
     OutlinedRegion,
     Region,
     categories_of,
-    get_region_by_key,
     outlined,
     set_boundary,
 )
@@ -91,7 +91,7 @@ def load_training_data(
         InvalidInput: no boundary can be derived, or a category is unknown.
     """
     with engine.begin() as connection:
-        region = outlined(connection, get_region_by_key(connection, region_key))
+        region = outlined(connection, follow_incidents(connection, region_key))
         policy = LearningPolicy.of(region.settings)
         excluded: list[str] = []
         chosen = categories

@@ -53,11 +53,11 @@ class Place:
         """Write it as people do.
 
         >>> str(Place(-84.51, 39.1))
-        '39.1 N 84.5 W'
+        '39.10 N 84.51 W'
         """
         longitude = float(normalised(self.longitude))
         north, east = "S" if self.latitude < 0 else "N", "W" if longitude < 0 else "E"
-        return f"{abs(self.latitude):.1f} {north} {abs(longitude):.1f} {east}"
+        return f"{abs(self.latitude):.2f} {north} {abs(longitude):.2f} {east}"
 
 
 @lru_cache(maxsize=1)
@@ -71,7 +71,7 @@ def place_of_zone(timezone: str) -> Place | None:
     """Return the principal place of a time zone; None for zones without one, such as UTC.
 
     >>> str(place_of_zone("America/New_York")), place_of_zone("Etc/UTC")
-    ('40.7 N 74.0 W', None)
+    ('40.71 N 74.01 W', None)
     """
     return _places().get(timezone)
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from app.audit import store as audit
+from app.core.db.locks import INGEST_LOCK, transaction_lock
 from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, MessageTable
 from app.core.settings import Settings
@@ -30,10 +31,12 @@ from app.geo.study_area import (
     choose_crs,
     to_metres,
 )
+from app.geo.zone_places import Place
 from app.incidents import writes
 from app.incidents.merge import Merged, MergeRules, merge
 from app.incidents.parsing.identity import whole_ids
 from app.incidents.parsing.outliers import FarCheck
+from app.incidents.parsing.place_witness import PlaceWitness
 from app.incidents.parsing.rules import (
     MARGIN_M,
     ROW_MESSAGES,
@@ -42,6 +45,7 @@ from app.incidents.parsing.rules import (
     parse_block,
 )
 from app.incidents.parsing.spellings import Spellings
+from app.incidents.placing import follow_incidents
 from app.incidents.row_identity import RowIdentity
 from app.readers.columns import ColumnMapping
 from app.readers.context import disk_checked
@@ -50,7 +54,7 @@ from app.readers.personal import shortened_names
 from app.readers.raw_columns import contract_columns
 from app.readers.reading import Reading
 from app.regions.places import middle_of_boundary
-from app.regions.store import OutlinedRegion, set_crs
+from app.regions.store import OutlinedRegion, get_region_by_key, set_crs
 
 REFUSED_BY_MERGE = {
     "too_many_categories": "category",
@@ -62,8 +66,8 @@ UPLOAD_WARNINGS = MessageTable(
     {
         "looks_swapped": "longitude and latitude look swapped in {n} of {received} rows; exchange "
         "the columns and send the file again",
-        "outside_study_area": "{n} rows lie over 1 km outside the study area",
-        "far_away": "{n} rows lie over {degrees:g} degrees from the others",
+        "outside_study_area": "{n} of {received} rows lie over 1 km outside the study area, near {near}",
+        "far_away": "{n} rows lie over {degrees:g} degrees from the others, the first near {near}",
         "personal_columns": "columns about persons were not read: {columns}",
         "repeated_ids": "{n} rows differ from a later row with their external_id, which counts; if "
         "several incidents share it, send columns=external_id= and columns=reference=COLUMN",
@@ -179,6 +183,10 @@ class Upload:
         self.crs = region.crs
         self.area = _given_area(region)
         self.distances = FarCheck(middle)
+        known = None if middle is None else Place(*middle)
+        given = region.has_boundary and not region.boundary_derived
+        sides = (known, None) if given else (None, known)
+        self.witness = PlaceWitness(region.id, region.timezone, *sides)
 
     def add(self, block: Block) -> None:
         """Validate a block and spool its good rows."""
@@ -199,6 +207,7 @@ class Upload:
             errors=errors,
             check_ids=None if guessed else whole_ids,
         )
+        self.witness.hear(parsed, errors)
         parsed = self.spellings.applied(parsed)
         table = self._staged(parsed, errors, block, guessed=guessed) if len(parsed.row) else None
         self._note(errors, block)
@@ -273,15 +282,18 @@ class Upload:
         """Merge the spooled rows and write the summary, in the caller's transaction.
 
         Raises:
-            Conflict: a concurrent first upload placed the region elsewhere.
+            NotFound: the region was removed meanwhile.
+            Conflict: a concurrent first upload placed the region elsewhere, or the region was changed.
         """
         summary = self.summary
         writes.create_staging(connection)
         writes.stage(connection, self.rows, self.refused)
-        upload_id = writes.begin_upload(connection, self.region.key, key, source)
+        transaction_lock(connection, INGEST_LOCK, self.region.key)
         self._place_region(connection)
+        upload_id = writes.begin_upload(connection, self.region.key, key, source)
         merged = merge(connection, self.region.key, upload_id, self._rules())
         self._note_refused(merged.refused)
+        follow_incidents(connection, self.region.key)
         if merged.added >= STATISTICS_FROM_ROWS:
             writes.refresh_statistics(connection)
         changes = merged.changes
@@ -332,7 +344,14 @@ class Upload:
         return {**first, "further": others}
 
     def _place_region(self, connection: Connection) -> None:
-        """Store the CRS chosen from a region's first incidents."""
+        """Store the CRS chosen from a region's first incidents, if the region is as it was."""
+        now = get_region_by_key(connection, self.region.key)
+        if now.revision != self.region.revision:
+            raise Conflict(
+                "the region's time zone, boundary or CRS was changed while the file was read; nothing was "
+                "stored: send it again",
+                code="region_changed",
+            )
         if self.region.crs is not None or self.crs is None:
             return
         if set_crs(connection, self.region.key, self.crs) != self.crs:
@@ -347,9 +366,16 @@ class Upload:
             received = self.summary.received
             yield UPLOAD_WARNINGS.make("looks_swapped", n=swapped, received=received)
         if outside := self.codes["outside_study_area"]:
-            yield UPLOAD_WARNINGS.make("outside_study_area", n=outside)
+            yield UPLOAD_WARNINGS.make(
+                "outside_study_area",
+                n=outside,
+                received=self.summary.received,
+                near=str(self.witness.misplaced),
+            )
         if far := self.distances.n_far:
-            yield UPLOAD_WARNINGS.make("far_away", n=far, degrees=MAX_EXTENT_DEG)
+            near = str(self.distances.first)
+            yield UPLOAD_WARNINGS.make("far_away", n=far, degrees=MAX_EXTENT_DEG, near=near)
+        yield from self.witness.warnings()
         if self.personal:
             yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(self.personal))
         if unread := self.identity.unread_revisions:

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from app.core.messages import Message, MessageTable
-from app.geo.antimeridian import middle_longitude
+from app.geo.antimeridian import continuous, normalised
 from app.geo.zone_places import Place, place_of_zone, standing
 
 PLACE_WARNINGS = MessageTable(
@@ -24,7 +24,10 @@ PLACE_WARNINGS = MessageTable(
 def middle_of_boundary(boundary: Mapping[str, Any]) -> Place:
     """Return roughly where a stored boundary (GeoJSON geometry, WGS 84) lies."""
     xy = shapely.get_coordinates(shapely.from_geojson(json.dumps(boundary)))
-    return Place(middle_longitude(xy[:, 0]), float(np.median(xy[:, 1])))
+    corners = np.column_stack([continuous(xy[:, 0]), xy[:, 1]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    longitude, latitude = ((low + high) / 2).tolist()
+    return Place(float(normalised(longitude)), latitude)
 
 
 def place_warnings(boundary: Mapping[str, Any] | None, timezone: str) -> list[Message]:

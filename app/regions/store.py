@@ -28,18 +28,22 @@ class Region:
     crs: str | None
     cell_size_m: float
     boundary_derived: bool
+    has_boundary: bool
     has_neighbourhoods: bool
     settings: dict[str, Any]
     """The owner's choices, without column mappings, which are read separately."""
     created_at: datetime
+    revision: int = 0
+    """Changes of time zone, boundary and CRS so far."""
+    crs_given: bool = False
 
 
 @dataclass(frozen=True)
 class OutlinedRegion(Region):
     """A region with its boundary (GeoJSON geometry) and named parts (FeatureCollection): megabytes."""
 
-    boundary: dict[str, Any] | None
-    neighbourhoods: dict[str, Any] | None
+    boundary: dict[str, Any] | None = None
+    neighbourhoods: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ MAPPINGS = "mappings"
 _COLUMNS = (
     *(regions.c[name] for name in ("key", "id", "name", "timezone", "crs", "cell_size_m")),
     regions.c.boundary_derived,
+    regions.c.boundary.is_not(None).label("has_boundary"),
     regions.c.neighbourhoods.is_not(None).label("has_neighbourhoods"),
     regions.c.settings.op("-")(MAPPINGS).label("settings"),
-    regions.c.created_at,
+    *(regions.c[name] for name in ("created_at", "revision", "crs_given")),
 )
 
 

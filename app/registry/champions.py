@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from app.core.db.tables import model_versions, promotions
 from app.core.errors import Conflict, NotReady
+from app.regions.outdated import is_outdated
 from app.registry import store as registry
 from app.registry.erasure_marks import marked_versions
 
@@ -60,7 +61,9 @@ def champion_history(connection: Connection, region_key: int) -> list[Promotion]
     """
     usable = set(
         connection.scalars(
-            select(model_versions.c.version).where(model_versions.c.region_key == region_key)
+            select(model_versions.c.version).where(
+                model_versions.c.region_key == region_key, ~is_outdated()
+            )
         )
     )
     current = registry.champion(connection, region_key)

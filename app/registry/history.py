@@ -10,9 +10,10 @@ from sqlalchemy import Connection, func, select
 from app.core.db.tables import categories, champions, incidents, model_versions, promotions, regions
 from app.core.errors import NotFound, NotReady
 from app.core.texts import shortened
+from app.regions.outdated import is_outdated
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
-from app.registry.visibility import served, visible
+from app.registry.visibility import served, usable
 
 MAX_LOOKED_AT = 5
 """How many versions are tried until one is intact."""
@@ -38,7 +39,7 @@ def version_as_of(
             model_versions.c.region_key == region_key,
             (model_versions.c.model == model) | (model_versions.c.version == model),
             model_versions.c.cutoff <= as_of,
-            *visible(),
+            *usable(),
         )
         .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
         .limit(MAX_LOOKED_AT)
@@ -96,7 +97,7 @@ def earlier_champions(
     names = (
         select(model_versions.c.version)
         .join(before, model_versions.c.version == before.c.version)
-        .where(model_versions.c.region_key == region_key, *visible())
+        .where(model_versions.c.region_key == region_key, *usable())
         .order_by(before.c.newest.desc())
         .limit(limit)
     )
@@ -124,6 +125,7 @@ def newest_version(connection: Connection, region_key: int) -> registry.VersionR
         .where(
             model_versions.c.region_key == region_key,
             func.jsonb_typeof(model_versions.c.settings["categories"]).is_distinct_from("array"),
+            ~is_outdated(),
         )
         .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())
         .limit(MAX_LOOKED_AT)

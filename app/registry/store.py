@@ -19,6 +19,7 @@ from app.core.errors import Conflict, NotFound, NotReady
 from app.core.once import once
 from app.core.texts import shortened
 from app.geo.grid import Grid
+from app.regions.outdated import outdated_of
 from app.registry.artifacts import ArtifactCorrupt, load_grid
 from app.registry.integrity import (
     check_artifact,
@@ -28,7 +29,7 @@ from app.registry.integrity import (
     row_digest,
     seal_of,
 )
-from app.registry.visibility import served, visible
+from app.registry.visibility import served, usable, visible
 
 ALL_CATEGORIES = -1
 ANY_WINDOW = -1
@@ -116,11 +117,11 @@ def get_version(
     """Return the champion (no selector), a version by id, or the newest of a model's name.
 
     Raises:
-        NotReady: the region has no champion yet.
+        NotReady: the region has no champion yet, or the version was made for what it was before.
         NotFound: no version matches the selector.
         ArtifactCorrupt: its record is not what was registered.
     """
-    query = select(model_versions).where(model_versions.c.region_key == region_key, *visible())
+    query = select(model_versions).where(model_versions.c.region_key == region_key, *usable())
     current = served(connection, region_key) if selector is None else None
     if selector is None:
         if current is None:
@@ -136,6 +137,11 @@ def get_version(
             .limit(1)
         )
         row = connection.execute(newest).one_or_none()
+    if row is None and (changed := outdated_of(connection, region_key).get(selector)):
+        raise NotReady(
+            f"version {selector} was made before the region's {changed} changed; train again",
+            code="version_outdated",
+        )
     if row is None:
         raise NotFound(f"no model or version {shortened(selector)} in this region", field="model")
     return _as_version(row).checked()

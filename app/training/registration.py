@@ -16,6 +16,7 @@ from app.core.db.locks import TRAIN_LOCK, transaction_lock
 from app.core.db.tables import training_runs
 from app.core.errors import Conflict
 from app.fitting.data import TrainingData
+from app.regions.store import get_region_by_key
 from app.registry import store as registry
 from app.registry.artifacts import pack, store_artifact, store_grid
 from app.registry.erasure_marks import mark_if_late, marked_versions, since_start
@@ -63,6 +64,7 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         hold_unnamed(connection)
         transaction_lock(connection, TRAIN_LOCK, run.region_key)
         _check_not_erased(connection, run, fitted)
+        _check_not_changed(connection, fitted)
         store_artifact(connection, content, sha256)
         data = fitted.data
         grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
@@ -123,6 +125,20 @@ def _check_not_erased(connection: Connection, run: Run, fitted: Fitted) -> None:
         raise Conflict(
             "some of the few training incidents have been erased meanwhile; another training is queued",
             code="erased_meanwhile",
+        )
+
+
+def _check_not_changed(connection: Connection, fitted: Fitted) -> None:
+    """Check that the region still has the area, CRS and time zone of the training data.
+
+    Raises:
+        Conflict: it has not.
+    """
+    region = fitted.data.region
+    if get_region_by_key(connection, region.key).revision != region.revision:
+        raise Conflict(
+            "the region's area, CRS or time zone has been changed meanwhile; train again",
+            code="region_changed",
         )
 
 

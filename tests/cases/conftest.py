@@ -75,7 +75,8 @@ class Door:
                 words += [option, str(one)]
         run = CliRunner().invoke(command_line, words)
         if run.exit_code:
-            return Sent(422, {}, " ".join(run.stderr.split()))
+            # `main` prints the error; the runner calls what is below it.
+            return Sent(422, {}, " ".join(f"{run.stderr} {run.exception}".split()))
         return Sent(200, json.loads(run.stdout)[str(path)])
 
     def stored(self) -> list[dict[str, Any]]:

@@ -42,8 +42,8 @@ def created(client, tmp_path, settings, monkeypatch):
 @pytest.mark.parametrize(
     ("ring", "timezone", "named"),
     [
-        (BERLIN, "Europe/Berlin", "52.5 N 13.4 E"),
-        (OHIO, "America/New_York", "39.1 N 84.5 W"),
+        (BERLIN, "Europe/Berlin", "52.50 N 13.40 E"),
+        (OHIO, "America/New_York", "39.12 N 84.49 W"),
         (ANGELES, "America/Los_Angeles", "exchanged"),
     ],
 )

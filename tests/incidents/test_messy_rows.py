@@ -111,13 +111,14 @@ def test_swapped_files_are_told_with_and_without_a_boundary(engine, settings):
     told = send(engine, settings, new_region(engine, "turned"), turned.encode())
     assert told.rejected_by_code == {"looks_swapped": 400}
     assert [w.code for w in told.warnings] == ["looks_swapped"]
-    # Without a boundary only what is there already can tell; nothing is refused.
-    region = new_region(engine, "unbounded", bounded=False)
-    send(engine, settings, region, (HEAD + GOOD).encode())
-    told = send(engine, settings, region, turned.encode())
-    assert told.accepted == 400
-    assert [w.code for w in told.warnings] == ["looks_swapped", "far_away"]
-    assert told.warnings[1].params == {"n": 400, "degrees": 10}
+    # Without a boundary the time zone shows it, or what is stored.
+    for timezone in ("America/Bogota", "Etc/UTC"):
+        region = f"unbounded-{timezone[:3].lower()}"
+        add_region(engine, region, timezone=timezone)
+        send(engine, settings, region, (HEAD + GOOD).encode())
+        with pytest.raises(InvalidInput, match="exchange the columns"):
+            send(engine, settings, region, turned.encode())
+        assert count(engine, region) == 1
 
 
 def test_one_file_in_any_order_and_at_once_is_there_once(engine, settings):

@@ -110,6 +110,10 @@ regions = Table(
     Column("neighbourhoods", JSONB),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'")),
     created_at(),
+    # Raised when time zone, boundary or CRS change: what was read or trained before does not fit then.
+    Column("revision", Integer, nullable=False, server_default=text("0")),
+    # Whether a person chose the CRS; otherwise it follows the boundary or the incidents.
+    Column("crs_given", Boolean, nullable=False, server_default=text("false")),
 )
 
 categories = Table(
@@ -284,6 +288,18 @@ model_versions = Table(
     Column("seal", LargeBinary, nullable=False),
     Index("ix_model_versions_region_created", "region_key", "created_at"),
     Index("ix_model_versions_run", "run_id"),
+)
+
+outdated_versions = Table(
+    "outdated_versions",
+    metadata,
+    # Versions of the region's former area, CRS or time zone; a table of its own, since rows of
+    # versions are sealed.
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("changed", Text, nullable=False),
+    created_at(),
+    of_version(),
 )
 
 forecast_grids = Table(

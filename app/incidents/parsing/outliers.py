@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from app.geo.antimeridian import middle_longitude, unwrapped
 from app.geo.study_area import MAX_EXTENT_DEG
+from app.geo.zone_places import Place
 
 
 class FarCheck:
@@ -19,6 +20,8 @@ class FarCheck:
         self.middle = middle
         self.n_far = 0
         self.n_swapped = 0
+        self.first: Place | None = None
+        """The first far place."""
 
     def note(self, longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> None:
         """Count these rows; the first ones define where the region lies if nothing else does."""
@@ -28,6 +31,9 @@ class FarCheck:
             self.middle = middle_longitude(longitude), float(np.median(latitude))
         far = ~_near(longitude, latitude, self.middle)
         self.n_far += int(far.sum())
+        if self.first is None and far.any():
+            row = int(np.argmax(far))
+            self.first = Place(float(longitude[row]), float(latitude[row]))
         self.n_swapped += int(_near(latitude[far], longitude[far], self.middle).sum())
 
 

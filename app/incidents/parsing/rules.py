@@ -84,10 +84,14 @@ class RowErrors:
     bad: NDArray[np.bool_] = field(init=False)
     reasons: dict[int, tuple[str, Message]] = field(default_factory=dict)
     """{row: field and message}."""
+    longitude: NDArray[np.float64] = field(init=False)
+    latitude: NDArray[np.float64] = field(init=False)
+    """As written, of rejected rows too; 0 where there is no number."""
     implausible_years: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.bad = np.zeros(self.n, np.bool_)
+        self.longitude = self.latitude = np.zeros(self.n)
 
     def add(self, rows: NDArray[np.bool_], column: str, code: str, **params: Any) -> None:
         """Reject these rows (a mask) unless they are rejected already."""
@@ -142,6 +146,7 @@ def parse_block(
     if is_near_meridian(timezone):
         beyond = np.abs(longitude) <= HALF_TURN_DEG + NEAR_MERIDIAN_DEG
         longitude = np.where(beyond, normalised(longitude), longitude)
+    errors.longitude, errors.latitude = longitude, latitude
     _check_places(longitude, latitude, area, errors)
     category = _labels(columns, "category", n_rows, errors)
     external = _labels(columns, "external_id", n_rows, errors)
