@@ -14,7 +14,7 @@ from app.cli.console import opened, results, say
 from app.core.errors import InvalidInput
 from app.core.plain_text import on_one_line
 from app.core.settings import Settings
-from app.erasure.service import erase_incident, erase_upload
+from app.erasure.service import NamedBy, erase_incident, erase_upload
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
@@ -121,8 +121,17 @@ def card(
 
 def erase(
     region: str,
-    external_id: Annotated[str | None, typer.Argument(help="The incident's external id.")] = None,
+    external_id: Annotated[
+        str | None,
+        typer.Argument(
+            help="The incident's external id, the id that the listing shows, or its reference."
+        ),
+    ] = None,
     upload: Annotated[int | None, typer.Option(help="All incidents of this upload.")] = None,
+    by: Annotated[
+        NamedBy | None, typer.Option(help="Which of them it is, where it could be several.")
+    ] = None,
+    feed: Annotated[str | None, typer.Option(help="Feed of the external id or reference.")] = None,
 ) -> None:
     """Erase an incident or an upload permanently; dependent versions are marked and replaced."""
     if (external_id is None) == (upload is None):
@@ -132,7 +141,7 @@ def erase(
         if upload is not None:
             found = erase_upload(engine, region, upload)
         else:
-            found = erase_incident(engine, region, str(external_id))
+            found = erase_incident(engine, region, str(external_id), by=by, feed=feed)
     delete_saved_tasks(settings)
     queued = f", training {found.run_id} is queued" if found.run_id else ""
     say(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.core.roles import Role
 from app.erasure.schemas import ErasureList, UploadErasure
-from app.erasure.service import erase_incident, erase_upload
+from app.erasure.service import NamedBy, erase_incident, erase_upload
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.forecasts.selectors import Forecasts
 from app.forecasts.service import ForecastService
@@ -61,8 +61,15 @@ def delete(
     forecasts: Forecasts,
     region: RegionId,
     external_id: Annotated[str, Path(examples=["2021-118237"])],
+    by: Annotated[NamedBy | None, Query(description="what the path's last part is")] = None,
+    feed: Annotated[
+        str | None, Query(max_length=100, description="of the external id or reference")
+    ] = None,
 ) -> Response:
-    """Erase an incident by its external id, in which slashes are sent as %2F."""
-    erase_incident(state.engine, region, external_id)
+    """Erase an incident by its external id, the `id` that the listing shows, or its reference.
+
+    Several incidents may share a reference: all are erased. Slashes are sent as %2F.
+    """
+    erase_incident(state.engine, region, external_id, by=by, feed=feed)
     forget_erased(state, forecasts, region)
     return Response(status_code=204)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
 from app.core.db.locks import INGEST_LOCK, TRAIN_LOCK, transaction_lock
-from app.core.errors import NotFound
+from app.core.errors import Conflict, NotFound
+from app.core.texts import shortened
 from app.incidents.erased_uploads import forget_uploads
 from app.incidents.placing import follow_incidents
 from app.monitoring import live_score_store as live_scores
@@ -31,6 +32,9 @@ from app.releases.groups import unpin
 from app.releases.store import forget_sizes
 from app.runs.store import request_run
 from app.training.service import TrainingRequest
+
+NamedBy = Literal["external_id", "id", "reference"]
+WAYS: tuple[NamedBy, ...] = get_args(NamedBy)
 
 
 @dataclass(frozen=True)
@@ -51,30 +55,94 @@ class ErasureResult:
     serves: str | None = None
 
 
-def erase_incident(engine: Engine, region_id: str, external_id: str) -> ErasureResult:
+def erase_incident(
+    engine: Engine,
+    region_id: str,
+    given: str,
+    *,
+    by: NamedBy | None = None,
+    feed: str | None = None,
+) -> ErasureResult:
     """Delete an incident and its history.
 
     In the same transaction versions that learnt from it and few others are deleted, other dependent
     versions are marked, and if the champion is among them a training is queued that replaces it.
 
+    Args:
+        given: its external id, the id that the listing shows, or a reference, which may be that of
+            several incidents: all are erased.
+        by: which of them; None: what it is, if it can be only one.
+        feed: of the external id or reference.
+
     Raises:
         NotFound: no such region or incident.
+        Conflict: it may be several things.
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        result = erase_within(connection, region.key, external_id)
+        result = erase_within(connection, region.key, given, by=by, feed=feed)
         if result is None:
-            raise NotFound("the region has no incident with that external id", field="external_id")
+            # The id is not repeated: it may be that of an erased incident.
+            raise NotFound(
+                "the region has no incident with that external id, id or reference",
+                field="external_id",
+            )
         return result
 
 
-def erase_within(connection: Connection, region_key: int, external_id: str) -> ErasureResult | None:
+def erase_within(
+    connection: Connection,
+    region_key: int,
+    given: str,
+    *,
+    by: NamedBy | None = None,
+    feed: str | None = None,
+) -> ErasureResult | None:
     """Run `erase_incident` in the caller's transaction; return None if there is no such incident."""
     _lock(connection, region_key)
-    gone = store.erase_by_external_id(connection, region_key, external_id)
-    if gone.n_incidents + gone.n_past == 0:
+    ids = _chosen(store.named_incidents(connection, region_key, given), by, feed)
+    if not ids:
         return None
+    gone = store.erase_by_ids(connection, region_key, ids)
     return _finish(connection, region_key, "incident", gone)
+
+
+def _chosen(named: list[store.NamedIncident], by: NamedBy | None, feed: str | None) -> list[int]:
+    """Return the incidents that a text means.
+
+    Raises:
+        Conflict: it may mean several.
+    """
+    meant = {
+        way: {one for one in named if getattr(one, f"by_{way}") and _in_feed(one, way, feed)}
+        for way in WAYS
+        if by in (None, way)
+    }
+    ways = [way for way, found in meant.items() if found]
+    # An incident that has its id as external id too is one and the same.
+    if len({frozenset(one.id for one in meant[way]) for way in ways}) > 1:
+        raise Conflict(
+            f"that is the {' and the '.join(ways)} of different incidents; send "
+            f"{' or '.join(f'by={way}' for way in ways)}",
+            code="ambiguous_id",
+            field="by",
+            params={"by": ways},
+        )
+    found = meant[ways[0]] if ways else set()
+    feeds = sorted({one.feed for one in found})
+    if len(feeds) > 1:
+        raise Conflict(
+            f"that is in the feeds {', '.join(map(shortened, feeds))}; send feed=, or "
+            "the id that the listing shows with by=id",
+            code="ambiguous_id",
+            field="feed",
+            params={"feeds": feeds},
+        )
+    return sorted({one.id for one in found})
+
+
+def _in_feed(one: store.NamedIncident, way: NamedBy, feed: str | None) -> bool:
+    return way == "id" or feed is None or one.feed == feed
 
 
 def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResult:

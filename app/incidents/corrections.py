@@ -19,7 +19,7 @@ _COMPARE = text(
     SELECT compared.*, (late::integer + far::integer + other::integer) AS n_differ,
            false AS conflicts,
            NOT same AND coalesce(revised_s < stored_revised_s, false) AS outdated,
-           NOT same AND (revised_s IS NULL OR stored_revised_s IS NULL) AND NOT :replaces
+           NOT same AND (revised_s IS NULL OR stored_revised_s IS NULL) AND NOT :current
                AND EXISTS (
                SELECT FROM incident_history AS h
                WHERE h.region_key = :region AND h.incident_id = compared.id
@@ -136,14 +136,17 @@ class Changes:
         return RefusedRows("id_conflict", self.conflicts, [row.row for row in found], each=each)
 
 
-def compare_versions(connection: Connection, region_key: int, *, replace: bool) -> Changes:
+def compare_versions(
+    connection: Connection, region_key: int, *, replace: bool, is_current: bool
+) -> Changes:
     """Find merged rows whose id is stored with another version, and decide which may correct it.
 
     Args:
-        replace: apply conflicts and versions that a correction replaced, too.
+        replace: apply conflicts too.
+        is_current: apply versions that an earlier correction replaced.
     """
     values = {"region": region_key}
-    connection.execute(_COMPARE, {**values, "replaces": replace})
+    connection.execute(_COMPARE, {**values, "current": is_current})
     changes = Changes()
     if not replace:
         all_differ, most_differ, n_known = connection.execute(_COUNT_CONFLICTS, values).one()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from app.core.db.locks import INGEST_LOCK, transaction_lock
 from app.incidents import feeds
 from app.incidents.corrections import Changes, apply_changes, compare_versions
+from app.incidents.twins import NearDuplicates, Twins, settle_twins
 from app.incidents.writes import RefusedRows, add_categories
 
 MAX_EQUAL_ROWS = 32_767
@@ -82,8 +83,7 @@ _TOO_OFTEN = text(
     """
 )
 # In order of time, so that a slot's rows share pages and indexes by time grow at their ends.
-_INSERT = text(
-    """
+_INSERT = """
     INSERT INTO incidents (region_key, occurred_at, longitude, latitude, x_m, y_m, "window",
         category_key, external_id, source, dedup_key, occurrence, upload_id, reference, feed_key,
         revised_at)
@@ -91,11 +91,11 @@ _INSERT = text(
         category_key, external_id, source, dedup_key, occurrence, :upload, reference, feed_key,
         to_timestamp(revised_s)
     FROM merged_incidents
-    WHERE occurrence <= :limit
+    WHERE occurrence <= :limit {only}
     ORDER BY time_s
     ON CONFLICT (region_key, dedup_key, occurrence) DO NOTHING
-    """
-)
+"""
+_WITHOUT_TWINS = 'AND "row" NOT IN (SELECT "row" FROM twins)'
 _COUNT_REPEATED = text(
     """
     SELECT (SELECT count(*) FROM staged_incidents) - count(*) FILTER (WHERE occurrence = 1),
@@ -116,6 +116,9 @@ class MergeRules:
         has_feeds: whether a row names a feed.
         guessed: what guessed ids are taken for; None: there are none. `ids` still have to be unique.
         replace_conflicts: correct incidents though everything about them differs.
+        is_current: apply versions that an earlier correction replaced.
+        near_duplicates: what to do with rows that nearly equal stored incidents; None: ask.
+        replace_feed: remove stored incidents of the rows' feeds and time span that are not among them.
         timezone: of the days in messages.
     """
 
@@ -124,6 +127,9 @@ class MergeRules:
     has_feeds: bool = False
     guessed: GuessedIds | None = None
     replace_conflicts: bool = False
+    is_current: bool = False
+    near_duplicates: NearDuplicates | None = None
+    replace_feed: bool = False
     timezone: str = "UTC"
 
 
@@ -134,15 +140,20 @@ class Merged:
     Args:
         repeated: rows, rejected ones included, that equal an earlier one of their upload.
         differing: rows that share an external id with a later row and differ from it.
+        removed: stored incidents that their feed no longer has.
+        missing: stored incidents that their feed may no longer have.
         ids_code: why guessed ids were not taken as ids, if the merge decided so.
     """
 
     added: int = 0
     repeated: int = 0
     differing: int = 0
+    removed: int = 0
+    missing: int = 0
     ids_code: str | None = None
     refused: list[RefusedRows] = field(default_factory=list)
     changes: Changes = field(default_factory=Changes)
+    twins: Twins = field(default_factory=Twins)
 
 
 def merge(connection: Connection, region_key: int, upload_id: int, rules: MergeRules) -> Merged:
@@ -157,12 +168,24 @@ def merge(connection: Connection, region_key: int, upload_id: int, rules: MergeR
     if rules.has_feeds:
         feeds.add_feeds(connection, region_key)
     _number_rows(connection, region_key, rules, merged)
-    merged.changes = compare_versions(connection, region_key, replace=rules.replace_conflicts)
+    merged.changes = compare_versions(
+        connection,
+        region_key,
+        replace=rules.replace_conflicts,
+        is_current=rules.is_current or rules.replace_conflicts,
+    )
     if merged.changes.conflicts:
         merged.refused.append(merged.changes.refusal(connection, rules.echoed, rules.timezone))
+    if rules.replace_feed:
+        merged.removed = feeds.remove_missing(connection, region_key)
+    twins = settle_twins(connection, region_key, upload_id, rules.near_duplicates)
+    merged.twins = twins or merged.twins
     apply_changes(connection, upload_id, merged.changes)
     values = {"region": region_key, "upload": upload_id, "limit": MAX_EQUAL_ROWS}
-    merged.added = connection.execute(_INSERT, values).rowcount
+    insert = _INSERT.format(only="" if twins is None else _WITHOUT_TWINS)
+    merged.added = connection.execute(text(insert), values).rowcount
+    if twins is None and not (rules.replace_feed or rules.is_current):
+        merged.missing = feeds.count_missing(connection, region_key, merged.added)
     counts = connection.execute(_COUNT_REPEATED, {"limit": MAX_EQUAL_ROWS}).one()
     accepted_again, refused_again, too_often = counts
     if too_often:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from app.audit import store as audit
 from app.core.db.locks import INGEST_LOCK, transaction_lock
-from app.core.errors import Conflict, InvalidInput
+from app.core.errors import Conflict
 from app.core.messages import Message, MessageTable
 from app.core.settings import Settings
 from app.geo.antimeridian import middle_longitude
@@ -76,17 +76,21 @@ UPLOAD_WARNINGS = MessageTable(
         "on_conflict=replace if they are corrections",
         "turned_back": "{n} rows equal what an incident was before it was corrected and were not "
         "applied: is the file older? If not, send on_conflict=replace",
+        "near_duplicates_skipped": "{n} rows nearly equal stored incidents, which were left as they are",
+        "near_duplicates_replaced": "{n} stored incidents were corrected by rows that nearly equal them",
+        "removed": "{n} stored incidents that the file lacks were removed; hotslot erase also deletes "
+        "them from the history",
+        "missing_upstream": "the file lacks {n} stored incidents of its feed and time span; if the "
+        "publisher has withdrawn them, send the file again with replace=feed",
         "revisions_unread": "updated_at was not understood in {n} rows, so their versions were not "
         "compared; give time_format",
     }
 )
 MAX_READINGS = 20
+MOST_REJECTED = 0.02
+"""Share of rows that may be rejected where a file replaces its feed."""
 STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to autovacuum."""
-
-
-NOT_SUPPORTED = ("near_duplicates", "replace")
-"""Choices that are refused until uploads obey them."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +103,14 @@ class StoreChoices:
             None: refuse such an upload.
         replace: `feed`: remove the feed's incidents of this time span that the upload lacks.
         dry_run: read and check everything, store nothing.
+        is_current: the body is what the publisher has now, so a version that it returns to is applied.
     """
 
     on_conflict: Literal["refuse", "replace"] = "refuse"
     near_duplicates: Literal["add", "skip", "replace"] | None = None
     replace: Literal["feed"] | None = None
     dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        for name in NOT_SUPPORTED:
-            if getattr(self, name) != getattr(type(self), name):
-                raise InvalidInput(f"{name} is not supported yet", field=name)
+    is_current: bool = False
 
 
 @dataclass
@@ -286,6 +287,7 @@ class Upload:
             Conflict: a concurrent first upload placed the region elsewhere, or the region was changed.
         """
         summary = self.summary
+        self._check_whole()
         writes.create_staging(connection)
         writes.stage(connection, self.rows, self.refused)
         transaction_lock(connection, INGEST_LOCK, self.region.key)
@@ -297,8 +299,9 @@ class Upload:
         if merged.added >= STATISTICS_FROM_ROWS:
             writes.refresh_statistics(connection)
         changes = merged.changes
-        summary.accepted = merged.added + changes.corrected
-        summary.corrected = changes.corrected
+        summary.corrected = changes.corrected + merged.twins.corrected
+        summary.accepted = merged.added + summary.corrected
+        summary.removed = merged.removed
         summary.conflicts = changes.conflicts
         summary.outdated = changes.outdated + changes.turned_back
         summary.duplicates = summary.received - summary.rejected - summary.accepted
@@ -332,8 +335,27 @@ class Upload:
             has_feeds=self.identity.has_feeds,
             guessed=None if guessed is None else guessed[0],
             replace_conflicts=self.choices.on_conflict == "replace",
+            is_current=self.choices.is_current,
+            near_duplicates=self.choices.near_duplicates,
+            replace_feed=self.choices.replace == "feed",
             timezone=self.region.timezone,
         )
+
+    def _check_whole(self) -> None:
+        """Raise if a file that is to replace its feed was not read nearly as a whole.
+
+        Raises:
+            Conflict: what its rejected rows stand for would be removed.
+        """
+        n, received = self.summary.rejected, self.summary.received
+        if self.choices.replace == "feed" and n > MOST_REJECTED * received:
+            raise Conflict(
+                f"{n:,} of {received:,} rows are rejected, and replace=feed would remove their "
+                "incidents; see the rows with dry_run=true and without replace, and correct them first",
+                field="replace",
+                code="replace_incomplete",
+                params={"rejected": n, "received": received},
+            )
 
     def _read(self, merged: Merged) -> dict[str, Any] | None:
         """Return how the file was read; the tables after the first are `further` ones."""
@@ -389,6 +411,14 @@ class Upload:
             yield UPLOAD_WARNINGS.make("id_conflicts", n=changes.conflicts)
         if changes.turned_back:
             yield UPLOAD_WARNINGS.make("turned_back", n=changes.turned_back)
+        if merged.twins.skipped:
+            yield UPLOAD_WARNINGS.make("near_duplicates_skipped", n=merged.twins.skipped)
+        if merged.twins.corrected:
+            yield UPLOAD_WARNINGS.make("near_duplicates_replaced", n=merged.twins.corrected)
+        if merged.removed:
+            yield UPLOAD_WARNINGS.make("removed", n=merged.removed)
+        if merged.missing:
+            yield UPLOAD_WARNINGS.make("missing_upstream", n=merged.missing)
 
 
 def _without_stored(summary: IngestSummary) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Engine,
     Table,
@@ -30,11 +31,11 @@ from app.incidents.erased_uploads import refuse_keys, same_body
 _ERASE = """
     WITH gone AS (
         DELETE FROM incidents WHERE region_key = :region AND {present}
-        RETURNING occurred_at, inserted_at, category_key, source, external_id, upload_id
+        RETURNING id, occurred_at, inserted_at, category_key, source, upload_id
     ), past AS (
         DELETE FROM incident_history AS h
         WHERE h.region_key = :region
-          AND ({past} OR EXISTS (SELECT FROM gone AS g WHERE g.external_id = h.external_id))
+          AND ({past} OR EXISTS (SELECT FROM gone AS g WHERE g.id = h.incident_id))
         RETURNING (before->>'occurred_at')::timestamptz AS occurred_at,
                   (before->>'inserted_at')::timestamptz AS inserted_at,
                   (before->>'category_key')::integer AS category_key, before->>'source' AS source,
@@ -55,8 +56,22 @@ _ERASE = """
            coalesce(array_agg(DISTINCT (occurred_at AT TIME ZONE r.timezone)::date), '{{}}') AS days
     FROM regions AS r LEFT JOIN every_form ON true WHERE r.key = :region
 """
-_ERASE_INCIDENT = text(
-    _ERASE.format(present="external_id = :external", past="h.external_id = :external")
+_ERASE_INCIDENTS = text(_ERASE.format(present="id = ANY(:ids)", past="h.incident_id = ANY(:ids)"))
+# Also incidents that a feed no longer has, which are in the history alone.
+_NAMED = text(
+    """
+    SELECT DISTINCT found.id, by_external_id, by_reference, by_id, coalesce(f.name, '') AS feed FROM (
+        SELECT id, external_id = :given AS by_external_id, reference = :given AS by_reference,
+            id = :number AS by_id, feed_key
+        FROM incidents WHERE region_key = :region
+          AND (external_id = :given OR reference = :given OR id = :number)
+        UNION ALL
+        SELECT incident_id, external_id = :given, before ->> 'reference' = :given,
+            incident_id = :number, (before ->> 'feed_key')::integer
+        FROM incident_history WHERE region_key = :region
+          AND (external_id = :given OR before ->> 'reference' = :given OR incident_id = :number)
+    ) AS found LEFT JOIN feeds AS f ON f.key = found.feed_key
+    """
 )
 _ERASE_UPLOAD = text(
     _ERASE.format(present="upload_id = :upload", past="h.before->>'upload_id' = :upload_text")
@@ -108,10 +123,28 @@ class Erasure:
     versions: list[str]
 
 
-def erase_by_external_id(connection: Connection, region_key: int, external_id: str) -> Erased:
-    """Delete an incident and its history."""
-    values = {"region": region_key, "external": external_id}
-    return _erased(connection, _ERASE_INCIDENT, values)
+@dataclass(frozen=True)
+class NamedIncident:
+    """An incident that a text may name, present or in the history."""
+
+    id: int
+    by_external_id: bool | None
+    by_reference: bool | None
+    by_id: bool | None
+    feed: str
+
+
+def named_incidents(connection: Connection, region_key: int, given: str) -> list[NamedIncident]:
+    """Find the incidents with this external id, reference, or id of the listing."""
+    number = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
+    values = {"region": region_key, "given": given, "number": number}
+    statement = _NAMED.bindparams(bindparam("number", type_=BigInteger))
+    return [NamedIncident(**row._mapping) for row in connection.execute(statement, values)]
+
+
+def erase_by_ids(connection: Connection, region_key: int, ids: list[int]) -> Erased:
+    """Delete incidents and their history."""
+    return _erased(connection, _ERASE_INCIDENTS, {"region": region_key, "ids": ids})
 
 
 def _erased(connection: Connection, statement: TextClause, values: dict[str, Any]) -> Erased:

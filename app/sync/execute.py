@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import orjson
 from sqlalchemy import Connection, Engine
@@ -18,7 +19,7 @@ from app.core.settings import Settings
 from app.core.texts import shortened
 from app.erasure.service import erase_within
 from app.incidents.service import UploadSource, received
-from app.incidents.upload import IngestSummary
+from app.incidents.upload import IngestSummary, StoreChoices
 from app.regions.store import Region, get_region_by_key
 from app.runs.store import Run, Superseded, finish_run, heartbeat
 from app.sync.connectors.arcgis import arcgis_pages
@@ -144,7 +145,8 @@ class _Sweep:
             page.content_type,
             page.content_encoding,
             name=f"sync:{self.source.name}",
-            mapping=page.mapping,
+            mapping=replace(page.mapping, feed=self.source.spec.feed),
+            choices=StoreChoices(near_duplicates="replace", is_current=True),
         )
         read = received(
             self.engine,
@@ -178,7 +180,14 @@ class _Sweep:
     def _seal(self, connection: Connection, page: Page, summary: IngestSummary) -> None:
         """Store the cursor with its rows; raise if another process has taken over the run."""
         erased = [
-            erase_within(connection, self.region.key, external_id) for external_id in page.deleted
+            erase_within(
+                connection,
+                self.region.key,
+                external_id,
+                by="external_id",
+                feed=self.source.spec.feed,
+            )
+            for external_id in page.deleted
         ]
         counts = {
             "pages": 1,

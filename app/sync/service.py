@@ -87,6 +87,7 @@ def add_source(
     if every_s is not None and cron is not None:
         raise InvalidInput("give either every or cron, not both", field="cron")
     tidy = None if cron is None else check_cron(cron)
+    spec = replace(spec, feed=spec.feed or name)
     address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
     spec.checked()
     with engine.begin() as connection:

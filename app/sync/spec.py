@@ -49,6 +49,7 @@ class SourceSpec:
         esri_dates: `utc` as the API documents; `local` for publishers that store wall time there.
         month_times: `refuse` rows dated by month alone, or `spread` them over the month.
         first_month: `YYYY-MM`, where an archive's URL holds `{month}`.
+        feed: of the incidents' ids; sources that earlier releases stored have none.
     """
 
     kind: Kind
@@ -68,6 +69,7 @@ class SourceSpec:
     first_month: str | None = None
     licence: str | None = None
     preset: str | None = None
+    feed: str = ""
 
     @property
     def mapping(self) -> ColumnMapping:
