@@ -203,8 +203,8 @@ def test_a_version_of_many_is_only_marked(engine, settings, planted):
         external_id = connection.scalar(
             text(
                 "SELECT external_id FROM incidents AS i JOIN regions AS r ON r.key = i.region_key"
-                " WHERE r.id = :r AND category_key = (SELECT category_key FROM incidents GROUP BY 1"
-                " ORDER BY count(*) DESC LIMIT 1) LIMIT 1"
+                " WHERE r.id = :r AND category_key = (SELECT category_key FROM incidents AS o"
+                " WHERE o.region_key = r.key GROUP BY 1 ORDER BY count(*) DESC LIMIT 1) LIMIT 1"
             ),
             {"r": planted},
         )
