@@ -108,6 +108,7 @@ def parents_killed() -> tuple[bool, str]:
                 slowest[word] = max(slowest[word], _gone_s(target, below))
                 target.call("DELETE", path).raise_for_status()
                 wait_until_done(target, path)
+                wait_for(lambda: not target.pids(POOL))
     told = ", ".join(f"{word}: {slowest[word]:.1f} s" for word in slowest)
     return max(slowest.values()) <= BACK_S, f"{n} times each, children gone after at most: {told}"
 
@@ -181,8 +182,8 @@ def start_backtest(target: Service, **request: object) -> str:
 
 
 def wait_for_pool(target: Service) -> None:
-    """Return when processes of a backtest are at work."""
-    wait_for(lambda: bool(target.pids(POOL)))
+    """Return when a worker's backtest and processes of it are at work."""
+    wait_for(lambda: all(target.pids(word) for word in (WORKER, RUN, POOL)))
 
 
 @contextmanager
