@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from app.audit import store as audit
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.geo.neighbourhoods import number_of_people
-from app.readers.delimited import ReadOptions
+from app.readers.blocks import ReadOptions
 from app.readers.documents import People
 from app.readers.isolated import isolated_items
 from app.readers.portals import normalised_name

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from app.incidents.parsing.identity import IdColumn, content_keys, id_keys
 from app.incidents.parsing.revisions import revisions_s
 from app.incidents.parsing.rules import ParsedBlock
+from app.readers.blocks import Block
 from app.readers.columns import ColumnMapping
-from app.readers.delimited import Block
 
 
 class RowIdentity:

@@ -21,9 +21,9 @@ from app.incidents import writes
 from app.incidents.erased_uploads import is_erased_key
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.upload import IngestSummary, StoreChoices, Upload, middle_of
+from app.readers.blocks import Blocks, ReadOptions
 from app.readers.columns import ColumnMapping
 from app.readers.decoding import READ_BYTES, decoded
-from app.readers.delimited import Blocks, ReadOptions
 from app.readers.formats import READERS, SUFFIX_TYPES
 from app.readers.limits import check_rows
 from app.regions.store import Region, get_region, outlined

@@ -34,6 +34,7 @@ from app.geo.study_area import (
 from app.geo.zone_places import Place
 from app.incidents import writes
 from app.incidents.merge import Merged, MergeRules, merge
+from app.incidents.parsing.counts import counts_of, expanded
 from app.incidents.parsing.identity import whole_ids
 from app.incidents.parsing.outliers import FarCheck
 from app.incidents.parsing.place_witness import PlaceWitness
@@ -47,12 +48,12 @@ from app.incidents.parsing.rules import (
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.placing import follow_incidents
 from app.incidents.row_identity import RowIdentity
-from app.readers.columns import ColumnMapping
+from app.readers.blocks import Block
+from app.readers.columns import COUNT, ColumnMapping
 from app.readers.context import disk_checked
-from app.readers.delimited import Block
 from app.readers.personal import shortened_names
 from app.readers.raw_columns import contract_columns
-from app.readers.reading import Reading
+from app.readers.reading import Readings
 from app.regions.places import middle_of_boundary
 from app.regions.store import OutlinedRegion, get_region_by_key, set_crs
 
@@ -84,9 +85,11 @@ UPLOAD_WARNINGS = MessageTable(
         "publisher has withdrawn them, send the file again with replace=feed",
         "revisions_unread": "updated_at was not understood in {n} rows, so their versions were not "
         "compared; give time_format",
+        "end_time_not_read": "only the start of an incident's time is read; the end is not: {columns}",
+        "count_not_read": "each row counts as one incident; the numbers were not read: {columns}; if they "
+        "count incidents, say columns=count=COLUMN",
     }
 )
-MAX_READINGS = 20
 MOST_REJECTED = 0.02
 """Share of rows that may be rejected where a file replaces its feed."""
 STATISTICS_FROM_ROWS = 20_000
@@ -180,7 +183,8 @@ class Upload:
         self.codes: Counter[str] = Counter()
         self.implausible_years: Counter[str] = Counter()
         self.personal: tuple[str, ...] = ()
-        self.readings: list[Reading] = []
+        self.readings = Readings()
+        self.n_rows = 0
         self.crs = region.crs
         self.area = _given_area(region)
         self.distances = FarCheck(middle)
@@ -192,12 +196,16 @@ class Upload:
     def add(self, block: Block) -> None:
         """Validate a block and spool its good rows."""
         self.personal = tuple(dict.fromkeys((*self.personal, *block.plan.personal)))
-        if block.plan.reading not in self.readings and len(self.readings) < MAX_READINGS:
-            self.readings.append(block.plan.reading)
+        self.readings.add(block.plan.reading)
         errors = RowErrors(block.n_rows)
-        for place, message in block.broken.items():
-            errors.bad[place] = True
-            errors.reasons[place] = ("", ROW_MESSAGES.make("unreadable_row", reason=message))
+        for column, code, unread in (
+            ("", "unreadable_row", block.broken),
+            ("longitude", "no_place", block.no_place),
+        ):
+            for place, reason in unread.items():
+                errors.bad[place] = True
+                errors.reasons[place] = (column, ROW_MESSAGES.make(code, reason=reason))
+        counts = None if COUNT not in block.columns else counts_of(block.columns[COUNT], errors)
         guessed = self.identity.ids.note(block.plan.reading, block.columns)
         parsed = parse_block(
             contract_columns(block.columns, block.plan, self.region.timezone),
@@ -210,6 +218,10 @@ class Upload:
         )
         self.witness.hear(parsed, errors)
         parsed = self.spellings.applied(parsed)
+        if counts is not None:
+            one_each = len(parsed.row)
+            parsed = expanded(parsed, counts)
+            self.summary.received += len(parsed.row) - one_each
         table = self._staged(parsed, errors, block, guessed=guessed) if len(parsed.row) else None
         self._note(errors, block)
         if table is not None:
@@ -231,7 +243,7 @@ class Upload:
             self.distances.note(parsed.longitude[finite], parsed.latitude[finite])
         table = pa.table(
             {
-                "row": parsed.row + self.summary.received,
+                "row": parsed.row + self.n_rows,
                 "time_s": parsed.time_s,
                 "longitude": parsed.longitude,
                 "latitude": parsed.latitude,
@@ -252,7 +264,7 @@ class Upload:
             column, reason = errors.reasons[place]
             self.codes[reason.code] += 1
             if len(summary.errors) < self.settings.max_errors_echoed:
-                row = summary.received + place + 1
+                row = self.n_rows + place + 1
                 summary.errors.append({"row": row, "field": column, **reason.to_json()})
         self.implausible_years += errors.implausible_years
         refused = sorted(errors.reasons.keys() - block.broken.keys())
@@ -260,6 +272,7 @@ class Upload:
             lines = "".join(f"{digest}\n" for digest in _digests(block, refused))
             with disk_checked():
                 self.refused.write(lines.encode())
+        self.n_rows += block.n_rows
         summary.received += block.n_rows
         summary.rejected += len(errors.reasons)
 
@@ -359,11 +372,10 @@ class Upload:
 
     def _read(self, merged: Merged) -> dict[str, Any] | None:
         """Return how the file was read; the tables after the first are `further` ones."""
-        if not self.readings:
-            return None
-        readings = self.identity.ids.described(self.readings, merged.ids_code)
-        first, *others = [reading.to_json() for reading in readings]
-        return {**first, "further": others}
+        tables = self.readings.tables
+        described = self.identity.ids.described([*tables.values()], merged.ids_code)
+        self.readings.tables = dict(zip(tables, described, strict=True))
+        return self.readings.to_json()
 
     def _place_region(self, connection: Connection) -> None:
         """Store the CRS chosen from a region's first incidents, if the region is as it was."""
@@ -402,6 +414,9 @@ class Upload:
             yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(self.personal))
         if unread := self.identity.unread_revisions:
             yield UPLOAD_WARNINGS.make("revisions_unread", n=unread)
+        for reason in ("end_time", "count"):
+            if columns := self.readings.left_aside(reason):
+                yield UPLOAD_WARNINGS.make(f"{reason}_not_read", columns=shortened_names(columns))
 
     def _merge_warnings(self, merged: Merged) -> Iterator[Message]:
         changes = merged.changes

@@ -11,9 +11,9 @@ from typing import IO
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.texts import SHOWN_CHARS, cut
+from app.readers.blocks import Blocks
 from app.readers.context import FileReader, ReadContext, check_members, chunks_of, write_file
 from app.readers.damage import damage_as_invalid_input
-from app.readers.delimited import Blocks
 from app.readers.office import SHAPEFILE_MAGIC, layer_blocks
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")

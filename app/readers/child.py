@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from app.readers.blocks import Block, Blocks
     from app.readers.context import FileReader, ReadContext
-    from app.readers.delimited import Block, Blocks
 
 FRAME_BYTES = 4
 MAX_FRAME_BYTES = 16 << 20
@@ -158,6 +158,7 @@ def frames_of(block: Block) -> Iterator[dict[str, Any]]:
             "n_rows": stop - start,
             "columns": {name: values[start:stop] for name, values in plain.items()},
             "broken": {str(i - start): m for i, m in block.broken.items() if start <= i < stop},
+            "no_place": {str(i - start): m for i, m in block.no_place.items() if start <= i < stop},
             "crs": plan.crs,
             "time_format": plan.time_format,
             "reading": plan.reading.to_json(),
@@ -245,9 +246,9 @@ def main(orders_path: str) -> int:
 
 
 def _context(orders: dict[str, Any]) -> ReadContext:
+    from app.readers.blocks import ReadOptions
     from app.readers.columns import ColumnMapping
     from app.readers.context import ReadContext
-    from app.readers.delimited import ReadOptions
     from app.readers.limits import ExpansionLimit
 
     sent = orders["sent_bytes"]

@@ -1,8 +1,9 @@
 """Map a file's columns to fields by the caller's mapping, a known portal's, or common names.
 
 Fields are the contract's (`occurred_at`, `longitude`, ...) and the raw parts that some portals give
-instead: a date beside a time or an hour, single numbers of year, month, day, hour and minute, and
-projected coordinates `x`, `y` (metres or feet of a CRS that must be named).
+instead: a date beside a time or an hour, single numbers of year, month, day, hour and minute, projected
+coordinates `x`, `y` (metres or feet of a CRS that must be named), one `location` of both coordinates
+(WKT, GeoJSON or latitude and longitude; `lonlat`: longitude first), and the `count` of incidents.
 """
 
 from __future__ import annotations
@@ -20,44 +21,28 @@ from app.core.bounds import check_text
 from app.core.errors import InvalidInput
 from app.core.texts import cut, shortened
 from app.core.zones import zone
+from app.readers.choosing import choose
+from app.readers.names import is_known_name, reason_left_aside
 from app.readers.personal import MAX_NAME_CHARS, MAX_NAMED, is_personal, personal_columns
 from app.readers.portals import PORTALS, Portal, normalised_name
-from app.readers.reading import LeftAside, Reading
+from app.readers.reading import ASSUMPTIONS, LeftAside, Reading
 
 FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source",
           "reference", "feed", "updated_at")  # fmt: skip
 TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
 PLACE_PARTS = ("x", "y")
 TIME_WAYS = (("occurred_at",), ("date", "time"), ("date", "hour"), ("year", "month", "day", "hour"))
-ALIASES = {
-    "occurred_at": ("datetime", "timestamp", "occurred", "date_time", "occurred_on",
-                    "incident_datetime", "date", "occurrence_date", "incident_date",
-                    "date_occurred", "occurred_date", "time"),
-    "longitude": ("lon", "lng", "long", "longitude_x", "long_wgs84", "longitude_wgs84", "point_x"),
-    "latitude": ("lat", "latitude_y", "lat_wgs84", "latitude_wgs84", "point_y"),
-    "category": ("type", "offense", "offence", "primary_type", "crime_type", "offense_type",
-                 "incident_type", "incident_category", "offense_category", "crime_category"),
-    "external_id": ("id", "incident_id", "case_number", "incident_number", "report_number", "row_id"),
-    "reference": (),
-    "feed": (),
-    "updated_at": ("last_updated", "updated_on", "date_updated", "updated", "last_update",
-                   "modified", "last_modified", "date_modified", "modified_at", "modified_on",
-                   ":updated_at", "last_edited_date", "revised_at"),
-    "date": ("occurrencedate", "occ_date", "occurred_date_only"),
-    "time": ("occurrence_time", "occ_time", "time_occurred", "incident_time"),
-    "year": (),
-    "month": (),
-    "day": (),
-    "hour": ("occurrencehour", "occ_hour", "occurrence_hour", "hour_of_day"),
-    "minute": (),
-    "x": ("x_coordinate", "xcoord", "x_coord", "easting"),
-    "y": ("y_coordinate", "ycoord", "y_coord", "northing"),
-}  # fmt: skip
+LOCATIONS = ("location", "lonlat")
+COUNT = "count"
+ALL_FIELDS = (*FIELDS, *TIME_PARTS, *PLACE_PARTS, *LOCATIONS, COUNT)
+_PORTAL_NAMES = frozenset(column for portal in PORTALS for column in portal.columns.values())
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _MAX_FORMAT_CHARS = 60
+_NO_TEXT = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7")
 MAX_CRS_CHARS = 64
 MAX_CHOICE_CHARS = 100
 MAX_HEADER_ROW = 100
-NOT_SUPPORTED = ("zone", "part", "encoding", "header_row")
+NOT_SUPPORTED = ("zone",)
 """Choices that are refused until readers obey them."""
 
 
@@ -144,12 +129,11 @@ class ColumnMapping:
 
 
 def _check_fields(columns: Mapping[str, str]) -> None:
-    known = (*FIELDS, *TIME_PARTS, *PLACE_PARTS)
     for name, column in columns.items():
         check_text(column, f"columns.{cut(name, 20)}")
-        if name not in known:
+        if name not in ALL_FIELDS:
             raise InvalidInput(
-                f"unknown field {shortened(name)}; choose one of {', '.join(known)}",
+                f"unknown field {shortened(name)}; choose one of {', '.join(ALL_FIELDS)}",
                 field="columns",
             )
 
@@ -165,7 +149,8 @@ def _check_zone(name: str) -> None:
 
 def _check_encoding(name: str) -> None:
     try:
-        is_text = codecs.lookup(name)._is_text_encoding
+        found = codecs.lookup(name)
+        is_text = found._is_text_encoding and found.name not in _NO_TEXT
     except LookupError:
         is_text = False
     if not is_text:
@@ -205,6 +190,8 @@ class ColumnPlan:
                 code="missing_column",
                 params=params,
             )
+        if any(name in self.names for name in LOCATIONS):
+            return
         for degrees, metres in zip(FIELDS[1:3], PLACE_PARTS, strict=True):
             if degrees not in self.names and metres not in self.names:
                 raise InvalidInput(
@@ -221,47 +208,59 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
     Raises:
         InvalidInput: the mapping names a column that is not in the header.
     """
+    _check_names(header)
     personal = personal_columns(header)
     exact = {normalised_name(name): name for name in reversed(header) if name not in personal}
-    portal = _portal_of(exact)
-    names: dict[str, str] = {}
-    for name, aliases in ALIASES.items():
-        for alias in (name, *aliases):
-            if alias in exact:
-                names[name] = exact[alias]
-                break
-    if "source" in exact:
-        names["source"] = exact["source"]
-    plan = ColumnPlan(_without_doubles(names))
-    if portal is not None:
-        chosen = {name: exact[column] for name, column in portal.columns.items() if column in exact}
-        plan = ColumnPlan(chosen, portal.crs, portal.time_format, portal.name)
     given = _given(mapping, exact, header)
     absent = {name for name, column in mapping.columns.items() if not column}
-    plan = replace(plan, names={n: c for n, c in plan.names.items() if n not in absent})
+    portal = _portal_of(exact)
+    if portal is None:
+        plan = ColumnPlan(choose([n for n in header if n not in personal], given, absent))
+    else:
+        chosen = {name: exact[column] for name, column in portal.columns.items() if column in exact}
+        names = {n: c for n, c in chosen.items() if n not in absent}
+        plan = ColumnPlan(names, portal.crs, portal.time_format, portal.name)
     if given:
         plan = replace(plan, names=_without_rivals({**plan.names, **given}, set(given)))
     crs, time_format = mapping.crs or plan.crs, mapping.time_format or plan.time_format
-    taken = set(plan.names.values())
-    aside = [
-        LeftAside("column", n, "personal" if n in personal else "")
-        for n in header
-        if n not in taken
-    ]
-    return replace(
-        plan,
-        crs=crs,
+    reading = Reading(
+        columns=plan.names,
+        preset=plan.portal,
         time_format=time_format,
-        personal=personal,
-        reading=Reading(
-            columns=plan.names,
-            preset=plan.portal,
-            time_format=time_format,
-            zone=mapping.zone,
-            crs=crs,
-            not_read=aside,
-        ),
+        zone=mapping.zone,
+        crs=crs,
+        not_read=_left_aside(header, plan.names, personal),
+        assumptions=() if "category" in plan.names else (ASSUMPTIONS.make("no_kind"),),
     )
+    return replace(plan, crs=crs, time_format=time_format, personal=personal, reading=reading)
+
+
+def _left_aside(
+    header: Sequence[str], names: Mapping[str, str], personal: Sequence[str]
+) -> list[LeftAside]:
+    taken = set(names.values())
+    return [
+        LeftAside("column", n, reason_left_aside(n, list(names), is_personal=n in personal))
+        for n in header
+        if n and n not in taken
+    ]
+
+
+def _check_names(header: Sequence[str]) -> None:
+    """Raise if a column's name holds control characters.
+
+    Raises:
+        InvalidInput: names the first such column.
+    """
+    for place, name in enumerate(header, 1):
+        if _CONTROL.search(name):
+            raise InvalidInput(
+                f"the name of column {place}, {shortened(name, 40)}, holds control characters: is the "
+                "file damaged, or of another encoding (encoding=)?",
+                field="columns",
+                code="bad_text",
+                params={"column": place},
+            )
 
 
 def _shown(header: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -269,14 +268,17 @@ def _shown(header: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     If no name is known the first row may be data, which is not repeated.
     """
-    known = {alias for name, aliases in ALIASES.items() for alias in (name, *aliases)}
-    known |= {column for portal in PORTALS for column in portal.columns.values()}
-    if not any(normalised_name(name) in known for name in header):
+    if not any(known_name(name) for name in header):
         text = f"none of the first row's {len(header)} fields is a known column: is it the header?"
         return text, {}
     encodable = (str(name).encode("utf-8", "replace").decode() for name in header[:MAX_NAMED])
     names = [cut(name, MAX_NAME_CHARS) for name in encodable]
     return f"the header has {shortened(', '.join(names), 200)}", {"header": names}
+
+
+def known_name(name: str) -> bool:
+    """Return whether a column's name is one of a field, or of a known portal."""
+    return is_known_name(name) or normalised_name(name) in _PORTAL_NAMES
 
 
 def _portal_of(exact: Mapping[str, str]) -> Portal | None:
@@ -321,26 +323,10 @@ def _without_rivals(names: dict[str, str], given: set[str]) -> dict[str, str]:
     for own, rivals in (
         ({"occurred_at"}, set(TIME_PARTS)),
         (set(TIME_PARTS), {"occurred_at"}),
-        ({"longitude", "latitude"}, set(PLACE_PARTS)),
-        (set(PLACE_PARTS), {"longitude", "latitude"}),
+        ({"longitude", "latitude"}, {*PLACE_PARTS, *LOCATIONS}),
+        (set(PLACE_PARTS), {"longitude", "latitude", *LOCATIONS}),
+        (set(LOCATIONS), {"longitude", "latitude", *PLACE_PARTS, *LOCATIONS}),
     ):
         if own & given:
             names = {n: c for n, c in names.items() if n in given or n not in rivals}
     return names
-
-
-def _without_doubles(names: dict[str, str]) -> dict[str, str]:
-    """Treat a column `date` as a complete time unless an hour or time column exists too."""
-    whole = names.get("occurred_at")
-    if whole is None:
-        return names
-    rest = {"hour", "time"} & set(names)
-    if normalised_name(whole) == "time":
-        rest -= {"time"}
-    if (
-        rest
-        and re.search("date", normalised_name(whole))
-        and not re.search("time", normalised_name(whole))
-    ):
-        return {**{n: c for n, c in names.items() if n != "occurred_at"}, "date": whole}
-    return {n: c for n, c in names.items() if n not in TIME_PARTS}

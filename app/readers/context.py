@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from app.core.errors import InvalidInput, Unavailable
+from app.readers.blocks import Block, Blocks, ReadOptions
 from app.readers.decoding import READ_BYTES
-from app.readers.delimited import Block, Blocks, ReadOptions
 from app.readers.limits import ExpansionLimit
 
 
@@ -50,6 +50,7 @@ def merged(blocks: Iterator[Block], n_rows: int) -> Blocks:
                 before.n_rows + block.n_rows,
                 {**before.broken, **{before.n_rows + i: m for i, m in block.broken.items()}},
                 before.plan,
+                {**before.no_place, **{before.n_rows + i: m for i, m in block.no_place.items()}},
             )
             continue
         if held is not None:

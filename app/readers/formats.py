@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from app.readers.delimited import Reader, read_csv, read_geojson, read_json, read_ndjson
+from app.readers.blocks import Reader
+from app.readers.delimited import read_csv
 from app.readers.isolated import isolated, isolated_when_large
+from app.readers.json_rows import read_geojson, read_json, read_ndjson
 
 EXCEL_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TEXT_READERS: dict[str, Reader] = {

@@ -21,9 +21,9 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
+from app.readers.blocks import Block, Blocks
 from app.readers.context import ReadContext, chunks_of, merged, write_file
 from app.readers.damage import damage_as_invalid_input
-from app.readers.delimited import Block, Blocks
 from app.readers.limits import too_long
 from app.readers.office import WGS84, centres, crs_name, file_plan
 

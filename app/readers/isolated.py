@@ -27,10 +27,10 @@ import orjson
 
 from app.core.errors import InvalidInput, LimitExceeded, Unavailable
 from app.core.settings import Settings
+from app.readers.blocks import Block, Blocks, Reader, ReadOptions
 from app.readers.child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
-from app.readers.columns import FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
+from app.readers.columns import COUNT, FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
 from app.readers.context import spooled
-from app.readers.delimited import Block, Blocks, Reader, ReadOptions
 from app.readers.folders import parser_folder
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
 from app.readers.reading import Reading
@@ -42,7 +42,7 @@ WALL_FACTOR, WALL_FLOOR_S = 4.0, 10.0
 """The deadline, as a multiple of processor time: a busy machine takes longer."""
 READ_BYTES = 1 << 16
 SMALL_BYTES = 1 << 18
-_COLUMNS = frozenset((*FIELDS, *TIME_PARTS, *PLACE_PARTS))
+_COLUMNS = frozenset((*FIELDS, *TIME_PARTS, *PLACE_PARTS, COUNT))
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PROJ_DATA", "GDAL_DATA")
 _log = logging.getLogger("hotslot.ingest")
 _running: set[subprocess.Popen[bytes]] = set()
@@ -283,11 +283,12 @@ def _block(message: dict[str, Any], options: ReadOptions) -> Block:
         name in _COLUMNS and len(values) == n_rows for name, values in columns.items()
     )
     broken = {int(place): str(reason) for place, reason in message["broken"].items()}
+    no_place = {int(place): str(reason) for place, reason in message["no_place"].items()}
     named = crs is None or crs == options.mapping.crs or KNOWN_CRS.fullmatch(crs)
-    if not whole or not named or any(place >= n_rows for place in broken):
+    if not whole or not named or any(place >= n_rows for place in (*broken, *no_place)):
         raise damaged()
     reading = Reading.from_json(message["reading"])
     plan = ColumnPlan(
         {}, crs, message["time_format"], reading.preset, tuple(message["personal"]), reading
     )
-    return Block(columns, n_rows, broken, plan)
+    return Block(columns, n_rows, broken, plan, no_place)

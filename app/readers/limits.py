@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from app.core.errors import InvalidInput, LimitExceeded
+from app.readers.locations import text_of_place
 
 EXPANSION_FLOOR_BYTES = 1 << 20
 """A body may expand to this many bytes at any ratio."""
@@ -24,6 +25,7 @@ MAX_ROW_VALUES = 2_000
 """Values of one JSON row, nested ones counted."""
 BLOCK_CHARS = 4 << 20
 """A block of rows ends at this amount of text, however few its rows are."""
+PLACE_CHARS = 200
 KNOWN_CRS = re.compile(r"EPSG:\d{1,6}|OGC:CRS84")
 """CRS that an isolated reader may report: names, not definitions."""
 
@@ -122,14 +124,20 @@ TOO_MANY_VALUES = f"more than {MAX_ROW_VALUES} values in one row"
 def bounded_row(row: Any, limit_chars: int) -> Any:
     """Return a JSON row without nested values, or why it is rejected.
 
-    No field accepts a nested value: an empty object replaces it, and the field's rule rejects that.
+    No field accepts a nested value but a place: an empty object replaces it, and the field's rule
+    rejects that.
     """
     if not isinstance(row, dict):
         return None
     if any(isinstance(value, str) and len(value) > limit_chars for value in row.values()):
         return Refused(too_long(limit_chars))
     return {
-        name: {} if isinstance(value, dict | list) else value
+        name: _flat(value) if isinstance(value, dict | list) else value
         for name, value in row.items()
         if len(name) <= limit_chars
     }
+
+
+def _flat(value: Any) -> Any:
+    place = text_of_place(value)
+    return place if isinstance(place, str) and len(place) <= PLACE_CHARS else {}

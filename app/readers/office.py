@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from app.core.errors import InvalidInput
+from app.readers.blocks import Block, Blocks, ReadOptions
 from app.readers.columns import ColumnPlan, plan_columns
 from app.readers.context import ReadContext, merged
 from app.readers.damage import damage_as_invalid_input
-from app.readers.delimited import Block, Blocks, ReadOptions
 from app.readers.limits import check_columns, check_rows, too_long
 
 SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from app.core.messages import Message, MessageTable
 from app.core.texts import cut
 
 MAX_LISTED = 50
+MAX_READINGS = 20
 MAX_NAME_CHARS = 100
 FEATURE_ID = "feature.id"
 """Name of the column that holds the ids of GeoJSON features."""
@@ -29,6 +30,19 @@ ASSUMPTIONS = MessageTable(
         "it is an id, send columns=external_id={column}",
         "feature_ids": "ids of GeoJSON features were not used, since programs number them anew in "
         "every file; if they are ids, send columns=external_id=feature.id",
+        "no_kind": "no column says the kind of incident: all are unspecified; name one by "
+        "columns=category=COLUMN",
+        "not_utf8": "the text is not UTF-8; it was read as Windows-1252; if that is wrong, give encoding=",
+        "pair_order": "pairs of numbers in {column} were read as {order}; if that is wrong, map the "
+        "column as columns={other}={column}",
+        "source_not_ours": "column {column} says neither reported nor discovered (such as {sample}): it "
+        "was not taken as the source",
+        "geometry_taken": "columns of coordinates differ from the points of the geometry ({n} rows of "
+        "the first block): the geometry was taken",
+        "esri_utc": "dates of Esri JSON are instants of UTC",
+        "array_taken": "the rows are those of {name}",
+        "sheets_joined": "{n} sheets have the same columns and were all read: {names}",
+        "layers_joined": "{n} layers have the same columns and were all read: {names}",
     }
 )
 """What a reader assumed because the file does not say it."""
@@ -40,7 +54,9 @@ class LeftAside:
 
     Args:
         kind: `column`, `sheet`, `layer`, `file` or `rows`.
-        reason: why, or empty if nothing asked for it.
+        reason: what it holds instead (`personal`, `end_time`, `other_time`, `count`, `other_kind`,
+            `other_place`, `other_meaning`; `title`; `hidden`, `other_columns`, `no_incidents`,
+            `not_asked`), or empty if unknown.
     """
 
     kind: str
@@ -100,3 +116,43 @@ class Reading:
                 "assumptions": tuple(Message.from_json(one) for one in sent["assumptions"]),
             }
         )
+
+    def with_more(self, other: Reading) -> Reading:
+        """Return this reading with what another block of its table adds."""
+        return replace(
+            self,
+            encoding=other.encoding,
+            columns={**self.columns, **other.columns},
+            not_read=tuple(dict.fromkeys((*self.not_read, *other.not_read))),
+            assumptions=tuple(
+                {a.code: a for a in (*other.assumptions, *self.assumptions)}.values()
+            ),
+        )
+
+
+class Readings:
+    """The readings of an upload's tables, in order."""
+
+    def __init__(self) -> None:
+        self.tables: dict[tuple[str | None, ...], Reading] = {}
+
+    def add(self, reading: Reading) -> None:
+        """Add a block's reading; blocks of one table share one."""
+        table = (reading.file, reading.sheet, reading.layer)
+        before = self.tables.get(table)
+        if before is None and len(self.tables) < MAX_READINGS:
+            self.tables[table] = reading
+        elif before is not None and before != reading:
+            self.tables[table] = before.with_more(reading)
+
+    def left_aside(self, reason: str) -> list[str]:
+        """Return the names of what was left aside for a reason."""
+        found = (part for one in self.tables.values() for part in one.not_read)
+        return list(dict.fromkeys(part.name for part in found if part.reason == reason))
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return how the file was read; the tables after the first are `further` ones."""
+        if not self.tables:
+            return None
+        first, *others = [reading.to_json() for reading in self.tables.values()]
+        return {**first, "further": others}

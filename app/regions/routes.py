@@ -20,7 +20,7 @@ from app.http.parameters import RegionId
 from app.http.permissions import allow
 from app.http.schemas import links
 from app.incidents.releases import released_view
-from app.readers.delimited import ReadOptions
+from app.readers.blocks import ReadOptions
 from app.readers.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
 from app.regions.places import place_warnings

@@ -19,7 +19,7 @@ from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.core.zones import zone
 from app.geo.grid import check_cell_size
-from app.readers.delimited import ReadOptions
+from app.readers.blocks import ReadOptions
 from app.readers.documents import MAX_NAME_CHARS, Outline, outline_of
 from app.readers.isolated import damaged, isolated_items
 from app.readers.limits import KNOWN_CRS

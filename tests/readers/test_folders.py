@@ -23,7 +23,7 @@ PATIENCE_S = 30.0
 READ = """
 import sys
 from app.readers.formats import EXCEL_TYPE, READERS
-from app.readers.delimited import ReadOptions
+from app.readers.blocks import ReadOptions
 body = open(sys.argv[1], "rb").read()
 list(READERS[EXCEL_TYPE](iter([body]), ReadOptions(cpu_s=300, memory_bytes=8 << 30)))
 """

@@ -22,7 +22,7 @@ from fastapi.testclient import TestClient
 from app.core.errors import InvalidInput, LimitExceeded, Unavailable
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.readers.delimited import ReadOptions
+from app.readers.blocks import ReadOptions
 from app.readers.formats import EXCEL_TYPE, READERS
 from app.readers.isolated import end_all
 from app.readers.limits import ROWS_FLOOR
@@ -213,7 +213,7 @@ def test_a_reader_ends_when_its_parent_is_killed(slow, tmp_path):
     path.write_bytes(slow)
     code = (
         "import sys; from app.readers.formats import *; "
-        "from app.readers.delimited import ReadOptions; "
+        "from app.readers.blocks import ReadOptions; "
         "body = open(sys.argv[1], 'rb').read(); "
         "list(READERS[EXCEL_TYPE](iter([body]), ReadOptions(cpu_s=300, memory_bytes=8 << 30)))"
     )

@@ -10,6 +10,7 @@ with its own code; a code of its own says that the swapped point lies inside.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ MARGIN_M = 1_000.0
 METRES_LIKELY = 1_000.0
 MAX_INTEGER = 2**62
 NO_CATEGORY = "unspecified"
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 SOURCES = ("reported", "discovered")
 TIME_PATTERN = (
     r"^(?P<base>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)"
@@ -57,9 +59,13 @@ ROW_MESSAGES = MessageTable(
         "out_of_range": "not on the globe, or too far from the region to be projected",
         "zero": "0/0 is not a place",
         "outside_study_area": "over 1 km outside the study area",
-        "unknown_source": "source must be reported or discovered",
-        "bad_text": "{field} is not text, or longer than {limit} characters",
+        "unknown_source": "source must be reported or discovered; if the column means something "
+        "else, say columns=source=",
+        "bad_text": "{field} is not text, holds control characters, or is longer than {limit} "
+        "characters",
         "unreadable_row": "{reason}",
+        "no_place": "{reason}",
+        "bad_count": "count must be a whole number within 1..{limit}, got {value}",
         "too_many_categories": "the region has {limit} categories, the most it may have; send a "
         "coarser column as category",
         "id_in_scientific_notation": "external_id {value} is in scientific notation, so its last "
@@ -315,7 +321,9 @@ def _cleaned(value: Any) -> str | None:
 
 
 def _refused(value: str) -> bool:
-    return len(value) > MAX_TEXT_CHARS or "\x00" in value or not _encodable(value)
+    return (
+        len(value) > MAX_TEXT_CHARS or _CONTROL.search(value) is not None or not _encodable(value)
+    )
 
 
 def _encodable(value: str) -> bool:

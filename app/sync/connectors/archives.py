@@ -21,10 +21,10 @@ import orjson
 
 from app.core.errors import SourceFailed
 from app.core.texts import shortened
+from app.readers.blocks import MAX_ROW_CHARS
 from app.readers.columns import ColumnMapping
 from app.readers.context import chunks_of
 from app.readers.decoding import lines_of, text_of
-from app.readers.delimited import MAX_JSON_ROW_CHARS
 from app.sync.connectors.files import conditions, known
 from app.sync.connectors.pages import Page, State
 from app.sync.connectors.portal import PortalClient
@@ -119,7 +119,7 @@ def _months(
 def _rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo, month: str) -> Iterator[bytes]:
     seen: Counter[tuple[str, ...]] = Counter()
     with archive.open(info) as member:
-        rows = csv.DictReader(lines_of(text_of(chunks_of(member)), MAX_JSON_ROW_CHARS))
+        rows = csv.DictReader(lines_of(text_of(chunks_of(member)), MAX_ROW_CHARS))
         missing = set(COLUMNS) - set(rows.fieldnames or ())
         if missing:
             raise SourceFailed(f"{info.filename} has no column {', '.join(sorted(missing))}")

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 
 from app.core.errors import InvalidInput
 from app.incidents.parsing.rules import RowErrors, parse_block
+from app.readers.blocks import ReadOptions
 from app.readers.child import blocks_of
 from app.readers.context import ReadContext
-from app.readers.delimited import ReadOptions
 from app.readers.formats import EXCEL_TYPE, ZIP_TYPE
 from app.readers.limits import ExpansionLimit
 from app.readers.raw_columns import contract_columns
