@@ -91,15 +91,18 @@ def _with_names(
     names = {*include, *exclude, *by_rule}
     points = {*keeps, *drops, *(place for text in by_rule if (place := _place(text)))}
 
-    def joined(before: tuple[Any, ...], leaving: set[Any], new: list[Any]) -> tuple[Any, ...]:
-        return tuple(dict.fromkeys([*(one for one in before if one not in leaving), *new]))
+    def joined(before: tuple[str, ...], new: list[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*(name for name in before if name not in names), *new]))
+
+    def placed(before: tuple[Place, ...], new: list[Place]) -> tuple[Place, ...]:
+        return (*(p for p in before if not any(p.is_near(q) for q in points)), *new)
 
     return replace(
         policy,
-        include_categories=joined(policy.include_categories, names, include),
-        exclude_categories=joined(policy.exclude_categories, names, exclude),
-        keep_places=joined(policy.keep_places, points, keeps),
-        drop_places=joined(policy.drop_places, points, drops),
+        include_categories=joined(policy.include_categories, include),
+        exclude_categories=joined(policy.exclude_categories, exclude),
+        keep_places=placed(policy.keep_places, keeps),
+        drop_places=placed(policy.drop_places, drops),
     )
 
 

@@ -17,8 +17,7 @@ from app.data_quality.checks.coordinate_precision import (
 from app.data_quality.checks.default_geocodes import Mix, implausibly_full, judge_places
 from app.data_quality.place_store import CountedPlace, PlaceCounts
 from app.data_quality.store import Scope
-from app.geo.study_area import to_metres
-from app.regions.learning_policy import LearningPolicy, Place
+from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region
 
 _MAX_LISTED = 20
@@ -34,7 +33,7 @@ def places_report(
         kinds: names of the kinds.
     """
     policy = LearningPolicy.of(region.settings)
-    keep, drop = (_metres(p, region.crs) for p in (policy.keep_places, policy.drop_places))
+    keep, drop = policy.places_m(region.crs) if region.crs else ([], [])
     found = place_store.place_counts(connection, scope, [*keep, *drop])
     n_incidents = found.n_incidents
     chosen = _chosen(found)
@@ -76,10 +75,3 @@ def _chosen(found: PlaceCounts) -> list[CountedPlace]:
 
 def _listed(place: CountedPlace) -> dict[str, Any]:
     return {"longitude": place.longitude, "latitude": place.latitude, "n": place.n}
-
-
-def _metres(places: Sequence[Place], crs: str | None) -> list[tuple[float, float]]:
-    if crs is None:
-        return []
-    x_m, y_m = to_metres([p.longitude for p in places], [p.latitude for p in places], crs)
-    return list(zip(x_m.tolist(), y_m.tolist(), strict=True))

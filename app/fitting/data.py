@@ -15,12 +15,12 @@ from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
 from app.geo.boundaries import study_area_from_geojson
 from app.geo.grid import Grid, build_grid
 from app.geo.hour_of_week import local_offset_s
-from app.geo.study_area import StudyArea, derive_study_area, to_degrees, to_metres
+from app.geo.study_area import StudyArea, derive_study_area, to_degrees
 from app.incidents.fingerprints import data_hash
 from app.incidents.placing import follow_incidents
 from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
-from app.regions.learning_policy import LearningPolicy, Place
+from app.regions.learning_policy import LearningPolicy
 from app.regions.store import (
     OutlinedRegion,
     Region,
@@ -158,8 +158,7 @@ def _inside(
         columns.y_m[inside],
         minute[inside].astype(np.int16),
         columns.category[inside],
-        places_m(policy.keep_places, area.crs),
-        places_m(policy.drop_places, area.crs),
+        *policy.places_m(area.crs),
     )
     used = inside.copy()
     used[inside] = ~piled
@@ -179,13 +178,6 @@ def _inside(
         policy=policy,
         read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
     )
-
-
-def places_m(places: Sequence[Place], crs: str) -> list[tuple[float, float]]:
-    """Return places in metres of a CRS."""
-    degrees = np.array([(one.longitude, one.latitude) for one in places]).reshape(-1, 2)
-    x_m, y_m = to_metres(degrees[:, 0], degrees[:, 1], crs)
-    return list(zip(x_m.tolist(), y_m.tolist(), strict=True))
 
 
 def _counts(columns: IncidentColumns) -> NDArray[np.int64]:

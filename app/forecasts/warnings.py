@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from app.core.messages import Message, MessageTable
 from app.regions.store import Region
 from app.registry.store import VersionRecord
-from app.releases.disclosure import fold_names
+from app.releases.disclosure import fold_names, shown_renamings
 from models.base import DAY_S
 
 STALE_AFTER_DAYS = 60
@@ -38,6 +38,8 @@ WARNINGS = MessageTable(
         "incidents_outside": "{n} incidents outside the study area were left out",
         "unknown_times": "{n} incidents are timed {at}, probably because their times are unknown: "
         "forecasts place them in these hours",
+        "kinds_renamed": "{ended} ended about {about} as {began} began: probably renamed, so expected counts "
+        "of these kinds are wrong; give them one name and train again",
         "one_time_of_day": "{n} incidents ({share:.0%}) have one time of day, {at}: their hours are unknown, "
         "so this forecast knows days and places, not hours; send times, or read it over whole days",
         "boundary_derived": "the study area was derived from the incidents; no boundary was given",
@@ -76,6 +78,7 @@ def standing_warnings(
     data = record.report.get("data", {})
     lists = ("excluded_categories", "excluded_by_policy", "patrol_categories")
     data = {k: fold_names(v, shown) if k in lists else v for k, v in data.items()}
+    data["renamed_kinds"] = shown_renamings(data.get("renamed_kinds", []), shown)
     return [
         *_of_data(record, region, data),
         *_of_delivery(record, region),
@@ -95,6 +98,9 @@ def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> Ite
     if record.n_incidents < THIN_INCIDENTS:
         yield WARNINGS.make("thin_data", n=record.n_incidents)
     yield from _of_times(record, data)
+    for one in data["renamed_kinds"]:
+        ended, began = (", ".join(one[name]) for name in ("ended", "began"))
+        yield WARNINGS.make("kinds_renamed", ended=ended, began=began, about=one["about"])
     if region.boundary_derived:
         yield WARNINGS.make("boundary_derived")
     if points := data.get("default_geocodes", []):

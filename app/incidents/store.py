@@ -168,7 +168,7 @@ def read_columns(
     conditions += [] if cut is None else cut.conditions(region.key)
     long_statements(connection)
     source = _ALL if cut is None else cut.source(region.key)
-    table = _copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))
+    table = copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))
     codes = np.full(max(known, default=0) + 1, -1, np.int32)
     codes[list(known)] = range(len(known))
     category, names = codes[table["category_key"]], list(known.values())
@@ -198,7 +198,8 @@ def _chosen_categories(
     return {key: name for key, name in known.items() if name in wanted}
 
 
-def _copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:
+def copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:
+    """Return time_s, window, x_m, y_m and category_key (n,) that a COPY to standard output selects."""
     driver: Any = connection.connection.driver_connection
     parts: list[pa.Table] = []
     buffer = BytesIO()

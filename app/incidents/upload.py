@@ -33,6 +33,7 @@ from app.geo.study_area import (
 )
 from app.geo.zone_places import Place
 from app.incidents import writes
+from app.incidents.full_places import default_geocodes
 from app.incidents.merge import Merged, MergeRules, merge
 from app.incidents.parsing.counts import counts_of, expanded
 from app.incidents.parsing.identity import whole_ids
@@ -69,6 +70,14 @@ UPLOAD_WARNINGS = MessageTable(
         "the columns and send the file again",
         "outside_study_area": "{n} of {received} rows lie over 1 km outside the study area, near {near}",
         "far_away": "{n} rows lie over {degrees:g} degrees from the others, the first near {near}",
+        "default_geocode": "{n} incidents ({share:.1%}) lie on one point, {longitude:.5f}, {latitude:.5f}, "
+        "with the mix of hours and kinds of all: a default geocode, which trainings leave out; if the "
+        "place is real, name it in the learning policy's keep_places",
+        "default_geocode_times": "{n} incidents ({share:.1%}) lie on one point, {longitude:.5f}, "
+        "{latitude:.5f}, most at one time of day: a default geocode, which trainings leave out; if the "
+        "place is real, name it in the learning policy's keep_places",
+        "place_dropped": "{n} incidents on {longitude:.5f}, {latitude:.5f} are left out of trainings, as "
+        "the learning policy says",
         "personal_columns": "columns about persons were not read: {columns}",
         "repeated_ids": "{n} rows differ from a later row with their external_id, which counts; if "
         "several incidents share it, send columns=external_id= and columns=reference=COLUMN",
@@ -92,6 +101,7 @@ UPLOAD_WARNINGS = MessageTable(
 )
 MOST_REJECTED = 0.02
 """Share of rows that may be rejected where a file replaces its feed."""
+MAX_GEOCODES = 10
 STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to autovacuum."""
 
@@ -321,7 +331,11 @@ class Upload:
         summary.rejected_by_code = dict(sorted(self.codes.items()))
         summary.upload_id = upload_id
         summary.read = self._read(merged)
-        summary.warnings = [*self._warnings(), *self._merge_warnings(merged)]
+        summary.warnings = [
+            *self._warnings(),
+            *self._merge_warnings(merged),
+            *self._place_warnings(connection),
+        ]
         report = {
             "repeated_rows": merged.repeated,
             "implausible_years": dict(sorted(self.implausible_years.items())),
@@ -434,6 +448,14 @@ class Upload:
             yield UPLOAD_WARNINGS.make("removed", n=merged.removed)
         if merged.missing:
             yield UPLOAD_WARNINGS.make("missing_upstream", n=merged.missing)
+
+    def _place_warnings(self, connection: Connection) -> Iterator[Message]:
+        n_rows = self.summary.received - self.summary.rejected
+        if n_rows == 0 or self.crs is None:
+            return
+        found = default_geocodes(connection, self.region, self.crs, n_rows)
+        for place in found[:MAX_GEOCODES]:
+            yield UPLOAD_WARNINGS.make(**place, share=place["n"] / n_rows)
 
 
 def _without_stored(summary: IngestSummary) -> dict[str, Any]:

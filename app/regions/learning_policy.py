@@ -16,11 +16,14 @@ from typing import Any, Literal, get_args
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
+from app.geo.study_area import to_metres
 from app.regions.offence_classes import offence_class
 
 SETTINGS_PATH = ("responsible_use", "learning")
 MAX_MINIMUM_COUNT = 1_000
 Choice = Literal["exclude", "include"]
+SAME_PLACE_DEG = 4.5e-5
+"""Five metres of latitude."""
 MAX_LISTED = 100
 """Categories, or places, that a policy may name in one list."""
 
@@ -36,6 +39,11 @@ class Place:
     def label(self) -> str:
         """The place as messages name it: `longitude, latitude`."""
         return f"{self.longitude:.5f}, {self.latitude:.5f}"
+
+    def is_near(self, other: Place) -> bool:
+        """Return whether both name one place: they lie within about five metres."""
+        apart = abs(self.longitude - other.longitude), abs(self.latitude - other.latitude)
+        return max(apart) < SAME_PLACE_DEG
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,10 @@ class LearningPolicy:
                     f"{place.longitude}, {place.latitude} is no longitude and latitude",
                     field="keep_places" if place in self.keep_places else "drop_places",
                 )
-        if both := set(self.keep_places) & set(self.drop_places):
+        both = [p for p in self.keep_places if any(p.is_near(q) for q in self.drop_places)]
+        if both:
             raise InvalidInput(
-                f"{min(p.label for p in both)} is both in keep_places and in drop_places; "
-                "remove it from one",
+                f"{both[0].label} is both in keep_places and in drop_places; remove it from one",
                 field="drop_places",
             )
 
@@ -124,6 +132,11 @@ class LearningPolicy:
                 "remove it from one",
                 field="exclude_categories",
             )
+
+    def places_m(self, crs: str) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """Return the places to keep and to drop in metres of a CRS."""
+        keep, drop = (_metres(places, crs) for places in (self.keep_places, self.drop_places))
+        return keep, drop
 
     def category_rule(self, category: str) -> CategoryRule:
         """Return whether models learn from a category, and why."""
@@ -157,6 +170,12 @@ class LearningPolicy:
     def to_json(self) -> dict[str, Any]:
         """Return the stored and displayed form."""
         return asdict(self)
+
+
+def _metres(places: Iterable[Place], crs: str) -> list[tuple[float, float]]:
+    degrees = [(place.longitude, place.latitude) for place in places]
+    x_m, y_m = to_metres([x for x, _ in degrees], [y for _, y in degrees], crs)
+    return list(zip(x_m.tolist(), y_m.tolist(), strict=True))
 
 
 _LISTS = ("include_categories", "exclude_categories", "keep_places", "drop_places")

@@ -24,7 +24,7 @@ from app.readers.documents import MAX_NAME_CHARS, Outline, outline_of
 from app.readers.isolated import damaged, isolated_items
 from app.readers.limits import KNOWN_CRS
 from app.regions import store
-from app.regions.learning_policy import SETTINGS_PATH, LearningPolicy, Place
+from app.regions.learning_policy import SAME_PLACE_DEG, SETTINGS_PATH, LearningPolicy, Place
 from app.regions.store import Region, get_region, remove_setting, set_setting
 from app.runs.kinds import KINDS
 from app.runs.store import Run, get_run, request_cancel
@@ -217,7 +217,9 @@ def _check_names(connection: Connection, region: Region, policy: LearningPolicy)
 
 
 def _check_place(connection: Connection, region: Region, field: str, place: Place) -> None:
-    if not store.has_incidents_at(connection, region.key, place.longitude, place.latitude):
+    if not store.has_incidents_at(
+        connection, region.key, place.longitude, place.latitude, SAME_PLACE_DEG
+    ):
         raise InvalidInput(
             f"no incidents lie at {place.label}; copy longitude and latitude from the data report",
             field=field,

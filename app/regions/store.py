@@ -244,7 +244,6 @@ def region_summary(connection: Connection, region: Region) -> RegionSummary:
     return RegionSummary(sum(by_name.values()), first_at, last_at, by_name)
 
 
-# About five metres of latitude, and of longitude at most.
 _AT = text(
     """
     SELECT EXISTS (
@@ -254,14 +253,13 @@ _AT = text(
     )
     """
 )
-_MARGIN_DEG = 4.5e-5
 
 
 def has_incidents_at(
-    connection: Connection, region_key: int, longitude: float, latitude: float
+    connection: Connection, region_key: int, longitude: float, latitude: float, margin: float
 ) -> bool:
-    """Return whether incidents of a region lie within about five metres of a place (degrees)."""
-    values = {"longitude": longitude, "latitude": latitude, "margin": _MARGIN_DEG}
+    """Return whether incidents of a region lie within a margin of a place (degrees)."""
+    values = {"longitude": longitude, "latitude": latitude, "margin": margin}
     return bool(connection.scalar(_AT, {"region": region_key, **values}))
 
 

@@ -141,7 +141,15 @@ def _folded(
     more: tuple[str, ...] = ("excluded_by_policy", "patrol_categories"),
 ) -> dict[str, Any]:
     names = ("excluded_categories", *more)
-    return {k: fold_names(v, shown) if k in names else v for k, v in data.items()}
+    folded = {k: fold_names(v, shown) if k in names else v for k, v in data.items()}
+    if "renamed_kinds" in data:
+        folded["renamed_kinds"] = shown_renamings(data["renamed_kinds"], shown)
+    return folded
+
+
+def shown_renamings(found: Sequence[Any], shown: Collection[str]) -> list[Any]:
+    """Return renamed kinds whose names everyone may see."""
+    return [one for one in found if {*one["ended"], *one["began"]} <= {*shown}]
 
 
 def _known(by_name: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import __version__
+from app.data_quality.checks.kinds import renamings
 from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, one_time_of_day
 from app.fitting.data import TrainingData
 from app.fitting.device import device_name
@@ -27,6 +28,7 @@ from models.base import DensityModel, FitContext
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
 MINUTE_S = 60
+WEEK_S = 7 * 86_400
 CODE_FOLDERS = ("app", "models")
 
 
@@ -55,6 +57,7 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
             "discovered_weight": data.policy.discovered_weight,
             "excluded_categories": data.excluded_categories,
             "excluded_by_policy": [rule.category for rule in rules if rule.by_policy],
+            "renamed_kinds": _renamed_kinds(data),
             "patrol_categories": patrol_categories(data.categories),
         }
     }
@@ -90,6 +93,22 @@ def _times(data: TrainingData) -> dict[str, Any]:
         ],
         "one_time_of_day": None if one is None else asdict(one),
     }
+
+
+def _renamed_kinds(data: TrainingData) -> list[dict[str, Any]]:
+    """Return kinds that stop as others start, with the day on which the week of the change begins."""
+    week = (data.incidents.time_s - data.incidents.time_s[0]) // WEEK_S
+    weekly = np.zeros((len(data.categories), int(week[-1]) + 1), np.int64)
+    np.add.at(weekly, (data.incidents.category, week), 1)
+    begin = datetime.fromtimestamp(int(data.incidents.time_s[0]), UTC)
+    return [
+        {
+            "ended": [data.categories[kind] for kind in found.ended],
+            "began": [data.categories[kind] for kind in found.began],
+            "about": f"{begin + timedelta(weeks=found.week):%Y-%m-%d}",
+        }
+        for found in renamings(weekly)
+    ]
 
 
 def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[str, Any]:

@@ -139,6 +139,7 @@ export const SERVICE_MESSAGES = {
     next_merge_kinds: "Next: give renamed kinds one name, then train.",
     next_swap: "Next: exchange longitude and latitude in the rejected rows and send them again.",
     next_train: "Next: train.",
+    kinds_renamed: "{ended} ended about {about:day} as {began} began: probably renamed, so expected counts of these kinds are wrong. Give them one name and train again.",
   },
   es: {
     stale: "El pronóstico es para {days} días después del fin de los datos: reentrene con datos nuevos.",
@@ -271,6 +272,7 @@ export const SERVICE_MESSAGES = {
     next_merge_kinds: "Siguiente paso: dé un solo nombre a los tipos renombrados y entrene.",
     next_swap: "Siguiente paso: intercambie longitud y latitud en las filas rechazadas y envíelas de nuevo.",
     next_train: "Siguiente paso: entrene.",
+    kinds_renamed: "{ended} terminó hacia el {about:day} al empezar {began}: probablemente cambió de nombre, así que los recuentos esperados de estos tipos son erróneos. Deles un solo nombre y entrene de nuevo.",
   },
 };
 

@@ -1,0 +1,57 @@
+"""Warn at upload of places that look like default geocodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from psycopg import sql
+from sqlalchemy import Connection
+
+from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
+from app.geo.hour_of_week import local_offset_s
+from app.geo.study_area import to_degrees
+from app.incidents.store import copy_out
+from app.regions.learning_policy import LearningPolicy
+from app.regions.store import Region
+
+SAMPLED = 100_000
+CODES = {"heaped_times": "default_geocode_times", "policy": "place_dropped"}
+_MERGED = sql.SQL(
+    'COPY (SELECT time_s, "window", x_m, y_m, category_key FROM merged_incidents'
+    " TABLESAMPLE SYSTEM ({}) REPEATABLE (0)) TO STDOUT (FORMAT csv)"
+)
+
+
+def default_geocodes(
+    connection: Connection, region: Region, crs: str, n_rows: int
+) -> list[dict[str, Any]]:
+    """Return the default geocodes of an upload by the rule of fits: code of the warning, n, place.
+
+    Called in the transaction of a merge, whose rows it reads; of large uploads a sample, whose numbers are
+    scaled up.
+
+    Args:
+        n_rows: rows that the merge had.
+    """
+    percent = min(100.0, 100.0 * SAMPLED / max(n_rows, 1))
+    columns = copy_out(connection, _MERGED.format(percent))
+    time_s = columns["time_s"]
+    found, _ = find_full_places(
+        columns["x_m"],
+        columns["y_m"],
+        (time_s + local_offset_s(time_s, region.timezone)) // 60 % 1440,
+        np.unique(columns["category_key"], return_inverse=True)[1],
+        *LearningPolicy.of(region.settings).places_m(crs),
+    )
+    return [_counted(place, crs, percent) for place in found if place.is_default]
+
+
+def _counted(place: FullPlace, crs: str, percent: float) -> dict[str, Any]:
+    longitude, latitude = to_degrees(place.x_m, place.y_m, crs)
+    return {
+        "code": CODES.get(place.reason, "default_geocode"),
+        "n": round(place.n_incidents * 100 / percent),
+        "longitude": round(float(longitude), 6),
+        "latitude": round(float(latitude), 6),
+    }
