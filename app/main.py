@@ -60,6 +60,7 @@ from app.monitoring import system_routes as system
 from app.openapi import HotslotApi
 from app.readers.folders import sweep_parser_folders
 from app.readers.isolated import end_all
+from app.region_edits import routes as region_edits
 from app.regions import routes as regions
 from app.sync import routes as sync
 from app.training import routes as training
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 PARTS = (
     system,
     regions,
+    region_edits,
     incidents,
     operations,
     privacy,

@@ -80,6 +80,14 @@ COMMANDS = {
     ),
     "region create": ("app.cli.incidents:create", "Create a region."),
     "region list": ("app.cli.incidents:list_all", "List the regions."),
+    "region edit": (
+        "app.cli.region_edits:edit",
+        "Correct a region; windows, coordinates and models that depend on it are made anew.",
+    ),
+    "region remove": (
+        "app.cli.region_edits:remove",
+        "Remove a region with all its incidents and models; asks for its id.",
+    ),
     "region layer": (
         "app.cli.responsible_use:layer",
         "Set or remove residents and groups of a region's neighbourhoods.",

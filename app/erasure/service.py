@@ -203,7 +203,7 @@ def _finish(
     audit.record_for(connection, "erase", region_key, **details)
     run_id = None
     if touched or store.is_training(connection, region_key):
-        run_id = _retrain(connection, region_key, request)
+        run_id = retrain(connection, region_key, request)
         store.set_retraining(connection, erasure_id, run_id)
     return ErasureResult(gone.n_incidents, marked, run_id, dropped, serves)
 
@@ -244,7 +244,7 @@ def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]
     return None
 
 
-def _retrain(connection: Connection, region_key: int, request: TrainingRequest) -> UUID:
+def retrain(connection: Connection, region_key: int, request: TrainingRequest) -> UUID:
     """Queue a training, unless an equal one is queued: many erasures in a row queue one run."""
     waiting = store.queued_run(connection, region_key, request.to_json())
     return waiting or request_run(connection, "train", region_key, request).id

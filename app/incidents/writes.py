@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
@@ -178,12 +179,17 @@ def refresh_statistics(connection: Connection) -> None:
     connection.execute(text("ANALYZE (SKIP_LOCKED) incidents, categories"))
 
 
+def some_places(connection: Connection, region_key: int) -> NDArray[np.float64]:
+    """Return longitude and latitude (n, 2) of a random sample of a region's incidents."""
+    rows = connection.execute(_SOME_PLACES, {"region": region_key, "n": PLACES_SAMPLED}).all()
+    return np.array([tuple(row) for row in rows], np.float64).reshape(-1, 2)
+
+
 def middle_of(connection: Connection, region_key: int) -> tuple[float, float] | None:
     """Return the median longitude and latitude of a sample of a region's incidents, or None."""
-    rows = connection.execute(_SOME_PLACES, {"region": region_key, "n": PLACES_SAMPLED}).all()
-    if not rows:
+    places = some_places(connection, region_key)
+    if len(places) == 0:
         return None
-    places = np.array([tuple(row) for row in rows], np.float64)
     return middle_longitude(places[:, 0]), float(np.median(places[:, 1]))
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from app.core.messages import Message, MessageTable
 from app.geo.antimeridian import continuous, normalised
+from app.geo.boundaries import middle_of
 from app.geo.zone_places import Place, place_of_zone, standing
 
 PLACE_WARNINGS = MessageTable(
@@ -21,13 +23,19 @@ PLACE_WARNINGS = MessageTable(
 )
 
 
+def boundary_shape_of(boundary: Mapping[str, Any]) -> BaseGeometry:
+    """Return a stored boundary (GeoJSON geometry, WGS 84) with continuous longitudes."""
+    shape: BaseGeometry = shapely.transform(
+        shapely.from_geojson(json.dumps(boundary)),
+        lambda xy: np.column_stack([continuous(xy[:, 0]), xy[:, 1]]),
+    )
+    return shape
+
+
 def middle_of_boundary(boundary: Mapping[str, Any]) -> Place:
     """Return roughly where a stored boundary (GeoJSON geometry, WGS 84) lies."""
-    xy = shapely.get_coordinates(shapely.from_geojson(json.dumps(boundary)))
-    corners = np.column_stack([continuous(xy[:, 0]), xy[:, 1]])
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    longitude, latitude = ((low + high) / 2).tolist()
-    return Place(float(normalised(longitude)), latitude)
+    middle = middle_of(boundary_shape_of(boundary))
+    return Place(float(normalised(middle.longitude)), middle.latitude)
 
 
 def place_warnings(boundary: Mapping[str, Any] | None, timezone: str) -> list[Message]:

@@ -42,11 +42,13 @@ class _Region(Reply):
     created_at: Instant
 
 
-class _BoundedRegion(_Region):
+class BoundedRegion(_Region):
+    """A region with its boundary."""
+
     boundary: dict[str, Any] | None = Field(examples=[_BOUNDARY])
 
 
-class CreatedRegion(_BoundedRegion):
+class CreatedRegion(BoundedRegion):
     """A new region with its boundary, and what looks wrong about its place."""
 
     warnings: list[MessageReply]
@@ -64,7 +66,7 @@ class RegionList(Reply):
     regions: list[ListedRegion]
 
 
-class RegionReply(_BoundedRegion, ListedRegion):
+class RegionReply(BoundedRegion, ListedRegion):
     """A region with what it holds."""
 
     incidents: int = Field(examples=[240990])

@@ -203,6 +203,8 @@ def _verdict(
         return False, "trained on some categories only"
     if fitted.cutoff < champion.cutoff:
         return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
+    if registry.grid_of(connection, champion)[0].cell_size_m != fitted.data.grid.cell_size_m:
+        return True, "the region's cell size has changed"
     if fitted.validation is None:
         return False, "not validated"
     return fitted.validation.decision.promote, fitted.validation.decision.reason

@@ -26,6 +26,7 @@ from app.http.parameters import RegionId, RunId, VersionId
 from app.http.permissions import allow
 from app.http.schemas import MessageReply, links
 from app.incidents.releases import known_categories
+from app.regions.outdated import outdated_of
 from app.regions.service import cancel_run, run_of_region
 from app.regions.store import Region, get_region
 from app.registry import store as registry
@@ -177,6 +178,7 @@ def _shown_versions(
     exact = caller.lists_incidents
     champion = served(connection, region.key)
     marked = shown_marks(connection, region.key, exact=exact)
+    outdated = outdated_of(connection, region.key)
     names = None if exact else known_categories(connection, region)
     models: list[ModelReply] = []
     warnings: list[MessageReply] = []
@@ -189,6 +191,7 @@ def _shown_versions(
             **vars(record),
             "champion": record.version == champion,
             "erased_incidents": marked.get(record.version, 0),
+            "outdated": outdated.get(record.version),
             "trained_until": record.cutoff,
             "scores": shown_validation(record.scores, exact=exact),
             "report": shown_report(record.report, exact=exact),

@@ -50,6 +50,11 @@ class ModelReply(Reply):
     model: str = Field(examples=["stack"])
     champion: bool = Field(examples=[True])
     erased_incidents: int = Field(description="incidents of its data erased since")
+    outdated: str | None = Field(
+        default=None,
+        description="what of the region changed since, so that the version serves no longer",
+        examples=["timezone"],
+    )
     trained_until: Instant
     created_at: Instant
     data_hash: str | None = Field(

@@ -15,6 +15,7 @@ from app.forecasts import schemas as forecasts
 from app.http.schemas import Instant, Reply, example_of, links, offered
 from app.incidents import schemas as incidents
 from app.monitoring import schemas as monitoring
+from app.region_edits import schemas as region_edits
 from app.regions import schemas as regions
 from app.runs import schemas as runs
 from app.sync import schemas as sync
@@ -30,6 +31,7 @@ MODULES = (
     forecasts,
     incidents,
     monitoring,
+    region_edits,
     regions,
     runs,
     sync,
