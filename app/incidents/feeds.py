@@ -33,8 +33,8 @@ _NOTE_REFERENCES = text(
 )
 _SPAN = text(
     """
-    SELECT min(time_s) AS first, max(time_s) AS last, count(*) AS n,
-        coalesce(array_agg(DISTINCT coalesce(feed_key, 0)), '{}') AS feeds
+    SELECT min(time_s) AS first, max(time_s) AS last, ARRAY(
+        SELECT coalesce(feed_key, 0) FROM merged_incidents GROUP BY 1) AS feeds
     FROM merged_incidents
     """
 )
@@ -92,17 +92,16 @@ def remove_missing(connection: Connection, region_key: int) -> int:
     return connection.execute(_REMOVE, values).rowcount
 
 
-def count_missing(connection: Connection, region_key: int, added: int) -> int:
+def count_missing(connection: Connection, region_key: int, n_rows: int, added: int) -> int:
     """Count what the rows' feeds brought before within their span and the rows, all stored now, lack.
 
     Zero if the rows repeat less than `MOST` of it: then they are not meant to be all.
     """
-    span = connection.execute(_SPAN).one()
-    repeated = span.n - added
+    repeated = n_rows - added
     if repeated <= 0:
         return 0
-    values = {"region": region_key, **span._mapping}
+    values = {"region": region_key, **connection.execute(_SPAN).one()._mapping}
     stored = int(connection.execute(_COUNT_STORED, values).scalar_one())
-    if stored <= span.n or repeated < MOST * (stored - added):
+    if stored <= n_rows or repeated < MOST * (stored - added):
         return 0
     return int(connection.execute(_COUNT_MISSING, values).scalar_one())

@@ -36,16 +36,17 @@ _TAKEN_AS: dict[GuessedIds, str] = {
 _NUMBER_ROWS = """
     CREATE TEMP TABLE merged_incidents ON COMMIT DROP AS
     SELECT numbered.*, CASE WHEN external_id IS NULL THEN place ELSE 1 END AS occurrence,
-           categories.key AS category_key, feeds.key AS feed_key
+           categories.key AS category_key, {feed_key} AS feed_key
     FROM (
         SELECT *, row_number() OVER (PARTITION BY dedup_key ORDER BY "row") AS place,
                count(*) OVER (PARTITION BY dedup_key) AS copies
         FROM (SELECT {staged}, {taken_as} FROM staged_incidents) AS keyed
     ) AS numbered
     JOIN categories ON categories.region_key = :region AND categories.name = numbered.category
-    LEFT JOIN feeds ON feeds.region_key = :region AND feeds.name = numbered.feed
+    {feeds}
     WHERE external_id IS NULL OR place = copies
 """
+_FEEDS = "LEFT JOIN feeds ON feeds.region_key = :region AND feeds.name = numbered.feed"
 # Rows of a repeated id that are not what its last row says.
 _COUNT_DIFFERING = """
     SELECT count(*) FROM (SELECT {staged}, {taken_as} FROM staged_incidents) AS s
@@ -100,7 +101,7 @@ _COUNT_REPEATED = text(
     """
     SELECT (SELECT count(*) FROM staged_incidents) - count(*) FILTER (WHERE occurrence = 1),
            (SELECT count(*) - count(DISTINCT digest) FROM refused_rows),
-           count(*) FILTER (WHERE occurrence > :limit)
+           count(*) FILTER (WHERE occurrence > :limit), count(*)
     FROM merged_incidents
     """
 )
@@ -184,10 +185,10 @@ def merge(connection: Connection, region_key: int, upload_id: int, rules: MergeR
     values = {"region": region_key, "upload": upload_id, "limit": MAX_EQUAL_ROWS}
     insert = _INSERT.format(only="" if twins is None else _WITHOUT_TWINS)
     merged.added = connection.execute(text(insert), values).rowcount
-    if twins is None and not (rules.replace_feed or rules.is_current):
-        merged.missing = feeds.count_missing(connection, region_key, merged.added)
     counts = connection.execute(_COUNT_REPEATED, {"limit": MAX_EQUAL_ROWS}).one()
-    accepted_again, refused_again, too_often = counts
+    accepted_again, refused_again, too_often, n_rows = counts
+    if twins is None and not (rules.replace_feed or rules.is_current):
+        merged.missing = feeds.count_missing(connection, region_key, n_rows, merged.added)
     if too_often:
         limits = {"limit": MAX_EQUAL_ROWS, "echoed": rules.echoed}
         found = connection.execute(_TOO_OFTEN, limits).one()
@@ -205,18 +206,22 @@ def _number_rows(
     taken = rules.guessed or "ids"
     if rules.guessed == "ids" and feeds.has_references(connection, region_key):
         taken, merged.ids_code = "references", "ids_repeated_before"
-    _number_as(connection, region_key, taken)
+    _number_as(connection, region_key, taken, rules)
     merged.differing = _count_differing(connection, taken)
     if rules.guessed == taken == "ids" and merged.differing:
         connection.execute(text("DROP TABLE merged_incidents"))
         feeds.note_references(connection, region_key)
         taken, merged.ids_code = "references", "ids_repeat"
-        _number_as(connection, region_key, taken)
+        _number_as(connection, region_key, taken, rules)
         merged.differing = _count_differing(connection, taken)
 
 
-def _number_as(connection: Connection, region_key: int, taken: GuessedIds) -> None:
-    statement = _NUMBER_ROWS.format(staged=_STAGED, taken_as=_TAKEN_AS[taken])
+def _number_as(
+    connection: Connection, region_key: int, taken: GuessedIds, rules: MergeRules
+) -> None:
+    feed_key, joined = ("feeds.key", _FEEDS) if rules.has_feeds else ("CAST(NULL AS integer)", "")
+    words = {"staged": _STAGED, "taken_as": _TAKEN_AS[taken]}
+    statement = _NUMBER_ROWS.format(**words, feed_key=feed_key, feeds=joined)
     connection.execute(text(statement), {"region": region_key})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from app.incidents.parsing.identity import IdColumn, content_keys, id_keys
+from app.incidents.parsing.identity import IdColumn, content_keys, dedup_keys, id_keys
 from app.incidents.parsing.revisions import revisions_s
 from app.incidents.parsing.rules import ParsedBlock
 from app.readers.blocks import Block
@@ -40,15 +40,13 @@ class RowIdentity:
         """
         feed = self._feeds(parsed)
         parsed = replace(parsed, feed=feed)
-        ids = id_keys(parsed)
-        keys = content_keys(parsed).astype(str).astype(object)
-        if guessed:
+        ids = id_keys(parsed) if guessed else None
+        keys = content_keys(parsed).astype(str) if guessed else dedup_keys(parsed)
+        if ids is not None:
             self.ids.note_ids(parsed.external_id)
-        else:
-            keys = np.where(ids == np.array(None), keys, ids)
         return {
             "dedup_key": pa.array(keys, pa.string()),
-            "id_key": _texts(ids if guessed else None, len(keys)),
+            "id_key": _texts(ids, len(keys)),
             "reference": _texts(parsed.reference, len(keys)),
             "feed": _texts(feed, len(keys)),
             "revised_s": self._revisions(parsed, block),

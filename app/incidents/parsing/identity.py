@@ -65,11 +65,14 @@ def id_key(external_id: str, feed: str | None) -> str:
     return hashlib.blake2b(f"external\x00{given}".encode(), digest_size=16).hexdigest()
 
 
-def id_keys(block: ParsedBlock) -> NDArray[Any]:
-    """Return (n,) keys of 32 hex digits of the rows' ids in their feeds; None: no id."""
+def id_keys(block: ParsedBlock) -> NDArray[Any] | None:
+    """Return (n,) keys of 32 hex digits of the rows' ids in their feeds; None: no id, or no row has one."""
+    rows = np.flatnonzero(block.external_id != np.array(None))
+    if not len(rows):
+        return None
     keys = np.full(len(block.row), None, object)
     feeds = block.feed
-    for row in np.flatnonzero(block.external_id != np.array(None)):
+    for row in rows:
         keys[row] = id_key(block.external_id[row], None if feeds is None else feeds[row])
     return keys
 
@@ -79,9 +82,9 @@ def dedup_keys(block: ParsedBlock) -> NDArray[Any]:
 
     With an external id, that id in its feed; otherwise the content.
     """
-    keys = content_keys(block).astype(str).astype(object)
-    given = id_keys(block)
-    return np.where(given != np.array(None), given, keys)
+    keys: NDArray[Any] = content_keys(block).astype(str)
+    ids = id_keys(block)
+    return keys if ids is None else np.where(ids == np.array(None), keys, ids)
 
 
 @dataclass
