@@ -9,6 +9,8 @@ from itertools import product
 import pandas as pd
 import pytest
 
+from app.core.roles import seeing_unreleased
+from app.incidents.service import UploadSource, ingest
 from tests.cases.conftest import Door
 
 HEAD = "occurred_at,longitude,latitude,category"
@@ -297,3 +299,23 @@ def test_what_a_mapping_saves_names_its_feed(door: Door):
     sent = door.send("campus.csv", restarting(2026), mapping="campus")
     assert (sent.body["accepted"], sent.body["conflicts"]) == (30, 0)
     assert {one["feed"] for one in door.stored()} == {None, "campus"}
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+def test_only_those_who_list_incidents_learn_what_is_stored(engine, settings, door: Door, may_list):
+    """An ingester sends, but may not read."""
+    door.send("2025.csv", restarting(2025))
+    stored = {one["external_id"]: one for one in door.stored()}["00001"]
+    source = UploadSource("text/csv", idempotency_key="k")
+
+    def messages() -> list[str]:
+        with seeing_unreleased(may_list):
+            body = [restarting(2026).encode()]
+            found = ingest(engine, door.region, body, source, settings=settings)
+        return [json.dumps(error) for error in found.errors]
+
+    first = f"({stored['occurred_at'][:10]}, {stored['category']})"
+    assert (first in messages()[0]) == may_list
+    # A repeated answer may be to someone else.
+    assert first not in messages()[0]
+    assert "'00001' is stored as another incident; send feed=NAME" in messages()[0]
