@@ -40,10 +40,11 @@ def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def merged(blocks: Iterator[Block], n_rows: int) -> Blocks:
-    """Merge small blocks of one file into larger ones of at most `n_rows`."""
+    """Merge small blocks of one table into larger ones of at most `n_rows`."""
     held: Block | None = None
     for block in blocks:
-        if held is not None and held.n_rows + block.n_rows <= n_rows:
+        fits = held is not None and held.n_rows + block.n_rows <= n_rows
+        if held is not None and fits and held.plan == block.plan:
             before = held
             held = Block(
                 {name: [*values, *block.columns[name]] for name, values in before.columns.items()},

@@ -70,6 +70,16 @@ def read_csv(chunks: Iterator[bytes], options: ReadOptions) -> Blocks:
         yield _csv_block(rows_read, header, plan, table, decimal_comma=start.delimiter != ",")
 
 
+def is_table(beginning: bytes, options: ReadOptions) -> bool:
+    """Return whether a text that begins so is a table of incidents."""
+    try:
+        lines = lines_of(Text(iter([beginning]), options.mapping.encoding).parts(), MAX_ROW_CHARS)
+        head = list(islice(lines, HEADER_WITHIN))
+        return bool(head) and _start(head, options) is not None
+    except InvalidInput:
+        return False
+
+
 def _start(head: Sequence[str], options: ReadOptions) -> tuple[_Start, ColumnPlan]:
     """Find the header among the first lines.
 

@@ -1,4 +1,4 @@
-"""Read GeoPackages: the rows of one plain table, with SQLite alone.
+"""Read GeoPackages: the rows of plain tables, with SQLite alone.
 
 A GeoPackage is an untrusted database: its views, triggers, virtual tables and generated columns are
 programs. An authoriser refuses everything but reading the tables named here.
@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,14 +22,18 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
-from app.readers.blocks import Block, Blocks
+from app.readers.blocks import Block, Blocks, ReadOptions
+from app.readers.columns import ColumnPlan
 from app.readers.context import ReadContext, chunks_of, merged, write_file
 from app.readers.damage import damage_as_invalid_input
 from app.readers.limits import too_long
-from app.readers.office import WGS84, centres, crs_name, file_plan
+from app.readers.office import WGS84, crs_name, file_plan, points_of
+from app.readers.parts import Header, Part, chosen_parts
+from app.readers.tables import Table
 
 MAGIC = b"SQLite format 3\x00"
 BATCH_ROWS = 5_000
+MAX_LAYERS = 100
 MAX_VALUE_BYTES = 1 << 20
 _CATALOGUE = ("gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys")
 _HEADER_BYTES = 8
@@ -38,7 +43,7 @@ _ZONED = re.compile(r"(?:[Zz]|[+-]\d{2}:?\d{2})\s*$")
 
 
 def read_geopackage(file: IO[bytes], context: ReadContext) -> Blocks:
-    """Yield blocks of the first layer of a GeoPackage, which must be a table."""
+    """Yield blocks of a GeoPackage's layers, plain tables that have the columns of its first one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer.gpkg"
         write_file(path, chunks_of(file))
@@ -72,34 +77,56 @@ class _Package:
         database.set_authorizer(self._authorise)
 
     def blocks(self, context: ReadContext) -> Iterator[Block]:
-        layer, is_spatial = self._layer()
+        options = context.options
+        parts = [
+            Part(name, partial(self._header, name, options, is_spatial=is_spatial), is_spatial)
+            for name, is_spatial in self._layers()
+        ]
+        chosen = chosen_parts("layer", parts, options.mapping.part)
+        for part, (_, _, plan) in chosen.parts:
+            table = Table(
+                options,
+                {"format": "geopackage", "layer": part.name},
+                chosen.not_read,
+                chosen.assumptions,
+            )
+            yield from self._layer_blocks(part.name, plan, table, is_spatial=part.held)
+
+    def _header(self, layer: str, options: ReadOptions, *, is_spatial: bool) -> Header:
         columns = self._columns(layer)
         geometry, crs = self._geometry(layer) if is_spatial else (None, None)
         names = [column.name for column in columns if not column.is_key]
-        plan = file_plan(names, geometry, crs, context.options)
-        wanted = [c for c in columns if c.name in {*plan.names.values(), geometry}]
-        for rows in self._rows(layer, [c.name for c in wanted], context.options.n_rows):
+        return 1, names, file_plan(names, geometry, crs, options)
+
+    def _layer_blocks(
+        self, layer: str, plan: ColumnPlan, table: Table, *, is_spatial: bool
+    ) -> Iterator[Block]:
+        geometry = self._geometry(layer)[0] if is_spatial else None
+        limit_chars = table.options.limit_chars
+        wanted = [c for c in self._columns(layer) if c.name in {*plan.names.values(), geometry}]
+        for rows in self._rows(layer, [c.name for c in wanted], table.options.n_rows):
             values: dict[str, Sequence[Any]] = {}
             broken: dict[int, str] = {}
+            no_place: dict[int, str] = {}
             for column, cells in zip(wanted, zip(*rows, strict=True), strict=True):
                 if column.name == geometry:
-                    values["x"], values["y"] = centres(_geometries(cells))
+                    values["x"], values["y"], no_place = points_of(_geometries(cells))
                 else:
-                    values.setdefault(
-                        column.name, _plain(cells, column.kind, context.options.limit_chars, broken)
-                    )
+                    values.setdefault(column.name, _plain(cells, column.kind, limit_chars, broken))
             picked = {name: values[column] for name, column in plan.names.items()}
-            yield Block(picked, len(rows), broken, plan)
+            used = no_place if plan.names.get("x") == "x" else {}
+            yield table.block(plan, picked, len(rows), broken, used)
 
-    def _layer(self) -> tuple[str, bool]:
-        """Name of the first layer, and whether it has geometries."""
+    def _layers(self) -> list[tuple[str, bool]]:
+        """Names of the layers, and whether they have geometries; those with them come first."""
         found = self.database.execute(
             "SELECT table_name, data_type FROM gpkg_contents "
-            "WHERE data_type IN ('features', 'attributes') ORDER BY data_type DESC, rowid LIMIT 1"
-        ).fetchone()
-        if found is None or not isinstance(found[0], str):
+            "WHERE data_type IN ('features', 'attributes') ORDER BY data_type DESC, rowid"
+        ).fetchmany(MAX_LAYERS)
+        layers = [(name, kind == "features") for name, kind in found if isinstance(name, str)]
+        if not layers:
             raise InvalidInput("the GeoPackage has no layer of features", code="damaged")
-        return found[0], found[1] == "features"
+        return layers
 
     def _table(self, name: str) -> str:
         """Return the schema's name of a plain table; views would run the sender's SQL."""

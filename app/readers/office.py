@@ -22,9 +22,11 @@ from app.readers.columns import ColumnPlan, plan_columns
 from app.readers.context import ReadContext, merged
 from app.readers.damage import damage_as_invalid_input
 from app.readers.limits import check_columns, check_rows, too_long
+from app.readers.tables import Table
 
 SHAPEFILE_MAGIC = b"\x00\x00\x27\x0a"
 WGS84 = "OGC:CRS84"
+_POINT, _MULTIPOINT = 0, 4
 BATCH_ROWS = 5_000
 """Rows decoded at once: 20,000 rows of long texts would need too much memory."""
 
@@ -37,12 +39,25 @@ def read_parquet(file: IO[bytes], context: ReadContext) -> Blocks:
         check_rows(table.metadata.num_rows, context.sent_bytes, options.max_rows)
         schema = table.schema_arrow
         geometry, crs = _geo_column(schema)
-        plan = file_plan(schema.names, geometry, crs, options)
-        wanted = [n for n in _wanted(plan, schema.names, geometry) if not _is_nested(schema, n)]
+        names = [*schema.names, *_struct_fields(schema)]
+        plan = file_plan(names, geometry, crs, options)
+        wanted = [n for n in _wanted(plan, names, geometry) if not _is_nested(schema, n)]
         context.expansion.add(_unpacked_bytes(table.metadata, wanted))
         size = min(options.n_rows, BATCH_ROWS)
         batches = table.iter_batches(batch_size=size, columns=wanted, use_threads=False)
-        yield from merged(_arrow_blocks(batches, geometry, plan, options), options.n_rows)
+        made = Table(options, {"format": "parquet"})
+        yield from merged(_arrow_blocks(batches, geometry, plan, made), options.n_rows)
+
+
+def _struct_fields(schema: pa.Schema) -> list[str]:
+    """Return `a.b` for each plain field of a column of structs."""
+    return [
+        f"{column.name}.{inner.name}"
+        for column in schema
+        if pa.types.is_struct(column.type)
+        for inner in column.type
+        if not pa.types.is_nested(inner.type)
+    ]
 
 
 def _is_nested(schema: pa.Schema, name: str) -> bool:
@@ -95,7 +110,7 @@ def file_plan(
     plan = plan_columns(header, mapping)
     plan.require_all(header)
     if geometry is not None and mapping.crs is None and crs is not None:
-        plan = replace(plan, crs=crs)
+        plan = replace(plan, crs=crs, reading=replace(plan.reading, crs=crs))
     return plan
 
 
@@ -106,29 +121,37 @@ def _wanted(plan: ColumnPlan, names: Sequence[str], geometry: str | None) -> lis
 
 
 def _arrow_blocks(
-    batches: Iterable[pa.RecordBatch], geometry: str | None, plan: ColumnPlan, options: ReadOptions
+    batches: Iterable[pa.RecordBatch], geometry: str | None, plan: ColumnPlan, table: Table
 ) -> Iterator[Block]:
     for batch in batches:
         values: dict[str, Sequence[Any]] = {}
         broken: dict[int, str] = {}
+        no_place: dict[int, str] = {}
         if geometry is not None:
-            values["x"], values["y"] = centres(
-                batch.column(geometry).to_numpy(zero_copy_only=False)
-            )
+            wkb = batch.column(geometry).to_numpy(zero_copy_only=False)
+            values["x"], values["y"], no_place = points_of(wkb)
         for column in set(plan.names.values()) - values.keys():
-            values[column] = _plain(batch, column, options.limit_chars, broken)
+            values[column] = _plain(batch, column, table.options.limit_chars, broken)
         columns = {name: values[column] for name, column in plan.names.items()}
-        yield Block(columns, batch.num_rows, broken, plan)
+        used = no_place if plan.names.get("x") == "x" else {}
+        yield table.block(plan, columns, batch.num_rows, broken, used)
 
 
-def centres(wkb: NDArray[Any]) -> tuple[list[float], list[float]]:
-    """Return x and y of the geometries' centres; NaN where one is missing or unreadable."""
-    points = shapely.from_wkb(wkb, on_invalid="ignore")
-    centre = shapely.get_coordinates(shapely.centroid(points))
-    empty = shapely.is_empty(points) | shapely.is_missing(points)
-    whole = np.full((len(points), 2), np.nan)
-    whole[~empty] = centre
-    return whole[:, 0].tolist(), whole[:, 1].tolist()
+def points_of(wkb: NDArray[Any]) -> tuple[list[float], list[float], dict[int, str]]:
+    """Return x and y of points, NaN where there is none, and why, by position."""
+    found = shapely.from_wkb(wkb, on_invalid="ignore")
+    kinds, n_parts = shapely.get_type_id(found), shapely.get_num_geometries(found)
+    empty = shapely.is_empty(found) | shapely.is_missing(found)
+    is_point = ~empty & ((kinds == _POINT) | ((kinds == _MULTIPOINT) & (n_parts == 1)))
+    whole = np.full((len(found), 2), np.nan)
+    whole[is_point] = shapely.get_coordinates(found[is_point])
+    without = {
+        int(row): "no place: the geometry is missing or empty"
+        if empty[row]
+        else f"no place: the geometry is a {found[row].geom_type}, only points are read"
+        for row in np.flatnonzero(~is_point)
+    }
+    return whole[:, 0].tolist(), whole[:, 1].tolist(), without
 
 
 def _plain(
@@ -138,9 +161,9 @@ def _plain(
 
     Nested values are not read; an empty object replaces them. Overlong texts are not created.
     """
-    if name not in batch.schema.names:
+    values = _column(batch, name)
+    if values is None:
         return [{}] * batch.num_rows
-    values = batch.column(name)
     if pa.types.is_dictionary(values.type):
         # Decode each text once: long texts may be shared by every row.
         names = [*_texts(values.dictionary, limit_chars), None]
@@ -152,6 +175,16 @@ def _plain(
     if pa.types.is_temporal(values.type):
         return [None if v is None else v.isoformat() for v in result]
     return [None if v is _TOO_LONG else v for v in result]
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array | None:
+    """Return a column, or the field of a column of structs (`a.b`); None if it was not read."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    parent, _, inner = name.rpartition(".")
+    if parent not in batch.schema.names:
+        return None
+    return pc.struct_field(batch.column(parent), inner)
 
 
 _TOO_LONG = object()
@@ -187,5 +220,6 @@ def layer_blocks(path: Path, magic: bytes, context: ReadContext) -> Blocks:
         with pyogrio.open_arrow(
             path, columns=columns, use_pyarrow=True, batch_size=min(options.n_rows, BATCH_ROWS)
         ) as (_, stream):
-            blocks = _arrow_blocks(iter(stream), geometry, plan, options)
+            table = Table(options, {"format": "shapefile", "encoding": info.get("encoding")})
+            blocks = _arrow_blocks(iter(stream), geometry, plan, table)
             yield from merged(blocks, options.n_rows)
