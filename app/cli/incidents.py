@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import typer
 from rich.table import Table
 
 from app.cli.console import complain, console, echo_json, opened, progress_bar, results, say
+from app.cli.reading_lines import reading_lines
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.incidents.mappings import (
@@ -29,7 +31,7 @@ from app.readers.documents import Outline
 from app.readers.isolated import reading_limits
 from app.regions.places import place_warnings
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
-from app.regions.store import list_regions, region_summary
+from app.regions.store import get_region, list_regions, region_summary
 
 ERRORS_SHOWN = 10
 
@@ -152,9 +154,15 @@ def ingest(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Store a region's first file without asking.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
 ) -> None:
-    """Read incidents from files; reading a file again adds nothing."""
+    """Read incidents from files; reading a file again adds nothing.
+
+    On a terminal, what a region's first file would be read as is shown before it is stored.
+    """
     settings = Settings()
     own = ColumnMapping.parse(
         [pair for text in columns or [] for pair in text.split(",")],
@@ -167,14 +175,15 @@ def ingest(
         feed=feed,
     )
     choices = StoreChoices(on_conflict, near_duplicates, replace, dry_run)
-    with opened(settings) as engine, progress_bar() as bar:
+    with opened(settings) as engine:
         with engine.connect() as connection:
             chosen = resolve_mapping(connection, region, mapping, own)
+            is_new = region_summary(connection, get_region(connection, region)).n_incidents == 0
         if save_mapping_as is not None:
             chosen = save_mapping(engine, region, save_mapping_as, chosen)
 
-        def read(path: Path) -> IngestSummary:
-            with _opened_input(path, file_format) as (file, name, size):
+        def read(path: Path, how: StoreChoices) -> IngestSummary:
+            with progress_bar() as bar, _opened_input(path, file_format) as (file, name, size):
                 task = bar.add_task(name, total=size)
                 return ingest_stream(
                     engine,
@@ -183,16 +192,24 @@ def ingest(
                     name,
                     settings=settings,
                     mapping=chosen,
-                    choices=choices,
+                    choices=how,
                     progress=lambda n_bytes: bar.update(task, completed=n_bytes),
                 )
 
-        summaries = {str(path): read(path) for path in files}
+        if is_new and not (yes or as_json or dry_run) and _can_ask(files[0]):
+            print_summary(str(files[0]), read(files[0], dataclasses.replace(choices, dry_run=True)))
+            typer.confirm("These are the region's first incidents. Store them?", abort=True)
+        summaries = {str(path): read(path, choices) for path in files}
     if as_json:
         echo_json({k: v.to_json() for k, v in summaries.items()})
         return
     for path_name, summary in summaries.items():
         print_summary(path_name, summary)
+
+
+def _can_ask(path: Path) -> bool:
+    """Return whether a person at a terminal can see how a file would be read, and answer."""
+    return str(path) != "-" and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 @contextmanager
@@ -208,11 +225,15 @@ def _opened_input(path: Path, file_format: str) -> Iterator[tuple[IO[bytes], str
 
 
 def print_summary(name: str, summary: IngestSummary) -> None:
-    """Print the counts of one file, its first errors and its warnings."""
+    """Print the counts of one file, how it was read, its first errors and its warnings."""
     say(
         f"{name}: received {summary.received:,} = accepted {summary.accepted:,} + duplicates "
         f"{summary.duplicates:,} + rejected {summary.rejected:,}",
     )
+    if summary.dry_run:
+        console.print("  nothing was stored: this was a dry run")
+    for line in reading_lines(summary.read):
+        console.print(f"  {line}")
     further = {n: getattr(summary, n) for n in ("corrected", "conflicts", "outdated", "removed")}
     if any(further.values()):
         console.print("  of these " + ", ".join(f"{n} {k:,}" for n, k in further.items() if k))
