@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.core.messages import Message, MessageTable
-from app.data_quality.verdicts import has_few_places
+from app.data_quality.verdicts import few_places_in
 from app.geo.study_area import MAX_EXTENT_DEG
 
 MANY_REPEATED = 0.8
@@ -145,9 +145,8 @@ def _heaps(times: Report) -> Iterator[Message]:
 
 
 def _places(places: Report, n: int) -> Iterator[Message]:
-    if has_few_places(places, n):
-        few = {name: places[name] for name in ("distinct", "nearest_m")}
-        yield FINDINGS.make("few_places", n=n, **few)
+    if few := few_places_in(places, n):
+        yield FINDINGS.make("few_places", **vars(few))
     for point in places["full"][:MAX_FULL_PLACES]:
         where = {name: point[name] for name in ("longitude", "latitude", "n", "share")}
         yield FINDINGS.make(_full_place(point), **where)

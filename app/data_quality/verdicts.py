@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.core.messages import Message, MessageTable
+from app.data_quality.checks.coordinate_precision import FewPlaces, few_places
 
-MANY_PER_PLACE = 10
-REPEATED_SHARE = 0.95
-FAR_APART_CELLS = 2.0
 MOST_HEAPED, SOME_HEAPED = 0.5, 0.02
 MOST_DEFAULT, SOME_DEFAULT = 0.5, 0.05
 VERDICTS = MessageTable(
@@ -78,15 +76,13 @@ def _hour(times: Report, n: int) -> tuple[str, Message]:
 
 
 def _place(places: Report, n: int) -> tuple[str, Message]:
-    distinct, nearest_m = places["distinct"], places["nearest_m"]
+    distinct = places["distinct"]
     if n == 0:
         return "no", VERDICTS.make("no_incidents")
     if distinct == 1:
         return "no", VERDICTS.make("places_one")
-    if has_few_places(places, n):
-        return "weakly", VERDICTS.make(
-            "places_few", n=n, distinct=distinct, nearest_m=nearest_m or 0.0
-        )
+    if few := few_places_in(places, n):
+        return "weakly", VERDICTS.make("places_few", **vars(few))
     cell_size_m = places["cell_size_m"]
     if places["step_m"] is not None and places["step_m"] > cell_size_m:
         rounding = {name: places[name] for name in ("decimals", "step_m", "cell_size_m")}
@@ -98,15 +94,10 @@ def _place(places: Report, n: int) -> tuple[str, Message]:
     return "yes", VERDICTS.make("places_known", distinct=distinct)
 
 
-def has_few_places(places: Report, n: int) -> bool:
-    """Return whether incidents share few points far apart: one per precinct, not where they happened."""
-    nearest_m = places["nearest_m"]
-    return bool(
-        n >= MANY_PER_PLACE * places["distinct"]
-        and places["share_on_repeated"] >= REPEATED_SHARE
-        and nearest_m is not None
-        and nearest_m >= FAR_APART_CELLS * places["cell_size_m"]
-    )
+def few_places_in(places: Report, n: int) -> FewPlaces | None:
+    """Return the few places of a report's n incidents, or None."""
+    names = ("distinct", "share_on_repeated", "nearest_m", "cell_size_m")
+    return few_places(n, *(places[name] for name in names))
 
 
 def _steps(report: Report, hour: Message, place: Message) -> Iterator[Message]:

@@ -156,7 +156,9 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
     ]
     if data["excluded_categories"]:
         names = _names(data["excluded_categories"])
-        lines.append(f"left out because they mostly reflect patrol activity: {names}")
+        lines.append(
+            f"left out because they mostly reflect patrol activity, or by the policy: {names}"
+        )
     if data["patrol_categories_learnt"]:
         names = _names(data["patrol_categories_learnt"])
         lines.append(f"**trained on although they mostly reflect patrol activity: {names}**")

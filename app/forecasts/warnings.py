@@ -38,6 +38,8 @@ WARNINGS = MessageTable(
         "incidents_outside": "{n} incidents outside the study area were left out",
         "unknown_times": "{n} incidents are timed {at}, probably because their times are unknown: "
         "forecasts place them in these hours",
+        "few_places": "{n} incidents lie on only {distinct} points, typically {nearest_m:,.0f} m apart, one "
+        "per precinct or block: cells smaller than that say nothing",
         "kinds_renamed": "{ended} ended about {about} as {began} began: probably renamed, so expected counts "
         "of these kinds are wrong; give them one name and train again",
         "one_time_of_day": "{n} incidents ({share:.0%}) have one time of day, {at}: their hours are unknown, "
@@ -98,6 +100,8 @@ def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> Ite
     if record.n_incidents < THIN_INCIDENTS:
         yield WARNINGS.make("thin_data", n=record.n_incidents)
     yield from _of_times(record, data)
+    if few := data.get("few_places"):
+        yield WARNINGS.make("few_places", **few)
     for one in data["renamed_kinds"]:
         ended, began = (", ".join(one[name]) for name in ("ended", "began"))
         yield WARNINGS.make("kinds_renamed", ended=ended, began=began, about=one["about"])

@@ -1,4 +1,4 @@
-"""Warn at upload of places that look like default geocodes."""
+"""Find at upload places that look like default geocodes, or like one per precinct."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from psycopg import sql
 from sqlalchemy import Connection
 
+from app.data_quality.checks.coordinate_precision import FewPlaces, few_places_of
 from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import to_degrees
@@ -23,10 +24,12 @@ _MERGED = sql.SQL(
 )
 
 
-def default_geocodes(
+def places_in_doubt(
     connection: Connection, region: Region, crs: str, n_rows: int
-) -> list[dict[str, Any]]:
-    """Return the default geocodes of an upload by the rule of fits: code of the warning, n, place.
+) -> tuple[FewPlaces | None, list[dict[str, Any]]]:
+    """Return the few places that an upload's incidents share, and its default geocodes.
+
+    Both by the rules of fits; of a default geocode code of the warning, n and place.
 
     Called in the transaction of a merge, whose rows it reads; of large uploads a sample, whose numbers are
     scaled up.
@@ -44,7 +47,8 @@ def default_geocodes(
         np.unique(columns["category_key"], return_inverse=True)[1],
         *LearningPolicy.of(region.settings).places_m(crs),
     )
-    return [_counted(place, crs, percent) for place in found if place.is_default]
+    few = few_places_of(columns["x_m"], columns["y_m"], region.cell_size_m)
+    return few, [_counted(place, crs, percent) for place in found if place.is_default]
 
 
 def _counted(place: FullPlace, crs: str, percent: float) -> dict[str, Any]:

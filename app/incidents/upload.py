@@ -33,7 +33,7 @@ from app.geo.study_area import (
 )
 from app.geo.zone_places import Place
 from app.incidents import writes
-from app.incidents.full_places import default_geocodes
+from app.incidents.full_places import places_in_doubt
 from app.incidents.merge import Merged, MergeRules, merge
 from app.incidents.parsing.counts import counts_of, expanded
 from app.incidents.parsing.identity import whole_ids
@@ -70,6 +70,8 @@ UPLOAD_WARNINGS = MessageTable(
         "the columns and send the file again",
         "outside_study_area": "{n} of {received} rows lie over 1 km outside the study area, near {near}",
         "far_away": "{n} rows lie over {degrees:g} degrees from the others, the first near {near}",
+        "few_places": "{n} incidents lie on only {distinct} points, typically {nearest_m:,.0f} m apart, one "
+        "per precinct or block: send their own places, or give the region cells of that size",
         "default_geocode": "{n} incidents ({share:.1%}) lie on one point, {longitude:.5f}, {latitude:.5f}, "
         "with the mix of hours and kinds of all: a default geocode, which trainings leave out; if the "
         "place is real, name it in the learning policy's keep_places",
@@ -453,7 +455,9 @@ class Upload:
         n_rows = self.summary.received - self.summary.rejected
         if n_rows == 0 or self.crs is None:
             return
-        found = default_geocodes(connection, self.region, self.crs, n_rows)
+        few, found = places_in_doubt(connection, self.region, self.crs, n_rows)
+        if few is not None:
+            yield UPLOAD_WARNINGS.make("few_places", **{**vars(few), "n": n_rows})
         for place in found[:MAX_GEOCODES]:
             yield UPLOAD_WARNINGS.make(**place, share=place["n"] / n_rows)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import __version__
+from app.data_quality.checks.coordinate_precision import few_places_of
 from app.data_quality.checks.kinds import renamings
 from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, one_time_of_day
 from app.fitting.data import TrainingData
@@ -53,6 +54,7 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
         "data": {
             "outside_study_area": data.n_outside,
             "default_geocodes": _default_geocodes(data),
+            "few_places": _few_places(data),
             **_times(data),
             "discovered_weight": data.policy.discovered_weight,
             "excluded_categories": data.excluded_categories,
@@ -74,6 +76,12 @@ def _default_geocodes(data: TrainingData) -> list[dict[str, Any]]:
         }
         for place, x, y in zip(data.piles, longitude, latitude, strict=True)
     ]
+
+
+def _few_places(data: TrainingData) -> dict[str, Any] | None:
+    incidents = data.incidents
+    found = few_places_of(incidents.x_m, incidents.y_m, data.region.cell_size_m)
+    return None if found is None else asdict(found)
 
 
 def _times(data: TrainingData) -> dict[str, Any]:

@@ -125,3 +125,19 @@ def test_names_that_the_region_does_not_have_are_refused(doors):
     assert door.client.put(
         path, json={"drop_places": [{"longitude": 1e3, "latitude": 0}]}
     ).is_client_error
+
+
+def test_one_point_per_precinct_is_said_everywhere(doors, engine, settings):
+    door = doors(boundary=BOUNDARY)
+    draw = random.Random(5)
+    corners = [(-84.52 + 0.02 * i, 39.09 + 0.015 * j) for i in range(4) for j in range(3)]
+    rows = [_row(draw, draw.choice(corners), range(24), KINDS) for _ in range(600)]
+    (warning,) = door.send("precincts.csv", _csv(rows)).body["warnings"]
+    assert (warning["code"], warning["params"]["distinct"]) == ("few_places", 12)
+    found = report(door)
+    assert answers(found)[1:] == ("weakly", "next_larger_cells")
+    assert findings(found)["few_places"]["n"] == 600
+    assert found["places"]["piles"] == []
+    told = warned(forecast(door, engine, settings, AT))["few_places"]
+    assert told["distinct"] == 12
+    assert 1_500 < told["nearest_m"] < 1_800
