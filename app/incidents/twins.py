@@ -33,8 +33,8 @@ _SPAN = text(
 _IS_NEW = """NOT EXISTS (
     SELECT FROM incidents AS known WHERE known.region_key = :region
       AND known.dedup_key = m.dedup_key AND known.occurrence = m.occurrence)"""
-# Rows with ids are compared with incidents whose ids someone else gave, or that have none: two ids of
-# one feed are two incidents.
+# Rows with ids are compared with incidents whose ids someone else gave, or that have none. Two ids of
+# one feed are two incidents, unless all else is equal: ids may have lost their leading zeros.
 _PAIRS = f"""
     SELECT fresh."row", near.id, near.distance_m, near.category_key <> fresh.category_key AS renamed
     FROM fresh CROSS JOIN LATERAL (
@@ -49,6 +49,8 @@ _PAIRS = f"""
         ) AS i
         WHERE fresh.external_id IS NULL OR i.external_id IS NULL
            OR i.feed_key IS DISTINCT FROM fresh.feed_key
+           OR (i.occurred_at, i.category_key) = (to_timestamp(fresh.time_s), fresh.category_key)
+              AND greatest(abs(i.longitude - fresh.longitude), abs(i.latitude - fresh.latitude)) < 1e-6
     ) AS near
     WHERE near.distance_m < {NEAR_M} AND NOT EXISTS (
         SELECT FROM merged_incidents AS same

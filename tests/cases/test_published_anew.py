@@ -96,6 +96,13 @@ def test_one_file_in_two_feeds_is_asked_about(door: Door):
     assert is_asked(door.send("first.csv", csv_of(FIRST, ids), feed="police"), 60)
 
 
+def test_ids_that_lost_their_leading_zeros_are_asked_about(door: Door):
+    door.send("first.csv", csv_of(FIRST, [f"{i + 7:05d}" for i in range(60)]))
+    assert is_asked(door.send("second.csv", csv_of(FIRST, range(7, 67))), 60)
+    beside = csv_of([(t, x, y, "Fraud") for t, x, y, _ in FIRST], [f"F-{i}" for i in range(60)])
+    assert door.send("others.csv", beside).body["accepted"] == 60
+
+
 def test_what_is_new_is_never_asked_about(door: Door):
     """Other months, other kinds of the same months, several kinds at one place and minute."""
     door.send("first.csv", csv_of(FIRST))
