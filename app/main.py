@@ -54,6 +54,7 @@ from app.http.middleware.response_cache import ResponseCache
 from app.http.permissions import RouteTable
 from app.http.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.http.protocol import allow_connections
+from app.incidents import kind_routes as kinds
 from app.incidents import routes as incidents
 from app.monitoring import routes as operations
 from app.monitoring import system_routes as system
@@ -73,6 +74,7 @@ PARTS = (
     regions,
     region_edits,
     incidents,
+    kinds,
     operations,
     privacy,
     fairness,

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from app.data_quality.service import data_report
-from app.incidents.store import PageQuery, page
+from app.incidents.store import KindSpan, PageQuery, page
 from app.regions.store import get_region
 from benchmarks.cities import machine
 from benchmarks.ingest import (
@@ -28,6 +28,7 @@ from benchmarks.ingest import (
 ORIGIN = datetime(2019, 1, 1, tzinfo=UTC)
 SPAN_H = 24_000
 REPEATS = 200
+A_KIND = (KindSpan(1),)
 SMALL_BOX = (-74.06, 4.64, -74.05, 4.65)
 
 
@@ -65,10 +66,10 @@ def _later(rng: np.random.Generator) -> PageQuery:
 _QUERIES: dict[str, Callable[[np.random.Generator], PageQuery]] = {
     "slot": _slot,
     "slot_box": lambda rng: _slot(rng, bbox=SMALL_BOX),
-    "slot_category": lambda rng: _slot(rng, category="theft"),
+    "slot_category": lambda rng: _slot(rng, categories=A_KIND),
     "later_page": _later,
     "box": lambda _: PageQuery(bbox=SMALL_BOX, limit=100),
-    "category": lambda _: PageQuery(category="theft", limit=100),
+    "category": lambda _: PageQuery(categories=A_KIND, limit=100),
 }
 
 

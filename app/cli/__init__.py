@@ -96,6 +96,22 @@ COMMANDS = {
         "app.cli.learning_policy:policy",
         "Show, change or remove a region's learning policy.",
     ),
+    "categories show": (
+        "app.cli.categories:show",
+        "List a region's categories, aliases, groups and weights.",
+    ),
+    "categories alias": (
+        "app.cli.categories:alias",
+        "Count incidents of one name as another category; train again afterwards.",
+    ),
+    "categories group": (
+        "app.cli.categories:group",
+        "Name several categories together, for use as a category.",
+    ),
+    "categories weight": (
+        "app.cli.categories:weight",
+        "Weigh a category for forecasts with --weight harm.",
+    ),
     "mapping list": ("app.cli.incidents:list_saved_mappings", "List a region's column mappings."),
     "mapping remove": (
         "app.cli.incidents:remove_saved_mapping",
@@ -143,6 +159,7 @@ COMMANDS = {
 """Location and help of each command; modules are imported only when a command is run."""
 GROUPS = {
     "region": "Regions: study area, time zone, cell size.",
+    "categories": "Categories of a region: aliases, groups, weights.",
     "mapping": "Column mappings of a region.",
     "source": "Open-data sources of a region's incidents.",
     "key": "API keys.",

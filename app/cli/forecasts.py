@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,12 @@ class Kind(StrEnum):
     SAMPLES = "samples"
 
 
+class Weighting(StrEnum):
+    """What to weigh with."""
+
+    HARM = "harm"
+
+
 def forecast(
     region: str,
     kind: Kind,
@@ -47,7 +54,13 @@ def forecast(
         Path | None, typer.Option("-o", "--output", help="File; - or missing: standard output.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,
-    category: Annotated[str | None, typer.Option(help="One category only.")] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="A category, an alias or a group; repeat it to sum up several."),
+    ] = None,
+    weight: Annotated[
+        Weighting | None, typer.Option(help="Weigh categories by the region's weights.")
+    ] = None,
     cell_size_m: Annotated[float | None, typer.Option(help="Side of a cell.")] = None,
     top: Annotated[float, typer.Option(help="Percent of cells to flag.")] = 5.0,
     n: Annotated[int, typer.Option(help="Number of samples.", min=1)] = 1000,
@@ -60,7 +73,12 @@ def forecast(
     with opened(settings) as engine:
         with engine.connect() as connection:
             timezone = get_region(connection, region).timezone
-        selector = Selector(parse_time(at, timezone, "at"), None, category, model, cell_size_m)
+        kinds = tuple(category) if category else None
+        selector = Selector(parse_time(at, timezone, "at"), None, kinds, model, cell_size_m)
+        if weight is not None:
+            if kind is Kind.SAMPLES:
+                raise InvalidInput("samples are not weighted", field="weight")
+            selector = replace(selector, weight="harm")
         service = ForecastService(engine, settings)
         found = service.forecast(region, selector)
         if kind is Kind.HOTSPOTS:

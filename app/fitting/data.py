@@ -20,11 +20,12 @@ from app.incidents.fingerprints import data_hash
 from app.incidents.placing import follow_incidents
 from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.regions.kinds import Kinds
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import (
     OutlinedRegion,
     Region,
-    categories_of,
+    kind_names,
     outlined,
     set_boundary,
 )
@@ -52,6 +53,8 @@ class TrainingData:
     """Keyed digest of the data."""
     excluded_categories: list[str] = field(default_factory=list)
     """Categories that are excluded: those that mostly reflect patrols, and those the policy names."""
+    kinds_revision: int = 0
+    """State of the region's aliases; see `app.regions.kinds`."""
     released: bool = True
     """Whether readers may see versions trained on it."""
     bounds_s: tuple[int, ...] = ()
@@ -78,7 +81,7 @@ def load_training_data(
     Args:
         engine: the database.
         region_key: the region.
-        categories: names of categories; None: all.
+        categories: names of kinds, aliases or groups; None: all.
         until: read only earlier incidents.
         by_policy: apply the region's learning policy, as trainings do; otherwise read all reported
             incidents, so that models are compared on all of them.
@@ -94,10 +97,13 @@ def load_training_data(
         region = outlined(connection, follow_incidents(connection, region_key))
         policy = LearningPolicy.of(region.settings)
         excluded: list[str] = []
-        chosen = categories
+        kinds = Kinds.of(region.settings)
+        chosen = None if categories is None else kinds.expanded(categories)
         if by_policy and categories is None:
             chosen, excluded = _training_categories(connection, region, policy)
         cut, moment = _cut(connection, region, release, pinned=pinned)
+        if cut is not None and categories is not None:
+            cut = replace(cut, named_only=True)
         until_s = int((moment or until or datetime.now(UTC)).timestamp())
         columns = read_columns(
             connection,
@@ -121,6 +127,7 @@ def load_training_data(
         found,
         data_hash=digest,
         excluded_categories=excluded,
+        kinds_revision=kinds.revision,
         released=released,
         bounds_s=() if cut is None else cut.bounds_s(),
     )
@@ -192,7 +199,7 @@ def _training_categories(
     Raises:
         NotReady: no category is left.
     """
-    known = categories_of(connection, region.key).values()
+    known = kind_names(connection, region)
     excluded = policy.excluded(known)
     if not excluded:
         return None, []

@@ -16,7 +16,7 @@ from scipy.special import bdtr
 
 from app.core.errors import InvalidInput
 from app.forecasts.serialisers import cell_columns, collection, csv_bytes, features, ids_of
-from app.forecasts.service import Forecast, ForecastService, Plan
+from app.forecasts.service import Forecast, ForecastService
 from app.geo.antimeridian import cut
 from app.geo.study_area import to_metres
 from app.registry.history import older_version
@@ -125,7 +125,7 @@ def hotspots_head(forecast: Forecast, rows: NDArray[np.int64], top: float) -> di
     The interval of the share is that of a binomial draw of as many incidents as are expected.
     """
     area = float(forecast.cells.area_km2[rows].sum())
-    share = float(forecast.probability[rows].sum())
+    share = float(forecast.count_share[rows].sum())
     low, high = forecast.interval_of(np.array([share * forecast.expected_total]))
     n = max(1, round(forecast.expected_total))
     tail = (1 - LEVEL) / 2
@@ -143,7 +143,15 @@ def hotspots_head(forecast: Forecast, rows: NDArray[np.int64], top: float) -> di
         "expected_count": share * forecast.expected_total,
         "expected_count_lo": float(low[0]),
         "expected_count_hi": float(high[0]),
+        **_harm_head(forecast, rows),
     }
+
+
+def _harm_head(forecast: Forecast, rows: NDArray[np.int64]) -> dict[str, float]:
+    if forecast.harm_total is None:
+        return {}
+    share = min(float(forecast.probability[rows].sum()), 1.0)
+    return {"share_of_harm_expected": share, "expected_harm": share * forecast.harm_total}
 
 
 def _binomial_quantile(level: float, n: int, share: float) -> int:
@@ -163,7 +171,8 @@ def hotspots_geojson(
     """
     rows = hotspot_rows(forecast, options)
     head = hotspots_head(forecast, rows, options.top)
-    more: dict[str, list[Any]] = {"rank": list(range(1, len(rows) + 1))}
+    labels = {name: [value] * len(rows) for name, value in forecast.labels().items()}
+    more: dict[str, list[Any]] = {"rank": list(range(1, len(rows) + 1)), **labels}
     if options.compare and service is not None:
         changes, before = _changes(service, forecast, options, ids_of(forecast, rows))
         head["changes"] = changes
@@ -203,6 +212,7 @@ def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
             "longitude": longitude[rows],
             "latitude": latitude[rows],
             **cell_columns(forecast, rows),
+            **{name: [value] * len(rows) for name, value in forecast.labels().items()},
         }
     )
 
@@ -216,7 +226,7 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
     part_of[inside[0]] = inside[1]
     probability = np.bincount(part_of, forecast.probability[rows], len(parts))
     area_km2 = np.bincount(part_of, forecast.cells.area_km2[rows], len(parts))
-    count = probability * forecast.expected_total
+    count = np.bincount(part_of, forecast.expected_count[rows], len(parts))
     low, high = forecast.interval_of(count)
     ids = ids_of(forecast, rows)
     result = []
@@ -232,6 +242,7 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
             "expected_count": float(count[part]),
             "expected_count_lo": int(low[part]),
             "expected_count_hi": int(high[part]),
+            **forecast.labels(),
         }
         geometry = shapely.to_geojson(cut(parts[part])).encode()
         result.append(
@@ -288,7 +299,8 @@ def _week_before(service: ForecastService, forecast: Forecast) -> Forecast | str
         )
     version = service.load(forecast.version.region.id, older)
     earlier_s = forecast.plan.start_s - int(WEEK.total_seconds())
-    plan = Plan(version, replace(forecast.selector, window=None), earlier_s, forecast.plan.n_slots)
+    selector = replace(forecast.selector, window=None)
+    plan = service.plan_of(version, selector, earlier_s, forecast.plan.n_slots)
     before = service.forecast_of(plan)
     cells, old_cells = forecast.cells, before.cells
     if len(old_cells) != len(cells) or list(old_cells.ids) != list(cells.ids):

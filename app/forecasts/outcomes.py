@@ -11,14 +11,15 @@ import numpy as np
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.forecasts.hotspots import n_top_cells
 from app.forecasts.serialisers import collection, features
-from app.forecasts.service import Forecast, ForecastService, Plan, Selector, check_box
+from app.forecasts.service import Forecast, ForecastService, Selector, check_box
 from app.forecasts.time_span import range_of
 from app.forecasts.types import LoadedVersion
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from app.incidents.store import read_columns
+from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
-from app.regions.store import categories_of
+from app.regions.store import get_region, kind_names
 from app.registry.history import last_incident_at
 from models.base import IntArray
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows
@@ -47,7 +48,9 @@ def outcomes_geojson(
     check_box(version, selector)
     n_slots = max(1, int((end - start).total_seconds() // 3600))
     chosen = replace(selector, at=None, window=None, start=start, end=end)
-    forecast = service.forecast_of(Plan(version, chosen, int(start.timestamp()), n_slots))
+    forecast = service.forecast_of(
+        service.plan_of(version, chosen, int(start.timestamp()), n_slots)
+    )
     rows, windows = _happened(service, forecast, start, end)
     n_flagged = n_top_cells(len(version.grid), top)
     place = _places(service, forecast, rows, windows)
@@ -125,13 +128,18 @@ def _happened(
 ) -> tuple[IntArray, IntArray]:
     """Return rows and windows of the incidents inside the study area and the requested box."""
     version = forecast.version
-    category = forecast.selector.category
-    wanted = None if category is None else [category]
+    asked = forecast.selector.categories
     with service.engine.begin() as connection:
-        if category is None and version.not_learnt:
-            known = set(categories_of(connection, version.region.key).values())
-            wanted = sorted(known - set(version.not_learnt))
-        columns = read_columns(connection, version.region, start, end, wanted)
+        region = get_region(connection, version.region.id)
+        wanted = Kinds.of(region.settings).expanded(asked) if asked else None
+        known = kind_names(connection, region)
+        if wanted is not None:
+            have = {folded(name) for name in known}
+            wanted = [name for name in wanted if folded(name) in have]
+        elif version.not_learnt:
+            left_out = {folded(name) for name in version.not_learnt}
+            wanted = [name for name in known if folded(name) not in left_out]
+        columns = read_columns(connection, region, start, end, wanted)
     rows = version.grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
     if forecast.selector.bbox is not None:
@@ -146,8 +154,9 @@ def _places(
     service: ForecastService, forecast: Forecast, rows: IntArray, windows: IntArray
 ) -> IntArray:
     """Return the 0-based rank (n,) of each incident's cell in its hour, ties by cell id."""
-    code = service.code_of(forecast.plan)
-    tables = service.tables.tables(forecast.version, code, np.unique(windows).tolist())
+    tables = service.tables.tables_of(
+        forecast.version, forecast.plan.codes, np.unique(windows).tolist()
+    )
     place = np.empty(len(rows), np.int64)
     for window, probability in tables.items():
         mine = windows == window

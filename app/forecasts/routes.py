@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -41,12 +42,17 @@ DENSITY: dict[str, Callable[[Forecast], bytes]] = {
 }
 FEATURES = ("geojson", "csv", "parquet")
 _CELL_COLUMNS = "probability,density_per_km2,expected_count,expected_count_lo,expected_count_hi"
+_LABELS = "region,model_version,at,window,category,cell_size_m"
 _SAME_SLOT = {
     "path.region": "$request.path.region",
     "query.at": "$response.body#/at",
     "query.model": "$response.body#/model_version",
 }
 _FORMAT = Query(description="format; without it, `Accept` decides")
+Weight = Annotated[
+    Literal["harm"] | None,
+    Query(description="weigh categories by the region's weights; needs them to be set"),
+]
 FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, _FORMAT]
 
 
@@ -73,10 +79,12 @@ async def density(
     region: RegionId,
     selector: Selected,
     f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, _FORMAT] = None,
+    weight: Weight = None,
     accept: Accept = None,
 ) -> Response:
     """Forecast every cell: probability, density and expected count of an hour or a range."""
     fmt = negotiated(f, accept, tuple(DENSITY))
+    selector = replace(selector, weight=weight)
     spec = ResponseSpec(("density",), fmt, DENSITY[fmt], f"{region}-density")
     return await reply(request, forecasts, region, selector, spec)
 
@@ -112,8 +120,9 @@ async def _hotspot_options(
     responses=forecast_replies(
         {"geojson": HotspotsReply},
         ["csv", "parquet"],
-        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS}\n"
-        "1,5935,-79.38009,43.655401,0.005969286,0.095508575,0.026367878,0,0\n",
+        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS},{_LABELS}\n"
+        "1,5935,-79.38009,43.655401,0.005969286,0.095508575,0.026367878,0,0,"
+        "toronto,stack-20220101T050000Z-0c4cc6f7a69d237c8b,2022-01-07T23:00:00-05:00,119,,250\n",
     ),
 )
 @allow(Role.READER)
@@ -124,10 +133,12 @@ async def hotspots(
     selector: Selected,
     options: Annotated[HotspotOptions, Depends(_hotspot_options)],
     f: FeatureFormat = None,
+    weight: Weight = None,
     accept: Accept = None,
 ) -> Response:
     """List the top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
     fmt = negotiated(f, accept, FEATURES)
+    selector = replace(selector, weight=weight)
 
     def make(forecast: Forecast) -> bytes:
         if fmt == "csv":

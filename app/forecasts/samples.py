@@ -62,7 +62,8 @@ def _checked_samples(
     check_samples(n, service.settings.max_samples)
     if seed is not None and not 0 <= seed < 2**63:
         raise InvalidInput(f"seed must lie within 0..2^63-1, got {seed}", field="seed")
-    check_samples_allowed(forecast.version.record.report, forecast.selector.category)
+    for kind in forecast.plan.kinds or (None,):
+        check_samples_allowed(forecast.version.record.report, kind)
     return draw_samples(forecast, n, seed)
 
 

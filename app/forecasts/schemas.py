@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from app.forecasts.scores import MAX_SCORED
 from app.forecasts.types import Selector
-from app.http.parameters import Moment
+from app.http.parameters import MAX_KINDS, Moment, ShortText
 from app.http.schemas import (
     Feature,
     FeatureCollection,
     Instant,
     MessageReply,
+    Names,
     Reply,
     Request,
     Responses,
@@ -61,6 +62,9 @@ class Heading(Provenance):
         examples=["2022-01-07T23:00:00-05:00"],
     )
     category: str | None = Field(examples=[None])
+    categories: Names | None = Field(
+        default=None, description="categories summed up, where some were asked for"
+    )
     expected_total: float = Field(examples=[4.417258])
     expected_total_lo: float = Field(examples=[2.0])
     expected_total_hi: float = Field(examples=[8.0])
@@ -231,13 +235,19 @@ class AreasRequest(Request):
     window: Annotated[int | None, Field(ge=0, le=167)] = None
     start: Annotated[Moment | None, Field(alias="from")] = None
     end: Annotated[Moment | None, Field(alias="to")] = None
-    category: Annotated[str | None, Field(max_length=200)] = None
+    category: Annotated[
+        ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=MAX_KINDS)] | None,
+        Field(description="a category, an alias of one, or a group; or a list to sum up"),
+    ] = None
     model: Annotated[str | None, Field(max_length=200)] = None
     as_of: Moment | None = None
 
     def selector(self) -> Selector:
         """Select the forecast."""
-        return Selector(**self.model_dump(exclude={"areas", "buffer_m"}))
+        given = self.model_dump(exclude={"areas", "buffer_m"})
+        if isinstance(self.category, list):
+            given["category"] = tuple(self.category)
+        return Selector(**given)
 
     def features(self) -> list[Any]:
         """List the GeoJSON features; empty where there are none."""

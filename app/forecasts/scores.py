@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import InvalidInput
+from app.core.errors import InvalidInput, NotFound
+from app.core.texts import shortened
 from app.core.zones import zone
 from app.forecasts.service import ForecastService
-from app.forecasts.types import LoadedVersion
+from app.forecasts.types import LoadedVersion, Selector
 from app.forecasts.warnings import WARNINGS, standing_warnings
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
@@ -74,8 +75,7 @@ def score_incidents(
     longitude = np.array([i.longitude for i in incidents])
     latitude = np.array([i.latitude for i in incidents])
     rows = version.grid.locate(*to_metres(longitude, latitude, version.grid.crs))
-    known = service.codes(version)
-    codes = np.array([known.get(i.category or "", ALL_CATEGORIES) for i in incidents])
+    codes = _codes(service, version, incidents)
     log_density, percentile = _scored(service, version, rows, window, codes)
     inside = rows >= 0
     columns = zip(
@@ -88,6 +88,29 @@ def score_incidents(
     )
     names = ("log_density_per_km2", "percentile", "cell", "window", "inside_study_area")
     return [dict(zip(names, values, strict=True)) for values in columns]
+
+
+def _codes(
+    service: ForecastService, version: LoadedVersion, incidents: Sequence[PlacedIncident]
+) -> NDArray[np.int64]:
+    """Return each incident's kind (n,) as a code of the version; all incidents' where it has none."""
+    found: dict[str | None, int] = {None: ALL_CATEGORIES}
+    known = service.codes(version)
+    for name in {i.category for i in incidents if i.category is not None}:
+        if name in known:
+            found[name] = known[name]
+            continue
+        try:
+            codes = service.plan_of(version, Selector(category=name), 0, 1).codes or ()
+        except NotFound:
+            codes = ()
+        if len(codes) > 1:
+            raise InvalidInput(
+                f"{shortened(name)} stands for several categories; score each incident by its own",
+                field="incidents",
+            )
+        found[name] = codes[0] if codes else ALL_CATEGORIES
+    return np.array([found[i.category] for i in incidents], np.int64)
 
 
 def _or_none(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:

@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request
 
 from app.forecasts.service import ForecastService
 from app.forecasts.types import Selector
-from app.http.parameters import TIME_PATTERN, Bbox, BboxText, moment, parse_bbox
+from app.http.parameters import TIME_PATTERN, Bbox, BboxText, CategoryNames, moment, parse_bbox
 
 EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
 Kind = Literal["square", "h3"]
@@ -60,7 +60,7 @@ async def _cells(
 
 
 async def _version(
-    category: Annotated[str | None, Query(max_length=200)] = None,
+    category: CategoryNames = None,
     model: Annotated[
         str | None, Query(max_length=200, description="a model's name or a version")
     ] = None,
@@ -72,15 +72,17 @@ async def _version(
             json_schema_extra=_TIME,
         ),
     ] = None,
-) -> tuple[str | None, str | None, datetime | None]:
-    return category, model, moment(as_of, "as_of")
+) -> tuple[tuple[str, ...] | None, str | None, datetime | None]:
+    return tuple(category) if category else None, model, moment(as_of, "as_of")
 
 
 TimeSelection = Annotated[
     tuple[datetime | None, int | None, datetime | None, datetime | None], Depends(_when)
 ]
 CellSelection = Annotated[tuple[float | None, Kind, int | None, Bbox | None], Depends(_cells)]
-VersionSelection = Annotated[tuple[str | None, str | None, datetime | None], Depends(_version)]
+VersionSelection = Annotated[
+    tuple[tuple[str, ...] | None, str | None, datetime | None], Depends(_version)
+]
 
 
 async def _selector(when: TimeSelection, cut: CellSelection, which: VersionSelection) -> Selector:

@@ -51,12 +51,16 @@ def rounded(values: FloatArray, digits: int = SIGNIFICANT_DIGITS) -> FloatArray:
 def cell_columns(forecast: Forecast, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Return the rounded columns of some cells."""
     low, high = forecast.interval
+    harm = {}
+    if forecast.harm_total is not None:
+        harm = {"expected_harm": rounded(forecast.probability[rows] * forecast.harm_total)}
     return {
         "probability": rounded(forecast.probability[rows]),
         "density_per_km2": rounded(forecast.density_per_km2[rows]),
         "expected_count": rounded(forecast.expected_count[rows]),
         "expected_count_lo": low[rows].astype(np.int64),
         "expected_count_hi": high[rows].astype(np.int64),
+        **harm,
     }
 
 
@@ -207,7 +211,7 @@ def check_series(service: ForecastService, plan: Plan) -> None:
 
 def _cells_by_slot(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
     plan, rows = forecast.plan, forecast.rows
-    tables = service.tables.tables(plan.version, service.code_of(plan), plan.slots.window.tolist())
+    tables = service.tables.tables_of(plan.version, plan.codes, plan.slots.window.tolist())
     _, regridding = service.cells.of(plan.version, plan.selector)
     moved = {w: t if regridding is None else regridding.apply(t) for w, t in tables.items()}
     counts = np.stack(

@@ -15,13 +15,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache, TTLCache
-from app.core.errors import NotFound
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
-from app.core.texts import shortened
 from app.core.zones import zone
 from app.forecasts.cells import CELL_BYTES, CellRegridder
+from app.forecasts.kinds import codes_of, harm_of, is_trained_with, shares_of
 from app.forecasts.tables import TableReader
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
@@ -31,6 +30,7 @@ from app.geo.boundaries import study_area_from_geojson
 from app.geo.hour_of_week import next_slot_of
 from app.http.parameters import check_bbox_order
 from app.incidents.releases import known_categories
+from app.regions.kinds import Kinds
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt, load_grid
@@ -91,7 +91,7 @@ class ForecastService:
         if selector.model is None:
             version = self._noted(version)
         news = self.brief.recall(_news_kind(), _full_name(version), tuple)
-        if selector.category is not None and self._shown_categories(region_id) is None:
+        if self._shown_categories(region_id) is None or self._known_kinds(region_id) is None:
             return None
         return None if news is None else self._planned(version, selector, news)
 
@@ -105,6 +105,7 @@ class ForecastService:
         """
         version = self.version_of(region_id, selector.model, selector.as_of)
         self._read_shown_categories(version)
+        self._read_kinds(version)
         news = self.brief.recall(_news_kind(), _full_name(version), tuple)
         if news is None:
             news = news_of(self.engine, version)
@@ -114,13 +115,51 @@ class ForecastService:
     def _planned(
         self, version: LoadedVersion, selector: Selector, news: tuple[Message, ...]
     ) -> Plan:
-        if selector.category is not None and selector.category not in self.codes(version):
-            raise NotFound(
-                f"the model has no category {shortened(selector.category)}", field="category"
-            )
         check_box(version, selector)
         start, n_slots = self._span(version, selector)
-        return Plan(version, selector, int(start.timestamp()), n_slots, news)
+        return self.plan_of(version, selector, int(start.timestamp()), n_slots, news)
+
+    def plan_of(
+        self,
+        version: LoadedVersion,
+        selector: Selector,
+        start_s: int,
+        n_slots: int,
+        news: tuple[Message, ...] = (),
+    ) -> Plan:
+        """Return the plan of some slots, with the codes of the categories asked for.
+
+        Raises:
+            NotFound: the version has no such category.
+            InvalidInput: no category has the weight asked for.
+        """
+        kinds = self._read_kinds(version)
+        codes = harm = None
+        if selector.categories:
+            codes = codes_of(version, kinds, self.codes(version), selector.categories)
+        if selector.weight is not None:
+            harm = harm_of(version, kinds, self.codes(version), codes)
+        if not is_trained_with(version, kinds):
+            news = (*news, WARNINGS.make("former_kinds"))
+        return Plan(version, selector, start_s, n_slots, news, codes, harm)
+
+    def _known_kinds(self, region_id: str) -> Kinds | None:
+        return self.brief.recall("kinds", region_id, Kinds)
+
+    def _read_kinds(self, version: LoadedVersion) -> Kinds:
+        """Return the region's choices; another process's changes are seen within a minute."""
+        region_id = version.region.id
+        found = self._known_kinds(region_id)
+        if found is None:
+            with self.engine.connect() as connection:
+                found = Kinds.of(get_region(connection, region_id).settings)
+            self.brief.keep("kinds", region_id, found, NEWS_TTL_S)
+        return found
+
+    def forget_kinds(self, region_id: str) -> None:
+        """Discard a region's cached choices, after a change by this process."""
+        self.brief.forget("kinds", region_id)
+        self.brief.forget("shown categories", region_id)
 
     def codes(self, version: LoadedVersion) -> dict[str, int]:
         """Return codes of the categories that the caller may see; rare ones need the right to list."""
@@ -286,32 +325,28 @@ class ForecastService:
         version, selector = plan.version, plan.selector
         cells, regridding = self.cells.of(version, selector)
         mean = self.slot_means(plan)
-        probability = self.tables.mixed(version, self.code_of(plan), plan.slots.window, mean)
+        windows = plan.slots.window
+        probability = self.tables.mixed(version, plan.codes, windows, mean)
         if regridding is not None:
             probability = regridding.apply(probability)
-        return Forecast(plan, cells, probability, mean)
-
-    def code_of(self, plan: Plan) -> int:
-        """Return the code of the requested category.
-
-        Raises:
-            NotFound: the version does not have the category.
-        """
-        category = plan.selector.category
-        if category is None:
-            return registry.ALL_CATEGORIES
-        if category not in plan.version.category_codes:
-            raise NotFound(f"the model has no category {shortened(category)}", field="category")
-        return plan.version.category_codes[category]
+        if plan.harm is None:
+            return Forecast(plan, cells, probability, mean)
+        weights = plan.harm.by_code
+        shares = shares_of(version.counts, weights, windows)
+        harm = version.counts.mean(plan.slots) * shares.sum(axis=0)
+        weighted = self.tables.mixed(version, None, windows, harm, weights)
+        if regridding is not None:
+            weighted = regridding.apply(weighted)
+        return Forecast(plan, cells, weighted, mean, probability, float(harm.sum()))
 
     def slot_means(self, plan: Plan) -> FloatArray:
-        """Return the expected incidents (K,) of each slot, of the requested category."""
+        """Return the expected incidents (K,) of each slot, of the requested categories."""
         counts, slots = plan.version.counts, plan.slots
-        mean = counts.mean(slots)
-        code = self.code_of(plan)
-        if code != registry.ALL_CATEGORIES:
-            mean = mean * [counts.category_share(code, int(w)) for w in slots.window]
-        result: FloatArray = mean
+        mean: FloatArray = counts.mean(slots)
+        if plan.codes is None:
+            return mean
+        weights = tuple((code, 1.0) for code in plan.codes)
+        result: FloatArray = mean * shares_of(counts, weights, slots.window).sum(axis=0)
         return result
 
 

@@ -11,12 +11,14 @@ from sqlalchemy import Engine
 
 from app.core.cache import BoundedCache
 from app.core.errors import NotFound
+from app.forecasts.kinds import shares_of
 from app.forecasts.types import LoadedVersion
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.store import (
     ALL_CATEGORIES,
     FIXED_ROW,
     RATIO_ROW,
+    category_codes,
     read_probabilities,
 )
 from models.base import N_WINDOWS, CategoryDensity, FloatArray
@@ -75,13 +77,63 @@ class TableReader:
                 return city
         return CategoryDensity(ratio, fixed).given(city)
 
+    def tables_of(
+        self,
+        version: LoadedVersion,
+        codes: tuple[int, ...] | None,
+        windows: Iterable[int],
+        weights: tuple[tuple[int, float], ...] | None = None,
+    ) -> dict[int, FloatArray]:
+        """Return the tables of several categories together, each by its share of the incidents.
+
+        Args:
+            codes: the categories; None: all incidents.
+            weights: (code, weight) to weigh the shares with, instead of `codes`.
+        """
+        wanted = list(dict.fromkeys(windows))
+        if weights is None:
+            if codes is None:
+                return self.tables(version, ALL_CATEGORIES, wanted)
+            if len(codes) == 1:
+                return self.tables(version, codes[0], wanted)
+            weights = tuple((code, 1.0) for code in codes)
+        shares = shares_of(version.counts, weights, wanted)
+        # A kind that the count model gives no share leaves the others'; where all have none, all count.
+        shares = np.where(shares.sum(axis=0) > 0, shares, [[w] for _, w in weights])
+        own = self._own_codes(version)
+        total: dict[int, FloatArray] = {w: np.zeros(len(version.grid)) for w in wanted}
+        parts: dict[int, FloatArray] = {}
+        for (code, _), share in zip(weights, shares, strict=True):
+            table = code if code in own else ALL_CATEGORIES
+            parts[table] = parts.get(table, np.zeros(len(wanted))) + share
+        for code, share in parts.items():
+            for place, (window, table_) in enumerate(self.tables(version, code, wanted).items()):
+                total[window] += share[place] * table_
+        return {window: table_ / table_.sum() for window, table_ in total.items()}
+
+    def _own_codes(self, version: LoadedVersion) -> frozenset[int]:
+        """Return the codes of the categories that have tables of their own."""
+        record = version.record
+
+        def read() -> frozenset[int]:
+            with self.engine.connect() as connection:
+                return category_codes(connection, record.region_key, record.version)
+
+        key = ("own codes", record.region_key, record.version)
+        return self.cache.get_or_make(key, frozenset, read, lambda found: 100 + 40 * len(found))
+
     def mixed(
-        self, version: LoadedVersion, code: int, windows: NDArray[Any], mean: FloatArray
+        self,
+        version: LoadedVersion,
+        codes: tuple[int, ...] | None,
+        windows: NDArray[Any],
+        mean: FloatArray,
+        weights: tuple[tuple[int, float], ...] | None = None,
     ) -> FloatArray:
         """Return the probabilities (N,) of several slots, weighted by their means (K,)."""
+        tables = self.tables_of(version, codes, windows.tolist(), weights)
         if len(windows) == 1:
-            return self.table(version, code, int(windows[0]))
-        tables = self.tables(version, code, windows.tolist())
+            return tables[int(windows[0])]
         weight = mean if mean.sum() > 0 else np.ones(len(mean))
         by_window = np.bincount(windows.astype(np.int64), weights=weight, minlength=N_WINDOWS)
         total = np.zeros(len(version.grid))

@@ -63,11 +63,12 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
     query = {
         **span,
         "model": forecast.version.record.version,
-        "category": selector.category,
+        "category": selector.categories or None,
         "cell_size_m": selector.cell_size_m,
         "bbox": selector.bbox and ",".join(map(repr, selector.bbox)),
     }
-    given = urlencode({name: value for name, value in query.items() if value is not None})
+    known = {name: value for name, value in query.items() if value is not None}
+    given = urlencode(known, doseq=True)
     base = str(request.base_url).rstrip("/")
     return f"{base}/v1/regions/{quote(region, safe='')}/tiles/{{z}}/{{x}}/{{y}}.png?{given}"
 

@@ -35,11 +35,12 @@ class Selector:
     Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
     between them, summed) is given. Naive times are local to the region. `model` is a name or a version;
     `as_of` selects a version whose data ended by then. `bbox` is west, south, east, north in degrees.
+    Several categories are summed up.
     """
 
     at: datetime | None = None
     window: int | None = None
-    category: str | None = None
+    category: str | tuple[str, ...] | None = None
     model: str | None = None
     cell_size_m: float | None = None
     start: datetime | None = None
@@ -48,6 +49,14 @@ class Selector:
     grid: Literal["square", "h3"] = "square"
     resolution: int | None = None
     bbox: Bbox | None = None
+    weight: Literal["harm"] | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The names asked for: kinds, aliases or groups; empty: all incidents."""
+        if self.category is None:
+            return ()
+        return (self.category,) if isinstance(self.category, str) else self.category
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,23 @@ class LoadedVersion:
 
 
 @dataclass(frozen=True)
+class Harm:
+    """Weights of kinds: of the version's categories by code, and by name for the reply."""
+
+    by_code: tuple[tuple[int, float], ...]
+    named: tuple[tuple[str, float], ...]
+    unweighted: tuple[str, ...]
+
+    def heading(self) -> dict[str, Any]:
+        """Return what a reply says about the weights."""
+        return {
+            "weight": "harm",
+            "weights": dict(self.named),
+            "unweighted": list(self.unweighted),
+        }
+
+
+@dataclass(frozen=True)
 class Plan:
     """A resolved request: one version and its slots."""
 
@@ -131,6 +157,16 @@ class Plan:
     n_slots: int = 1
     news: tuple[Message, ...] = ()
     """What has happened since the version was trained."""
+    codes: tuple[int, ...] | None = None
+    """Codes of the categories asked for; None: all incidents."""
+    harm: Harm | None = None
+    """Weights of the categories, if asked for."""
+
+    @property
+    def kinds(self) -> list[str]:
+        """Names of the version's categories that are summed up."""
+        names = self.version.record.categories
+        return [names[code] for code in self.codes or ()]
 
     @once
     def slots(self) -> Slots:
@@ -147,7 +183,9 @@ class Plan:
             self.version.record.version,
             self.start_s,
             self.n_slots,
-            s.category,
+            s.categories,
+            self.codes,
+            self.harm,
             s.cell_size_m,
             s.grid,
             s.resolution,
@@ -162,13 +200,21 @@ class Forecast:
     """The forecast of some slots together on some cells.
 
     `probability` (N,) of the cell of an incident in these slots sums to one over the study area;
-    `slot_mean` (K,) is the expected number of incidents of each slot.
+    `slot_mean` (K,) is the expected number of incidents of each slot. With weights, `probability` is the
+    cell's share of the harm, `count_share` that of the incidents, and `harm_total` the expected harm.
     """
 
     plan: Plan
     cells: CellSet
     probability: FloatArray
     slot_mean: FloatArray
+    weighted_count_share: FloatArray | None = None
+    harm_total: float | None = None
+
+    @property
+    def count_share(self) -> FloatArray:
+        """Each cell's share of the expected incidents."""
+        return self.probability if self.weighted_count_share is None else self.weighted_count_share
 
     @property
     def version(self) -> LoadedVersion:
@@ -240,7 +286,7 @@ class Forecast:
     @once
     def expected_count(self) -> FloatArray:
         """Expected number of incidents of each cell."""
-        return self.probability * self.expected_total
+        return self.count_share * self.expected_total
 
     @once
     def interval(self) -> tuple[FloatArray, FloatArray]:
@@ -283,18 +329,41 @@ class Forecast:
             "model_version": record.version,
             "trained_until": record.cutoff.isoformat(),
             "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "category": self.selector.category,
+            "category": " + ".join(self.selector.categories) or None,
+            **({"categories": self.plan.kinds} if self.selector.categories else {}),
             "warnings": [warning.to_json() for warning in self.warnings],
             "expected_total": round(self.expected_total, 6),
             "expected_total_lo": low,
             "expected_total_hi": high,
+            **self._harm_heading(),
             **self._box_heading(),
         }
+
+    def labels(self) -> dict[str, Any]:
+        """Return what tells a saved layer from another: members of each flagged cell and line."""
+        local = zone(self.version.region.timezone)
+        span = {"at": self.at.astimezone(local).isoformat()}
+        if len(self.slot_mean) > 1:
+            span["to"] = self.until.astimezone(local).isoformat()
+        head = self.cells.head()
+        return {
+            "region": self.version.region.id,
+            "model_version": self.version.record.version,
+            **span,
+            "window": self.window,
+            "category": " + ".join(self.selector.categories) or None,
+            "cell_size_m": head.get("cell_size_m"),
+        }
+
+    def _harm_heading(self) -> dict[str, Any]:
+        if self.plan.harm is None:
+            return {}
+        return {**self.plan.harm.heading(), "expected_harm_total": self.harm_total}
 
     def _box_heading(self) -> dict[str, Any]:
         if self.selector.bbox is None:
             return {}
-        share = float(self.probability[self.rows].sum())
+        share = float(self.count_share[self.rows].sum())
         low, high = self.interval_of(np.array([share * self.expected_total]))
         return {
             "bbox": list(self.selector.bbox),

@@ -55,6 +55,8 @@ WARNINGS = MessageTable(
         "{categories}",
         "discovered_incidents_learnt": "incidents that patrols discovered were learnt from: feedback "
         "is possible",
+        "former_kinds": "trained before the aliases of categories changed: forecasts by category sum up the "
+        "former ones; train again",
         "new_incidents": "{n} incidents up to {until} have arrived since the model's data end",
         "champion_damaged": "the champion {champion} failed its integrity check: {version}, the "
         "champion before it, serves in its place; train again",

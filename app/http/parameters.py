@@ -25,6 +25,8 @@ TIME_PATTERN = (
 TIME_SCHEMA = {"type": "string", "pattern": TIME_PATTERN, "examples": ["2026-01-10T23:00"]}
 HUGE_DEG = 20.0
 """No region has sides as long; see `MAX_EXTENT_DEG`."""
+MAX_KINDS = 20
+"""Categories or groups of one request."""
 _TIME = re.compile(TIME_PATTERN.removesuffix("$"))
 _BBOX: Any = {"pattern": r"^-?[0-9]{1,3}(\.[0-9]{1,9})?(,-?[0-9]{1,3}(\.[0-9]{1,9})?){3}$"}
 
@@ -35,6 +37,13 @@ ShortText = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 """A name, a category, an id, a column."""
 LongText = Annotated[str, Field(max_length=2 * MAX_TEXT_CHARS)]
 """Two of them in one."""
+CategoryNames = Annotated[
+    list[ShortText] | None,
+    Query(
+        max_length=MAX_KINDS,
+        description="a category, an alias of one, or a group; give it several times to sum up several",
+    ),
+]
 BboxText = Annotated[
     str | None,
     Query(max_length=200, description="west,south,east,north in degrees", json_schema_extra=_BBOX),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
@@ -13,8 +13,9 @@ from app.core.errors import InvalidInput, NotReady
 from app.core.texts import shortened
 from app.core.zones import zone
 from app.incidents.store import ReleaseCut
+from app.regions.kinds import Kinds, folded
 from app.regions.learning_policy import LearningPolicy
-from app.regions.store import Region, categories_of
+from app.regions.store import Region, kinds_of
 from app.releases import store
 from app.releases.disclosure import OTHER, fold_categories
 from app.releases.groups import pin
@@ -144,11 +145,13 @@ def _of_categories(
     connection: Connection, region: Region, release: Release, categories: Sequence[str]
 ) -> Release:
     counts = store.by_step(connection, region.key, release)
-    names = categories_of(connection, region.key)
-    by_name = {name: counts.get(key, []) for key, name in names.items()}
+    by_name = _public_steps(connection, region, counts)
     minimum = minimum_of(region)
+    kinds, asked = Kinds.of(region.settings), set()
     for name in categories:
-        if sum(n for _, n in by_name.get(name, [])) < minimum:
+        members = {folded(kind) for kind in kinds.expanded([name])}
+        asked |= members
+        if not members <= by_name.keys():
             raise InvalidInput(
                 f"category {shortened(name)} has fewer than {minimum} released incidents, or does not exist; "
                 "name others, or train on all",
@@ -156,12 +159,25 @@ def _of_categories(
                 code="too_few_of_category",
             )
     merged: dict[int, int] = {}
-    for name in set(categories):
-        for step, n in by_name[name]:
+    for fold in asked:
+        for step, n in by_name[fold]:
             merged[step] = merged.get(step, 0) + n
     seq = last_step(sorted(merged.items()))
     found = store.get(connection, region.key, seq) if seq else None
     return found or release
+
+
+def _public_steps(
+    connection: Connection, region: Region, counts: Mapping[int, Sequence[tuple[int, int]]]
+) -> dict[str, list[tuple[int, int]]]:
+    """Return the steps of each kind (folded), of its stored categories that everyone may see."""
+    minimum = minimum_of(region)
+    found: dict[str, list[tuple[int, int]]] = {}
+    for key, kind in kinds_of(connection, region).items():
+        steps = counts.get(key, [])
+        if sum(n for _, n in steps) >= minimum:
+            found.setdefault(folded(kind.now), []).extend(steps)
+    return found
 
 
 def last_step(counts: Sequence[tuple[int, int]]) -> int:
@@ -261,7 +277,7 @@ def released_view(connection: Connection, region: Region) -> dict[str, object]:
         "incidents": sum(last.categories.values()),
         "first_at": first.isoformat(),
         "last_at": end.isoformat(),
-        "categories": fold_categories(last.categories, minimum_of(region)),
+        "categories": _by_kind(region, fold_categories(last.categories, minimum_of(region))),
     }
 
 
@@ -275,10 +291,21 @@ def _advance_if_new(connection: Connection, region: Region) -> None:
 
 
 def known_categories(connection: Connection, region: Region) -> frozenset[str]:
-    """Return the categories whose figures everyone may see."""
+    """Return the categories, and the kinds that they count as, whose figures everyone may see."""
     last = store.last_summary(connection, region.key)
     if last is None:
         advance(connection, region)
         last = store.last_summary(connection, region.key)
     held = (last.categories or {}) if last else {}
-    return frozenset({*fold_categories(held, minimum_of(region)), OTHER})
+    shown = fold_categories(held, minimum_of(region))
+    return frozenset({*shown, *map(Kinds.of(region.settings).kind, shown), OTHER})
+
+
+def _by_kind(region: Region, counts: Mapping[str, int]) -> dict[str, int]:
+    """Sum up counts of categories that everyone may see by kind, whatever the days of aliases."""
+    kinds = Kinds.of(region.settings)
+    found: dict[str, int] = {}
+    for name, n in counts.items():
+        kind = kinds.kind(name)
+        found[kind] = found.get(kind, 0) + n
+    return found

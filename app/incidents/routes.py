@@ -23,9 +23,9 @@ from app.http.body_stream import BodyStream, beside_others
 from app.http.parameters import (
     Bbox,
     BboxText,
+    CategoryNames,
     LongText,
     RegionId,
-    ShortText,
     check_bbox_order,
     parse_bbox,
 )
@@ -39,7 +39,7 @@ from app.incidents.mappings import (
 )
 from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingReply, UploadReply
 from app.incidents.service import UploadSource, ingest
-from app.incidents.store import PageQuery, page
+from app.incidents.store import PageQuery, page, spans_of
 from app.incidents.upload import StoreChoices
 from app.incidents.views import incidents_csv, incidents_geojson, incidents_parquet
 from app.incidents.writes import middle_of
@@ -239,7 +239,7 @@ def list_page(
     region: RegionId,
     bbox: BboxText = None,
     when: Annotated[str | None, Query(alias="datetime", max_length=130)] = None,
-    category: ShortText | None = None,
+    category: CategoryNames = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     f: Annotated[str, Query(pattern="^(geojson|csv|parquet)$")] = "geojson",
@@ -251,7 +251,8 @@ def list_page(
         box = parse_bbox(bbox)
         if box is not None:
             _check_order(connection, found, box)
-        query = PageQuery(box, start, end, category, _after(cursor), limit)
+        spans = None if category is None else spans_of(connection, found, category)
+        query = PageQuery(box, start, end, spans, _after(cursor), limit)
         rows = page(connection, found, query)
         # Without the filters' values: entries cannot be erased, and these may single out an incident.
         n_filters = sum(asked is not None for asked in (bbox, when, category))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.http.parameters import ShortText
 from app.http.schemas import (
@@ -147,3 +147,71 @@ class MappingList(Reply):
     """A region's mappings by name."""
 
     mappings: dict[str, MappingReply] = Field(examples=[{"portal": example_of(MappingReply)}])
+
+
+class AliasOf(Request):
+    """The category that a name counts as."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    category: Annotated[ShortText, Field(examples=["Assault"])]
+    since: Annotated[
+        str | None,
+        Field(
+            alias="from",
+            pattern=r"^\d{4}-\d{2}-\d{2}$",
+            description="local day from which it does; null: always",
+            examples=["2026-09-01"],
+        ),
+    ] = None
+
+
+class Aliases(Request):
+    """All aliases of a region."""
+
+    aliases: Annotated[
+        dict[ShortText, AliasOf],
+        Field(examples=[{"Assault, common": {"category": "Assault", "from": "2026-09-01"}}]),
+    ]
+
+    def names(self) -> dict[str, Any]:
+        """Return the stored form."""
+        return {
+            name: {"category": alias.category, "from": alias.since}
+            for name, alias in self.aliases.items()
+        }
+
+
+class Groups(Request):
+    """All groups of a region."""
+
+    groups: Annotated[
+        dict[ShortText, list[ShortText]], Field(examples=[{"violent": ["Assault", "Robbery"]}])
+    ]
+
+
+class Weights(Request):
+    """All weights of a region's categories."""
+
+    weights: Annotated[
+        dict[ShortText, Annotated[float, Field(allow_inf_nan=False)]],
+        Field(examples=[{"Assault": 5.0, "Theft": 1.0}]),
+    ]
+
+
+class KindNames(Reply):
+    """A category with the stored names that count as it."""
+
+    category: str = Field(examples=["Assault"])
+    names: list[str] = Field(examples=[["Assault", "Assault, common"]])
+
+
+class KindsReply(Reply):
+    """A region's categories, aliases, groups and weights, as far as the caller may see them."""
+
+    categories: list[KindNames]
+    aliases: dict[str, dict[str, str | None]] = Field(
+        examples=[{"Assault, common": {"category": "Assault", "from": "2026-09-01"}}]
+    )
+    groups: dict[str, list[str]] = Field(examples=[{"violent": ["Assault", "Robbery"]}])
+    weights: dict[str, float] = Field(examples=[{"Assault": 5.0, "Theft": 1.0}])

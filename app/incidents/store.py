@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_, select, tuple_
 
 from app.core.db.engine import long_statements, translate_errors
 from app.core.db.tables import categories, feeds, incidents
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
-from app.regions.store import Region, categories_of
+from app.incidents.kind_codes import chosen, kind_codes, of_kinds
+from app.regions.kinds import KindKey, Kinds, folded
+from app.regions.store import Region, kinds_of
 from app.releases.store import LONG_AGO, MIN_GROUP
 
 _SCHEMA = {
@@ -94,6 +96,8 @@ class ReleaseCut:
             `MIN_GROUP`, or that have changed (see `release_groups`): a block then never changes by
             fewer.
         since: where reading starts, one of the instants.
+        named_only: exclude stored categories of few incidents, which would count as `rest`, though an
+            alias makes them part of a requested one.
     """
 
     seq: int
@@ -102,6 +106,7 @@ class ReleaseCut:
     rest: str
     pinned: bool = False
     since: datetime = LONG_AGO
+    named_only: bool = False
 
     def bounds_s(self) -> tuple[int, ...]:
         """Return the instants up to this release's, as seconds since 1970."""
@@ -124,16 +129,13 @@ class ReleaseCut:
         )
         return _RELEASED_CATEGORY, table
 
-    def codes(
-        self, known: Mapping[int, str], keys: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], list[str]]:
-        """Return codes of categories, `rest` being the last, and their names."""
-        shown = [key for key in known if key in self.category_steps and known[key] != self.rest]
-        codes = np.full(max(known, default=0) + 1, len(shown), np.int32)
-        codes[shown] = range(len(shown))
-        found: NDArray[np.int32] = codes[keys]
-        names = [known[key] for key in shown]
-        return found, [*names, self.rest] if np.any(found == len(shown)) else names
+    def shown(self, keys: Mapping[int, KindKey]) -> dict[int, KindKey]:
+        """Return the categories whose incidents carry a name."""
+        return {
+            key: kind
+            for key, kind in keys.items()
+            if key in self.category_steps and kind.now != self.rest
+        }
 
 
 def read_columns(
@@ -151,17 +153,20 @@ def read_columns(
     Args:
         discovered_share: share of the incidents discovered by patrols to read besides the reported
             ones, chosen by their keys, which are hashes.
+        category_names: kinds; see `app.regions.kinds`.
         arrived_after: only incidents that were stored after that moment.
         cut: read only incidents released to readers.
 
     Raises:
         InvalidInput: a category that the region does not have.
     """
-    known = _chosen_categories(connection, region, category_names)
+    keys = _chosen_categories(connection, region, category_names)
+    if cut is not None and cut.named_only:
+        keys = cut.shown(keys)
     conditions: list[sql.Composable] = [
         sql.SQL("region_key = {}").format(region.key),
         _SOURCES.format(discovered_share),
-        sql.SQL("category_key = ANY({})").format(list(known)),
+        sql.SQL("category_key = ANY({})").format(list(keys)),
     ]
     bounds = ((_SINCE, since), (_UNTIL, until), (_ARRIVED_AFTER, arrived_after))
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
@@ -169,33 +174,24 @@ def read_columns(
     long_statements(connection)
     source = _ALL if cut is None else cut.source(region.key)
     table = copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))
-    codes = np.full(max(known, default=0) + 1, -1, np.int32)
-    codes[list(known)] = range(len(known))
-    category, names = codes[table["category_key"]], list(known.values())
-    if cut is not None:
-        category, names = cut.codes(known, table["category_key"])
-    return IncidentColumns(
-        x_m=table["x_m"],
-        y_m=table["y_m"],
-        time_s=table["time_s"],
-        window=table["window"],
-        category=category,
-        category_names=names,
-    )
+    shown, rest = (keys, None) if cut is None else (cut.shown(keys), cut.rest)
+    category, names = kind_codes(shown, table.pop("category_key"), table["time_s"], rest)
+    columns = {**table, "category": category}
+    if category_names is not None and any(kind.before is not None for kind in keys.values()):
+        mine = of_kinds(category, names, [*category_names, *([] if rest is None else [rest])])
+        columns = {name: values[mine] for name, values in columns.items()}
+    return IncidentColumns(**columns, category_names=names)
 
 
 def _chosen_categories(
     connection: Connection, region: Region, names: Sequence[str] | None
-) -> dict[int, str]:
-    """Return {key: name} of a region's categories, or of the named ones."""
-    known = categories_of(connection, region.key)
-    if names is None:
-        return known
-    wanted = set(names)
-    unknown = sorted(wanted - set(known.values()))
-    if unknown:
-        raise InvalidInput(f"unknown category {shortened(unknown[0])}", field="categories")
-    return {key: name for key, name in known.items() if name in wanted}
+) -> dict[int, KindKey]:
+    """Return what a region's stored categories count as, or those that may be of the named kinds."""
+    known = kinds_of(connection, region)
+    for name in names or ():
+        if not chosen(known, [name]):
+            raise InvalidInput(f"unknown category {shortened(name)}", field="categories")
+    return chosen(known, names)
 
 
 def copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:
@@ -227,13 +223,22 @@ def _parse(buffer: BytesIO) -> pa.Table:
 
 
 @dataclass(frozen=True)
+class KindSpan:
+    """A stored category, from an instant on or before it if it counts as a kind only then."""
+
+    key: int
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class PageQuery:
     """Which incidents to list; `after` is the (time, id) of the last one on the page before."""
 
     bbox: tuple[float, float, float, float] | None = None
     start: datetime | None = None
     end: datetime | None = None
-    category: str | None = None
+    categories: tuple[KindSpan, ...] | None = None
     after: tuple[datetime, int] | None = None
     limit: int = 100
 
@@ -256,11 +261,8 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
         conditions.append(c.occurred_at >= query.start)
     if query.end is not None:
         conditions.append(c.occurred_at < query.end)
-    if query.category is not None:
-        key = select(categories.c.key).where(
-            categories.c.region_key == region_key, categories.c.name == query.category
-        )
-        conditions.append(c.category_key == key.scalar_subquery())
+    if query.categories is not None:
+        conditions.append(or_(false(), *(_within(span) for span in query.categories)))
     if query.after is not None:
         conditions.append(tuple_(c.occurred_at, c.id) > tuple_(*query.after))
     return (
@@ -282,6 +284,32 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
         .order_by(c.occurred_at, c.id)
         .limit(query.limit)
     )
+
+
+def _within(span: KindSpan) -> ColumnElement[bool]:
+    c = incidents.c
+    conditions = [c.category_key == span.key]
+    if span.since is not None:
+        conditions.append(c.occurred_at >= span.since)
+    if span.until is not None:
+        conditions.append(c.occurred_at < span.until)
+    return and_(*conditions)
+
+
+def spans_of(connection: Connection, region: Region, asked: Sequence[str]) -> tuple[KindSpan, ...]:
+    """Return which stored categories count as the named kinds, aliases or groups, and when."""
+    wanted = {folded(name) for name in Kinds.of(region.settings).expanded(asked)}
+    found = []
+    for key, kind in kinds_of(connection, region).items():
+        now, before = folded(kind.now), folded(kind.before or kind.now)
+        since = datetime.fromtimestamp(kind.since_s, UTC)
+        if now in wanted and before in wanted:
+            found.append(KindSpan(key))
+        elif now in wanted:
+            found.append(KindSpan(key, since=since))
+        elif before in wanted:
+            found.append(KindSpan(key, until=since))
+    return tuple(found)
 
 
 def page(connection: Connection, region: Region, query: PageQuery) -> list[Row[Any]]:

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from app.core.db.tables import categories, champions, incidents, model_versions, promotions, regions
+from app.core.db.tables import champions, incidents, model_versions, promotions, regions
 from app.core.errors import NotFound, NotReady
 from app.core.texts import shortened
+from app.regions.kinds import folded
 from app.regions.outdated import is_outdated
+from app.regions.store import get_region_by_key, kinds_of
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.visibility import served, usable
@@ -139,11 +141,13 @@ def arrived_since(
     """Return how many reported incidents happened since an instant, and when the last one did.
 
     Args:
-        without: categories to exclude.
+        without: kinds to exclude.
     """
-    left_out = select(categories.c.key).where(
-        categories.c.region_key == region_key, categories.c.name.in_(without)
-    )
+    left_out = []
+    if without:
+        names = {folded(name) for name in without}
+        keys = kinds_of(connection, get_region_by_key(connection, region_key))
+        left_out = [key for key, kind in keys.items() if folded(kind.now) in names]
     row = connection.execute(
         select(func.count(), func.max(incidents.c.occurred_at)).where(
             incidents.c.region_key == region_key,

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from app.geo.grid import Grid
 from app.geo.hour_of_week import local_offset_s
 from app.incidents.store import read_columns
-from app.regions.store import Region, categories_of
+from app.regions.kinds import Kinds, folded
+from app.regions.store import Region, kind_names
 from app.registry.store import VersionRecord
 from models.base import DAY_S, IntArray
 
@@ -49,14 +50,16 @@ def new_incidents(
         arrived_after: only incidents stored after that moment.
     """
     left_out = version.report.get("data", {})
-    names = set(categories_of(connection, region.key).values())
+    names = {folded(name): name for name in kind_names(connection, region)}
+    left = {folded(name) for name in left_out.get("excluded_categories", [])}
     if version.settings.get("categories"):
-        names &= set(version.categories)
+        kinds = Kinds.of(region.settings)
+        left |= names.keys() - {folded(kinds.kind(name)) for name in version.categories}
     columns = read_columns(
         connection,
         region,
         since=max(since, version.cutoff),
-        category_names=sorted(names - set(left_out.get("excluded_categories", []))),
+        category_names=[name for fold, name in names.items() if fold not in left],
         discovered_share=left_out.get("discovered_weight", 0.0),
         arrived_after=arrived_after,
     )

@@ -298,6 +298,16 @@ def check_forecasts(connection: Connection, version: VersionRecord, n_cells: int
     check_rows(connection, *place, n_cells, version.forecasts_sha256)
 
 
+def category_codes(connection: Connection, region_key: int, version: str) -> frozenset[int]:
+    """Return the codes that a version has tables of, `ALL_CATEGORIES` among them."""
+    query = (
+        select(forecast_grids.c.category_code)
+        .where(forecast_grids.c.region_key == region_key, forecast_grids.c.version == version)
+        .distinct()
+    )
+    return frozenset(connection.scalars(query))
+
+
 def read_probabilities(
     connection: Connection,
     region_key: int,

@@ -61,6 +61,7 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
             "excluded_by_policy": [rule.category for rule in rules if rule.by_policy],
             "renamed_kinds": _renamed_kinds(data),
             "patrol_categories": patrol_categories(data.categories),
+            "kinds_revision": data.kinds_revision,
         }
     }
 

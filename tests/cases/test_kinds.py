@@ -1,5 +1,8 @@
 """Kinds: case and blanks make no other kind, aliases, groups, several at once (cases 40 and 51)."""
 
+import csv
+import io
+
 HEAD = "datetime,longitude,latitude,type\n"
 SPELT = [
     "THEFT",
@@ -56,3 +59,9 @@ def test_a_round_trip_adds_nothing(door):
 def test_letters_with_accents_fold_but_other_letters_stay_apart(door):
     door.send("a.csv", lines(["VIOLACIÓN", "violación", "Violacion", "Straße", "STRASSE"]))
     assert kinds(door) == {"VIOLACIÓN": 2, "Violacion": 1, "Straße": 2}
+
+
+def test_a_listing_takes_any_spelling(door):
+    door.send("a.csv", lines(SPELT))
+    rows = door.client.get(f"{door.root}/incidents?f=csv&category=theft%20FROM%20car").text
+    assert len(list(csv.reader(io.StringIO(rows)))) == 1 + 2

@@ -37,6 +37,7 @@ VALUES = {
     "to": (WEEK["to"], "2019-12-26T20:00"),
     "top": ("1", "20"),
     "upload": ("1", "2"),
+    "weight": ("harm", "other"),
     "window": ("3", "77"),
 }
 # What a parameter needs beside it, by the end of the path and the name.

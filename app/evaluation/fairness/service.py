@@ -17,8 +17,9 @@ from app.geo.grid import Grid
 from app.geo.neighbourhoods import Neighbourhoods, divide
 from app.incidents.releases import known_categories, minimum_of, reader_cut
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.regions.kinds import Kinds, folded
 from app.regions.learning_policy import LearningPolicy
-from app.regions.store import OutlinedRegion, Region, categories_of, get_region, outlined
+from app.regions.store import OutlinedRegion, Region, get_region, kind_names, outlined
 from app.registry import store as registry
 from app.registry.stored_model import StoredModel
 from app.releases import store as releases
@@ -104,8 +105,10 @@ def _evidence(
         tables = registry.read_probabilities(
             connection, region.key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
         )
-        known = set(categories_of(connection, region.key).values())
-        learnt = sorted(known & set(version.categories))
+        known = set(kind_names(connection, region))
+        kinds = Kinds.of(region.settings)
+        trained = {folded(kinds.kind(name)) for name in version.categories}
+        learnt = sorted(name for name in known if folded(name) in trained)
         if OTHER in version.categories:
             left_out = version.report.get("data", {}).get("excluded_categories", [])
             learnt = sorted(known - set(left_out))
