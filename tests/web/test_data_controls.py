@@ -41,7 +41,10 @@ def test_the_report_of_an_upload_says_what_to_do_and_is_found_again(open_seen):
     expect(told).to_contain_text("Rows dated before 1970: 1. Dates such as 1900 are placeholders")
     expect(told).to_contain_text("Rows at 0/0")
     assert "too_old" in told.locator("table.words tbody tr").first.inner_text()
-    assert told.locator("svg rect[fill]").count() == 168
+    page.click("#store-upload")
+    page.wait_for_selector("#upload-report")
+    expect(told).to_contain_text("Rows at 0/0")
+    expect(told.locator("svg rect[fill]")).to_have_count(168)
     page.click("#report-part > summary")
     expect(page.locator("#report .figures")).to_contain_text("2 Rejected")
     bars = page.locator("#report svg").first
@@ -102,6 +105,10 @@ def test_columns_that_are_not_recognised_are_named_and_kept(open_seen):
         part.locator(f"[name={name}]").fill(column)
     assert_accessible(page, "#columns-part")
     page.click("#send-again")
+    expect(page.locator("#upload-preview")).to_contain_text("Nothing is stored yet")
+    expect(page.locator("#upload-preview")).to_contain_text("date ← Tag")
+    assert_accessible(page, "#upload-preview")
+    page.click("#store-upload")
     expect(page.locator("#upload-report")).to_contain_text("Accepted3")
     expect(page.locator("#pane-run")).to_contain_text("Nothing stands out")
     part.locator("[name=mapping-name]").fill("wache")
@@ -112,4 +119,5 @@ def test_columns_that_are_not_recognised_are_named_and_kept(open_seen):
     page.select_option("#mapping", "wache")
     assert part.locator("[name=clock]").input_value() == "Uhr"
     page.set_input_files("#file", file)
+    page.click("#store-upload")
     expect(page.locator("#upload-report")).to_contain_text("Duplicates3")

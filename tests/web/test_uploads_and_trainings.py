@@ -25,6 +25,7 @@ def test_upload_training_to_the_end_and_promotion(open_seen):
     page.set_input_files(
         "#file", {"name": "more.csv", "mimeType": "text/csv", "buffer": body.encode()}
     )
+    page.click("#store-upload")
     page.wait_for_selector("#upload-report")
     told = page.inner_text("#upload-report")
     assert re.search(r"Received\s+2\s+Accepted\s+1\s+Duplicates\s+1\s+Rejected\s+0", told)

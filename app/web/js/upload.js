@@ -5,6 +5,7 @@ import { byId, make, definitions } from "./dom.js";
 import { count, t } from "./i18n.js";
 import { lasting, lazyDetails } from "./panel-state.js";
 import { notice, showErrorIn } from "./runs.js";
+import { readingPart } from "./reading.js";
 import { view } from "./view.js";
 
 const TYPES = /** @type {Record<string, string>} */ ({
@@ -51,35 +52,63 @@ export function uploadPart(known) {
 }
 
 /**
+ * Show how a file would be read, and store it when that is confirmed.
  * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown
  * @param {import("./columns.js").Columns} columns
  */
 async function upload(known, file, { status, more }, columns) {
+  const query = new URLSearchParams(columns.query);
+  query.set("dry_run", "true");
+  const report = await sent(known, file, { status, more }, columns, query);
+  if (!report) return;
+  const store = make("button", { class: "primary", id: "store-upload" }, t("store"));
+  const preview = make("div", { id: "upload-preview" }, make("p", {}, t("notStoredYet")), figuresOf(report), readingPart(report.read),
+    make("div", { class: "buttons" }, store));
+  status.replaceChildren(preview);
+  await showOutcome(known.region, report, more);
+  store.addEventListener("click", () => storeFile(known, file, { status, more }, columns));
+}
+
+/** @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown @param {import("./columns.js").Columns} columns */
+async function storeFile(known, file, { status, more }, columns) {
+  const report = await sent(known, file, { status, more }, columns, new URLSearchParams(columns.query));
+  if (!report) return;
+  status.replaceChildren(make("div", { id: "upload-report" }, figuresOf(report), readingPart(report.read)));
+  askColumns(columns, null, []);
+  // Another region may be shown by now; nothing there has changed.
+  if (view.region === known.region.id) await known.onChange();
+  byId("upload-report")?.scrollIntoView({ block: "nearest" });
+  await showOutcome(known.region, report, more);
+}
+
+/**
+ * Send a file; null if the service refused it, which is shown.
+ * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown
+ * @param {import("./columns.js").Columns} columns @param {URLSearchParams} query
+ */
+async function sent(known, file, { status, more }, columns, query) {
   status.className = "status";
   more.className = "";
   more.replaceChildren();
   const bar = make("progress", { max: 1, value: 0, "aria-label": file.name });
   const text = make("div");
   status.replaceChildren(bar, text);
+  const path = regionPath(known.region.id, `incidents?${query}`);
   try {
-    const report = await sendFile(regionPath(known.region.id, `incidents${columns.query}`), file, about(file.name), (share) => {
+    return await sendFile(path, file, about(file.name), (share) => {
       // Without a value the bar moves to and fro: how long storing takes is not known.
       if (share < 1) bar.value = share;
       else bar.removeAttribute("value");
-      text.textContent = share < 1 ? t("sending", { name: file.name, percent: Math.round(100 * share) }) : t("storing", { name: file.name });
+      const after = query.has("dry_run") ? "reading" : "storing";
+      text.textContent = share < 1 ? t("sending", { name: file.name, percent: Math.round(100 * share) }) : t(after, { name: file.name });
     });
-    status.replaceChildren(uploadReport(report));
-    askColumns(columns, null, []);
-    // Another region may be shown by now; nothing there has changed.
-    if (view.region === known.region.id) await known.onChange();
-    byId("upload-report")?.scrollIntoView({ block: "nearest" });
-    await showOutcome(known.region, report, more);
   } catch (error) {
     showErrorIn(status, error);
-    if (!(error instanceof ApiError) || error.code !== "missing_column") return;
+    if (!(error instanceof ApiError) || error.code !== "missing_column") return null;
     // If the mapping names a column that the file lacks, the service says which.
     if (error.field !== "columns") status.textContent = t(error.params.lacks === "hour" ? "columnsNoHour" : "columnsMissing");
     askColumns(columns, file, error.params.header ?? []);
+    return null;
   }
 }
 
@@ -91,10 +120,9 @@ function askColumns(columns, file, header) {
 }
 
 /** Counts of an upload. @param {any} report */
-function uploadReport(report) {
+function figuresOf(report) {
   const figures = ["received", "accepted", "duplicates", "rejected", "corrected"];
-  return make("div", { id: "upload-report" },
-    definitions(/** @type {[string, string][]} */ (figures.map((name) => [t(name), count(report[name])]))));
+  return definitions(/** @type {[string, string][]} */ (figures.map((name) => [t(name), count(report[name])])));
 }
 
 /** What stands out in it: for an analyst with the charts of what it brought. @param {any} region @param {any} report @param {any} more */
