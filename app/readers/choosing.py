@@ -142,6 +142,8 @@ def _ways(ranked: Mapping[str, Ranked]) -> list[tuple[tuple[int, ...], dict[str,
         if clock or not normalised_name(date[0][1]).endswith("only"):
             found.append(((*date[0][0], 1 if clock else 2), way))
     numbers = {field: ranked[field] for field in (*_NUMBERS, "hour") if ranked.get(field)}
+    if time and {"year", "month", "day"} <= numbers.keys():
+        numbers.setdefault("hour", time)  # `hora` is an hour beside numbers
     if {"year", "month", "day", "hour"} <= numbers.keys():
         found.append(((2, 0, 3), numbers))
     if time and not found and not numbers:
