@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from app.data_quality.checks.default_geocodes import SAME_PLACE_M, Mix, Point
-from app.data_quality.checks.time_heaping import MINUTES_OF_DAY
 from app.data_quality.store import Scope
+from app.geo.time_heaping import MINUTES_OF_DAY
 
 MAX_PLACES = 200_000
 FULLEST_PLACES = 300

@@ -15,7 +15,14 @@ from app.audit import store as audit
 from app.core.errors import NotFound
 from app.data_quality import store as profile
 from app.data_quality.checks.default_geocodes import Mix
-from app.data_quality.checks.time_heaping import (
+from app.data_quality.checks.volume import first_proper_month, level_breaks
+from app.data_quality.findings import FINDINGS, findings
+from app.data_quality.kinds import counts_of, kinds_report
+from app.data_quality.places import places_report
+from app.data_quality.store import ClockCounts, DayCounts, Scope
+from app.data_quality.upload_store import UploadTotals, twins, upload_totals
+from app.data_quality.verdicts import verdicts
+from app.geo.time_heaping import (
     CHANCE,
     MINUTES_OF_DAY,
     OneTime,
@@ -25,13 +32,6 @@ from app.data_quality.checks.time_heaping import (
     one_time_of_day,
     resolution,
 )
-from app.data_quality.checks.volume import first_proper_month, level_breaks
-from app.data_quality.findings import FINDINGS, findings
-from app.data_quality.kinds import counts_of, kinds_report
-from app.data_quality.places import places_report
-from app.data_quality.store import ClockCounts, DayCounts, Scope
-from app.data_quality.upload_store import UploadTotals, twins, upload_totals
-from app.data_quality.verdicts import verdicts
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region, get_region
 

@@ -19,8 +19,8 @@ from sqlalchemy.sql.elements import TextClause
 from app.core.db.engine import long_statements
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
-from app.data_quality.checks.time_heaping import MINUTES_OF_DAY
 from app.geo.hour_of_week import N_WINDOWS
+from app.geo.time_heaping import MINUTES_OF_DAY
 
 _DAYS = """
     SELECT upload_id, (occurred_at AT TIME ZONE :timezone)::date AS day, count(*) AS n

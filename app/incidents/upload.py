@@ -47,13 +47,13 @@ from app.incidents.parsing.rules import (
     parse_block,
 )
 from app.incidents.parsing.spellings import Spellings
+from app.incidents.parsing.upload_times import UploadTimes
 from app.incidents.placing import follow_incidents
 from app.incidents.row_identity import RowIdentity
 from app.readers.blocks import Block
 from app.readers.columns import COUNT, ColumnMapping
 from app.readers.context import disk_checked
 from app.readers.personal import shortened_names
-from app.readers.raw_columns import contract_columns
 from app.readers.reading import Readings
 from app.regions.places import middle_of_boundary
 from app.regions.store import OutlinedRegion, get_region_by_key, set_crs
@@ -197,6 +197,7 @@ class Upload:
         self.personal: tuple[str, ...] = ()
         self.readings = Readings()
         self.n_rows = 0
+        self.times = UploadTimes(region.timezone)
         self.crs = region.crs
         self.area = _given_area(region)
         self.distances = FarCheck(middle)
@@ -220,9 +221,9 @@ class Upload:
         counts = None if COUNT not in block.columns else counts_of(block.columns[COUNT], errors)
         guessed = self.identity.ids.note(block.plan.reading, block.columns)
         parsed = parse_block(
-            contract_columns(block.columns, block.plan, self.region.timezone),
+            self.times.columns(block, errors),
             block.n_rows,
-            timezone=self.region.timezone,
+            timezone=self.times.zone(block),
             now_s=int(time.time()),
             area=self.area,
             errors=errors,
@@ -251,6 +252,7 @@ class Upload:
         unplaced = np.zeros(errors.n, bool)
         unplaced[parsed.row[~finite]] = True
         errors.add(unplaced, "longitude", "out_of_range")
+        self.times.note(parsed.time_s)
         if self.area is None:
             self.distances.note(parsed.longitude[finite], parsed.latitude[finite])
         table = pa.table(
@@ -313,6 +315,7 @@ class Upload:
         """
         summary = self.summary
         self._check_whole()
+        self.times.check()
         writes.create_staging(connection)
         writes.stage(connection, self.rows, self.refused)
         transaction_lock(connection, INGEST_LOCK, self.region.key)
@@ -390,6 +393,7 @@ class Upload:
         """Return how the file was read; the tables after the first are `further` ones."""
         tables = self.readings.tables
         described = self.identity.ids.described([*tables.values()], merged.ids_code)
+        described = self.times.described(described)
         self.readings.tables = dict(zip(tables, described, strict=True))
         return self.readings.to_json()
 
@@ -426,6 +430,7 @@ class Upload:
             near = str(self.distances.first)
             yield UPLOAD_WARNINGS.make("far_away", n=far, degrees=MAX_EXTENT_DEG, near=near)
         yield from self.witness.warnings()
+        yield from self.times.warnings([*self.readings.tables.values()])
         if self.personal:
             yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(self.personal))
         if unread := self.identity.unread_revisions:

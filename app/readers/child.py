@@ -141,7 +141,7 @@ def _in_degrees(block: Block, given_crs: str | None) -> Block:
 
     places = {n: v for n, v in block.columns.items() if n in _PLACES}
     rest = {n: v for n, v in block.columns.items() if n not in _PLACES}
-    placed = contract_columns(places, block.plan, "UTC")
+    placed = contract_columns(places, block.plan)
     return replace(block, columns={**rest, **placed}, plan=replace(block.plan, crs=None))
 
 

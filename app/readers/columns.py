@@ -42,8 +42,6 @@ _NO_TEXT = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-esca
 MAX_CRS_CHARS = 64
 MAX_CHOICE_CHARS = 100
 MAX_HEADER_ROW = 100
-NOT_SUPPORTED = ("zone",)
-"""Choices that are refused until readers obey them."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +73,6 @@ class ColumnMapping:
         check_text(self.crs, "crs", MAX_CRS_CHARS)
         for name in ("zone", "part", "encoding", "feed"):
             check_text(getattr(self, name), name, MAX_CHOICE_CHARS)
-        for name in NOT_SUPPORTED:
-            if getattr(self, name) is not None:
-                raise InvalidInput(f"{name} is not supported yet", field=name)
         if self.zone not in (None, "local"):
             _check_zone(self.zone)
         if self.encoding is not None:

@@ -6,7 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from itertools import islice
 from typing import IO, Any
@@ -20,6 +20,7 @@ from openpyxl.xml.functions import iterparse
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.readers.blocks import Block, Blocks
+from app.readers.clocks import hours_text
 from app.readers.columns import ColumnMapping, ColumnPlan
 from app.readers.context import ReadContext, check_members
 from app.readers.damage import damage_as_invalid_input
@@ -33,6 +34,7 @@ MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
 _DATA, _ROW, _CELL, _FORMULA, _VALUE, _MERGED = (
     f"{{{SHEET_MAIN_NS}}}{tag}" for tag in ("sheetData", "row", "c", "f", "v", "mergeCell")
 )
+FIRST_DAY = datetime(1899, 12, 31)
 Cells = dict[int, Any]
 
 
@@ -180,7 +182,7 @@ def _sheet_blocks(
             if isinstance(value, str) and len(value) > options.limit_chars:
                 broken[n_rows] = too_long(options.limit_chars)
                 value = None
-            columns[name].append(_cell(value))
+            columns[name].append(_cell(value, name))
         n_rows += 1
         if n_rows == options.n_rows:
             yield table.block(plan, columns, n_rows, broken)
@@ -223,5 +225,13 @@ def _name(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, name: str) -> Any:
+    """Return a cell's value with times as text; a date beside a clock is a day without a time."""
+    if isinstance(value, datetime) and value.year <= 1900:
+        # A time of day of 24 hours or more: Excel counts it from its first day.
+        value -= FIRST_DAY
+    if isinstance(value, timedelta):
+        return hours_text(value)
+    if isinstance(value, datetime) and name == "date" and value.time() == time():
+        value = value.date()
     return value.isoformat() if isinstance(value, datetime | date | time) else value

@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +29,7 @@ from app.readers.damage import damage_as_invalid_input
 from app.readers.limits import too_long
 from app.readers.office import WGS84, crs_name, file_plan, points_of
 from app.readers.parts import Header, Part, chosen_parts
+from app.readers.reading import ASSUMPTIONS
 from app.readers.tables import Table
 
 MAGIC = b"SQLite format 3\x00"
@@ -104,7 +105,12 @@ class _Package:
         geometry = self._geometry(layer)[0] if is_spatial else None
         limit_chars = table.options.limit_chars
         wanted = [c for c in self._columns(layer) if c.name in {*plan.names.values(), geometry}]
+        times = [i for i, c in enumerate(wanted) if c.kind == "DATETIME" and c.name != geometry]
+        is_first = True
         for rows in self._rows(layer, [c.name for c in wanted], table.options.n_rows):
+            if is_first and times:
+                plan = _with_zone_said(plan, [row[i] for row in rows for i in times])
+            is_first = False
             values: dict[str, Sequence[Any]] = {}
             broken: dict[int, str] = {}
             no_place: dict[int, str] = {}
@@ -233,17 +239,25 @@ def _wkb(value: Any) -> bytes | None:
     return value[_HEADER_BYTES + _ENVELOPE_BYTES[envelope] :]
 
 
+def _with_zone_said(plan: ColumnPlan, times: Sequence[Any]) -> ColumnPlan:
+    """Say what the layer's times are taken for: the format has only UTC, most writers local times."""
+    texts = [text for text in times if isinstance(text, str) and text.strip()]
+    if plan.reading.zone is not None or not texts:
+        return plan
+    code = "states_utc" if any(_ZONED.search(text) for text in texts) else "wall_times"
+    said = (*plan.reading.assumptions, ASSUMPTIONS.make(code))
+    return replace(plan, reading=replace(plan.reading, assumptions=said))
+
+
 def _plain(
     cells: Sequence[Any], kind: str, limit_chars: int, broken: dict[int, str]
 ) -> Sequence[Any]:
-    """Return contract values; `DATETIME` values are UTC, with or without a zone."""
+    """Return contract values; texts too long are noted as broken."""
     values = list(cells)
     for place, value in enumerate(values):
         if isinstance(value, str):
             if len(value) > limit_chars:
                 broken[place], values[place] = too_long(limit_chars), None
-            elif kind == "DATETIME" and value.strip() and not _ZONED.search(value):
-                values[place] = f"{value.strip()}Z"
         elif kind == "BOOLEAN" and isinstance(value, int):
             values[place] = bool(value)
     return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ from pyproj import CRS
 
 from app.core.errors import InvalidInput
 from app.readers.blocks import Block, Blocks, ReadOptions
+from app.readers.clocks import hours_text
 from app.readers.columns import ColumnPlan, plan_columns
 from app.readers.context import ReadContext, merged
 from app.readers.damage import damage_as_invalid_input
@@ -173,7 +175,10 @@ def _plain(
         result = _texts(values, limit_chars)
     broken.update((i, too_long(limit_chars)) for i, v in enumerate(result) if v is _TOO_LONG)
     if pa.types.is_temporal(values.type):
-        return [None if v is None else v.isoformat() for v in result]
+        return [
+            None if v is None else hours_text(v) if isinstance(v, timedelta) else v.isoformat()
+            for v in result
+        ]
     return [None if v is _TOO_LONG else v for v in result]
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from app.core.messages import Message, MessageTable
-from app.core.texts import cut
+from app.core.texts import cut, shortened
 
 MAX_LISTED = 50
 MAX_READINGS = 20
@@ -43,9 +43,38 @@ ASSUMPTIONS = MessageTable(
         "array_taken": "the rows are those of {name}",
         "sheets_joined": "{n} sheets have the same columns and were all read: {names}",
         "layers_joined": "{n} layers have the same columns and were all read: {names}",
+        "day_first": "dates such as {value} have the day first: no other order fits all rows",
+        "month_first": "dates such as {value} have the month first: no other order fits all rows",
+        "clock_hours": "numbers of column {column}, such as {value}, are hours",
+        "clock_hhmm": "numbers of column {column}, such as {value}, are hours and minutes (HHMM)",
+        "clock_hhmmss": "numbers of column {column}, such as {value}, are hours, minutes and seconds",
+        "clock_fraction": "numbers of column {column}, such as {value}, are a spreadsheet's fractions "
+        "of a day",
+        "serial_times": "times such as {value} are a spreadsheet's days since 1899-12-30",
+        "serial_dates": "dates such as {value} are a spreadsheet's days since 1899-12-30",
+        "written_days": "dates of column {column}, such as {value}, mean the day as written: all are "
+        "midnights, in UTC by the file and beside a local clock; say zone=UTC if not",
+        "local_days": "dates of column {column}, such as {value}, mean the region's local day",
+        "wall_times": "times of a GeoPackage without a zone are the region's local times; say zone=UTC "
+        "if they are UTC",
+        "states_utc": "the file calls its times UTC, as many programs write for local times; say "
+        "zone=local if they are local",
     }
 )
 """What a reader assumed because the file does not say it."""
+
+
+class Assumed:
+    """Collects what is assumed of a table, each kind of assumption once."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Message] = {}
+
+    def add(self, code: str, **params: object) -> None:
+        """Add a message of `ASSUMPTIONS` with its values shortened."""
+        if code not in self.messages:
+            shown = {name: shortened(str(value), 40) for name, value in params.items()}
+            self.messages[code] = ASSUMPTIONS.make(code, **shown)
 
 
 @dataclass(frozen=True)

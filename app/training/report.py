@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from app import __version__
 from app.data_quality.checks.coordinate_precision import few_places_of
 from app.data_quality.checks.kinds import renamings
-from app.data_quality.checks.time_heaping import MINUTES_OF_DAY, clock_times, one_time_of_day
 from app.fitting.data import TrainingData
 from app.fitting.device import device_name
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import to_degrees
+from app.geo.time_heaping import MINUTES_OF_DAY, clock_times, one_time_of_day
 from app.regions.learning_policy import patrol_categories
 from app.registry import store as registry
 from models.base import DensityModel, FitContext

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from app.cli import app as command_line
 from app.core.errors import NotFound
-from app.data_quality.checks.time_heaping import clock_times
 from app.data_quality.checks.volume import first_proper_month, level_breaks
 from app.data_quality.page import data_report_page
 from app.data_quality.service import data_report, feed_uploads
 from app.data_quality.store import DayCounts
 from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.geo.time_heaping import clock_times
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app
 from app.regions.service import add_region

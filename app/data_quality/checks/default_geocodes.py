@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import binom
 
-from app.data_quality.checks.time_heaping import clock_times, excess_share
+from app.geo.time_heaping import clock_times, excess_share
 
 MIN_SHARE = 0.005
 TIMES_NEXT = 5.0

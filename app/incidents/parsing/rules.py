@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +26,14 @@ from app.core.messages import Message, MessageTable
 from app.core.texts import shortened
 from app.core.zones import zone
 from app.geo.antimeridian import HALF_TURN_DEG, normalised
+from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import StudyArea
 from app.geo.zone_places import NEAR_MERIDIAN_DEG, is_near_meridian
+from app.readers.refused_times import WHY, RefusedTimes
+from app.readers.shown_times import shown_time
+from app.readers.times import TIME_PATTERN
 
+DAY_S = 86_400
 EARLIEST_S = 0  # 1970-01-01
 FUTURE_SLACK_S = 86_400
 MAX_TEXT_CHARS = 200
@@ -39,20 +44,22 @@ MAX_INTEGER = 2**62
 NO_CATEGORY = "unspecified"
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 SOURCES = ("reported", "discovered")
-TIME_PATTERN = (
-    r"^(?P<base>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)"
-    r"(?P<offset>[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$"
-)
+VALUES_SHOWN = 1_000
+"""Rejected rows of a block that are given a message of their own; more are not echoed."""
 
 
 ROW_MESSAGES = MessageTable(
     {
         "missing": "{field} is required",
-        "epoch_not_accepted": "a bare number is not a time; give RFC 3339",
-        "ambiguous_date": "day and month are ambiguous; give time_format, such as %m/%d/%Y %H:%M",
-        "bad_time": "not an RFC 3339 date and time",
-        "too_old": "before 1970: a placeholder date",
-        "in_the_future": "more than a day in the future",
+        "epoch_not_accepted": "{value} is a bare number, not a time; send RFC 3339",
+        "ambiguous_date": "{value}: day and month are ambiguous; give time_format, such as "
+        "%m/%d/%Y %H:%M or %d/%m/%Y %H:%M",
+        "bad_time": "{value}: {advice}",
+        "unclear_clock": "{value} may be an hour or hours and minutes (5 is 05:00 or 00:05); give "
+        "time_format: the date's format and %H for hours, such as %Y-%m-%d %H, or %H%M for hours and "
+        "minutes, such as %Y-%m-%d %H%M",
+        "too_old": "{value} is before 1970: a placeholder date",
+        "in_the_future": "{value} is more than a day in the future",
         "not_a_number": "{field} is not a finite number",
         "not_degrees": "looks like metres; give crs, or degrees (WGS 84)",
         "looks_swapped": "longitude and latitude look swapped",
@@ -99,14 +106,51 @@ class RowErrors:
         self.bad = np.zeros(self.n, np.bool_)
         self.longitude = self.latitude = np.zeros(self.n)
 
-    def add(self, rows: NDArray[np.bool_], column: str, code: str, **params: Any) -> None:
-        """Reject these rows (a mask) unless they are rejected already."""
+    def add(
+        self,
+        rows: NDArray[np.bool_],
+        column: str,
+        code: str,
+        values: Sequence[Any] | pd.Series[Any] | None = None,
+        **params: Any,
+    ) -> None:
+        """Reject these rows (a mask) unless they are rejected already.
+
+        Args:
+            values: of the column, for a message with `{value}`.
+        """
         new = rows & ~self.bad
         if not new.any():
             return
         self.bad |= new
+        if values is not None:
+            self._add_with_values(np.flatnonzero(new), column, code, values, params)
+            return
         reason = (column, ROW_MESSAGES.make(code, **params))
         self.reasons.update(dict.fromkeys(np.flatnonzero(new).tolist(), reason))
+
+    def _add_with_values(
+        self,
+        places: NDArray[np.int64],
+        column: str,
+        code: str,
+        values: Sequence[Any] | pd.Series[Any],
+        params: dict[str, Any],
+    ) -> None:
+        shown = np.asarray(values, dtype=object)
+        reason = (column, ROW_MESSAGES.make(code, value="", **params))
+        self.reasons.update(dict.fromkeys(places[VALUES_SHOWN:].tolist(), reason))
+        for place in places[:VALUES_SHOWN].tolist():
+            value = shown_time(shown[place])
+            self.reasons[place] = (column, ROW_MESSAGES.make(code, value=value, **params))
+
+    def add_times(self, refused: Iterable[RefusedTimes]) -> None:
+        """Reject rows whose times the reader of times refused."""
+        for one in refused:
+            params = dict(one.params)
+            if one.why:
+                params |= {"why": one.why, "advice": WHY[one.why].format(**one.params)}
+            self.add(one.rows, "occurred_at", one.code, one.values, **params)
 
 
 @dataclass(frozen=True)
@@ -203,15 +247,18 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     errors.add(missing, "occurred_at", "missing", field="occurred_at")
     numeric = raw.map(lambda v: isinstance(v, int | float) and not isinstance(v, bool)).to_numpy()
     digits = text.str.fullmatch(r"[+-]?\d+(\.\d+)?").fillna(False).to_numpy(bool)
-    errors.add((numeric & ~missing) | digits, "occurred_at", "epoch_not_accepted")
+    errors.add((numeric & ~missing) | digits, "occurred_at", "epoch_not_accepted", raw)
     matched = pc.extract_regex(_arrow_texts(text), TIME_PATTERN)
     upper = pc.replace_substring(pc.struct_field(matched, "base"), "t", "T")
     base = pd.Series(upper.to_numpy(zero_copy_only=False))
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
     slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
-    errors.add(slashed & local.isna().to_numpy(), "occurred_at", "ambiguous_date")
-    errors.add(local.isna().to_numpy(), "occurred_at", "bad_time")
+    errors.add(slashed & local.isna().to_numpy(), "occurred_at", "ambiguous_date", raw)
+    advice = WHY["unreadable"]
+    errors.add(
+        local.isna().to_numpy(), "occurred_at", "bad_time", raw, why="unreadable", advice=advice
+    )
     naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
     given = offset.notna() & (offset != "")
     time_s = naive_s - _offsets_s(offset.where(given, "Z"))
@@ -219,8 +266,8 @@ def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) ->
     time_s[plain] = local_to_utc(naive_s[plain], timezone)
     early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
     errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
-    errors.add(early, "occurred_at", "too_old")
-    errors.add(late, "occurred_at", "in_the_future")
+    errors.add(early, "occurred_at", "too_old", raw)
+    errors.add(late, "occurred_at", "in_the_future", raw)
     return time_s
 
 
@@ -249,10 +296,25 @@ def local_to_utc(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]
     """Convert local wall times (seconds) to UTC: the first pass of a repeated hour, the end of a gap."""
     local = pd.DatetimeIndex(naive_s.astype("datetime64[s]"))
     first_pass = np.ones(len(local), bool)
-    aware = local.tz_localize(
-        zone(timezone), ambiguous=first_pass, nonexistent="shift_forward"
-    ).tz_convert("UTC")
-    return aware.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+    aware = local.tz_localize(zone(timezone), ambiguous=first_pass, nonexistent="NaT")
+    utc = aware.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]")
+    time_s = utc.astype(np.int64)
+    missing = np.asarray(aware.isna())
+    if missing.any():
+        time_s[missing] = _after_gap(naive_s[missing], timezone)
+    return time_s
+
+
+def _after_gap(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
+    """Return the first instants after the gaps that hold these wall times, by bisection."""
+    before = local_offset_s(naive_s - DAY_S, timezone)
+    after = local_offset_s(naive_s + DAY_S, timezone)
+    low, high = naive_s - after, naive_s - before
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        is_after = local_offset_s(middle, timezone) == after
+        low, high = np.where(is_after, low, middle), np.where(is_after, middle, high)
+    return high
 
 
 def _numbers(

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.core.errors import InvalidInput
+from app.core.errors import Conflict, InvalidInput
 from app.incidents.parsing.rules import RowErrors, parse_block
 from app.readers.blocks import ReadOptions
 from app.readers.child import blocks_of
@@ -31,6 +31,7 @@ from app.readers.context import ReadContext
 from app.readers.formats import EXCEL_TYPE, ZIP_TYPE
 from app.readers.limits import ExpansionLimit
 from app.readers.raw_columns import contract_columns
+from app.readers.times import TimeReader
 
 NOW_S = 1_750_000_000
 TIMEZONE = "America/Bogota"
@@ -107,16 +108,17 @@ def parse(kind: str, body: bytes) -> int:
     expansion = ExpansionLimit(OPTIONS.max_bytes, OPTIONS.max_expansion, len(body))
     try:
         for block in blocks_of(kind, io.BytesIO(body), ReadContext(OPTIONS, len(body), expansion)):
+            errors = RowErrors(block.n_rows)
+            columns = contract_columns(block.columns, block.plan)
+            times = TimeReader(block.plan, TIMEZONE).read(block.columns)
+            if times is not None:
+                columns["occurred_at"] = times.values
+                errors.add_times(times.refused)
             parsed = parse_block(
-                contract_columns(block.columns, block.plan, TIMEZONE),
-                block.n_rows,
-                timezone=TIMEZONE,
-                now_s=NOW_S,
-                area=None,
-                errors=RowErrors(block.n_rows),
+                columns, block.n_rows, timezone=TIMEZONE, now_s=NOW_S, area=None, errors=errors
             )
             accepted += len(parsed.row)
-    except InvalidInput:
+    except (Conflict, InvalidInput):
         return accepted
     return accepted
 
