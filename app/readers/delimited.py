@@ -162,7 +162,7 @@ def _csv_block(
     wanted = itemgetter(*(header.index(column) for column in plan.names.values()))
     values = zip(*map(wanted, rows), strict=True)
     columns: dict[str, Sequence[str]] = dict(zip(plan.names, values, strict=True))
-    if decimal_comma:
+    if decimal_comma and plan.crs is None:  # metres may have separated thousands: see `numbers`
         for name in COORDINATES & columns.keys():
             columns[name] = tuple(v.replace(",", ".") for v in columns[name])
     for name in GUARDED & columns.keys():

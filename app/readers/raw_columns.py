@@ -16,6 +16,7 @@ from pyproj.exceptions import ProjError
 from app.core.errors import InvalidInput
 from app.core.native import transformer
 from app.readers.columns import FIELDS, ColumnPlan
+from app.readers.numbers import plain_numbers
 
 Raw = Mapping[str, Sequence[Any]]
 
@@ -34,13 +35,13 @@ def contract_columns(columns: Raw, plan: ColumnPlan) -> dict[str, Sequence[Any]]
     else:
         for name, part in (("longitude", "x"), ("latitude", "y")):
             if name not in columns and part in columns:
-                result[name] = columns[part]
+                result[name] = plain_numbers(pd.Series(list(columns[part]), dtype=object)).tolist()
     return result
 
 
 def _degrees(x: Sequence[Any], y: Sequence[Any], crs: str) -> tuple[Sequence[Any], Sequence[Any]]:
     """Project to longitude and latitude; values that are not numbers stay as written."""
-    raw_x, raw_y = (pd.Series(list(values), dtype=object) for values in (x, y))
+    raw_x, raw_y = (plain_numbers(pd.Series(list(values), dtype=object)) for values in (x, y))
     x_m, y_m = (pd.to_numeric(v, errors="coerce").to_numpy(np.float64) for v in (raw_x, raw_y))
     # Many portals write "unknown" as 0/0, which must not become a distant place.
     known = np.isfinite(x_m) & np.isfinite(y_m) & ((x_m != 0) | (y_m != 0))
