@@ -71,7 +71,6 @@ REFUSED = {
     "text, padded: names": (422, "too_many_columns"),
     "zip, padded: overlapping members": (422, "archive"),
     "zip: many members": (422, "archive"),
-    "zip: zip in zip": (422, "archive"),
 }
 
 
