@@ -188,6 +188,8 @@ class Settings(BaseSettings):
     """App tokens of open-data portals by name: `{"chicago": "..."}`; a source stores only the name."""
     sync_allow_loopback: bool = False
     """Allow sources on this machine, also by plain http: for tests and local mirrors."""
+    source_hosts: list[str] = []
+    """Hosts of sources in a private network: exact names, addresses, or networks such as 10.1.0.0/16."""
     sync_request_timeout_s: float = 30.0
     sync_deadline_s: float = 6 * 3600.0
     """Of one run; the next continues where it stopped."""

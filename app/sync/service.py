@@ -6,17 +6,18 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import httpx
 from sqlalchemy import Engine
 
 from app.audit import store as audit
 from app.core.bounds import MAX_SOURCES
 from app.core.cron import check_cron
 from app.core.db.locks import count_lock
-from app.core.errors import Conflict, InvalidInput, LimitExceeded
+from app.core.errors import Conflict, InvalidInput, LimitExceeded, SourceFailed
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.regions.store import get_region
-from app.sync.connectors.address import checked_url
+from app.sync.connectors.address import checked_url, public_addresses
 from app.sync.presets import PRESETS, Preset
 from app.sync.spec import SourceSpec
 from app.sync.store import (
@@ -57,6 +58,24 @@ def find_preset(name: str) -> Preset:
     return found
 
 
+def _check_reachable(address: httpx.URL, settings: Settings) -> None:
+    """Raise if a source's host is in a private network that no setting allows; unknown hosts pass.
+
+    Raises:
+        InvalidInput: every sync would be refused.
+    """
+    try:
+        public_addresses(
+            address.host,
+            address.port or 443,
+            allow_loopback=settings.sync_allow_loopback,
+            allowed=settings.source_hosts,
+        )
+    except SourceFailed as refusal:
+        if refusal.code == "private_address":
+            raise InvalidInput(refusal.message, field="url", code=refusal.code) from refusal
+
+
 def add_source(
     engine: Engine,
     settings: Settings,
@@ -90,6 +109,7 @@ def add_source(
     spec = replace(spec, feed=spec.feed or name)
     address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
     spec.checked()
+    _check_reachable(address, settings)
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         count_lock(connection, region.key)

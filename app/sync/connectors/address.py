@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -68,7 +69,9 @@ def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
     return parsed
 
 
-def public_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
+def public_addresses(
+    host: str, port: int, *, allow_loopback: bool, allowed: Sequence[str] = ()
+) -> list[str]:
     """Resolve a host to addresses that may be connected to.
 
     Raises:
@@ -80,15 +83,16 @@ def public_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]
         raise SourceFailed(f"{host}: no address ({error})", code="unknown_host") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
-        check_address(address, host, allow_loopback=allow_loopback)
+        check_address(address, host, allow_loopback=allow_loopback, allowed=allowed)
     return addresses
 
 
 class PublicNetwork(httpcore.SyncBackend):
     """Connect to the checked addresses themselves, since a second lookup could resolve differently."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
+    def __init__(self, *, allow_loopback: bool, allowed: Sequence[str] = ()) -> None:
         self.allow_loopback = allow_loopback
+        self.allowed = allowed
 
     def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> Any:
         """Connect to the first address that answers.
@@ -96,7 +100,9 @@ class PublicNetwork(httpcore.SyncBackend):
         Raises:
             SourceFailed: as `public_addresses`.
         """
-        *others, last = public_addresses(host, port, allow_loopback=self.allow_loopback)
+        *others, last = public_addresses(
+            host, port, allow_loopback=self.allow_loopback, allowed=self.allowed
+        )
         for address in others:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return super().connect_tcp(address, port, *args, **options)
@@ -106,16 +112,18 @@ class PublicNetwork(httpcore.SyncBackend):
 class PublicTransport(httpx.HTTPTransport):
     """Speak HTTP over `PublicNetwork`; httpx itself offers no hook for a custom network backend."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
+    def __init__(self, *, allow_loopback: bool, allowed: Sequence[str] = ()) -> None:
         super().__init__(trust_env=False)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
-            network_backend=PublicNetwork(allow_loopback=allow_loopback),
+            network_backend=PublicNetwork(allow_loopback=allow_loopback, allowed=allowed),
         )
 
 
-def check_address(text: str, host: str, *, allow_loopback: bool) -> None:
-    """Raise unless an address is on the public internet.
+def check_address(
+    text: str, host: str, *, allow_loopback: bool, allowed: Sequence[str] = ()
+) -> None:
+    """Raise unless an address is on the public internet, or allowed by host name or network.
 
     Raises:
         SourceFailed: such an address.
@@ -123,7 +131,23 @@ def check_address(text: str, host: str, *, allow_loopback: bool) -> None:
     address = _plain(text)
     if address is not None and (_is_public(address) or (allow_loopback and address.is_loopback)):
         return
-    raise SourceFailed(f"{host} is not a public address: refused", code="private_address")
+    if address is not None and _is_allowed(address, host, allowed):
+        return
+    raise SourceFailed(
+        f"{host} is not a public address: refused; an operator can allow it in HOTSLOT_SOURCE_HOSTS",
+        code="private_address",
+    )
+
+
+def _is_allowed(address: Address, host: str, allowed: Sequence[str]) -> bool:
+    """Return whether an operator allows this exact host, or a network that holds the address."""
+    for one in allowed:
+        if one.casefold() == host.casefold():
+            return True
+        with suppress(ValueError):
+            if address in ipaddress.ip_network(one):
+                return True
+    return False
 
 
 def _plain(text: str) -> Address | None:

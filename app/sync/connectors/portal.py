@@ -67,7 +67,9 @@ class PortalClient:
         self.alive = alive
         self.deadline = time.monotonic() + settings.sync_deadline_s
         self._client = httpx.Client(
-            transport=PublicTransport(allow_loopback=settings.sync_allow_loopback),
+            transport=PublicTransport(
+                allow_loopback=settings.sync_allow_loopback, allowed=settings.source_hosts
+            ),
             follow_redirects=False,
             trust_env=False,
             headers={"User-Agent": "hotslot", "Accept-Encoding": "gzip"},
