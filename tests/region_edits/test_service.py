@@ -254,7 +254,15 @@ def test_removal_leaves_nothing_but_audit_entries(client, engine, region):
     assert _density(client, region).status_code == 404
 
 
+def test_services_refuse_what_routes_would_not_send(engine, region):
+    with pytest.raises(InvalidInput, match="name must have"):
+        edit_region(engine, region, RegionEdit(name="x" * 300))
+    with pytest.raises(InvalidInput, match="to confirm"):
+        removal.remove_region(engine, region, None)
+
+
 def test_removal_takes_the_region_from_keys(client, engine, region):
+    """The last test here: keys stay in the client's ring for a while."""
     other = next(_names)
     client.post("/v1/regions", json={"id": other, "timezone": "UTC"})
     admin = create_key(engine, NewKey("root", ("admin",)))
@@ -274,10 +282,3 @@ def test_removal_takes_the_region_from_keys(client, engine, region):
     finally:
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM api_keys"))
-
-
-def test_services_refuse_what_routes_would_not_send(engine, region):
-    with pytest.raises(InvalidInput, match="name must have"):
-        edit_region(engine, region, RegionEdit(name="x" * 300))
-    with pytest.raises(InvalidInput, match="to confirm"):
-        removal.remove_region(engine, region, None)
