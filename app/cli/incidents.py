@@ -24,7 +24,7 @@ from app.incidents.mappings import (
     save_mapping,
 )
 from app.incidents.service import ingest_stream
-from app.incidents.upload import IngestSummary, StoreChoices
+from app.incidents.summary import IngestSummary, StoreChoices
 from app.readers.columns import ColumnMapping
 from app.readers.context import chunks_of
 from app.readers.documents import Outline

@@ -40,7 +40,7 @@ from app.incidents.mappings import (
 from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingReply, UploadReply
 from app.incidents.service import UploadSource, ingest
 from app.incidents.store import PageQuery, page, spans_of
-from app.incidents.upload import StoreChoices
+from app.incidents.summary import StoreChoices
 from app.incidents.views import incidents_csv, incidents_geojson, incidents_parquet
 from app.incidents.writes import middle_of
 from app.readers.columns import ColumnMapping

@@ -20,7 +20,8 @@ from app.core.texts import shortened
 from app.incidents import writes
 from app.incidents.erased_uploads import is_erased_key
 from app.incidents.parsing.spellings import Spellings
-from app.incidents.upload import IngestSummary, StoreChoices, Upload, middle_of
+from app.incidents.summary import IngestSummary, StoreChoices
+from app.incidents.upload import Upload, middle_of
 from app.readers.blocks import Blocks, ReadOptions
 from app.readers.columns import ColumnMapping
 from app.readers.decoding import READ_BYTES, decoded

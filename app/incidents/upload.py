@@ -10,8 +10,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from sqlalchemy import Connection
 from app.audit import store as audit
 from app.core.db.locks import INGEST_LOCK, transaction_lock
 from app.core.errors import Conflict
-from app.core.messages import Message, MessageTable
+from app.core.messages import Message
 from app.core.settings import Settings
 from app.geo.antimeridian import middle_longitude
 from app.geo.boundaries import study_area_from_geojson
@@ -33,7 +32,6 @@ from app.geo.study_area import (
 )
 from app.geo.zone_places import Place
 from app.incidents import writes
-from app.incidents.full_places import places_in_doubt
 from app.incidents.merge import Merged, MergeRules, merge
 from app.incidents.parsing.counts import counts_of, expanded
 from app.incidents.parsing.identity import whole_ids
@@ -50,6 +48,8 @@ from app.incidents.parsing.spellings import Spellings
 from app.incidents.parsing.upload_times import UploadTimes
 from app.incidents.placing import follow_incidents
 from app.incidents.row_identity import RowIdentity
+from app.incidents.summary import IngestSummary, StoreChoices
+from app.incidents.upload_warnings import UPLOAD_WARNINGS, merge_warnings, place_warnings
 from app.readers.blocks import Block
 from app.readers.columns import COUNT, ColumnMapping
 from app.readers.context import disk_checked
@@ -64,103 +64,10 @@ REFUSED_BY_MERGE = {
     "id_conflict": "external_id",
 }
 """{code: field}."""
-UPLOAD_WARNINGS = MessageTable(
-    {
-        "looks_swapped": "longitude and latitude look swapped in {n} of {received} rows; exchange "
-        "the columns and send the file again",
-        "outside_study_area": "{n} of {received} rows lie over 1 km outside the study area, near {near}",
-        "far_away": "{n} rows lie over {degrees:g} degrees from the others, the first near {near}",
-        "few_places": "{n} incidents lie on only {distinct} points, typically {nearest_m:,.0f} m apart, one "
-        "per precinct or block: send their own places, or give the region cells of that size",
-        "default_geocode": "{n} incidents ({share:.1%}) lie on one point, {longitude:.5f}, {latitude:.5f}, "
-        "with the mix of hours and kinds of all: a default geocode, which trainings leave out; if the "
-        "place is real, name it in the learning policy's keep_places",
-        "default_geocode_times": "{n} incidents ({share:.1%}) lie on one point, {longitude:.5f}, "
-        "{latitude:.5f}, most at one time of day: a default geocode, which trainings leave out; if the "
-        "place is real, name it in the learning policy's keep_places",
-        "place_dropped": "{n} incidents on {longitude:.5f}, {latitude:.5f} are left out of trainings, as "
-        "the learning policy says",
-        "personal_columns": "columns about persons were not read: {columns}",
-        "repeated_ids": "{n} rows differ from a later row with their external_id, which counts; if "
-        "several incidents share it, send columns=external_id= and columns=reference=COLUMN",
-        "id_conflicts": "{n} rows have the external_id of a stored incident of another time, place "
-        "or category and were rejected; send feed=NAME if someone else numbers these incidents, or "
-        "on_conflict=replace if they are corrections",
-        "turned_back": "{n} rows equal what an incident was before it was corrected and were not "
-        "applied: is the file older? If not, send on_conflict=replace",
-        "near_duplicates_skipped": "{n} rows nearly equal stored incidents, which were left as they are",
-        "near_duplicates_replaced": "{n} stored incidents were corrected by rows that nearly equal them",
-        "removed": "{n} stored incidents that the file lacks were removed; hotslot erase also deletes "
-        "them from the history",
-        "missing_upstream": "the file lacks {n} stored incidents of its feed and time span; if the "
-        "publisher has withdrawn them, send the file again with replace=feed",
-        "revisions_unread": "updated_at was not understood in {n} rows, so their versions were not "
-        "compared; give time_format",
-        "end_time_not_read": "only the start of an incident's time is read; the end is not: {columns}",
-        "count_not_read": "each row counts as one incident; the numbers were not read: {columns}; if they "
-        "count incidents, say columns=count=COLUMN",
-    }
-)
 MOST_REJECTED = 0.02
 """Share of rows that may be rejected where a file replaces its feed."""
-MAX_GEOCODES = 10
 STATISTICS_FROM_ROWS = 20_000
 """Fewer new rows are left to autovacuum."""
-
-
-@dataclass(frozen=True)
-class StoreChoices:
-    """What the sender decided about rows that may be stored already.
-
-    Args:
-        on_conflict: `refuse` or `replace` incidents whose id comes with another time, place and category.
-        near_duplicates: `add`, `skip` or `replace` stored incidents that rows without ids nearly equal;
-            None: refuse such an upload.
-        replace: `feed`: remove the feed's incidents of this time span that the upload lacks.
-        dry_run: read and check everything, store nothing.
-        is_current: the body is what the publisher has now, so a version that it returns to is applied.
-    """
-
-    on_conflict: Literal["refuse", "replace"] = "refuse"
-    near_duplicates: Literal["add", "skip", "replace"] | None = None
-    replace: Literal["feed"] | None = None
-    dry_run: bool = False
-    is_current: bool = False
-
-
-@dataclass
-class IngestSummary:
-    """The result of an upload; received = accepted + duplicates + rejected.
-
-    `conflicts` and `outdated` rows are counted among the rejected and the duplicates.
-    """
-
-    received: int = 0
-    accepted: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    errors: list[dict[str, Any]] = field(default_factory=list)
-    corrected: int = 0
-    rejected_by_code: dict[str, int] = field(default_factory=dict)
-    conflicts: int = 0
-    outdated: int = 0
-    removed: int = 0
-    warnings: list[Message] = field(default_factory=list)
-    read: dict[str, Any] | None = None
-    dry_run: bool = False
-    upload_id: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the form that is stored and sent."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> IngestSummary:
-        """Read a stored summary, also of an earlier release."""
-        found = cls(**stored)
-        found.warnings = [Message.from_json(warning) for warning in found.warnings]
-        found.errors = [{**error, "params": error.get("params", {})} for error in found.errors]
-        return found
 
 
 class Upload:
@@ -338,7 +245,7 @@ class Upload:
         summary.read = self._read(merged)
         summary.warnings = [
             *self._warnings(),
-            *self._merge_warnings(merged),
+            *merge_warnings(merged),
             *self._place_warnings(connection),
         ]
         report = {
@@ -347,7 +254,7 @@ class Upload:
             "far_rows": self.distances.n_far,
             "swapped_rows": self.distances.n_swapped + self.codes["looks_swapped"],
         }
-        writes.end_upload(connection, upload_id, body_sha256, _without_stored(summary), report)
+        writes.end_upload(connection, upload_id, body_sha256, summary.without_stored(), report)
         audit.record(
             connection,
             "ingest",
@@ -439,44 +346,10 @@ class Upload:
             if columns := self.readings.left_aside(reason):
                 yield UPLOAD_WARNINGS.make(f"{reason}_not_read", columns=shortened_names(columns))
 
-    def _merge_warnings(self, merged: Merged) -> Iterator[Message]:
-        changes = merged.changes
-        if merged.differing:
-            yield UPLOAD_WARNINGS.make("repeated_ids", n=merged.differing)
-        if changes.conflicts:
-            yield UPLOAD_WARNINGS.make("id_conflicts", n=changes.conflicts)
-        if changes.turned_back:
-            yield UPLOAD_WARNINGS.make("turned_back", n=changes.turned_back)
-        if merged.twins.skipped:
-            yield UPLOAD_WARNINGS.make("near_duplicates_skipped", n=merged.twins.skipped)
-        if merged.twins.corrected:
-            yield UPLOAD_WARNINGS.make("near_duplicates_replaced", n=merged.twins.corrected)
-        if merged.removed:
-            yield UPLOAD_WARNINGS.make("removed", n=merged.removed)
-        if merged.missing:
-            yield UPLOAD_WARNINGS.make("missing_upstream", n=merged.missing)
-
     def _place_warnings(self, connection: Connection) -> Iterator[Message]:
         n_rows = self.summary.received - self.summary.rejected
-        if n_rows == 0 or self.crs is None:
-            return
-        few, found = places_in_doubt(connection, self.region, self.crs, n_rows)
-        if few is not None:
-            yield UPLOAD_WARNINGS.make("few_places", **{**vars(few), "n": n_rows})
-        for place in found[:MAX_GEOCODES]:
-            yield UPLOAD_WARNINGS.make(**place, share=place["n"] / n_rows)
-
-
-def _without_stored(summary: IngestSummary) -> dict[str, Any]:
-    """Return a summary that may be repeated to anyone: without what stored incidents are."""
-    found = summary.to_json()
-    found["errors"] = [
-        {**e, **ROW_MESSAGES.make(e["code"], **{**e["params"], "stored": ""}).to_json()}
-        if e["code"] == "id_conflict"
-        else e
-        for e in found["errors"]
-    ]
-    return found
+        if n_rows and self.crs is not None:
+            yield from place_warnings(connection, self.region, self.crs, n_rows)
 
 
 def _crs_of(parsed: ParsedBlock) -> str:

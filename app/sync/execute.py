@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.core.texts import shortened
 from app.erasure.service import erase_within
 from app.incidents.service import UploadSource, received
-from app.incidents.upload import IngestSummary, StoreChoices
+from app.incidents.summary import IngestSummary, StoreChoices
 from app.regions.store import Region, get_region_by_key
 from app.runs.store import Run, Superseded, finish_run, heartbeat
 from app.sync.connectors.arcgis import arcgis_pages

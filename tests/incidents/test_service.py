@@ -8,7 +8,7 @@ from sqlalchemy import text
 from app.core.errors import InvalidInput, LimitExceeded
 from app.erasure.service import erase_incident
 from app.incidents.service import UploadSource, ingest, received
-from app.incidents.upload import IngestSummary
+from app.incidents.summary import IngestSummary
 from app.regions.service import add_region
 
 ROWS = (
