@@ -21,8 +21,8 @@ QUIET_AT = (2.0, 8.0)
 DOUBTFUL_AT = (1.0, 10.0)
 CLOCK_WARNINGS = MessageTable(
     {
-        "one_time_of_day": "{n:,} incidents ({share:.0%}) have one time of day, {at}: these are dates "
-        "without a time, and forecasts would place the crime of all hours there; send times of day",
+        "one_time_of_day": "{n:,} incidents ({share:.0%}) have one time of day, {at}, as dates "
+        "without a time do: forecasts would place the crime of all hours there; send times of day",
         "time_heaping": "{n:,} incidents ({share:.1%}) are timed {at}, far more than the hours around "
         "have: probably unknown times; leave those out, or forecasts will peak there",
         "zone_in_doubt": "the file calls its times UTC; read so, the quietest hours of the day are around "
