@@ -54,8 +54,8 @@ from app.http.middleware.response_cache import ResponseCache
 from app.http.permissions import RouteTable
 from app.http.problems import DOCUMENTED, add_problem_handlers, internal_error
 from app.http.protocol import allow_connections
-from app.incidents import kind_routes as kinds
 from app.incidents import routes as incidents
+from app.incidents.kinds import routes as kinds
 from app.monitoring import routes as operations
 from app.monitoring import system_routes as system
 from app.openapi import HotslotApi

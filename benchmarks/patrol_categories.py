@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.geo.neighbourhoods import divide
-from app.readers.documents import neighbourhoods_of
+from app.readers.files.documents import neighbourhoods_of
 from app.regions.learning_policy import patrol_categories
 from benchmarks.cities import DATA, City, load_city, machine
 from models.base import DAY_S, HORIZON_DAYS, DensityModel, FitContext, FloatArray

@@ -10,7 +10,7 @@ from rich.table import Table
 from app.cli.console import echo_json, opened, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
-from app.incidents.kind_tables import Names, change_kinds, describe_kinds
+from app.incidents.kinds.tables import Names, change_kinds, describe_kinds
 from app.regions.kinds import folded
 from app.regions.store import get_region
 

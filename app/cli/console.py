@@ -29,7 +29,7 @@ from sqlalchemy.exc import DataError
 from app.core.db.engine import open_engine
 from app.core.db.schema import migrate, schema_is_current
 from app.core.errors import HotslotError, InvalidInput, Unavailable
-from app.core.plain_text import json_for_terminals, on_one_line
+from app.core.output.plain_text import json_for_terminals, on_one_line
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.core.zones import zone

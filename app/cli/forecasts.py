@@ -12,7 +12,7 @@ import typer
 
 from app.cli.console import complain, console, opened, parse_time
 from app.core.errors import InvalidInput
-from app.core.plain_text import json_for_terminals
+from app.core.output.plain_text import json_for_terminals
 from app.core.settings import Settings
 from app.forecasts.hotspots import HotspotOptions, hotspots_geojson
 from app.forecasts.rendering import density_parquet, density_png, density_tif

@@ -25,9 +25,9 @@ from app.incidents.mappings import (
 )
 from app.incidents.service import ingest_stream
 from app.incidents.summary import IngestSummary, StoreChoices
-from app.readers.columns import ColumnMapping
+from app.readers.columns.plan import ColumnMapping
 from app.readers.context import chunks_of
-from app.readers.documents import Outline
+from app.readers.files.documents import Outline
 from app.readers.isolated import reading_limits
 from app.regions.places import place_warnings
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.cli.console import opened, results, say
 from app.core.errors import InvalidInput
-from app.core.plain_text import on_one_line
+from app.core.output.plain_text import on_one_line
 from app.core.settings import Settings
 from app.erasure.service import NamedBy, erase_incident, erase_upload
 from app.evaluation.backtests.checkpoints import delete_saved_tasks

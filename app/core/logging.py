@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from app.core.plain_text import json_for_terminals, on_one_line
+from app.core.output.plain_text import json_for_terminals, on_one_line
 from app.core.settings import Settings
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from app.core.html_page import page, percent, svg, table
+from app.core.output.html_page import page, percent, svg, table
 from app.data_quality.plots import data_report_plot
 
 MAX_CATEGORIES = 30

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.core.plotting import drawing, file_of
+from app.core.output.plotting import drawing, file_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

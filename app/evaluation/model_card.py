@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.core.errors import InvalidInput
-from app.core.html_page import page
-from app.core.plain_text import on_one_line
+from app.core.output.html_page import page
+from app.core.output.plain_text import on_one_line
 from app.core.texts import shortened
 from app.evaluation.fairness.service import fairness_report
 from app.incidents.releases import known_categories

@@ -12,9 +12,9 @@ from app.audit import store as audit
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.geo.neighbourhoods import number_of_people
 from app.readers.blocks import ReadOptions
-from app.readers.documents import People
+from app.readers.columns.portals import normalised_name
+from app.readers.files.documents import People
 from app.readers.isolated import isolated_items
-from app.readers.portals import normalised_name
 from app.regions.service import feature_of
 from app.regions.store import get_region, outlined, set_neighbourhoods
 

@@ -23,8 +23,8 @@ from app.incidents.parsing.spellings import Spellings
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.incidents.upload import Upload, middle_of
 from app.readers.blocks import Blocks, ReadOptions
-from app.readers.columns import ColumnMapping
-from app.readers.decoding import READ_BYTES, decoded
+from app.readers.columns.plan import ColumnMapping
+from app.readers.files.decoding import READ_BYTES, decoded
 from app.readers.formats import READERS, SUFFIX_TYPES
 from app.readers.limits import check_rows
 from app.regions.store import Region, get_region, outlined

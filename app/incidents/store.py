@@ -19,7 +19,7 @@ from app.core.db.engine import long_statements, translate_errors
 from app.core.db.tables import categories, feeds, incidents
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
-from app.incidents.kind_codes import chosen, kind_codes, of_kinds
+from app.incidents.kinds.codes import chosen, kind_codes, of_kinds
 from app.regions.kinds import KindKey, Kinds, folded
 from app.regions.store import Region, kinds_of
 from app.releases.store import LONG_AGO, MIN_GROUP

@@ -32,7 +32,8 @@ from app.geo.study_area import (
 )
 from app.geo.zone_places import Place
 from app.incidents import writes
-from app.incidents.merge import Merged, MergeRules, merge
+from app.incidents.merging.merge import Merged, MergeRules, merge
+from app.incidents.merging.row_identity import RowIdentity
 from app.incidents.parsing.counts import counts_of, expanded
 from app.incidents.parsing.identity import whole_ids
 from app.incidents.parsing.outliers import FarCheck
@@ -47,13 +48,12 @@ from app.incidents.parsing.rules import (
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.parsing.upload_times import UploadTimes
 from app.incidents.placing import follow_incidents
-from app.incidents.row_identity import RowIdentity
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.incidents.upload_warnings import UPLOAD_WARNINGS, merge_warnings, place_warnings
 from app.readers.blocks import Block
-from app.readers.columns import COUNT, ColumnMapping
+from app.readers.columns.personal import shortened_names
+from app.readers.columns.plan import COUNT, ColumnMapping
 from app.readers.context import disk_checked
-from app.readers.personal import shortened_names
 from app.readers.reading import Readings
 from app.regions.places import middle_of_boundary
 from app.regions.store import OutlinedRegion, get_region_by_key, set_crs

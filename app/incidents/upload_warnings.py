@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from app.core.messages import Message, MessageTable
 from app.incidents.full_places import places_in_doubt
-from app.incidents.merge import Merged
+from app.incidents.merging.merge import Merged
 from app.regions.store import OutlinedRegion
 
 MAX_GEOCODES = 10

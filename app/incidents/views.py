@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 from sqlalchemy import Row
 
-from app.core.plain_text import in_spreadsheet
+from app.core.output.plain_text import in_spreadsheet
 from app.core.zones import zone
 from app.regions.store import Region
 

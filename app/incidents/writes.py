@@ -1,4 +1,4 @@
-"""Stage an upload's rows by COPY for `app.incidents.merge`, in the caller's transaction."""
+"""Stage an upload's rows by COPY for `app.incidents.merging.merge`, in the caller's transaction."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.readers.columns import ColumnMapping, ColumnPlan
+from app.readers.columns.plan import ColumnMapping, ColumnPlan
 from app.readers.limits import check_rows
 
 MAX_ROW_CHARS = 1 << 20

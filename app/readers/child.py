@@ -76,21 +76,21 @@ def file_reader(kind: str) -> FileReader:
     from app.readers.formats import EXCEL_TYPE, SUFFIX_TYPES, TEXT_READERS, ZIP_TYPE
 
     if kind == EXCEL_TYPE:
-        from app.readers.excel import read_excel
+        from app.readers.files.excel import read_excel
 
         return read_excel
     if kind == "application/geopackage+sqlite3":
-        from app.readers.geopackage import read_geopackage
+        from app.readers.files.geopackage import read_geopackage
 
         return read_geopackage
     if kind == ZIP_TYPE:
-        from app.readers.archives import zip_reader
+        from app.readers.files.archives import zip_reader
 
         inner = {suffix: found for suffix, found in SUFFIX_TYPES.items() if found != ZIP_TYPE}
         return zip_reader({suffix: _member_reader(found) for suffix, found in inner.items()})
     if kind in TEXT_READERS:
         return _text_reader(kind)
-    from app.readers.office import read_parquet
+    from app.readers.files.office import read_parquet
 
     return read_parquet
 
@@ -137,7 +137,7 @@ def _in_degrees(block: Block, given_crs: str | None) -> Block:
     crs = block.plan.crs
     if crs is None or crs == given_crs or KNOWN_CRS.fullmatch(crs):
         return block
-    from app.readers.raw_columns import contract_columns
+    from app.readers.times.raw_columns import contract_columns
 
     places = {n: v for n, v in block.columns.items() if n in _PLACES}
     rest = {n: v for n, v in block.columns.items() if n not in _PLACES}
@@ -210,7 +210,7 @@ def _send_blocks(out: BinaryIO, orders: dict[str, Any]) -> None:
 
 
 def _send_document(out: BinaryIO, orders: dict[str, Any]) -> None:
-    from app.readers.documents import document_items, framed
+    from app.readers.files.documents import document_items, framed
 
     limit_memory(orders["memory_bytes"])
     for item in document_items(orders["kind"], sys.stdin.buffer, orders["asked"]):
@@ -247,7 +247,7 @@ def main(orders_path: str) -> int:
 
 def _context(orders: dict[str, Any]) -> ReadContext:
     from app.readers.blocks import ReadOptions
-    from app.readers.columns import ColumnMapping
+    from app.readers.columns.plan import ColumnMapping
     from app.readers.context import ReadContext
     from app.readers.limits import ExpansionLimit
 

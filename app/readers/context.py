@@ -14,7 +14,7 @@ from typing import IO
 
 from app.core.errors import InvalidInput, Unavailable
 from app.readers.blocks import Block, Blocks, ReadOptions
-from app.readers.decoding import READ_BYTES
+from app.readers.files.decoding import READ_BYTES
 from app.readers.limits import ExpansionLimit
 
 

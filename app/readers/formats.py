@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.readers.blocks import Reader
-from app.readers.delimited import read_csv
+from app.readers.files.delimited import read_csv
+from app.readers.files.json_rows import read_geojson, read_json, read_ndjson
 from app.readers.isolated import isolated, isolated_when_large
-from app.readers.json_rows import read_geojson, read_json, read_ndjson
 
 EXCEL_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TEXT_READERS: dict[str, Reader] = {

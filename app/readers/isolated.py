@@ -29,7 +29,7 @@ from app.core.errors import InvalidInput, LimitExceeded, Unavailable
 from app.core.settings import Settings
 from app.readers.blocks import Block, Blocks, Reader, ReadOptions
 from app.readers.child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
-from app.readers.columns import COUNT, FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
+from app.readers.columns.plan import COUNT, FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
 from app.readers.context import spooled
 from app.readers.folders import parser_folder
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible

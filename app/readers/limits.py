@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from app.core.errors import InvalidInput, LimitExceeded
-from app.readers.locations import text_of_place
+from app.readers.columns.locations import text_of_place
 
 EXPANSION_FLOOR_BYTES = 1 << 20
 """A body may expand to this many bytes at any ratio."""

@@ -22,7 +22,7 @@ from app.http.json_body import check_json_type, json_request, parsed
 from app.http.parameters import RegionId
 from app.http.permissions import allow
 from app.readers.blocks import ReadOptions
-from app.readers.documents import Outline
+from app.readers.files.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
 from app.region_edits.removal import remove_region
 from app.region_edits.schemas import ChangedRegion, RegionChanges, RegionRemoval

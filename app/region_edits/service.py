@@ -28,7 +28,7 @@ from app.geo.grid import build_grid, check_cell_size
 from app.geo.study_area import choose_crs
 from app.incidents.placing import count_windows_again, project_again
 from app.incidents.writes import middle_of, some_places
-from app.readers.documents import MAX_NAME_CHARS, Outline
+from app.readers.files.documents import MAX_NAME_CHARS, Outline
 from app.readers.limits import KNOWN_CRS
 from app.regions.outdated import outdate_versions
 from app.regions.places import boundary_shape_of, place_warnings

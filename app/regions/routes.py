@@ -21,7 +21,7 @@ from app.http.permissions import allow
 from app.http.schemas import links
 from app.incidents.releases import released_view
 from app.readers.blocks import ReadOptions
-from app.readers.documents import Outline
+from app.readers.files.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
 from app.regions.places import place_warnings
 from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply

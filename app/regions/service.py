@@ -20,7 +20,7 @@ from app.core.texts import shortened
 from app.core.zones import zone
 from app.geo.grid import check_cell_size
 from app.readers.blocks import ReadOptions
-from app.readers.documents import MAX_NAME_CHARS, Outline, outline_of
+from app.readers.files.documents import MAX_NAME_CHARS, Outline, outline_of
 from app.readers.isolated import damaged, isolated_items
 from app.readers.limits import KNOWN_CRS
 from app.regions import store

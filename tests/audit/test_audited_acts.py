@@ -26,7 +26,7 @@ from app.incidents.population import remove_population, set_population
 from app.incidents.service import UploadSource, ingest, ingest_file
 from app.main import create_app
 from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
-from app.readers.columns import ColumnMapping
+from app.readers.columns.plan import ColumnMapping
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import add_region, cancel_run, set_policy

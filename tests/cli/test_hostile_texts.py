@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from app.cli import main
 from app.core.logging import JsonFormatter, TextFormatter
-from app.core.plain_text import in_spreadsheet, json_for_terminals, on_one_line
+from app.core.output.plain_text import in_spreadsheet, json_for_terminals, on_one_line
 from app.geo.synthetic import TIMEZONE
 from app.incidents.service import ingest_file
 from app.main import create_app

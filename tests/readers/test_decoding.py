@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput, LimitExceeded
-from app.readers.decoding import decoded, lines_of, text_of
+from app.readers.files.decoding import decoded, lines_of, text_of
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), max_size=300)
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from app.readers.numbers import plain_numbers
+from app.readers.columns.numbers import plain_numbers
 
 
 @pytest.mark.parametrize(

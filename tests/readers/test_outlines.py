@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.main import create_app
-from app.readers.documents import outline_of
+from app.readers.files.documents import outline_of
 from app.regions.service import add_region
 from tests.support.processes import peak_memory_mb
 

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import Any
 
-from app.core.html_page import page, percent, svg, table
+from app.core.output.html_page import page, percent, svg, table
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 
 MAX_NEIGHBOURHOODS = 25

@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm
 from sqlalchemy import Engine
 
 from app.core.errors import NotReady
-from app.core.plotting import drawing, file_of
+from app.core.output.plotting import drawing, file_of
 from app.core.settings import Settings
 from app.evaluation.backtests.execute import held_out
 from app.fitting.data import load_training_data

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from app.core.errors import InvalidInput
-from app.core.plotting import drawing, file_of
+from app.core.output.plotting import drawing, file_of
 from app.core.zones import zone
 from app.forecasts.rendering.colours import colour_map, upper_end
 from app.forecasts.rendering.files import text_tags

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from app.core.messages import Message
 from app.incidents.parsing.rules import ParsedBlock
-from app.readers.columns import ColumnMapping
-from app.readers.portals import normalised_name
+from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.portals import normalised_name
 from app.readers.reading import ASSUMPTIONS, FEATURE_ID, Reading
 
 GuessedIds = Literal["ids", "references", "dropped"]

@@ -29,9 +29,9 @@ from app.geo.antimeridian import HALF_TURN_DEG, normalised
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import StudyArea
 from app.geo.zone_places import NEAR_MERIDIAN_DEG, is_near_meridian
-from app.readers.refused_times import WHY, RefusedTimes
-from app.readers.shown_times import shown_time
-from app.readers.times import TIME_PATTERN
+from app.readers.times.refused import WHY, RefusedTimes
+from app.readers.times.shown import shown_time
+from app.readers.times.time_reader import TIME_PATTERN
 
 DAY_S = 86_400
 EARLIEST_S = 0  # 1970-01-01

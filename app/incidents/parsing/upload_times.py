@@ -14,10 +14,10 @@ from app.geo.hour_of_week import local_offset_s
 from app.incidents.parsing.clock_counts import ClockCounts
 from app.incidents.parsing.rules import RowErrors
 from app.readers.blocks import Block
-from app.readers.columns import TIME_PARTS
-from app.readers.raw_columns import contract_columns
+from app.readers.columns.plan import TIME_PARTS
 from app.readers.reading import Reading
-from app.readers.times import TimeReader
+from app.readers.times.raw_columns import contract_columns
+from app.readers.times.time_reader import TimeReader
 
 MAX_TABLES = 20
 WARNED = ("states_utc",)

@@ -22,9 +22,9 @@ import orjson
 from app.core.errors import SourceFailed
 from app.core.texts import shortened
 from app.readers.blocks import MAX_ROW_CHARS
-from app.readers.columns import ColumnMapping
+from app.readers.columns.plan import ColumnMapping
 from app.readers.context import chunks_of
-from app.readers.decoding import lines_of, text_of
+from app.readers.files.decoding import lines_of, text_of
 from app.sync.connectors.files import conditions, known
 from app.sync.connectors.pages import Page, State
 from app.sync.connectors.portal import PortalClient

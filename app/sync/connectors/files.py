@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import httpx
 
 from app.core.errors import SourceFailed
-from app.readers.decoding import READ_BYTES
+from app.readers.files.decoding import READ_BYTES
 from app.readers.formats import READERS, SUFFIX_TYPES
 from app.sync.connectors.pages import Page, State
 from app.sync.connectors.portal import Downloaded, PortalClient

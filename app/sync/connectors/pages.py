@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from app.readers.columns import ColumnMapping
-from app.readers.decoding import READ_BYTES
+from app.readers.columns.plan import ColumnMapping
+from app.readers.files.decoding import READ_BYTES
 from app.sync.connectors.portal import PortalClient
 from app.sync.spec import SourceSpec
 

@@ -30,8 +30,8 @@ from app.readers.child import blocks_of
 from app.readers.context import ReadContext
 from app.readers.formats import EXCEL_TYPE, ZIP_TYPE
 from app.readers.limits import ExpansionLimit
-from app.readers.raw_columns import contract_columns
-from app.readers.times import TimeReader
+from app.readers.times.raw_columns import contract_columns
+from app.readers.times.time_reader import TimeReader
 
 NOW_S = 1_750_000_000
 TIMEZONE = "America/Bogota"
