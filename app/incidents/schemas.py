@@ -45,24 +45,24 @@ class LeftAsideReply(Reply):
 
     kind: str = Field(examples=["column"])
     name: str = Field(examples=["End Date"])
-    reason: str = Field(examples=[""])
+    reason: str = Field(examples=["end_time"])
 
 
 class ReadingReply(Reply):
-    """What a table of the file was taken as."""
+    """What a table of the file was taken as; null: the format has no such thing, or it was not needed."""
 
     format: str = Field(examples=["csv"])
-    file: str | None = Field(examples=[None])
-    sheet: str | None = Field(examples=[None])
-    layer: str | None = Field(examples=[None])
+    file: str | None = Field(examples=["2025.csv"])
+    sheet: str | None = Field(examples=["2025"])
+    layer: str | None = Field(examples=["incidents"])
     encoding: str | None = Field(examples=["utf-8"])
     delimiter: str | None = Field(examples=[","])
     header_row: int | None = Field(examples=[1])
     columns: dict[str, str] = Field(examples=[_COLUMNS])
-    preset: str | None = Field(examples=[None])
-    time_format: str | None = Field(examples=[None])
-    zone: str | None = Field(examples=[None])
-    crs: str | None = Field(examples=[None])
+    preset: str | None = Field(examples=["Chicago, crimes"])
+    time_format: str | None = Field(examples=["%m/%d/%Y %H:%M"])
+    zone: str | None = Field(examples=["America/Chicago"])
+    crs: str | None = Field(examples=["EPSG:26910"])
     not_read: list[LeftAsideReply]
     assumptions: list[MessageReply]
 
