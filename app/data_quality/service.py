@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtrc
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
@@ -159,7 +159,7 @@ def _one_time(one: OneTime) -> dict[str, Any]:
 def _twins(connection: Connection, region: Region, upload_id: int | None, n: int) -> dict[str, Any]:
     """Return how many sampled incidents have a twin of another upload, and whether these are many."""
     sampled, found = twins(connection, region.key, upload_id, n)
-    many = found >= TWINS_SHARE * sampled and binom.sf(found - 1, sampled, TWINS_CHANCE) < CHANCE
+    many = found >= TWINS_SHARE * sampled and bdtrc(found - 1, sampled, TWINS_CHANCE) < CHANCE
     return {"sampled": sampled, "n": found, "many": bool(sampled and many)}
 
 

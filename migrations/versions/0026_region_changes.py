@@ -36,6 +36,12 @@ def upgrade() -> None:
             name="fk_outdated_versions_region_key_model_versions",
         ),
         sa.PrimaryKeyConstraint("region_key", "version", name="pk_outdated_versions"),
+        sa.CheckConstraint(
+            "char_length(version) <= 200", name=op.f("ck_outdated_versions_version_bound")
+        ),
+        sa.CheckConstraint(
+            "char_length(changed) <= 200", name=op.f("ck_outdated_versions_changed_bound")
+        ),
     )
 
 

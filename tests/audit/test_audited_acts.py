@@ -21,6 +21,7 @@ from app.core.errors import HotslotError
 from app.erasure.service import erase_incident
 from app.evaluation.backtests.service import BacktestRequest, request_backtest
 from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.incidents.kinds.tables import change_kinds
 from app.incidents.mappings import remove_mapping, save_mapping
 from app.incidents.population import remove_population, set_population
 from app.incidents.service import UploadSource, ingest, ingest_file
@@ -28,6 +29,8 @@ from app.main import create_app
 from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
 from app.readers.columns.plan import ColumnMapping
 from app.readers.isolated import reading_limits
+from app.region_edits.removal import remove_region
+from app.region_edits.service import RegionEdit, edit_region
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import add_region, cancel_run, set_policy
 from app.regions.store import get_region
@@ -186,6 +189,15 @@ class Acts:
     def erase(self):
         erase_incident(self.engine, REGION, "case-1")
 
+    def weigh(self):
+        change_kinds(self.engine, REGION, "weights", lambda names: {**names, "theft": 2.0})
+
+    def rename(self):
+        edit_region(self.engine, REGION, RegionEdit(name="walked twice"))
+
+    def remove(self):
+        remove_region(self.engine, REGION, REGION)
+
 
 WALK = (
     ("region", ["region.created"], set()),
@@ -215,6 +227,9 @@ WALK = (
     ("key", ["key.created"], set()),
     ("rotate", ["key.rotated"], set()),
     ("revoke", ["key.revoked"], set()),
+    ("weigh", ["categories.changed"], set()),
+    ("rename", ["region.changed"], set()),
+    ("remove", ["region.removed"], set()),
 )
 """What is done, its entries, and the tables that may change though the log refuses one of them."""
 COUNTED = {"forecast.read", "refused", "sync.requested"}

@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
-from scipy.stats import binom
+from scipy.special import bdtrc, gammaln
 
 from app.geo.time_heaping import clock_times, excess_share
 
@@ -112,7 +111,7 @@ def _n_outstanding(counts: NDArray[np.int64], histogram: Mapping[int, int], at_l
 
 def _exceeds(n: int, total: int, share: float) -> bool:
     """Return whether n of `total` are more than a share, beyond chance."""
-    return bool(binom.sf(n - 1, total, share) < CHANCE)
+    return bool(bdtrc(n - 1, total, share) < CHANCE)
 
 
 def _typical(histogram: Mapping[int, int]) -> int:
