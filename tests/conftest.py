@@ -10,6 +10,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from app.core.db.engine import open_engine
@@ -23,6 +24,10 @@ __all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]
 
 collect_ignore = ["rehearsal", "resilience", "support"]
 """`make rehearse`, `make drills`, and what tests import."""
+
+# A loaded machine may take any time for one example.
+hypothesis.settings.register_profile("hotslot", deadline=None)
+hypothesis.settings.load_profile("hotslot")
 
 # Tests call services as the command line does; requests to the API say what they may see themselves.
 sees_unreleased.set(True)

@@ -18,12 +18,17 @@ MAX_COUNT = 1_000
 
 def counts_of(values: Sequence[Any], errors: RowErrors) -> NDArray[np.int64]:
     """Return (n,) how many incidents each row stands for; reject rows with another value."""
-    raw = pd.Series(list(values), dtype=object).map(lambda v: None if isinstance(v, bool) else v)
+    raw = pd.Series(list(values), dtype=object).map(lambda v: None if _is_odd(v) else v)
     numbers = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    good = (numbers >= 1) & (numbers <= MAX_COUNT) & (numbers % 1 == 0)
+    good = (numbers >= 1) & (numbers <= MAX_COUNT) & (np.floor(numbers) == numbers)
     for place in np.flatnonzero(~good & ~errors.bad)[:1]:
         errors.add(~good, "count", "bad_count", value=str(values[place])[:40], limit=MAX_COUNT)
     return np.where(good, numbers, 1).astype(np.int64)
+
+
+def _is_odd(value: Any) -> bool:
+    """Return whether a value is no count; pandas fails at a whole number of 400 digits."""
+    return isinstance(value, bool) or (isinstance(value, int) and abs(value) > MAX_COUNT)
 
 
 def expanded(block: ParsedBlock, counts: NDArray[np.int64]) -> ParsedBlock:

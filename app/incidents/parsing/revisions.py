@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.incidents.parsing.rules import local_to_utc
 
 _ISO = r"^\d{4}-\d{2}-\d{2}"
-_WITH_OFFSET = r":\d{2}.*(?:[Zz]|[+-]\d{2}:?\d{2})$"
+_WITH_OFFSET = _ISO + r".*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def revisions_s(
@@ -33,7 +33,8 @@ def revisions_s(
     aware = iso & text.str.contains(_WITH_OFFSET, regex=True).fillna(False).to_numpy(bool)
     _put(seconds, aware, pd.to_datetime(text[aware], format="ISO8601", utc=True, errors="coerce"))
     plain = iso & ~aware
-    _put(seconds, plain, pd.to_datetime(text[plain], format="ISO8601", errors="coerce"), timezone)
+    local = pd.to_datetime(text[plain], format="ISO8601", utc=True, errors="coerce")
+    _put(seconds, plain, local.dt.tz_localize(None), timezone)
     for form in (time_format, (time_format or "").partition(" ")[0]):
         left = given & np.isnan(seconds) & text.notna().to_numpy()
         if form and "%z" not in form and left.any():

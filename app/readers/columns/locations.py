@@ -73,6 +73,8 @@ def _of_wkb(raw: bytes) -> tuple[Place, bool] | None:
         start += 4
     if kind & _SHAPE != _POINT and kind not in _ISO_POINTS:
         return None
+    if len(raw) < start + 16:
+        return None
     return struct.unpack_from(order + "dd", raw, start), True
 
 

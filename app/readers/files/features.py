@@ -106,8 +106,10 @@ class Features:
         geometry = item.get("geometry")
         found = _esri_point(geometry) if is_esri else _point(geometry)
         if isinstance(found, str):
+            if not needs_place:
+                return row
             row["longitude"] = row["latitude"] = None
-            return Placeless(row, f"no place: {found}") if needs_place else {**row, **(held or {})}
+            return Placeless(row, f"no place: {found}")
         self._compare(row, found)
         row["longitude"], row["latitude"] = found
         return row

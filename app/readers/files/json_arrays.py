@@ -19,7 +19,9 @@ FEATURES = "features"
 USUAL_NAMES = ("data", "results", "rows", "records", "incidents", "crimes", "items", "value")
 TAIL_CHARS = 1 << 16
 _GAP = re.compile(r"[ \t\r\n,]*")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]]')
+_GOES_ON = re.compile(r"(?:\.|[eE][+-]?)?\Z")
+"""At the end of a text, behind a number that may have more digits in the next one."""
 _MAX_DEPTH = 3
 
 
@@ -78,7 +80,7 @@ def _found(text: str, mapping: ColumnMapping) -> tuple[FoundArray | None, list[s
     for name, start in _arrays(text):
         found = FoundArray(name, text[:start], text[start:])
         last = name.rpartition(".")[2].lower()
-        if name == FEATURES or (last in USUAL_NAMES and _first(found.rest) in "{]"):
+        if name == FEATURES or (last in USUAL_NAMES and _first(found.rest) in ("{", "]")):
             return found, others
         if _first(found.rest) == "{" and _is_table(found.rest, mapping):
             return found, others
@@ -152,8 +154,7 @@ class ArrayItems:
                     value, end = decoder.raw_decode(buffer, position)
                 except json.JSONDecodeError:
                     break
-                # A number at the buffer's end may continue in the next chunk.
-                if end == len(buffer):
+                if _GOES_ON.match(buffer, end):
                     break
                 item = buffer[position:end]
                 if "\\ud" in item.lower():

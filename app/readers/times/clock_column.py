@@ -66,14 +66,12 @@ class ClockColumn:
 
     def _read_by_format(self, read: Clocks, clocks: Sequence[str | None], form: TimeFormat) -> None:
         texts = pd.Series(list(clocks), dtype=object)
-        moments = pd.to_datetime(
-            parsed_by(texts, TimeFormat(form.clock, is_part=True)),
-            errors="coerce",
-            format="ISO8601",
-        )
+        parsed = parsed_by(texts, TimeFormat(form.clock, is_part=True)).astype(object)
+        moments = pd.to_datetime(parsed.str[:19], errors="coerce", format="ISO8601")
         seconds = moments.dt.hour * 3600 + moments.dt.minute * 60 + moments.dt.second
         others = read.seconds if self.presumed else np.full(len(texts), np.nan)
         read.seconds[:] = np.where(seconds.isna(), others, seconds)
+        read.offset[:] = parsed.str[19:].where(seconds.notna(), pd.Series(read.offset))
 
     def _check_hours(self, read: Clocks, clocks: Sequence[str | None], column: str) -> None:
         later = [c or "" for c, is_number in zip(clocks, read.number, strict=True) if is_number]

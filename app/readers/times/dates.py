@@ -75,6 +75,10 @@ class Dates:
             return None
         return "day_first" if first else "month_first"
 
+    def has_both(self) -> bool:
+        """Return whether some rows prove one order and some the other."""
+        return bool((self.first > 12).any() and (self.second > 12).any())
+
     def ordered(self, order: Order) -> NDArray[np.datetime64]:
         """Return the days with open ones read in this order."""
         day, month = (

@@ -22,6 +22,7 @@ class DayOrder:
         self.form = form
         self.order: Order | None = None if form is None else form.order
         self.example = ""
+        self.has_both = False
         self.assumed = assumed
 
     def days(self, dates: Dates, texts: Sequence[Any]) -> NDArray[np.datetime64]:
@@ -37,7 +38,8 @@ class DayOrder:
         if self.form is not None:
             return dates.day if self.order is None else dates.ordered(self.order)
         if self.order is None:
-            self.order = dates.order()
+            self.has_both = self.has_both or dates.has_both()
+            self.order = None if self.has_both else dates.order()
             if self.order is None:
                 return dates.day
             proof = (dates.first if self.order == "day_first" else dates.second) > 12

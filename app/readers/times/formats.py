@@ -8,10 +8,14 @@ from typing import Any
 import pandas as pd
 
 from app.core.errors import InvalidInput
+from app.core.texts import shortened
 from app.readers.times.clocks import FORMAT_KINDS, NumberKind
 from app.readers.times.dates import Order
 from app.readers.times.month_names import in_english, is_weekday
 
+MAX_OFFSETS = 60
+"""Offsets from UTC of one block; in use are under 40."""
+_OFFSET = r"^(?:.*([+-]\d{2}:?\d{2})|.*\b([A-Za-z]{1,5})\b)"
 _CLOCK_START = re.compile(r"%[HIkTRXc]")
 _MARK = re.compile(r"\b([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _WEEKDAY = re.compile(r"%[aA][.,]?\s*")
@@ -25,7 +29,7 @@ class TimeFormat:
         is_part: of a date alone or a clock alone.
 
     Raises:
-        InvalidInput: it has no hour, or hours up to 12 without %p.
+        InvalidInput: it cannot be used, or has hours up to 12 without %p.
     """
 
     def __init__(self, text: str, *, is_part: bool = False) -> None:
@@ -70,28 +74,56 @@ class TimeFormat:
 
 
 def check_format(text: str) -> None:
-    """Raise unless a format has an hour of the day.
+    """Raise unless a format can be used, and says which half of the day it means.
 
     Raises:
-        InvalidInput: it has none, or hours up to 12 without %p.
+        InvalidInput: it has an unknown directive, or hours up to 12 without %p.
     """
     if "%I" in text and "%p" not in text:
         raise InvalidInput(
             f"time_format {text} has %I without %p: morning or evening? Add %p, or use %H",
             field="time_format",
         )
+    _read(pd.Series(["0"], dtype=object), text)
 
 
 def parsed_by(texts: pd.Series[Any], form: TimeFormat) -> pd.Series[Any]:
-    """Return RFC 3339 texts, with None where a text does not fit the format."""
-    moments = _iso(pd.to_datetime(texts, format=form.text, errors="coerce"))
+    """Return RFC 3339 texts, with None where a text does not fit the format.
+
+    Raises:
+        InvalidInput: the format is none, or the texts have many different offsets.
+    """
+    moments = _read(texts, form.text)
     left = moments.isna() & texts.notna()
     if left.any() and re.search("%[bBpaA]", form.text):
         plain = _WEEKDAY.sub("", form.text)
         changed = texts[left].map(lambda text: _english(text, form.text))
-        again = _iso(pd.to_datetime(changed, format=plain, errors="coerce"))
+        again = _read(changed, plain)
         moments = moments.where(~left, again.reindex(moments.index))
     return moments
+
+
+def _read(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Return RFC 3339 texts; those of each offset are read apart, as pandas reads one in a column."""
+    try:
+        if not re.search("%[zZ]", form):
+            return _iso(pd.to_datetime(texts, format=form, errors="coerce"))
+        found = texts.astype(object).str.extract(_OFFSET)
+        offsets = found[0].fillna(found[1]).fillna("")
+        if offsets.nunique() > MAX_OFFSETS:
+            raise InvalidInput(
+                f"the times have over {MAX_OFFSETS} different offsets: is time_format right?",
+                field="time_format",
+            )
+        read = [
+            _iso(pd.to_datetime(group, format=form, errors="coerce"))
+            for _, group in texts.groupby(offsets, sort=False)
+        ]
+    except (ValueError, re.error) as error:
+        raise InvalidInput(
+            f"time_format {form} cannot be used: {shortened(str(error))}", field="time_format"
+        ) from error
+    return pd.concat(read).reindex(texts.index) if read else texts
 
 
 def _english(text: str, form: str) -> str:

@@ -22,11 +22,16 @@ class HalfConversions:
     def __init__(self) -> None:
         self.n_iso = self.n_text = self.n_other = 0
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether some date shows that they were not converted by half."""
+        return self.n_other > 0
+
     def note(self, texts: pd.Series[Any]) -> None:
-        """Count a block's dates."""
-        slashed = texts.str.extract(SLASHED).dropna().astype(int)
-        if slashed.empty and not self.n_text:
+        """Count a block's dates, until one shows that they were not converted by half."""
+        if self.is_clear:
             return
+        slashed = texts.str.extract(SLASHED).dropna().astype(int)
         days = texts.str.extract(_ISO_DAY)[0].dropna().astype(int)
         self.n_iso += len(days)
         self.n_text += len(slashed)

@@ -96,6 +96,8 @@ class TimeReader:
             if pc.all(pc.or_kleene(matched, pc.equal(given, ""))).as_py() is not False:
                 if self.states_utc is None:
                     self.states_utc = pc.all(pc.match_substring_regex(given, _ENDING_UTC)).as_py()
+                if not self.halves.is_clear:
+                    self.halves.note(pd.Series(given.to_pylist(), dtype=object))
                 return TimeColumn(without_offsets(given) if self.zone == "local" else values)
         texts = pd.Series(clean_texts(clock_texts(values)), dtype=object)
         number = np.array([isinstance(v, int | float) for v in values], bool)
@@ -192,7 +194,7 @@ class TimeReader:
         if self.format is not None and self.format.date:
             words = self.format.date_words(given)
             found = parsed_by(words, TimeFormat(self.format.date, is_part=True))
-            moments = pd.to_datetime(found, errors="coerce", format="ISO8601")
+            moments = pd.to_datetime(found.str[:19], errors="coerce", format="ISO8601")
             day = moments.to_numpy().astype("datetime64[D]")
         todo = np.isnat(day) & given.notna().to_numpy()
         if not todo.any() or not (self.format is None or self.format.allows_others):
