@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from app.core.errors import InvalidInput
 from app.readers.columns.plan import ColumnMapping, ColumnPlan, known_name, plan_columns
@@ -13,6 +14,8 @@ HEADER_WITHIN = 30
 """Rows among which the header is looked for."""
 NO_HEADER = ("missing_column", "unreadable_row", "bad_text")
 """Codes of errors that say that a row is not the header."""
+WITHOUT = ("category", "external_id", "updated_at")
+"""Fields that a header need not have."""
 Candidate = tuple[int, Callable[[], list[str]]]
 """A row's position, from 0, and what returns its names."""
 
@@ -29,7 +32,8 @@ def find_header(candidates: Sequence[Candidate], mapping: ColumnMapping) -> tupl
         try:
             names = names_of()
             return place, _planned(names, mapping)
-        except InvalidInput as error:
+        except InvalidInput as caught:
+            error = _of_time_and_place(names, mapping, caught)
             if error.code not in NO_HEADER:
                 raise
             n_known = sum(map(known_name, names)) if error.code == "missing_column" else 0
@@ -38,6 +42,20 @@ def find_header(candidates: Sequence[Candidate], mapping: ColumnMapping) -> tupl
     if best is None:
         raise InvalidInput("the file is empty", code="empty")
     raise _explained(*best)
+
+
+def _of_time_and_place(
+    names: list[str], mapping: ColumnMapping, error: InvalidInput
+) -> InvalidInput:
+    """Return what a row lacks that has two columns of one meaning, such as a row of headings."""
+    if error.code != "ambiguous_column":
+        return error
+    absent = dict.fromkeys(WITHOUT, "")
+    try:
+        _planned(names, replace(mapping, columns={**absent, **mapping.columns}))
+    except InvalidInput as lacking:
+        return lacking if lacking.code == "missing_column" else error
+    return error
 
 
 def _explained(n_known: int, place: int, error: InvalidInput) -> InvalidInput:
