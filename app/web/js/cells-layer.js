@@ -4,7 +4,7 @@
  * be cut into tiles anew.
  */
 import { MercatorCoordinate } from "../vendor/maplibre-gl/maplibre-gl.mjs";
-import { blendOver, programOf, shifted } from "./gl.js";
+import { blendOver, programOf, shifted, shownAt } from "./gl.js";
 
 /** Name of the performance mark of the frame that last drew new colours. */
 const DRAWN = "hotslot-colours-drawn";
@@ -105,7 +105,7 @@ export class CellsLayer {
     if (this.#dirty.mesh) this.#uploadMesh(gl);
     if (this.#dirty.texels) this.#uploadTexels(gl);
     gl.useProgram(this.#program);
-    const matrix = shifted(options.defaultProjectionData.mainMatrix, this.#origin);
+    const matrix = shifted(options.defaultProjectionData.mainMatrix, shownAt(this.#map, this.#origin));
     gl.uniformMatrix4fv(gl.getUniformLocation(this.#program, "u_matrix"), false, matrix);
     gl.uniform1f(gl.getUniformLocation(this.#program, "u_opacity"), this.opacity);
     gl.uniform1i(gl.getUniformLocation(this.#program, "u_cells"), 0);

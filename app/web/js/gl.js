@@ -35,6 +35,12 @@ export function shifted(matrix, [x, y]) {
   return Float32Array.from(result);
 }
 
+/** A place in mercator units, in the copy of the world that the map shows. @param {any} map @param {number[]} place */
+export function shownAt(map, [x, y]) {
+  const middle = map.getCenter().lng / 360 + 0.5;
+  return [x + Math.round(middle - x), y];
+}
+
 /** Colours are premultiplied, as the map's own are. @param {WebGL2RenderingContext} gl */
 export function blendOver(gl) {
   gl.enable(gl.BLEND);

@@ -1,6 +1,9 @@
 /** So many cells, spread over the city, are enough for the fit. */
 const FITTED = 1000;
 
+/** A longitude within half a turn of another: towns on the 180th meridian stay whole. @param {number} longitude @param {number} near */
+export const beside = (longitude, near) => longitude + 360 * Math.round((near - longitude) / 360);
+
 /**
  * Where a projected grid's cells lie on the globe.
  *
@@ -20,7 +23,7 @@ export class Lattice {
     const step = Math.ceil(cells.id.length / FITTED);
     const some = (/** @type {number[]} */ values) => values.filter((_, row) => row % step === 0);
     const basis = some(cells.id).map((id) => this.#basis((id % this.nx) + 0.5, Math.floor(id / this.nx) + 0.5));
-    this.lonTerms = leastSquares(basis, some(cells.longitude));
+    this.lonTerms = leastSquares(basis, some(cells.longitude.map((x) => beside(x, cells.longitude[0]))));
     this.latTerms = leastSquares(basis, some(cells.latitude));
   }
 
@@ -48,6 +51,7 @@ export class Lattice {
 
   /** Row of the cell at a place, or -1. @param {number} lon @param {number} lat */
   rowAt(lon, lat) {
+    lon = beside(lon, this.lonTerms[0]);
     let column = this.nx / 2;
     let row = this.ny / 2;
     for (let step = 0; step < 8; step++) {

@@ -3,7 +3,8 @@
  * worker and have the whole map drawn again for each of its replies.
  */
 import { MercatorCoordinate } from "../vendor/maplibre-gl/maplibre-gl.mjs";
-import { blendOver, programOf, shifted } from "./gl.js";
+import { blendOver, programOf, shifted, shownAt } from "./gl.js";
+import { beside } from "./lattice.js";
 
 /** One instance a line; its six corners differ by their number. */
 const VERTEX = `#version 300 es
@@ -60,11 +61,13 @@ export class LinesLayer {
 
   /** @param {number[][][]} lines each of two or more places in degrees */
   setLines(lines) {
-    const pieces = lines.flatMap((line) => line.slice(1).map((to, i) => [line[i], to]));
+    const isCut = (/** @type {number[][]} */ piece) => piece.every(([lon]) => Math.abs(lon) === 180);
+    const pieces = lines.flatMap((line) => line.slice(1).map((to, i) => [line[i], to])).filter((piece) => !isCut(piece));
+    const near = pieces[0]?.[0][0];
     const origin = pieces.length ? MercatorCoordinate.fromLngLat(pieces[0][0]) : { x: 0, y: 0 };
     this.#origin = [origin.x, origin.y];
-    this.#lines = Float32Array.from(pieces.flatMap((piece) => piece.flatMap((place) => {
-      const { x, y } = MercatorCoordinate.fromLngLat(place);
+    this.#lines = Float32Array.from(pieces.flatMap((piece) => piece.flatMap(([lon, lat]) => {
+      const { x, y } = MercatorCoordinate.fromLngLat([beside(lon, near), lat]);
       return [x - origin.x, y - origin.y];
     })));
     this.#dirty = true;
@@ -93,7 +96,7 @@ export class LinesLayer {
     if (this.#dirty) this.#upload(gl, program);
     gl.useProgram(program);
     const at = (/** @type {string} */ name) => gl.getUniformLocation(program, name);
-    gl.uniformMatrix4fv(at("u_matrix"), false, shifted(options.defaultProjectionData.mainMatrix, this.#origin));
+    gl.uniformMatrix4fv(at("u_matrix"), false, shifted(options.defaultProjectionData.mainMatrix, shownAt(this.#map, this.#origin)));
     gl.uniform2f(at("u_size"), gl.drawingBufferWidth, gl.drawingBufferHeight);
     gl.uniform1f(at("u_width"), this.width(this.#map.getZoom()) * this.#map.getPixelRatio());
     gl.uniform3fv(at("u_colour"), this.#colour);

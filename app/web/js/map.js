@@ -2,7 +2,7 @@
 import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
-import { Lattice } from "./lattice.js";
+import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
 import { COLOURS, linesOf, middles } from "./overlays.js";
 import { addTiles, cellsOpacity } from "./tiles.js";
@@ -10,7 +10,7 @@ import { addTiles, cellsOpacity } from "./tiles.js";
 const EMPTY = { type: "FeatureCollection", features: [] };
 const CHOSEN_PX = 3.5;
 const BOUNDARY_PX = 1.4;
-/** One city seen from above: no turning, no fading, nothing drawn twice. */
+/** One city seen from above: no turning, no fading, nothing drawn twice (but on the 180th meridian). */
 const PLAIN = /** @type {const} */ ({
   attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, renderWorldCopies: false,
   crossSourceCollisions: false, refreshExpiredTiles: false, validateStyle: false,
@@ -86,11 +86,17 @@ export class ForecastMap {
     this.outcomes(null);
     for (const layer of [this.#hotspots, this.#chosen]) layer.setLines([]);
     this.#layer.clear();
-    this.#home = region.boundary ? boundsOf(region.boundary) : undefined;
+    this.#settle(region.boundary ? boundsOf(region.boundary) : undefined);
     if (place) {
       const [zoom, lat, lng] = place.split("/").map(Number);
       this.#map.jumpTo({ zoom, center: [lng, lat] });
     } else this.fit();
+  }
+
+  /** @param {any} home where the region lies; undefined: not known yet */
+  #settle(home) {
+    this.#home = home;
+    this.#map.setRenderWorldCopies(home !== undefined && (home.getEast() > 180 || home.getWest() < -180));
   }
 
   fit() {
@@ -103,7 +109,7 @@ export class ForecastMap {
       this.lattice = new Lattice(shown.grid, shown.cells);
       this.#layer.setLattice(this.lattice);
       if (!this.#home) {
-        this.#home = boundsOf({ coordinates: shown.cells.longitude.map((/** @type {number} */ x, /** @type {number} */ i) => [x, shown.cells.latitude[i]]) });
+        this.#settle(boundsOf({ coordinates: shown.cells.longitude.map((/** @type {number} */ x, /** @type {number} */ i) => [x, shown.cells.latitude[i]]) }));
         this.fit();
       }
     }
@@ -145,10 +151,15 @@ export class ForecastMap {
   }
 }
 
-/** @param {any} geometry */
+/** Bounds with longitudes that go on beyond 180 degrees, near the first. @param {any} geometry */
 function boundsOf(geometry) {
   const bounds = new maplibre.LngLatBounds();
-  const walk = (/** @type {any} */ part) => (typeof part[0] === "number" ? bounds.extend(part) : part.forEach(walk));
+  let near = NaN;
+  const walk = (/** @type {any} */ part) => {
+    if (typeof part[0] !== "number") return part.forEach(walk);
+    if (Number.isNaN(near)) near = part[0];
+    return bounds.extend([beside(part[0], near), part[1]]);
+  };
   walk(geometry.coordinates);
   return bounds;
 }

@@ -2,7 +2,7 @@
 import { painted } from "./colours.js";
 import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
-import { Lattice } from "./lattice.js";
+import { Lattice, beside } from "./lattice.js";
 import { COLOURS, middles } from "./overlays.js";
 
 const MARGIN_PX = 18;
@@ -90,7 +90,7 @@ export class PlainMap {
     const squeeze = Math.cos(((south + north) / 2) * DEGREE);
     const zoom = Math.min((width - 2 * MARGIN_PX) / ((east - west) * squeeze), (height - 2 * MARGIN_PX) / (north - south));
     const [left, top] = [(width - (east - west) * squeeze * zoom) / 2, (height - (north - south) * zoom) / 2];
-    this.#project = (lon, lat) => [left + (lon - west) * squeeze * zoom, top + (north - lat) * zoom];
+    this.#project = (lon, lat) => [left + (beside(lon, (west + east) / 2) - west) * squeeze * zoom, top + (north - lat) * zoom];
     this.#unproject = (x, y) => [west + (x - left) / (squeeze * zoom), north - (y - top) / zoom];
     const pen = this.#canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
