@@ -2,21 +2,25 @@
 import { getJson, putJson, regionPath } from "./api.js";
 import { make } from "./dom.js";
 import { t } from "./i18n.js";
+import { CHOICES } from "./questions.js";
 import { notice, showErrorIn } from "./runs.js";
 
 /** The time of day in a column of its own; it is sent as `occurred_at=A+B`. */
 const CLOCK = "clock";
-const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "category", "external_id"];
+const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "location", "lonlat", "category", "count", "external_id"];
+/** Typed for a column that the file is said not to have. */
+const NONE = "-";
 /** No stored mapping has such a name. */
 const OWN = "own:";
 const HEADER_BYTES = 65_536;
 const SEPARATORS = [",", ";", "\t", "|"];
-const EXAMPLES = /** @type {Record<string, string>} */ ({ crs: "EPSG:26910", time_format: "%m/%d/%Y %H:%M" });
+const EXAMPLES = /** @type {Record<string, string>} */ ({ crs: "EPSG:26910", time_format: "%m/%d/%Y %H:%M", zone: "UTC, local, Asia/Baku", encoding: "windows-1252" });
 
 /**
- * @typedef {{query: string, file: File | null, header: string[], ask: (() => void) | null, send: (file: File) => void}} Columns
- *   query: what the next upload is sent with; file: one that was not recognised, header: its columns as the service names them; ask: for its columns
- * @typedef {{columns: Record<string, string>, crs: string | null, time_format: string | null}} Mapping
+ * @typedef {{query: string, file: File | null, header: string[], field: string, ask: (() => void) | null, send: (file: File) => void}} Columns
+ *   query: what the next upload is sent with; file: one that is not stored yet, header: its columns as the service names them;
+ *   field: what is asked for ("" for nothing); ask: asks for it
+ * @typedef {{columns: Record<string, string>} & Partial<Record<typeof CHOICES[number], string | number | null>>} Mapping
  */
 
 /** @param {any} region @param {any} holder @param {Columns} columns */
@@ -36,6 +40,7 @@ class ColumnsForm {
     this.put = put;
     /** @type {Record<string, Mapping>} */ this.stored = {};
     /** @type {Map<string, any>} */ this.inputs = new Map();
+    this.choices = new Map(CHOICES.map((name) => [name, choiceInput(name)]));
     this.pick = make("select", { id: "mapping", onchange: () => this.chosen() });
     this.header = make("datalist", { id: "header-columns" });
     this.found = make("p", { class: "note" });
@@ -44,8 +49,12 @@ class ColumnsForm {
     this.name = make("input", { name: "mapping-name", pattern: "[a-z0-9_\\-]{1,63}", autocomplete: "off", title: t("regionIdRule"), placeholder: t("regionIdRule") });
     this.status = notice("columns-status");
     const save = make("button", { type: "button", id: "save-mapping", onclick: () => this.save() }, t("saveMapping"));
-    this.own = make("div", { class: "stack", hidden: true }, this.found, this.fields, make("div", { class: "buttons" }, this.again), labelled("saveAs", this.name), make("div", { class: "buttons" }, save));
-    this.element = make("form", { class: "stack", id: "columns-form" }, labelled("readBy", this.pick), this.header, this.own, this.status);
+    this.own = make("div", { class: "stack", hidden: true }, this.found, this.fields);
+    this.saving = make("div", { class: "stack", hidden: true }, labelled("saveAs", this.name), make("div", { class: "buttons" }, save));
+    this.further = make("details", { class: "inner", id: "choices" }, make("summary", {}, t("choicesTitle")),
+      make("div", { class: "stack" }, ...[...this.choices].map(([name, input]) => labelled(`col_${name}`, input))));
+    this.element = make("form", { class: "stack", id: "columns-form" }, labelled("readBy", this.pick), this.header, this.own, this.further,
+      make("div", { class: "buttons" }, this.again), this.saving, this.status);
     this.element.addEventListener("input", () => this.remember());
     this.element.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -62,50 +71,55 @@ class ColumnsForm {
   }
 
   chosen() {
-    const mapping = this.stored[this.pick.value] ?? { columns: {}, crs: null, time_format: null };
+    const mapping = this.stored[this.pick.value] ?? { columns: {} };
     const [date, clock] = (mapping.columns.occurred_at ?? "").split("+");
-    const values = /** @type {Record<string, string>} */ ({ ...mapping.columns, occurred_at: date, [CLOCK]: clock ?? "" });
+    const absent = Object.entries(mapping.columns).filter(([, column]) => !column).map(([name]) => [name, NONE]);
+    const values = /** @type {Record<string, string>} */ ({ ...mapping.columns, occurred_at: date, [CLOCK]: clock ?? "", ...Object.fromEntries(absent) });
     const rest = Object.keys(mapping.columns).filter((name) => !FIELDS.includes(name));
-    this.inputs = new Map([...FIELDS, ...rest].map((name) => [name, make("input", { name, list: "header-columns", autocomplete: "off", value: values[name] ?? "" })]));
-    for (const name of /** @type {const} */ (["crs", "time_format"])) {
-      this.inputs.set(name, make("input", { name, autocomplete: "off", placeholder: EXAMPLES[name], value: mapping[name] ?? "" }));
-    }
+    this.inputs = new Map([...FIELDS, ...rest].map((name) => [name, make("input", { name, list: "header-columns", autocomplete: "off", value: values[name] ?? "", placeholder: name === "external_id" ? t("columnNone") : null })]));
+    // What was typed for the file at hand goes on to hold for columns named here.
+    if (this.pick.value !== OWN) for (const [name, input] of this.choices) input.value = mapping[name] ?? "";
     this.fields.replaceChildren(...[...this.inputs].map(([name, input]) => labelled(rest.includes(name) ? name : `col_${name}`, input)));
-    this.own.hidden = this.pick.value === "";
+    this.own.hidden = this.saving.hidden = this.pick.value === "";
     this.name.value = this.pick.value === OWN ? "" : this.pick.value;
     this.remember();
   }
 
   /** @returns {Mapping} */
   mapping() {
-    const given = Object.fromEntries([...this.inputs].map(([name, input]) => [name, input.value.trim()]).filter(([, value]) => value));
-    const { crs, time_format: form, [CLOCK]: clock, ...columns } = given;
+    const { [CLOCK]: clock, ...columns } = typed(this.inputs);
     if (clock && columns.occurred_at) columns.occurred_at = `${columns.occurred_at}+${clock}`;
-    return { columns, crs: crs ?? null, time_format: form ?? null };
+    for (const [name, column] of Object.entries(columns)) if (column === NONE) columns[name] = "";
+    const choices = typed(this.choices);
+    return { columns, ...choices, ...(choices.header_row ? { header_row: Number(choices.header_row) } : {}) };
   }
 
   /** What the next upload is sent with. */
   remember() {
-    const { columns, crs, time_format: form } = this.mapping();
-    const query = new URLSearchParams(Object.entries(columns).map(([field, column]) => ["columns", `${field}=${column}`]));
-    if (crs) query.set("crs", crs);
-    if (form) query.set("time_format", form);
-    this.columns.query = this.pick.value === "" ? "" : `?${query}`;
+    const { columns, ...choices } = this.mapping();
+    const named = this.pick.value === "" ? [] : Object.entries(columns).map(([field, column]) => ["columns", `${field}=${column}`]);
+    this.columns.query = new URLSearchParams([...named, ...Object.entries(choices).map(([name, value]) => [name, String(value)])]).toString();
   }
 
-  /** For the columns of a file that was not recognised, if there is one. */
+  /** For what the file at hand is refused without, if there is one. */
   async ask() {
-    const { file, header } = this.columns;
+    const { file, header, field } = this.columns;
     this.again.hidden = !file;
     if (!file) return;
     this.again.textContent = t("sendAgain", { name: file.name });
     const names = await headerOf(file, header);
     this.header.replaceChildren(...names.map((value) => make("option", { value })));
     this.found.textContent = names.length ? t("columnsFound", { names: names.join(", ") }) : "";
-    if (this.pick.value !== "") return;
-    this.pick.value = OWN;
-    this.chosen();
-    this.inputs.get("occurred_at").focus();
+    if (!field) return;
+    const choice = this.choices.get(/** @type {any} */ (field));
+    if (choice) {
+      this.further.open = true;
+      choice.focus();
+    } else if (this.pick.value === "") {
+      this.pick.value = OWN;
+      this.chosen();
+      (this.inputs.get(field) ?? this.inputs.get("occurred_at")).focus();
+    }
   }
 
   async save() {
@@ -122,6 +136,12 @@ class ColumnsForm {
     }
   }
 }
+
+/** What is typed in inputs, without the empty ones. @param {Map<string, any>} inputs @returns {Record<string, string>} */
+const typed = (inputs) => Object.fromEntries([...inputs].map(([name, input]) => [name, input.value.trim()]).filter(([, value]) => value));
+
+/** @param {typeof CHOICES[number]} name */
+const choiceInput = (name) => make("input", { name, autocomplete: "off", placeholder: EXAMPLES[name], ...(name === "header_row" ? { type: "number", min: 1, max: 100 } : {}) });
 
 /** @param {string} key @param {Node} field */
 const labelled = (key, field) => make("label", {}, make("span", {}, t(key)), field);

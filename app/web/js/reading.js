@@ -10,12 +10,12 @@ const SHOWN = 20;
 export function readingPart(read) {
   if (!read) return make("div");
   const facts = FACTS.filter((name) => read[name] !== null).map((name) => [t(`read_${name}`), read[name] === "\t" ? "tab" : String(read[name])]);
-  const columns = Object.entries(read.columns).map(([field, column]) => `${field} ← ${column}`);
+  const columns = Object.entries(read.columns).map(([field, column]) => make("div", {}, `${field} ← ${column}`));
   const aside = read.not_read.slice(0, SHOWN).map(asideText);
   if (read.not_read.length > SHOWN) aside.push("…");
   const further = (read.further ?? []).map((/** @type {any} */ one) => one.file ?? one.sheet ?? one.layer ?? "");
-  /** @type {[string, string][]} */
-  const rows = /** @type {any} */ ([...facts, [t("readColumns"), columns.join(", ")]]);
+  /** @type {[string, string | Node][]} */
+  const rows = /** @type {any} */ ([...facts, [t("readColumns"), make("div", {}, ...columns)]]);
   if (further.length) rows.push([t("readFurther"), further.join(", ")]);
   if (aside.length) rows.push([t("readAside"), aside.join(", ")]);
   const notes = read.assumptions.map((/** @type {any} */ message) => make("li", {}, messageText(message)));
@@ -24,6 +24,7 @@ export function readingPart(read) {
 
 /** @param {{kind: string, name: string, reason: string}} part */
 function asideText({ kind, name, reason }) {
-  const named = kind === "column" ? name : `${t(`part_${kind}`)} ${name}`;
+  const called = kind === "rows" && /^\d+$/.test(name) ? "row" : kind;
+  const named = kind === "column" ? name : `${t(`part_${called}`)} ${name}`;
   return reason ? `${named} (${t(`aside_${reason}`)})` : named;
 }

@@ -4,6 +4,7 @@ import { ApiError, regionPath, sendFile } from "./api.js";
 import { byId, make, definitions } from "./dom.js";
 import { count, t } from "./i18n.js";
 import { lasting, lazyDetails } from "./panel-state.js";
+import { answersPart, isOpen, neededBy, questionsPart } from "./questions.js";
 import { notice, showErrorIn } from "./runs.js";
 import { readingPart } from "./reading.js";
 import { view } from "./view.js";
@@ -34,11 +35,15 @@ export function uploadPart(known) {
   if (shown.region !== known.region.id) Object.assign(shown, { region: known.region.id, status: notice("upload-status"), more: make("div", { id: "upload-more" }) });
   const { status, more } = shown;
   /** @type {import("./columns.js").Columns} */
-  const columns = lasting("columns", known.region.id, () => ({ query: "", file: null, header: [], ask: null, send: () => {} }));
+  const columns = lasting("columns", known.region.id, () => ({ query: "", file: null, header: [], field: "", ask: null, send: () => {} }));
   const input = make("input", { type: "file", id: "file", accept: [...Object.keys(TYPES), PACKED].map((e) => `.${e}`).join(",") });
   const drop = make("div", { id: "drop" }, t("dropHere"), " ", input, make("label", { for: "file" }, t("choose")), make("div", { class: "note" }, t("formats")));
   const send = (/** @type {File | undefined} */ file) => file && upload(known, file, shown, columns);
-  input.addEventListener("change", () => send(input.files[0]));
+  input.addEventListener("change", () => {
+    send(input.files[0]);
+    // Otherwise choosing the same file again would change nothing.
+    input.value = "";
+  });
   for (const kind of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(kind, (/** @type {any} */ event) => {
       event.preventDefault();
@@ -48,33 +53,40 @@ export function uploadPart(known) {
   }
   columns.send = send;
   const fill = async (/** @type {any} */ holder) => (await import("./columns.js")).fillColumns(known.region, holder, columns);
-  return [make("h3", {}, t("upload")), drop, status, lazyDetails("columns-part", t("columnsTitle"), known.region.id, fill), more];
+  return [make("h3", {}, t("upload")), drop, status, more, lazyDetails("columns-part", t("columnsTitle"), known.region.id, fill)];
 }
 
 /**
  * Show how a file would be read, and store it when that is confirmed.
  * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown
- * @param {import("./columns.js").Columns} columns
+ * @param {import("./columns.js").Columns} columns @param {import("./questions.js").Answers} [answers]
  */
-async function upload(known, file, { status, more }, columns) {
+async function upload(known, file, { status, more }, columns, answers = {}) {
   const query = new URLSearchParams(columns.query);
-  query.set("dry_run", "true");
-  const report = await sent(known, file, { status, more }, columns, query);
+  for (const [name, value] of Object.entries(answers)) query.set(name, value);
+  const again = (/** @type {import("./questions.js").Answers} */ given) => upload(known, file, { status, more }, columns, given);
+  const report = await sent(known, file, { status, more }, columns, new URLSearchParams([...query, ["dry_run", "true"]]), answers, again);
   if (!report) return;
   const store = make("button", { class: "primary", id: "store-upload" }, t("store"));
-  const preview = make("div", { id: "upload-preview" }, make("p", {}, t("notStoredYet")), figuresOf(report), readingPart(report.read),
-    make("div", { class: "buttons" }, store));
-  status.replaceChildren(preview);
-  await showOutcome(known.region, report, more);
-  store.addEventListener("click", () => storeFile(known, file, { status, more }, columns));
+  // What is stored is what was shown, whatever is typed meanwhile.
+  store.addEventListener("click", () => storeFile(known, file, { status, more }, columns, query, answers, again));
+  status.replaceChildren(make("div", { id: "upload-preview" }, make("p", {}, t("notStoredYet")), figuresOf(report), readingPart(report.read)));
+  const outcome = make("div");
+  more.replaceChildren(outcome, questionsPart(report.warnings, answers, again), answersPart(answers), make("div", { class: "buttons" }, store));
+  askColumns(columns, file, headerOf(report.read), "");
+  await showOutcome(known.region, report, outcome);
 }
 
-/** @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown @param {import("./columns.js").Columns} columns */
-async function storeFile(known, file, { status, more }, columns) {
-  const report = await sent(known, file, { status, more }, columns, new URLSearchParams(columns.query));
+/**
+ * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown
+ * @param {import("./columns.js").Columns} columns @param {URLSearchParams} query
+ * @param {import("./questions.js").Answers} answers @param {(answers: import("./questions.js").Answers) => void} again
+ */
+async function storeFile(known, file, { status, more }, columns, query, answers, again) {
+  const report = await sent(known, file, { status, more }, columns, query, answers, again);
   if (!report) return;
   status.replaceChildren(make("div", { id: "upload-report" }, figuresOf(report), readingPart(report.read)));
-  askColumns(columns, null, []);
+  askColumns(columns, null, [], "");
   // Another region may be shown by now; nothing there has changed.
   if (view.region === known.region.id) await known.onChange();
   byId("upload-report")?.scrollIntoView({ block: "nearest" });
@@ -82,11 +94,12 @@ async function storeFile(known, file, { status, more }, columns) {
 }
 
 /**
- * Send a file; null if the service refused it, which is shown.
+ * Send a file; null if the service refused it or asks a question, which is shown.
  * @param {import("./run.js").Known} known @param {File} file @param {{status: any, more: any}} shown
  * @param {import("./columns.js").Columns} columns @param {URLSearchParams} query
+ * @param {import("./questions.js").Answers} answers @param {(answers: import("./questions.js").Answers) => void} again
  */
-async function sent(known, file, { status, more }, columns, query) {
+async function sent(known, file, { status, more }, columns, query, answers, again) {
   status.className = "status";
   more.className = "";
   more.replaceChildren();
@@ -103,21 +116,38 @@ async function sent(known, file, { status, more }, columns, query) {
       text.textContent = share < 1 ? t("sending", { name: file.name, percent: Math.round(100 * share) }) : t(after, { name: file.name });
     });
   } catch (error) {
-    showErrorIn(status, error);
-    if (!(error instanceof ApiError) || error.code !== "missing_column") return null;
-    // If the mapping names a column that the file lacks, the service says which.
-    if (error.field !== "columns") status.textContent = t(error.params.lacks === "hour" ? "columnsNoHour" : "columnsMissing");
-    askColumns(columns, file, error.params.header ?? []);
+    if (error instanceof ApiError && isOpen(error.code, answers)) {
+      status.replaceChildren(questionsPart([error], answers, again));
+      askColumns(columns, file, [], "");
+    } else showRefusal(status, columns, file, error);
     return null;
   }
 }
 
-/** Ask which column is which of a file that was not recognised. @param {import("./columns.js").Columns} columns @param {File | null} file @param {string[]} header as the service names it */
-function askColumns(columns, file, header) {
-  Object.assign(columns, { file, header });
-  if (file) byId("columns-part").open = true;
+/** Say why a file is refused, and ask for what it needs. @param {any} status @param {import("./columns.js").Columns} columns @param {File} file @param {any} error */
+function showRefusal(status, columns, file, error) {
+  showErrorIn(status, error);
+  const needed = error instanceof ApiError ? neededBy(error) : "";
+  // If the mapping names a column that the file lacks, the service says which.
+  if (error.code === "missing_column" && error.field !== "columns") {
+    status.textContent = t(error.params.lacks === "hour" ? "columnsNoHour" : "columnsMissing");
+  }
+  askColumns(columns, file, error.params?.header ?? error.params?.columns ?? [], needed);
+}
+
+/**
+ * Ask for what a file needs, such as which of its columns is which.
+ * @param {import("./columns.js").Columns} columns @param {File | null} file @param {string[]} header as the service names it
+ * @param {string} field "" if nothing is asked
+ */
+function askColumns(columns, file, header, field) {
+  Object.assign(columns, { file, header, field });
+  if (field) byId("columns-part").open = true;
   columns.ask?.();
 }
+
+/** Columns of a file that was read. @param {any} read the service's `read`, null if there is none @returns {string[]} */
+const headerOf = (read) => (read ? [...Object.values(read.columns), ...read.not_read.filter((/** @type {any} */ one) => one.kind === "column").map((/** @type {any} */ one) => one.name)] : []);
 
 /** Counts of an upload. @param {any} report */
 function figuresOf(report) {

@@ -1,0 +1,150 @@
+"""How a person says how a file is to be read, and answers what the service asks about it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import openpyxl
+import pytest
+from playwright.sync_api import expect
+
+from app.main import create_app
+from tests.support.page_texts import assert_accessible
+from tests.support.serving import listening
+from tests.support.site import Site
+
+pytestmark = pytest.mark.browser
+SITE = "untrained_site"
+OPEN = "?region=town&tab=run"
+N_REPEATED = 300
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@pytest.fixture(scope="module")
+def untrained_site(chromium_path, engine, settings, town, town_csv) -> Iterator[Site]:
+    """A region with incidents and no model."""
+    with listening(create_app(settings, engine)) as url:
+        yield Site(url, town, town_csv)
+
+
+def _rows(site: Site, n: int) -> list[dict[str, str]]:
+    header, *lines = site.csv.read_text().splitlines()[: n + 1]
+    return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+
+
+def _csv(name: str, rows: list[dict[str, str]]) -> dict[str, object]:
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    return {"name": name, "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
+
+
+def _forgive(seen, *statuses: str) -> None:
+    """The browser itself logs refused requests."""
+    seen.errors[:] = [line for line in seen.errors if not any(s in line for s in statuses)]
+
+
+def _renamed(site: Site) -> list[dict[str, str]]:
+    rows = _rows(site, N_REPEATED)
+    return [
+        {
+            "occurred_at": row["occurred_at"],
+            "longitude": row["longitude"],
+            "latitude": row["latitude"],
+            "category": f"{row['category']} (other)",
+        }
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "counts"),
+    [("en", "skip", "Accepted0Duplicates300"), ("es", "skip", "Aceptados0Duplicados300")],
+)
+def test_a_file_that_is_stored_in_another_form_is_asked_about(open_seen, language, answer, counts):
+    seen = open_seen()
+    page = seen.open(f"{OPEN}&lang={language}")
+    page.set_input_files("#file", _csv("again.csv", _renamed(seen.site)))
+    asked = page.locator("#upload-status .questions")
+    expect(asked).to_contain_text("300")
+    assert asked.locator("button").count() == 3
+    _forgive(seen, "409")
+    assert_accessible(page, "#upload-status")
+    asked.locator(f"button[value={answer}]").click()
+    expect(page.locator("#upload-preview")).to_contain_text(counts)
+    expect(page.locator("#upload-more")).to_contain_text("300")
+    assert page.locator(".questions button").count() == 0
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text(counts)
+
+
+def test_ids_of_other_incidents_are_asked_about(open_seen):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    first = {
+        "external_id": "A-1",
+        "occurred_at": "2019-10-01T10:00:00Z",
+        **{k: _rows(seen.site, 1)[0][k] for k in ("longitude", "latitude", "category")},
+    }
+    far = max(
+        _rows(seen.site, 50), key=lambda r: abs(float(r["latitude"]) - float(first["latitude"]))
+    )
+    place = {k: far[k] for k in ("longitude", "latitude")}
+    other = first | place | {"occurred_at": "2019-11-05T22:00:00Z", "category": "x"}
+    page.set_input_files("#file", _csv("ids.csv", [first]))
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted1")
+    page.set_input_files("#file", _csv("ids.csv", [other]))
+    preview = page.locator("#upload-preview")
+    expect(preview).to_contain_text("Rejected1")
+    page.locator("#upload-more button[name=on_conflict]").click()
+    expect(page.locator("#upload-more")).to_contain_text(
+        "As you answered: They correct what is stored."
+    )
+    expect(preview).to_contain_text("Corrected1")
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Corrected1")
+
+
+def _workbook(rows: list[dict[str, str]]) -> dict[str, object]:
+    book = openpyxl.Workbook()
+    for title, shown in (("2023", rows[:2]), ("2024", rows[2:])):
+        sheet = book.create_sheet(title)
+        sheet.append(["Police of the town"])
+        sheet.append([*shown[0], *(["Beat"] if title == "2024" else [])])
+        for row in shown:
+            sheet.append([*row.values()])
+    del book["Sheet"]
+    raw = io.BytesIO()
+    book.save(raw)
+    return {"name": "years.xlsx", "mimeType": XLSX, "buffer": raw.getvalue()}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_sheet_that_is_not_there_is_asked_for(open_seen, width):
+    seen = open_seen(width, 844)
+    page = seen.open(OPEN)
+    rows = [
+        row | {"occurred_at": f"2019-09-0{k}T10:00:00Z"}
+        for k, row in enumerate(_rows(seen.site, 5), 1)
+    ]
+    part = page.locator("#columns-part")
+    page.click("#columns-part > summary")
+    expect(part.locator("[name=part]")).to_be_hidden()
+    page.click("#choices > summary")
+    part.locator("[name=part]").fill("2025")
+    page.set_input_files("#file", _workbook(rows))
+    expect(page.locator("#upload-status.bad")).to_contain_text("2023, 2024")
+    _forgive(seen, "422")
+    expect(part.locator("[name=part]")).to_be_focused()
+    assert_accessible(page, "#columns-part")
+    part.locator("[name=part]").fill("2024")
+    page.click("#send-again")
+    preview = page.locator("#upload-preview")
+    expect(preview).to_contain_text("Received3")
+    expect(preview).to_contain_text("sheet 2023 (not asked for)")
+    preview.scroll_into_view_if_needed()
+    part.locator("[name=header_row]").fill("1")
+    page.click("#send-again")
+    expect(page.locator("#upload-status.bad")).to_be_visible()
+    _forgive(seen, "422")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
