@@ -148,3 +148,41 @@ def test_a_sheet_that_is_not_there_is_asked_for(open_seen, width):
     expect(page.locator("#upload-status.bad")).to_be_visible()
     _forgive(seen, "422")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_choices_are_saved_with_the_columns(open_seen, width):
+    seen = open_seen(width, 844)
+    page = seen.open(OPEN)
+    row = _rows(seen.site, 1)[0]
+    at = f"({row['latitude']}, {row['longitude']})"
+    title = "Policía del pueblo\n"
+    text = f"{title}Cuándo;Dónde;Qué;Cuántos;Id\n2019-08-0{width % 7 + 1} 10:00;{at};robo;3;7\n"
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": text.encode("cp1252")}
+    part = page.locator("#columns-part")
+    page.click("#columns-part > summary")
+    page.select_option("#mapping", "own:")
+    given = {"occurred_at": "Cuándo", "location": "Dónde", "category": "Qué", "count": "Cuántos"}
+    for name, column in {**given, "external_id": "-"}.items():
+        part.locator(f"[name={name}]").fill(column)
+    page.click("#choices > summary")
+    for name, value in {
+        "encoding": "cp1252",
+        "header_row": "2",
+        "zone": "UTC",
+        "feed": "f",
+    }.items():
+        part.locator(f"[name={name}]").fill(value)
+    part.locator("[name=mapping-name]").fill("pueblo")
+    page.click("#save-mapping")
+    expect(page.locator("#columns-status.good")).to_contain_text("pueblo")
+    page.reload()
+    page.click("#columns-part > summary")
+    page.select_option("#mapping", "pueblo")
+    assert part.locator("[name=external_id]").input_value() == "-"
+    assert part.locator("[name=header_row]").input_value() == "2"
+    page.set_input_files("#file", file)
+    expect(page.locator("#upload-preview")).to_contain_text("location ← Dónde")
+    expect(page.locator("#upload-preview")).to_contain_text("Accepted3")
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted3")

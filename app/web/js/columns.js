@@ -7,7 +7,7 @@ import { notice, showErrorIn } from "./runs.js";
 
 /** The time of day in a column of its own; it is sent as `occurred_at=A+B`. */
 const CLOCK = "clock";
-const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "location", "lonlat", "category", "count", "external_id"];
+const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "location", "lonlat", "category", "count", "external_id", "reference"];
 /** Typed for a column that the file is said not to have. */
 const NONE = "-";
 /** No stored mapping has such a name. */
@@ -146,9 +146,9 @@ const choiceInput = (name) => make("input", { name, autocomplete: "off", placeho
 /** @param {string} key @param {Node} field */
 const labelled = (key, field) => make("label", {}, make("span", {}, t(key)), field);
 
-/** Names in a file's first line, or those that the service found. @param {File} file @param {string[]} header */
+/** Names that the service found, or those in a file's first line. @param {File} file @param {string[]} header */
 async function headerOf(file, header) {
-  if (!/\.(csv|tsv|txt)$/i.test(file.name)) return header;
+  if (header.length || !/\.(csv|tsv|txt)$/i.test(file.name)) return header;
   const line = (await file.slice(0, HEADER_BYTES).text()).split(/\r?\n/).find((found) => found.trim()) ?? "";
   const often = (/** @type {string} */ sign) => line.split(sign).length;
   const sign = [...SEPARATORS].sort((a, b) => often(b) - often(a))[0];

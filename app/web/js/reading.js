@@ -19,7 +19,7 @@ export function readingPart(read) {
   if (further.length) rows.push([t("readFurther"), further.join(", ")]);
   if (aside.length) rows.push([t("readAside"), aside.join(", ")]);
   const notes = read.assumptions.map((/** @type {any} */ message) => make("li", {}, messageText(message)));
-  return make("div", { class: "reading" }, definitions(rows), ...(notes.length ? [make("ul", {}, ...notes)] : []));
+  return make("div", { class: "reading" }, definitions(rows), ...(notes.length ? [make("ul", { class: "plain" }, ...notes)] : []));
 }
 
 /** @param {{kind: string, name: string, reason: string}} part */
