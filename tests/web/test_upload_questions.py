@@ -105,6 +105,26 @@ def test_ids_of_other_incidents_are_asked_about(open_seen):
     expect(page.locator("#upload-report")).to_contain_text("Corrected1")
 
 
+def test_withdrawn_incidents_are_asked_about(open_seen):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    rows = [
+        row | {"external_id": f"W-{k:02}", "occurred_at": f"2019-03-{k:02}T10:00:00Z"}
+        for k, row in enumerate(_rows(seen.site, 20), 1)
+    ]
+    page.click("#columns-part > summary")
+    page.click("#choices > summary")
+    page.fill("[name=feed]", "withdrawn")
+    page.set_input_files("#file", _csv("all.csv", rows))
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted20")
+    page.set_input_files("#file", _csv("fewer.csv", rows[:9] + rows[10:]))
+    page.locator("#upload-more button[name=replace]").click()
+    expect(page.locator("#upload-preview")).to_contain_text("Removed1")
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Removed1")
+
+
 def _workbook(rows: list[dict[str, str]]) -> dict[str, object]:
     book = openpyxl.Workbook()
     for title, shown in (("2023", rows[:2]), ("2024", rows[2:])):

@@ -151,7 +151,7 @@ const headerOf = (read) => (read ? [...Object.values(read.columns), ...read.not_
 
 /** Counts of an upload. @param {any} report */
 function figuresOf(report) {
-  const figures = ["received", "accepted", "duplicates", "rejected", "corrected"];
+  const figures = ["received", "accepted", "duplicates", "rejected", "corrected", ...["outdated", "removed"].filter((name) => report[name])];
   return definitions(/** @type {[string, string][]} */ (figures.map((name) => [t(name), count(report[name])])));
 }
 
