@@ -20,7 +20,7 @@ from app.core.processes import STOP_S, end_with_parent, heartbeat_sender
 from app.core.settings import Settings
 from app.http.protocol import DeadlineProtocol
 
-GRACE_S = 5
+GRACE_S = 4
 """Time for running requests to end before their connections are closed."""
 SWITCH_S = 0.0001
 """Maximum time that a computing thread blocks the event loop; Python's default is fifty times as long."""

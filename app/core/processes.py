@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 POLL_S = 0.2
-STOP_S = 7.0
+STOP_S = 6.0
 """How long children may take to end when asked; then they are killed."""
 SHORT_LIFE_S = 30.0
 MAX_BACKOFF_S = 3.0
