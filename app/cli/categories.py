@@ -21,7 +21,7 @@ def show(
     region: str,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List a region's categories with the names that count as them, its groups and weights."""
+    """List a region's categories, aliases, groups and weights."""
     with opened(Settings()) as engine, engine.connect() as connection:
         found = describe_kinds(connection, get_region(connection, region), None)
     if as_json:

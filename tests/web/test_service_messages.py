@@ -53,12 +53,11 @@ def calls() -> Iterator[tuple[str, str, set[str] | None]]:
 
 def page_table() -> dict[str, dict[str, set[str]]]:
     """Read the page's table: {language: {code: names of the parameters it needs}}."""
-    text = (WEB / "js" / "service-messages.js").read_text()
     found: dict[str, dict[str, set[str]]] = {}
-    for language, block in re.findall(
-        r"^  (en|es): \{\n(.*?)^  \},", text, re.DOTALL | re.MULTILINE
-    ):
-        lines = re.findall(r'^    (\w+): "((?:[^"\\]|\\.)*)",$', block, re.MULTILINE)
+    for language in ("en", "es"):
+        text = (WEB / "js" / f"service-messages-{language}.js").read_text()
+        block = text.partition("= {\n")[2].removesuffix("};\n")
+        lines = re.findall(r'^  (\w+): "((?:[^"\\]|\\.)*)",$', block, re.MULTILINE)
         assert len(lines) == len(block.splitlines())
         found[language] = {
             code: set(re.findall(r"\{(\w+)(?::\w+)?\}", line)) for code, line in lines

@@ -146,7 +146,7 @@ def _check_encoding(name: str) -> None:
     try:
         found = codecs.lookup(name)
         is_text = found._is_text_encoding and found.name not in _NO_TEXT
-    except LookupError:
+    except (LookupError, ValueError):  # the latter of names with a null character
         is_text = False
     if not is_text:
         raise InvalidInput(

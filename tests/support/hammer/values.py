@@ -76,6 +76,18 @@ def _values(
         "columns": "category=kind",
         "crs": "EPSG:4326",
         "time_format": "%Y-%m-%d",
+        "weight": "harm",
+        "zone": "UTC",
+        "part": "1",
+        "encoding": "utf-8",
+        "header_row": 1,
+        "feed": rng.choice(["one", "other"]),
+        "on_conflict": rng.choice(["refuse", "replace"]),
+        "near_duplicates": rng.choice(["add", "skip", "replace"]),
+        "replace": "feed",
+        "dry_run": rng.choice(["true", "false"]),
+        "confirm": "no",
+        "by": rng.choice(["id", "external_id", "reference"]),
     }  # fmt: skip
     return always, sometimes
 
