@@ -188,8 +188,11 @@ def _chosen_categories(
 ) -> dict[int, KindKey]:
     """Return what a region's stored categories count as, or those that may be of the named kinds."""
     known = kinds_of(connection, region)
+    there = {
+        folded(name) for key in known.values() for name in (key.now, key.before) if name is not None
+    }
     for name in names or ():
-        if not chosen(known, [name]):
+        if folded(name) not in there:
             raise InvalidInput(f"unknown category {shortened(name)}", field="categories")
     return chosen(known, names)
 

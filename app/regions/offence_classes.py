@@ -51,7 +51,7 @@ class OffenceClass:
     rule: str
 
 
-@lru_cache(4096)
+@lru_cache(1 << 16)
 def offence_class(category: str) -> OffenceClass:
     """Classify a category by its name.
 
