@@ -65,7 +65,7 @@ def drawn(world: World, operation: Operation, rng: Random) -> Ask:
         raise LookupError(f"no values for {sorted(missing)} of {operation.name}")
     url = re.sub(r"\{(\w+)(:\w+)?\}", lambda m: str(places[m[1]]), operation.path)
     body = {}
-    if operation.method in ("POST", "PUT"):
+    if operation.method in ("POST", "PUT", "PATCH"):
         if operation.name not in BODIES:
             raise LookupError(f"no body for {operation.name}")
         body = BODIES[operation.name](rng, world)
