@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from app.main import create_app
 from tests.support.serving import listening
@@ -28,6 +28,8 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 30_000
+# What a page waits for takes longer than five seconds where other tests run beside it.
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,54 @@ def test_a_file_that_is_stored_in_another_form_is_asked_about(open_seen, languag
     expect(page.locator("#upload-report")).to_contain_text(counts)
 
 
+def test_ids_of_other_incidents_are_asked_about(open_seen):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    first = {
+        "external_id": "A-1",
+        "occurred_at": "2019-10-01T10:00:00Z",
+        **{k: _rows(seen.site, 1)[0][k] for k in ("longitude", "latitude", "category")},
+    }
+    far = max(
+        _rows(seen.site, 50), key=lambda r: abs(float(r["latitude"]) - float(first["latitude"]))
+    )
+    place = {k: far[k] for k in ("longitude", "latitude")}
+    other = first | place | {"occurred_at": "2019-11-05T22:00:00Z", "category": "x"}
+    page.set_input_files("#file", _csv("ids.csv", [first]))
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted1")
+    page.set_input_files("#file", _csv("ids.csv", [other]))
+    preview = page.locator("#upload-preview")
+    expect(preview).to_contain_text("Rejected1")
+    page.locator("#upload-more button[name=on_conflict]").click()
+    expect(page.locator("#upload-more")).to_contain_text(
+        "As you answered: They correct what is stored."
+    )
+    expect(preview).to_contain_text("Corrected1")
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Corrected1")
+
+
+def test_withdrawn_incidents_are_asked_about(open_seen):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    rows = [
+        row | {"external_id": f"W-{k:02}", "occurred_at": f"2019-03-{k:02}T10:00:00Z"}
+        for k, row in enumerate(_rows(seen.site, 20), 1)
+    ]
+    page.click("#columns-part > summary")
+    page.click("#choices > summary")
+    page.fill("[name=feed]", "withdrawn")
+    page.set_input_files("#file", _csv("all.csv", rows))
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted20")
+    page.set_input_files("#file", _csv("fewer.csv", rows[:9] + rows[10:]))
+    page.locator("#upload-more button[name=replace]").click()
+    expect(page.locator("#upload-preview")).to_contain_text("Removed1")
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Removed1")
+
+
 def _workbook(rows: list[dict[str, str]]) -> dict[str, object]:
     book = openpyxl.Workbook()
     for title, shown in (("2023", rows[:2]), ("2024", rows[2:])):

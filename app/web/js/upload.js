@@ -86,11 +86,14 @@ async function storeFile(known, file, { status, more }, columns, query, answers,
   const report = await sent(known, file, { status, more }, columns, query, answers, again);
   if (!report) return;
   status.replaceChildren(make("div", { id: "upload-report" }, figuresOf(report), readingPart(report.read)));
+  // Its own place: by the time it is filled, `more` may hold the questions about another file.
+  const outcome = make("div");
+  more.replaceChildren(outcome);
   askColumns(columns, null, [], "");
   // Another region may be shown by now; nothing there has changed.
   if (view.region === known.region.id) await known.onChange();
   byId("upload-report")?.scrollIntoView({ block: "nearest" });
-  await showOutcome(known.region, report, more);
+  await showOutcome(known.region, report, outcome);
 }
 
 /**
