@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
+from sqlalchemy import Engine
 
 from app.cli.console import complain, console, echo_json, opened, progress_bar, results, say
 from app.cli.reading_lines import reading_lines
@@ -183,18 +184,7 @@ def ingest(
             chosen = save_mapping(engine, region, save_mapping_as, chosen)
 
         def read(path: Path, how: StoreChoices) -> IngestSummary:
-            with progress_bar() as bar, _opened_input(path, file_format) as (file, name, size):
-                task = bar.add_task(name, total=size)
-                return ingest_stream(
-                    engine,
-                    region,
-                    file,
-                    name,
-                    settings=settings,
-                    mapping=chosen,
-                    choices=how,
-                    progress=lambda n_bytes: bar.update(task, completed=n_bytes),
-                )
+            return _read(engine, region, (path, file_format), settings, chosen, how)
 
         if is_new and not (yes or as_json or dry_run) and _can_ask(files[0]):
             print_summary(str(files[0]), read(files[0], dataclasses.replace(choices, dry_run=True)))
@@ -205,6 +195,29 @@ def ingest(
         return
     for path_name, summary in summaries.items():
         print_summary(path_name, summary)
+
+
+def _read(
+    engine: Engine,
+    region: str,
+    source: tuple[Path, str],
+    settings: Settings,
+    mapping: ColumnMapping,
+    choices: StoreChoices,
+) -> IngestSummary:
+    """Send one file, or standard input in a format, with a progress bar."""
+    with progress_bar() as bar, _opened_input(*source) as (file, name, size):
+        task = bar.add_task(name, total=size)
+        return ingest_stream(
+            engine,
+            region,
+            file,
+            name,
+            settings=settings,
+            mapping=mapping,
+            choices=choices,
+            progress=lambda n_bytes: bar.update(task, completed=n_bytes),
+        )
 
 
 def _can_ask(path: Path) -> bool:

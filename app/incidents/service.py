@@ -13,6 +13,7 @@ from typing import IO
 
 from sqlalchemy import Connection, Engine
 
+from app.audit import store as audit
 from app.core.devserver.server import require_room
 from app.core.errors import Conflict, InvalidInput
 from app.core.settings import Settings
@@ -72,12 +73,25 @@ def ingest(
     body_read = received(
         engine, region_id, body, source, settings=settings, progress=progress, gone=gone
     )
-    with body_read as upload, engine.connect() as connection, connection.begin() as transaction:
-        summary = upload.store(connection)
-        if source.choices.dry_run:
-            transaction.rollback()
-            return replace(summary, dry_run=True, upload_id=None)
-        return summary
+    with body_read as upload:
+        try:
+            with engine.connect() as connection, connection.begin() as transaction:
+                summary = upload.store(connection)
+                if not source.choices.dry_run:
+                    return summary
+                transaction.rollback()
+        except Conflict:
+            _record_attempt(engine, upload)
+            raise
+        _record_attempt(engine, upload)
+        return replace(summary, dry_run=True, upload_id=None)
+
+
+def _record_attempt(engine: Engine, upload: Received) -> None:
+    """Leave a trace of who only asked: the answer says whether incidents are stored."""
+    n_rows = 0 if upload.upload is None else upload.upload.summary.received
+    with engine.begin() as connection:
+        audit.record(connection, "ingest.tried", chain=upload.region.id, received=n_rows)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from app.core.messages import Message
-from app.incidents.parsing.rules import ROW_MESSAGES
+from app.incidents.parsing.row_errors import ROW_MESSAGES
 
 
 @dataclass(frozen=True)

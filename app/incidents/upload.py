@@ -38,13 +38,8 @@ from app.incidents.parsing.counts import counts_of, expanded
 from app.incidents.parsing.identity import whole_ids
 from app.incidents.parsing.outliers import FarCheck
 from app.incidents.parsing.place_witness import PlaceWitness
-from app.incidents.parsing.rules import (
-    MARGIN_M,
-    ROW_MESSAGES,
-    ParsedBlock,
-    RowErrors,
-    parse_block,
-)
+from app.incidents.parsing.row_errors import ROW_MESSAGES, RowErrors
+from app.incidents.parsing.rules import MARGIN_M, ParsedBlock, parse_block
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.parsing.upload_times import UploadTimes
 from app.incidents.placing import follow_incidents

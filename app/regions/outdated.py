@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, literal, select
 
 from app.core.db.tables import champions, model_versions, outdated_versions
 
@@ -28,14 +28,16 @@ def outdate_versions(connection: Connection, region_key: int, changed: str) -> l
 
 def is_outdated() -> ColumnElement[bool]:
     """Return the condition on `model_versions` that a version is marked."""
-    return (
-        select(outdated_versions.c.version)
-        .where(
-            outdated_versions.c.region_key == model_versions.c.region_key,
-            outdated_versions.c.version == model_versions.c.version,
-        )
-        .exists()
+    return has_row_in(outdated_versions)
+
+
+def has_row_in(table: Table) -> ColumnElement[bool]:
+    """Return the condition on `model_versions` that a table of versions has the version."""
+    same = (
+        table.c.region_key == model_versions.c.region_key,
+        table.c.version == model_versions.c.version,
     )
+    return select(table.c.version).where(*same).exists()
 
 
 def outdated_of(connection: Connection, region_key: int) -> dict[str, str]:

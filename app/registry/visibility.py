@@ -15,29 +15,18 @@ from app.core.db.erasure_tables import erased_versions
 from app.core.db.release_tables import withheld_versions
 from app.core.db.tables import champions, model_versions, promotions
 from app.core.roles import sees_unreleased
-from app.regions.outdated import is_outdated
+from app.regions.outdated import has_row_in, is_outdated
 from app.releases.store import MIN_GROUP
 
 
 def visible() -> list[ColumnElement[bool]]:
     """Return conditions on `model_versions` for what the current caller may see."""
-    return [] if sees_unreleased.get() else [~_withheld()]
+    return [] if sees_unreleased.get() else [~has_row_in(withheld_versions)]
 
 
 def usable() -> list[ColumnElement[bool]]:
     """Return conditions for versions that may serve: visible, and of the region as it is now."""
     return [*visible(), ~is_outdated()]
-
-
-def _withheld() -> ColumnElement[bool]:
-    return (
-        select(withheld_versions.c.version)
-        .where(
-            withheld_versions.c.region_key == model_versions.c.region_key,
-            withheld_versions.c.version == model_versions.c.version,
-        )
-        .exists()
-    )
 
 
 def is_withheld(connection: Connection, region_key: int, version: str) -> bool:
@@ -78,7 +67,7 @@ def is_too_near(
         model_versions.c.settings["categories"] == cast(chosen, JSONB),
         model_versions.c.version.not_in(marked),
         few,
-        ~_withheld(),
+        ~has_row_in(withheld_versions),
     )
     return connection.execute(query.limit(1)).first() is not None
 
@@ -108,7 +97,7 @@ def served(connection: Connection, region_key: int) -> str | None:
     if not is_withheld(connection, region_key, champion):
         return champion
     shown = select(model_versions.c.version).where(
-        model_versions.c.region_key == region_key, ~_withheld(), ~is_outdated()
+        model_versions.c.region_key == region_key, ~has_row_in(withheld_versions), ~is_outdated()
     )
     held = promotions.c.version == model_versions.c.version
     before = shown.join(promotions, held & (promotions.c.region_key == region_key)).order_by(

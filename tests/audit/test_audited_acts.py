@@ -25,6 +25,7 @@ from app.incidents.kinds.tables import change_kinds
 from app.incidents.mappings import remove_mapping, save_mapping
 from app.incidents.population import remove_population, set_population
 from app.incidents.service import UploadSource, ingest, ingest_file
+from app.incidents.summary import StoreChoices
 from app.main import create_app
 from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
 from app.readers.columns.plan import ColumnMapping
@@ -72,6 +73,10 @@ class Acts:
         body = CASE % (at.longitude, at.latitude)
         source = UploadSource("text/csv")
         ingest(self.engine, REGION, [body], source, settings=self.settings)
+
+    def try_out(self):
+        source = UploadSource("text/csv", choices=StoreChoices(dry_run=True))
+        ingest(self.engine, REGION, [CASE % (0, 0)], source, settings=self.settings)
 
     def source(self):
         add_source(self.engine, self.settings, REGION, "portal", self.spec)
@@ -202,6 +207,7 @@ class Acts:
 WALK = (
     ("region", ["region.created"], set()),
     ("upload", ["ingest"], set()),
+    ("try_out", ["ingest.tried"], set()),
     ("source", ["source.added"], set()),
     ("sync", ["sync.started", "ingest"], RUNS),
     ("unsource", ["source.removed"], set()),

@@ -231,6 +231,18 @@ def test_months_by_name_in_their_own_column(doors):
     assert refusals(sent) == [(5, "occurred_at", "bad_time", "'2026 ENERO 5 24'")]
 
 
+def test_hours_from_1_to_24_are_questioned(door):
+    """Hour 1 may be the first or the second of the day: read as written, all would be an hour late."""
+    rows = [("2026-03-05", hour) for hour in range(1, 25)]
+    head = "fecha,hora,type,latitude,longitude"
+    choices = {"columns": ["occurred_at=fecha+hora", "category=type"]}
+    sent = door.send("hours.csv", csv_of(rows, head), **choices)
+    assert sent.body["rejected_by_code"] == {"bad_time": 24}
+    assert sent.body["errors"][0]["params"]["why"] == "hours_from_1"
+    meant = door.send("hours.csv", csv_of(rows, head), **choices, time_format="%Y-%m-%d %H")
+    assert (meant.body["accepted"], door.hours()[0]) == (23, "2026-03-05T01:00")
+
+
 WAYS = {
     "22h30": "22:30", "22 Uhr": "22:00", "22.30 Uhr": "22:30", "10:15 PM": "22:15", "10:15 p. m.": "22:15",
     "10 p.m.": "22:00", "12:05 a.m.": "00:05", "12:30 PM": "12:30", "22:30:15.5": "22:30",

@@ -6,7 +6,8 @@ import pytest
 from app.core.errors import Conflict, InvalidInput
 from app.geo.zone_places import Place
 from app.incidents.parsing.place_witness import PlaceWitness
-from app.incidents.parsing.rules import RowErrors, parse_block
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import parse_block
 
 BERLIN = Place(13.4, 52.5)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.incidents.parsing.rules import RowErrors, parse_block
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import parse_block
 from tests.resilience.times import zone_mismatches
 
 ODD_ZONES = (

@@ -14,7 +14,8 @@ import numpy as np
 
 from app.geo.hour_of_week import exposure_hours, windows_of
 from app.geo.synthetic import synthetic_city
-from app.incidents.parsing.rules import RowErrors, parse_block
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import parse_block
 from tests.resilience.drill import Drill
 
 YEARS = 10

@@ -14,7 +14,7 @@ import pytest
 import app
 from app.core.messages import Message, MessageTable
 from app.http.static import WEB
-from app.incidents.parsing.rules import ROW_MESSAGES
+from app.incidents.parsing.row_errors import ROW_MESSAGES
 
 COUNTED = {"n"}
 """The page shows rejected rows by code, with their number."""

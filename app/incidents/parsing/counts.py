@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.incidents.parsing.rules import ParsedBlock, RowErrors
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import ParsedBlock
 
 MAX_COUNT = 1_000
 """Incidents of one row; a larger number is rather a total."""

@@ -15,7 +15,8 @@ from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, MessageTable
 from app.geo.antimeridian import middle_longitude
 from app.geo.zone_places import NEAR_KM, Place, place_of_zone, standing
-from app.incidents.parsing.rules import ParsedBlock, RowErrors
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import ParsedBlock
 
 MISPLACED = ("looks_swapped", "outside_study_area")
 MOST = 0.5

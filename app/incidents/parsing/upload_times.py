@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.core.messages import Message
 from app.geo.hour_of_week import local_offset_s
 from app.incidents.parsing.clock_counts import ClockCounts
-from app.incidents.parsing.rules import RowErrors
+from app.incidents.parsing.row_errors import RowErrors
 from app.readers.blocks import Block
 from app.readers.columns.plan import TIME_PARTS
 from app.readers.reading import Reading

@@ -57,7 +57,9 @@ class ClockColumn:
             self._read_by_format(read, clocks, self.form)
         if self.kind is None and read.kind is not None:
             self.kind = read.kind
-            if read.kind != "unclear" and not (read.kind == "hours" and are_hours):
+            if read.kind not in ("unclear", "hours_from_1") and not (
+                read.kind == "hours" and are_hours
+            ):
                 value = clocks[int(np.argmax(read.number))]
                 self.assumed.add(f"clock_{read.kind}", column=column, value=value)
         elif self.kind == "hours" and not self.is_given:

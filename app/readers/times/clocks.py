@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 DAY_S = 86_400
-NumberKind = Literal["hours", "hhmm", "hhmmss", "fraction", "unclear"]
+NumberKind = Literal["hours", "hours_from_1", "hhmm", "hhmmss", "fraction", "unclear"]
 FORMAT_KINDS: dict[str, NumberKind] = {"%H": "hours", "%H%M": "hhmm", "%H%M%S": "hhmmss"}
 """{clock's format: what it says of numbers}."""
 _MORNING = frozenset(
@@ -177,6 +177,8 @@ def number_kind(texts: Sequence[str], counts: NDArray[np.int64], *, are_hours: b
     ['hhmm', 'hhmm', 'unclear']
     >>> [number_kind(["5", "7", "9", "23"], few, are_hours=named) for named in (True, False)]
     ['hours', 'unclear']
+    >>> [number_kind(["1", "2", b, "24"], few, are_hours=True) for b in ("3", "0")]
+    ['hours_from_1', 'hours']
     """
     numbers = np.array([float(text.replace(",", ".")) for text in texts])
     share = counts / counts.sum()
@@ -194,7 +196,8 @@ def number_kind(texts: Sequence[str], counts: NDArray[np.int64], *, are_hours: b
         return "hhmmss"
     padded = all(len(text) == 2 for text in texts) and any(text[0] == "0" for text in texts)
     if are_hours or (padded and (numbers <= 24).all()):
-        return "hours"
+        from_1 = {1.0, 24.0} <= set(numbers) and 0.0 not in numbers
+        return "hours_from_1" if from_1 else "hours"
     return "unclear"
 
 
@@ -217,7 +220,7 @@ def _number_seconds(text: str, kind: NumberKind | None) -> float:
     number = float(text.replace(",", "."))
     if kind == "fraction":
         return _fraction_seconds(number) if number < 1 else np.nan
-    if number % 1 or kind in (None, "unclear"):
+    if number % 1 or kind in (None, "unclear", "hours_from_1"):
         return np.nan
     whole = int(number)
     if kind == "hours":

@@ -20,6 +20,8 @@ WHY = {
     "will read such dates with date_only=interval)",
     "clock": "no time of day; write 22:30 or 10:30 PM, or give time_format",
     "day_24": "no time of day: 24:00 may belong to this day or the next; write 00:00 of the day meant",
+    "hours_from_1": "the hours of this column run from 1 to 24, so 1 may be 00:00 or 01:00; send 0 to 23, or "
+    "give time_format with %H if they are right but for 24",
     "decimals": "a number with decimals is no time of day; send it as hh:mm",
     "two_clocks": "a clock of 12 hours beside a date that has a time already; give time_format, such "
     "as %Y-%m-%dT%H:%M:%S %I:%M %p",
@@ -98,6 +100,8 @@ class Refusals:
         has_day = ~np.isnat(moments.day)
         slashed = np.array([bool(re.match(SLASHED, text or "")) for text in whole], bool)
         decimals = np.array([bool(re.search(r"\d[.,]\d", clock or "")) for clock in clocks], bool)
+        if read.kind == "hours_from_1":
+            yield RefusedTimes(bad & read.number, "bad_time", whole, "hours_from_1")
         yield RefusedTimes(bad & moments.hour_24, "bad_time", whole, "day_24")
         if self.why is not None:
             yield RefusedTimes(bad, "bad_time", whole, self.why, self.params)

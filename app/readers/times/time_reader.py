@@ -229,7 +229,9 @@ class TimeReader:
         moments = Moments(day, read.seconds, read.offset, np.zeros(len(day), bool), hour_24(clocks))
         result = written.where(~moments.good, pd.Series(moments.texts(), dtype=object))
         shown = written.tolist()
+        from_1 = read.number & (read.kind == "hours_from_1")
         refused = (
+            RefusedTimes(~moments.good & from_1, "bad_time", shown, "hours_from_1"),
             RefusedTimes(~moments.good & moments.hour_24, "bad_time", shown, "day_24"),
             RefusedTimes(~moments.good, "bad_time", shown, "unreadable"),
         )

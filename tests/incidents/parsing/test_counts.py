@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.incidents.parsing.counts import MAX_COUNT, counts_of, expanded
-from app.incidents.parsing.rules import ParsedBlock, RowErrors
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import ParsedBlock
 from app.incidents.parsing.spellings import Spelling, Spellings
 from app.regions.kinds import folded
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.core.errors import Conflict, InvalidInput
-from app.incidents.parsing.rules import RowErrors
+from app.incidents.parsing.row_errors import RowErrors
 from app.incidents.parsing.upload_times import MAX_TABLES, UploadTimes
 from app.readers.blocks import Block
 from app.readers.columns.plan import ColumnMapping, plan_columns

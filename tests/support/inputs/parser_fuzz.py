@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.core.errors import Conflict, InvalidInput
-from app.incidents.parsing.rules import RowErrors, parse_block
+from app.incidents.parsing.row_errors import RowErrors
+from app.incidents.parsing.rules import parse_block
 from app.readers.blocks import ReadOptions
 from app.readers.child import blocks_of
 from app.readers.context import ReadContext
