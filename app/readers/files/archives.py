@@ -31,6 +31,9 @@ from app.readers.reading import LeftAside
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 MAX_MEMBERS = 1_000
+"""Of those that are read."""
+MAX_LISTED = 20_000
+"""Of all; a country's police forces over three years make five thousand."""
 PROBED_BYTES = 1 << 16
 _SYSTEM = re.compile(r"^__MACOSX/|(^|/)(\._|\.DS_Store$|Thumbs\.db$)")
 _ABOUT = re.compile(
@@ -111,13 +114,14 @@ def _members(archive: zipfile.ZipFile, context: ReadContext, stack: ExitStack) -
             for one in inner.infolist()
             if not one.is_dir() and not _SYSTEM.search(one.filename)
         ]
-        _check_number(len(found))
+        _check_number(len(found), MAX_LISTED)
+    _check_number(len(found), MAX_LISTED)
     return found
 
 
-def _check_number(n: int) -> None:
-    if n > MAX_MEMBERS:
-        raise LimitExceeded(f"{n} files, the limit of an archive is {MAX_MEMBERS}", code="archive")
+def _check_number(n: int, limit: int = MAX_MEMBERS) -> None:
+    if n > limit:
+        raise LimitExceeded(f"{n} files, the limit of an archive is {limit}", code="archive")
 
 
 def _chosen(
@@ -154,7 +158,8 @@ def _chosen(
             code="archive",
         )
     taken = [m for m in members if m.layer == layers[0].layer] if layers else data
-    aside = [m for m in members if m not in taken]
+    names = {m.name for m in taken}
+    aside = [m for m in members if m.name not in names]
     return _Choice(
         [m for m in taken if m.suffix in SHAPEFILE_PARTS] if layers else taken,
         bool(layers),
@@ -174,8 +179,10 @@ def _of_incidents(data: list[_Member], context: ReadContext, *, has_layers: bool
         data = [m for m in data if not _BESIDE_STREET.search(m.name)]
     if len(data) + has_layers == 1:
         return data
-    sure = [m for m in data if m.suffix != ".txt" and not _ABOUT.search(m.path.name)]
-    return [m for m in data if m in sure or _is_table(m, context)] if sure or has_layers else data
+    sure = {m.name for m in data if m.suffix != ".txt" and not _ABOUT.search(m.path.name)}
+    if not sure and not has_layers:
+        return data
+    return [m for m in data if m.name in sure or _is_table(m, context)]
 
 
 def _is_table(member: _Member, context: ReadContext) -> bool:
