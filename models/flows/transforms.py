@@ -153,11 +153,14 @@ class Mixture(Transform):
             ]
         )
 
+    def _log_sd(self, raw: Tensor) -> Tensor:
+        a = raw[..., 2 * self.n_components :]
+        return a / (1 + (a / LOG_SCALE_BOUND).abs())
+
     def _parts(self, u: Tensor, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         n = self.n_components
         log_weight = functional.log_softmax(raw[..., :n], dim=-1)
-        a = raw[..., 2 * n :]
-        log_sd = a / (1 + (a / LOG_SCALE_BOUND).abs())
+        log_sd = self._log_sd(raw)
         return log_weight, (u.unsqueeze(-1) - raw[..., n : 2 * n]) * (-log_sd).exp(), log_sd
 
     def _cdf(self, u: Tensor, raw: Tensor) -> Tensor:
@@ -180,7 +183,7 @@ class Mixture(Transform):
         share = torch.special.ndtr(z)
         n = self.n_components
         mean = raw[..., n : 2 * n]
-        reach = 8 * (raw[..., 2 * n :].clamp(max=LOG_SCALE_BOUND)).exp().amax(-1)
+        reach = 8 * self._log_sd(raw).exp().amax(-1)
         low, high = mean.amin(-1) - reach, mean.amax(-1) + reach
         for _ in range(BISECTION_STEPS):
             middle = (low + high) / 2

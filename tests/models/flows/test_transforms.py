@@ -31,6 +31,18 @@ def test_the_inverse_undoes_the_map(transform, seed):
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @given(seed=st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
+def test_any_parameters_can_be_inverted(transform, seed):
+    """Far from the initial ones too: a network's outputs of standard deviation 6."""
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(256, generator=generator, dtype=torch.float64).clamp(-4.5, 4.5)
+    raw = 6 * torch.randn(256, transform.n_params, generator=generator, dtype=torch.float64)
+    again, _ = transform.forward(transform.inverse(z, raw), raw)
+    torch.testing.assert_close(again, z, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
 def test_the_logarithm_is_that_of_the_slope(transform, seed):
     u, raw = drawn(transform, seed)
     u.requires_grad_()
