@@ -11,7 +11,8 @@ from benchmarks.cities import load_city, machine
 from benchmarks.flow_rivals import mean_score
 from benchmarks.flows_speed import TEST_DAYS
 from models.base import DAY_S, N_WINDOWS, FitContext
-from models.densities.maf import Maf, MafWindow
+from models.densities.maf import Maf
+from models.densities.maf_window import MafWindow
 
 CUDA = FitContext(0, device="cuda")
 WAYS = {

@@ -33,13 +33,11 @@ class Rows:
         self.parts = (table[:split], table[split:])
         self.log_defensive = torch.full((1,), -1e3)
 
-    def draw(
-        self, members: Tensor, uniforms: Tensor, *, held_out: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def draw(self, members: Tensor, uniforms: Tensor, *, held_out: bool) -> Tensor:
         """See `models.flows.training_settings.Source`."""
         del members
         table = self.parts[int(held_out)]
-        return table[(uniforms[..., 0] * len(table)).long()], None
+        return table[(uniforms[..., 0] * len(table)).long()]
 
 
 def gaussians(n_dims: int) -> torch.distributions.MixtureSameFamily:
@@ -64,7 +62,7 @@ def compare(n_dims: int) -> tuple[float, float]:
     started = time.perf_counter()
     theirs = fit_zuko(learn, 0, n_dims)
     seconds_zuko = time.perf_counter() - started
-    settings = FlowSettings(n_dims, 0, "affine", n_blocks=BLOCKS, hidden=(WIDTH, WIDTH))
+    settings = FlowSettings(n_dims, "affine", n_blocks=BLOCKS, hidden=(WIDTH, WIDTH))
     training = TrainingSettings(
         n_steps=STEPS, batch_size=BATCH, learning_rate=5 * LEARNING_RATE, defensive=0.0, patience=9
     )

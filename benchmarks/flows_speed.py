@@ -27,7 +27,8 @@ from benchmarks.flow_rivals import (
     zuko_loop,
 )
 from models.base import DAY_S, N_WINDOWS, Cells, DensityModel, FitContext, Incidents
-from models.densities.maf import Maf, MafWindow
+from models.densities.maf import Maf
+from models.densities.maf_window import MafWindow
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import member_keys
 from models.flows.training import train
@@ -94,13 +95,11 @@ class Clouds:
         self.points = points
         self.log_defensive = torch.full((len(points),), -1e3)
 
-    def draw(
-        self, members: Tensor, uniforms: Tensor, *, held_out: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def draw(self, members: Tensor, uniforms: Tensor, *, held_out: bool) -> Tensor:
         """See `models.flows.training_settings.Source`."""
         del held_out
         row = (uniforms[..., 0] * self.points.shape[1]).long()
-        return self.points[members[:, None], row], None
+        return self.points[members[:, None], row]
 
 
 def batch_alone() -> dict[int, float]:

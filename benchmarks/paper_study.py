@@ -20,7 +20,7 @@ from benchmarks.cities import City, load_city, machine
 
 CITY = "chicago"
 N_SEEDS = 10
-POOLED = ("pooled-kde", "maf-window", "maf", "stack")
+POOLED = ("pooled-kde", "maf-window", "cox", "maf", "stack")
 FIGURE_WINDOWS = 2
 
 

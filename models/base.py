@@ -34,6 +34,11 @@ WEEK_S = 7 * DAY_S
 HORIZON_DAYS = 28
 """How far past its cutoff a fitted density is meant to be used, and the length of a test period."""
 
+COVERAGE = 0.9
+"""Share of the truth that a band is meant to hold."""
+NORMAL_QUANTILE = 1.6448536269514722
+"""Of (1 + COVERAGE) / 2."""
+
 
 class FitCancelled(Exception):
     """Raised by a fit whose caller asked it to stop."""
@@ -187,6 +192,44 @@ class CategoryDensity:
         return result + self.fixed[rows]
 
 
+@dataclass(frozen=True)
+class Band:
+    """Variances of the logarithms of probabilities (168, N), as a product of two factors.
+
+    Args:
+        loading: (168, K) non-negative.
+        variance: (K, N) non-negative.
+    """
+
+    loading: FloatArray
+    variance: FloatArray
+
+    def log_variance(self, windows: IntArray | int) -> FloatArray:
+        """Return variances (N,) in one window, or (W, N) in several."""
+        result: FloatArray = self.loading[windows] @ self.variance
+        return result
+
+    def factor(self, window: int) -> FloatArray:
+        """Return the factor (N,) by which a cell's probability may be off, either way."""
+        deviation = np.sqrt(self.log_variance(window))
+        factor: FloatArray = np.exp(NORMAL_QUANTILE * deviation)
+        return factor
+
+    def report(self) -> dict[str, float]:
+        """Return the share that bands are meant to hold, and their usual factor."""
+        usual = float(
+            np.median([np.median(self.factor(w)) for w in range(0, len(self.loading), 7)])
+        )
+        return {"coverage": COVERAGE, "median_factor": usual}
+
+    def pooled(self, cells: NDArray[np.bool_]) -> Band:
+        """Return the band with the mean variance of some cells (N,) at all of them."""
+        variance = self.variance.copy()
+        if cells.any():
+            variance[:, cells] = variance[:, cells].mean(axis=1, keepdims=True)
+        return Band(self.loading, variance)
+
+
 class DensityModel(Estimator, ABC):
     """Base class: a forecast of where incidents fall, per window, on the cells of a study area.
 
@@ -197,6 +240,7 @@ class DensityModel(Estimator, ABC):
       one: the probability of each cell given that an incident happens in the window.
     * `category_density_` {category code: CategoryDensity}, for models that distinguish categories.
     * `area_km2_` (N,) the areas of the cells passed to `fit`.
+    * `band_`: how far the probabilities may be off, for models that know.
     """
 
     name: ClassVar[str]
@@ -204,6 +248,7 @@ class DensityModel(Estimator, ABC):
     probability_: FloatArray
     area_km2_: FloatArray
     category_density_: dict[int, CategoryDensity]
+    band_: Band | None = None
 
     @abstractmethod
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
@@ -214,8 +259,10 @@ class DensityModel(Estimator, ABC):
         return {}
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
-        """Return fitted parameters to store with the probabilities, such as network weights."""
-        return {}
+        """Return fitted parameters to store with the probabilities."""
+        if self.band_ is None:
+            return {}
+        return {"band.loading": self.band_.loading, "band.variance": self.band_.variance}
 
     def cell_probability(self, window: int, category: int | None = None) -> FloatArray:
         """Return the probabilities of the cells in one window (N,); they sum to one."""

@@ -16,9 +16,10 @@ _CLASSES = {
     "history": ("models.densities.history", "History"),
     "sepp": ("models.densities.near_repeat", "Sepp"),
     "gmm": ("models.densities.gmm", "Gmm"),
+    "cox": ("models.densities.cox", "Cox"),
     "maf": ("models.densities.maf", "Maf"),
-    "maf-window": ("models.densities.maf", "MafWindow"),
-    "maf-paper": ("models.densities.maf", "MafPaper"),
+    "maf-window": ("models.densities.maf_window", "MafWindow"),
+    "maf-paper": ("models.densities.maf_window", "MafPaper"),
     "stack": ("models.densities.stack", "Stack"),
 }
 MODEL_NAMES: tuple[str, ...] = tuple(_CLASSES)

@@ -31,6 +31,7 @@ DEMO_MODELS = (
     "pooled-kde",
     "multi-kde",
     "history",
+    "cox",
     "maf",
     "stack",
 )

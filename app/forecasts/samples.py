@@ -13,6 +13,7 @@ from app.forecasts.service import Forecast, ForecastService
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from models.base import FloatArray
+from models.flows.rosenblatt import RosenblattMap
 
 MAX_ROUNDS = 400
 MAX_TRIES_EACH, FREE_TRIES = 50, 100_000
@@ -82,9 +83,10 @@ def between_places(degrees: FloatArray) -> FloatArray:
 
 
 def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArray, FloatArray]:
-    """Draw longitudes and latitudes (n,): a cell by its probability, a uniform place within it.
+    """Draw longitudes and latitudes (n,) through the inverse of the forecast's flow.
 
-    The forecast must be on the squares of its version. Places are rounded by `between_places` before
+    Uniform ranks are mapped to places (`models.flows.rosenblatt`); the forecast must be on the squares
+    of its version. Places are rounded by `between_places` before
     those outside the study area (and the requested box) are rejected, so that every returned point
     lies inside, and only the forecast determines where points may lie. Points in cells with little area
     inside are redrawn from the whole forecast after some tries.
@@ -96,9 +98,11 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
     grid, area = forecast.version.grid, forecast.version.area
     bbox = forecast.selector.bbox
     among = np.arange(len(grid)) if bbox is None else rows_in_bbox(forecast.cells, bbox)
-    cumulative = np.cumsum(forecast.probability[among])
-    if len(among) == 0 or cumulative[-1] <= 0:
+    wanted = np.zeros(len(grid))
+    wanted[among] = forecast.probability[among]
+    if wanted.sum() <= 0:
         raise InvalidInput("the forecast has no place in the bbox", field="bbox")
+    flow = RosenblattMap(grid, wanted)
     longitude, latitude = np.empty(n), np.empty(n)
     todo = np.arange(n)
     rows = np.empty(n, np.int64)
@@ -108,12 +112,12 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
         if tries_left < 0:
             break
         if turn % 20 == 0:
-            draw = rng.random(len(todo)) * cumulative[-1]
-            place = np.searchsorted(cumulative, draw, side="right").clip(max=len(among) - 1)
-            rows[todo] = among[place]
+            rows[todo], within = flow.inverse(rng.random((len(todo), 2)))
+        else:
+            within = rng.random((len(todo), 2))
         cell = rows[todo]
-        x_m = grid.x0_m + (grid.ix[cell] + rng.random(len(todo))) * grid.cell_size_m
-        y_m = grid.y0_m + (grid.iy[cell] + rng.random(len(todo))) * grid.cell_size_m
+        x_m = grid.x0_m + (grid.ix[cell] + within[:, 0]) * grid.cell_size_m
+        y_m = grid.y0_m + (grid.iy[cell] + within[:, 1]) * grid.cell_size_m
         lon, lat = (between_places(v) for v in to_degrees(x_m, y_m, grid.crs))
         inside = area.contains(lon, lat)
         if bbox is not None:

@@ -81,6 +81,13 @@ class Cells(Reply):
     expected_count: list[float] = Field(examples=[[1.2471051e-07, 7.4892413e-07]])
     expected_count_lo: list[int] = Field(examples=[[0, 0]])
     expected_count_hi: list[int] = Field(examples=[[0, 0]])
+    band_lo: list[float] | None = Field(
+        default=None,
+        description="with band_hi: 90 % band of expected_count itself, without the chance of single "
+        "incidents; only for all categories together, of models that know it (maf, stack)",
+        examples=[[6.1e-08, 3.9e-07]],
+    )
+    band_hi: list[float] | None = Field(default=None, examples=[[2.5e-07, 1.4e-06]])
 
 
 class DensityReply(Heading):

@@ -20,13 +20,7 @@ from models.base import FloatArray
 
 SIGNIFICANT_DIGITS = 8
 """Digits of probabilities and densities; rounding errors sum to far below 1e-6."""
-COLUMNS = (
-    "probability",
-    "density_per_km2",
-    "expected_count",
-    "expected_count_lo",
-    "expected_count_hi",
-)
+BAND_DIGITS = 4
 MAX_VALUES = 4_000_000
 """Maximum number of slots x cells of a reply: about 40 MB of JSON."""
 SERIES_DIGITS = 5
@@ -54,12 +48,17 @@ def cell_columns(forecast: Forecast, rows: NDArray[np.int64]) -> dict[str, NDArr
     harm = {}
     if forecast.harm_total is not None:
         harm = {"expected_harm": rounded(forecast.probability[rows] * forecast.harm_total)}
+    band = {}
+    if forecast.band is not None:
+        bounds = zip(("band_lo", "band_hi"), forecast.band, strict=True)
+        band = {name: rounded(bound[rows], BAND_DIGITS) for name, bound in bounds}
     return {
         "probability": rounded(forecast.probability[rows]),
         "density_per_km2": rounded(forecast.density_per_km2[rows]),
         "expected_count": rounded(forecast.expected_count[rows]),
         "expected_count_lo": low[rows].astype(np.int64),
         "expected_count_hi": high[rows].astype(np.int64),
+        **band,
         **harm,
     }
 

@@ -12,6 +12,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache, TTLCache
@@ -19,6 +20,7 @@ from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
 from app.core.zones import zone
+from app.forecasts.bands import log_variance, read_band
 from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.kinds import codes_of, harm_of, is_trained_with, shares_of
 from app.forecasts.tables import TableReader
@@ -263,9 +265,10 @@ class ForecastService:
                 shown = known_categories(connection, region)
                 registry.check_forecasts(connection, record, len(ground.grid))
                 withheld = is_withheld(connection, region.key, record.version)
+                band = read_band(connection, record)
             counts = CountModel.from_state(record.counts)
             return LoadedVersion(
-                region, record, ground, counts, withheld=withheld, shown_categories=shown
+                region, record, ground, counts, band, withheld=withheld, shown_categories=shown
             )
 
         key = ("version", region_id, record.version)
@@ -274,7 +277,7 @@ class ForecastService:
         if known is not None:
             raise ArtifactCorrupt(known)
         try:
-            return self.cache.get_or_make(key, LoadedVersion, read, lambda _loaded: VERSION_BYTES)
+            return self.cache.get_or_make(key, LoadedVersion, read, _n_bytes)
         except ArtifactCorrupt as error:
             self.brief.keep("damage", name, error.message, DAMAGE_TTL_S)
             raise
@@ -327,10 +330,17 @@ class ForecastService:
         mean = self.slot_means(plan)
         windows = plan.slots.window
         probability = self.tables.mixed(version, plan.codes, windows, mean)
+        variance = None
+        if plan.codes is None and plan.harm is None:
+            variance = log_variance(version.band, windows, mean)
         if regridding is not None:
+            if variance is not None:
+                variance = regridding.apply(probability * variance)
             probability = regridding.apply(probability)
+            if variance is not None:
+                variance /= np.maximum(probability, np.finfo(float).tiny)
         if plan.harm is None:
-            return Forecast(plan, cells, probability, mean)
+            return Forecast(plan, cells, probability, mean, log_variance=variance)
         weights = plan.harm.by_code
         shares = shares_of(version.counts, weights, windows)
         harm = version.counts.mean(plan.slots) * shares.sum(axis=0)
@@ -348,6 +358,11 @@ class ForecastService:
         weights = tuple((code, 1.0) for code in plan.codes)
         result: FloatArray = mean * shares_of(counts, weights, slots.window).sum(axis=0)
         return result
+
+
+def _n_bytes(version: LoadedVersion) -> int:
+    band = version.band
+    return VERSION_BYTES + (0 if band is None else band.loading.nbytes + band.variance.nbytes)
 
 
 def check_box(version: LoadedVersion, selector: Selector) -> None:

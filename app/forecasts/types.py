@@ -22,7 +22,7 @@ from app.geo.study_area import StudyArea
 from app.http.parameters import Bbox
 from app.regions.store import Region
 from app.registry import store as registry
-from models.base import FloatArray
+from models.base import NORMAL_QUANTILE, Band, FloatArray
 from models.counts.model import LEVEL, CountModel, Slots
 from models.counts.negative_binomial import nearest_interval
 from models.evaluation.metrics import ranked_rows
@@ -85,6 +85,8 @@ class LoadedVersion:
     record: registry.VersionRecord
     ground: Ground
     counts: CountModel
+    band: Band | None = None
+    """How far its probabilities may be off, if it knows."""
     stands_in: Message | None = None
     """Why it serves in the champion's place, if it does."""
     withheld: bool = False
@@ -210,6 +212,8 @@ class Forecast:
     slot_mean: FloatArray
     weighted_count_share: FloatArray | None = None
     harm_total: float | None = None
+    log_variance: FloatArray | None = None
+    """Variance (N,) of the logarithm of each cell's probability, if the version knows it."""
 
     @property
     def count_share(self) -> FloatArray:
@@ -292,6 +296,17 @@ class Forecast:
     def interval(self) -> tuple[FloatArray, FloatArray]:
         """90 % bounds of each cell's count."""
         return self.interval_of(self.expected_count)
+
+    @once
+    def band(self) -> tuple[FloatArray, FloatArray] | None:
+        """90 % bounds of each cell's expected count, or None if the version knows none.
+
+        The forecast may be off so far; chance comes on top of it (`interval`).
+        """
+        if self.log_variance is None:
+            return None
+        factor = np.exp(NORMAL_QUANTILE * np.sqrt(self.log_variance))
+        return self.expected_count / factor, self.expected_count * factor
 
     @once
     def ranking(self) -> NDArray[np.int64]:

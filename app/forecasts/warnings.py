@@ -57,6 +57,8 @@ WARNINGS = MessageTable(
         "is possible",
         "former_kinds": "trained before the aliases of categories changed: forecasts by category sum up the "
         "former ones; train again",
+        "former_maf": "trained before 0.2 under the name maf: it is no flow, but what is called cox since; "
+        "train again",
         "new_incidents": "{n} incidents up to {until} have arrived since the model's data end",
         "champion_damaged": "the champion {champion} failed its integrity check: {version}, the "
         "champion before it, serves in its place; train again",
@@ -99,6 +101,8 @@ def _of_time(record: VersionRecord, until: datetime) -> Iterator[Message]:
 
 
 def _of_data(record: VersionRecord, region: Region, data: dict[str, Any]) -> Iterator[Message]:
+    if record.model == "maf" and "flow" in record.report:
+        yield WARNINGS.make("former_maf")
     if record.n_incidents < THIN_INCIDENTS:
         yield WARNINGS.make("thin_data", n=record.n_incidents)
     yield from _of_times(record, data)

@@ -66,7 +66,9 @@ class ModelReply(Reply):
     settings: dict[str, Any] = Field(examples=[_SETTINGS])
     provenance: dict[str, Any] = Field(examples=[{"device": "cpu", "python": "3.11.7"}])
     scores: dict[str, Any] = Field(description="on the 28 days before the end of its data")
-    report: dict[str, Any] = Field(examples=[{"weights": {"flow": 0.7571, "sepp": 0.0283}}])
+    report: dict[str, Any] = Field(
+        examples=[{"weights": {"maf": 0.4571, "cox": 0.31, "sepp": 0.0283}}]
+    )
     artifact_sha256: str | None = Field(
         default=None, description="only to those who may list incidents", examples=[_SHA256]
     )

@@ -18,7 +18,7 @@ POISSON_BELOW = 1e-6
 _BISECTIONS = 10
 
 
-def cumulative(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArray:
+def cumulative(count: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> FloatArray:
     """Return P(C <= count); zero for negative counts.
 
     >>> [round(float(p), 4) for p in cumulative([-1, 0, 1], 1.0, 0.0)]
@@ -26,22 +26,24 @@ def cumulative(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArr
     """
     count, mean = np.broadcast_arrays(np.asarray(count, np.float64), np.asarray(mean, np.float64))
     known = np.maximum(count, 0.0)
-    if dispersion < POISSON_BELOW:
+    if np.all(np.asarray(dispersion) < POISSON_BELOW):
         upto = gammaincc(known + 1.0, mean)
     else:
+        dispersion = np.maximum(dispersion, POISSON_BELOW)
         size = 1.0 / dispersion
         upto = betainc(size, known + 1.0, 1.0 / (1.0 + dispersion * mean))
     result: FloatArray = np.where(count < 0, 0.0, upto)
     return result
 
 
-def log_mass(count: ArrayLike, mean: ArrayLike, dispersion: float) -> FloatArray:
+def log_mass(count: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> FloatArray:
     """Return log P(C = count) for counts >= 0; a mean of zero counts as 1e-12."""
     count = np.asarray(count, np.float64)
     mean = np.maximum(np.asarray(mean, np.float64), 1e-12)
-    if dispersion < POISSON_BELOW:
+    if np.all(np.asarray(dispersion) < POISSON_BELOW):
         poisson: FloatArray = count * np.log(mean) - mean - gammaln(count + 1.0)
         return poisson
+    dispersion = np.maximum(dispersion, POISSON_BELOW)
     size = 1.0 / dispersion
     ways = gammaln(count + size) - gammaln(size) - gammaln(count + 1.0)
     rare = np.log1p(dispersion * mean)

@@ -1,6 +1,6 @@
 """Densities of the categories of incidents, relative to the density of all incidents.
 
-Each category is a mixture of a tilt of the city's density (`log_gaussian_cox`) that varies by hour like
+Each category is a mixture of a tilt of the city's density (`models.fields.tilt`) that varies by hour like
 the city, the same tilt at all hours, and kernel densities of its own incidents. The weights are fitted
 per category to the periods before the cutoff, with a prior that favours the tilt: rare categories
 borrow from the city, common ones with their own places or hours do not.
@@ -26,10 +26,10 @@ from models.base import (
     normalised,
 )
 from models.densities.folds import mixture_weights
-from models.densities.lattice import Lattice
-from models.densities.log_gaussian_cox import fit_tilt
 from models.densities.smoothing import Smoother, inside, snap
 from models.estimator import Estimator
+from models.fields.lattice import Lattice
+from models.fields.tilt import fit_tilt, tensor
 
 MAX_CATEGORIES = 30
 MIN_INCIDENTS = 20
@@ -147,16 +147,13 @@ def _tilt(
 ) -> FloatArray:
     """Return unnormalised ratios of the categories to the city (C, N)."""
     n_cells = len(moment.city)
-    counts = np.bincount(place * n_cells + cell, weight, n_categories * n_cells)
-
-    def tensor(values: FloatArray) -> torch.Tensor:
-        return torch.as_tensor(values.astype(np.float32), device=context.device)
+    counts = np.bincount(place * n_cells + cell, weight, n_categories * n_cells).astype(np.float64)
 
     fields = fit_tilt(
-        tensor(counts.reshape(n_categories, n_cells).astype(np.float64)),
-        tensor(np.log(moment.city)),
+        tensor(counts.reshape(n_categories, n_cells), context.device),
+        tensor(np.log(moment.city), context.device),
         PRIOR_SD * torch.eye(n_categories, device=context.device),
-        Lattice(cells, SPREAD, context.device),
+        Lattice.of_cells(cells, SPREAD, context.device),
         replace(context, cutoff_s=moment.at_s),
     )
     ratio: FloatArray = np.exp(PRIOR_SD * fields.double().cpu().numpy().T)

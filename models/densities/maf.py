@@ -1,114 +1,152 @@
-"""Normalizing flows as density models: correction of a backbone, and flows per window."""
+"""`maf`: a masked autoregressive flow for each hour of the week, on the city's backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from models.bands import by_part_of_week, calibrated
 from models.base import (
     N_WINDOWS,
+    Band,
     Cells,
     DensityModel,
     FitContext,
+    FloatArray,
     Incidents,
+    IntArray,
     normalised,
 )
-from models.densities.cox import FlowCorrection
-from models.densities.kde import MultiKde
+from models.densities.drift import DRIFT, CountTables, DriftedBackbone, DriftSettings
+from models.densities.folds import inner_folds
+from models.densities.small_sample import correction_strength
 from models.densities.smoothing import inside
-from models.flows.neural import NeuralCorrection
-from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
+from models.estimator import Estimator
+from models.fields.priors import FLOW_HOURS, HourSettings
+from models.flows.cell_flow import CellFlow, HourFirstFlow, HourLastFlow
+from models.flows.rosenblatt import RosenblattMap
 
-MIN_INCIDENTS = 100
-"""With fewer incidents a flow adds nothing to the backbone."""
+Order = Literal["hour last", "hour first"]
+
+
+class HourFlow(Estimator):
+    """The flow over places and hours on one base.
+
+    Args:
+        order: "hour last", or "hour first": then the mean of both orders of the coordinates (the
+            order-agnostic ensemble of MADE, Germain et al. 2015).
+        hours: prior of the conditioners' weights.
+
+    Attributes:
+        flows_: the fitted flows.
+        probability_: (168, N), rows sum to one.
+    """
+
+    flows_: tuple[CellFlow, ...]
+    probability_: FloatArray
+
+    def __init__(self, order: Order = "hour last", hours: HourSettings = FLOW_HOURS) -> None:
+        self.order = order
+        self.hours = hours
+
+    def fit(self, tables: CountTables, base: FloatArray, context: FitContext) -> Self:
+        """Fit to counts.
+
+        Args:
+            base: (N,) positive probabilities, sum to one.
+
+        Raises:
+            FitCancelled: the caller asked to stop.
+        """
+        counts = [tables.by_window(days) for days in self.hours.half_lives_days]
+        strength = correction_strength(tables.n_incidents)
+        flows: list[CellFlow] = [HourLastFlow(self.hours, strength)]
+        if self.order == "hour first":
+            flows = [HourFirstFlow(first, self.hours, strength) for first in ("x", "y")]
+        for i, flow in enumerate(flows):
+            part = context.part(i / len(flows), (i + 1) / len(flows))
+            flow.fit(counts, base, tables.cells, part)
+        self.flows_ = tuple(flows)
+        self.probability_ = np.mean([flow.probability_ for flow in flows], axis=0)
+        return self
+
+
+def posterior_band(drifted: DriftedBackbone, flow: HourFlow, context: FitContext) -> Band | None:
+    """Return the posterior variances of the log probabilities, of flow and drift; see `calibrated`.
+
+    None with the hour first.
+    """
+    (last, *_) = flow.flows_
+    if not isinstance(last, HourLastFlow):
+        return None
+    tables = drifted.tables_
+    counts = tables.by_window(max(flow.hours.half_lives_days))
+    own = last.posterior(counts, tables.cells, context.part(0, 0.7))
+    common = drifted.posterior(context.part(0.7, 1))[None, :]
+    loading = np.concatenate([own.loading, np.ones((N_WINDOWS, 1))], axis=1)
+    return Band(loading, np.concatenate([own.variance, common]))
 
 
 class Maf(DensityModel):
-    """A city-wide backbone and an autoregressive flow that corrects it for drift and hour.
+    """The backbone and its drift, and a flow over places and hours (`models.flows.cell_flow`).
 
     Args:
-        network: None fits the slopes of the flow on the cells (`models.densities.cox`); settings of
-            `NeuralCorrection` compute them by a network conditioned on the window.
+        order: order of the flow's coordinates, see `HourFlow`.
+        drift: prior of the drift; None: no drift.
+        hours: prior of the flow.
     """
 
     name: ClassVar[str] = "maf"
 
-    def __init__(self, network: Mapping[str, Any] | None = None) -> None:
-        self.network = network
+    def __init__(
+        self,
+        order: Order = "hour last",
+        drift: DriftSettings | None = DRIFT,
+        hours: HourSettings = FLOW_HOURS,
+    ) -> None:
+        self.order = order
+        self.drift = drift
+        self.hours = hours
 
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Fit the backbone, then the correction."""
-        self.backbone_ = MultiKde().fit(incidents, cells, context.part(0, 0.2, "backbone: "))
-        backbone = self.backbone_.probability_[0]
-        correction = FlowCorrection() if self.network is None else NeuralCorrection(**self.network)
-        correction.fit(incidents, cells, backbone, context.part(0.2, 1))
-        self.correction_ = correction
-        self.drift_ratio_ = correction.drift_ratio_
-        self.hour_ratio_ = correction.ratio_ / correction.drift_ratio_
+        """Fit the backbone and its drift, then the flow, and as of a period ago to calibrate the band."""
+        known, _ = inside(incidents, cells, context.cutoff_s)
+        past = []
+        for fold in inner_folds(known, context.cutoff_s, 1):
+            then = replace(context.part(0, 0.5, "a period ago: "), cutoff_s=fold.origin_s)
+            _, flow, band = self._fit_at(known.take(fold.train), cells, then)
+            counts = CountTables(known.take(fold.test), cells, context.cutoff_s).by_window(np.inf)
+            past.append(by_part_of_week(counts, flow.probability_, band))
+        now = context.part(0.5, 1)
+        self.drifted_, self.hour_flow_, band = self._fit_at(incidents, cells, now)
+        self.band_ = None if band is None else calibrated(band, past)
+        self.cells_ = cells
         self.area_km2_ = cells.area_km2
-        self.probability_ = normalised(correction.ratio_ * backbone, self.area_km2_, 0.0)
+        self.probability_ = normalised(self.hour_flow_.probability_, self.area_km2_, 0.0)
         self.category_density_ = {}
         return self
 
-    def report(self) -> Mapping[str, Any]:
-        """Return facts about backbone and correction."""
-        return {"backbone": self.backbone_.report(), "flow": self.correction_.report()}
+    def sample(
+        self, n: int, window: int, category: int | None = None, seed: int | None = None
+    ) -> IntArray:
+        """Draw the rows of n cells through the inverse of the window's flow."""
+        flow = RosenblattMap(self.cells_, self.cell_probability(window, category))
+        rows, _ = flow.inverse(np.random.default_rng(seed).random((n, 2)))
+        return rows
 
-
-class MafWindow(DensityModel):
-    """Independent flows per window, trained as one batch over windows and restarts.
-
-    Args:
-        n_restarts: flows per window; their densities are averaged, and `band_sd_` (168, N) is their
-            standard deviation.
-    """
-
-    name: ClassVar[str] = "maf-window"
-
-    def __init__(self, n_restarts: int = 1) -> None:
-        self.n_restarts = n_restarts
-
-    def _settings(self) -> WindowSettings:
-        return window_preset(self.n_restarts)
-
-    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
-        """Train the flows of all windows; below `MIN_INCIDENTS` use the backbone instead."""
-        self.area_km2_ = cells.area_km2
-        self.category_density_ = {}
-        known, cell = inside(incidents, cells, context.cutoff_s)
-        if len(known) < MIN_INCIDENTS:
-            backbone = MultiKde().fit(incidents, cells, context)
-            self.probability_ = np.repeat(backbone.probability_, N_WINDOWS, axis=0)
-            self.band_sd_ = np.zeros_like(self.probability_)
-            self.report_: dict[str, Any] = {"fallback": f"{len(known)} incidents: backbone only"}
-            return self
-        flows = WindowFlows(self._settings()).fit(known, cell, cells, context)
-        self.probability_ = flows.probability_.mean(0)
-        self.band_sd_ = flows.probability_.std(0)
-        self.report_ = flows.report()
-        return self
+    def _fit_at(
+        self, incidents: Incidents, cells: Cells, context: FitContext
+    ) -> tuple[DriftedBackbone, HourFlow, Band | None]:
+        drifted = DriftedBackbone(self.drift).fit(incidents, cells, context.part(0, 0.4))
+        flow = HourFlow(self.order, self.hours)
+        flow.fit(drifted.tables_, drifted.probability_, context.part(0.4, 0.8, "flow: "))
+        return drifted, flow, posterior_band(drifted, flow, context.part(0.8, 1, "posterior: "))
 
     def report(self) -> Mapping[str, Any]:
-        """Return the held-out score, steps, failures and leaked mass."""
-        return self.report_
-
-
-class MafPaper(MafWindow):
-    """The study's model: MADE blocks with batch normalisation, every window on its own.
-
-    Args:
-        n_blocks: number of blocks, 5 to 25 in the study.
-        width: width of the two hidden layers.
-    """
-
-    name: ClassVar[str] = "maf-paper"
-
-    def __init__(self, n_blocks: int = 5, width: int = 64, n_restarts: int = 1) -> None:
-        super().__init__(n_restarts)
-        self.n_blocks = n_blocks
-        self.width = width
-
-    def _settings(self) -> WindowSettings:
-        return paper_preset(self.n_blocks, self.width, self.n_restarts)
+        """Return the backbone's report, and mean absolute log ratios of the drift and of the hours."""
+        hours = np.log(self.probability_) - np.log(self.drifted_.probability_)
+        band = {} if self.band_ is None else {"band": self.band_.report()}
+        return {**self.drifted_.report(), "hours_log_ratio": float(np.abs(hours).mean()), **band}

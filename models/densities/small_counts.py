@@ -43,6 +43,8 @@ def pool_small_counts(
     city = _widened(counts < minimum, counts, minimum)
     before = model.probability_
     model.probability_ = _pooled(before, city, model.area_km2_)
+    if model.band_ is not None:
+        model.band_ = model.band_.pooled(city)
     small = _small_of_categories(counts, own, minimum)
     left = {}
     for place, code in enumerate(codes):

@@ -2,19 +2,20 @@
 
 The components are linear-stacked (Smyth & Wolpert 1999, "Linearly combining density estimators via
 stacking"): each is fitted as of 28 and 56 days ago, and EM finds the weights with which their mixture
-best forecasts the incidents that followed. A Dirichlet prior favours the flow, so that small samples do
-not select a component by chance.
+best forecasts the incidents that followed. A Dirichlet prior favours the flow and the Cox process, so
+that small samples do not select a component by chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from models.bands import PartCounts, by_part_of_week, calibrated
 from models.base import (
     N_WINDOWS,
     Cells,
@@ -23,22 +24,35 @@ from models.base import (
     Float32Array,
     FloatArray,
     Incidents,
+    IntArray,
     normalised,
 )
 from models.densities.categories import Categories, Moment
-from models.densities.folds import inner_folds, mixture_weights
+from models.densities.cox import HourTilt
+from models.densities.drift import CountTables, DriftedBackbone
+from models.densities.folds import Fold, inner_folds, mixture_weights
 from models.densities.history import History
-from models.densities.maf import Maf
+from models.densities.maf import HourFlow, posterior_band
 from models.densities.near_repeat import Sepp
 from models.densities.recent import RecentKde
 from models.densities.smoothing import inside
 
-FLOW_PRIOR = 20.0
-COMPONENT_PRIOR = 2.0
+PRIOR = {
+    "maf": 10.0,
+    "cox": 10.0,
+    "maf without drift": 2.0,
+    "maf without hours": 2.0,
+    "recent": 2.0,
+    "history": 2.0,
+    "sepp": 2.0,
+}
+"""{component: pseudo-counts of its weight}."""
+COMPONENTS = tuple(PRIOR)
+PSEUDO_COUNTS = np.array(list(PRIOR.values()))
 
 
 class Stack(DensityModel):
-    """Backbone, drift, recency, history, near repeats and flow, stacked on past periods.
+    """Flow, Cox process, drift, recency, history and near repeats, stacked on past periods.
 
     Components that do not vary by hour are multiplied by the hour ratios of the flow.
 
@@ -57,26 +71,29 @@ class Stack(DensityModel):
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.n_folds_used_ = len(folds)
         self.area_km2_ = cells.area_km2
-        held_out: list[FloatArray] = [np.ones((0, len(COMPONENTS)))]
         steps = len(folds) + 1
-        past: Moment | None = None
+        past = []
         for place, fold in enumerate(reversed(folds)):
             part = context.part(0.9 * place / steps, 0.9 * (place + 1) / steps, f"{place + 1}: ")
             then = replace(part, cutoff_s=fold.origin_s)
-            tables, _ = _components(known.take(fold.train), cells, then)
-            window = known.window[fold.test].astype(np.int64)
-            held_out.append(tables[:, window, cell[fold.test]].T.astype(np.float64))
-            past = past or Moment(fold.origin_s, tables[0].astype(np.float64))
-            del tables
-        self.weights_ = mixture_weights(np.concatenate(held_out), _prior())
-        tables, self.component_reports_ = _components(
-            known, cells, context.part(0.9 * len(folds) / steps, 0.9)
-        )
-        mixed = np.einsum("k,kwn->wn", self.weights_, tables)
+            past.append(_past_period(known, cell, cells, fold, then))
+        held_out = [period.densities for period in past] or [np.ones((0, len(COMPONENTS)))]
+        self.weights_ = mixture_weights(np.concatenate(held_out), PSEUDO_COUNTS)
+        part = context.part(0.9 * len(folds) / steps, 0.9)
+        components = _Components(known, cells, part)
+        self.component_reports_ = components.reports
+        mixed = np.einsum("k,kwn->wn", self.weights_, components.tables)
         self.probability_ = normalised(mixed, self.area_km2_, 0.0)
+        if components.band is not None:
+            parts = [period.parts_of_week(self.weights_) for period in past]
+            self.band_ = calibrated(components.band, parts)
         now = Moment(context.cutoff_s, self.probability_)
         self.categories_ = Categories().fit(
-            known, cells, now, past or now, context.part(0.9, 1.0, "categories: ")
+            known,
+            cells,
+            now,
+            past[0].usual if past else now,
+            context.part(0.9, 1.0, "categories: "),
         )
         self.category_density_ = self.categories_.density_
         return self
@@ -88,40 +105,82 @@ class Stack(DensityModel):
             "validation_periods": self.n_folds_used_,
             "category_weights": {str(c): w for c, w in self.categories_.weights_.items()},
             "components": self.component_reports_,
+            **({} if self.band_ is None else {"band": self.band_.report()}),
         }
 
 
-COMPONENTS = ("flow", "flow without drift", "flow without hours", "recent", "history", "sepp")
+class _Components:
+    """The components as of a cutoff.
+
+    Attributes:
+        tables: (K, 168, N) float32 probabilities, in the order of `COMPONENTS`.
+        band: posterior variances of the flow and of the drift, not yet calibrated.
+        reports: report of each.
+    """
+
+    tables: Float32Array
+
+    def __init__(self, known: Incidents, cells: Cells, context: FitContext) -> None:
+        drifted = DriftedBackbone().fit(known, cells, context.part(0, 0.15))
+        base, backbone = drifted.probability_, drifted.backbone_.probability_[0]
+        cox = HourTilt().fit(drifted.tables_, base, context.part(0.15, 0.25, "cox: "))
+        maf = HourFlow().fit(drifted.tables_, base, context.part(0.25, 0.35, "maf: "))
+        self.band = posterior_band(drifted, maf, context.part(0.35, 0.5, "posterior: "))
+        others = {
+            "recent": RecentKde().fit(known, cells, context.part(0.5, 0.6, "recent: ")),
+            "history": History().fit(known, cells, context.part(0.6, 0.8, "history: ")),
+            "sepp": Sepp().fit(known, cells, context.part(0.8, 1.0, "near repeats: ")),
+        }
+        hours = maf.probability_ / base
+        builders: list[Callable[[], FloatArray]] = [
+            lambda: maf.probability_,
+            lambda: cox.probability_,
+            lambda: hours * backbone,
+            lambda: np.repeat(base[None, :], N_WINDOWS, axis=0),
+            *(partial(np.multiply, hours, other.probability_[0]) for other in others.values()),
+        ]
+        # One by one, because with a hundred thousand cells each takes 134 MB.
+        self.tables = np.empty((len(COMPONENTS), N_WINDOWS, len(cells.area_km2)), np.float32)
+        for place, build in enumerate(builders):
+            self.tables[place] = normalised(build(), cells.area_km2)
+        self.reports = {"drift": drifted.report(), **{n: o.report() for n, o in others.items()}}
 
 
-def _prior() -> FloatArray:
-    prior = np.full(len(COMPONENTS), COMPONENT_PRIOR)
-    prior[0] = FLOW_PRIOR
-    return prior
+@dataclass(frozen=True)
+class _PastPeriod:
+    """What a past period says about the components that were fitted before it.
+
+    Args:
+        densities: (n, K) probabilities of its incidents.
+        usual: a mixture with the weights of the prior, at its start.
+        expected: (K, 8, N) counts that each component expected, by part of the week.
+        parts: its counts by part of the week, with the variances of the band.
+    """
+
+    densities: FloatArray
+    usual: Moment
+    expected: FloatArray
+    parts: PartCounts
+
+    def parts_of_week(self, weights: FloatArray) -> PartCounts:
+        """Return its counts, and those that the mixture expected."""
+        return replace(self.parts, expected=np.einsum("k,kpn->pn", weights, self.expected))
 
 
-def _components(
-    known: Incidents, cells: Cells, context: FitContext
-) -> tuple[Float32Array, dict[str, Any]]:
-    """Fit float32 probabilities (K, 168, N) as of the cutoff, in the order of `COMPONENTS`."""
-    flow = Maf().fit(known, cells, context.part(0, 0.5, "flow: "))
-    others = {
-        "recent": RecentKde().fit(known, cells, context.part(0.5, 0.6, "recent: ")),
-        "history": History().fit(known, cells, context.part(0.6, 0.8, "history: ")),
-        "sepp": Sepp().fit(known, cells, context.part(0.8, 1.0, "near repeats: ")),
-    }
-    hours = flow.hour_ratio_
-    backbone = flow.backbone_.probability_[0]
-    drifted = flow.drift_ratio_ * backbone
-    builders: list[Callable[[], FloatArray]] = [
-        lambda: flow.probability_,
-        lambda: hours * backbone,
-        lambda: np.repeat(drifted[None, :], N_WINDOWS, axis=0),
-        *(partial(np.multiply, hours, other.probability_[0]) for other in others.values()),
-    ]
-    # One by one, because with a hundred thousand cells each takes 134 MB.
-    tables = np.empty((len(COMPONENTS), N_WINDOWS, len(cells.area_km2)), np.float32)
-    for place, build in enumerate(builders):
-        tables[place] = normalised(build(), cells.area_km2)
-    reports = {"flow": flow.report(), **{n: o.report() for n, o in others.items()}}
-    return tables, reports
+def _past_period(
+    known: Incidents, cell: IntArray, cells: Cells, fold: Fold, context: FitContext
+) -> _PastPeriod:
+    """Fit the components to the incidents before a period, and compare them with the period's own."""
+    components = _Components(known.take(fold.train), cells, context)
+    test = known.take(fold.test)
+    window = test.window.astype(np.int64)
+    counts = CountTables(test, cells, context.cutoff_s).by_window(np.inf)
+    flow = components.tables[0].astype(np.float64)
+    # The weights are not known yet; with those of the prior it is nearer to the mixture than the flow.
+    usual = np.einsum("k,kwn->wn", PSEUDO_COUNTS / PSEUDO_COUNTS.sum(), components.tables)
+    return _PastPeriod(
+        components.tables[:, window, cell[fold.test]].T.astype(np.float64),
+        Moment(fold.origin_s, usual),
+        np.stack([by_part_of_week(counts, table).expected for table in components.tables]),
+        by_part_of_week(counts, flow, components.band),
+    )

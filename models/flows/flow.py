@@ -24,55 +24,38 @@ class FlowSettings:
 
     Args:
         n_dims: number of dimensions, D >= 2.
-        n_context: number of context features.
         conditional: map of each coordinate in a block.
-        last_conditional: map of the last block (nearest to the base); None: as the others. With
-            `mixture` after affine blocks this is MAF on a mixture base.
         n_blocks: autoregressive blocks; the order of the variables alternates.
         hidden: widths of each network's hidden layers.
         normalisation: kind of normalisation between blocks.
         n_bins, bound: settings of spline conditionals.
         n_components: settings of mixture conditionals.
         masked: use the masked path even for D = 2 (None: only when D > 2).
-        random_masks: members differ in their networks' connections (masked path only).
     """
 
     n_dims: int = 2
-    n_context: int = 0
     conditional: Literal["affine", "mixture", "spline"] = "affine"
-    last_conditional: Literal["affine", "mixture", "spline"] | None = None
     n_blocks: int = 5
     hidden: tuple[int, ...] = (64, 64)
-    normalisation: Literal["none", "batchnorm", "actnorm"] = "none"
+    normalisation: Literal["none", "batchnorm"] = "none"
     n_bins: int = 16
     bound: float = 4.0
     n_components: int = 16
     masked: bool | None = None
-    random_masks: bool = False
 
-    def transform(self, place: int) -> Transform:
-        """Create the map of block `place`."""
-        kind = self.conditional
-        if place == self.n_blocks - 1 and self.last_conditional is not None:
-            kind = self.last_conditional
-        if kind == "affine":
+    def transform(self) -> Transform:
+        """Create the map of one block."""
+        if self.conditional == "affine":
             return Affine()
-        if kind == "spline":
+        if self.conditional == "spline":
             return Spline(self.n_bins, self.bound)
         return Mixture(self.n_components)
 
     def conditioner(self, draws: InitialDraws, n_params: int) -> Conditioner:
         """Create the network of one block."""
         if self.masked or self.n_dims > 2:
-            return MaskedConditioner(
-                draws,
-                self.n_dims,
-                self.n_context,
-                self.hidden,
-                n_params,
-                random_masks=self.random_masks,
-            )
-        return PairConditioner(draws, self.n_context, self.hidden, n_params)
+            return MaskedConditioner(draws, self.n_dims, self.hidden, n_params)
+        return PairConditioner(draws, self.hidden, n_params)
 
 
 class Block(nn.Module):
@@ -81,11 +64,9 @@ class Block(nn.Module):
     order: Tensor
     back: Tensor
 
-    def __init__(
-        self, draws: InitialDraws, settings: FlowSettings, place: int, order: Tensor
-    ) -> None:
+    def __init__(self, draws: InitialDraws, settings: FlowSettings, order: Tensor) -> None:
         super().__init__()
-        self.transform = settings.transform(place)
+        self.transform = settings.transform()
         self.conditioner = settings.conditioner(draws, self.transform.n_params)
         self.conditioner.set_output_bias(self.transform.initial().to(order.device))
         self.register_buffer("order", order)
@@ -95,10 +76,10 @@ class Block(nn.Module):
     def _arranged(x: Tensor, order: Tensor) -> Tensor:
         return x.gather(2, order[:, None, :].expand_as(x))
 
-    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map points (M, B, D) to z of that shape and log-determinants (M, B)."""
         u = self._arranged(x, self.order)
-        parameters = self.conditioner(u, context)
+        parameters = self.conditioner(u)
         mapped, place = [], 0
         for raw in parameters:
             mapped.append(self.transform.forward(u[:, :, place : place + raw.shape[2]], raw))
@@ -107,12 +88,12 @@ class Block(nn.Module):
         log_slope = torch.cat([log_slope for _, log_slope in mapped], dim=2)
         return self._arranged(z, self.back), log_slope.sum(-1)
 
-    def inverse(self, z: Tensor, context: Tensor) -> Tensor:
+    def inverse(self, z: Tensor) -> Tensor:
         """Invert coordinate by coordinate, because each depends on those before it."""
         target = self._arranged(z, self.order)
         u = torch.zeros_like(target)
         for d in range(target.shape[-1]):
-            parameters = [part for raw in self.conditioner(u, context) for part in raw.unbind(2)]
+            parameters = [part for raw in self.conditioner(u) for part in raw.unbind(2)]
             raw = parameters[d]
             u = u.clone()
             u[..., d] = self.transform.inverse(target[..., d], raw)
@@ -120,19 +101,17 @@ class Block(nn.Module):
 
 
 class Normalisation(nn.Module):
-    """Batch or activation normalisation as an invertible layer, per member.
+    """Batch normalisation as an invertible layer, per member.
 
-    `batchnorm` uses the batch's moments in training and the stored ones otherwise (Papamakarios et
-    al. 2017 recompute them on all data at the end: `Flow.restandardise`); `actnorm` uses the stored
-    ones throughout, taken from the first batch (Kingma & Dhariwal 2018).
+    It uses the batch's moments in training and the stored ones otherwise (Papamakarios et al. 2017
+    recompute them on all data at the end: `Flow.restandardise`).
     """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, n_members: int, n_dims: int, *, per_batch: bool) -> None:
+    def __init__(self, n_members: int, n_dims: int) -> None:
         super().__init__()
-        self.per_batch = per_batch
         self.log_gain = nn.Parameter(torch.zeros(n_members, 1, n_dims))
         self.shift = nn.Parameter(torch.zeros(n_members, 1, n_dims))
         self.register_buffer("mean", torch.zeros(n_members, 1, n_dims))
@@ -144,7 +123,7 @@ class Normalisation(nn.Module):
         self.variance.copy_(x.var(1, keepdim=True, unbiased=False))
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if self.training and self.per_batch:
+        if self.training:
             return x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
         return self.mean, self.variance
 
@@ -189,10 +168,9 @@ class Flow(nn.Module):
         self._norms = nn.ModuleList()
         for place in range(settings.n_blocks):
             order = orders if place % 2 == 0 else orders.flip(1)
-            self._blocks.append(Block(draws, settings, place, order.clone()))
+            self._blocks.append(Block(draws, settings, order.clone()))
             if settings.normalisation != "none" and place < settings.n_blocks - 1:
-                per_batch = settings.normalisation == "batchnorm"
-                norm = Normalisation(len(keys), settings.n_dims, per_batch=per_batch)
+                norm = Normalisation(len(keys), settings.n_dims)
                 self._norms.append(norm.to(keys.device))
 
     @property
@@ -236,44 +214,38 @@ class Flow(nn.Module):
                 mask = wanted.reshape(-1, *[1] * (mine.dim() - 1))
                 mine[members] = torch.where(mask, other, mine[members])
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map points (M, B, D), given (M, B, C), to the base; also return log-determinants (M, B)."""
-        context = self._context(x, context)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map points (M, B, D) to the base; also return log-determinants (M, B)."""
         total = x.new_zeros(x.shape[:2])
         for place, block in enumerate(self.blocks):
-            x, log_slope = block(x, context)
+            x, log_slope = block(x)
             total = total + log_slope
             if place < len(self.norms):
                 x, log_slope = self.norms[place](x)
                 total = total + log_slope
         return x, total
 
-    def _context(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return x.new_zeros((*x.shape[:2], 0)) if context is None else context
-
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         """Return log densities (M, B), in nats per unit of the data."""
-        z, log_slope = self(x, context)
+        z, log_slope = self(x)
         result: Tensor = log_slope - 0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * _LOG_2PI
         return result
 
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def inverse(self, z: Tensor) -> Tensor:
         """Map base points (M, B, D) to data points."""
-        context = self._context(z, context)
         for place in reversed(range(len(self.blocks))):
             if place < len(self.norms):
                 z = self.norms[place].inverse(z)
-            z = self.blocks[place].inverse(z, context)
+            z = self.blocks[place].inverse(z)
         return z
 
     @torch.no_grad()
-    def restandardise(self, x: Tensor, context: Tensor | None = None) -> None:
+    def restandardise(self, x: Tensor) -> None:
         """Recompute the moments of every normalisation from these points (M, B, D)."""
-        context = self._context(x, context)
         training = self.training
         self.eval()
         for place, block in enumerate(self.blocks):
-            x, _ = block(x, context)
+            x, _ = block(x)
             if place < len(self.norms):
                 self.norms[place].measure(x)
                 x, _ = self.norms[place](x)

@@ -1,6 +1,6 @@
 """Many small networks at once: the weights of all members are stacked, one `baddbmm` per layer.
 
-Shapes: M members, B points each, D coordinates, C context features, P parameters per coordinate. The
+Shapes: M members, B points each, D coordinates, P parameters per coordinate. The
 first axis of every parameter and buffer is that of the members; it has length 1 if they share it.
 """
 
@@ -86,10 +86,10 @@ class Perceptron(nn.Module):
 
 
 class Conditioner(nn.Module):
-    """Computes the parameters of each coordinate from those before it and the context."""
+    """Computes the parameters of each coordinate from those before it."""
 
-    def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
-        """Map u (M, B, D) and context (M, B, C) to parameters (M, B or 1, d, P) of d coordinates.
+    def forward(self, u: Tensor) -> tuple[Tensor, ...]:
+        """Map u (M, B, D) to parameters (M, B or 1, d, P) of d coordinates.
 
         The d of all parts sum to D. The second axis has length 1 where all points share parameters.
         """
@@ -101,22 +101,17 @@ class Conditioner(nn.Module):
 
 
 class PairConditioner(Conditioner):
-    """The case D = 2 without masks: one network of the context, one of (u1, context)."""
+    """The case D = 2 without masks: constants for u1, a network of u1 for u2."""
 
-    def __init__(
-        self, draws: InitialDraws, n_context: int, hidden: Sequence[int], n_params: int
-    ) -> None:
+    def __init__(self, draws: InitialDraws, hidden: Sequence[int], n_params: int) -> None:
         super().__init__()
         self.n_params = n_params
-        first_hidden = hidden if n_context else ()
-        self.first = Perceptron(draws, (n_context, *first_hidden, n_params))
-        self.second = Perceptron(draws, (1 + n_context, *hidden, n_params))
+        self.first = Perceptron(draws, (0, n_params))
+        self.second = Perceptron(draws, (1, *hidden, n_params))
 
-    def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, u: Tensor) -> tuple[Tensor, ...]:
         """See `Conditioner.forward`."""
-        first = self.first(context if context.shape[-1] else context[:, :1])
-        second = self.second(torch.cat([u[..., :1], context], dim=-1))
-        return first.unsqueeze(2), second.unsqueeze(2)
+        return self.first(u[:, :1, :0]).unsqueeze(2), self.second(u[..., :1]).unsqueeze(2)
 
     def set_output_bias(self, initial: Tensor) -> None:
         """See `Conditioner.set_output_bias`."""
@@ -124,54 +119,31 @@ class PairConditioner(Conditioner):
             network.set_output_bias(initial)
 
 
-def hidden_degrees(
-    draws: InitialDraws, n_dims: int, hidden: Sequence[int], *, random_masks: bool
-) -> list[Tensor]:
-    """Return degrees 0..D-1 of hidden units (1 or M, width), in turn or drawn per member."""
-    if not random_masks:
-        return [torch.arange(width)[None] % n_dims for width in hidden]
-    scale = n_dims / 2
-    return [
-        ((draws.uniform(width) + 1) * scale).long().clamp(0, n_dims - 1).cpu() for width in hidden
-    ]
-
-
 class MaskedConditioner(Conditioner):
     """Any D: one network with MADE's masks (Germain et al. 2015).
 
-    A hidden unit of degree k sees the coordinates 1..k and the context; the parameters of
-    coordinate d see the hidden units of degree below d. With `random_masks` members differ in
-    connectivity (the paper's connectivity-agnostic training, here one mask for each member).
+    A hidden unit of degree k sees the coordinates 1..k; the parameters of coordinate d see the hidden
+    units of degree below d.
     """
 
     def __init__(
-        self,
-        draws: InitialDraws,
-        n_dims: int,
-        n_context: int,
-        hidden: Sequence[int],
-        n_params: int,
-        *,
-        random_masks: bool = False,
+        self, draws: InitialDraws, n_dims: int, hidden: Sequence[int], n_params: int
     ) -> None:
         super().__init__()
         self.n_dims, self.n_params = n_dims, n_params
-        seen = torch.cat([torch.arange(1, n_dims + 1), torch.zeros(n_context, dtype=torch.long)])
-        degrees = [
-            seen[None],
-            *hidden_degrees(draws, n_dims, hidden, random_masks=random_masks),
-        ]
+        seen = torch.arange(1, n_dims + 1)
+        degrees = [seen[None], *(torch.arange(width)[None] % n_dims for width in hidden)]
         masks: list[Tensor | None] = [
             (before[:, :, None] <= after[:, None, :]).float() for before, after in pairwise(degrees)
         ]
         output = torch.arange(1, n_dims + 1).repeat_interleave(n_params)
         masks.append((degrees[-1][:, :, None] < output).float())
         masks = [mask.to(draws.keys.device) for mask in masks if mask is not None]
-        self.network = Perceptron(draws, (n_dims + n_context, *hidden, n_dims * n_params), masks)
+        self.network = Perceptron(draws, (n_dims, *hidden, n_dims * n_params), masks)
 
-    def forward(self, u: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, u: Tensor) -> tuple[Tensor, ...]:
         """See `Conditioner.forward`."""
-        raw: Tensor = self.network(torch.cat([u, context], dim=-1))
+        raw: Tensor = self.network(u)
         return (raw.reshape(*raw.shape[:-1], self.n_dims, self.n_params),)
 
     def set_output_bias(self, initial: Tensor) -> None:

@@ -145,22 +145,22 @@ class Run:
             capturable=self.rate.device.type == "cuda",
         )
 
-    def _draw(self, step: int | Tensor, n: int, *, held_out: bool) -> tuple[Tensor, Tensor | None]:
+    def _draw(self, step: int | Tensor, n: int, *, held_out: bool) -> Tensor:
         mine, n_uniforms = self.rows, self.source.n_uniforms
         uniforms = hashed_uniform(self.keys[mine], step, n * n_uniforms)
-        x, context = self.source.draw(
+        x = self.source.draw(
             self.members[mine], uniforms.reshape(len(mine), n, n_uniforms), held_out=held_out
         )
-        return x.to(self.dtype), None if context is None else context.to(self.dtype)
+        return x.to(self.dtype)
 
-    def _log_p(self, flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
+    def _log_p(self, flow: Flow, x: Tensor) -> Tensor:
         log_q = self.source.log_defensive[self.members[self.rows]]
-        return defended(flow.log_prob(x, context), log_q, self.settings.defensive)
+        return defended(flow.log_prob(x), log_q, self.settings.defensive)
 
     @torch.no_grad()
     def _score(self) -> Tensor:
         """Return the mean held-out log density (m,) of the averaged weights."""
-        return self._log_p(self.average, *self.validation).mean(1)
+        return self._log_p(self.average, self.validation).mean(1)
 
     def result(self, context: FitContext) -> TrainingResult:
         """Run all steps and return the best weights."""
@@ -189,9 +189,9 @@ class Run:
         self._advance()
 
     def _train_once(self) -> None:
-        x, context = self._draw(self.place, self.settings.batch_size, held_out=False)
+        x = self._draw(self.place, self.settings.batch_size, held_out=False)
         with half_precision(x.device.type, self.precision):
-            loss = -self._log_p(self.flow, x, context).mean(1)
+            loss = -self._log_p(self.flow, x).mean(1)
         finite = loss.isfinite()
         self.diverged[self.rows] |= ~finite
         self.optimizer.zero_grad(set_to_none=True)
@@ -246,14 +246,13 @@ class Run:
     def _restandardise(self) -> None:
         """Recompute the normalisations of the averaged weights from one large batch."""
         n = max(self.settings.batch_size, self.settings.n_validation)
-        self.average.restandardise(*self._draw(_VALIDATION_STEP - 1, n, held_out=False))
+        self.average.restandardise(self._draw(_VALIDATION_STEP - 1, n, held_out=False))
 
     def _compact(self, places: Tensor) -> None:
         """Continue with the members at these positions only."""
         average = self.average
         state = [self.optimizer.state[p] for p in self.flow.parameters()]
-        x, context = self.validation
-        self.validation = (x[places], None if context is None else context[places])
+        self.validation = self.validation[places]
         self.rows = self.rows[places]
         self._take(self.flow.select(places))
         self.average.assign(torch.arange(len(places), device=places.device), average.select(places))

@@ -22,16 +22,11 @@ class Source(Protocol):
     n_uniforms: int
     log_defensive: Tensor
 
-    def draw(
-        self, members: Tensor, uniforms: Tensor, *, held_out: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Draw points of members (m,) from uniforms (m, B, U).
+    def draw(self, members: Tensor, uniforms: Tensor, *, held_out: bool) -> Tensor:
+        """Draw points (m, B, D) of members (m,) from uniforms (m, B, U).
 
         Args:
             held_out: draw from the validation incidents instead of the training incidents.
-
-        Returns:
-            (m, B, D) points, (m, B, C) context or None.
         """
         ...
 

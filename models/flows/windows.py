@@ -70,13 +70,11 @@ class WindowDraws:
         self.windows = windows
         self.log_defensive = torch.full((len(windows),), frame.log_uniform, device=cell.device)
 
-    def draw(
-        self, members: Tensor, uniforms: Tensor, *, held_out: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def draw(self, members: Tensor, uniforms: Tensor, *, held_out: bool) -> Tensor:
         """See `models.flows.training_settings.Source`."""
         rows = self.rows[int(held_out)]
         row = rows.draw(self.windows[members], uniforms[..., 0], uniforms[..., 1])
-        return self.frame.place(self.cell[row], uniforms[..., 2:]), None
+        return self.frame.place(self.cell[row], uniforms[..., 2:])
 
 
 @dataclass(frozen=True)

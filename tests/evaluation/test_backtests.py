@@ -29,7 +29,7 @@ from app.geo.study_area import to_degrees
 from app.geo.synthetic import TIMEZONE
 from models.base import DAY_S, FitContext, Incidents
 from models.catalog import MODEL_NAMES, create_model
-from models.densities.maf import MafPaper, MafWindow
+from models.densities.maf_window import MafPaper, MafWindow
 from tests.support.synthetic_backtest import HORIZON_DAYS, QUICK
 
 

@@ -73,6 +73,8 @@ def test_the_old_champion_answers_as_it_did(client):
     assert now["cells"]["id"] == then["cells"]["id"]
     for field in ("probability", "expected_count", "expected_count_lo", "expected_count_hi"):
         np.testing.assert_allclose(now["cells"][field], then["cells"][field], atol=1e-9)
+    assert "former_maf" in [warning["code"] for warning in now["warnings"]], "it was no flow"
+    assert "band_lo" not in now["cells"], "it knew none"
     assert now["expected_total"] == pytest.approx(then["expected_total"], abs=1e-9)
 
 

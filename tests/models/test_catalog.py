@@ -14,10 +14,12 @@ from app.geo.study_area import to_metres
 from app.geo.synthetic import CATEGORIES, CRS, TIMEZONE, synthetic_city
 from models.base import N_WINDOWS, FitContext, Incidents
 from models.catalog import MODEL_NAMES, create_model
-from models.densities.cox import FlowCorrection
+from models.densities.cox import HourTilt
+from models.densities.drift import DriftedBackbone
 from models.densities.gmm import Gmm
+from models.densities.maf import HourFlow
 from models.estimator import ConvergenceWarning, Estimator, NotFittedError
-from models.flows.neural import NeuralCorrection
+from models.flows.cell_flow import HourFirstFlow, HourLastFlow
 
 CELLS = build_grid(synthetic_city().area, 1000.0)
 SLOW = ("maf-window", "maf-paper")
@@ -143,13 +145,13 @@ def test_the_future_is_not_seen(name, fitted):
     np.testing.assert_array_equal(with_future.probability_, without.probability_)
 
 
-@pytest.mark.parametrize("part", [FlowCorrection, NeuralCorrection])
+@pytest.mark.parametrize("part", [DriftedBackbone, HourTilt, HourFlow, HourFirstFlow, HourLastFlow])
 def test_parts_of_models_are_estimators_too(part):
     assert issubclass(part, Estimator)
     made = part()
     assert set(vars(made)) == set(made.get_params())
     with pytest.raises(NotFittedError):
-        _ = made.ratio_
+        _ = made.probability_
 
 
 def test_em_says_when_it_stopped_before_it_converged():

@@ -40,6 +40,7 @@ DETERMINISTIC = (
     "history",
     "sepp",
     "uniform",
+    "cox",
     "maf",
     "stack",
 )

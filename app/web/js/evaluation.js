@@ -56,11 +56,18 @@ function facts(region, version) {
   const age = region.last_at ? Math.max(0, Math.floor((Date.now() - Date.parse(region.last_at)) / DAY_MS)) : 0;
   return definitions([
     [t("model"), version.model],
+    ...mixture(version.report?.weights),
     [t("version"), version.version],
     [t("trainedUntil"), day(version.trained_until)],
     [t("trainedOn"), t("incidents", { n: count(version.n_incidents) })],
     [t("dataUntil"), region.last_at ? `${day(region.last_at)} (${t("daysAgo", { n: count(age) })})` : "–"],
   ]);
+}
+
+/** Which models a mixture is made of, those with the most weight first. @param {Record<string, number> | undefined} weights @returns {[string, string][]} */
+function mixture(weights) {
+  const parts = Object.entries(weights ?? {}).filter(([, weight]) => weight >= 0.005).sort((a, b) => b[1] - a[1]);
+  return parts.length ? [[t("mixture"), parts.map(([name, weight]) => `${name} ${percent(weight)}`).join(", ")]] : [];
 }
 
 /** What such lists caught: a sentence, a table, curves. @param {import("./scores.js").Record_} record @param {any} version @param {any} region */

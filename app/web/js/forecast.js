@@ -3,6 +3,7 @@ import { gradient } from "./colours.js";
 import { byId, make, table } from "./dom.js";
 import { count, fixed, number, t } from "./i18n.js";
 import { COLOURS } from "./overlays.js";
+import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
 import { BASELINES, caughtAt } from "./scores.js";
 import { messageText } from "./service-messages.js";
@@ -46,13 +47,13 @@ export const hotspotColour = () => (view.measure === "difference" ? COLOURS.ink 
 /** @param {import("./measures.js").Scale} scale */
 export function drawLegend(scale) {
   const short = (/** @type {number} */ v) => (v === 0 ? "0" : number(v, 2));
-  const text = (/** @type {number} */ v) => (view.measure === "difference" ? `${short(v)} ×` : short(v));
-  const root = ["difference", "width"].includes(view.measure) ? "" : `; ${t("scale")}`;
+  const text = (/** @type {number} */ v) => (["difference", "band"].includes(view.measure) ? `${short(v)} ×` : short(v));
+  const root = ["difference", "width", "band"].includes(view.measure) ? "" : `; ${t("scale")}`;
   byId("legend").replaceChildren(
     make("div", { class: "title" }, t(view.measure)),
     make("div", { class: "ramp", style: `background: ${gradient(scale.ramp)}` }),
     make("div", { class: "ticks" }, ...scale.ticks.map((tick) => make("span", {}, text(tick)))),
-    make("div", { class: "unit" }, t(`${view.measure}Unit`) + root),
+    make("div", { class: "unit" }, t(scale.unit ?? `${view.measure}Unit`) + root),
     make("div", { class: "unit" }, make("span", { class: "mark", style: `border-color: ${hotspotColour()}` }), t("topOf", { top: view.top })),
   );
 }
@@ -98,11 +99,13 @@ export function comparison(record, zone) {
 function cellRows(shown, row, rank) {
   const { probability, expected_count: n, expected_count_lo: lo, expected_count_hi: hi, longitude, latitude } = shown.cells;
   const area = nameOf(longitude[row], latitude[row]);
+  const off = factorsOff(shown.cells);
   return [
     ...(area ? [[t("neighbourhood"), area]] : []),
     [t("rank"), t("of", { a: count(rank), b: count(probability.length) })],
     [t("probability"), `${number(100 * probability[row])} %`],
     [t("expectedShort"), `${number(n[row], 2)} (${count(lo[row])}–${count(hi[row])})`],
+    ...(off ? [[t("band"), `× ${number(off[row], 2)}`]] : []),
     [t("atLeastOne"), t("oneIn", { n: number(1 / -Math.expm1(-n[row]), 2) })],
     [t("place"), coordinates(latitude[row], longitude[row])],
   ];

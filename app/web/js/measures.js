@@ -7,7 +7,7 @@ const LEGEND_AT = [0, 0.25, 0.5, 0.75, 1];
 
 /**
  * @typedef {{values: number[], top: number, place: (v: number) => number, ramp: number[][],
- *   ticks: number[], times: number}} Scale `place` maps a value to 0..1 along the ramp
+ *   ticks: number[], times: number, unit?: string}} Scale `place` maps a value to 0..1 along the ramp
  */
 
 /** @param {number[]} values @param {number} times shown value = value x times @param {Scale | null} before @returns {Scale} */
@@ -25,6 +25,21 @@ function whole(values) {
   const top = values.reduce((most, value) => Math.max(most, value), 1);
   const ticks = [...new Set(LEGEND_AT.map((at) => Math.round(at * top)))];
   return { values, top, times: 1, ramp: SEQUENTIAL_RAMP, place: (value) => Math.min(value / top, 1), ticks };
+}
+
+/** Factors from 1 on. @param {number[]} values @returns {Scale} */
+function factors(values) {
+  const top = Math.max(values.reduce((most, value) => Math.max(most, value), 1), 1.1);
+  return {
+    values, top, times: 1, ramp: SEQUENTIAL_RAMP,
+    place: (value) => Math.min(Math.max((value - 1) / (top - 1), 0), 1),
+    ticks: LEGEND_AT.map((at) => 1 + at * (top - 1)),
+  };
+}
+
+/** By which factor each cell's expected count may be off, or null where that is not known. @param {any} cells */
+export function factorsOff({ band_lo: low, band_hi: high }) {
+  return high ? high.map((/** @type {number} */ h, /** @type {number} */ i) => (h > 0 ? Math.sqrt(h / low[i]) : 1)) : null;
 }
 
 /** @param {number[]} ratios @returns {Scale} */
@@ -46,6 +61,10 @@ export function scaleOf(measure, shown, usual, before) {
   const { probability, expected_count: expected, expected_count_lo: low, expected_count_hi: high } = shown.cells;
   if (measure === "expected") return sequential(expected, 1, before);
   if (measure === "width") return whole(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]));
+  if (measure === "band") {
+    const off = factorsOff(shown.cells);
+    return off ? factors(off) : { ...factors(probability.map(() => 1)), unit: "bandUnknown" };
+  }
   if (measure === "difference") {
     return diverging(probability.map((/** @type {number} */ p, /** @type {number} */ i) => p / Math.max(usual.cells.probability[i], 1e-12)));
   }

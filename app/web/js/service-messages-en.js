@@ -15,6 +15,7 @@ export const ENGLISH = {
   patrol_categories_excluded: "Not learnt from, since they mostly reflect patrol activity: {categories}.",
   patrol_categories_learnt: "Learnt from although they mostly reflect patrol activity: {categories}.",
   discovered_incidents_learnt: "The model learnt from incidents that patrols discovered: feedback is possible.",
+  former_maf: "Trained before version 0.2 under the name maf: it is no flow, but what is called cox since. Train again.",
   former_kinds: "Trained before the aliases of categories changed: forecasts by category sum up the former ones. Train again.",
   new_incidents: "{n} incidents up to {until:day} have arrived since the model's data end.",
   champion_damaged: "The serving version {champion} failed its integrity check. {version}, which served before, answers in its place. Train again.",

@@ -15,6 +15,7 @@ export const SPANISH = {
   patrol_categories_excluded: "No se aprende de lo que refleja sobre todo la actividad de las patrullas: {categories}.",
   patrol_categories_learnt: "Se aprende de lo siguiente, aunque refleja sobre todo la actividad de las patrullas: {categories}.",
   discovered_incidents_learnt: "El modelo aprendió de incidentes que descubrieron las patrullas: puede haber retroalimentación.",
+  former_maf: "Entrenado antes de la versión 0.2 con el nombre maf: no es un flujo, sino lo que desde entonces se llama cox. Vuelva a entrenar.",
   former_kinds: "Entrenado antes de que cambiaran los alias de las categorías: los pronósticos por categoría suman las anteriores. Vuelva a entrenar.",
   new_incidents: "Desde el fin de los datos del modelo han llegado {n} incidentes, hasta el {until:day}.",
   champion_damaged: "La versión en servicio {champion} no pasó su control de integridad. En su lugar responde {version}, que servía antes. Entrene de nuevo.",

@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { ended, followEvents, notice, showErrorIn } from "./runs.js";
 import { view } from "./view.js";
 
-export const TRAINABLE = ["stack", "maf", "recent-kde", "multi-kde", "pooled-kde", "window-kde", "gmm", "sepp"];
+export const TRAINABLE = ["stack", "maf", "cox", "recent-kde", "multi-kde", "pooled-kde", "window-kde", "gmm", "sepp"];
 
 /** The run that is watched; its line outlives the redraw that follows each change. */
 const watched = { region: "", run: "", status: notice("training-status") };

@@ -1,7 +1,7 @@
 /** What is being looked at; the page's address always holds it. */
 import { asDate } from "./time.js";
 
-export const MEASURES = ["probability", "expected", "width", "difference"];
+export const MEASURES = ["probability", "expected", "width", "band", "difference"];
 export const MAX_HOURS = 24;
 
 export const view = {

@@ -62,7 +62,9 @@ def test_a_common_category_loses_nothing_by_being_told_apart(stack, fresh):
     test, rows = fresh
     mine = test.category == COMMON
     apart = mean_score(stack, rows, test, mine, by_category=True)
-    assert apart > mean_score(stack, rows, test, mine, by_category=False) - 0.005
+    # Next to nothing: a seventh of its mixture is the same at all hours, because its own hours might
+    # differ from the city's. In this city they do not.
+    assert apart > mean_score(stack, rows, test, mine, by_category=False) - 0.01
 
 
 def test_a_categorys_density_is_a_distribution_at_every_hour(stack):

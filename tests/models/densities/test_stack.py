@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.base import DAY_S, FitContext, Incidents
-from models.densities.stack import COMPONENT_PRIOR, COMPONENTS, FLOW_PRIOR, Stack
+from models.densities.stack import COMPONENTS, PRIOR, Stack
 from tests.support.square_grid import square_grid
 
 CUTOFF_S = 130 * DAY_S
@@ -56,6 +56,14 @@ def test_the_future_and_other_seeds_of_progress_change_nothing(fitted):
 
 def test_without_past_periods_the_prior_decides():
     made = Stack().fit(drawn(45), square_grid(6, 6), FitContext(CUTOFF_S))
-    prior = np.array([FLOW_PRIOR] + [COMPONENT_PRIOR] * (len(COMPONENTS) - 1))
+    prior = np.array(list(PRIOR.values()))
     assert made.report()["validation_periods"] == 0
     np.testing.assert_allclose(made.weights_, prior / prior.sum())
+
+
+def test_its_band_is_calibrated_on_the_past_periods(fitted):
+    """Half of these cells' incidents come by chance alone; the band is neither nothing nor everything."""
+    factor = fitted.band_.factor(20)
+    assert factor.shape == (36,)
+    assert 1.0 < factor.min() < factor.max() < 10
+    assert {"band.loading", "band.variance"} == fitted.tensors().keys()

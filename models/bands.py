@@ -1,0 +1,97 @@
+"""Bands of probabilities, calibrated on the counts of past periods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from models.base import COVERAGE, HOURS_PER_DAY, N_WINDOWS, SATURDAY, Band, FloatArray, IntArray
+from models.counts.negative_binomial import cumulative, log_mass
+
+HOURS_A_PART = 6
+USUAL_SCALE, USUAL_EXTRA = 4.0, 0.05
+"""Of the variances where no past period is long enough: what most cities' periods ask for."""
+_SCALES = (1.0, 2.0, 4.0, 8.0)
+_EXTRAS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6)
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """Counts of a period by part of the week, and their forecast.
+
+    Args:
+        observed, expected: (8, N) incidents; expected ones share out each window's total by its
+            probabilities.
+        log_variance: (8, N) of the logarithms of the expected counts.
+    """
+
+    observed: FloatArray
+    expected: FloatArray
+    log_variance: FloatArray
+
+    def log_likelihood(self, scale: float, extra: float) -> float:
+        """Return the log-likelihood with the variances scaled, and a common one added."""
+        spread = np.expm1(scale * self.log_variance + extra)
+        return float(log_mass(self.observed, self.expected, spread).sum())
+
+    def coverage(self, least: float, seed: int = 0) -> tuple[float, int]:
+        """Return the share of counts within the central 90 % of their distributions, and their number.
+
+        Counts are discrete, so that their place in the distribution is drawn uniformly within the mass
+        of the count itself; for a perfect forecast the share is .9 on average.
+
+        Args:
+            least: only where at least so many are expected; elsewhere bands say little.
+        """
+        some = self.expected >= least
+        spread = np.expm1(self.log_variance[some])
+        observed, expected = self.observed[some], self.expected[some]
+        upper, lower = (cumulative(observed - k, expected, spread) for k in (0, 1))
+        place = lower + np.random.default_rng(seed).random(upper.shape) * (upper - lower)
+        return float((np.abs(place - 0.5) <= COVERAGE / 2).sum()) / max(len(place), 1), len(place)
+
+
+def calibrated(band: Band, past: Sequence[PartCounts]) -> Band:
+    """Scale the variances, and add a common one, so that they explain counts of past periods.
+
+    Both are those of maximum likelihood; counts of parts of the week are taken as negative binomial,
+    with the variance of a mean that varies log-normally. Without a past period they are
+    `USUAL_SCALE` and `USUAL_EXTRA`.
+    """
+
+    def likelihood(setting: tuple[float, float]) -> float:
+        scale, extra = setting
+        return sum(period.log_likelihood(scale, extra) for period in past)
+
+    usual = (USUAL_SCALE, USUAL_EXTRA)
+    scale, extra = max(product(_SCALES, _EXTRAS), key=likelihood) if past else usual
+    loading = np.concatenate([band.loading * scale, np.ones((N_WINDOWS, 1))], axis=1)
+    common = np.full((1, band.variance.shape[1]), extra)
+    return Band(loading, np.concatenate([band.variance, common]))
+
+
+def parts_of_week() -> IntArray:
+    """Return the part (168,), 0..7, of each window: six hours of weekdays, or of the weekend."""
+    hour = np.arange(N_WINDOWS)
+    weekend = hour // HOURS_PER_DAY >= SATURDAY
+    n_parts = HOURS_PER_DAY // HOURS_A_PART
+    part: IntArray = hour % HOURS_PER_DAY // HOURS_A_PART + n_parts * weekend
+    return part
+
+
+def by_part_of_week(
+    counts: FloatArray, probability: FloatArray, band: Band | None = None
+) -> PartCounts:
+    """Sum up counts (168, N) of a period and their forecast, probabilities (168, N)."""
+    part = parts_of_week()
+    member = (part[None, :] == np.arange(part.max() + 1)[:, None]).astype(np.float64)
+    expected = counts.sum(axis=1, keepdims=True) * probability
+    total = member @ expected
+    variance = np.zeros_like(total)
+    if band is not None:
+        weighted = member @ (expected * band.log_variance(np.arange(N_WINDOWS)))
+        np.divide(weighted, total, out=variance, where=total > 0)
+    return PartCounts(member @ counts, total, variance)

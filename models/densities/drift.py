@@ -1,0 +1,178 @@
+"""The backbone as it is expected in the middle of the forecast horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from models.base import (
+    DAY_S,
+    HORIZON_DAYS,
+    N_WINDOWS,
+    Cells,
+    FitContext,
+    FloatArray,
+    Incidents,
+    IntArray,
+)
+from models.densities.kde import MultiKde
+from models.densities.small_sample import correction_strength
+from models.estimator import Estimator
+from models.fields.lattice import Lattice
+from models.fields.posterior import field_variances
+from models.fields.priors import drift_covariance, leading_features
+from models.fields.tilt import TiltSettings, fit_tilt, tensor
+
+_POSITIVE = 1e-9
+
+
+class CountTables:
+    """Counts of incidents per cell, by window or by age.
+
+    Args:
+        incidents: those outside every cell are ignored.
+        cells: the N cells.
+        cutoff_s: the instant at which age is zero, UTC seconds.
+    """
+
+    def __init__(self, incidents: Incidents, cells: Cells, cutoff_s: int) -> None:
+        row = cells.locate(incidents.x_m, incidents.y_m)
+        inside = row >= 0
+        self.cells = cells
+        self._row = row[inside]
+        self._window = incidents.window[inside].astype(np.int64)
+        self._age_days = (cutoff_s - incidents.time_s[inside]) / DAY_S
+        self.n_incidents = len(self._row)
+
+    def by_window(self, half_life_days: float) -> FloatArray:
+        """Return counts (168, N), each incident weighted by half per half-life of age."""
+        return self._count(self._window, 0.5 ** (self._age_days / half_life_days), N_WINDOWS)
+
+    def by_period(self, period_days: float, n_periods: int) -> FloatArray:
+        """Return counts by age (K, N), latest first, of the last K <= n_periods periods."""
+        period = (self._age_days // period_days).astype(np.int64)
+        n_used = min(n_periods, int(period.max(initial=0)) + 1)
+        return self._count(np.minimum(period, n_used), np.ones(len(period)), n_used + 1)[:-1]
+
+    def _count(self, group: IntArray, weight: FloatArray, n_groups: int) -> FloatArray:
+        n_cells = len(self.cells.area_km2)
+        total = np.bincount(group * n_cells + self._row, weight, n_groups * n_cells)
+        return np.asarray(total, np.float64).reshape(n_groups, n_cells)
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """Prior of the drift of the density of all hours over the years.
+
+    Args:
+        scales: (memory in days, variance) of each component.
+        spread: {knot spacing in metres: standard deviation}.
+        period_days: length of the periods in which incidents are counted.
+        n_periods: number of periods before the cutoff.
+        rank: rank of the prior's features.
+    """
+
+    scales: Sequence[tuple[float, float]] = ((100.0, 0.3), (1500.0, 1.0))
+    spread: Mapping[float, float] = field(
+        default_factory=lambda: {4000.0: 0.1, 1000.0: 0.15, 500.0: 0.2, 250.0: 0.25}
+    )
+    period_days: float = 28.0
+    n_periods: int = 104
+    rank: int = 20
+
+
+DRIFT = DriftSettings()
+
+
+class DriftedBackbone(Estimator):
+    """A mixture of kernels, tilted by its drift (`models.fields.tilt`), the same for all windows.
+
+    Args:
+        drift: prior of the drift; None: no drift.
+        tilt: settings of the fit.
+
+    Attributes:
+        backbone_: the mixture, a fitted `MultiKde`.
+        ratio_: (N,) the drift: factors of the backbone's probabilities.
+        probability_: (N,) their product, positive, sums to one.
+        tables_: counts of the incidents before the cutoff.
+    """
+
+    backbone_: MultiKde
+    ratio_: FloatArray
+    probability_: FloatArray
+    tables_: CountTables
+
+    def __init__(
+        self, drift: DriftSettings | None = DRIFT, tilt: TiltSettings | None = None
+    ) -> None:
+        self.drift = drift
+        self.tilt = tilt
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:
+        """Fit to the incidents before the cutoff that lie in a cell.
+
+        Raises:
+            FitCancelled: the caller asked to stop.
+        """
+        self.backbone_ = MultiKde().fit(incidents, cells, context.part(0, 0.3, "backbone: "))
+        base = positive(self.backbone_.probability_[0])
+        self.tables_ = CountTables(incidents.before(context.cutoff_s), cells, context.cutoff_s)
+        self.ratio_ = np.ones(len(base))
+        if self.tables_.n_incidents and self.drift is not None:
+            self.ratio_ = self._fit_drift(self.drift, base, context.part(0.3, 1.0, "drift: "))
+        self.probability_ = base * self.ratio_
+        return self
+
+    def _periods(self, settings: DriftSettings) -> tuple[FloatArray, FloatArray]:
+        """Return counts (K, N) of past periods, and features (K + 1, R): theirs, then the future's."""
+        counts = self.tables_.by_period(settings.period_days, settings.n_periods)
+        ages = (np.arange(len(counts)) + 0.5) * settings.period_days
+        ages = np.array([*ages, -0.5 * HORIZON_DAYS])
+        covariance = drift_covariance(np.asarray(ages, np.float64), settings.scales)
+        return counts, leading_features(covariance, settings.rank)
+
+    def _fit_drift(
+        self, settings: DriftSettings, base: FloatArray, context: FitContext
+    ) -> FloatArray:
+        """Fit the ratio of the density in the middle of the horizon to the base (N,)."""
+        counts, features = self._periods(settings)
+        fields = fit_tilt(
+            tensor(counts, context.device),
+            tensor(np.log(base), context.device),
+            tensor(features[:-1], context.device),
+            Lattice.of_cells(self.tables_.cells, settings.spread, context.device),
+            context,
+            self.tilt,
+        )
+        now = fields.double().cpu().numpy() @ features[-1]
+        ratio = np.exp(correction_strength(self.tables_.n_incidents) * now)
+        return np.asarray(ratio / (ratio * base).sum(), np.float64)
+
+    def posterior(self, context: FitContext) -> FloatArray:
+        """Return the posterior variance (N,) of the log of the drift, of the Laplace approximation."""
+        if self.drift is None or not self.tables_.n_incidents:
+            return np.zeros(len(self.ratio_))
+        counts, features = self._periods(self.drift)
+        share = counts.sum(1) / counts.sum()
+        centred = features - share @ features[:-1]
+        within = (centred[:-1] * share[:, None]).T @ centred[:-1]
+        lattice = Lattice.of_cells(self.tables_.cells, self.drift.spread, context.device)
+        variance, direction = field_variances(
+            self.probability_ * counts.sum(), within, lattice, context
+        )
+        return np.asarray((centred[-1] @ direction) ** 2 @ variance, np.float64)
+
+    def report(self) -> Mapping[str, Any]:
+        """Return the backbone's report and the mean absolute log ratio of the drift."""
+        drift = float(np.abs(np.log(self.ratio_)).mean())
+        return {"backbone": self.backbone_.report(), "drift_log_ratio": drift}
+
+
+def positive(probability: FloatArray) -> FloatArray:
+    """Return probabilities (N,) raised to a billionth of the uniform share, summing to one."""
+    raised = np.maximum(probability, _POSITIVE / len(probability))
+    return np.asarray(raised / raised.sum(), np.float64)
