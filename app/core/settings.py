@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,14 +19,42 @@ from app.core.cron import check_cron
 from app.core.errors import InvalidInput
 from app.core.roles import Role
 
+_log = logging.getLogger("hotslot.settings")
+
 
 def default_home() -> Path:
-    """Return `/var/lib/hotslot` for root, otherwise the user's data folder."""
+    """Return `/var/lib/hotslot` for root, otherwise the user's data folder.
+
+    A user without one, as containers with any user id have, gets `temporary_home`.
+    """
     if os.geteuid() == 0:
         return Path("/var/lib/hotslot")
+    data = os.environ.get("XDG_DATA_HOME")
+    if data and sys.platform != "darwin":
+        return Path(data) / "hotslot"
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return temporary_home()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "hotslot"
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "hotslot"
+        return home / "Library" / "Application Support" / "hotslot"
+    return home / ".local" / "share" / "hotslot"
+
+
+def temporary_home() -> Path:
+    """Return the folder for files that may be lost: heartbeats, caches, unfinished backtests."""
+    return Path(tempfile.gettempdir()) / f"hotslot-{os.geteuid()}"
+
+
+def _can_be_made(home: Path) -> bool:
+    """Return whether this user can write a folder, or create it."""
+    there = next((p for p in (home, *home.parents) if p.exists()), Path("/"))
+    return os.access(there, os.W_OK | os.X_OK)
+
+
+def _is_ours(home: Path) -> bool:
+    """Return whether a folder in a place that everyone may write is this user's, or not there."""
+    return not home.is_symlink() and (not home.exists() or home.stat().st_uid == os.geteuid())
 
 
 def _tiles_url(value: str) -> str:
@@ -213,6 +243,23 @@ class Settings(BaseSettings):
     """Also retain versions that were champion within so many days."""
     retention_runs: int = 1000
     """Number of newest trainings, and backtests, to retain per region; also those that versions name."""
+
+    @model_validator(mode="after")
+    def _home_that_can_be_written(self) -> Settings:
+        """With a database of its own, a service needs no more than a temporary folder."""
+        if self.database_url is None:
+            if self.home == temporary_home() and "home" not in self.model_fields_set:
+                raise ValueError(
+                    "this user has no home folder: set HOTSLOT_HOME to a folder that it can write, or "
+                    "HOTSLOT_DATABASE_URL to a PostgreSQL database"
+                )
+            return self
+        if not _can_be_made(self.home):
+            _log.warning("home %s cannot be written, using %s", self.home, temporary_home())
+            self.home = temporary_home()
+        if self.home == temporary_home() and not _is_ours(self.home):
+            raise ValueError(f"{self.home} belongs to another user: set HOTSLOT_HOME")
+        return self
 
     @model_validator(mode="after")
     def _numbers_in_range(self) -> Settings:
