@@ -31,7 +31,7 @@ _TIME = re.compile(TIME_PATTERN.removesuffix("$"))
 _BBOX: Any = {"pattern": r"^-?[0-9]{1,3}(\.[0-9]{1,9})?(,-?[0-9]{1,3}(\.[0-9]{1,9})?){3}$"}
 
 RegionId = Annotated[str, Path(examples=["toronto"])]
-VersionId = Annotated[str, Path(examples=["stack-20220101T050000Z-0c4cc6f7a69d237c8b"])]
+VersionId = Annotated[str, Path(examples=["stack-20220101T050000Z-0c4cc6f7d471dba589"])]
 RunId = Annotated[UUID, Path(examples=["539610f0-9967-4cbd-8cd2-8f33ab84e18e"])]
 ShortText = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 """A name, a category, an id, a column."""

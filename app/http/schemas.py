@@ -20,7 +20,7 @@ Instant = Annotated[
     Field(examples=["2026-01-10T23:00:00+00:00"]),
 ]
 """A time in a reply, in ISO 8601 with its offset."""
-Version = Annotated[str, Field(examples=["stack-20220101T050000Z-0c4cc6f7a69d237c8b"])]
+Version = Annotated[str, Field(examples=["stack-20220101T050000Z-0c4cc6f7d471dba589"])]
 Names = Annotated[list[str], Field(examples=[["Assault", "Auto Theft"]])]
 _referenced: dict[type[BaseModel], JsonSchemaMode] = {}
 

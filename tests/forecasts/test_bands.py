@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from rasterio.io import MemoryFile
 
 from app.forecasts.bands import log_variance
 from app.main import create_app
@@ -74,6 +75,11 @@ def test_files_have_them_too(client):
     np.testing.assert_allclose([float(r["band_hi"]) for r in rows], shown["band_hi"])
     features = client.get(f"{PATH}/density", params={**params, "f": "geojson"}).json()["features"]
     np.testing.assert_allclose([f["properties"]["band_lo"] for f in features], shown["band_lo"])
+    with MemoryFile(
+        client.get(f"{PATH}/density", params={**params, "f": "tif"}).content
+    ).open() as f:
+        assert f.descriptions[-2:] == ("band_lo", "band_hi")
+        assert f.read(7).max() == pytest.approx(shown["band_hi"].max(), rel=1e-3)
     listed = client.get(f"{PATH}/hotspots", params={"model": "maf", **AT, "top": 5}).json()
     assert {"band_lo", "band_hi"} <= listed["features"][0]["properties"].keys()
 

@@ -26,7 +26,10 @@ BANDS = (
     "expected_count_lo",
     "expected_count_hi",
     "probability",
+    "band_lo",
+    "band_hi",
 )
+"""The last two only of versions that know them."""
 
 
 def density_parquet(forecast: Forecast) -> bytes:
@@ -123,19 +126,20 @@ def density_tif(forecast: Forecast) -> bytes:
 
     frame = frame_of(forecast)
     low, high = forecast.interval
-    values = (
+    values = [
         forecast.density_per_km2,
         forecast.expected_count,
         low,
         high,
         forecast.probability,
-    )
+        *(forecast.band or ()),
+    ]
     with MemoryFile() as memory:
         with memory.open(
             driver="COG",
             width=frame.nx,
             height=frame.ny,
-            count=len(BANDS),
+            count=len(values),
             dtype="float32",
             crs=forecast.cells.crs,
             nodata=NODATA,
@@ -144,7 +148,7 @@ def density_tif(forecast: Forecast) -> bytes:
             ),
             compress="DEFLATE",
         ) as file:
-            for band, (name, value) in enumerate(zip(BANDS, values, strict=True), start=1):
+            for band, (name, value) in enumerate(zip(BANDS, values, strict=False), start=1):
                 file.write(raster_of(forecast, frame, value), band)
                 file.set_band_description(band, name)
             file.update_tags(**text_tags(forecast))
