@@ -19,7 +19,7 @@ from app.evaluation.backtests.result import result_json
 from benchmarks.cities import FILES, City, load_city, machine
 from models.base import DAY_S, HORIZON_DAYS
 
-MODELS = ("pooled-kde", "maf", "stack")
+MODELS = ("pooled-kde", "cox", "maf", "stack")
 N_ORIGINS = 2
 CELL_SIZES_M = (125.0, 500.0)
 SHARES = (0.3, 0.05, 0.01)
