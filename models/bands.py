@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.base import COVERAGE, HOURS_PER_DAY, N_WINDOWS, SATURDAY, Band, FloatArray, IntArray
 from models.counts.negative_binomial import cumulative, log_mass
@@ -86,12 +88,24 @@ def by_part_of_week(
     counts: FloatArray, probability: FloatArray, band: Band | None = None
 ) -> PartCounts:
     """Sum up counts (168, N) of a period and their forecast, probabilities (168, N)."""
-    part = parts_of_week()
-    member = (part[None, :] == np.arange(part.max() + 1)[:, None]).astype(np.float64)
-    expected = counts.sum(axis=1, keepdims=True) * probability
-    total = member @ expected
+    n_incidents = counts.sum(axis=1)
+    total = expected_by_part(n_incidents, probability)
     variance = np.zeros_like(total)
     if band is not None:
-        weighted = member @ (expected * band.log_variance(np.arange(N_WINDOWS)))
+        own = probability * band.log_variance(np.arange(N_WINDOWS))
+        weighted = expected_by_part(n_incidents, own)
         np.divide(weighted, total, out=variance, where=total > 0)
-    return PartCounts(member @ counts, total, variance)
+    return PartCounts(_members() @ counts, total, variance)
+
+
+def expected_by_part(n_incidents: FloatArray, probability: NDArray[Any]) -> FloatArray:
+    """Share out incidents (168,) of each window by probabilities (168, N); sums by part (8, N)."""
+    expected: FloatArray = (_members() * n_incidents) @ probability
+    return expected
+
+
+def _members() -> FloatArray:
+    """Return which windows (8, 168) belong to each part of the week."""
+    part = parts_of_week()
+    member = part[None, :] == np.arange(part.max() + 1)[:, None]
+    return np.asarray(member, np.float64)

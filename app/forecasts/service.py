@@ -20,10 +20,9 @@ from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
 from app.core.zones import zone
-from app.forecasts.bands import log_variance, read_band
 from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.kinds import codes_of, harm_of, is_trained_with, shares_of
-from app.forecasts.tables import TableReader
+from app.forecasts.tables import TableReader, log_variance, read_band
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
 from app.forecasts.version_notices import news_of

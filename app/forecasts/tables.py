@@ -1,4 +1,4 @@
-"""Cached reading of a version's stored probability tables."""
+"""Reading of a version's stored probability tables and bands."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache
 from app.core.errors import NotFound
 from app.forecasts.kinds import shares_of
 from app.forecasts.types import LoadedVersion
-from app.registry.artifacts import ArtifactCorrupt
+from app.registry.artifacts import ArtifactCorrupt, load_artifact
 from app.registry.store import (
     ALL_CATEGORIES,
     FIXED_ROW,
     RATIO_ROW,
+    VersionRecord,
     category_codes,
     read_probabilities,
 )
-from models.base import N_WINDOWS, CategoryDensity, FloatArray
+from models.base import N_WINDOWS, Band, CategoryDensity, FloatArray
 
 
 class TableReader:
@@ -141,3 +142,29 @@ class TableReader:
             total += by_window[window] * table
         result: FloatArray = total / total.sum()
         return result
+
+
+def read_band(connection: Connection, record: VersionRecord) -> Band | None:
+    """Return how far a version's probabilities may be off; None if its model does not know.
+
+    Raises:
+        ArtifactCorrupt: the artifact differs from what was registered.
+    """
+    if "band" not in record.report:
+        return None
+    _, tensors = load_artifact(connection, record.artifact_sha256)
+    loading, variance = (tensors[f"band.{name}"] for name in ("loading", "variance"))
+    return Band(loading.astype(np.float64), variance.astype(np.float64))
+
+
+def log_variance(band: Band | None, windows: NDArray[Any], mean: FloatArray) -> FloatArray | None:
+    """Return the variances (N,) of the logarithms of the probabilities of several slots.
+
+    Those of the slots are averaged by their means (K,), as if they were off together.
+    """
+    if band is None:
+        return None
+    weight = mean if mean.sum() > 0 else np.ones(len(mean))
+    loading = weight @ band.loading[windows.astype(np.int64)] / weight.sum()
+    variance: FloatArray = loading @ band.variance
+    return variance

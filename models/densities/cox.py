@@ -113,5 +113,4 @@ class Cox(DensityModel):
 
     def report(self) -> Mapping[str, Any]:
         """Return the backbone's report, and mean absolute log ratios of the drift and of the hours."""
-        hours = np.log(self.probability_) - np.log(self.drifted_.probability_)
-        return {**self.drifted_.report(), "hours_log_ratio": float(np.abs(hours).mean())}
+        return self.drifted_.report_of(self.probability_)

@@ -166,6 +166,11 @@ class DriftedBackbone(Estimator):
         )
         return np.asarray((centred[-1] @ direction) ** 2 @ variance, np.float64)
 
+    def report_of(self, probability: FloatArray) -> dict[str, Any]:
+        """Return the report, and the mean absolute log ratio of a table (W, N) of hours to this one."""
+        hours = np.abs(np.log(probability) - np.log(self.probability_))
+        return {**self.report(), "hours_log_ratio": float(hours.mean())}
+
     def report(self) -> Mapping[str, Any]:
         """Return the backbone's report and the mean absolute log ratio of the drift."""
         drift = float(np.abs(np.log(self.ratio_)).mean())

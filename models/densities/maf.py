@@ -147,6 +147,5 @@ class Maf(DensityModel):
 
     def report(self) -> Mapping[str, Any]:
         """Return the backbone's report, and mean absolute log ratios of the drift and of the hours."""
-        hours = np.log(self.probability_) - np.log(self.drifted_.probability_)
         band = {} if self.band_ is None else {"band": self.band_.report()}
-        return {**self.drifted_.report(), "hours_log_ratio": float(np.abs(hours).mean()), **band}
+        return {**self.drifted_.report_of(self.probability_), **band}

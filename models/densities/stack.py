@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from models.bands import PartCounts, by_part_of_week, calibrated
+from models.bands import PartCounts, by_part_of_week, calibrated, expected_by_part
 from models.base import (
     N_WINDOWS,
     Cells,
@@ -181,6 +181,6 @@ def _past_period(
     return _PastPeriod(
         components.tables[:, window, cell[fold.test]].T.astype(np.float64),
         Moment(fold.origin_s, usual),
-        np.stack([by_part_of_week(counts, table).expected for table in components.tables]),
+        np.stack([expected_by_part(counts.sum(axis=1), table) for table in components.tables]),
         by_part_of_week(counts, flow, components.band),
     )

@@ -10,11 +10,13 @@ and the flow with the hour first is, for each hour w,
 
 every F a monotone spline of degree one, with knots at the edges of cells and hours (Mueller et al.
 2019, "Neural importance sampling"). A masked linear conditioner (MADE, Germain et al. 2015) gives the
-log slopes of all knots in one pass from the coordinates before: as inputs it has a feature of each,
-products of them, and weights of the cells around; the weights of the coordinates that come later are
-zero. Both orders give a density of the places in each of the 168 windows: with the hour first as it
-stands, with the hour last by Bayes' rule. The density of a window is again a triangular map
-(`RosenblattMap`), through whose inverse samples are drawn.
+log slopes of all knots in one pass from the coordinates before: those of the hour from the place, by
+the weights of its lattices; with the hour first, those of x from features of the hour, and those of y
+from these features and the line of cells that lies at x. Weights from later coordinates are zero.
+
+Both orders give a density of the places in each of the 168 windows: with the hour first as it stands,
+with the hour last by Bayes' rule. The density of a window is again a triangular map (`RosenblattMap`),
+through whose inverse samples are drawn.
 
 The weights have a Gaussian-process prior: over hours by features (`models.fields.priors`), over places
 by lattices from kilometres to cells (`models.fields.lattice`). The penalised likelihood is convex in
@@ -86,8 +88,8 @@ class CellFlow(Estimator, ABC):
 class HourLastFlow(CellFlow):
     """The flow in the order x, y, hour: when, given the place.
 
-    Over all hours together the places keep the density of the base, which the other order does not
-    promise.
+    Fitted to one table of counts, the places keep the density of the base over all hours together,
+    which the other order does not promise; the mean of several tables keeps it nearly.
 
     Attributes:
         weights_: (R, N) mean weights of the features of the hour at each cell.
