@@ -203,6 +203,14 @@ class Regridding:
         result: FloatArray = mass / mass.sum()
         return result
 
+    def mean(self, values: FloatArray, probability: FloatArray) -> FloatArray:
+        """Return the means of values in the target cells (n_targets,), weighted by probability."""
+        weight = probability[self.source] * self.share
+        total = np.bincount(self.target, weight, self.n_targets)
+        summed = np.bincount(self.target, weight * values[self.source], self.n_targets)
+        result: FloatArray = summed / np.maximum(total, np.finfo(float).tiny)
+        return result
+
 
 Regridded = tuple[CellSet, Regridding]
 

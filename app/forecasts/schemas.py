@@ -84,8 +84,8 @@ class Cells(Reply):
     band_lo: list[float] | None = Field(
         default=None,
         description="with band_hi: 90 % band of expected_count itself, without the chance of single "
-        "incidents, calibrated on parts of the week of past periods; only for all categories together, of "
-        "models that know it (maf, stack)",
+        "incidents, calibrated on parts of the week of past periods; on other cells and for several hours as "
+        "if all were off together; only for all categories together, of models that know it (maf, stack)",
         examples=[[6.1e-08, 3.9e-07]],
     )
     band_hi: list[float] | None = Field(default=None, examples=[[2.5e-07, 1.4e-06]])

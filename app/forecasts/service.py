@@ -334,10 +334,9 @@ class ForecastService:
             variance = log_variance(version.band, windows, mean)
         if regridding is not None:
             if variance is not None:
-                variance = regridding.apply(probability * variance)
+                # As if the cells were off together: their deviations add up like the probabilities.
+                variance = regridding.mean(np.sqrt(variance), probability) ** 2
             probability = regridding.apply(probability)
-            if variance is not None:
-                variance /= np.maximum(probability, np.finfo(float).tiny)
         if plan.harm is None:
             return Forecast(plan, cells, probability, mean, log_variance=variance)
         weights = plan.harm.by_code

@@ -70,7 +70,8 @@ class HourFlow(Estimator):
             part = context.part(i / len(flows), (i + 1) / len(flows))
             flow.fit(counts, base, tables.cells, part)
         self.flows_ = tuple(flows)
-        self.probability_ = np.mean([flow.probability_ for flow in flows], axis=0)
+        own = [flow.probability_ for flow in flows]
+        self.probability_ = own[0] if len(own) == 1 else np.mean(own, axis=0)
         return self
 
 

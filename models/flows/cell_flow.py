@@ -122,14 +122,20 @@ class HourLastFlow(CellFlow):
                 OverRows(),
             )
             weights = self.strength * fields.double().cpu().numpy().T
-            joint = np.log(share)[:, None] + features @ weights
-            joint = np.exp(joint - joint.max(axis=0))
+            # In place, because with a hundred thousand cells a table takes 134 MB.
+            joint = features @ weights
+            joint += np.log(share)[:, None]
+            joint -= joint.max(axis=0)
+            np.exp(joint, out=joint)
             joint *= base / joint.sum(axis=0)
             own = joint.sum(axis=1)
-            log_p += np.log(joint / own[:, None]) / len(counts)
+            joint /= own[:, None]
+            np.log(joint, out=joint)
+            joint /= len(counts)
+            log_p += joint
             self.weights_ += weights / len(counts)
             self.hour_share_ += own / len(counts)
-        self.probability_ = np.exp(log_p)
+        self.probability_ = np.exp(log_p, out=log_p)
         self.probability_ /= self.probability_.sum(axis=1, keepdims=True)
         self.cells_ = cells
         return self

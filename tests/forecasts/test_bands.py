@@ -53,6 +53,26 @@ def test_they_are_around_the_expected_count(client, params):
     assert 1.05 < np.median(high / middle) < 12
 
 
+@pytest.mark.parametrize(
+    "params", [{"cell_size_m": 120}, {"cell_size_m": 2600}, {"grid": "h3", "resolution": 7}]
+)
+def test_other_cells_are_off_as_those_that_they_are_made_of(client, params):
+    """Larger cells are in between, the smaller ones of one cell as far off as it."""
+
+    def factors(shown):
+        return np.sqrt(shown["band_hi"] / shown["band_lo"])
+
+    own, other = factors(cells(client)), factors(cells(client, **params))
+    assert own.min() * 0.999 < other.min()
+    assert other.max() < own.max() * 1.001
+    if "cell_size_m" in params:
+        weight = cells(client)["probability"]
+        mean = np.exp((weight * np.log(own)).sum())
+        shown = cells(client, **params)
+        again = np.exp((shown["probability"] * np.log(factors(shown))).sum())
+        assert again == pytest.approx(mean, rel=1e-3)
+
+
 def test_bands_are_wider_where_little_happened(client):
     """More data say more."""
     shown = cells(client)
