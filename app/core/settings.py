@@ -48,7 +48,8 @@ def temporary_home() -> Path:
 
 def _can_be_made(home: Path) -> bool:
     """Return whether this user can write a folder, or create it."""
-    there = next((p for p in (home, *home.parents) if p.exists()), Path("/"))
+    # `exists` would raise for what lies in a folder closed to this user.
+    there = next((p for p in (home, *home.parents) if os.access(p, os.F_OK)), Path("/"))
     return os.access(there, os.W_OK | os.X_OK)
 
 

@@ -57,6 +57,21 @@ def test_a_home_that_cannot_be_written_gives_way_when_there_is_a_database(homele
     assert Settings().home == homeless / "hotslot-54321"
 
 
+def test_a_home_in_a_closed_folder_gives_way_too(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir(mode=0)
+    monkeypatch.setenv("HOTSLOT_HOME", str(tmp_path / "closed" / "inner" / "home"))
+    monkeypatch.setenv("HOTSLOT_DATABASE_URL", URL)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(54321)
+    try:
+        made, expected = Settings(), temporary_home()
+    finally:
+        if is_root:
+            os.seteuid(0)
+    assert made.home == expected
+
+
 def test_a_temporary_folder_of_somebody_else_is_refused(homeless, monkeypatch):
     monkeypatch.setenv("HOTSLOT_DATABASE_URL", URL)
     temporary_home().mkdir()  # by the user who runs the tests
