@@ -48,9 +48,13 @@ def temporary_home() -> Path:
 
 def _can_be_made(home: Path) -> bool:
     """Return whether this user can write a folder, or create it."""
+
+    def may(path: Path, mode: int) -> bool:
+        return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
     # `exists` would raise for what lies in a folder closed to this user.
-    there = next((p for p in (home, *home.parents) if os.access(p, os.F_OK)), Path("/"))
-    return os.access(there, os.W_OK | os.X_OK)
+    there = next((p for p in (home, *home.parents) if may(p, os.F_OK)), Path("/"))
+    return may(there, os.W_OK | os.X_OK)
 
 
 def _is_ours(home: Path) -> bool:

@@ -53,7 +53,9 @@ def test_a_home_that_cannot_be_written_gives_way_when_there_is_a_database(homele
     monkeypatch.setenv("HOTSLOT_HOME", "/proc/nowhere")
     assert str(Settings().home) == "/proc/nowhere", "its own database says what is wrong"
     monkeypatch.setenv("HOTSLOT_DATABASE_URL", URL)
-    monkeypatch.setattr(module.os, "access", lambda path, _mode: str(path) != "/proc")
+    monkeypatch.setattr(
+        module.os, "access", lambda path, mode, **_: (mode, str(path)) == (os.F_OK, "/proc")
+    )
     assert Settings().home == homeless / "hotslot-54321"
 
 
