@@ -198,6 +198,19 @@ class Flow(nn.Module):
         return part
 
     @torch.no_grad()
+    def flatten(self) -> Tensor:
+        """Move the weights of every member into one row of a tensor (M, W), and return it.
+
+        The parameters become views of it, so that one operation reaches all of them.
+        """
+        rows = [parameter.flatten(1) for parameter in self.parameters()]
+        flat = torch.cat(rows, dim=1)
+        parts = torch.split(flat, [row.shape[1] for row in rows], dim=1)
+        for parameter, part in zip(self.parameters(), parts, strict=True):
+            parameter.data = part.view(parameter.shape)
+        return flat
+
+    @torch.no_grad()
     def assign(self, members: Tensor, source: Flow) -> None:
         """Overwrite these members (m,) with the m members of `source`."""
         own = (*self.parameters(), *self.buffers())

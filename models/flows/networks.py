@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from models.flows.randomness import InitialDraws
+
+_NARROW = 16
+"""Below this number of columns, the transposed product is faster."""
 
 
 class StackedLinear(nn.Module):
@@ -42,10 +47,58 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(draws.uniform(1, n_out) * bound)
         self.register_buffer("mask", mask)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (M, B, n_in) to outputs (M, B, n_out)."""
-        weight = self.weight if self.mask is None else self.weight * self.mask
-        return torch.baddbmm(self.bias, x, weight)
+    def masked_weight(self) -> Tensor:
+        """Return the weights (M, n_in, n_out) with the fixed zeros."""
+        return self.weight if self.mask is None else self.weight * self.mask
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return x @ weight + bias (M, B, n_out), by the fastest operation for the shape."""
+    if weight.shape[1] == 1:
+        return torch.addcmul(bias, x, weight)
+    if weight.shape[2] < _NARROW:
+        return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
+    return torch.baddbmm(bias, x, weight)
+
+
+class _ReluNetwork(torch.autograd.Function):
+    """Layers with ReLU in between, with a backward pass of their own.
+
+    Compared with what autograd would do, no activation is stored twice, the ReLUs work in place, and
+    products with a narrow result are computed transposed. Training a batch of flows of width 32 on a
+    CPU takes a quarter less time (`make bench PART=flows-speed`).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *layers: Tensor) -> Tensor:
+        """Map x (M, B, n_in) by weights and biases in turn."""
+        weights, biases = layers[::2], layers[1::2]
+        inputs = [x]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            inputs.append(_linear(inputs[-1], weight, bias).relu_())
+        ctx.save_for_backward(*inputs, *weights)
+        return _linear(inputs[-1], weights[-1], biases[-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the input and of all weights and biases."""
+        n_layers = len(ctx.saved_tensors) // 2
+        inputs, weights = ctx.saved_tensors[:n_layers], ctx.saved_tensors[n_layers:]
+        found: list[Tensor | None] = []
+        for place in reversed(range(n_layers)):
+            x, weight = inputs[place], weights[place]
+            found = [
+                torch.bmm(grad.mT, x).mT if weight.shape[2] < _NARROW else torch.bmm(x.mT, grad),
+                grad.sum(1, keepdim=True),
+                *found,
+            ]
+            if place:
+                grad = torch.bmm(grad, weight.mT)
+                torch.ops.aten.threshold_backward.grad_input(grad, x, 0, grad_input=grad)
+            elif ctx.needs_input_grad[0]:
+                return torch.bmm(grad, weight.mT), *found
+        return None, *found
 
 
 class Perceptron(nn.Module):
@@ -73,10 +126,19 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs (M, B, n_in) to outputs (M, B, n_out) of the same type."""
-        own = x.dtype
-        for place, layer in enumerate(self.layers):
-            x = layer(torch.relu(x) if place else x)
-        return x.to(own)
+        own, device = x.dtype, x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else own
+        layers = [
+            part
+            for layer in self.layers
+            if isinstance(layer, StackedLinear)
+            for part in (layer.masked_weight(), layer.bias)
+        ]
+        with torch.autocast(device, enabled=False):
+            result: Tensor = _ReluNetwork.apply(  # type: ignore[no-untyped-call]
+                x.to(dtype), *(part.to(dtype) for part in layers)
+            )
+        return result.to(own)
 
     def set_output_bias(self, initial: Tensor) -> None:
         """Set the initial bias of the last layer to `initial` (n_out,)."""

@@ -134,11 +134,11 @@ class Run:
     def _take(self, flow: Flow) -> None:
         """Continue with this flow and a new optimiser."""
         self.flow = flow.train()
-        self._round_weights()
         self.average = flow.select(torch.arange(flow.n_members, device=self.rows.device)).eval()
-        self.averaged = list(zip(self.average.parameters(), self.flow.parameters(), strict=True))
+        self.weights, self.averaged = self.flow.flatten(), self.average.flatten()
+        self._round_weights()
         self.optimizer = torch.optim.AdamW(
-            self.flow.parameters(),
+            [self.weights],
             lr=self.rate,
             weight_decay=self.settings.weight_decay,
             fused=True,
@@ -194,14 +194,12 @@ class Run:
             loss = -self._log_p(self.flow, x).mean(1)
         finite = loss.isfinite()
         self.diverged[self.rows] |= ~finite
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.where(finite, loss, torch.zeros_like(loss)).sum())
-        self._clip()
+        loss = torch.where(finite, loss, torch.zeros_like(loss)).sum()
+        gradients = torch.autograd.grad(loss, list(self.flow.parameters()))
+        self.weights.grad = self._clipped(torch.cat([g.flatten(1) for g in gradients], dim=1))
         self.optimizer.step()
         self._round_weights()
-        with torch.no_grad():
-            for mean, now in self.averaged:
-                mean.lerp_(now, self.fresh_share)
+        self.averaged.lerp_(self.weights, self.fresh_share)
 
     @torch.no_grad()
     def _round_weights(self) -> None:
@@ -212,18 +210,13 @@ class Run:
         that lie exactly between two multiples.
         """
         if self.dtype == torch.float64:
-            for parameter in self.flow.parameters():
-                parameter.div_(_GRID).round_().mul_(_GRID)
+            self.weights.div_(_GRID).round_().mul_(_GRID)
 
-    def _clip(self) -> None:
-        """Clip every member's gradient norm; replace non-finite gradients by zero."""
-        gradients = [p.grad for p in self.flow.parameters() if p.grad is not None]
-        for gradient in gradients:
-            gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-        squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
-        factor = (self.settings.clip_norm / (squares.sqrt() + 1e-12)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(factor[:, None, None])
+    def _clipped(self, gradient: Tensor) -> Tensor:
+        """Clip every member's gradient norm; replace non-finite gradients (m, W) by zero."""
+        gradient = gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        return gradient.mul_((self.settings.clip_norm / (norm + 1e-12)).clamp(max=1.0))
 
     def _evaluate(self, step: int) -> None:
         """Evaluate the averaged weights and store those that are the best so far."""
@@ -251,14 +244,13 @@ class Run:
     def _compact(self, places: Tensor) -> None:
         """Continue with the members at these positions only."""
         average = self.average
-        state = [self.optimizer.state[p] for p in self.flow.parameters()]
+        state = self.optimizer.state[self.weights]
         self.validation = self.validation[places]
         self.rows = self.rows[places]
         self._take(self.flow.select(places))
         self.average.assign(torch.arange(len(places), device=places.device), average.select(places))
-        for parameter, before in zip(self.flow.parameters(), state, strict=True):
-            self.optimizer.state[parameter] = {
-                "step": before["step"],
-                "exp_avg": before["exp_avg"][places].clone(),
-                "exp_avg_sq": before["exp_avg_sq"][places].clone(),
-            }
+        self.optimizer.state[self.weights] = {
+            "step": state["step"],
+            "exp_avg": state["exp_avg"][places],
+            "exp_avg_sq": state["exp_avg_sq"][places],
+        }
