@@ -63,6 +63,7 @@ from app.readers.folders import sweep_parser_folders
 from app.readers.isolated import end_all
 from app.region_edits import routes as region_edits
 from app.regions import routes as regions
+from app.states import routes as states
 from app.sync import routes as sync
 from app.training import routes as training
 
@@ -84,6 +85,7 @@ PARTS = (
     forecasts,
     forecast_series,
     tiles,
+    states,
     backtests,
     keys,
     audit,
@@ -113,7 +115,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         uploads = anyio.CapacityLimiter(settings.max_concurrent_uploads)
         forecasts = ForecastService(own, settings)
-        app.state.hotslot = ApiState(settings, own, uploads)
+        app.state.hotslot = ApiState(settings, own, uploads, state_made=forecasts.forget_champion)
         app.state.forecasts = forecasts
         ahead = _repeated(ChampionWarmup(forecasts).warm_up_if_possible, CHECK_EVERY_S)
         sweeping = _repeated(sweep_parser_folders, SWEEP_EVERY_S)

@@ -25,6 +25,7 @@ PARTS = (
     "page",
     "paper-study",
     "simulated-quarter",
+    "refresh",
 )
 
 

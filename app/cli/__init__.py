@@ -38,6 +38,10 @@ COMMANDS = {
         "Report on a region's data: accepted, repeated, rejected, suspicious times and places.",
     ),
     "train": ("app.cli.training:train", "Train a model in this process and register it."),
+    "assimilate": (
+        "app.cli.states:bring_up_to_date",
+        "Bring a region's forecasts up to date with what has arrived, without training.",
+    ),
     "schedule": (
         "app.cli.monitoring:schedule",
         "Show or set a region's schedule of trainings.",

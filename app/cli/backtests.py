@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
 from rich.table import Table
 
-from app.cli.console import complain, opened, parse_time, progress_of, results
+from app.cli.console import complain, opened, parse_time, progress_of, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
+from app.core.texts import shortened
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.service import DEFAULT_MODELS, BacktestRequest
@@ -37,6 +38,11 @@ def backtest(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Report as one HTML page.")] = None,
     n_seeds: Annotated[int, typer.Option(help="Fits of each model, for its spread.")] = 1,
+    refresh: Annotated[
+        str | None,
+        typer.Option(help="daily: also score each model brought forward every day."),
+    ] = None,
+    delay_days: Annotated[int, typer.Option(help="With --refresh: incidents are known late.")] = 0,
 ) -> None:
     """Compare models: train on the time before each origin, score the days after it."""
     for picture in (plot, calibration):
@@ -57,6 +63,8 @@ def backtest(
             cell_size_m,
             seed,
             n_seeds,
+            _refresh(refresh),
+            delay_days,
         )
         with progress_of(f"backtest of {region}") as update:
             run = run_now(engine, settings, region, request, update)
@@ -73,6 +81,17 @@ def backtest(
     if report is not None:
         report.write_text(html_report(run.result), encoding="utf-8")
     results().print(result_table(run.result, region))
+    for row in run.result.get("refresh", {}).get("differences", []):
+        say(
+            f"{row['model']} minus {row['against']}: {row['log_score']:+.4f} nats per incident "
+            f"[{row['lo']:+.4f}, {row['hi']:+.4f}]"
+        )
+
+
+def _refresh(given: str | None) -> Literal["daily"] | None:
+    if given not in (None, "daily"):
+        raise InvalidInput(f"--refresh must be daily, got {shortened(given)}", field="refresh")
+    return None if given is None else "daily"
 
 
 def result_table(result: dict[str, Any], region: str) -> Table:

@@ -50,6 +50,10 @@ def policy(
             help="Category, or LONGITUDE,LATITUDE, to leave to the rules again; repeated."
         ),
     ] = None,
+    assimilate: Annotated[
+        str | None,
+        typer.Option(help="on or off: whether forecasts follow what arrives between trainings."),
+    ] = None,
     remove: Annotated[
         bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
     ] = False,
@@ -59,6 +63,7 @@ def policy(
         "patrol_categories": patrol_categories,
         "discovered_weight": discovered_weight,
         "minimum_count": minimum_count,
+        "assimilate": assimilate,
     }
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     named = (include, exclude, keep, drop, by_rule)

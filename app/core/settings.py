@@ -238,6 +238,10 @@ class Settings(BaseSettings):
     """How often a worker looks for sources that are due."""
     schedule_tick_s: float = 15.0
     """How often a worker looks for trainings that are due."""
+    state_tick_s: float = 5.0
+    """How often a worker looks whether forecasts are behind what was uploaded."""
+    state_quiet_s: float = 10.0
+    """Forecasts are brought up to date so long after the last of several uploads."""
     maintenance_cron: Annotated[str, AfterValidator(_cron)] = "*/5 * * * *"
     """When upkeep runs (UTC): live scores, alarms, rollback, retention, collection."""
     auto_rollback: bool = True

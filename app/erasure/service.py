@@ -31,6 +31,7 @@ from app.registry.retention import collect, hold_collection
 from app.releases.groups import unpin
 from app.releases.store import forget_sizes
 from app.runs.store import request_run
+from app.states.store import drop_states
 from app.training.service import TrainingRequest
 
 NamedBy = Literal["external_id", "id", "reference"]
@@ -194,6 +195,7 @@ def _finish(
     live_scores.drop_region_days(connection, region_key, gone.days)
     forget_sizes(connection, region_key)
     unpin(connection, region_key, gone.days)
+    drop_states(connection, region_key)
     # Not which incident: audit entries are permanent.
     details: dict[str, Any] = {
         "what": what,

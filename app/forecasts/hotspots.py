@@ -282,9 +282,15 @@ def _changes(
         "left": left,
         "left_rank_before": [ranks[one] for one in left],
         "kept": len(now & set(old_ids)),
-        "reason": "same version" if older == forecast.version.record.version else None,
+        "reason": "same version" if _is_same(before, forecast) else None,
     }
     return changes, ranks
+
+
+def _is_same(one: Forecast, other: Forecast) -> bool:
+    """Return whether two forecasts come from the same state of the same version."""
+    named = [(f.version.record.version, f.version.state_id) for f in (one, other)]
+    return named[0] == named[1]
 
 
 def _week_before(service: ForecastService, forecast: Forecast) -> Forecast | str:
@@ -299,7 +305,7 @@ def _week_before(service: ForecastService, forecast: Forecast) -> Forecast | str
         )
     version = service.load(forecast.version.region.id, older)
     earlier_s = forecast.plan.start_s - int(WEEK.total_seconds())
-    selector = replace(forecast.selector, window=None)
+    selector = replace(forecast.selector, window=None, state=None)
     plan = service.plan_of(version, selector, earlier_s, forecast.plan.n_slots)
     before = service.forecast_of(plan)
     cells, old_cells = forecast.cells, before.cells

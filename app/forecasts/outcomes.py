@@ -21,7 +21,7 @@ from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
 from app.regions.store import get_region, kind_names
 from app.registry.history import last_incident_at
-from models.base import IntArray
+from models.base import DAY_S, IntArray
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows
 
 MAX_DAYS = 31
@@ -51,9 +51,9 @@ def outcomes_geojson(
     forecast = service.forecast_of(
         service.plan_of(version, chosen, int(start.timestamp()), n_slots)
     )
-    rows, windows = _happened(service, forecast, start, end)
+    rows, slots = _happened(service, forecast, start, end)
     n_flagged = n_top_cells(len(version.grid), top)
-    place = _places(service, forecast, rows, windows)
+    place = _places(service, forecast, rows, slots)
     n = len(rows)
     count = np.bincount(rows, minlength=len(version.grid))
     hits = np.bincount(rows[place < n_flagged], minlength=len(version.grid))
@@ -126,7 +126,10 @@ def _version(
 def _happened(
     service: ForecastService, forecast: Forecast, start: datetime, end: datetime
 ) -> tuple[IntArray, IntArray]:
-    """Return rows and windows of the incidents inside the study area and the requested box."""
+    """Return rows (n,) and slots (n, 2) of the incidents inside the study area and the requested box.
+
+    A slot is a window and a lead day, as in `Plan.slot_kinds`.
+    """
     version = forecast.version
     asked = forecast.selector.categories
     with service.engine.begin() as connection:
@@ -147,18 +150,19 @@ def _happened(
             columns.x_m.astype(np.float64), columns.y_m.astype(np.float64), version.grid.crs
         )
         inside &= in_bbox(longitude, latitude, forecast.selector.bbox)
-    return rows[inside], columns.window[inside].astype(np.int64)
+    ahead_s = columns.time_s[inside] - int(version.data_until.timestamp())
+    lead_days = np.maximum(ahead_s // DAY_S, 0)
+    return rows[inside], np.stack([columns.window[inside].astype(np.int64), lead_days], axis=1)
 
 
 def _places(
-    service: ForecastService, forecast: Forecast, rows: IntArray, windows: IntArray
+    service: ForecastService, forecast: Forecast, rows: IntArray, slots: IntArray
 ) -> IntArray:
     """Return the 0-based rank (n,) of each incident's cell in its hour, ties by cell id."""
-    tables = service.tables.tables_of(
-        forecast.version, forecast.plan.codes, np.unique(windows).tolist()
-    )
+    kinds = [(int(window), int(lead)) for window, lead in np.unique(slots, axis=0)]
+    tables = service.tables.tables_of(forecast.version, forecast.plan.codes, kinds)
     place = np.empty(len(rows), np.int64)
-    for window, probability in tables.items():
-        mine = windows == window
+    for slot, probability in tables.items():
+        mine = (slots == slot).all(axis=1)
         place[mine] = places_of(ranked_rows(probability))[rows[mine]]
     return place

@@ -22,6 +22,9 @@ PROVENANCE = {
     "X-Hotslot-Model": "model",
     "X-Hotslot-Model-Version": "model_version",
     "X-Hotslot-Trained-Until": "trained_until",
+    "X-Hotslot-State": "state",
+    "X-Hotslot-Data-Until": "data_until",
+    "X-Hotslot-Lead-Hours": "lead_hours",
     "X-Hotslot-Generated-At": "generated_at",
     "X-Hotslot-At": "at",
     "X-Hotslot-Expected-Total": "expected_total",
@@ -94,6 +97,7 @@ async def reply(
         "ETag": etag,
         "Cache-Control": f"private, max-age={MAX_AGE_S}",
         "X-Hotslot-Model-Version": plan.version.record.version,
+        "X-Hotslot-State": plan.version.state_id,
         "Vary": "Accept, Accept-Encoding",
     }
     if_none_match = request.headers.get("if-none-match")

@@ -46,7 +46,11 @@ class Provenance(Reply):
     region: str = Field(examples=["toronto"])
     model: str = Field(examples=["stack"])
     model_version: Version
-    trained_until: Instant = Field(description="the model saw nothing later")
+    trained_until: Instant = Field(description="the version learnt from nothing later")
+    state: str = Field(
+        description="the state of the version: a number, or frozen as trained", examples=["7"]
+    )
+    data_until: Instant = Field(description="end of the data that version and state know")
     generated_at: Instant
     warnings: list[MessageReply] = Field(description="few data, old model, drift and so on")
 
@@ -54,6 +58,12 @@ class Provenance(Reply):
 class Heading(Provenance):
     """Which slot or range a forecast is of, and its total."""
 
+    assimilated_incidents: int = Field(
+        description="incidents since the training that the state stands on", examples=[412]
+    )
+    lead_hours: float = Field(
+        description="from data_until to the (first) slot; negative for the past", examples=[39.0]
+    )
     window: int | None = Field(
         ge=0, le=167, description="hour of the week; null for a range", examples=[119]
     )

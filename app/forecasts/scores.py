@@ -55,6 +55,8 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
         "model": record.model,
         "model_version": record.version,
         "trained_until": record.cutoff.isoformat(),
+        "state": version.state_id,
+        "data_until": version.data_until.isoformat(),
         "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "warnings": [warning.to_json() for warning in warnings],
     }

@@ -10,9 +10,13 @@ from fastapi import Depends, Query, Request
 from app.forecasts.service import ForecastService
 from app.forecasts.types import Selector
 from app.http.parameters import TIME_PATTERN, Bbox, BboxText, CategoryNames, moment, parse_bbox
+from app.states.store import FROZEN
 
 EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
 Kind = Literal["square", "h3"]
+Which = tuple[tuple[str, ...] | None, str | None, datetime | None, str | None]
+"""Categories, model, `as_of` and state."""
+STATE_PATTERN = f"^({FROZEN}|[0-9]{{1,18}})$"
 _TIME: Any = {"pattern": TIME_PATTERN}
 
 
@@ -72,25 +76,42 @@ async def _version(
             json_schema_extra=_TIME,
         ),
     ] = None,
-) -> tuple[tuple[str, ...] | None, str | None, datetime | None]:
-    return tuple(category) if category else None, model, moment(as_of, "as_of")
+    state: Annotated[
+        str | None,
+        Query(
+            max_length=20,
+            pattern=STATE_PATTERN,
+            description="frozen: the version as trained; or a state by its number",
+        ),
+    ] = None,
+) -> Which:
+    return tuple(category) if category else None, model, moment(as_of, "as_of"), state
 
 
 TimeSelection = Annotated[
     tuple[datetime | None, int | None, datetime | None, datetime | None], Depends(_when)
 ]
 CellSelection = Annotated[tuple[float | None, Kind, int | None, Bbox | None], Depends(_cells)]
-VersionSelection = Annotated[
-    tuple[tuple[str, ...] | None, str | None, datetime | None], Depends(_version)
-]
+VersionSelection = Annotated[Which, Depends(_version)]
 
 
 async def _selector(when: TimeSelection, cut: CellSelection, which: VersionSelection) -> Selector:
     at, window, start, end = when
     cell_size_m, grid, resolution, bbox = cut
-    category, model, as_of = which
+    category, model, as_of, state = which
     return Selector(
-        at, window, category, model, cell_size_m, start, end, as_of, grid, resolution, bbox
+        at,
+        window,
+        category,
+        model,
+        cell_size_m,
+        start,
+        end,
+        as_of,
+        grid,
+        resolution,
+        bbox,
+        state=state,
     )
 
 
@@ -100,10 +121,9 @@ async def _plain_selector(
     bbox: BboxText = None,
 ) -> Selector:
     at, window, start, end = when
-    category, model, as_of = which
-    return Selector(
-        at, window, category, model, None, start, end, as_of, "square", None, parse_bbox(bbox)
-    )
+    category, model, as_of, state = which
+    box = parse_bbox(bbox)
+    return Selector(at, window, category, model, None, start, end, as_of, bbox=box, state=state)
 
 
 Selected = Annotated[Selector, Depends(_selector)]

@@ -210,14 +210,12 @@ def check_series(service: ForecastService, plan: Plan) -> None:
 
 def _cells_by_slot(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
     plan, rows = forecast.plan, forecast.rows
-    tables = service.tables.tables_of(plan.version, plan.codes, plan.slots.window.tolist())
+    slots = plan.slot_kinds
+    tables = service.tables.tables_of(plan.version, plan.codes, slots)
     _, regridding = service.cells.of(plan.version, plan.selector)
-    moved = {w: t if regridding is None else regridding.apply(t) for w, t in tables.items()}
+    moved = {s: t if regridding is None else regridding.apply(t) for s, t in tables.items()}
     counts = np.stack(
-        [
-            mean * moved[int(window)][rows]
-            for window, mean in zip(plan.slots.window, forecast.slot_mean, strict=True)
-        ]
+        [mean * moved[slot][rows] for slot, mean in zip(slots, forecast.slot_mean, strict=True)]
     )
     longitude, latitude = forecast.cells.centres
     return {

@@ -22,6 +22,7 @@ from app.core.settings import Settings
 from app.core.zones import zone
 from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.kinds import codes_of, harm_of, is_trained_with, shares_of
+from app.forecasts.state_reader import StateReader
 from app.forecasts.tables import TableReader, log_variance, read_band
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
@@ -65,11 +66,13 @@ class ForecastService:
         self.cells = CellRegridder(self.cache)
         self.promotions_seen = 0
         self.brief = TTLCache()
+        self.states = StateReader(engine, self.cache, self.brief)
 
     def forget_champion(self, region_id: str) -> None:
-        """Discard the cached champion of a region, after a promotion by this process."""
+        """Discard the cached champion of a region, after a promotion or a new state by this process."""
         self.brief.forget("champion", region_id)
         self.brief.forget("released champion", region_id)
+        self.states.forget(region_id)
         self.promotions_seen += 1
 
     def forget_region(self, region_id: str) -> None:
@@ -94,7 +97,14 @@ class ForecastService:
         news = self.brief.recall(_news_kind(), _full_name(version), tuple)
         if self._shown_categories(region_id) is None or self._known_kinds(region_id) is None:
             return None
-        return None if news is None else self._planned(version, selector, news)
+        if news is None:
+            return None
+        check_box(version, selector)
+        start, n_slots = self._span(version, selector)
+        stated = self.states.cached(version, selector, start)
+        if stated is None:
+            return None
+        return self._plan_in(stated, selector, int(start.timestamp()), n_slots, news)
 
     def plan(self, region_id: str, selector: Selector) -> Plan:
         """Resolve a request to a version and slots.
@@ -111,11 +121,6 @@ class ForecastService:
         if news is None:
             news = news_of(self.engine, version)
             self.brief.keep(_news_kind(), _full_name(version), news, NEWS_TTL_S)
-        return self._planned(version, selector, news)
-
-    def _planned(
-        self, version: LoadedVersion, selector: Selector, news: tuple[Message, ...]
-    ) -> Plan:
         check_box(version, selector)
         start, n_slots = self._span(version, selector)
         return self.plan_of(version, selector, int(start.timestamp()), n_slots, news)
@@ -128,12 +133,25 @@ class ForecastService:
         n_slots: int,
         news: tuple[Message, ...] = (),
     ) -> Plan:
-        """Return the plan of some slots, with the codes of the categories asked for.
+        """Return the plan of some slots, with the state and the codes of the categories asked for.
 
         Raises:
-            NotFound: the version has no such category.
+            NotFound: the version has no such category, or no such state.
             InvalidInput: no category has the weight asked for.
         """
+        stated = self.states.read(version, selector, datetime.fromtimestamp(start_s, UTC))
+        return self._plan_in(stated, selector, start_s, n_slots, news)
+
+    def _plan_in(
+        self,
+        version: LoadedVersion,
+        selector: Selector,
+        start_s: int,
+        n_slots: int,
+        news: tuple[Message, ...],
+    ) -> Plan:
+        if version.state is not None:
+            news = tuple(one for one in news if one.code != "new_incidents")
         kinds = self._read_kinds(version)
         codes = harm = None
         if selector.categories:
@@ -328,7 +346,7 @@ class ForecastService:
         cells, regridding = self.cells.of(version, selector)
         mean = self.slot_means(plan)
         windows = plan.slots.window
-        probability = self.tables.mixed(version, plan.codes, windows, mean)
+        probability = self.tables.mixed(plan, plan.codes, mean)
         variance = None
         if plan.codes is None and plan.harm is None:
             variance = log_variance(version.band, windows, mean)
@@ -342,7 +360,7 @@ class ForecastService:
         weights = plan.harm.by_code
         shares = shares_of(version.counts, weights, windows)
         harm = version.counts.mean(plan.slots) * shares.sum(axis=0)
-        weighted = self.tables.mixed(version, None, windows, harm, weights)
+        weighted = self.tables.mixed(plan, None, harm, weights)
         if regridding is not None:
             weighted = regridding.apply(weighted)
         return Forecast(plan, cells, weighted, mean, probability, float(harm.sum()))

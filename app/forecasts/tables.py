@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from app.core.cache import BoundedCache
 from app.core.errors import NotFound
 from app.forecasts.kinds import shares_of
-from app.forecasts.types import LoadedVersion
+from app.forecasts.types import LoadedState, LoadedVersion, Plan, SlotKind
 from app.registry.artifacts import ArtifactCorrupt, load_artifact
 from app.registry.store import (
     ALL_CATEGORIES,
@@ -22,7 +22,7 @@ from app.registry.store import (
     category_codes,
     read_probabilities,
 )
-from models.base import N_WINDOWS, Band, CategoryDensity, FloatArray
+from models.base import Band, CategoryDensity, FloatArray
 
 
 class TableReader:
@@ -82,15 +82,44 @@ class TableReader:
         self,
         version: LoadedVersion,
         codes: tuple[int, ...] | None,
-        windows: Iterable[int],
+        slots: Iterable[SlotKind],
         weights: tuple[tuple[int, float], ...] | None = None,
-    ) -> dict[int, FloatArray]:
+    ) -> dict[SlotKind, FloatArray]:
         """Return the tables of several categories together, each by its share of the incidents.
 
         Args:
             codes: the categories; None: all incidents.
+            slots: which tables; those of different lead days differ where the version has a state.
             weights: (code, weight) to weigh the shares with, instead of `codes`.
         """
+        wanted = list(dict.fromkeys(slots))
+        trained = self._trained_tables(version, codes, [w for w, _ in wanted], weights)
+        if version.state is None:
+            return {(window, lead): trained[window] for window, lead in wanted}
+        found = {}
+        for window, lead in wanted:
+            moved = trained[window] * self._ratio(version, version.state, lead)
+            found[window, lead] = moved / moved.sum()
+        return found
+
+    def _ratio(self, version: LoadedVersion, state: LoadedState, lead_days: int) -> FloatArray:
+        """Return the factors (N,) of the middle of a lead day."""
+        key = ("ratio", version.record.region_key, state.record.number, lead_days)
+        return self.cache.get_or_make(
+            key,
+            np.ndarray,
+            lambda: state.record.density.ratio(lead_days + 0.5),
+            lambda ratio: ratio.nbytes,
+        )
+
+    def _trained_tables(
+        self,
+        version: LoadedVersion,
+        codes: tuple[int, ...] | None,
+        windows: Iterable[int],
+        weights: tuple[tuple[int, float], ...] | None,
+    ) -> dict[int, FloatArray]:
+        """Return the same of the version as trained, by window."""
         wanted = list(dict.fromkeys(windows))
         if weights is None:
             if codes is None:
@@ -125,21 +154,23 @@ class TableReader:
 
     def mixed(
         self,
-        version: LoadedVersion,
+        plan: Plan,
         codes: tuple[int, ...] | None,
-        windows: NDArray[Any],
         mean: FloatArray,
         weights: tuple[tuple[int, float], ...] | None = None,
     ) -> FloatArray:
-        """Return the probabilities (N,) of several slots, weighted by their means (K,)."""
-        tables = self.tables_of(version, codes, windows.tolist(), weights)
-        if len(windows) == 1:
-            return tables[int(windows[0])]
+        """Return the probabilities (N,) of a plan's slots, weighted by their means (K,)."""
+        slots = plan.slot_kinds
+        tables = self.tables_of(plan.version, codes, slots, weights)
+        if len(slots) == 1:
+            return tables[slots[0]]
         weight = mean if mean.sum() > 0 else np.ones(len(mean))
-        by_window = np.bincount(windows.astype(np.int64), weights=weight, minlength=N_WINDOWS)
-        total = np.zeros(len(version.grid))
-        for window, table in tables.items():
-            total += by_window[window] * table
+        shares = dict.fromkeys(tables, 0.0)
+        for slot, share in zip(slots, weight.tolist(), strict=True):
+            shares[slot] += share
+        total = np.zeros(len(plan.version.grid))
+        for slot, table in tables.items():
+            total += shares[slot] * table
         result: FloatArray = total / total.sum()
         return result
 

@@ -43,7 +43,7 @@ async def describe(
 ) -> Response:
     """Describe the tiles (TileJSON): where they are, what they cover, what their colours mean.
 
-    Their URL pins the hour and the model version, so that a map never mixes two.
+    Their URL pins the hour, the model version and its state, so that a map never mixes two.
     """
     if selector.grid != "square":
         raise InvalidInput("tiles need grid=square", field="grid")
@@ -63,6 +63,7 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
     query = {
         **span,
         "model": forecast.version.record.version,
+        "state": forecast.version.state_id,
         "category": selector.categories or None,
         "cell_size_m": selector.cell_size_m,
         "bbox": selector.bbox and ",".join(map(repr, selector.bbox)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ from app.geo.study_area import StudyArea
 from app.http.parameters import Bbox
 from app.regions.store import Region
 from app.registry import store as registry
-from models.base import NORMAL_QUANTILE, Band, FloatArray
+from app.states.store import FROZEN, State
+from models.base import DAY_S, NORMAL_QUANTILE, Band, FloatArray, IntArray
 from models.counts.model import LEVEL, CountModel, Slots
 from models.counts.negative_binomial import nearest_interval
 from models.evaluation.metrics import ranked_rows
@@ -34,7 +35,8 @@ class Selector:
 
     Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
     between them, summed) is given. Naive times are local to the region. `model` is a name or a version;
-    `as_of` selects a version whose data ended by then. `bbox` is west, south, east, north in degrees.
+    `as_of` selects a version whose data ended by then, in the state in which it was then; `state` selects a
+    state of the version, or "frozen": as trained. `bbox` is west, south, east, north in degrees.
     Several categories are summed up.
     """
 
@@ -50,6 +52,7 @@ class Selector:
     resolution: int | None = None
     bbox: Bbox | None = None
     weight: Literal["harm"] | None = None
+    state: str | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -77,6 +80,18 @@ class Ground:
         return CellIndex(self.area, self.grid)
 
 
+SlotKind = tuple[int, int]
+"""A window, and whole days from the end of the data to the slot."""
+
+
+@dataclass(frozen=True)
+class LoadedState:
+    """A state with its count model."""
+
+    record: State
+    counts: CountModel
+
+
 @dataclass(frozen=True)
 class LoadedVersion:
     """A version with its ground and count model, ready to forecast."""
@@ -93,6 +108,24 @@ class LoadedVersion:
     """Whether it is withheld from readers."""
     shown_categories: frozenset[str] = frozenset()
     """Categories that everyone could see when it was loaded."""
+    state: LoadedState | None = None
+    """What has arrived since its training; None: as trained."""
+
+    def in_state(self, state: LoadedState | None) -> LoadedVersion:
+        """Return the version brought up to date by a state, or as trained."""
+        if state is None:
+            return self
+        return replace(self, state=state, counts=state.counts)
+
+    @property
+    def state_id(self) -> str:
+        """The state's name in requests and replies."""
+        return FROZEN if self.state is None else self.state.record.id
+
+    @property
+    def data_until(self) -> datetime:
+        """What the forecast stands on ends here."""
+        return self.record.cutoff if self.state is None else self.state.record.data_until
 
     @property
     def grid(self) -> Grid:
@@ -177,12 +210,25 @@ class Plan:
         return slots_of(times, self.version.region.timezone)
 
     @once
+    def lead_days(self) -> IntArray:
+        """Whole days (K,) from the end of the data to each slot, at least 0."""
+        ahead_s = self.slots.time_s - int(self.version.data_until.timestamp())
+        days: IntArray = np.maximum(ahead_s // DAY_S, 0)
+        return days
+
+    @once
+    def slot_kinds(self) -> list[SlotKind]:
+        """What tells the densities of the slots (K,) apart."""
+        return list(zip(self.slots.window.tolist(), self.lead_days.tolist(), strict=True))
+
+    @once
     def key(self) -> tuple[object, ...]:
         """A key that is equal for equal forecasts."""
         s = self.selector
         return (
             self.version.region.key,
             self.version.record.version,
+            self.version.state_id,
             self.start_s,
             self.n_slots,
             s.categories,
@@ -320,7 +366,13 @@ class Forecast:
         return [
             *version.reasons,
             *self.plan.news,
-            *warnings_of(version.record, version.region, version.shown_categories, self.until),
+            *warnings_of(
+                version.record,
+                version.region,
+                version.shown_categories,
+                self.until,
+                version.data_until,
+            ),
         ]
 
     def heading(self) -> dict[str, Any]:
@@ -343,6 +395,7 @@ class Forecast:
             "model": record.model,
             "model_version": record.version,
             "trained_until": record.cutoff.isoformat(),
+            **self.provenance(),
             "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "category": " + ".join(self.selector.categories) or None,
             **({"categories": self.plan.kinds} if self.selector.categories else {}),
@@ -352,6 +405,18 @@ class Forecast:
             "expected_total_hi": high,
             **self._harm_heading(),
             **self._box_heading(),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the state, the end of its data, and how far ahead of it the (first) slot lies."""
+        until = self.version.data_until
+        return {
+            "state": self.version.state_id,
+            "data_until": until.isoformat(),
+            "assimilated_incidents": 0
+            if self.version.state is None
+            else self.version.state.record.n_incidents,
+            "lead_hours": round((self.at - until) / timedelta(hours=1), 2),
         }
 
     def labels(self) -> dict[str, Any]:
@@ -364,6 +429,7 @@ class Forecast:
         return {
             "region": self.version.region.id,
             "model_version": self.version.record.version,
+            "state": self.version.state_id,
             **span,
             "window": self.window,
             "category": " + ".join(self.selector.categories) or None,

@@ -22,7 +22,7 @@ UNKNOWN_TIMES_SHARE = 0.02
 OUTSIDE_SHARE = 0.05
 WARNINGS = MessageTable(
     {
-        "stale": "stale: the forecast is for {days} days after the model's data end; train again",
+        "stale": "stale: the forecast is for {days} days after the end of its data; train again",
         "in_sample": "in-sample: the model was trained on the incidents of this time; use as_of to "
         "get a version that was not",
         "in_sample_incidents": "in-sample: {n} of {n_scored} incidents lie before the model's data "
@@ -60,6 +60,7 @@ WARNINGS = MessageTable(
         "former_maf": "trained before 0.2 under the name maf: it is no flow, but what is called cox since; "
         "train again",
         "new_incidents": "{n} incidents up to {until} have arrived since the model's data end",
+        "state_damaged": "a state of {version} failed its integrity check: the version serves as trained",
         "champion_damaged": "the champion {champion} failed its integrity check: {version}, the "
         "champion before it, serves in its place; train again",
     }
@@ -67,10 +68,18 @@ WARNINGS = MessageTable(
 
 
 def warnings_of(
-    record: VersionRecord, region: Region, shown: Collection[str], until: datetime
+    record: VersionRecord,
+    region: Region,
+    shown: Collection[str],
+    until: datetime,
+    data_until: datetime,
 ) -> list[Message]:
-    """Return the warnings about a forecast of slots that end at `until`; see `standing_warnings`."""
-    return [*_of_time(record, until), *standing_warnings(record, region, shown)]
+    """Return the warnings about a forecast of slots that end at `until`; see `standing_warnings`.
+
+    Args:
+        data_until: end of the data that version and state know.
+    """
+    return [*_of_time(record, until, data_until), *standing_warnings(record, region, shown)]
 
 
 def standing_warnings(
@@ -92,8 +101,8 @@ def standing_warnings(
     ]
 
 
-def _of_time(record: VersionRecord, until: datetime) -> Iterator[Message]:
-    days = (until - record.cutoff).days
+def _of_time(record: VersionRecord, until: datetime, data_until: datetime) -> Iterator[Message]:
+    days = (until - data_until).days
     if days > STALE_AFTER_DAYS:
         yield WARNINGS.make("stale", days=days)
     if until <= record.cutoff:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -53,6 +54,8 @@ class ApiState:
     followers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     """Threads that poll for the next event of a stream."""
     readiness: Readiness = field(default_factory=Readiness)
+    state_made: Callable[[str], None] = lambda _region: None
+    """Called with a region's id when this process has made a state: the next reply shows it."""
 
 
 def _state(request: Request) -> ApiState:

@@ -22,6 +22,7 @@ from app.regions.offence_classes import offence_class
 SETTINGS_PATH = ("responsible_use", "learning")
 MAX_MINIMUM_COUNT = 1_000
 Choice = Literal["exclude", "include"]
+Switch = Literal["on", "off"]
 SAME_PLACE_DEG = 4.5e-5
 """Five metres of latitude."""
 MAX_LISTED = 100
@@ -77,6 +78,7 @@ class LearningPolicy:
             trainings pool the cells with fewer (`models.densities.small_counts`).
         include_categories, exclude_categories: learnt from, or not, whatever their class.
         keep_places, drop_places: never, or always, left out as default geocodes (to five metres).
+        assimilate: whether forecasts follow what arrives between trainings (`app.states`).
     """
 
     patrol_categories: Choice = "exclude"
@@ -86,6 +88,7 @@ class LearningPolicy:
     exclude_categories: tuple[str, ...] = ()
     keep_places: tuple[Place, ...] = ()
     drop_places: tuple[Place, ...] = ()
+    assimilate: Switch = "on"
 
     def checked(self) -> LearningPolicy:
         """Return the policy after validating it.
@@ -97,6 +100,8 @@ class LearningPolicy:
             raise InvalidInput(
                 "patrol_categories must be exclude or include", field="patrol_categories"
             )
+        if self.assimilate not in get_args(Switch):
+            raise InvalidInput("assimilate must be on or off", field="assimilate")
         if not (math.isfinite(self.discovered_weight) and 0 <= self.discovered_weight <= 1):
             raise InvalidInput("discovered_weight must lie within 0..1", field="discovered_weight")
         if not 0 <= self.minimum_count <= MAX_MINIMUM_COUNT:

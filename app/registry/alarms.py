@@ -14,7 +14,7 @@ from app.core.db.operations_tables import alarms, drift_checks
 from app.core.messages import Message, MessageTable
 
 DRIFT_KINDS = ("volume", "place", "calibration")
-ALARM_KINDS = (*DRIFT_KINDS, "rollback")
+ALARM_KINDS = (*DRIFT_KINDS, "rollback", "swing")
 ALARMS = MessageTable(
     {
         "volume_alarm": "{observed} incidents in the {days} days since {since}; {expected:.0f} "
@@ -24,6 +24,8 @@ ALARMS = MessageTable(
         "place_alarm": "incidents since {since} lie where the forecast is thinner than it expects, "
         "more than when it was validated",
         "rollback_alarm": "rolled back to {to}: {version} was worse on incidents that arrived since",
+        "swing_alarm": "the incidents up to {until} would have moved {wanted:.0%} of the forecast at once; "
+        "it moved by {moved:.0%}: look whether the feed delivered them in whole",
         "volume_alarm_redacted": "the number of incidents differs from the expected one",
         "calibration_alarm_redacted": "more hourly counts than expected lie outside their 90 % "
         "intervals",

@@ -330,6 +330,14 @@ def list_erasures(connection: Connection, region_key: int, limit: int = 100) -> 
     return [Erasure(**row._mapping) for row in rows]
 
 
+def erased_since(connection: Connection, region_key: int, since: datetime) -> bool:
+    """Return whether anything of a region was erased after a moment."""
+    query = select(erasures.c.id).where(
+        erasures.c.region_key == region_key, erasures.c.created_at > since
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def newest_erasure(connection: Connection) -> datetime | None:
     """Return when something was last erased, in any region."""
     found: datetime | None = connection.scalar(select(func.max(erasures.c.created_at)))

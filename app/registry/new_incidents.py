@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from app.geo.grid import Grid
 from app.geo.hour_of_week import local_offset_s
-from app.incidents.store import read_columns
+from app.incidents.store import ReleaseCut, read_columns
 from app.regions.kinds import Kinds, folded
 from app.regions.store import Region, kind_names
 from app.registry.store import VersionRecord
@@ -43,11 +43,13 @@ def new_incidents(
     grid: Grid,
     since: datetime,
     arrived_after: datetime | None = None,
+    cut: ReleaseCut | None = None,
 ) -> NewIncidents:
     """Read incidents since an instant, filtered as the version's training filtered them.
 
     Args:
         arrived_after: only incidents stored after that moment.
+        cut: only incidents released to readers.
     """
     left_out = version.report.get("data", {})
     names = {folded(name): name for name in kind_names(connection, region)}
@@ -62,6 +64,7 @@ def new_incidents(
         category_names=[name for fold, name in names.items() if fold not in left],
         discovered_share=left_out.get("discovered_weight", 0.0),
         arrived_after=arrived_after,
+        cut=cut,
     )
     geocodes = {(one["x_m"], one["y_m"]) for one in left_out.get("default_geocodes", [])}
     place = zip(

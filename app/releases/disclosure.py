@@ -206,6 +206,9 @@ def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[st
         for name, one in shown["models"].items()
     }
     shares = shown.get("neighbourhoods")
+    if refresh := shown.get("refresh"):
+        worth = [shown_difference(d) for d in refresh["differences"]]
+        shown["refresh"] = {**refresh, "differences": worth}
     return {
         **shown,
         "models": models,

@@ -46,6 +46,15 @@ _NEW_BY_DAY = text(
     ) AS parts GROUP BY day ORDER BY day NULLS FIRST
     """
 )
+_LAST_UPLOADS = text(
+    """
+    SELECT c.region_key, u.id, extract(epoch FROM now() - u.created_at)::float8 AS quiet_s
+    FROM champions c CROSS JOIN LATERAL (
+        SELECT id, created_at FROM uploads
+        WHERE region_key = c.region_key ORDER BY id DESC LIMIT 1
+    ) AS u
+    """
+)
 # The release that an incident came with: that of its upload, or the first that reaches its time.
 _BY_STEP = text(
     """
@@ -68,6 +77,7 @@ class Release:
     categories: dict[str, int] | None
     first_day: date | None
     used: bool
+    created_at: datetime
 
 
 def _one(row: Row[Any] | None) -> Release | None:
@@ -120,6 +130,11 @@ def instants(connection: Connection, region_key: int) -> list[datetime]:
     """List the releases' instants, in order."""
     query = select(releases.c.until).where(releases.c.region_key == region_key)
     return list(connection.scalars(query.order_by(releases.c.seq)))
+
+
+def last_uploads(connection: Connection) -> list[tuple[int, int, float]]:
+    """Return (region, its last upload, seconds since then) of all regions that have a champion."""
+    return [(row.region_key, row.id, row.quiet_s) for row in connection.execute(_LAST_UPLOADS)]
 
 
 def unreleased_uploads(connection: Connection, region_key: int) -> list[int]:
@@ -189,8 +204,9 @@ def append(
         {"region_key": region_key, "seq": first + k, "until": until, "n_incidents": n}
         for k, (until, n) in enumerate(steps)
     ]
-    connection.execute(insert(releases), rows)
-    return Release(first, steps[0][0], steps[0][1], None, None, used=False)
+    added = insert(releases).returning(releases.c.created_at)
+    created_at = connection.scalars(added, rows).all()[0]
+    return Release(first, steps[0][0], steps[0][1], None, None, False, created_at)
 
 
 def assign(connection: Connection, unreleased: Sequence[int], seq: int) -> None:

@@ -115,7 +115,7 @@ def request_training(
 
 
 def of_release(connection: Connection, region: Region, request: TrainingRequest) -> TrainingRequest:
-    """Limit a request to the last release up to its `until`, which becomes the release's instant.
+    """Limit a request to the last release up to its `until`, if any, which becomes the release's instant.
 
     If too few incidents are released, the run fails with that message.
 
@@ -125,7 +125,8 @@ def of_release(connection: Connection, region: Region, request: TrainingRequest)
     found = released_until(connection, region, request.until, request.categories)
     if found is None:
         return replace(request, release=NO_RELEASE)
-    return replace(request, until=found.until, release=found.seq)
+    until = None if request.until is None else found.until
+    return replace(request, until=until, release=found.seq)
 
 
 def execute_training(

@@ -23,6 +23,7 @@ from app.sync.schedule import queue_due
 from app.worker.active_jobs import ActiveJobs
 from app.worker.health import beat
 from app.worker.recovery import MAX_ATTEMPTS, give_up, requeue_lost_runs
+from app.worker.states import assimilate_repeatedly
 from app.worker.tasks import build_app
 
 SWEEP_EVERY_S = 5.0
@@ -193,6 +194,7 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
                     )
                 ),
                 asyncio.create_task(_run_maintenance(app, settings)),
+                asyncio.create_task(assimilate_repeatedly(engine, settings)),
             ]
         lanes = [asyncio.create_task(_lane(app, settings, queue, wait)) for queue in RUN_QUEUES]
         try:

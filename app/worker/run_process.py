@@ -1,8 +1,8 @@
 """The process of one run, started by a worker, so that fits affect neither its heartbeat nor memory.
 
-`python -m app.worker.run_process KIND RUN_ID`, or `... maintenance -`; settings come from the
-environment. Exit status: 0 ended (the outcome is in the run's row), 3 to be retried (lost the database,
-killed from outside), 4 superseded by another worker, 5 the memory limit was too small.
+`python -m app.worker.run_process KIND RUN_ID`, `... maintenance -` or `... assimilate REGION,...`; settings
+come from the environment. Exit status: 0 ended (the outcome is in the run's row), 3 to be retried (lost the
+database, killed from outside), 4 superseded by another worker, 5 the memory limit was too small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from app.core.errors import Unavailable
+from app.core.errors import HotslotError, Unavailable
 from app.core.logging import configure_logging
 from app.core.private_files import write_privately
 from app.core.processes import end_with_parent
@@ -59,6 +59,8 @@ def main(kind: str, what: str) -> int:
     try:
         if kind == "maintenance":
             run_maintenance(engine, settings)
+        elif kind == "assimilate":
+            run_assimilation(engine, what.split(","))
         else:
             work_on(engine, settings, kind, UUID(what))
     except Superseded as error:
@@ -79,6 +81,27 @@ def run_maintenance(engine: Engine, settings: Settings) -> None:
     with engine.connect() as connection:
         now = database_clock(connection)
     _log.info("maintenance done", extra=asdict(maintain(engine, settings, now)))
+
+
+def run_assimilation(engine: Engine, region_ids: list[str]) -> None:
+    """Bring the champions of regions up to date; failures of one do not affect the others."""
+    from app.states.service import assimilate
+
+    for region_id in region_ids:
+        try:
+            version, state = assimilate(engine, region_id)
+        except Unavailable:
+            raise
+        except HotslotError as error:
+            _log.warning(
+                "assimilation failed", extra={"region": region_id, "reason": error.message}
+            )
+            continue
+        number = None if state is None else state.number
+        _log.info(
+            "assimilated",
+            extra={"region": region_id, "version": version.version, "state": number},
+        )
 
 
 def main_within_memory(kind: str, what: str) -> int:

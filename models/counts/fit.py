@@ -63,6 +63,8 @@ class Rates:
     level: float
     slow_level: float
     holiday_factor: float
+    level_hours: float = 0.0
+    slow_level_hours: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -158,14 +160,10 @@ def fit_rates(slots: Slots, count: FloatArray, half: HalfLives) -> Rates:
     shape = profile[slots.window] * seasonal
     factor = _fit_holiday(slots.holiday, count, shape)
     shape = shape * np.where(slots.holiday, factor, 1.0)
-    fast, slow = (
-        float((weight * count).sum() / (weight * shape).sum())
-        for weight in (
-            0.5 ** (age_weeks / half.level_weeks),
-            0.5 ** (age_weeks / SLOW_HALF_LIFE_WEEKS),
-        )
-    )
-    return Rates(profile, season, fast, slow, factor)
+    fast, slow = (0.5 ** (age_weeks / weeks) for weeks in (half.level_weeks, SLOW_HALF_LIFE_WEEKS))
+    hours = [float((weight * shape).sum()) for weight in (fast, slow)]
+    levels = [float((w * count).sum()) / h for w, h in zip((fast, slow), hours, strict=True)]
+    return Rates(profile, season, levels[0], levels[1], factor, hours[0], hours[1])
 
 
 def _fit_holiday(holiday: NDArray[np.bool_], count: FloatArray, shape: FloatArray) -> float:

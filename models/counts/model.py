@@ -99,6 +99,9 @@ class CountModel:
     """(C, 8): each category's share of all incidents by three-hour part of the day."""
     undelivered_s: tuple[tuple[int, int], ...] = ()
     """Spans [start, end) of the history that seem to be missing from the feed, left out of the fit."""
+    level_hours: float = 0.0
+    """Weighted hours that `level` is the mean of; 0: unknown, as in versions of before 0.2."""
+    slow_level_hours: float = 0.0
 
     @property
     def dispersion(self) -> float:
@@ -149,6 +152,8 @@ class CountModel:
             rates.slow_level,
             rates.holiday_factor,
             cutoff_s=int(slots.time_s[-1]) + HOUR_S if len(slots) else 0,
+            level_hours=rates.level_hours,
+            slow_level_hours=rates.slow_level_hours,
         )
 
     def mean(self, slots: Slots) -> FloatArray:
@@ -156,10 +161,10 @@ class CountModel:
         seasonal = np.exp(season_terms(slots.time_s, len(self.season)) @ np.array(self.season))
         profile = np.array(self.profile)[slots.window.astype(np.int64)]
         holiday = np.where(slots.holiday, self.holiday_factor, 1.0)
-        result: FloatArray = self._level_at(slots.time_s) * profile * seasonal * holiday
+        result: FloatArray = self.levels(slots.time_s) * profile * seasonal * holiday
         return result
 
-    def _level_at(self, time_s: IntArray) -> FloatArray:
+    def levels(self, time_s: IntArray) -> FloatArray:
         """Return the level at each instant: half-way back to the last year's after 26 weeks."""
         if self.level <= 0 or self.slow_level <= 0:
             return np.full(len(time_s), self.level)

@@ -20,7 +20,7 @@ FURTHER = {
     "source remove", "source presets", "data-report", "schedule", "models", "status",
     "fairness-report", "model-card", "erase", "key create", "key list", "key rotate", "key revoke",
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
-    "categories alias", "categories group", "categories weight",
+    "assimilate", "categories alias", "categories group", "categories weight",
 }  # fmt: skip
 HEAVY = (
     "alembic", "fastapi", "geopandas", "httpx", "matplotlib", "numpy", "pandas", "psycopg", "pyarrow",

@@ -34,6 +34,7 @@ VALUES = {
     "reporting": ("west=0.5", "west=0.9"),
     "resolution": ("7", "8"),
     "seed": ("1", "2"),
+    "state": ("frozen", "1"),
     "to": (WEEK["to"], "2019-12-26T20:00"),
     "top": ("1", "20"),
     "upload": ("1", "2"),

@@ -11,6 +11,8 @@ MONITOR_LOCK = 0x686F746D
 REGISTER_LOCK = 0x686F7472
 """Held shared while versions are registered, exclusively while unnamed bytes are collected."""
 RELEASE_LOCK = 0x686F7479
+STATE_LOCK = 0x686F7461
+"""With a region's key: one process assimilates a region at a time."""
 SYNC_LOCK = 0x686F7379
 """With a source's key; held by a session while it reads the source."""
 TRAIN_LOCK = 0x686F7473

@@ -94,7 +94,7 @@ alarms = Table(
     Column("details", JSONB, nullable=False),
     Column("raised_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("cleared_at", DateTime(timezone=True)),
-    CheckConstraint("kind IN ('volume', 'place', 'calibration', 'rollback')", name="kind"),
+    CheckConstraint("kind IN ('volume', 'place', 'calibration', 'rollback', 'swing')", name="kind"),
     Index(
         "uq_alarms_open",
         "region_key",

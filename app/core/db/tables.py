@@ -144,6 +144,8 @@ uploads = Table(
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
     created_at(),
     UniqueConstraint("region_key", "idempotency_key"),
+    # Workers look for the last upload of every region.
+    Index("ix_uploads_region", "region_key", "id"),
 )
 
 incidents = Table(

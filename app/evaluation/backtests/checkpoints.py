@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,8 @@ class Protocol:
     """What to compare: models, origins (UTC seconds), horizon, seeds `seed`, `seed` + 1, ...
 
     `device` is the device of torch models. With `bounds_s` (ascending), a test period ends at the last
-    of them within the horizon.
+    of them within the horizon. With `refresh`, each model is also scored brought forward every day; data
+    are then known `delay_days` late, and models are fitted to what was known at the origin.
     """
 
     models: tuple[str, ...]
@@ -44,6 +45,19 @@ class Protocol:
     n_seeds: int = 1
     device: str = "cpu"
     bounds_s: tuple[int, ...] = ()
+    refresh: Literal["daily"] | None = None
+    delay_days: int = 0
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Names of what is compared: the models and, after each, its daily form."""
+        if self.refresh is None:
+            return self.models
+        return tuple(name for model in self.models for name in (model, daily_name(model)))
+
+    def cutoff_of(self, origin_s: int) -> int:
+        """Return the end of the data that were known at an origin."""
+        return origin_s - self.delay_days * DAY_S
 
     def end_of(self, origin_s: int) -> int:
         """Return the end of the test period of an origin."""
@@ -55,9 +69,14 @@ class Protocol:
         return incidents.since(origin_s).before(self.end_of(origin_s))
 
 
+def daily_name(model: str) -> str:
+    """Return the name of a model that is brought forward every day."""
+    return f"{model} daily"
+
+
 @dataclass(frozen=True, order=True)
 class Task:
-    """One fit of one model."""
+    """One fit of one model, or what is compared of it (`Protocol.compared`)."""
 
     model: str
     origin_s: int
@@ -105,6 +124,7 @@ class TaskStore:
                 f"{protocol.horizon_days} {protocol.device} {models_digest()}".encode()
             )
             digest.update(repr(protocol.bounds_s).encode())
+            digest.update(f"{protocol.refresh} {protocol.delay_days}".encode())
             columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
             for array in (*columns, incidents.category, grid.cell_id, grid.area_km2):
                 digest.update(np.ascontiguousarray(array).tobytes())

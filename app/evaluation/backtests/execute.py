@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from app.core.task_pool import run_tasks
-from app.evaluation.backtests.checkpoints import Protocol, Task, TaskResult, TaskStore
+from app.evaluation.backtests.checkpoints import (
+    Protocol,
+    Task,
+    TaskResult,
+    TaskStore,
+    daily_name,
+)
+from app.evaluation.backtests.daily import daily_scores, merged
 from app.fitting.device import use_threads
 from app.geo.grid import Grid
-from models.base import DAY_S, FitCancelled, FitContext, FloatArray, Incidents, Progress
+from models.base import DAY_S, FitCancelled, FitContext, Incidents, Progress
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
-from models.evaluation.metrics import HIT_PERCENTS, ScoredIncidents, area_shares, score_rows
+from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
 
 __all__ = [
     "Execution",
@@ -51,34 +56,43 @@ def fit_and_score(
     protocol: Protocol,
 ) -> TaskResult:
     """Run one task; the fit gets only the incidents before the origin."""
+    return results_of_fit(incidents, grid, task, protocol)[0]
+
+
+def results_of_fit(
+    incidents: Incidents, grid: Grid, task: Task, protocol: Protocol
+) -> list[TaskResult]:
+    """Fit once; return the scores of the model as fitted and, if asked for, brought forward daily."""
     started = time.perf_counter()
-    context = FitContext(task.origin_s, task.seed, protocol.device)
-    fitted = create_model(task.model).fit(incidents.before(task.origin_s), grid, context)
+    cutoff_s = protocol.cutoff_of(task.origin_s)
+    context = FitContext(cutoff_s, task.seed, protocol.device)
+    fitted = create_model(task.model).fit(incidents.before(cutoff_s), grid, context)
     seconds = time.perf_counter() - started
+    report = dict(fitted.report())
     test = protocol.held_out(incidents, task.origin_s)
-    return TaskResult(
-        task,
-        score_rows(fitted, grid, test),
-        area_shares(fitted, test.window),
-        flagged_cells(fitted),
-        seconds,
-        dict(fitted.report()),
-    )
+    frozen = score_rows(fitted, grid, test), area_shares(fitted, test.window), flagged_cells(fitted)
+    results = [TaskResult(task, *frozen, seconds, report)]
+    if protocol.refresh is not None:
+        daily = daily_scores(fitted, incidents, grid, task, protocol)
+        seconds = time.perf_counter() - started
+        named = replace(task, model=daily_name(task.model))
+        results.append(TaskResult(named, *daily, seconds, report))
+    return results
 
 
 Shared = tuple[Incidents, Grid, Protocol]
 
 
-def _work(shared: Shared, task: Task) -> TaskResult:
+def _work(shared: Shared, task: Task) -> list[TaskResult]:
     use_threads(1)
     incidents, grid, protocol = shared
-    return fit_and_score(incidents, grid, task, protocol)
+    return results_of_fit(incidents, grid, task, protocol)
 
 
 def tasks_of(protocol: Protocol) -> list[Task]:
-    """Return all tasks, ordered by model, origin and seed as in the protocol."""
+    """Return all tasks with a result, ordered by model, origin and seed as in the protocol."""
     seeds = range(protocol.seed, protocol.seed + protocol.n_seeds)
-    return [Task(m, o, s) for m in protocol.models for o in protocol.origins_s for s in seeds]
+    return [Task(m, o, s) for m in protocol.compared for o in protocol.origins_s for s in seeds]
 
 
 @dataclass(frozen=True)
@@ -110,13 +124,17 @@ def run_protocol(
     execution = execution or Execution()
     tasks = tasks_of(protocol)
     store = TaskStore(execution.task_folder, incidents, grid, protocol)
-    done = {task: found for task in tasks if (found := store.load(task)) is not None}
+    done = {task: known for task in tasks if (known := store.load(task)) is not None}
     # The slowest models, last in the catalog, start first, so that no core is idle at the end.
-    todo = [task for task in reversed(tasks) if task not in done]
+    todo = [
+        task
+        for task in reversed(tasks)
+        if task.model in protocol.models and not _is_done(task, done, protocol)
+    ]
     n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
     with closing(run_tasks(_work, (incidents, grid, protocol), todo, n_jobs, POLL_S)) as results:
-        for result in results:
-            if result is not None:
+        for found in results:
+            for result in found or ():
                 done[result.task] = result
                 store.save(result)
             progress(len(done) / len(tasks), f"{len(done)} of {len(tasks)} fits")
@@ -126,24 +144,12 @@ def run_protocol(
     return [done[task] for task in tasks]
 
 
+def _is_done(task: Task, done: Mapping[Task, TaskResult], protocol: Protocol) -> bool:
+    """Return whether all results of a fit are known."""
+    names = [task.model, *([] if protocol.refresh is None else [daily_name(task.model)])]
+    return all(replace(task, model=name) in done for name in names)
+
+
 def joined(results: Sequence[TaskResult]) -> tuple[ScoredIncidents, dict[int, float]]:
     """Join the tasks of one model over several origins into one set of scored incidents."""
-    scored = [r.scored for r in results]
-    weights = [max(len(s), 1) for s in scored]
-
-    def column(name: str) -> FloatArray:
-        return np.concatenate([getattr(s, name) for s in scored])
-
-    shares = {
-        k: float(np.average([r.area_shares[k] for r in results], weights=weights))
-        for k in HIT_PERCENTS
-    }
-    merged = ScoredIncidents(
-        column("log_density"),
-        column("mid_rank"),
-        column("place").astype(np.int64),
-        column("pit_values"),
-        scored[0].n_cells,
-        {k: sum(s.best_hits[k] for s in scored) for k in HIT_PERCENTS},
-    )
-    return merged, shares
+    return merged([r.scored for r in results], [r.area_shares for r in results])

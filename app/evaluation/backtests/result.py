@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.evaluation.backtests.checkpoints import daily_name
 from app.evaluation.backtests.execute import Protocol, TaskResult, joined
 from app.evaluation.fairness.shares import share_report
 from app.fitting.hourly_counts import counted_slots
@@ -19,7 +20,7 @@ from models.counts.fit import delivered_hours
 from models.counts.model import CountModel, Slots
 from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
-from models.evaluation.metrics import cap_curve, summarise
+from models.evaluation.metrics import ScoredIncidents, cap_curve, summarise
 from models.evaluation.significance import compare_all
 
 REFERENCES = ("pooled-kde", "uniform")
@@ -35,7 +36,7 @@ def result_json(
 ) -> dict[str, Any]:
     """Return scores by model (of the first seed), differences with intervals, scores by origin."""
     first = [r for r in results if r.task.seed == protocol.seed]
-    by_model = {m: [r for r in first if r.task.model == m] for m in protocol.models}
+    by_model = {m: [r for r in first if r.task.model == m] for m in protocol.compared}
     scored = {name: joined(tasks) for name, tasks in by_model.items()}
     tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
     tests = [t.take(grid.locate(t.x_m, t.y_m) >= 0) for t in tests]
@@ -63,6 +64,32 @@ def result_json(
         "origins": [iso(o) for o in protocol.origins_s],
         "horizon_days": protocol.horizon_days,
         "n": len(time_s),
+        **_refresh_json({m: s for m, (s, _) in scored.items()}, time_s, protocol),
+    }
+
+
+def _refresh_json(
+    scored: Mapping[str, ScoredIncidents], time_s: IntArray, protocol: Protocol
+) -> dict[str, Any]:
+    """Return what bringing each model forward every day is worth; nothing where it was not asked for."""
+    if protocol.refresh is None:
+        return {}
+    worth = [
+        row
+        for model in protocol.models
+        for row in compare_all(
+            {name: scored[name] for name in (model, daily_name(model))},
+            time_s,
+            (model,),
+            protocol.seed,
+        )
+    ]
+    return {
+        "refresh": {
+            "every": protocol.refresh,
+            "delay_days": protocol.delay_days,
+            "differences": worth,
+        }
     }
 
 
@@ -167,7 +194,7 @@ def neighbourhoods_json(
     tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
     found = np.concatenate([grid.locate(t.x_m, t.y_m) for t in tests])
     flagged = {
-        name: [r.flagged for r in results if r.task.model == name] for name in protocol.models
+        name: [r.flagged for r in results if r.task.model == name] for name in protocol.compared
     }
     time_s = np.concatenate([t.time_s for t in tests])
     return share_report(

@@ -72,6 +72,8 @@ def start(
         new.cell_size_m,
         new.seed,
         new.n_seeds,
+        new.refresh,
+        new.delay_days,
     )
     exact = caller.lists_incidents
     run = request_backtest(state.engine, state.settings, region, request, exact=exact)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,13 @@ class NewBacktest(Request):
     cell_size_m: Annotated[float | None, Field(allow_inf_nan=False)] = None
     seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
     n_seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    refresh: Literal["daily"] | None = Field(
+        default=None,
+        description="also score each model brought forward every day by what was known at its start",
+    )
+    delay_days: Annotated[int, Field(ge=0, le=365)] = Field(
+        default=0, description="with refresh: incidents are known so late"
+    )
 
 
 class Backtest(RunReply):

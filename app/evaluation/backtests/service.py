@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Engine
 
@@ -47,6 +47,7 @@ from models.catalog import MODEL_NAMES
 MAX_ORIGINS = 52
 MAX_HORIZON_DAYS = 366
 MAX_SEEDS = 20
+MAX_DELAY_DAYS = 365
 MAX_SEED = 2**53
 MAX_FITS = 2_000
 """Maximum number of fits of a backtest: models x origins x seeds."""
@@ -68,6 +69,10 @@ class BacktestRequest:
     cell_size_m: float | None = None
     seed: int = 0
     n_seeds: int = 1
+    refresh: Literal["daily"] | None = None
+    """Also score each model brought forward every day by what was known at its start."""
+    delay_days: int = 0
+    """How late incidents are known, with `refresh`."""
     release: int | None = None
     """The release to test on, for callers who may not list incidents; None: all incidents."""
 
@@ -102,11 +107,25 @@ class BacktestRequest:
             )
         if not 0 <= self.seed < MAX_SEED:
             raise InvalidInput(f"seed must lie within 0..2^53-1, got {self.seed}", field="seed")
+        self._check_refresh()
         if self.cell_size_m is not None:
             check_cell_size(self.cell_size_m)
         self._check_origins()
         self._check_fits()
         return self
+
+    def _check_refresh(self) -> None:
+        if self.refresh not in (None, "daily"):
+            raise InvalidInput(
+                f"refresh must be daily, got {shortened(str(self.refresh))}", field="refresh"
+            )
+        if not 0 <= self.delay_days <= MAX_DELAY_DAYS:
+            raise InvalidInput(
+                f"delay_days must lie within 0..{MAX_DELAY_DAYS}, got {self.delay_days}",
+                field="delay_days",
+            )
+        if self.delay_days and self.refresh is None:
+            raise InvalidInput("delay_days needs refresh", field="delay_days")
 
     def _check_fits(self) -> None:
         n_origins = self.n_origins if self.origins is None else len(self.origins)
@@ -134,8 +153,9 @@ class BacktestRequest:
         """Return the request as stored in the run's row."""
         origins = None if self.origins is None else [o.isoformat() for o in self.origins]
         given = {**asdict(self), "models": list(self.models), "origins": origins}
-        if self.release is None:
-            del given["release"]
+        for name in ("release", "refresh"):
+            if given[name] is None:
+                del given[name]
         return given
 
     def audited(self) -> dict[str, Any]:
@@ -229,6 +249,8 @@ def backtest_region(
         request.n_seeds,
         choose_device(settings),
         data.bounds_s,
+        request.refresh,
+        request.delay_days,
     )
     check_periods(protocol)
     execution = Execution(task_folder=tasks_folder(settings))

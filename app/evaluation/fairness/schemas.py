@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.http.schemas import Instant, Names, Reply, Request, Version
-from app.regions.learning_policy import MAX_LISTED, Choice
+from app.regions.learning_policy import MAX_LISTED, Choice, Switch
 
 _PART = {"name": "Agincourt North", "flagged_share": 0.004, "incident_share": 0.005, "ratio": 0.8}
 _DISPARITY = {"max_ratio": 1.911, "misplaced": 0.188}
@@ -67,6 +67,9 @@ class Policy(Request):
         default_factory=list, description="real places: never left out as default geocodes"
     )
     drop_places: _Places = Field(default_factory=list, description="always left out")
+    assimilate: Switch = Field(
+        default="on", description="whether forecasts follow what arrives between trainings"
+    )
 
 
 class CategoryRuleReply(Reply):
@@ -93,6 +96,7 @@ class PolicyReply(Reply):
         examples=[[{"longitude": -84.48, "latitude": 39.12}]],
     )
     drop_places: list[PolicyPlace] | None = Field(examples=[[]])
+    assimilate: Switch
     categories: list[CategoryRuleReply] = Field(description="the region's categories")
 
 

@@ -37,7 +37,7 @@ function problemOf(status, statusText, text, type) {
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: BodyInit, headers?: Record<string, string>}} [options]
+ * @param {{method?: string, body?: BodyInit, headers?: Record<string, string>, cache?: RequestCache}} [options]
  * @returns {Promise<Response>}
  */
 export async function request(path, options = {}) {
@@ -46,8 +46,8 @@ export async function request(path, options = {}) {
   throw problemOf(reply.status, reply.statusText, await reply.text(), reply.headers.get("content-type") ?? "");
 }
 
-/** @param {string} path */
-export const getJson = async (path) => (await request(path)).json();
+/** @param {string} path @param {{cache?: RequestCache}} [options] */
+export const getJson = async (path, options) => (await request(path, options)).json();
 
 /** @param {string} path @param {string} method @param {unknown} body */
 async function sendJson(path, method, body) {

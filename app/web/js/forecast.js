@@ -7,7 +7,7 @@ import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
 import { BASELINES, caughtAt } from "./scores.js";
 import { messageText } from "./service-messages.js";
-import { dayText, inZone, spanText } from "./time.js";
+import { dayText, inZone, plusHours, spanText } from "./time.js";
 import { view } from "./view.js";
 
 const LISTED = 10;
@@ -25,8 +25,15 @@ export function ranking(shown) {
 export const flagged = (shown, ranked) =>
   ranked.slice(0, Math.max(1, Math.floor((view.top * ranked.length) / 100 + 1e-9))).map((row) => shown.cells.id[row]);
 
-/** @param {any} shown */
-export function drawHead(shown) {
+/** @param {any} shown @param {string} zone */
+function dataUntil({ data_until: end, assimilated_incidents: n }, zone) {
+  const until = t("dataUntil", { date: dayText(plusHours(inZone(end, zone), -1)) });
+  return n ? `${until} · ${t("sinceTraining", { n: count(n) })}` : until;
+}
+
+/** @param {any} shown @param {string} zone */
+export function drawHead(shown, zone) {
+  byId("data-until").textContent = dataUntil(shown, zone);
   byId("when").textContent = spanText(view.at, view.hours);
   const { expected_total: n, expected_total_lo: lo, expected_total_hi: hi } = shown;
   const [before, after] = t("expectedTotal").split("{n}");

@@ -12,6 +12,7 @@ import { drawRun, knownRegion } from "./run.js";
 import { showError } from "./runs.js";
 import { expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
+import { follow, lookWhatServes } from "./follow.js";
 import { drawExport, fillBriefing, refreshPermalink, selectors } from "./export.js";
 import { inZone, plusHours, weekStart, dayText } from "./time.js";
 import { drawEvaluation } from "./evaluation.js";
@@ -91,7 +92,8 @@ async function showForecast() {
   if (!known.champion) return showNothing();
   try {
     const replies = Promise.all([
-      getJson(forecastPath(view.region, "density", selectors())),
+      // Browsers keep replies for a minute, in which a new state may serve.
+      getJson(forecastPath(view.region, "density", selectors()), { cache: "no-cache" }),
       view.measure === "difference" ? loadUsual() : null,
     ]);
     whenMap();
@@ -103,7 +105,7 @@ async function showForecast() {
     ranked = ranking(shown);
     rankOf = new Uint32Array(ranked.length);
     ranked.forEach((row, i) => { rankOf[row] = i + 1; });
-    drawHead(shown);
+    drawHead(shown, known.region.timezone);
     drawNotice(shown, opening);
     redraw();
     await Promise.all([showWeek(known), drawPane()]);
@@ -117,7 +119,7 @@ function showNothing() {
   shown = null;
   document.body.dataset.holds = known.region ? "region" : "nothing";
   byId("when").textContent = !known.region ? t("noRegion") : may("read") ? t("noModel") : missing("read");
-  for (const id of ["total", "shares", "shares-note", "top-cells", "strip", "legend", "pane-take"]) byId(id).replaceChildren();
+  for (const id of ["total", "data-until", "shares", "shares-note", "top-cells", "strip", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
   return drawPane();
 }
@@ -214,6 +216,7 @@ async function showRegion(anew) {
   forgetRegion();
   if (may("read")) expectTrackRecord(view.region);
   known = await knownRegion(view.region);
+  const served = known.champion && (await lookWhatServes());
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
   usual = null;
   outcomes = null;
@@ -225,7 +228,7 @@ async function showRegion(anew) {
   byId("model").replaceChildren(option("", serving()), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
   if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
   if (!(view.category in known.region.categories)) view.category = "";
-  openingHour();
+  openingHour(served);
   if (known.champion) {
     showShares(known);
     showWeek(known);
@@ -239,12 +242,11 @@ function serving() {
   return found ? t("champion", { model: found.model }) : t("noModelShort");
 }
 
-/** Where no hour is asked for: the present one, or the evening after the data end where they are old. */
-function openingHour() {
+/** Where no hour is asked for: the present one, or the evening after the data end where they are old. @param {any} served */
+function openingHour(served) {
   const now = inZone(new Date(), known.region.timezone);
-  const serving = known.models.find((/** @type {any} */ m) => m.champion);
-  const end = serving && inZone(serving.trained_until, known.region.timezone);
-  const old = end && Date.now() - Date.parse(serving.trained_until) > FRESH_DAYS * 24 * 3.6e6;
+  const end = served && inZone(served.data_until, known.region.timezone);
+  const old = end && Date.now() - Date.parse(served.data_until) > FRESH_DAYS * 24 * 3.6e6;
   opening = old && !view.at ? t("dataEnds", { date: dayText(plusHours(end, -1)) }) : "";
   if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
 }
@@ -289,6 +291,7 @@ async function start() {
     showError(error);
   }
   document.body.dataset.ready = "true";
+  follow(() => shown !== null && !view.model && !playing(), guarded(showForecast), guarded(() => showRegion(false)));
 }
 
 start();

@@ -1,6 +1,6 @@
 /** Messages of the service by their code, in English; see service-messages.js. */
 export const ENGLISH = {
-  stale: "The forecast is for {days} days after the model's data end: retrain on newer data.",
+  stale: "The forecast is for {days} days after the end of its data: send newer incidents, or train again.",
   in_sample: "The model has seen the incidents of this hour: a good fit here proves nothing.",
   in_sample_incidents: "The model has seen {n} of these {n_scored} incidents: a good fit to them proves nothing.",
   thin_data: "Thin data: trained on only {n} incidents.",
@@ -18,6 +18,7 @@ export const ENGLISH = {
   former_maf: "Trained before version 0.2 under the name maf: it is no flow, but what is called cox since. Train again.",
   former_kinds: "Trained before the aliases of categories changed: forecasts by category sum up the former ones. Train again.",
   new_incidents: "{n} incidents up to {until:day} have arrived since the model's data end.",
+  state_damaged: "A state of {version} failed its integrity check: the version serves as trained.",
   champion_damaged: "The serving version {champion} failed its integrity check. {version}, which served before, answers in its place. Train again.",
   version_damaged: "Version {version} is left out: its record is not what was registered.",
   until_moved_to_release: "Training ends at a release: readers see incidents in steps of at least {minimum_count}.",
@@ -26,6 +27,7 @@ export const ENGLISH = {
   calibration_alarm: "Calibration alarm: {observed} of {n} hourly counts since {since:day} lie outside their 90 % intervals; {expected:whole} were expected.",
   place_alarm: "Place alarm: incidents since {since:day} lie where the forecast is thinner than it expects, more than when it was validated.",
   rollback_alarm: "Rolled back to {to}: {version} did worse on incidents that arrived since.",
+  swing_alarm: "The incidents up to {until:day} would have moved {wanted:percent} % of the forecast at once; it moved by {moved:percent} %. Look whether the feed delivered them in whole.",
   volume_alarm_redacted: "Volume alarm: the number of incidents differs from the expected one.",
   calibration_alarm_redacted: "Calibration alarm: more hourly counts than expected lie outside their 90 % intervals.",
   place_not_scored: "Not judged: no live scores yet.",

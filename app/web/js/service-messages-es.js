@@ -1,6 +1,6 @@
 /** Messages of the service by their code, in Spanish; see service-messages.js. */
 export const SPANISH = {
-  stale: "El pronóstico es para {days} días después del fin de los datos: reentrene con datos nuevos.",
+  stale: "El pronóstico es para {days} días después del fin de sus datos: envíe incidentes más recientes o vuelva a entrenar.",
   in_sample: "El modelo ya vio los incidentes de esta hora: un buen ajuste aquí no prueba nada.",
   in_sample_incidents: "El modelo ya vio {n} de estos {n_scored} incidentes: un buen ajuste a ellos no prueba nada.",
   thin_data: "Pocos datos: entrenado con solo {n} incidentes.",
@@ -18,6 +18,7 @@ export const SPANISH = {
   former_maf: "Entrenado antes de la versión 0.2 con el nombre maf: no es un flujo, sino lo que desde entonces se llama cox. Vuelva a entrenar.",
   former_kinds: "Entrenado antes de que cambiaran los alias de las categorías: los pronósticos por categoría suman las anteriores. Vuelva a entrenar.",
   new_incidents: "Desde el fin de los datos del modelo han llegado {n} incidentes, hasta el {until:day}.",
+  state_damaged: "Un estado de {version} no superó la comprobación de integridad: la versión responde como fue entrenada.",
   champion_damaged: "La versión en servicio {champion} no pasó su control de integridad. En su lugar responde {version}, que servía antes. Entrene de nuevo.",
   version_damaged: "La versión {version} queda fuera: su registro no es el que se guardó.",
   until_moved_to_release: "El entrenamiento termina en una publicación: los lectores ven incidentes de {minimum_count} en {minimum_count} como mínimo.",
@@ -26,6 +27,7 @@ export const SPANISH = {
   calibration_alarm: "Alarma de calibración: {observed} de {n} recuentos por hora desde el {since:day} quedan fuera de su intervalo del 90 %; se esperaban {expected:whole}.",
   place_alarm: "Alarma de lugar: los incidentes desde el {since:day} caen donde el pronóstico es más ralo de lo que espera, más que cuando se validó.",
   rollback_alarm: "Se volvió a {to}: {version} acertó menos en los incidentes llegados desde entonces.",
+  swing_alarm: "Los incidentes hasta el {until:day} habrían movido de golpe el {wanted:percent} % del pronóstico; se movió el {moved:percent} %. Compruebe si la fuente los entregó completos.",
   volume_alarm_redacted: "Alarma de volumen: el número de incidentes no es el que se esperaba.",
   calibration_alarm_redacted: "Alarma de calibración: más recuentos por hora de lo esperado quedan fuera de su intervalo del 90 %.",
   place_not_scored: "Sin juzgar: aún no hay aciertos en vivo.",

@@ -17,8 +17,8 @@ MAX_REPLY = 20_000
 MAX_STORED = 20_000
 FREE = {
     "artifacts.content", "grids.cell_id", "grids.area_km2", "forecast_grids.cell_values",
-    "forecast_grids.digest", "secrets.name", "secrets.value",
-    "model_versions.seal", "erased_keys.digest",
+    "forecast_grids.digest", "forecast_states.fields", "forecast_states.digest",
+    "secrets.name", "secrets.value", "model_versions.seal", "erased_keys.digest",
 }  # fmt: skip
 """Made by hotslot itself, as large as its cells ask."""
 GEOJSON = {"boundary", "areas"}

@@ -1,0 +1,30 @@
+"""Table of the states of versions: what has arrived since their training."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db.tables import created_at, metadata, of_version
+
+forecast_states = Table(
+    "forecast_states",
+    metadata,
+    Column("region_key", Integer, primary_key=True),
+    Column("version", Text, primary_key=True),
+    # Of the whole installation: a number never returns, even after an erasure removed its state.
+    Column("number", BigInteger, Identity(), primary_key=True),
+    # The release that it knows, and its instant: nothing later bears on it.
+    Column("release", Integer, nullable=False),
+    Column("data_until", DateTime(timezone=True), nullable=False),
+    # Incidents since the version's cutoff that it stands on.
+    Column("n_incidents", Integer, nullable=False),
+    # Parameters of the count model, brought forward.
+    Column("counts", JSONB, nullable=False),
+    # safetensors: memories (K,) in days and fields (K, N), see models/densities/state.py.
+    Column("fields", LargeBinary, nullable=False),
+    # Binds all of the above: see app/states/store.py.
+    Column("digest", LargeBinary, nullable=False),
+    created_at(),
+    of_version(),
+)

@@ -1,0 +1,105 @@
+"""A fitted model brought forward every day of a test period, scored beside the model as fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.evaluation.backtests.checkpoints import Protocol, Task
+from app.geo.grid import Grid
+from models.base import DAY_S, Cells, DensityModel, FitContext, FloatArray, Incidents, normalised
+from models.evaluation.hotspot_area import flagged_cells
+from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
+
+Scores = tuple[ScoredIncidents, dict[int, float], NDArray[np.int32]]
+"""What a `TaskResult` has of a model on a test period."""
+
+
+class Refreshed(DensityModel):
+    """A fitted model whose probabilities of all hours are multiplied by factors (N,)."""
+
+    name = "refreshed"
+
+    def __init__(self, fitted: DensityModel, ratio: FloatArray) -> None:
+        self.area_km2_ = fitted.area_km2_
+        self.probability_ = normalised(fitted.probability_ * ratio, fitted.area_km2_, 0.0)
+        self.category_density_ = fitted.category_density_
+
+    def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Refreshed:
+        """Return the model unchanged: a state is made, not fitted."""
+        return self
+
+
+def daily_models(
+    fitted: DensityModel, incidents: Incidents, grid: Grid, task: Task, protocol: Protocol
+) -> Iterator[tuple[DensityModel, Incidents]]:
+    """Yield each day's model, and the incidents of that day.
+
+    A day's model knows what happened `delay_days` before the day's start, and nothing later.
+    """
+    # Here, because it needs torch, which API processes do not load.
+    from models.densities.refresh import Refresh
+
+    cutoff_s = protocol.cutoff_of(task.origin_s)
+    since = incidents.since(cutoff_s)
+    rows = grid.locate(since.x_m, since.y_m)
+    since, rows = since.take(rows >= 0), rows[rows >= 0]
+    base = _mean_probability(fitted, incidents.before(cutoff_s))
+    refresh = Refresh(base, grid)
+    end_s = protocol.end_of(task.origin_s)
+    for day_s in range(task.origin_s, end_s, DAY_S):
+        known_s = day_s - protocol.delay_days * DAY_S
+        n_known = int(np.searchsorted(since.time_s, known_s))
+        state = refresh.state(rows[:n_known], since.time_s[:n_known], cutoff_s, known_s)
+        ratio = state.ratio(protocol.delay_days + 0.5)
+        yield Refreshed(fitted, ratio), incidents.since(day_s).before(min(day_s + DAY_S, end_s))
+
+
+def daily_scores(
+    fitted: DensityModel, incidents: Incidents, grid: Grid, task: Task, protocol: Protocol
+) -> Scores:
+    """Score all days together; the flagged cells are those of the first day."""
+    scored: list[ScoredIncidents] = []
+    shares: list[dict[int, float]] = []
+    flagged: NDArray[np.int32] | None = None
+    for model, test in daily_models(fitted, incidents, grid, task, protocol):
+        scored.append(score_rows(model, grid, test))
+        shares.append(area_shares(model, test.window))
+        flagged = flagged_cells(model) if flagged is None else flagged
+    if flagged is None:
+        raise ValueError("a test period has at least one day")
+    return *merged(scored, shares), flagged
+
+
+def merged(
+    scored: Sequence[ScoredIncidents], shares: Sequence[dict[int, float]]
+) -> tuple[ScoredIncidents, dict[int, float]]:
+    """Return the scores of several periods as one, and the shares weighted by incidents."""
+    weights = [max(len(s), 1) for s in scored]
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(s, name) for s in scored])
+
+    percents = shares[0]
+    mean = {k: float(np.average([s[k] for s in shares], weights=weights)) for k in percents}
+    whole = ScoredIncidents(
+        column("log_density"),
+        column("mid_rank"),
+        column("place").astype(np.int64),
+        column("pit_values"),
+        scored[0].n_cells,
+        {k: sum(s.best_hits[k] for s in scored) for k in percents},
+    )
+    return whole, mean
+
+
+def _mean_probability(fitted: DensityModel, past: Incidents) -> FloatArray:
+    """Return the probabilities (N,) of an incident at any hour, by the past hours of the week."""
+    table = fitted.probability_
+    if len(table) == 1:
+        return np.asarray(table[0], np.float64)
+    rates = np.bincount(past.window, minlength=len(table)) + 1.0
+    return np.asarray(np.einsum("w,wn->n", rates / rates.sum(), table), np.float64)

@@ -1,0 +1,186 @@
+"""What it is worth to bring the forecast forward every day, by how late the data are.
+
+`stack` is fitted at origins 28 days apart. Each of the 28 days after an origin is forecast by the fit
+(frozen), and by its state of what had happened `delay` days before the day's start (daily); both see the
+same data at the origin, so that with a delay the days start that much after the end of the data. Beside it,
+the state after 28 days against a new fit at that moment; and the seconds and memory of `assimilate` on a
+region in PostgreSQL with all of Toronto and the 28 days after its training.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import torch
+
+from app.core.db.engine import open_engine
+from app.core.db.schema import migrate
+from app.core.settings import Settings
+from app.incidents.service import ingest_file
+from app.regions.service import add_region
+from app.states.service import assimilate
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
+from benchmarks.cities import DATA, FILES, City, load_city, machine
+from benchmarks.ingest import fresh_home
+from models.base import DAY_S, HORIZON_DAYS, FitContext, FloatArray, IntArray
+from models.densities.refresh import Refresh
+from models.densities.stack import Stack
+from models.evaluation.significance import Difference, paired_difference
+from tests.support.processes import peak_memory_mb
+
+N_ORIGINS = 4
+DELAYS_DAYS = (0, 1, 7, 14, 45)
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Log densities minus those of the fit, by incident, and the incidents' times."""
+
+    by_delay: dict[int, FloatArray]
+    time_s: dict[int, IntArray]
+    minus_new_fit: float | None
+
+
+def last_origin(city: City) -> int:
+    """The last origin whose days are known with every delay."""
+    return city.origins(1)[0] - max(DELAYS_DAYS) * DAY_S
+
+
+def gains_of(name: str, place: int) -> Gains:
+    """Fit at one origin, and score its states."""
+    torch.set_num_threads(1)
+    city = load_city(name)
+    origin = last_origin(city) - place * HORIZON_DAYS * DAY_S
+    fitted = Stack().fit(city.incidents, city.grid, FitContext(origin))
+    table = fitted.probability_
+    since = city.incidents.since(origin)
+    rows, window = city.grid.locate(since.x_m, since.y_m), since.window.astype(np.int64)
+    rates = np.bincount(city.incidents.before(origin).window, minlength=len(table)) + 1.0
+    refresh = Refresh(np.einsum("w,wn->n", rates / rates.sum(), table), city.grid)
+    day = (since.time_s - origin) // DAY_S
+
+    def gain(of_day: int, lead_days: float, n_known: int) -> FloatArray:
+        known = slice(0, n_known)
+        end_s = origin + (of_day - int(lead_days)) * DAY_S
+        state = refresh.state(rows[known], since.time_s[known], origin, end_s)
+        ratio, mine = state.ratio(lead_days + 0.5), day == of_day
+        expected = table[window[mine]] @ ratio
+        return np.asarray(np.log(ratio[rows[mine]] / expected), np.float64)
+
+    by_delay, times = {}, {}
+    for delay in DELAYS_DAYS:
+        days = range(delay, delay + HORIZON_DAYS)
+        known = [int(np.searchsorted(since.time_s, origin + (d - delay) * DAY_S)) for d in days]
+        parts = [gain(d, float(delay), n) for d, n in zip(days, known, strict=True)]
+        by_delay[delay] = np.concatenate(parts)
+        chosen = (day >= delay) & (day < delay + HORIZON_DAYS)
+        times[delay] = since.time_s[chosen]
+    minus = _minus_new_fit(city, origin, refresh, table) if place > 0 else None
+    return Gains(by_delay, times, minus)
+
+
+def _minus_new_fit(city: City, origin: int, refresh: Refresh, table: FloatArray) -> float:
+    """The state after 28 days minus a fit at that moment, on the 28 days that follow."""
+    now = origin + HORIZON_DAYS * DAY_S
+    known = city.incidents.since(origin).before(now)
+    rows = city.grid.locate(known.x_m, known.y_m)
+    state = refresh.state(rows, known.time_s, origin, now)
+    test = city.incidents.since(now).before(now + HORIZON_DAYS * DAY_S)
+    rows, window = city.grid.locate(test.x_m, test.y_m), test.window.astype(np.int64)
+    new = Stack().fit(city.incidents, city.grid, FitContext(now))
+    lead = (test.time_s - now) // DAY_S
+    moved = np.empty(len(rows))
+    for days in np.unique(lead).tolist():
+        mine = lead == days
+        ratio = state.ratio(days + 0.5)
+        expected = table[window[mine]] @ ratio
+        moved[mine] = np.log(table[window[mine], rows[mine]] * ratio[rows[mine]] / expected)
+    return float((moved - np.log(new.probability_[window, rows])).mean())
+
+
+def compare(name: str, found: list[Gains]) -> dict[int, Difference]:
+    """Print one city's table; {delay: daily minus frozen}."""
+    worth = {}
+    for delay in DELAYS_DAYS:
+        gains = np.concatenate([g.by_delay[delay] for g in found])
+        time_s = np.concatenate([g.time_s[delay] for g in found])
+        worth[delay] = paired_difference(gains, np.zeros(len(gains)), time_s, 0)
+    against = [g.minus_new_fit for g in found if g.minus_new_fit is not None]
+    print(
+        f"{name}: "
+        + "; ".join(
+            f"{delay} days late {d.mean:+.4f} [{d.lo:+.4f}, {d.hi:+.4f}]"
+            for delay, d in worth.items()
+        )
+        + f"; state after 28 days minus a new fit {np.mean(against):+.4f}",
+        flush=True,
+    )
+    return worth
+
+
+def assimilation() -> tuple[float, float, int]:
+    """Seconds, memory and incidents of one assimilation of Toronto, 28 days after its training."""
+    file, timezone = FILES["toronto"]
+    frame = pd.read_csv(DATA / file, parse_dates=["occurred_at"])
+    cut = frame["occurred_at"].max() - pd.Timedelta(days=HORIZON_DAYS)
+    with fresh_home() as home:
+        settings = Settings(home=home, training_threads=2)
+        engine = open_engine(settings)
+        migrate(engine)
+        boundary = json.loads((DATA / "boundaries" / "toronto.geojson").read_text())
+        add_region(engine, "toronto", timezone=timezone, boundary=boundary)
+        for part, rows in (
+            ("old", frame["occurred_at"] < cut),
+            ("new", frame["occurred_at"] >= cut),
+        ):
+            frame[rows].to_csv(home / f"{part}.csv", index=False)
+        ingest_file(engine, "toronto", home / "old.csv", settings=settings)
+        request = TrainingRequest(validate=False)
+        run = run_now(engine, settings, "toronto", request, lambda _share, _message: None)
+        if run.status != "succeeded":
+            raise RuntimeError(run.message)
+        ingest_file(engine, "toronto", home / "new.csv", settings=settings)
+        before_mb = peak_memory_mb(os.getpid())
+        started = time.perf_counter()
+        _, state = assimilate(engine, "toronto")
+        seconds = time.perf_counter() - started
+        grown_mb = peak_memory_mb(os.getpid()) - before_mb
+        engine.dispose()
+    if state is None:
+        raise RuntimeError("nothing was assimilated")
+    return seconds, max(grown_mb, 0.0), state.n_incidents
+
+
+def main() -> None:
+    """Run all cities; ends with the `RESULT` line."""
+    print(machine(), f"{datetime.now(UTC):%Y-%m-%d}")
+    daily, worst = {}, []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+        pending = {
+            name: [pool.submit(gains_of, name, place) for place in range(N_ORIGINS)]
+            for name in FILES
+        }
+        for name, tasks in pending.items():
+            worth = compare(name, [task.result() for task in tasks])
+            daily[name] = worth[0].mean
+            worst.append(min(d.mean for d in worth.values()))
+    seconds, grown_mb, n = assimilation()
+    print(f"assimilate, Toronto: {n:,} new incidents in {seconds:.1f} s, memory +{grown_mb:.0f} MB")
+    print(
+        "RESULT refresh",
+        *(f"{name}={gain:.4f}" for name, gain in daily.items()),
+        f"daily_mean={np.mean(list(daily.values())):.4f}",
+        f"daily_worst={min(daily.values()):.4f}",
+        f"late_worst={min(worst):.4f}",
+        f"assimilate_s={seconds:.1f}",
+    )
