@@ -100,7 +100,7 @@ class CountModel:
     undelivered_s: tuple[tuple[int, int], ...] = ()
     """Spans [start, end) of the history that seem to be missing from the feed, left out of the fit."""
     level_hours: float = 0.0
-    """Weighted hours that `level` is the mean of; 0: unknown, as in versions of before 0.2."""
+    """Weighted hours that `level` is the mean of; 0: unknown, as in versions older than 0.2."""
     slow_level_hours: float = 0.0
 
     @property

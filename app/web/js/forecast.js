@@ -27,7 +27,7 @@ export const flagged = (shown, ranked) =>
 
 /** @param {any} shown @param {string} zone */
 function dataUntil({ data_until: end, assimilated_incidents: n }, zone) {
-  const until = t("dataUntil", { date: dayText(plusHours(inZone(end, zone), -1)) });
+  const until = t("standsOnDataUntil", { date: dayText(plusHours(inZone(end, zone), -1)) });
   return n ? `${until} · ${t("sinceTraining", { n: count(n) })}` : until;
 }
 
