@@ -145,7 +145,10 @@ def density_geojson(forecast: Forecast) -> bytes:
 def slot_rows(service: ForecastService, plan: Plan) -> dict[str, list[Any]]:
     """Return columns with an entry per slot: local time, window, expected total with interval."""
     mean = service.slot_means(plan)
-    low, high = plan.version.counts.interval(mean)
+    low, high = np.empty(len(mean)), np.empty(len(mean))
+    for days in np.unique(plan.lead_days).tolist():
+        mine = plan.lead_days == days
+        low[mine], high[mine] = plan.counts_at(days).interval(mean[mine])
     local = zone(plan.version.region.timezone)
     return {
         "at": [

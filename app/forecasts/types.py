@@ -216,6 +216,11 @@ class Plan:
         days: IntArray = np.maximum(ahead_s // DAY_S, 0)
         return days
 
+    def counts_at(self, lead_days: float) -> CountModel:
+        """Return the count model as of a day so far ahead of the data, where its level is less certain."""
+        counts = self.version.counts
+        return counts.at_lead(counts.cutoff_s + int((lead_days + 0.5) * DAY_S))
+
     @once
     def slot_kinds(self) -> list[SlotKind]:
         """What tells the densities of the slots (K,) apart."""
@@ -305,9 +310,14 @@ class Forecast:
         return float(self.slot_mean.sum())
 
     @once
+    def counts(self) -> CountModel:
+        """The count model as of the middle of the slots."""
+        return self.plan.counts_at(float(self.plan.lead_days.mean()))
+
+    @once
     def dispersion(self) -> float:
         """Dispersion of any share of the total."""
-        counts = self.version.counts
+        counts = self.counts
         if len(self.slot_mean) == 1:
             return counts.dispersion
         return counts.sum_dispersion(self.slot_mean, self.plan.slots.time_s)
@@ -319,7 +329,7 @@ class Forecast:
         dominates for cells.
         """
         if len(self.slot_mean) == 1:
-            return self.version.counts.interval(mean.astype(np.float64))
+            return self.counts.interval(mean.astype(np.float64))
         return nearest_interval(mean, self.dispersion, LEVEL)
 
     @once

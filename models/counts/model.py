@@ -48,6 +48,7 @@ from models.counts.fit import (
     spans,
     usable_history,
 )
+from models.counts.lead import FOLD_LEAD_WEEKS, level_growth
 from models.counts.negative_binomial import (
     cumulative,
     log_mass,
@@ -102,6 +103,8 @@ class CountModel:
     level_hours: float = 0.0
     """Weighted hours that `level` is the mean of; 0: unknown, as in versions older than 0.2."""
     slow_level_hours: float = 0.0
+    by_level_per_week: float = 0.0
+    """Growth of `by_level` per week of lead; see `at_lead`."""
 
     @property
     def dispersion(self) -> float:
@@ -136,6 +139,7 @@ class CountModel:
                 level_half_life_weeks=folds.half.level_weeks,
                 profile_half_life_weeks=folds.half.profile_weeks,
                 n_folds=len(folds.observed),
+                by_level_per_week=_growth(slots, count, cleaned, folds.half, by_level),
             )
             model = replace(model, past_coverage=folds.coverage(model.dispersion))
         mean = model.mean(following(slots))
@@ -172,6 +176,16 @@ class CountModel:
         remaining = 0.5 ** (ahead_weeks / RETURN_HALF_LIFE_WEEKS)
         result: FloatArray = self.slow_level * (self.level / self.slow_level) ** remaining
         return result
+
+    def at_lead(self, time_s: int) -> Self:
+        """Return the model as of an instant so far ahead of its data: the level is less certain there.
+
+        `by_level` is that of the folds, the 28 days after the end of their data; it is less before the
+        middle of these and more after.
+        """
+        weeks = max(time_s - self.cutoff_s, 0) / WEEK_S
+        further = self.by_level_per_week * (weeks - FOLD_LEAD_WEEKS)
+        return replace(self, by_level=max(self.by_level + further, 0.0))
 
     def interval(self, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return inclusive 90 % bounds of the count of a slot, or of a share of it (a cell).
@@ -302,6 +316,16 @@ def _past_forecasts(slots: Slots, count: IntArray, cleaned: FloatArray) -> _Fold
     others = [w for w in PROFILE_HALF_LIVES_WEEKS if w != usual.profile_weeks]
     by_profile = [forecast(replace(best.half, profile_weeks=w)) for w in others]
     return max([best, *by_profile], key=_Folds.score)
+
+
+def _growth(
+    slots: Slots, count: IntArray, cleaned: FloatArray, half: HalfLives, by_level: float
+) -> float:
+    def forecast(start: int, later: Slots) -> FloatArray:
+        past = slots.take(slice(0, start))
+        return CountModel._of(fit_rates(past, cleaned[:start], half), past).mean(later)
+
+    return level_growth(slots, count, by_level, MIN_FOLD_WEEKS * N_WINDOWS, forecast)
 
 
 def _target(past_coverage: float | None) -> float:
