@@ -32,6 +32,10 @@ class StateWatch:
         self._seen: dict[int, tuple[int, float]] = {}
         """Last upload of each region, and when the region was looked at."""
 
+    def look_again(self) -> None:
+        """Look at all regions again: an assimilation has failed, or its process was killed."""
+        self._seen.clear()
+
     def due(self) -> list[str]:
         """Return the ids of regions to assimilate now."""
         now = time.monotonic()
@@ -53,7 +57,9 @@ async def assimilate_repeatedly(engine: Engine, settings: Settings) -> None:
         try:
             due = await asyncio.to_thread(watch.due)
             for start in range(0, len(due), MAX_AT_ONCE):
-                await run_child(settings, "assimilate", ",".join(due[start : start + MAX_AT_ONCE]))
+                regions = ",".join(due[start : start + MAX_AT_ONCE])
+                if await run_child(settings, "assimilate", regions):
+                    watch.look_again()
         except Exception:
             # The loop must survive a temporary loss of the database; the next look catches up.
             _log.exception("assimilation failed")

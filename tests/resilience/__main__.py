@@ -34,6 +34,7 @@ from tests.resilience import (
     page,
     reproducibility,
     responsible,
+    states,
     supervision,
     times,
 )
@@ -48,6 +49,7 @@ ALL = (
     *jobs.DRILLS,
     *leases.DRILLS,
     *supervision.DRILLS,
+    *states.DRILLS,
     *machines.DRILLS,
     *corrupted_versions.DRILLS,
     *altered_versions.DRILLS,

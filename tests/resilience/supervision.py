@@ -103,6 +103,7 @@ def parents_killed() -> tuple[bool, str]:
             for word in slowest:
                 path = start_backtest(target)
                 wait_for_pool(target)
+                wait_for(lambda word=word: bool(target.pids(word)))
                 below = set(target.pids(POOL) + (target.pids(RUN) if word == WORKER else []))
                 os.kill(target.pids(word)[0], SIGNALS[place % len(SIGNALS)])
                 slowest[word] = max(slowest[word], _gone_s(target, below))

@@ -37,6 +37,14 @@ def test_a_region_is_due_once_after_its_uploads_have_come_to_rest(engine, settin
     assert hasty.due() == ["small"]
 
 
+def test_after_a_failure_the_region_is_due_again(engine, settings, place, trained):
+    watch = StateWatch(engine, settings.model_copy(update={"state_quiet_s": 0.0}))
+    upload(place, 31)
+    assert watch.due() == ["small"]
+    watch.look_again()
+    assert watch.due() == ["small"]
+
+
 def test_the_child_makes_the_state_that_the_next_look_finds(engine, settings, place, trained):
     upload(place, 31)
     status = asyncio.run(run_child(settings, "assimilate", "small,unknown"))
