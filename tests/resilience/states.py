@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -33,8 +34,9 @@ def _day(place: int) -> list[dict[str, Any]]:
     return [
         {
             "occurred_at": (at + timedelta(minutes=11 * k)).isoformat(),
-            "longitude": -74.1 + (place * 37 + k * 13) % 100 / 1_000,
-            "latitude": 4.6 + (place * 11 + k * 7) % 100 / 1_000,
+            # Well inside the area that is derived from the uploads before.
+            "longitude": -74.07 + (place * 37 + k * 13) % 100 / 2_500,
+            "latitude": 4.63 + (place * 11 + k * 7) % 100 / 2_500,
             "category": "theft",
             "external_id": f"day{place}-{k}",
         }
@@ -95,8 +97,7 @@ def states_killed() -> tuple[bool, str]:
                 target.kill_database()
             state, cells = _forecast(target)
             mixed += seen.setdefault(state, cells) != cells
-            day = place
-            slowest_s = max(slowest_s, wait_for(lambda: is_known(day), MADE_S))
+            slowest_s = max(slowest_s, wait_for(partial(is_known, place), MADE_S))
             state, cells = _forecast(target)
             mixed += seen.setdefault(state, cells) != cells
         final = _answered(target, "GET", "/v1/regions/drill/state").json()

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tests.resilience.drill import Drill, repeats
 from tests.resilience.jobs import start_training, wait_until_done, wait_until_running
@@ -93,6 +94,10 @@ def supervisor_killed() -> tuple[bool, str]:
     )
 
 
+def _is_at_work(target: Service, word: str) -> bool:
+    return bool(target.pids(word))
+
+
 def parents_killed() -> tuple[bool, str]:
     """X3: a worker, and the process of its run, while a backtest's processes are at work."""
     n, slowest = repeats(50), {WORKER: 0.0, RUN: 0.0}
@@ -103,7 +108,7 @@ def parents_killed() -> tuple[bool, str]:
             for word in slowest:
                 path = start_backtest(target)
                 wait_for_pool(target)
-                wait_for(lambda word=word: bool(target.pids(word)))
+                wait_for(partial(_is_at_work, target, word))
                 below = set(target.pids(POOL) + (target.pids(RUN) if word == WORKER else []))
                 os.kill(target.pids(word)[0], SIGNALS[place % len(SIGNALS)])
                 slowest[word] = max(slowest[word], _gone_s(target, below))
