@@ -21,7 +21,8 @@ from tests.support.service import WORKER, Service, service
 from tests.support.uploads import upload
 
 ROWS_A_DAY = 30
-FIRST_DAY = datetime(2024, 2, 1, tzinfo=UTC)
+FIRST_DAY = datetime(2024, 2, 1, 12, tzinfo=UTC)
+"""Noon, so that each batch lies in one local day: releases leave out parts of fewer than 20."""
 SLOT = "2026-01-05T10:00Z"
 BACK_S, MADE_S = 10.0, 60.0
 ASSIMILATION = "assimilate"
