@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.base import FloatArray
+from models.base import DAY_S, Cells, FloatArray
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,34 @@ def _share(learned: FloatArray) -> FloatArray:
     total = learned.sum(axis=1)
     result: FloatArray = np.where(total > 0, learned[:, 0] / np.where(total > 0, total, 1.0), 0.5)
     return result
+
+
+def simulate_states(urn: Urn, cells: Cells, n_runs: int, seed: int = 0) -> FloatArray:
+    """Return the share (n_runs, n_days + 1) of the first of two cells in the daily states of a version.
+
+    The version learnt the start; its states follow what it would learn from since, every day, as between
+    two trainings. Discovered incidents are drawn by their weight, as trainings draw them.
+    """
+    # Here, because it needs torch, which API processes do not load.
+    from models.densities.refresh import Refresh
+
+    rng = np.random.default_rng(seed)
+    weight = urn.discovered_weight if urn.start_discovered else 1.0
+    first = float(_share(weight * np.array([urn.start]))[0])
+    refresh = Refresh(np.array([first, 1.0 - first]), cells)
+    shares = np.full((n_runs, urn.n_days + 1), first)
+    for run in range(n_runs):
+        rows, days = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        for day in range(urn.n_days):
+            visited = int(rng.random() >= shares[run, day])
+            n_found = rng.binomial(rng.poisson(urn.discovery_rate), urn.discovered_weight)
+            new = np.repeat([0, 1, visited], [*rng.poisson(urn.report_rate, 2), n_found])
+            rows = np.concatenate([rows, new])
+            days = np.concatenate([days, np.full(len(new), day)])
+            state = refresh.state(rows, days * DAY_S + DAY_S // 2, 0, (day + 1) * DAY_S)
+            moved = refresh.base * state.ratio(0.5)
+            shares[run, day + 1] = moved[0] / moved.sum()
+    return shares
 
 
 NAIVE = Urn(report_rate=0.0, discovered_weight=1.0)
