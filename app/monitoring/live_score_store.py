@@ -17,6 +17,8 @@ class LiveDay:
     """Sums of a day over `n` scored incidents, of the `n_seen` that count for the version.
 
     `log_density_sum` is in nats (density per km2); `expected_sum` is its expectation by the forecast.
+    `state_gain_sum` is the sum by the state that served at the start of the day, minus that of the version
+    as trained, `state_lead_days` how far ahead of its data the day lies; None without a state.
     """
 
     day: date
@@ -24,6 +26,8 @@ class LiveDay:
     n: int
     log_density_sum: float
     expected_sum: float
+    state_gain_sum: float | None = None
+    state_lead_days: int | None = None
 
 
 def read_days(connection: Connection, region_key: int, version: str) -> list[LiveDay]:

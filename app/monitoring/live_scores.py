@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from app.monitoring import live_score_store as store
 from app.monitoring.live_score_store import LiveDay
 from app.monitoring.released_score_store import read_periods
 from app.monitoring.released_scores import summary_of
+from app.monitoring.state_scores import gains_of_states
 from app.regions.store import Region, get_region
 from app.registry import store as registry
 from app.registry.champions import champion_history
@@ -28,6 +30,8 @@ from models.base import N_WINDOWS
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
 
 SHADOW_DAYS = 90
+LEAD_DAYS = (2, 8, 29, 366)
+"""Ends of the spans of lead by which scores of states are reported."""
 N_CHALLENGERS = 3
 
 
@@ -66,11 +70,15 @@ def update_scores(
     gone = [day for day in known if day not in seen]
     if changed:
         made = _score(connection, version, grid, found)
+        gains = gains_of_states(connection, region, version, found.inside(), changed)
         store.put_days(
             connection,
             region.key,
             version.version,
-            [LiveDay(day, seen[day], *made.get(day, (0, 0.0, 0.0))) for day in changed],
+            [
+                LiveDay(day, seen[day], *made.get(day, (0, 0.0, 0.0)), *gains.get(day, ()))
+                for day in changed
+            ],
         )
     store.drop_days(connection, region.key, version.version, gone)
     return len(changed) + len(gone)
@@ -168,6 +176,7 @@ def _exact(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any]:
         weeks.setdefault(day.day - timedelta(days=day.day.weekday()), []).append(day)
     return {
         **_summary(days, rival),
+        "states_by_lead": _by_lead(days),
         "weeks": [
             {"from": monday.isoformat(), **_summary(mine, rival)}
             for monday, mine in sorted(weeks.items())
@@ -185,7 +194,28 @@ def _summary(days: Sequence[LiveDay], rival: Sequence[LiveDay]) -> dict[str, Any
         "log_score": total / n if n else None,
         "expected_log_score": expected / n if n else None,
         "difference_to_champion": _difference(difference) if common else None,
+        "states_minus_frozen": _of_states(days),
     }
+
+
+def _of_states(days: Sequence[LiveDay]) -> dict[str, Any] | None:
+    """Return what the states that served were worth, over the version as trained; None without any."""
+    known = [(d.n, d.state_gain_sum) for d in days if d.n > 0 and d.state_gain_sum is not None]
+    if not known:
+        return None
+    return _difference(as_day_sums([n for n, _ in known], [gain for _, gain in known]))
+
+
+def _by_lead(days: Sequence[LiveDay]) -> list[dict[str, Any]]:
+    """Return the same by how far the days lay ahead of the states' data."""
+    found = []
+    for first, last in pairwise((0, *LEAD_DAYS)):
+        mine = [
+            d for d in days if d.state_lead_days is not None and first <= d.state_lead_days < last
+        ]
+        if (worth := _of_states(mine)) is not None:
+            found.append({"lead_days": [first, last - 1], **worth})
+    return found
 
 
 def _difference(difference: DaySums) -> dict[str, Any]:

@@ -75,6 +75,17 @@ class LiveSummary(Reply):
     log_score: float | None = Field(examples=[-1.873])
     expected_log_score: float | None = Field(examples=[-1.869])
     difference_to_champion: Difference | None
+    states_minus_frozen: Difference | None = Field(
+        default=None,
+        description="what the states that served were worth over the version as trained; only for callers "
+        "who may list incidents",
+    )
+
+
+class WorthByLead(Difference):
+    """The same, of days that lay so far ahead of the states' data."""
+
+    lead_days: list[int] = Field(examples=[[0, 1]])
 
 
 class LiveWeek(LiveSummary):
@@ -90,6 +101,7 @@ class LiveScores(LiveSummary):
     version: Version
     champion: Version | None
     trained_until: Instant
+    states_by_lead: list[WorthByLead] = Field(default=[])
     weeks: list[LiveWeek]
 
 

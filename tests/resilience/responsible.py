@@ -202,7 +202,7 @@ def feedback() -> tuple[bool, str]:
     axes.legend()
     figure.savefig(FEEDBACK_PICTURE, bbox_inches="tight")
     last = ours[:, -1]
-    # A state follows chance for weeks: with one report a day it is far from one half at times, in no direction.
+    # A state follows chance for weeks: with one report a day it may be far from one half.
     daily = {
         rate: simulate_states(
             replace(OURS, n_days=STATE_DAYS, report_rate=rate),

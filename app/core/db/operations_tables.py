@@ -65,6 +65,10 @@ live_scores = Table(
     # Sums over the n scored: log density per km2, and what the forecast itself expected it to be.
     Column("log_density_sum", Double, nullable=False),
     Column("expected_sum", Double, nullable=False),
+    # The same sum by the state that served at the start of the day, minus that of the version as trained, and
+    # how far the day lies ahead of the state's data; null where the version had no state.
+    Column("state_gain_sum", Double),
+    Column("state_lead_days", Integer),
     of_version(),
 )
 
