@@ -3,7 +3,8 @@
 `stack` is fitted at origins 28 days apart. Each of the 28 days after an origin is forecast by the fit
 (frozen), and by its state of what had happened `delay` days before the day's start (daily); both see the
 same data at the origin, so that with a delay the days start that much after the end of the data. Beside it,
-the state after 28 days against a new fit at that moment; and the seconds and memory of `assimilate` on a
+the state after 28 days against a new fit at that moment; the share of hours within their intervals by how far
+ahead they lie; and the seconds and memory of `assimilate` on a
 region in PostgreSQL with all of Toronto and the 28 days after its training.
 """
 
@@ -24,6 +25,7 @@ import torch
 from app.core.db.engine import open_engine
 from app.core.db.schema import migrate
 from app.core.settings import Settings
+from app.fitting.hourly_counts import counted_slots
 from app.incidents.service import ingest_file
 from app.regions.service import add_region
 from app.states.service import assimilate
@@ -31,7 +33,8 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import DATA, FILES, City, load_city, machine
 from benchmarks.ingest import fresh_home
-from models.base import DAY_S, HORIZON_DAYS, FitContext, FloatArray, IntArray
+from models.base import DAY_S, HORIZON_DAYS, HOUR_S, FitContext, FloatArray, IntArray
+from models.counts.model import CountModel
 from models.densities.refresh import Refresh
 from models.densities.stack import Stack
 from models.evaluation.significance import Difference, paired_difference
@@ -39,6 +42,8 @@ from tests.support.processes import peak_memory_mb
 
 N_ORIGINS = 4
 DELAYS_DAYS = (0, 1, 7, 14, 45)
+LEADS_DAYS = (1, 7, 28, 90)
+N_COUNT_ORIGINS, MIN_HISTORY_DAYS = 12, 200
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,29 @@ def compare(name: str, found: list[Gains]) -> dict[int, Difference]:
     return worth
 
 
+def held_by_lead(city: City) -> dict[int, float]:
+    """{days ahead: share of hours within their 90 % intervals}, of fits at origins 28 days apart."""
+    times = city.incidents.time_s
+    first, last = int(times[0]), int(times[-1]) // HOUR_S * HOUR_S
+    held: dict[int, list[float]] = {lead: [] for lead in LEADS_DAYS}
+    for place in range(N_COUNT_ORIGINS):
+        origin = last - (max(LEADS_DAYS) + 2 + HORIZON_DAYS * place) * DAY_S
+        if origin - first < MIN_HISTORY_DAYS * DAY_S:
+            break
+        slots, count = counted_slots(times[times < origin], city.timezone, first, origin)
+        model = CountModel.fit(slots, count)
+        for lead, shares in held.items():
+            for day in range(max(lead - 2, 0), lead + 1):
+                start = origin + day * DAY_S
+                later, seen = counted_slots(times, city.timezone, start, start + DAY_S)
+                low, high = model.at_lead(start + DAY_S // 2).interval(model.mean(later))
+                shares.append(float(((seen >= low) & (seen <= high)).mean()))
+    found = {lead: float(np.mean(shares)) for lead, shares in held.items()}
+    told = ", ".join(f"day {lead} {share:.3f}" for lead, share in found.items())
+    print(f"{city.name}: 90 % intervals of hours hold {told}", flush=True)
+    return found
+
+
 def assimilation() -> tuple[float, float, int]:
     """Seconds, memory and incidents of one assimilation of Toronto, 28 days after its training."""
     file, timezone = FILES["toronto"]
@@ -174,6 +202,7 @@ def main() -> None:
             worth = compare(name, [task.result() for task in tasks])
             daily[name] = worth[0].mean
             worst.append(min(d.mean for d in worth.values()))
+    held = [share for name in FILES for share in held_by_lead(load_city(name)).values()]
     seconds, grown_mb, n = assimilation()
     print(f"assimilate, Toronto: {n:,} new incidents in {seconds:.1f} s, memory +{grown_mb:.0f} MB")
     print(
@@ -182,5 +211,7 @@ def main() -> None:
         f"daily_mean={np.mean(list(daily.values())):.4f}",
         f"daily_worst={min(daily.values()):.4f}",
         f"late_worst={min(worst):.4f}",
+        f"held_lowest={min(held):.3f}",
+        f"held_highest={max(held):.3f}",
         f"assimilate_s={seconds:.1f}",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.core.errors import InvalidInput
 from app.core.output.html_page import page
@@ -20,6 +20,7 @@ from app.registry import store as registry
 from app.registry.erasure_marks import shown_marks
 from app.registry.visibility import served
 from app.releases.disclosure import shown_card, shown_validation
+from app.states.store import latest_state
 
 PURPOSE = (
     "Forecasts of how likely recorded incidents are, by cell (100 m or more) and hour of the week, to "
@@ -62,6 +63,7 @@ def model_card(
         version = registry.get_version(connection, region.key, selector)
         shown = known_categories(connection, region)
         current = served(connection, region.key)
+        state = _state(connection, version)
         erased = shown_marks(connection, region.key, exact=exact).get(version.version, 0)
     report = fairness_report(engine, region_id, version.version, exact=exact)
     data = version.report.get("data", {})
@@ -86,6 +88,7 @@ def model_card(
             "small_counts": version.report.get("small_counts"),
             "erased_since": erased,
         },
+        "state": state,
         "evaluation": _evaluation(version),
         "memorisation": version.report.get("memorisation", {}),
         "fairness": {
@@ -102,6 +105,19 @@ def model_card(
         "read_on": READ_ON,
     }
     return card if exact else shown_card(card, shown)
+
+
+def _state(connection: Connection, version: registry.VersionRecord) -> dict[str, Any] | None:
+    """Return the version's last state; None if it serves as trained."""
+    found = latest_state(connection, version.region_key, version.version)
+    if found is None:
+        return None
+    return {
+        "state": found.id,
+        "data_until": found.data_until.isoformat(),
+        "assimilated_incidents": found.n_incidents,
+        "memory_days": found.density.memory_days.tolist(),
+    }
 
 
 def _evaluation(version: registry.VersionRecord) -> dict[str, Any] | None:
@@ -124,7 +140,7 @@ def card_markdown(card: dict[str, Any]) -> str:
         f"{card['purpose']}",
         _list("Not for", card["prohibited_uses"]),
         _list("Limits", card["limits"]),
-        _list("Data", _data_lines(data)),
+        _list("Data", [*_data_lines(data), *_state_lines(card["state"])]),
         "## Evaluation\n\n" + _evaluation_markdown(card["evaluation"]),
         _list("Memorisation of places", _memorisation_lines(card["memorisation"])),
         "## Whom it falls on\n\n" + _fairness_markdown(fair),
@@ -132,6 +148,13 @@ def card_markdown(card: dict[str, Any]) -> str:
         f"More: {card['read_on']}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _state_lines(state: dict[str, Any] | None) -> list[str]:
+    if state is None:
+        return ["Serves as trained: no state has been made since."]
+    known = f"{state['assimilated_incidents']:,} incidents since the training"
+    return [f"State {state['state']}: {known}, until {state['data_until']}."]
 
 
 def _plain(text: object) -> str:

@@ -113,6 +113,9 @@ class ModelCard(Reply):
     )
     limits: list[str] = Field(examples=[["It learns recorded incidents, not crime."]])
     data: dict[str, Any] = Field(examples=[{"n_incidents": 240989, "default_geocodes": 0}])
+    state: dict[str, Any] | None = Field(
+        description="last state: what has arrived since the training", examples=[None]
+    )
     evaluation: dict[str, Any] | None = Field(examples=[None])
     memorisation: dict[str, Any]
     fairness: dict[str, Any] = Field(examples=[{"disparity": _DISPARITY, "n_incidents": 29091}])

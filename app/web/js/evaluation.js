@@ -16,6 +16,8 @@ const HORIZON_DAYS = 28;
 const PLANNED_PERCENT = 20;
 const TESTED = ["pooled-kde", "window-kde", "uniform"];
 const DAY_MS = 24 * 3.6e6;
+/** Ends the name of a model that is brought forward every day. */
+const DAILY = " daily";
 
 /**
  * @typedef {{region: any, version: any, shown: any, onOutcomes: (wanted: boolean) => Promise<any>, outcomes: any,
@@ -76,14 +78,23 @@ function recordPart(record, version, region) {
     make("p", { class: "headline", id: "headline" }, comparison(record, region.timezone)),
     rates(record.models, version.model),
     ...record.differences.filter((d) => d.against !== "uniform").map((d) => verdict(d)),
+    ...refreshPart(record, version),
     ...(record.backtest ? curves(record, version.model) : []),
   ];
+}
+
+/** What following what arrives every day is worth, where the backtest asked. @param {import("./scores.js").Record_} record @param {any} version */
+function refreshPart({ backtest }, version) {
+  const found = backtest?.refresh?.differences.find((/** @type {any} */ d) => d.against === version.model);
+  if (!found) return [];
+  const worth = { days: count(backtest.refresh.delay_days), ...inNats({ ...found, mean: found.log_score }) };
+  return [make("p", { class: "note verdict", id: "refresh-worth" }, make("strong", {}, t("refreshed")), `. ${t("refreshWorth", worth)}`)];
 }
 
 /** Hit rates of models against each other and against chance, best first. @param {any} models @param {string} best */
 function rates(models, best) {
   // Uniform ranks equal cells by their id, which is as good as any other order: only chance is shown.
-  const names = Object.keys(models).filter((name) => name !== "uniform").sort((a, b) => models[b].cap_auc - models[a].cap_auc);
+  const names = Object.keys(models).filter((name) => name !== "uniform" && !name.endsWith(DAILY)).sort((a, b) => models[b].cap_auc - models[a].cap_auc);
   const rows = names.map((name) => [modelName(name), ...PERCENTS.map((k) => percent(models[name].hit_rate[k], 1))]);
   rows.push([t("chance"), ...PERCENTS.map((k) => `${k}\u00a0%`)]);
   const made = table(t("hitRates"), [t("model"), ...PERCENTS.map((k) => `${t("topK")} ${k}\u00a0%`)], rows);
@@ -92,11 +103,14 @@ function rates(models, best) {
   return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("hitRates") }, made);
 }
 
+/** @param {any} d mean, lo and hi in nats */
+const inNats = (d) => ({ mean: number(d.mean, 2), lo: number(d.lo, 2), hi: number(d.hi, 2), ratio: `${d.mean < 0 ? "−" : "+"}${fixed(100 * Math.abs(Math.expm1(d.mean)), 1)}\u00a0%` });
+
 /** @param {any} d against, mean, lo and hi in nats */
 function verdict(d) {
   const name = modelName(d.against);
   const key = d.lo > 0 ? "betterYes" : d.hi < 0 ? "worse" : "betterNo";
-  const values = { name, mean: number(d.mean, 2), lo: number(d.lo, 2), hi: number(d.hi, 2), ratio: `${d.mean < 0 ? "−" : "+"}${fixed(100 * Math.abs(Math.expm1(d.mean)), 1)}\u00a0%` };
+  const values = { name, ...inNats(d) };
   return make("p", { class: "note verdict" }, make("strong", {}, t(key, { name })), `. ${t("better", values)}`);
 }
 
@@ -152,7 +166,7 @@ function backtestPart({ region, version, onTested }) {
     start.disabled = true;
     const models = [...new Set([version.model, ...TESTED])];
     const path = regionPath(region.id, "backtests");
-    await follow(path, () => postJson(path, { models, n_origins: 1, horizon_days: HORIZON_DAYS }), status);
+    await follow(path, () => postJson(path, { models, n_origins: 1, horizon_days: HORIZON_DAYS, refresh: "daily" }), status);
     start.disabled = false;
     if (view.region === region.id && status.classList.contains("good")) await onTested();
   });
