@@ -89,6 +89,7 @@ class Incidents:
         time_s: (n,) int64, UTC seconds since 1970.
         window: (n,) int16, hour of the local week, 0..167.
         category: (n,) int32, code of the category.
+        arrived_s: (n,) int64, when each was first known, UTC seconds; None: not read.
     """
 
     x_m: Float32Array
@@ -96,6 +97,7 @@ class Incidents:
     time_s: IntArray
     window: NDArray[np.int16]
     category: NDArray[np.int32]
+    arrived_s: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -108,7 +110,12 @@ class Incidents:
             self.time_s[rows],
             self.window[rows],
             self.category[rows],
+            None if self.arrived_s is None else self.arrived_s[rows],
         )
+
+    def known_at(self, time_s: int) -> Incidents:
+        """Return the incidents that had arrived by this instant; all, where arrivals were not read."""
+        return self if self.arrived_s is None else self.take(self.arrived_s <= time_s)
 
     def before(self, time_s: int) -> Incidents:
         """Return the incidents strictly before this instant."""

@@ -43,6 +43,9 @@ def backtest(
         typer.Option(help="daily: also score each model brought forward every day."),
     ] = None,
     delay_days: Annotated[int, typer.Option(help="With --refresh: incidents are known late.")] = 0,
+    as_known: Annotated[
+        bool, typer.Option("--as-known", help="Know only what had arrived at each moment.")
+    ] = False,
 ) -> None:
     """Compare models: train on the time before each origin, score the days after it."""
     for picture in (plot, calibration):
@@ -65,6 +68,7 @@ def backtest(
             n_seeds,
             _refresh(refresh),
             delay_days,
+            as_known,
         )
         with progress_of(f"backtest of {region}") as update:
             run = run_now(engine, settings, region, request, update)

@@ -72,6 +72,7 @@ def load_training_data(
     by_policy: bool = False,
     release: int | None = None,
     pinned: bool = False,
+    arrivals: bool = False,
 ) -> TrainingData:
     """Read a region's incidents and build its grid; derive and store a missing boundary.
 
@@ -87,6 +88,7 @@ def load_training_data(
             incidents, so that models are compared on all of them.
         release: read the incidents of this release, up to its instant.
         pinned: keep the part of the release between two instants unchanged by later releases.
+        arrivals: also read when each incident was stored.
 
     Raises:
         NotReady: the region has no incidents, or only ones that its policy excludes, or the release was
@@ -112,6 +114,7 @@ def load_training_data(
             category_names=chosen,
             discovered_share=policy.discovered_weight if by_policy else 0.0,
             cut=cut,
+            arrivals=arrivals,
         )
         if len(columns.time_s) == 0:
             raise NotReady("the region has no incidents yet", code="no_incidents")
@@ -170,7 +173,12 @@ def _inside(
     used = inside.copy()
     used[inside] = ~piled
     incidents = Incidents(
-        columns.x_m, columns.y_m, columns.time_s, columns.window, columns.category
+        columns.x_m,
+        columns.y_m,
+        columns.time_s,
+        columns.window,
+        columns.category,
+        columns.arrived_s,
     ).take(used)
     return TrainingData(
         region=region,

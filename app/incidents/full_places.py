@@ -12,7 +12,7 @@ from app.data_quality.checks.coordinate_precision import FewPlaces, few_places_o
 from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import to_degrees
-from app.incidents.store import copy_out
+from app.incidents.store import COLUMN_TYPES, copy_out
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region
 
@@ -38,7 +38,7 @@ def places_in_doubt(
         n_rows: rows that the merge had.
     """
     percent = min(100.0, 100.0 * SAMPLED / max(n_rows, 1))
-    columns = copy_out(connection, _MERGED.format(percent))
+    columns = copy_out(connection, _MERGED.format(percent), COLUMN_TYPES)
     time_s = columns["time_s"]
     found, _ = find_full_places(
         columns["x_m"],

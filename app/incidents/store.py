@@ -24,13 +24,16 @@ from app.regions.kinds import KindKey, Kinds, folded
 from app.regions.store import Region, kinds_of
 from app.releases.store import LONG_AGO, MIN_GROUP
 
-_SCHEMA = {
+COLUMN_TYPES = {
     "time_s": pa.int64(),
     "window": pa.int16(),
     "x_m": pa.float32(),
     "y_m": pa.float32(),
     "category_key": pa.int32(),
 }
+
+_ARRIVAL = {"arrived_s": pa.int64()}
+_ARRIVAL_COLUMN = sql.SQL(", extract(epoch FROM inserted_at)::bigint")
 
 _SOURCES = sql.SQL(
     "(source = 'reported'"
@@ -41,7 +44,7 @@ _SINCE = sql.SQL("occurred_at >= {}")
 _UNTIL = sql.SQL("occurred_at < {}")
 _ARRIVED_AFTER = sql.SQL("inserted_at > {}")
 _COLUMNS = sql.SQL(
-    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}'
+    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}{}'
     " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
 )
 # Compared in one statement, so that concurrent corrections and erasures cannot interfere.
@@ -80,6 +83,7 @@ class IncidentColumns:
     window: NDArray[np.int16]
     category: NDArray[np.int32]
     category_names: list[str]
+    arrived_s: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,8 @@ def read_columns(
     discovered_share: float = 0.0,
     arrived_after: datetime | None = None,
     cut: ReleaseCut | None = None,
+    *,
+    arrivals: bool = False,
 ) -> IncidentColumns:
     """Read a region's incidents as columns by COPY; needs about 40 bytes an incident at peak.
 
@@ -156,6 +162,7 @@ def read_columns(
         category_names: kinds; see `app.regions.kinds`.
         arrived_after: only incidents that were stored after that moment.
         cut: read only incidents released to readers.
+        arrivals: also read when each was stored.
 
     Raises:
         InvalidInput: a category that the region does not have.
@@ -172,8 +179,11 @@ def read_columns(
     conditions += [bound.format(moment) for bound, moment in bounds if moment is not None]
     conditions += [] if cut is None else cut.conditions(region.key)
     long_statements(connection)
-    source = _ALL if cut is None else cut.source(region.key)
-    table = copy_out(connection, _COLUMNS.format(*source, sql.SQL(" AND ").join(conditions)))
+    category_of, source = _ALL if cut is None else cut.source(region.key)
+    schema = {**COLUMN_TYPES, **(_ARRIVAL if arrivals else {})}
+    arrival = _ARRIVAL_COLUMN if arrivals else sql.SQL("")
+    where = sql.SQL(" AND ").join(conditions)
+    table = copy_out(connection, _COLUMNS.format(category_of, arrival, source, where), schema)
     shown, rest = (keys, None) if cut is None else (cut.shown(keys), cut.rest)
     category, names = kind_codes(shown, table.pop("category_key"), table["time_s"], rest)
     columns = {**table, "category": category}
@@ -197,8 +207,14 @@ def _chosen_categories(
     return chosen(known, names)
 
 
-def copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[Any]]:
-    """Return time_s, window, x_m, y_m and category_key (n,) that a COPY to standard output selects."""
+def copy_out(
+    connection: Connection, query: sql.Composed, schema: Mapping[str, pa.DataType]
+) -> dict[str, NDArray[Any]]:
+    """Return the columns (n,) that a COPY to standard output selects.
+
+    Args:
+        schema: names and types of the columns, in order.
+    """
     driver: Any = connection.connection.driver_connection
     parts: list[pa.Table] = []
     buffer = BytesIO()
@@ -206,22 +222,22 @@ def copy_out(connection: Connection, query: sql.Composed) -> dict[str, NDArray[A
         for chunk in copy:
             buffer.write(chunk)
             if buffer.tell() > 16 << 20:
-                parts.append(_parse(buffer))
+                parts.append(_parse(buffer, schema))
                 buffer = BytesIO()
     if buffer.tell():
-        parts.append(_parse(buffer))
+        parts.append(_parse(buffer, schema))
     if not parts:
-        return {name: np.empty(0, kind.to_pandas_dtype()) for name, kind in _SCHEMA.items()}
+        return {name: np.empty(0, kind.to_pandas_dtype()) for name, kind in schema.items()}
     table = pa.concat_tables(parts)
-    return {name: table[name].to_numpy().copy() for name in _SCHEMA}
+    return {name: table[name].to_numpy().copy() for name in schema}
 
 
-def _parse(buffer: BytesIO) -> pa.Table:
+def _parse(buffer: BytesIO, schema: Mapping[str, pa.DataType]) -> pa.Table:
     buffer.seek(0)
     return pa_csv.read_csv(
         buffer,
-        read_options=pa_csv.ReadOptions(column_names=list(_SCHEMA), use_threads=False),
-        convert_options=pa_csv.ConvertOptions(column_types=_SCHEMA),
+        read_options=pa_csv.ReadOptions(column_names=list(schema), use_threads=False),
+        convert_options=pa_csv.ConvertOptions(column_types=dict(schema)),
     )
 
 

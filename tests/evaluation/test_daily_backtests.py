@@ -120,3 +120,40 @@ def test_wrong_requests_name_the_field(given, field):
     with pytest.raises(InvalidInput) as refused:
         BacktestRequest(**given).checked()
     assert refused.value.field == field
+
+
+def with_arrivals(incidents, late_s):
+    """The same incidents, each known so long after it happened."""
+    return replace(incidents, arrived_s=incidents.time_s + late_s)
+
+
+def test_what_had_not_arrived_is_not_known(incidents, grid, daily):
+    """Incidents that all arrive three days late give what a delay of three days gives to a day's state."""
+    late = with_arrivals(incidents, 3 * DAY_S)
+    change = 5
+    since_s = daily.origins_s[0] + change * DAY_S
+    moved = moved_from(incidents, grid, since_s)
+    before, after = tables(late, grid, daily), tables(with_arrivals(moved, 3 * DAY_S), grid, daily)
+    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert same == [True] * (change + 4) + [False] * (HORIZON_DAYS - change - 4)
+    at_once = tables(with_arrivals(incidents, 0), grid, daily)
+    for one, other in zip(tables(incidents, grid, daily), at_once, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(before[4], at_once[4])
+
+
+def test_a_fit_knows_only_what_had_arrived_at_its_origin(incidents, grid, daily):
+    plain = replace(daily, refresh=None)
+    task = tasks_of(plain)[0]
+    late = with_arrivals(incidents, 30 * DAY_S)
+    known = incidents.take(late.arrived_s <= task.origin_s)
+    both = np.concatenate(
+        [
+            np.flatnonzero(late.arrived_s <= task.origin_s),
+            np.flatnonzero(incidents.time_s >= task.origin_s),
+        ]
+    )
+    assert len(known) < len(incidents.before(task.origin_s))
+    (one,) = results_of_fit(late, grid, task, plain)
+    (other,) = results_of_fit(incidents.take(np.unique(both)), grid, task, plain)
+    np.testing.assert_array_equal(one.scored.log_density, other.scored.log_density)

@@ -126,7 +126,9 @@ class TaskStore:
             digest.update(repr(protocol.bounds_s).encode())
             digest.update(f"{protocol.refresh} {protocol.delay_days}".encode())
             columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
-            for array in (*columns, incidents.category, grid.cell_id, grid.area_km2):
+            arrivals = () if incidents.arrived_s is None else (incidents.arrived_s,)
+            grids = (grid.cell_id, grid.area_km2)
+            for array in (*columns, incidents.category, *grids, *arrivals):
                 digest.update(np.ascontiguousarray(array).tobytes())
             self.key = digest.hexdigest()[:16]
 

@@ -38,7 +38,8 @@ def daily_models(
 ) -> Iterator[tuple[DensityModel, Incidents]]:
     """Yield each day's model, and the incidents of that day.
 
-    A day's model knows what happened `delay_days` before the day's start, and nothing later.
+    A day's model knows what happened `delay_days` before the day's start, and nothing later; where arrivals
+    were read, only what had arrived by then.
     """
     # Here, because it needs torch, which API processes do not load.
     from models.densities.refresh import Refresh
@@ -47,13 +48,15 @@ def daily_models(
     since = incidents.since(cutoff_s)
     rows = grid.locate(since.x_m, since.y_m)
     since, rows = since.take(rows >= 0), rows[rows >= 0]
-    base = _mean_probability(fitted, incidents.before(cutoff_s))
+    base = _mean_probability(fitted, incidents.before(cutoff_s).known_at(task.origin_s))
     refresh = Refresh(base, grid)
     end_s = protocol.end_of(task.origin_s)
     for day_s in range(task.origin_s, end_s, DAY_S):
         known_s = day_s - protocol.delay_days * DAY_S
-        n_known = int(np.searchsorted(since.time_s, known_s))
-        state = refresh.state(rows[:n_known], since.time_s[:n_known], cutoff_s, known_s)
+        known = since.time_s < known_s
+        if since.arrived_s is not None:
+            known &= since.arrived_s <= day_s
+        state = refresh.state(rows[known], since.time_s[known], cutoff_s, known_s)
         ratio = state.ratio(protocol.delay_days + 0.5)
         yield Refreshed(fitted, ratio), incidents.since(day_s).before(min(day_s + DAY_S, end_s))
 

@@ -66,7 +66,8 @@ def results_of_fit(
     started = time.perf_counter()
     cutoff_s = protocol.cutoff_of(task.origin_s)
     context = FitContext(cutoff_s, task.seed, protocol.device)
-    fitted = create_model(task.model).fit(incidents.before(cutoff_s), grid, context)
+    past = incidents.before(cutoff_s).known_at(task.origin_s)
+    fitted = create_model(task.model).fit(past, grid, context)
     seconds = time.perf_counter() - started
     report = dict(fitted.report())
     test = protocol.held_out(incidents, task.origin_s)

@@ -74,6 +74,7 @@ def start(
         new.n_seeds,
         new.refresh,
         new.delay_days,
+        new.as_known,
     )
     exact = caller.lists_incidents
     run = request_backtest(state.engine, state.settings, region, request, exact=exact)

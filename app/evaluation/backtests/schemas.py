@@ -34,6 +34,10 @@ class NewBacktest(Request):
     delay_days: Annotated[int, Field(ge=0, le=365)] = Field(
         default=0, description="with refresh: incidents are known so late"
     )
+    as_known: bool = Field(
+        default=False,
+        description="know at each moment only what had arrived by then; for keys that may list incidents",
+    )
 
 
 class Backtest(RunReply):

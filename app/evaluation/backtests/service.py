@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine
 
 from app.core.db.tables import backtests
-from app.core.errors import InvalidInput, LimitExceeded, NotReady
+from app.core.errors import InvalidInput, LimitExceeded, NotReady, PermissionRefused
 from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.texts import shortened
@@ -73,6 +73,8 @@ class BacktestRequest:
     """Also score each model brought forward every day by what was known at its start."""
     delay_days: int = 0
     """How late incidents are known, with `refresh`."""
+    as_known: bool = False
+    """Know at each moment only what had arrived by then."""
     release: int | None = None
     """The release to test on, for callers who may not list incidents; None: all incidents."""
 
@@ -122,6 +124,11 @@ class BacktestRequest:
         if not 0 <= self.delay_days <= MAX_DELAY_DAYS:
             raise InvalidInput(
                 f"delay_days must lie within 0..{MAX_DELAY_DAYS}, got {self.delay_days}",
+                field="delay_days",
+            )
+        if self.as_known and self.delay_days:
+            raise InvalidInput(
+                "give as_known or delay_days, not both: arrivals say how late incidents were",
                 field="delay_days",
             )
         if self.delay_days and self.refresh is None:
@@ -194,6 +201,11 @@ def request_backtest(
         region = get_region(connection, region_id)
         check_room(connection, "backtest", region.key, settings.max_unfinished_runs)
         if not exact:
+            if request.as_known:
+                raise PermissionRefused(
+                    "as_known needs a key that may list incidents: arrivals split what readers see together",
+                    field="as_known",
+                )
             release = released_until(connection, region, None)
             request = replace(request, release=release.seq if release else NO_RELEASE)
         return request_run(connection, "backtest", region.key, request)
@@ -238,7 +250,9 @@ def backtest_region(
     """
     request.checked()
     data = retry_outages(
-        lambda: load_training_data(engine, region_key, release=request.release, pinned=True)
+        lambda: load_training_data(
+            engine, region_key, release=request.release, pinned=True, arrivals=request.as_known
+        )
     )
     grid, incidents = _regridded(data, request.cell_size_m)
     protocol = Protocol(
@@ -253,6 +267,7 @@ def backtest_region(
         request.delay_days,
     )
     check_periods(protocol)
+    _check_known(incidents, protocol)
     execution = Execution(task_folder=tasks_folder(settings))
     results = run_protocol(incidents, grid, protocol, execution, progress, cancelled)
 
@@ -277,6 +292,22 @@ def backtest_region(
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),
     }
+
+
+def _check_known(incidents: Incidents, protocol: Protocol) -> None:
+    """Check that something was known at each origin.
+
+    Raises:
+        NotReady: it was not, because the history arrived later.
+    """
+    for origin in protocol.origins_s:
+        past = incidents.before(origin)
+        if len(past) and not len(past.known_at(origin)):
+            raise NotReady(
+                f"none of the {len(past):,} incidents before {iso(origin)} had arrived by then; leave "
+                "out as_known, or choose origins after the first upload",
+                code="nothing_known",
+            )
 
 
 def _regridded(data: TrainingData, cell_size_m: float | None) -> tuple[Grid, Incidents]:
