@@ -37,12 +37,14 @@ from models.base import DAY_S, HORIZON_DAYS, HOUR_S, FitContext, FloatArray, Int
 from models.counts.model import CountModel
 from models.densities.refresh import Refresh
 from models.densities.stack import Stack
+from models.evaluation.memorisation import judge, places_in_cells
 from models.evaluation.significance import Difference, paired_difference
 from tests.support.processes import peak_memory_mb
 
 N_ORIGINS = 4
 DELAYS_DAYS = (0, 1, 7, 14, 45)
 LEADS_DAYS = (1, 7, 28, 90)
+N_SAMPLES = 10_000
 N_COUNT_ORIGINS, MIN_HISTORY_DAYS = 12, 200
 
 
@@ -53,6 +55,8 @@ class Gains:
     by_delay: dict[int, FloatArray]
     time_s: dict[int, IntArray]
     minus_new_fit: float | None
+    samples_near: dict[str, float | None]
+    """How much more often samples lie near what was learnt than new incidents do, frozen and after 28 days."""
 
 
 def last_origin(city: City) -> int:
@@ -90,7 +94,33 @@ def gains_of(name: str, place: int) -> Gains:
         chosen = (day >= delay) & (day < delay + HORIZON_DAYS)
         times[delay] = since.time_s[chosen]
     minus = _minus_new_fit(city, origin, refresh, table) if place > 0 else None
-    return Gains(by_delay, times, minus)
+    near = {
+        name: _samples_near(city, origin, table, ratio)
+        for name, ratio in (("frozen", None), ("state", _after_28_days(city, origin, refresh)))
+    }
+    return Gains(by_delay, times, minus, near)
+
+
+def _after_28_days(city: City, origin: int, refresh: Refresh) -> FloatArray:
+    """The factors of the state after 28 days."""
+    now = origin + HORIZON_DAYS * DAY_S
+    known = city.incidents.since(origin).before(now)
+    rows = city.grid.locate(known.x_m, known.y_m)
+    return refresh.state(rows, known.time_s, origin, now).ratio(0.5)
+
+
+def _samples_near(
+    city: City, origin: int, table: FloatArray, ratio: FloatArray | None
+) -> float | None:
+    """The ratio of `memorisation.judge`, on the 28 days after those that the state knows."""
+    now = origin + HORIZON_DAYS * DAY_S
+    learnt = city.incidents.before(origin if ratio is None else now)
+    later = city.incidents.since(now).before(now + HORIZON_DAYS * DAY_S)
+    places = [np.column_stack([i.x_m, i.y_m]).astype(np.float64) for i in (learnt, later)]
+    rng = np.random.default_rng(0)
+    mean = table.mean(axis=0) * (1.0 if ratio is None else ratio)
+    drawn = places_in_cells(mean, city.grid, N_SAMPLES, rng)
+    return judge(drawn, places[0], places[1], later.time_s // DAY_S).ratio
 
 
 def _minus_new_fit(city: City, origin: int, refresh: Refresh, table: FloatArray) -> float:
@@ -126,7 +156,12 @@ def compare(name: str, found: list[Gains]) -> dict[int, Difference]:
             f"{delay} days late {d.mean:+.4f} [{d.lo:+.4f}, {d.hi:+.4f}]"
             for delay, d in worth.items()
         )
-        + f"; state after 28 days minus a new fit {np.mean(against):+.4f}",
+        + f"; state after 28 days minus a new fit {np.mean(against):+.4f}; "
+        "samples near what was learnt, over new incidents: "
+        + ", ".join(
+            f"{kind} {np.mean([g.samples_near[kind] or 0.0 for g in found]):.3f}"
+            for kind in ("frozen", "state")
+        ),
         flush=True,
     )
     return worth

@@ -42,7 +42,7 @@ DENSITY: dict[str, Callable[[Forecast], bytes]] = {
 }
 FEATURES = ("geojson", "csv", "parquet")
 _CELL_COLUMNS = "probability,density_per_km2,expected_count,expected_count_lo,expected_count_hi"
-_LABELS = "region,model_version,at,window,category,cell_size_m"
+_LABELS = "region,model_version,state,at,window,category,cell_size_m"
 _SAME_SLOT = {
     "path.region": "$request.path.region",
     "query.at": "$response.body#/at",
@@ -122,7 +122,7 @@ async def _hotspot_options(
         ["csv", "parquet"],
         csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS},{_LABELS}\n"
         "1,5935,-79.38009,43.655401,0.005969286,0.095508575,0.026367878,0,0,"
-        "toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,2022-01-07T23:00:00-05:00,119,,250\n",
+        "toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-07T23:00:00-05:00,119,,250\n",
     ),
 )
 @allow(Role.READER)

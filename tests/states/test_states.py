@@ -249,6 +249,46 @@ def test_a_series_with_cells_sums_up_to_the_range(place, trained):
     )
 
 
+def test_what_patrols_discovered_is_in_no_state_unless_it_is_learnt_from(place, trained):
+    upload(place, source="discovered")
+    assert refresh(place)["state"] == "frozen"
+    upload(place, day=33)
+    assert refresh(place)["assimilated_incidents"] == 40
+
+
+def test_cells_that_share_a_density_share_it_in_every_state(engine, settings, place):
+    policy = {"minimum_count": 3}
+    assert place("admin", "PUT", "/learning-policy", json=policy).status_code == 200
+    train(engine, settings, place, "trainer")
+
+    def pooled(reply):
+        """The density per km2 that most cells have, and how many do."""
+        density = np.round(np.log(reply.json()["cells"]["density_per_km2"]), 4)
+        values, counts = np.unique(density, return_counts=True)
+        return float(values[counts.argmax()]), int(counts.max())
+
+    before, n_before = pooled(density(place))
+    assert n_before > 50
+    upload(place, where=(10.0331, 50.0391))
+    assert refresh(place)["state"] != "frozen"
+    after, n_after = pooled(density(place))
+    assert n_after == n_before
+    assert after != before
+
+
+def test_a_burst_moves_the_map_by_a_tenth_at_most_and_raises_an_alarm(place, trained):
+    frozen = density(place, at=(START + timedelta(days=32)).isoformat(), state="frozen")
+    for day in range(31, 51):
+        upload(place, n=200, day=day, where=(10.0011, 50.0011))
+    refresh(place)
+    moved = density(place, at=(START + timedelta(days=51)).isoformat())
+    assert moved.json()["state"] != "frozen"
+    one, other = (np.array(r.json()["cells"]["probability"]) for r in (frozen, moved))
+    assert 0.05 < np.abs(one - other).sum() / 2 < 0.12
+    kinds = [a["kind"] for a in place("admin", "GET", "/alarms").json()["alarms"]]
+    assert "swing" in kinds
+
+
 def test_many_at_once_make_one_state(place, engine, trained):
     from concurrent.futures import ThreadPoolExecutor
 

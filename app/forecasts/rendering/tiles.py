@@ -119,6 +119,7 @@ def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
         "hotslot": {
             "at": local.isoformat(),
             "model_version": forecast.version.record.version,
+            "state": forecast.version.state_id,
             "unit": "probability per km2",
             "scale": [
                 {"value": top * float(s) ** 2, "colour": "#" + bytes(c).hex()}

@@ -75,6 +75,6 @@ export function fillBriefing({ region, shown, picture, cells }) {
     make("div", { class: "columns" }, legend, make("div", {}, copy("shares"), copy("shares-note"))),
     cells,
     make("h3", {}, t("caveats")), make("ul", { class: "plain" }, ...caveats.map((text) => make("li", {}, text))),
-    make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${t("madeBy", { date: today })} · ${location.origin}${address()}`),
+    make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${byId("data-until").textContent} · ${t("madeBy", { date: today })} · ${location.origin}${address()}`),
   );
 }
