@@ -56,7 +56,7 @@ class Gains:
     time_s: dict[int, IntArray]
     minus_new_fit: float | None
     samples_near: dict[str, float | None]
-    """How much more often samples lie near what was learnt than new incidents do, frozen and after 28 days."""
+    """How much more often samples lie near what was learnt than new incidents do: frozen, after 28 days."""
 
 
 def last_origin(city: City) -> int:
