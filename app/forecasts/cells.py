@@ -33,7 +33,8 @@ from app.geo.study_area import M2_PER_KM2, to_degrees
 from models.base import FloatArray
 
 if TYPE_CHECKING:
-    from app.forecasts.types import LoadedVersion, Selector
+    from app.forecasts.types import Selector
+    from app.forecasts.versions.loaded import LoadedVersion
 
 DEGREE_DECIMALS = 6
 DEFAULT_RESOLUTION = 9

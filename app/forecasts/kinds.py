@@ -9,7 +9,8 @@ import numpy as np
 
 from app.core.errors import InvalidInput, NotFound
 from app.core.texts import shortened
-from app.forecasts.types import Harm, LoadedVersion
+from app.forecasts.types import Harm
+from app.forecasts.versions.loaded import LoadedVersion
 from app.regions.kinds import Kinds, folded
 from models.base import FloatArray
 from models.counts.model import CountModel

@@ -13,7 +13,7 @@ from app.forecasts.hotspots import n_top_cells
 from app.forecasts.serialisers import collection, features
 from app.forecasts.service import Forecast, ForecastService, Selector, check_box
 from app.forecasts.time_span import range_of
-from app.forecasts.types import LoadedVersion
+from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from app.incidents.store import read_columns

@@ -14,7 +14,8 @@ from app.core.errors import InvalidInput, NotFound
 from app.core.texts import shortened
 from app.core.zones import zone
 from app.forecasts.service import ForecastService
-from app.forecasts.types import LoadedVersion, Selector
+from app.forecasts.types import Selector
+from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import WARNINGS, standing_warnings
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres

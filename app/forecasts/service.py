@@ -22,11 +22,12 @@ from app.core.settings import Settings
 from app.core.zones import zone
 from app.forecasts.cells import CELL_BYTES, CellRegridder
 from app.forecasts.kinds import codes_of, harm_of, is_trained_with, shares_of
-from app.forecasts.state_reader import StateReader
-from app.forecasts.tables import TableReader, log_variance, read_band
 from app.forecasts.time_span import check_one_way, slots_of
-from app.forecasts.types import Forecast, Ground, LoadedVersion, Plan, Selector
-from app.forecasts.version_notices import news_of
+from app.forecasts.types import Forecast, Plan, Selector
+from app.forecasts.versions.loaded import Ground, LoadedVersion
+from app.forecasts.versions.notices import news_of
+from app.forecasts.versions.state_reader import StateReader
+from app.forecasts.versions.tables import TableReader, log_variance, read_band
 from app.forecasts.warnings import WARNINGS
 from app.geo.boundaries import study_area_from_geojson
 from app.geo.hour_of_week import next_slot_of

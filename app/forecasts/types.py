@@ -1,8 +1,8 @@
-"""Types of forecasts: selector, loaded version, plan and result."""
+"""Types of forecasts: selector, plan and result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -13,20 +13,18 @@ from app.core.messages import Message
 from app.core.once import once
 from app.core.zones import zone
 from app.fitting.hourly_counts import slots_of
-from app.forecasts.cells import CellSet, SquareCells, rows_in_bbox
+from app.forecasts.cells import CellSet, rows_in_bbox
+from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import warnings_of
-from app.geo.grid import Grid
 from app.geo.hour_of_week import HOUR_S
-from app.geo.overlaps import CellIndex
-from app.geo.study_area import StudyArea
 from app.http.parameters import Bbox
-from app.regions.store import Region
-from app.registry import store as registry
-from app.states.store import FROZEN, State
-from models.base import DAY_S, NORMAL_QUANTILE, Band, FloatArray, IntArray
+from models.base import DAY_S, NORMAL_QUANTILE, FloatArray, IntArray
 from models.counts.model import LEVEL, CountModel, Slots
 from models.counts.negative_binomial import nearest_interval
 from models.evaluation.metrics import ranked_rows
+
+SlotKind = tuple[int, int]
+"""A window, and whole days from the end of the data to the slot."""
 
 
 @dataclass(frozen=True)
@@ -60,108 +58,6 @@ class Selector:
         if self.category is None:
             return ()
         return (self.category,) if isinstance(self.category, str) else self.category
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A study area and its grid, shared by versions that were trained on the same ones."""
-
-    grid: Grid
-    area: StudyArea
-
-    @once
-    def cells(self) -> SquareCells:
-        """The cells of the grid as shown in replies."""
-        return SquareCells(self.grid)
-
-    @once
-    def index(self) -> CellIndex:
-        """A spatial index of the cells, for areas of any shape."""
-        return CellIndex(self.area, self.grid)
-
-
-SlotKind = tuple[int, int]
-"""A window, and whole days from the end of the data to the slot."""
-
-
-@dataclass(frozen=True)
-class LoadedState:
-    """A state with its count model."""
-
-    record: State
-    counts: CountModel
-
-
-@dataclass(frozen=True)
-class LoadedVersion:
-    """A version with its ground and count model, ready to forecast."""
-
-    region: Region
-    record: registry.VersionRecord
-    ground: Ground
-    counts: CountModel
-    band: Band | None = None
-    """How far its probabilities may be off, if it knows."""
-    stands_in: Message | None = None
-    """Why it serves in the champion's place, if it does."""
-    withheld: bool = False
-    """Whether it is withheld from readers."""
-    shown_categories: frozenset[str] = frozenset()
-    """Categories that everyone could see when it was loaded."""
-    state: LoadedState | None = None
-    """What has arrived since its training; None: as trained."""
-
-    def in_state(self, state: LoadedState | None) -> LoadedVersion:
-        """Return the version brought up to date by a state, or as trained."""
-        if state is None:
-            return self
-        return replace(self, state=state, counts=state.counts)
-
-    @property
-    def state_id(self) -> str:
-        """The state's name in requests and replies."""
-        return FROZEN if self.state is None else self.state.record.id
-
-    @property
-    def data_until(self) -> datetime:
-        """What the forecast stands on ends here."""
-        return self.record.cutoff if self.state is None else self.state.record.data_until
-
-    @property
-    def grid(self) -> Grid:
-        """The cells it was trained on."""
-        return self.ground.grid
-
-    @property
-    def area(self) -> StudyArea:
-        """The study area it was trained on."""
-        return self.ground.area
-
-    @property
-    def cells(self) -> SquareCells:
-        """The cells of the grid as shown in replies."""
-        return self.ground.cells
-
-    @property
-    def index(self) -> CellIndex:
-        """The spatial index of the cells."""
-        return self.ground.index
-
-    @property
-    def reasons(self) -> list[Message]:
-        """Return why this version answers in another's place; empty if it does not."""
-        return [] if self.stands_in is None else [self.stands_in]
-
-    @once
-    def category_codes(self) -> dict[str, int]:
-        """Code of each category the version was trained on."""
-        return {name: code for code, name in enumerate(self.record.categories)}
-
-    @property
-    def not_learnt(self) -> list[str]:
-        """Categories that the region's learning policy excluded from training."""
-        found: list[str] = self.record.report.get("data", {}).get("excluded_categories", [])
-        return found
 
 
 @dataclass(frozen=True)

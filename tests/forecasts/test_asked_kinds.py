@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput, NotFound
 from app.forecasts.kinds import codes_of, harm_of, is_trained_with, shares_of
-from app.forecasts.types import LoadedVersion
+from app.forecasts.versions.loaded import LoadedVersion
 from app.regions.kinds import Alias, Kinds
 from app.registry.store import VersionRecord
 from models.counts.model import CountModel

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from rasterio.io import MemoryFile
 
-from app.forecasts.tables import log_variance
+from app.forecasts.versions.tables import log_variance
 from app.main import create_app
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
-from app.forecasts.types import LoadedVersion
+from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import WARNINGS, places_left_out
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import get_region_by_key

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine
 from app.core.cache import BoundedCache, TTLCache
 from app.core.errors import NotFound
 from app.core.zones import zone
-from app.forecasts.types import LoadedState, LoadedVersion, Selector
+from app.forecasts.types import Selector
+from app.forecasts.versions.loaded import LoadedState, LoadedVersion
 from app.forecasts.warnings import WARNINGS
 from app.regions.store import get_region_by_key
 from app.registry.artifacts import ArtifactCorrupt
