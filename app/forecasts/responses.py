@@ -127,6 +127,7 @@ def _encoded(
 ) -> Encoded:
 
     def plain() -> Encoded:
+        give_way()
         forecast = service.forecast_of(plan)
         give_way()
         body = spec.make(forecast)

@@ -10,6 +10,7 @@ import pytest
 
 from app.core import priority
 from app.core.priority import (
+    BUSY_S,
     LONG_WORK_S,
     MAX_PAUSE_S,
     PAUSE_S,
@@ -72,3 +73,33 @@ def test_a_request_is_forgotten_however_it_ends():
     with pytest.raises(ValueError, match="broken"), under_way("other"):
         raise ValueError("broken")
     assert paused_s() == 0
+
+
+def test_a_flood_of_short_work_gives_way_from_its_start():
+    def work(seconds: float) -> None:
+        began = time.thread_time()
+        with long_work():
+            while time.thread_time() - began < seconds:
+                pass
+
+    with acting_as("flooding"):
+        with long_work(), under_way("other"):
+            give_way()
+            assert priority._here.paused_s == 0
+        while priority._recently_spent_s("flooding") <= BUSY_S:
+            work(LONG_WORK_S / 3)
+        with long_work(), under_way("other"):
+            give_way()
+            assert priority._here.paused_s > 0
+    with acting_as("modest"), long_work(), under_way("other"):
+        give_way()
+        assert priority._here.paused_s == 0
+    time.sleep(6 * priority.FORGET_HALF_LIFE_S)
+    assert priority._recently_spent_s("flooding") < BUSY_S / 10
+
+
+def test_callers_are_not_remembered_without_end():
+    for n in range(priority.MAX_CALLERS + 5):
+        with acting_as(f"caller {n}"), long_work():
+            pass
+    assert len(priority._spent) <= priority.MAX_CALLERS
