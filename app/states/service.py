@@ -113,7 +113,7 @@ def _assimilated(
         release.seq,
         release.until,
         len(found.time_s),
-        _counts(region, version, found, release.until).state(),
+        _counts(region, version, found, since, release.until).state(),
         density,
     )
     _watch(connection, new, distance)
@@ -130,14 +130,19 @@ def _first_whole_block(known: Sequence[datetime], cutoff: datetime) -> datetime 
 
 
 def _counts(
-    region: Region, version: VersionRecord, found: NewIncidents, until: datetime
+    region: Region,
+    version: VersionRecord,
+    found: NewIncidents,
+    since: datetime,
+    until: datetime,
 ) -> CountModel:
+    """Bring the count model forward; hours before the first whole block were not read."""
     model = CountModel.from_state(version.counts)
-    end_s = int(until.timestamp())
+    start_s, end_s = int(since.timestamp()), int(until.timestamp())
     usual, _ = counted_slots(
         found.time_s, region.timezone, model.cutoff_s - USUAL_DAYS * DAY_S, model.cutoff_s
     )
-    slots, count = counted_slots(found.time_s, region.timezone, model.cutoff_s, end_s)
+    slots, count = counted_slots(found.time_s, region.timezone, start_s, end_s)
     return assimilated(model, usual, slots, count)
 
 

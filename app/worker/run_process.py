@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 from dataclasses import asdict
+from itertools import product
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -21,7 +22,7 @@ from app.core.errors import HotslotError, Unavailable
 from app.core.logging import configure_logging
 from app.core.private_files import write_privately
 from app.core.processes import end_with_parent
-from app.core.roles import sees_unreleased
+from app.core.roles import seeing_unreleased, sees_unreleased
 from app.core.settings import Settings
 from app.runs.schedules import database_clock
 from app.runs.store import Superseded
@@ -87,9 +88,11 @@ def run_assimilation(engine: Engine, region_ids: list[str]) -> None:
     """Bring the champions of regions up to date; failures of one do not affect the others."""
     from app.states.service import assimilate
 
-    for region_id in region_ids:
+    # Readers may be served another version than the champion: see `app.registry.visibility`.
+    for region_id, exact in product(region_ids, (True, False)):
         try:
-            version, state = assimilate(engine, region_id)
+            with seeing_unreleased(exact):
+                version, state = assimilate(engine, region_id)
         except Unavailable:
             raise
         except HotslotError as error:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.base import DAY_S, HOUR_S, N_WINDOWS, WEEK_S, FloatArray, IntArray
+from models.base import HOUR_S, N_WINDOWS, WEEK_S, FloatArray, IntArray
 from models.counts.fit import SLOW_HALF_LIFE_WEEKS, Slots, clipped, delivered_hours, spans
 from models.counts.model import CountModel
 
@@ -25,7 +25,7 @@ def assimilated(model: CountModel, usual: Slots, slots: Slots, count: IntArray) 
     Args:
         model: as of its cutoff.
         usual: the hours of the `USUAL_DAYS` before the cutoff.
-        slots: (n,) consecutive hours from the cutoff on.
+        slots: (n,) consecutive hours, from the cutoff on or later.
         count: (n,) incidents of each.
     """
     if len(slots) == 0 or model.level <= 0:
@@ -60,4 +60,3 @@ def assimilated(model: CountModel, usual: Slots, slots: Slots, count: IntArray) 
 
 
 _FIELDS = ("time_s", "window", "holiday")
-_ = DAY_S

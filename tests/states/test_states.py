@@ -276,6 +276,19 @@ def test_cells_that_share_a_density_share_it_in_every_state(engine, settings, pl
     assert after != before
 
 
+def test_the_level_follows_what_arrives(place, trained):
+    """Ten a day were known; twenty a day for four weeks bring the level most of the way."""
+    frozen = density(place).json()["expected_total"]
+    for day in range(31, 59):
+        upload(place, n=20, day=day)
+    assert refresh(place)["assimilated_incidents"] == 28 * 20
+    at = (START + timedelta(days=59)).isoformat()
+    now = density(place, at=at).json()["expected_total"]
+    usual = density(place, at=at, state="frozen").json()["expected_total"]
+    assert 1.2 * usual < now < 2.2 * usual
+    assert frozen > 0
+
+
 def test_a_burst_moves_the_map_by_a_tenth_at_most_and_raises_an_alarm(place, trained):
     frozen = density(place, at=(START + timedelta(days=32)).isoformat(), state="frozen")
     for day in range(31, 51):
