@@ -44,3 +44,15 @@ def test_the_page_follows_what_arrives(open_seen, tmp_path):
     expect(page.locator("#data-until")).to_have_text(
         "Datos hasta el 1 ene 2020 · 60 incidentes desde el entrenamiento"
     )
+
+
+def test_what_late_data_cost_is_measured_on_request(open_seen, tmp_path):
+    seen = open_seen()
+    page = seen.open(f"{EVENING}&tab=trust")
+    expect(page.locator("#late-data")).to_have_count(0)
+    page.locator("#start-late").click()
+    expect(page.locator("#late-data tbody tr")).to_have_count(5, timeout=240_000)
+    days = page.locator("#late-data tbody tr > :first-child").all_inner_texts()
+    assert days == ["0", "1", "7", "14", "45"]
+    page.locator("#late-data").scroll_into_view_if_needed()
+    page.screenshot(path=str(tmp_path / "late.png"))

@@ -5,6 +5,7 @@ import { lineChart } from "./charts.js";
 import { byId, definitions, make, table } from "./dom.js";
 import { comparison, percent } from "./forecast.js";
 import { count, fixed, number, t } from "./i18n.js";
+import { lateDataPart } from "./late-data.js";
 import { follow, showError } from "./runs.js";
 import { BASELINES, modelName, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
@@ -32,12 +33,15 @@ export async function drawEvaluation(known) {
     pane.replaceChildren(make("p", { class: "notice" }, t("noModel")));
     return;
   }
-  const [record, { alarms }] = await Promise.all([trackRecord(region, version), getJson(regionPath(region.id, "alarms"))]);
+  const [record, { alarms }, late] = await Promise.all([
+    trackRecord(region, version), getJson(regionPath(region.id, "alarms")), lateDataPart(region, version, known.onTested),
+  ]);
   const warnings = (shown?.warnings ?? []).map((/** @type {any} */ warning) => make("li", {}, messageText(warning)));
   pane.replaceChildren(
     ...(record ? recordPart(record, version, region) : [make("h3", {}, t("hitRates")), make("p", { class: "note" }, t("unscored"))]),
     backtestPart(known),
     outcomesPart(known),
+    ...late,
     ...alarmsPart(alarms, region),
     ...(warnings.length ? [make("h3", {}, t("warnings")), make("ul", { class: "plain notice", id: "warnings" }, ...warnings)] : []),
     make("h3", {}, t("modelAndData")), facts(region, version),

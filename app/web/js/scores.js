@@ -43,7 +43,8 @@ export async function trackRecord(region, version, asked) {
 /** @param {string} region @returns {Promise<any>} its result with its id, or null */
 export async function latestBacktest(region) {
   const { backtests } = await getJson(regionPath(region, "backtests"));
-  const latest = backtests.find((/** @type {any} */ b) => b.status === "succeeded");
+  // Those of late data are about one model only: see late-data.js.
+  const latest = backtests.find((/** @type {any} */ b) => b.status === "succeeded" && !(b.request.refresh && b.request.models.length === 1));
   return latest ? { id: latest.id, ...(await getJson(regionPath(region, `backtests/${latest.id}`))).result } : null;
 }
 
