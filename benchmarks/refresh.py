@@ -35,7 +35,7 @@ from benchmarks.cities import DATA, FILES, City, load_city, machine
 from benchmarks.ingest import fresh_home
 from models.base import DAY_S, HORIZON_DAYS, HOUR_S, FitContext, FloatArray, IntArray
 from models.counts.model import CountModel
-from models.densities.refresh import Refresh
+from models.densities.refresh import USUAL_STRENGTH, Refresh
 from models.densities.stack import Stack
 from models.evaluation.memorisation import judge, places_in_cells
 from models.evaluation.significance import Difference, paired_difference
@@ -74,7 +74,9 @@ def gains_of(name: str, place: int) -> Gains:
     since = city.incidents.since(origin)
     rows, window = city.grid.locate(since.x_m, since.y_m), since.window.astype(np.int64)
     rates = np.bincount(city.incidents.before(origin).window, minlength=len(table)) + 1.0
-    refresh = Refresh(np.einsum("w,wn->n", rates / rates.sum(), table), city.grid)
+    base = np.einsum("w,wn->n", rates / rates.sum(), table)
+    strength = fitted.state_strength_
+    refresh = Refresh(base, city.grid, strength=USUAL_STRENGTH if strength is None else strength)
     day = (since.time_s - origin) // DAY_S
 
     def gain(of_day: int, lead_days: float, n_known: int) -> FloatArray:

@@ -248,6 +248,7 @@ class DensityModel(Estimator, ABC):
     * `category_density_` {category code: CategoryDensity}, for models that distinguish categories.
     * `area_km2_` (N,) the areas of the cells passed to `fit`.
     * `band_`: how far the probabilities may be off, for models that know.
+    * `state_strength_`: how far states should follow what arrives later, for models that know.
     """
 
     name: ClassVar[str]
@@ -256,6 +257,7 @@ class DensityModel(Estimator, ABC):
     area_km2_: FloatArray
     category_density_: dict[int, CategoryDensity]
     band_: Band | None = None
+    state_strength_: float | None = None
 
     @abstractmethod
     def fit(self, incidents: Incidents, cells: Cells, context: FitContext) -> Self:

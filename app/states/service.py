@@ -156,11 +156,13 @@ def _density(
 ) -> tuple[DensityState, float]:
     """Return the state of the density, and which part of the mass it wanted to move."""
     # Here, because torch takes seconds and memory that processes which only serve states need not spend.
-    from models.densities.refresh import Refresh
+    from models.densities.refresh import USUAL_STRENGTH, Refresh
 
     base = _mean_probability(connection, version)
     start_s, end_s = int(version.cutoff.timestamp()), int(until.timestamp())
-    refresh = Refresh(base, grid, pooled_cells(version, base, grid))
+    learnt = version.report.get("state_strength")
+    strength = USUAL_STRENGTH if learnt is None else float(learnt)
+    refresh = Refresh(base, grid, pooled_cells(version, base, grid), strength=strength)
     state = refresh.state(found.rows, found.time_s, start_s, end_s)
     before = refresh.nothing() if last is None else last.density
     lapse_days = 0.0 if last is None else (until - last.data_until).total_seconds() / DAY_S

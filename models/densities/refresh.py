@@ -22,6 +22,11 @@ from models.fields.tilt import TiltSettings, fit_tilt, tensor
 AGES_DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42, 56, 84, 112, 168, 224, 336, 448)
 """Edges of the bins of age in which incidents are counted; older ones are in the last bin."""
 N_BISECTIONS = 30
+USUAL_STRENGTH = 0.75
+"""Of the changes of a density whose past has not been looked at: see `learnt_strength`."""
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STRENGTH_SD = 0.5
+LOOK_EVERY_DAYS = 7
 _JITTER = 1e-6
 
 
@@ -54,6 +59,7 @@ class Refresh:
         cells: the N cells.
         pooled: (N,) cells that must share one factor, because they share one density; None: none.
         settings: prior of the change.
+        strength: factor of the changes, 0..1; see `learnt_strength`.
     """
 
     def __init__(
@@ -62,9 +68,11 @@ class Refresh:
         cells: Cells,
         pooled: NDArray[np.bool_] | None = None,
         settings: RefreshSettings | None = None,
+        strength: float = 1.0,
     ) -> None:
         self.base = base
         self.pooled = pooled
+        self.strength = strength
         self.settings = settings or RefreshSettings()
         self.lattice = Lattice.of_cells(cells, self.settings.spread)
         self._memory_days = np.array([memory for memory, _, _ in self.settings.scales])
@@ -102,7 +110,7 @@ class Refresh:
         )
         # The mean of each process now, given the fitted sum of all at the middles of the bins.
         weights = np.linalg.solve(root, own.T).T
-        log_ratio = weights @ fields.double().numpy().T
+        log_ratio = self.strength * weights @ fields.double().numpy().T
         return DensityState(self._memory_days, self._shared(log_ratio).astype(np.float32))
 
     def _covariances(self, at: FloatArray, now: float) -> tuple[FloatArray, FloatArray]:
@@ -159,3 +167,53 @@ def _covariance(
     known = (1 - unknown) * np.exp(-(one[:, None] + other) / memory)
     covariance: FloatArray = variance * (stationary - known)
     return covariance
+
+
+def learnt_strength(gains: FloatArray) -> float:
+    """Return the strength with which states would have forecast best in the past.
+
+    In a city that does not change, what states follow is chance. The most probable strength is taken
+    under a normal prior around 1 with standard deviation `STRENGTH_SD`.
+
+    Args:
+        gains: (S,) sums of log ratios by `strength_gains`, of all past periods together.
+    """
+    prior = -0.5 * ((np.array(STRENGTHS) - 1.0) / STRENGTH_SD) ** 2
+    return STRENGTHS[int(np.argmax(gains + prior))]
+
+
+def strength_gains(
+    table: FloatArray,
+    cells: Cells,
+    rows: IntArray,
+    window: IntArray,
+    time_s: IntArray,
+    start_s: int,
+    days: int,
+) -> FloatArray:
+    """Return the sums (S,) of log ratios of weekly states over the fit, for each of `STRENGTHS`.
+
+    Each week of a period after the fit is forecast by the state of what happened before it.
+
+    Args:
+        table: (168, N) or (1, N) probabilities as fitted.
+        rows, window, time_s: (n,) cells, hours of the week and times of the period's incidents.
+        start_s: end of the fit's data, the start of the period.
+        days: length of the period.
+    """
+    rates = np.bincount(window % len(table), minlength=len(table)) + 1.0
+    base = np.einsum("w,wn->n", rates / rates.sum(), table)
+    refresh = Refresh(base / base.sum(), cells)
+    day = (time_s - start_s) // DAY_S
+    total = np.zeros(len(STRENGTHS))
+    for first in range(LOOK_EVERY_DAYS, days, LOOK_EVERY_DAYS):
+        known, mine = day < first, (day >= first) & (day < first + LOOK_EVERY_DAYS)
+        if not (known.any() and mine.any()):
+            continue
+        state = refresh.state(rows[known], time_s[known], start_s, start_s + first * DAY_S)
+        log_ratio = np.log(state.ratio(LOOK_EVERY_DAYS / 2))
+        place = window[mine] % len(table)
+        for k, strength in enumerate(STRENGTHS):
+            ratio = np.exp(strength * log_ratio)
+            total[k] += float((np.log(ratio[rows[mine]]) - np.log((table @ ratio)[place])).sum())
+    return total

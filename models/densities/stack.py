@@ -17,6 +17,7 @@ import numpy as np
 
 from models.bands import PartCounts, by_part_of_week, calibrated, expected_by_part
 from models.base import (
+    HORIZON_DAYS,
     N_WINDOWS,
     Cells,
     DensityModel,
@@ -35,6 +36,7 @@ from models.densities.history import History
 from models.densities.maf import HourFlow, posterior_band
 from models.densities.near_repeat import Sepp
 from models.densities.recent import RecentKde
+from models.densities.refresh import learnt_strength, strength_gains
 from models.densities.smoothing import inside
 
 PRIOR = {
@@ -79,6 +81,8 @@ class Stack(DensityModel):
             past.append(_past_period(known, cell, cells, fold, then))
         held_out = [period.densities for period in past] or [np.ones((0, len(COMPONENTS)))]
         self.weights_ = mixture_weights(np.concatenate(held_out), PSEUDO_COUNTS)
+        looked_at = [period.state_gains for period in past]
+        self.state_strength_ = learnt_strength(np.sum(looked_at, axis=0)) if past else None
         part = context.part(0.9 * len(folds) / steps, 0.9)
         components = _Components(known, cells, part)
         self.component_reports_ = components.reports
@@ -106,6 +110,7 @@ class Stack(DensityModel):
             "category_weights": {str(c): w for c, w in self.categories_.weights_.items()},
             "components": self.component_reports_,
             **({} if self.band_ is None else {"band": self.band_.report()}),
+            "state_strength": self.state_strength_,
         }
 
 
@@ -155,12 +160,14 @@ class _PastPeriod:
         usual: a mixture with the weights of the prior, at its start.
         expected: (K, 8, N) counts that each component expected, by part of the week.
         parts: its counts by part of the week, with the variances of the band.
+        state_gains: what states of any strength were worth in it; see `strength_gains`.
     """
 
     densities: FloatArray
     usual: Moment
     expected: FloatArray
     parts: PartCounts
+    state_gains: FloatArray
 
     def parts_of_week(self, weights: FloatArray) -> PartCounts:
         """Return its counts, and those that the mixture expected."""
@@ -183,4 +190,13 @@ def _past_period(
         Moment(fold.origin_s, usual),
         np.stack([expected_by_part(counts.sum(axis=1), table) for table in components.tables]),
         by_part_of_week(counts, flow, components.band),
+        strength_gains(
+            usual / usual.sum(axis=1, keepdims=True),
+            cells,
+            cell[fold.test],
+            window,
+            test.time_s,
+            fold.origin_s,
+            HORIZON_DAYS,
+        ),
     )

@@ -42,14 +42,15 @@ def daily_models(
     were read, only what had arrived by then.
     """
     # Here, because it needs torch, which API processes do not load.
-    from models.densities.refresh import Refresh
+    from models.densities.refresh import USUAL_STRENGTH, Refresh
 
     cutoff_s = protocol.cutoff_of(task.origin_s)
     since = incidents.since(cutoff_s)
     rows = grid.locate(since.x_m, since.y_m)
     since, rows = since.take(rows >= 0), rows[rows >= 0]
     base = _mean_probability(fitted, incidents.before(cutoff_s).known_at(task.origin_s))
-    refresh = Refresh(base, grid)
+    learnt = fitted.state_strength_
+    refresh = Refresh(base, grid, strength=USUAL_STRENGTH if learnt is None else learnt)
     end_s = protocol.end_of(task.origin_s)
     for day_s in range(task.origin_s, end_s, DAY_S):
         known_s = day_s - protocol.delay_days * DAY_S

@@ -7,7 +7,13 @@ import pytest
 
 from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FitContext, Incidents
 from models.densities.drift import DriftedBackbone
-from models.densities.refresh import AGES_DAYS, Refresh
+from models.densities.refresh import (
+    AGES_DAYS,
+    STRENGTHS,
+    Refresh,
+    learnt_strength,
+    strength_gains,
+)
 from tests.support.planted_hours import CUTOFF_S, drawn, uneven_backbone
 from tests.support.square_grid import square_grid
 
@@ -128,3 +134,33 @@ def test_a_state_after_28_days_is_nearly_a_new_fit(known):
 
     assert score(moved) > score(then.probability_)
     assert score(moved) > score(new.probability_) - 0.001
+
+
+def gains(weight, seed, n=1_500):
+    """What states of each strength are worth in four weeks of incidents drawn from a density."""
+    rows, time_s = after_cutoff(weight, n, HORIZON_DAYS, seed)
+    window = (time_s // 3600 % N_WINDOWS).astype(np.int64)
+    table = np.tile(BASE, (N_WINDOWS, 1))
+    return strength_gains(table, CELLS, rows, window, time_s, CUTOFF_S, HORIZON_DAYS)
+
+
+def test_states_follow_a_city_that_changes_and_hardly_one_that_does_not():
+    assert learnt_strength(gains(TURNED, 5)) == 1.0
+    still = [learnt_strength(gains(BASE, seed)) for seed in (5, 6, 7)]
+    assert np.mean(still) <= 0.5
+
+
+def test_without_a_past_period_to_tell_the_prior_decides():
+    assert learnt_strength(np.zeros(len(STRENGTHS))) == 1.0
+    none = np.zeros(0, np.int64)
+    table = BASE[None, :]
+    np.testing.assert_array_equal(
+        strength_gains(table, CELLS, none, none, none, CUTOFF_S, HORIZON_DAYS), 0.0
+    )
+
+
+def test_the_strength_scales_the_change():
+    whole, half = refreshed(TURNED), refreshed(TURNED, strength=0.5)
+    np.testing.assert_allclose(
+        half.log_ratio_by_memory, 0.5 * whole.log_ratio_by_memory, rtol=1e-5, atol=1e-7
+    )
