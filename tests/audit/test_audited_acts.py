@@ -37,6 +37,7 @@ from app.regions.service import add_region, cancel_run, set_policy
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.champions import roll_back
+from app.states.service import assimilate
 from app.sync.schedule import claim_here
 from app.sync.service import add_source, remove_source
 from app.sync.spec import SourceSpec
@@ -164,6 +165,14 @@ class Acts:
                 raise HotslotError(run.message)
             self.made[model] = run.model_version
 
+    def later(self):
+        rows = [f"2023-06-01T{10 + k // 6}:{k % 6}0:00Z,-74.07,4.65,theft" for k in range(40)]
+        body = "\n".join(["occurred_at,longitude,latitude,category", *rows]).encode()
+        ingest(self.engine, REGION, [body], UploadSource("text/csv"), settings=self.settings)
+
+    def assimilate(self):
+        assimilate(self.engine, REGION)
+
     def promote(self):
         with self.engine.begin() as connection:
             key = get_region(connection, REGION).key
@@ -229,6 +238,8 @@ WALK = (
     ("upkeep", ["versions.dropped", "unnamed.collected"], {"model_versions", "forecast_grids"}),
     ("export", ["export"], set()),
     ("report", ["data_report.read"], set()),
+    ("later", ["ingest"], set()),
+    ("assimilate", ["state.made"], LEDGER),
     ("erase", ["training.requested", "erase"], set()),
     ("key", ["key.created"], set()),
     ("rotate", ["key.rotated"], set()),
