@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
-from app.core.db.locks import INGEST_LOCK, TRAIN_LOCK, transaction_lock
+from app.core.db.locks import INGEST_LOCK, STATE_LOCK, TRAIN_LOCK, transaction_lock
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
 from app.incidents.erased_uploads import forget_uploads
@@ -162,11 +162,12 @@ def erase_upload(engine: Engine, region_id: str, upload_id: int) -> ErasureResul
 
 
 def _lock(connection: Connection, region_key: int) -> None:
-    """Exclude merges, which could restore what is being erased, and registrations.
+    """Exclude merges, which could restore what is being erased, assimilations and registrations.
 
     Registrations of any region could name an artifact that is deleted with a version.
     """
     transaction_lock(connection, INGEST_LOCK, region_key)
+    transaction_lock(connection, STATE_LOCK, region_key)
     hold_collection(connection)
     transaction_lock(connection, TRAIN_LOCK, region_key)
 

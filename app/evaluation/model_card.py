@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from app.core.errors import InvalidInput
 from app.core.output.html_page import page
@@ -20,7 +20,8 @@ from app.registry import store as registry
 from app.registry.erasure_marks import shown_marks
 from app.registry.visibility import served
 from app.releases.disclosure import shown_card, shown_validation
-from app.states.store import latest_state
+from app.states.service import last_state
+from app.states.store import State
 
 PURPOSE = (
     "Forecasts of how likely recorded incidents are, by cell (100 m or more) and hour of the week, to "
@@ -63,7 +64,7 @@ def model_card(
         version = registry.get_version(connection, region.key, selector)
         shown = known_categories(connection, region)
         current = served(connection, region.key)
-        state = _state(connection, version)
+        state = _state(last_state(connection, region, version))
         erased = shown_marks(connection, region.key, exact=exact).get(version.version, 0)
     report = fairness_report(engine, region_id, version.version, exact=exact)
     data = version.report.get("data", {})
@@ -107,9 +108,8 @@ def model_card(
     return card if exact else shown_card(card, shown)
 
 
-def _state(connection: Connection, version: registry.VersionRecord) -> dict[str, Any] | None:
-    """Return the version's last state; None if it serves as trained."""
-    found = latest_state(connection, version.region_key, version.version)
+def _state(found: State | None) -> dict[str, Any] | None:
+    """Return what a card says of a state; None if the version serves as trained."""
     if found is None:
         return None
     return {

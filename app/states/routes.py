@@ -12,8 +12,8 @@ from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.store import VersionRecord
 from app.states.schemas import StateReply
-from app.states.service import assimilate
-from app.states.store import FROZEN, State, latest_state
+from app.states.service import assimilate, last_state
+from app.states.store import FROZEN, State
 
 router = APIRouter(prefix="/v1/regions/{region}/state", tags=["forecasts"])
 
@@ -34,9 +34,9 @@ def state_reply(version: VersionRecord, state: State | None) -> StateReply:
 def show(state: Api, region: RegionId) -> StateReply:
     """Show the state of the served version."""
     with state.engine.connect() as connection:
-        key = get_region(connection, region).key
-        version = registry.get_version(connection, key)
-        return state_reply(version, latest_state(connection, key, version.version))
+        found = get_region(connection, region)
+        version = registry.get_version(connection, found.key)
+        return state_reply(version, last_state(connection, found, version))
 
 
 @router.post("", response_model=StateReply)

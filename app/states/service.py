@@ -55,14 +55,25 @@ def assimilate(engine: Engine, region_id: str) -> tuple[VersionRecord, State | N
         region = get_region(connection, region_id)
         transaction_lock(connection, STATE_LOCK, region.key)
         version = registry.get_version(connection, region.key)
-        last = latest_state(connection, region.key, version.version)
         if not may_have_states(region, version):
             return version, None
+        last = latest_state(connection, region.key, version.version)
         release = advance(connection, region)
         if release is None or (last is not None and last.release >= release.seq):
             return version, last
         made = _assimilated(connection, region, version, release, last)
         return version, made or last
+
+
+def last_state(connection: Connection, region: Region, version: VersionRecord) -> State | None:
+    """Return the state in which a version serves; None: as trained.
+
+    Raises:
+        ArtifactCorrupt: it is not what was stored.
+    """
+    if not may_have_states(region, version):
+        return None
+    return latest_state(connection, region.key, version.version)
 
 
 def regions_behind(connection: Connection, region_keys: Sequence[int]) -> list[str]:

@@ -1,11 +1,13 @@
 """States over HTTP: what arrives moves the forecast, within the rules for readers, and says so."""
 
 from datetime import timedelta
+from threading import Thread
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
+from app.core.db.locks import STATE_LOCK, transaction_lock
 from app.forecasts.service import ForecastService
 from app.forecasts.types import Selector
 from app.states import service
@@ -177,6 +179,21 @@ def test_an_erased_incident_is_in_no_state(place, engine, trained):
     assert density(place).json()["cells"] != before
 
 
+def test_an_erasure_waits_for_an_assimilation_that_may_have_read_the_incident(
+    place, engine, trained
+):
+    upload(place, id=None)
+    with engine.begin() as connection:
+        key = connection.scalar(text("SELECT key FROM regions"))
+        transaction_lock(connection, STATE_LOCK, key)
+        waiting = Thread(target=lambda: place("admin", "DELETE", "/incidents/nothing"))
+        waiting.start()
+        waiting.join(1.0)
+        assert waiting.is_alive()
+    waiting.join(10.0)
+    assert not waiting.is_alive()
+
+
 def test_a_policy_can_switch_states_off(place, trained):
     upload(place)
     made = refresh(place)
@@ -189,6 +206,7 @@ def test_a_policy_can_switch_states_off(place, trained):
     )
     assert refresh(place)["state"] == "frozen"
     assert density(place).json()["state"] == "frozen"
+    assert place("reader", "GET", "/state").json()["state"] == "frozen"
     assert made["state"] != "frozen"
 
 
