@@ -62,7 +62,7 @@ def outcomes_geojson(
     head: dict[str, Any] = {
         **forecast.heading(),
         **version.cells.head(),
-        "in_sample": version.record.cutoff > start,
+        "in_sample": forecast.version.data_until > start,
         "top": top,
         "incidents": n,
         "hits": int(hits.sum()),

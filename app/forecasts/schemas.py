@@ -26,6 +26,7 @@ from app.http.schemas import (
     offered,
     one_feature,
 )
+from app.states.store import STATE_PATTERN
 
 _RING = [[-79.382, 43.654], [-79.379, 43.654], [-79.379, 43.657], [-79.382, 43.654]]
 _GEOMETRY = {"type": "Polygon", "coordinates": [_RING]}
@@ -259,6 +260,7 @@ class AreasRequest(Request):
     ] = None
     model: Annotated[str | None, Field(max_length=200)] = None
     as_of: Moment | None = None
+    state: Annotated[str | None, Field(max_length=20, pattern=STATE_PATTERN)] = None
 
     def selector(self) -> Selector:
         """Select the forecast."""

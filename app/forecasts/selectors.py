@@ -10,13 +10,12 @@ from fastapi import Depends, Query, Request
 from app.forecasts.service import ForecastService
 from app.forecasts.types import Selector
 from app.http.parameters import TIME_PATTERN, Bbox, BboxText, CategoryNames, moment, parse_bbox
-from app.states.store import FROZEN
+from app.states.store import STATE_PATTERN
 
 EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
 Kind = Literal["square", "h3"]
 Which = tuple[tuple[str, ...] | None, str | None, datetime | None, str | None]
 """Categories, model, `as_of` and state."""
-STATE_PATTERN = f"^({FROZEN}|[0-9]{{1,18}})$"
 _TIME: Any = {"pattern": TIME_PATTERN}
 
 

@@ -79,7 +79,7 @@ def warnings_of(
     Args:
         data_until: end of the data that version and state know.
     """
-    return [*_of_time(record, until, data_until), *standing_warnings(record, region, shown)]
+    return [*_of_time(until, data_until), *standing_warnings(record, region, shown)]
 
 
 def standing_warnings(
@@ -101,11 +101,11 @@ def standing_warnings(
     ]
 
 
-def _of_time(record: VersionRecord, until: datetime, data_until: datetime) -> Iterator[Message]:
+def _of_time(until: datetime, data_until: datetime) -> Iterator[Message]:
     days = (until - data_until).days
     if days > STALE_AFTER_DAYS:
         yield WARNINGS.make("stale", days=days)
-    if until <= record.cutoff:
+    if until <= data_until:
         yield WARNINGS.make("in_sample")
 
 

@@ -19,6 +19,7 @@ from models.densities.state import DensityState
 
 FROZEN = "frozen"
 """Names a version as trained, without a state."""
+STATE_PATTERN = f"^({FROZEN}|[0-9]{{1,18}})$"
 _c = forecast_states.c
 _NEXT = text("SELECT nextval(pg_get_serial_sequence('forecast_states', 'number'))")
 

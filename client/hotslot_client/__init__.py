@@ -86,7 +86,7 @@ class Client:
 
     The metadata of a reply (model version, cutoff, warnings, ...) is in the frame's `attrs`.
     Forecasts take the selectors of the API: `at`, `window`, `from_` with `to`, `category`,
-    `model`, `as_of`, `bbox`, `cell_size_m`, `grid`, `resolution`.
+    `model`, `as_of`, `state`, `bbox`, `cell_size_m`, `grid`, `resolution`.
 
     Args:
         base_url: URL of the service.

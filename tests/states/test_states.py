@@ -105,6 +105,35 @@ def test_frozen_and_numbered_states_answer_bit_by_bit_what_they_did(place, train
     assert wrong.status_code == 422
 
 
+def test_a_state_that_has_seen_the_slot_says_so(place, trained):
+    upload(place)
+    state = refresh(place)["state"]
+    seen = (START + timedelta(days=31, hours=3)).isoformat()
+    reply = density(place, at=seen, state=state).json()
+    assert reply["lead_hours"] < 0
+    assert "in_sample" in [w["code"] for w in reply["warnings"]]
+    both = {"at": AT, "state": state, "as_of": AT}
+    refused = place("reader", "GET", "/forecasts/density", params=both)
+    assert (refused.status_code, refused.json()["field"]) == (422, "state")
+
+
+def test_areas_are_summed_up_in_the_state_asked_for(place, trained):
+    upload(place)
+    state = refresh(place)["state"]
+    point = {"type": "Point", "coordinates": list(EAST)}
+    feature = {"type": "Feature", "properties": {}, "geometry": point}
+    areas = {"type": "FeatureCollection", "features": [feature]}
+
+    def asked(**more):
+        body = {"areas": areas, "buffer_m": 300, "at": AT, **more}
+        return place("reader", "POST", "/forecasts/areas", json=body).json()
+
+    latest, frozen = asked(), asked(state="frozen")
+    assert (latest["state"], frozen["state"]) == (state, "frozen")
+    shares = [one["features"][0]["properties"]["probability"] for one in (latest, frozen)]
+    assert shares[0] > shares[1]
+
+
 def test_no_state_sees_past_the_slot_asked_for(place, trained):
     upload(place, day=31)
     first = refresh(place)

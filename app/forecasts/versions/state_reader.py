@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache, TTLCache
-from app.core.errors import NotFound
+from app.core.errors import InvalidInput, NotFound
 from app.core.zones import zone
 from app.forecasts.types import Selector
 from app.forecasts.versions.loaded import LoadedState, LoadedVersion
@@ -68,7 +68,10 @@ class StateReader:
 
         Raises:
             NotFound: the version has no such state.
+            InvalidInput: both a state and a moment are asked for.
         """
+        if selector.state is not None and selector.as_of is not None:
+            raise InvalidInput("give state or as_of, not both", field="state")
         known = self.cached(version, selector, start)
         if known is not None:
             return known
