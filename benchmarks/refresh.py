@@ -33,10 +33,11 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import DATA, FILES, City, load_city, machine
 from benchmarks.ingest import fresh_home
-from models.base import DAY_S, HORIZON_DAYS, HOUR_S, FitContext, FloatArray, IntArray
+from models.base import DAY_S, HORIZON_DAYS, HOUR_S, N_WINDOWS, FitContext, FloatArray, IntArray
 from models.counts.model import CountModel
 from models.densities.refresh import USUAL_STRENGTH, Refresh
 from models.densities.stack import Stack
+from models.densities.state import log_gain, mean_over_hours
 from models.evaluation.memorisation import judge, places_in_cells
 from models.evaluation.significance import Difference, paired_difference
 from tests.support.processes import peak_memory_mb
@@ -73,8 +74,9 @@ def gains_of(name: str, place: int) -> Gains:
     table = fitted.probability_
     since = city.incidents.since(origin)
     rows, window = city.grid.locate(since.x_m, since.y_m), since.window.astype(np.int64)
-    rates = np.bincount(city.incidents.before(origin).window, minlength=len(table)) + 1.0
-    base = np.einsum("w,wn->n", rates / rates.sum(), table)
+    past = city.incidents.before(origin)
+    rates = 1.0 + np.bincount(past.window, minlength=N_WINDOWS).astype(np.float64)
+    base = mean_over_hours(table, rates)
     strength = fitted.state_strength_
     refresh = Refresh(base, city.grid, strength=USUAL_STRENGTH if strength is None else strength)
     day = (since.time_s - origin) // DAY_S
@@ -83,9 +85,8 @@ def gains_of(name: str, place: int) -> Gains:
         known = slice(0, n_known)
         end_s = origin + (of_day - int(lead_days)) * DAY_S
         state = refresh.state(rows[known], since.time_s[known], origin, end_s)
-        ratio, mine = state.ratio(lead_days + 0.5), day == of_day
-        expected = table[window[mine]] @ ratio
-        return np.asarray(np.log(ratio[rows[mine]] / expected), np.float64)
+        mine = day == of_day
+        return log_gain(table, state.ratio(lead_days + 0.5), rows[mine], window[mine])
 
     by_delay, times = {}, {}
     for delay in DELAYS_DAYS:
@@ -138,9 +139,8 @@ def _minus_new_fit(city: City, origin: int, refresh: Refresh, table: FloatArray)
     moved = np.empty(len(rows))
     for days in np.unique(lead).tolist():
         mine = lead == days
-        ratio = state.ratio(days + 0.5)
-        expected = table[window[mine]] @ ratio
-        moved[mine] = np.log(table[window[mine], rows[mine]] * ratio[rows[mine]] / expected)
+        gain = log_gain(table, state.ratio(days + 0.5), rows[mine], window[mine])
+        moved[mine] = np.log(table[window[mine], rows[mine]]) + gain
     return float((moved - np.log(new.probability_[window, rows])).mean())
 
 

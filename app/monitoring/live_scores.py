@@ -26,7 +26,7 @@ from app.registry.champions import champion_history
 from app.registry.new_incidents import NewIncidents, as_date, new_incidents
 from app.registry.stored_model import StoredModel
 from app.registry.visibility import served
-from models.base import N_WINDOWS
+from models.base import N_WINDOWS, FloatArray
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
 
 SHADOW_DAYS = 90
@@ -69,8 +69,12 @@ def update_scores(
     changed = [day for day, n in seen.items() if known.get(day) != n]
     gone = [day for day in known if day not in seen]
     if changed:
-        made = _score(connection, version, grid, found)
-        gains = gains_of_states(connection, region, version, found.inside(), changed)
+        inside = found.inside()
+        place = region.key, version.version, registry.ALL_CATEGORIES
+        stored = registry.read_probabilities(connection, *place, range(N_WINDOWS))
+        tables = stored.astype(np.float64)
+        made = _score(tables, grid, inside)
+        gains = gains_of_states(connection, region, version, tables, inside, changed)
         store.put_days(
             connection,
             region.key,
@@ -85,14 +89,10 @@ def update_scores(
 
 
 def _score(
-    connection: Connection, version: registry.VersionRecord, grid: Grid, found: NewIncidents
+    tables: FloatArray, grid: Grid, inside: NewIncidents
 ) -> dict[Any, tuple[int, float, float]]:
     """Return by date the number of incidents, and the sums of log densities and expectations."""
-    inside = found.inside()
-    tables = registry.read_probabilities(
-        connection, version.region_key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
-    )
-    model = StoredModel(tables.astype(np.float64), grid.area_km2)
+    model = StoredModel(tables, grid.area_km2)
     log_density = model.log_density(inside.rows, inside.window)
     expected = expected_log_density(model)[inside.window.astype(np.int64)]
     days, place = np.unique(inside.day, return_inverse=True)

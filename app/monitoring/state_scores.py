@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from app.core.zones import zone
 from app.regions.store import Region
 from app.registry import store as registry
-from app.registry.new_incidents import NewIncidents, as_date
+from app.registry.new_incidents import EPOCH, NewIncidents
 from app.states.store import State, latest_state
-from models.base import N_WINDOWS, FloatArray
+from models.base import FloatArray
+from models.densities.state import log_gain
 
 
 def gains_of_states(
     connection: Connection,
     region: Region,
     version: registry.VersionRecord,
+    tables: FloatArray,
     found: NewIncidents,
     days: Sequence[date],
 ) -> dict[date, tuple[float, int]]:
@@ -29,32 +30,21 @@ def gains_of_states(
     The state of a day is the last one that existed, and knew nothing later, when the day began.
 
     Args:
+        tables: (168, N) the version's probabilities.
         found: incidents inside the version's cells.
         days: local days to score; those without a state are left out.
     """
-    states = {day: _state_at(connection, region, version, day) for day in days}
-    if all(state is None for state in states.values()):
-        return {}
-    place = version.region_key, version.version, registry.ALL_CATEGORIES
-    tables = registry.read_probabilities(connection, *place, range(N_WINDOWS)).astype(np.float64)
     gains = {}
-    for day, state in states.items():
-        mine = np.array([as_date(one) == day for one in found.day.tolist()], bool)
-        if state is None or not mine.any():
+    for day in days:
+        mine = found.day == (day - EPOCH).days
+        state = _state_at(connection, region, version, day) if mine.any() else None
+        if state is None:
             continue
         lead_days = (_start_of(region, day) - state.data_until).days
         ratio = state.density.ratio(lead_days + 0.5)
-        gains[day] = _gain(tables, ratio, found, mine), lead_days
+        gain = log_gain(tables, ratio, found.rows[mine], found.window[mine].astype(np.int64))
+        gains[day] = float(gain.sum()), lead_days
     return gains
-
-
-def _gain(
-    tables: FloatArray, ratio: FloatArray, found: NewIncidents, mine: NDArray[np.bool_]
-) -> float:
-    """Return by how much factors (N,) raise the log densities of some incidents, in all."""
-    total = tables @ ratio / tables.sum(axis=1)
-    window = found.window[mine].astype(np.int64)
-    return float((np.log(ratio[found.rows[mine]]) - np.log(total[window])).sum())
 
 
 def _state_at(

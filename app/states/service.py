@@ -32,7 +32,7 @@ from app.states.store import NewState, State, add_state, last_release, latest_st
 from models.base import DAY_S, N_WINDOWS, FloatArray
 from models.counts.assimilation import USUAL_DAYS, assimilated
 from models.counts.model import CountModel
-from models.densities.state import DensityState
+from models.densities.state import DensityState, mean_over_hours
 
 MAX_DISTANCE = 0.1
 """Largest part of a forecast's mass that one state may move, compared with the one before."""
@@ -186,8 +186,7 @@ def _mean_probability(connection: Connection, version: VersionRecord) -> FloatAr
         connection, version.region_key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
     )
     rates = np.array(CountModel.from_state(version.counts).profile)
-    mean = np.einsum("w,wn->n", rates / rates.sum(), tables.astype(np.float64))
-    return np.asarray(mean / mean.sum(), np.float64)
+    return mean_over_hours(tables.astype(np.float64), rates)
 
 
 def pooled_cells(version: VersionRecord, base: FloatArray, grid: Grid) -> NDArray[np.bool_] | None:

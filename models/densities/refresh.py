@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import DAY_S, Cells, FitContext, FloatArray, IntArray
-from models.densities.state import DensityState
+from models.base import DAY_S, N_WINDOWS, Cells, FitContext, FloatArray, IntArray
+from models.densities.state import DensityState, log_gain, mean_over_hours
 from models.fields.lattice import Lattice
 from models.fields.tilt import TiltSettings, fit_tilt, tensor
 
@@ -201,9 +201,8 @@ def strength_gains(
         start_s: end of the fit's data, the start of the period.
         days: length of the period.
     """
-    rates = np.bincount(window % len(table), minlength=len(table)) + 1.0
-    base = np.einsum("w,wn->n", rates / rates.sum(), table)
-    refresh = Refresh(base / base.sum(), cells)
+    rates = 1.0 + np.bincount(window, minlength=N_WINDOWS).astype(np.float64)
+    refresh = Refresh(mean_over_hours(table, rates), cells)
     day = (time_s - start_s) // DAY_S
     total = np.zeros(len(STRENGTHS))
     for first in range(LOOK_EVERY_DAYS, days, LOOK_EVERY_DAYS):
@@ -212,8 +211,7 @@ def strength_gains(
             continue
         state = refresh.state(rows[known], time_s[known], start_s, start_s + first * DAY_S)
         log_ratio = np.log(state.ratio(LOOK_EVERY_DAYS / 2))
-        place = window[mine] % len(table)
         for k, strength in enumerate(STRENGTHS):
             ratio = np.exp(strength * log_ratio)
-            total[k] += float((np.log(ratio[rows[mine]]) - np.log((table @ ratio)[place])).sum())
+            total[k] += log_gain(table, ratio, rows[mine], window[mine]).sum()
     return total

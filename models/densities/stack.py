@@ -191,7 +191,7 @@ def _past_period(
         np.stack([expected_by_part(counts.sum(axis=1), table) for table in components.tables]),
         by_part_of_week(counts, flow, components.band),
         strength_gains(
-            usual / usual.sum(axis=1, keepdims=True),
+            usual,
             cells,
             cell[fold.test],
             window,

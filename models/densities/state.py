@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.base import Float32Array, FloatArray
+from models.base import Float32Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -31,3 +31,28 @@ class DensityState:
         """Return the state after some days of which nothing is known."""
         left = np.exp(-days / self.memory_days)[:, None]
         return DensityState(self.memory_days, (left * self.log_ratio_by_memory).astype(np.float32))
+
+
+def mean_over_hours(table: FloatArray, rates: FloatArray) -> FloatArray:
+    """Return the probabilities (N,) of an incident at any hour.
+
+    Args:
+        table: (W, N) probabilities of the windows, W = 168, or 1 where all share one density.
+        rates: (168,) incidents of each window, to any scale.
+    """
+    weight = rates / rates.sum() if len(table) > 1 else np.ones(1)
+    mean = np.einsum("w,wn->n", weight, table)
+    return np.asarray(mean / mean.sum(), np.float64)
+
+
+def log_gain(table: FloatArray, ratio: FloatArray, rows: IntArray, window: IntArray) -> FloatArray:
+    """Return by how much factors raise the log densities of incidents (n,), in nats.
+
+    Args:
+        table: (W, N) probabilities of the windows, W = 168, or 1 where all share one density.
+        ratio: (N,) factors of all windows' probabilities.
+        rows, window: (n,) cells of the incidents, and their hours of the week.
+    """
+    total = table @ ratio / table.sum(axis=1)
+    gain: FloatArray = np.log(ratio[rows]) - np.log(total[window.astype(np.int64) % len(table)])
+    return gain

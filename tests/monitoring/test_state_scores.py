@@ -44,8 +44,10 @@ def test_days_are_scored_by_the_state_that_served_when_they_began(engine, watche
         version = registry.get_version(connection, region.key, watched)
         grid, _ = registry.grid_of(connection, version)
         found = new_incidents(connection, region, version, grid, START).inside()
+        place = region.key, watched, registry.ALL_CATEGORIES
+        tables = registry.read_probabilities(connection, *place, range(168)).astype(float)
         days = [(START + timedelta(days=d)).date() for d in (31, 32, 33, 45)]
-        gains = gains_of_states(connection, region, version, found, days)
+        gains = gains_of_states(connection, region, version, tables, found, days)
     assert list(gains) == days[2:], "on day 31 there was no state, on day 32 no incident"
     (near, near_lead), (far, far_lead) = gains.values()
     assert (near_lead, far_lead) == (1, 13)

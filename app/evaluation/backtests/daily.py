@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from app.evaluation.backtests.checkpoints import Protocol, Task
 from app.geo.grid import Grid
-from models.base import DAY_S, Cells, DensityModel, FitContext, FloatArray, Incidents, normalised
+from models.base import (
+    DAY_S,
+    N_WINDOWS,
+    Cells,
+    DensityModel,
+    FitContext,
+    FloatArray,
+    Incidents,
+    normalised,
+)
+from models.densities.state import mean_over_hours
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
 
@@ -48,7 +58,9 @@ def daily_models(
     since = incidents.since(cutoff_s)
     rows = grid.locate(since.x_m, since.y_m)
     since, rows = since.take(rows >= 0), rows[rows >= 0]
-    base = _mean_probability(fitted, incidents.before(cutoff_s).known_at(task.origin_s))
+    past = incidents.before(cutoff_s).known_at(task.origin_s)
+    rates = 1.0 + np.bincount(past.window, minlength=N_WINDOWS).astype(np.float64)
+    base = mean_over_hours(fitted.probability_, rates)
     learnt = fitted.state_strength_
     refresh = Refresh(base, grid, strength=USUAL_STRENGTH if learnt is None else learnt)
     end_s = protocol.end_of(task.origin_s)
@@ -98,12 +110,3 @@ def merged(
         {k: sum(s.best_hits[k] for s in scored) for k in percents},
     )
     return whole, mean
-
-
-def _mean_probability(fitted: DensityModel, past: Incidents) -> FloatArray:
-    """Return the probabilities (N,) of an incident at any hour, by the past hours of the week."""
-    table = fitted.probability_
-    if len(table) == 1:
-        return np.asarray(table[0], np.float64)
-    rates = np.bincount(past.window, minlength=len(table)) + 1.0
-    return np.asarray(np.einsum("w,wn->n", rates / rates.sum(), table), np.float64)
