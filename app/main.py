@@ -97,7 +97,14 @@ KEYLESS_BURST_S = 8.0
 SWEEP_EVERY_S = 600.0
 """Interval of deleting folders of killed reader processes."""
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-API-Key")
-CORS_EXPOSED = ("ETag", "Link", "Location", "Retry-After", "X-Hotslot-Model-Version")
+CORS_EXPOSED = (
+    "ETag",
+    "Link",
+    "Location",
+    "Retry-After",
+    "X-Hotslot-Model-Version",
+    "X-Hotslot-State",
+)
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:

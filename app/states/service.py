@@ -76,19 +76,16 @@ def last_state(connection: Connection, region: Region, version: VersionRecord) -
     return latest_state(connection, region.key, version.version)
 
 
-def regions_behind(connection: Connection, region_keys: Sequence[int]) -> list[str]:
-    """Return the ids of those regions whose champion's last state does not know the last release."""
-    behind = []
-    for key in region_keys:
-        region = get_region_by_key(connection, key)
-        version = registry.sound_version(connection, key)
-        if version is None or not may_have_states(region, version):
-            continue
-        release = advance(connection, region)
-        known = last_release(connection, key, version.version)
-        if release is not None and release.until > version.cutoff and release.seq > known:
-            behind.append(region.id)
-    return behind
+def region_behind(connection: Connection, region_key: int) -> str | None:
+    """Return the id of a region whose champion's last state does not know the last release, or None."""
+    region = get_region_by_key(connection, region_key)
+    version = registry.sound_version(connection, region_key)
+    if version is None or not may_have_states(region, version):
+        return None
+    release = advance(connection, region)
+    known = last_release(connection, region_key, version.version)
+    is_behind = release is not None and release.until > version.cutoff and release.seq > known
+    return region.id if is_behind else None
 
 
 def may_have_states(region: Region, version: VersionRecord) -> bool:

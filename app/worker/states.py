@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from app.core.roles import UPKEEP_ACTOR, acting_as
 from app.core.settings import Settings
 from app.releases.store import last_uploads
-from app.states.service import regions_behind
+from app.states.service import region_behind
 from app.worker.tasks import run_child
 
 AT_LEAST_EVERY_S = 3600.0
@@ -39,15 +39,20 @@ class StateWatch:
     def due(self) -> list[str]:
         """Return the ids of regions to assimilate now."""
         now = time.monotonic()
-        with self.engine.begin() as connection, acting_as(UPKEEP_ACTOR):
-            changed = []
-            for key, upload, quiet_s in last_uploads(connection):
-                seen, looked_at = self._seen.get(key, (0, -AT_LEAST_EVERY_S))
-                settled = upload != seen and quiet_s >= self.settings.state_quiet_s
-                if settled or now - looked_at >= AT_LEAST_EVERY_S:
-                    self._seen[key] = (upload, now)
-                    changed.append(key)
-            return regions_behind(connection, changed)
+        with self.engine.connect() as connection:
+            uploads = last_uploads(connection)
+        behind = []
+        for key, upload, quiet_s in uploads:
+            seen, looked_at = self._seen.get(key, (0, -AT_LEAST_EVERY_S))
+            settled = upload != seen and quiet_s >= self.settings.state_quiet_s
+            if not settled and now - looked_at < AT_LEAST_EVERY_S:
+                continue
+            self._seen[key] = (upload, now)
+            # A transaction for each, because it holds the region's ledger of releases.
+            with self.engine.begin() as connection, acting_as(UPKEEP_ACTOR):
+                found = region_behind(connection, key)
+            behind += [] if found is None else [found]
+        return behind
 
 
 async def assimilate_repeatedly(engine: Engine, settings: Settings) -> None:

@@ -11,6 +11,8 @@ from models.counts.fit import Slots
 
 N_WEEKS = 13
 N_ORIGINS = 13
+MAX_LEAD_WEEKS = 52.0
+"""From here on the error grows no further: a quarter of leads says nothing of years."""
 FOLD_LEAD_WEEKS = HORIZON_DAYS / 7 / 2
 """Mean lead of the 28-day periods that the dispersion of the level is fitted to."""
 

@@ -48,7 +48,7 @@ from models.counts.fit import (
     spans,
     usable_history,
 )
-from models.counts.lead import FOLD_LEAD_WEEKS, level_growth
+from models.counts.lead import FOLD_LEAD_WEEKS, MAX_LEAD_WEEKS, level_growth
 from models.counts.negative_binomial import (
     cumulative,
     log_mass,
@@ -183,7 +183,7 @@ class CountModel:
         `by_level` is that of the folds, the 28 days after the end of their data; it is less before the
         middle of these and more after.
         """
-        weeks = max(time_s - self.cutoff_s, 0) / WEEK_S
+        weeks = float(np.clip((time_s - self.cutoff_s) / WEEK_S, 0.0, MAX_LEAD_WEEKS))
         further = self.by_level_per_week * (weeks - FOLD_LEAD_WEEKS)
         return replace(self, by_level=max(self.by_level + further, 0.0))
 

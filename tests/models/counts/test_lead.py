@@ -42,6 +42,11 @@ def test_a_steady_level_is_as_certain_in_three_months():
     assert at[1] - at[0] < 0.003
 
 
+def test_years_ahead_are_as_uncertain_as_one(restless):
+    one, ten = (restless.at_lead(restless.cutoff_s + y * 365 * DAY_S).by_level for y in (1, 10))
+    assert one == ten > restless.by_level
+
+
 def test_the_line_passes_through_the_folds_at_their_mean_lead(restless):
     middle = restless.at_lead(restless.cutoff_s + int(FOLD_LEAD_WEEKS * 7 * DAY_S))
     assert middle.by_level == pytest.approx(restless.by_level)
