@@ -8,8 +8,9 @@ import typer
 
 from app.cli.console import console, echo_json, opened, say
 from app.core.settings import Settings
+from app.regions.store import get_region
 from app.states.routes import state_reply
-from app.states.service import assimilate
+from app.states.service import assimilate, why_as_trained
 from app.states.store import FROZEN
 
 
@@ -19,11 +20,14 @@ def bring_up_to_date(
 ) -> None:
     """Bring a region's forecasts up to date with what has arrived, without training."""
     with opened(Settings()) as engine, console.status("assimilating"):
-        shown = state_reply(*assimilate(engine, region))
+        version, state = assimilate(engine, region)
+        with engine.connect() as connection:
+            reason = why_as_trained(get_region(connection, region), version)
+    shown = state_reply(version, state)
     if as_json:
         echo_json(shown.model_dump(mode="json"))
     elif shown.state == FROZEN:
-        say(f"{shown.version} serves as trained: nothing new is released since its training")
+        say(f"{shown.version} serves as trained: {reason}")
     else:
         say(
             f"state {shown.state} of {shown.version}: data until {shown.data_until:%Y-%m-%d %H:%M} UTC, "

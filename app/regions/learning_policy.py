@@ -101,7 +101,10 @@ class LearningPolicy:
                 "patrol_categories must be exclude or include", field="patrol_categories"
             )
         if self.assimilate not in get_args(Switch):
-            raise InvalidInput("assimilate must be on or off", field="assimilate")
+            raise InvalidInput(
+                f"assimilate must be on or off, got {shortened(str(self.assimilate))}",
+                field="assimilate",
+            )
         if not (math.isfinite(self.discovered_weight) and 0 <= self.discovered_weight <= 1):
             raise InvalidInput("discovered_weight must lie within 0..1", field="discovered_weight")
         if not 0 <= self.minimum_count <= MAX_MINIMUM_COUNT:

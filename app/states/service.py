@@ -90,8 +90,23 @@ def region_behind(connection: Connection, region_key: int) -> str | None:
 
 def may_have_states(region: Region, version: VersionRecord) -> bool:
     """Return whether a version is brought up to date: not if the region or its training forbids it."""
-    policy = LearningPolicy.of(region.settings)
-    return policy.assimilate == "on" and version.settings.get("until") is None
+    return _obstacle(region, version) is None
+
+
+def why_as_trained(region: Region, version: VersionRecord) -> str:
+    """Say why a version without a state serves as trained."""
+    waiting = (
+        f"fewer than {MIN_GROUP} incidents are released since its training (or since an erasure)"
+    )
+    return _obstacle(region, version) or waiting
+
+
+def _obstacle(region: Region, version: VersionRecord) -> str | None:
+    if LearningPolicy.of(region.settings).assimilate == "off":
+        return "the region's policy sets assimilate to off"
+    if version.settings.get("until") is not None:
+        return "it was trained with `until`"
+    return None
 
 
 def _assimilated(

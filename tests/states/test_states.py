@@ -6,7 +6,9 @@ from threading import Thread
 import numpy as np
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.core.db.locks import STATE_LOCK, transaction_lock
 from app.forecasts.service import ForecastService
 from app.forecasts.types import Selector
@@ -256,6 +258,24 @@ def test_an_altered_state_is_refused_and_the_version_serves(place, engine, setti
     assert forecast.version.state_id == "frozen"
     assert "state_damaged" in [w.code for w in forecast.warnings]
     assert state["state"] != "frozen"
+
+
+def test_the_command_line_says_what_was_made_or_why_nothing(
+    engine, settings, place, trained, monkeypatch
+):
+    monkeypatch.setenv("HOTSLOT_HOME", str(settings.home))
+    monkeypatch.setenv("HOTSLOT_DATABASE_URL", settings.database_url.get_secret_value())
+
+    def told():
+        result = CliRunner().invoke(app, ["assimilate", "small"])
+        assert result.exit_code == 0, result.output
+        return " ".join(result.output.split())
+
+    assert "serves as trained: fewer than 20 incidents" in told()
+    upload(place)
+    assert "40 incidents since its training" in told()
+    place("admin", "PUT", "/learning-policy", json={"assimilate": "off"})
+    assert "policy sets assimilate to off" in told()
 
 
 def test_every_kind_of_reply_names_the_state(place, trained):
