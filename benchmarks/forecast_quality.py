@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from app.evaluation.backtests.execute import Execution, Protocol, run_protocol
+from app.evaluation.backtests.request import DEFAULT_MODELS
 from app.evaluation.backtests.result import counts_json, result_json
-from app.evaluation.backtests.service import DEFAULT_MODELS
 from benchmarks.cities import DATA, FILES, load_city, machine
 from models.base import HORIZON_DAYS
 from models.catalog import MODEL_NAMES

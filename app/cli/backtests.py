@@ -15,7 +15,7 @@ from app.core.settings import Settings
 from app.core.texts import shortened
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
-from app.evaluation.backtests.service import DEFAULT_MODELS, BacktestRequest
+from app.evaluation.backtests.request import DEFAULT_MODELS, BacktestRequest
 from app.regions.store import get_region
 from app.releases.disclosure import shown_backtest
 from app.worker.jobs import run_now
@@ -75,21 +75,32 @@ def backtest(
     if run.result is None:
         complain(run.message)
         raise typer.Exit(1)
-    if json_file is not None:
-        shown = shown_backtest(run.result, exact=True)
-        json_file.write_bytes(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
-    if plot is not None:
-        plot.write_bytes(cap_plot(run.result, plot.suffix[1:]))
-    if calibration is not None:
-        calibration.write_bytes(calibration_plot(run.result, calibration.suffix[1:]))
-    if report is not None:
-        report.write_text(html_report(run.result), encoding="utf-8")
+    _write(run.result, json_file, plot, calibration, report)
     results().print(result_table(run.result, region))
     for row in run.result.get("refresh", {}).get("differences", []):
         say(
             f"{row['model']} minus {row['against']}: {row['log_score']:+.4f} nats per incident "
             f"[{row['lo']:+.4f}, {row['hi']:+.4f}]"
         )
+
+
+def _write(
+    result: dict[str, Any],
+    json_file: Path | None,
+    plot: Path | None,
+    calibration: Path | None,
+    report: Path | None,
+) -> None:
+    """Write the files that were asked for."""
+    if json_file is not None:
+        shown = shown_backtest(result, exact=True)
+        json_file.write_bytes(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+    if plot is not None:
+        plot.write_bytes(cap_plot(result, plot.suffix[1:]))
+    if calibration is not None:
+        calibration.write_bytes(calibration_plot(result, calibration.suffix[1:]))
+    if report is not None:
+        report.write_text(html_report(result), encoding="utf-8")
 
 
 def _refresh(given: str | None) -> Literal["daily"] | None:

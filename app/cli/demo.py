@@ -15,7 +15,7 @@ from app.cli.incidents import print_summary
 from app.cli.serve import run_service
 from app.core.errors import Unavailable
 from app.core.settings import Settings
-from app.evaluation.backtests.service import BacktestRequest
+from app.evaluation.backtests.request import BacktestRequest
 from app.incidents.service import ingest_file
 from app.regions.service import add_region
 from app.training.service import TrainingRequest

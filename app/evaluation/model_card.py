@@ -67,7 +67,6 @@ def model_card(
         state = _state(last_state(connection, region, version))
         erased = shown_marks(connection, region.key, exact=exact).get(version.version, 0)
     report = fairness_report(engine, region_id, version.version, exact=exact)
-    data = version.report.get("data", {})
     card = {
         "region": region.id,
         "model_version": version.version,
@@ -76,19 +75,7 @@ def model_card(
         "purpose": PURPOSE,
         "prohibited_uses": list(PROHIBITED),
         "limits": list(LIMITS),
-        "data": {
-            "n_incidents": version.n_incidents,
-            "trained_until": version.cutoff.isoformat(),
-            "data_hash": version.data_hash,
-            "categories": version.categories,
-            "excluded_categories": data.get("excluded_categories", []),
-            "patrol_categories_learnt": data.get("patrol_categories", []),
-            "discovered_weight": data.get("discovered_weight", 0.0),
-            "outside_study_area": data.get("outside_study_area"),
-            "default_geocodes": len(data.get("default_geocodes", [])),
-            "small_counts": version.report.get("small_counts"),
-            "erased_since": erased,
-        },
+        "data": _data(version, erased),
         "state": state,
         "evaluation": _evaluation(version),
         "memorisation": version.report.get("memorisation", {}),
@@ -106,6 +93,24 @@ def model_card(
         "read_on": READ_ON,
     }
     return card if exact else shown_card(card, shown)
+
+
+def _data(version: registry.VersionRecord, erased: int) -> dict[str, Any]:
+    """Return what the version learnt from; `erased` of its incidents are erased since."""
+    data = version.report.get("data", {})
+    return {
+        "n_incidents": version.n_incidents,
+        "trained_until": version.cutoff.isoformat(),
+        "data_hash": version.data_hash,
+        "categories": version.categories,
+        "excluded_categories": data.get("excluded_categories", []),
+        "patrol_categories_learnt": data.get("patrol_categories", []),
+        "discovered_weight": data.get("discovered_weight", 0.0),
+        "outside_study_area": data.get("outside_study_area"),
+        "default_geocodes": len(data.get("default_geocodes", [])),
+        "small_counts": version.report.get("small_counts"),
+        "erased_since": erased,
+    }
 
 
 def _state(found: State | None) -> dict[str, Any] | None:

@@ -13,7 +13,8 @@ from app.core.errors import Conflict, HotslotError, Unavailable
 from app.core.retry import OUTAGE_S, retry_outages
 from app.core.roles import acting_as
 from app.core.settings import Settings
-from app.evaluation.backtests.service import BacktestRequest, execute_backtest
+from app.evaluation.backtests.request import BacktestRequest
+from app.evaluation.backtests.service import execute_backtest
 from app.regions.store import get_region
 from app.runs.kinds import KINDS
 from app.runs.store import (

@@ -19,7 +19,8 @@ from app.access.service import NewKey, create_key, revoke_key, rotate_key
 from app.audit.verification import verify_audit
 from app.core.errors import HotslotError
 from app.erasure.service import erase_incident
-from app.evaluation.backtests.service import BacktestRequest, request_backtest
+from app.evaluation.backtests.request import BacktestRequest
+from app.evaluation.backtests.service import request_backtest
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.kinds.tables import change_kinds
 from app.incidents.mappings import remove_mapping, save_mapping

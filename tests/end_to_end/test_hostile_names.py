@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from app.evaluation.backtests.service import BacktestRequest
+from app.evaluation.backtests.request import BacktestRequest
 from app.geo.synthetic import TIMEZONE
 from app.incidents.service import ingest_file
 from app.main import create_app

@@ -17,7 +17,7 @@ import pytest
 from app.core.errors import LimitExceeded
 from app.core.processes import SILENT_S, Child, Supervisor
 from app.core.task_pool import MAX_DEATHS, ProcessDied, run_tasks
-from app.evaluation.backtests.service import MAX_FITS, BacktestRequest
+from app.evaluation.backtests.request import MAX_FITS, BacktestRequest
 from app.worker.main import serve_queue
 from tests.resilience.supervision import (
     POOL,

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from app.audit.verification import verify_audit
 from app.core.devserver.cluster import _binaries
-from app.evaluation.backtests.service import BacktestRequest
+from app.evaluation.backtests.request import BacktestRequest
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app

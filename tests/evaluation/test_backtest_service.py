@@ -8,7 +8,7 @@ import pytest
 from app.cli.console import opened
 from app.core.errors import InvalidInput, NotReady
 from app.core.settings import Settings
-from app.evaluation.backtests.service import BacktestRequest
+from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.paper.table import PaperRequest, paper_table_of_region
 from app.geo.synthetic import TIMEZONE
 from app.incidents.service import ingest_file

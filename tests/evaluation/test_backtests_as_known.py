@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from app.evaluation.backtests.service import BacktestRequest
+from app.evaluation.backtests.request import BacktestRequest
 from tests.support.small_region import START, backtest, place
 
 __all__ = ["place"]

@@ -16,8 +16,8 @@ from app.evaluation.backtests.execute import (
     run_protocol,
     tasks_of,
 )
+from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.result import result_json
-from app.evaluation.backtests.service import BacktestRequest
 from models.base import DAY_S, FitContext, Incidents
 from models.catalog import create_model
 from tests.support.synthetic_backtest import HORIZON_DAYS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from app.evaluation.backtests.service import BacktestRequest, request_backtest
+from app.evaluation.backtests.request import BacktestRequest
+from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
 from app.regions.store import get_region
 from app.runs.store import list_runs, request_cancel

@@ -16,8 +16,9 @@ from app.core.roles import Caller, Role
 from app.core.zones import zone
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
+from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.schemas import Backtest, BacktestList, NewBacktest
-from app.evaluation.backtests.service import BacktestRequest, request_backtest
+from app.evaluation.backtests.service import request_backtest
 from app.http.app_state import CallerOf, State
 from app.http.parameters import RegionId, RunId
 from app.http.permissions import allow

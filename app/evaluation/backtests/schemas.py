@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.evaluation.backtests.service import DEFAULT_MODELS
+from app.evaluation.backtests.request import DEFAULT_MODELS
 from app.http.parameters import Moment, ShortText
 from app.http.schemas import MessageReply, Reply, Request
 from app.runs.schemas import RunReply
