@@ -2,12 +2,6 @@
 
 from alembic import context
 
-import app.core.db.access_tables
-import app.core.db.erasure_tables
-import app.core.db.operations_tables
-import app.core.db.release_tables
-import app.core.db.state_tables
-import app.core.db.sync_tables  # noqa: F401  (its tables belong to the metadata)
 from app.core.db.engine import open_engine
 from app.core.db.tables import metadata
 from app.core.settings import Settings

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from app.core.db.access_tables import api_keys
 from app.core.db.locks import count_lock
+from app.core.db.tables import api_keys
 from app.core.errors import LimitExceeded, NotFound
 from app.core.roles import Key, Role
 from app.core.texts import shortened

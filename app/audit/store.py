@@ -19,8 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.core.db.access_tables import audit_heads, audit_log
-from app.core.db.tables import regions
+from app.core.db.tables import audit_heads, audit_log, regions
 from app.core.roles import current_actor
 from app.core.texts import cut
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.core.db.erasure_tables import erased_keys
-from app.core.db.tables import secrets
+from app.core.db.tables import erased_keys, secrets
 
 KEY_SECRET = "erased_keys"  # noqa: S105 - its name
 

@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.db.operations_tables import live_scores
+from app.core.db.tables import live_scores
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.db.release_tables import released_scores
+from app.core.db.tables import released_scores
 
 
 @dataclass(frozen=True)

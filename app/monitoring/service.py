@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from app.core.db.locks import MONITOR_LOCK, transaction_lock
-from app.core.db.operations_tables import alarms as alarm_table
+from app.core.db.tables import alarms as alarm_table
 from app.fitting.hourly_counts import counted_slots
 from app.incidents.releases import advance
 from app.monitoring import live_score_store as scores

@@ -7,15 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
-import app.core.db.erasure_tables
-import app.core.db.operations_tables
-import app.core.db.release_tables
-import app.core.db.sync_tables  # noqa: F401  (their tables belong to the metadata)
 from app.audit import store as audit
-from app.core.db.access_tables import api_keys
 from app.core.db.engine import long_statements
 from app.core.db.locks import INGEST_LOCK, TRAIN_LOCK, transaction_lock
-from app.core.db.tables import incidents, metadata, model_versions, regions, uploads
+from app.core.db.tables import api_keys, incidents, metadata, model_versions, regions, uploads
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.regions.store import get_region

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.core.db.operations_tables import alarms, drift_checks
+from app.core.db.tables import alarms, drift_checks
 from app.core.messages import Message, MessageTable
 
 DRIFT_KINDS = ("volume", "place", "calibration")

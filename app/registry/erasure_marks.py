@@ -23,8 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db.engine import long_statements
-from app.core.db.erasure_tables import erased_versions, erasures
-from app.core.db.tables import model_versions, training_runs, uploads
+from app.core.db.tables import erased_versions, erasures, model_versions, training_runs, uploads
 from app.incidents.erased_uploads import refuse_keys, same_body
 
 # An incident's present form, and its forms before corrections: older versions learnt those.

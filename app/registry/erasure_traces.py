@@ -15,8 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, cast, delete, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 
-from app.core.db.operations_tables import alarms
-from app.core.db.tables import model_versions, training_runs
+from app.core.db.tables import alarms, model_versions, training_runs
 from app.registry.erasure_marks import REST
 from app.registry.integrity import seal_version
 from app.registry.retention import collect

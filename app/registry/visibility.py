@@ -11,9 +11,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from app.core.db.erasure_tables import erased_versions
-from app.core.db.release_tables import withheld_versions
-from app.core.db.tables import champions, model_versions, promotions
+from app.core.db.tables import (
+    champions,
+    erased_versions,
+    model_versions,
+    promotions,
+    withheld_versions,
+)
 from app.core.roles import sees_unreleased
 from app.regions.outdated import has_row_in, is_outdated
 from app.releases.store import MIN_GROUP

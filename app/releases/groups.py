@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.db.release_tables import release_groups
+from app.core.db.tables import release_groups
 from app.releases.store import LONG_AGO, MIN_GROUP, Release, change, instants, latest, lock
 
 _CHANGED = text(

@@ -15,8 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from app.core.db.locks import RELEASE_LOCK, transaction_lock
-from app.core.db.release_tables import releases
-from app.core.db.tables import incidents, uploads
+from app.core.db.tables import incidents, releases, uploads
 
 LONG_AGO = datetime(1000, 1, 1, tzinfo=UTC)
 MIN_GROUP = 20

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Table
 
-from app.core.db.sync_tables import sync_runs
-from app.core.db.tables import backtests, training_runs
+from app.core.db.tables import backtests, sync_runs, training_runs
 
 TASK_QUEUE = "hotslot"
 SYNC_QUEUE = "hotslot-sync"

@@ -10,8 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.db.operations_tables import schedule_ticks, schedules
-from app.core.db.tables import regions, training_runs
+from app.core.db.tables import regions, schedule_ticks, schedules, training_runs
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
 from app.core.db.locks import STATE_LOCK, transaction_lock
-from app.core.db.operations_tables import alarms
+from app.core.db.tables import alarms
 from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
 from app.incidents.releases import advance, reader_cut

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from sqlalchemy import Connection, Row, delete, func, insert, select, text
 
-from app.core.db.state_tables import forecast_states
+from app.core.db.tables import forecast_states
 from app.registry.artifacts import ArtifactCorrupt
 from models.densities.state import DensityState
 

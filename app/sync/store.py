@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from app.core.db.locks import SYNC_LOCK
-from app.core.db.sync_tables import sync_runs, sync_sources
+from app.core.db.tables import sync_runs, sync_sources
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
 from app.runs.store import Run, claim_run, get_run

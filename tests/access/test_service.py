@@ -16,7 +16,7 @@ from app.access.key_cache import KeyRing
 from app.access.service import NewKey, create_key, revoke_key, rotate_key
 from app.cli import app as command_line
 from app.core import roles as access
-from app.core.db.access_tables import api_keys
+from app.core.db.tables import api_keys
 from app.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from app.core.roles import Key, Role, key_id_of, mint_key, verify_key
 

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, Engine, func, select
 
 from app.audit import store as audit
 from app.core.bounds import check_text
-from app.core.db.access_tables import api_keys
 from app.core.db.locks import count_lock
-from app.core.db.tables import categories, incidents, model_versions
+from app.core.db.tables import api_keys, categories, incidents, model_versions
 from app.core.errors import Conflict, InvalidInput, LimitExceeded
 from app.core.texts import shortened
 from app.incidents.releases import minimum_of

@@ -20,12 +20,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import metadata, of_version
+from app.core.db.tables.base import metadata, of_region, of_version
 
 schedules = Table(
     "schedules",
     metadata,
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    of_region(primary_key=True),
     Column("model", Text, nullable=False),
     # Five fields, in the region's time zone.
     Column("cron", Text),
@@ -44,7 +44,7 @@ schedule_ticks = Table(
     "schedule_ticks",
     metadata,
     # The primary key makes each tick happen once, whatever clocks and schedulers do.
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    of_region(primary_key=True),
     Column("tick_at", DateTime(timezone=True), primary_key=True),
     Column("cause", Text, nullable=False),
     Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
@@ -55,8 +55,7 @@ schedule_ticks = Table(
 live_scores = Table(
     "live_scores",
     metadata,
-    Column("region_key", Integer, primary_key=True),
-    Column("version", Text, primary_key=True),
+    *of_version(),
     # Local date of the incidents.
     Column("day", Date, primary_key=True),
     # Incidents that count for this version, scored or not (outside its cells).
@@ -69,14 +68,12 @@ live_scores = Table(
     # how far the day lies ahead of the state's data; null where the version had no state.
     Column("state_gain_sum", Double),
     Column("state_lead_days", Integer),
-    of_version(),
 )
 
 drift_checks = Table(
     "drift_checks",
     metadata,
-    Column("region_key", Integer, primary_key=True),
-    Column("version", Text, primary_key=True),
+    *of_version(),
     Column("kind", Text, primary_key=True),
     # The check at the end of so many days; each is made once.
     Column("days", Integer, primary_key=True),
@@ -84,14 +81,13 @@ drift_checks = Table(
     Column("p_value", Double, nullable=False),
     Column("alarming", Boolean, nullable=False),
     Column("details", JSONB, nullable=False),
-    of_version(),
 )
 
 alarms = Table(
     "alarms",
     metadata,
     Column("id", Integer, Identity(), primary_key=True),
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    of_region(),
     Column("version", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("message", Text, nullable=False),

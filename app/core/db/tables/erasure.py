@@ -16,13 +16,13 @@ from sqlalchemy import (
     text,
 )
 
-from app.core.db.tables import created_at, metadata, of_version
+from app.core.db.tables.base import created_at, metadata, of_region, of_version
 
 erasures = Table(
     "erasures",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    of_region(),
     Column("what", Text, nullable=False),
     Column("n_incidents", Integer, nullable=False),
     # How many versions went with it; those that stay are named in erased_versions.
@@ -39,16 +39,14 @@ erased_versions = Table(
     "erased_versions",
     metadata,
     Column("erasure_id", ForeignKey("erasures.id", ondelete="CASCADE"), primary_key=True),
-    Column("region_key", Integer, primary_key=True),
-    Column("version", Text, primary_key=True),
-    of_version(),
+    *of_version(),
     Index("ix_erased_versions_version", "region_key", "version"),
 )
 
 erased_keys = Table(
     "erased_keys",
     metadata,
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    of_region(primary_key=True),
     # Of an idempotency key whose upload is erased, under this installation's secret.
     Column("digest", LargeBinary, primary_key=True),
 )

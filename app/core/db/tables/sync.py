@@ -17,13 +17,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import created_at, metadata, run_columns
+from app.core.db.tables.base import OPEN_RUN, created_at, metadata, of_region, run_columns
 
 sync_sources = Table(
     "sync_sources",
     metadata,
     Column("key", Integer, Identity(), primary_key=True),
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), nullable=False),
+    of_region(),
     Column("name", Text, nullable=False),
     Column("spec", JSONB, nullable=False),
     # How far the portal has been read; written in the transaction of the rows that it stands for.
@@ -53,6 +53,6 @@ sync_runs = Table(
         "uq_sync_runs_active",
         "source_key",
         unique=True,
-        postgresql_where=text("status IN ('queued', 'running')"),
+        postgresql_where=text(OPEN_RUN),
     ),
 )

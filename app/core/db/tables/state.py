@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import created_at, metadata, of_version
+from app.core.db.tables.base import created_at, metadata, of_version
 
 forecast_states = Table(
     "forecast_states",
     metadata,
-    Column("region_key", Integer, primary_key=True),
-    Column("version", Text, primary_key=True),
+    *of_version(),
     # Of the whole installation: a number never returns, even after an erasure removed its state.
     Column("number", BigInteger, Identity(), primary_key=True),
     # The release that it knows, and its instant: nothing later bears on it.
@@ -26,5 +25,4 @@ forecast_states = Table(
     # Binds all of the above: see app/states/store.py.
     Column("digest", LargeBinary, nullable=False),
     created_at(),
-    of_version(),
 )

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Date,
-    DateTime,
-    Double,
-    ForeignKey,
-    Integer,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import Boolean, Column, Date, DateTime, Double, Integer, Table, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db.tables import created_at, metadata, of_version
+from app.core.db.tables.base import created_at, metadata, of_region, of_version
 
 releases = Table(
     "releases",
     metadata,
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    of_region(primary_key=True),
     # 1, 2, 3, ...; an upload's `release` is the first one that holds its rows.
     Column("seq", Integer, primary_key=True),
     # Holds the released uploads' incidents before this instant.
@@ -39,7 +28,7 @@ releases = Table(
 release_groups = Table(
     "release_groups",
     metadata,
-    Column("region_key", ForeignKey("regions.key", ondelete="CASCADE"), primary_key=True),
+    of_region(primary_key=True),
     # The release that incidents came with, and the number of the instant they happened before.
     Column("seq", Integer, primary_key=True),
     Column("block", Integer, primary_key=True),
@@ -50,22 +39,18 @@ release_groups = Table(
 released_scores = Table(
     "released_scores",
     metadata,
-    Column("region_key", Integer, primary_key=True),
-    Column("version", Text, primary_key=True),
+    *of_version(),
     # Local dates: written once when the period is over and never changed.
     Column("from_day", Date, primary_key=True),
     Column("to_day", Date, nullable=False),
     Column("n", Integer, nullable=False),
     Column("log_density_sum", Double, nullable=False),
     Column("expected_sum", Double, nullable=False),
-    of_version(),
 )
 
 withheld_versions = Table(
     "withheld_versions",
     metadata,
     # A table of its own, since the rows of versions are sealed.
-    Column("region_key", Integer, primary_key=True),
-    Column("version", Text, primary_key=True),
-    of_version(),
+    *of_version(),
 )

@@ -1,0 +1,119 @@
+"""Tables of incidents: uploads, what they brought, and what it replaced."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db.tables.base import created_at, metadata, of_region
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("key", Integer, Identity(), primary_key=True),
+    of_region(),
+    # Empty: incidents of no named feed; their feed_key is NULL.
+    Column("name", Text, nullable=False),
+    # A column that looked like ids repeated: such columns of this feed hold references.
+    Column("has_references", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("region_key", "name"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    of_region(),
+    Column("idempotency_key", Text),
+    Column("body_sha256", Text),
+    Column("source", Text),
+    # The reply to the caller, repeated verbatim to a retry with the same key.
+    Column("summary", JSONB, nullable=False),
+    # The first release that holds its rows (app/releases/store.py); none yet: readers see nothing of it.
+    Column("release", Integer),
+    Column("report", JSONB, nullable=False, server_default=text("'{}'")),
+    created_at(),
+    UniqueConstraint("region_key", "idempotency_key"),
+    # Workers look for the last upload of every region.
+    Index("ix_uploads_region", "region_key", "id"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    of_region(),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("longitude", Double, nullable=False),
+    Column("latitude", Double, nullable=False),
+    Column("x_m", REAL, nullable=False),
+    Column("y_m", REAL, nullable=False),
+    Column("window", SmallInteger, nullable=False),
+    Column("category_key", Integer, nullable=False),
+    Column("external_id", Text),
+    # reported (by the public) or discovered (by patrols); see docs/responsible-use.md.
+    Column("source", Text, nullable=False, server_default=text("'reported'")),
+    # 128-bit hash of the feed and external id, or of the row's content where there is none; `occurrence`
+    # counts equal rows of one file, so that two true incidents at one place and minute stay two.
+    Column("dedup_key", Uuid, nullable=False),
+    Column("occurrence", SmallInteger, nullable=False),
+    Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
+    Column("inserted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # A number that several incidents may share, such as a case number.
+    Column("reference", Text),
+    # Who numbers incidents; NULL: the region's unnamed feed.
+    Column("feed_key", Integer),
+    # When the publisher last changed the record, where the file says so.
+    Column("revised_at", DateTime(timezone=True)),
+    UniqueConstraint("region_key", "dedup_key", "occurrence"),
+    ForeignKeyConstraint(
+        ["region_key", "category_key"], ["categories.region_key", "categories.key"]
+    ),
+    CheckConstraint('"window" >= 0 AND "window" < 168', name="window"),
+    CheckConstraint("source IN ('reported', 'discovered')", name="source"),
+    Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),
+    Index("ix_incidents_region_time", "region_key", "occurred_at", "id"),
+    Index("ix_incidents_region_category_time", "region_key", "category_key", "occurred_at", "id"),
+    # Uploads follow each other in the table, so a few kB of index locate each one's rows.
+    Index(
+        "ix_incidents_upload",
+        "upload_id",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    ),
+)
+
+incident_history = Table(
+    "incident_history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    of_region(),
+    Column("external_id", Text),
+    Column("action", Text, nullable=False),
+    Column("before", JSONB, nullable=False),
+    Column("incident_id", BigInteger),
+    created_at(),
+    CheckConstraint("action IN ('corrected', 'deleted')", name="action"),
+    Index("ix_incident_history_region_external_id", "region_key", "external_id"),
+    Index("ix_incident_history_incident", "region_key", "incident_id"),
+)
