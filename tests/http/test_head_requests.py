@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from app.http.middleware.head_requests import HeadRequests
+from tests.support.asgi import answer, saying, scope_of
+
 BASE = "/v1/regions/town"
 AT = "at=2019-12-31T23:00"
 VARYING = ("date", "x-request-id", "x-hotslot-generated-at")
@@ -27,6 +30,34 @@ def test_head_has_the_headers_of_get_and_no_body(served, path):
     if "samples" in path or "density" in path:
         again = served.client.head(f"{BASE}/forecasts/{path}", headers=held)
         assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/v1/regions/town/forecasts/density", "GET"),
+        ("/v1/regions/town/tiles/1/0/0.png", "GET"),
+        ("/v1/regions/town", "HEAD"),
+    ],
+)
+def test_only_forecasts_see_get_and_the_log_sees_what_was_sent(path, seen):
+    methods = []
+
+    async def app(scope, receive, send):
+        methods.append(scope["method"])
+
+        async def logging(message):
+            await send(message)
+            methods.append(scope["method"])
+
+        await saying(b"body", content_length="4")(scope, receive, logging)
+
+    scope = scope_of("HEAD", path)
+    reply = answer(HeadRequests(app), scope)
+    assert methods == [seen, "HEAD", "HEAD"]
+    assert scope["method"] == "HEAD"
+    assert reply.headers["content-length"] == "4"
+    assert reply.body == (b"" if seen == "GET" else b"body")
 
 
 def test_head_of_what_get_refuses_is_refused_alike(served):
