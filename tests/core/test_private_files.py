@@ -13,6 +13,7 @@ import pytest
 from app.core.devserver.cluster import Cluster, own
 from app.core.devserver.server import ensure_running, release
 from app.core.errors import InvalidInput, Unavailable
+from app.core.private_files import close_folder, open_lock, private_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 LOOK_AS_NOBODY = """
@@ -55,6 +56,45 @@ def run_command(home, *arguments):
         ["sh", "-c", 'umask 022; exec "$@"', "-", sys.executable, "-m", "app.cli", *arguments],
         env={**environment, "HOTSLOT_HOME": str(home)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
+
+
+def mode(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def test_a_private_folder_is_closed_and_its_parents_are_not(tmp_path):
+    before = os.umask(0o077)
+    try:
+        private_folder(tmp_path / "a" / "b" / "home")
+        private_folder(tmp_path / "a" / "b" / "home")
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path / p) for p in ("a", "a/b", "a/b/home")] == [0o755, 0o755, 0o700]
+
+
+@pytest.mark.parametrize(("group", "wanted"), [(None, 0o700), (os.getegid(), 0o710)])
+def test_closing_a_home_takes_from_others_what_is_ours_and_nothing_else(tmp_path, group, wanted):
+    ours, theirs, link = tmp_path / "cache", tmp_path / "notes", tmp_path / "worker.beat"
+    ours.mkdir()
+    (ours / "run").write_text("")
+    theirs.write_text("")
+    link.symlink_to(theirs)
+    for path, bits in ((tmp_path, 0o755), (ours, 0o755), (ours / "run", 0o744), (theirs, 0o644)):
+        path.chmod(bits)
+    close_folder(tmp_path, group)
+    assert [mode(path) for path in (tmp_path, ours, ours / "run", theirs)] == [
+        wanted, 0o700, 0o700, 0o644,
+    ]  # fmt: skip
+
+
+def test_a_lock_is_made_private_and_never_through_a_link(tmp_path):
+    lock = tmp_path / "lock"
+    os.close(open_lock(lock))
+    assert mode(lock) == 0o600
+    link = tmp_path / "link"
+    link.symlink_to(lock)
+    with pytest.raises(OSError, match="symbolic"):
+        open_lock(link)
 
 
 @as_root
