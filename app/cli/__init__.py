@@ -39,7 +39,7 @@ COMMANDS = {
     ),
     "train": ("app.cli.training:train", "Train a model in this process and register it."),
     "assimilate": (
-        "app.cli.states:bring_up_to_date",
+        "app.cli.training:bring_up_to_date",
         "Bring a region's forecasts up to date with what has arrived, without training.",
     ),
     "schedule": (
@@ -82,14 +82,14 @@ COMMANDS = {
         "app.cli.demo:demo",
         "Create a region, ingest, compare the models on the last 28 days, retrain, serve.",
     ),
-    "region create": ("app.cli.incidents:create", "Create a region."),
-    "region list": ("app.cli.incidents:list_all", "List the regions."),
+    "region create": ("app.cli.regions:create", "Create a region."),
+    "region list": ("app.cli.regions:list_all", "List the regions."),
     "region edit": (
-        "app.cli.region_edits:edit",
+        "app.cli.regions:edit",
         "Correct a region; windows, coordinates and models that depend on it are made anew.",
     ),
     "region remove": (
-        "app.cli.region_edits:remove",
+        "app.cli.regions:remove",
         "Remove a region with all its incidents and models; asks for its id.",
     ),
     "region layer": (

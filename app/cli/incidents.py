@@ -1,21 +1,19 @@
-"""`hotslot region create|list`, `ingest` and `mapping list|remove`."""
+"""`hotslot ingest` and `mapping list|remove`."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Literal
-from zoneinfo import ZoneInfo
+from typing import IO, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 from sqlalchemy import Engine
 
 from app.cli.console import complain, console, echo_json, opened, progress_bar, results, say
-from app.cli.reading_lines import reading_lines
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.incidents.mappings import (
@@ -27,75 +25,26 @@ from app.incidents.mappings import (
 from app.incidents.service import ingest_stream
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.readers.columns.plan import ColumnMapping
-from app.readers.context import chunks_of
-from app.readers.files.documents import Outline
-from app.readers.isolated import reading_limits
-from app.regions.places import place_warnings
-from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
-from app.regions.store import get_region, list_regions, region_summary
+from app.regions.store import get_region, region_summary
 
 ERRORS_SHOWN = 10
-
-
-def create(
-    region: Annotated[str, typer.Argument(help="Id: a-z, 0-9, '-' and '_'.")],
-    timezone: Annotated[str, typer.Option(help="IANA time zone, such as America/Toronto.")],
-    name: Annotated[str | None, typer.Option(help="Name to show.")] = None,
-    boundary: Annotated[Path | None, typer.Option(help="GeoJSON file of the study area.")] = None,
-    cell_size_m: Annotated[float, typer.Option(help="Side of a cell.")] = DEFAULT_CELL_SIZE_M,
-) -> None:
-    """Create a region."""
-    settings = Settings()
-    outline = read_outline(boundary, cell_size_m, timezone, settings)
-    with opened(settings) as engine:
-        made = add_region(
-            engine,
-            region,
-            timezone=timezone,
-            name=name,
-            outline=outline,
-            cell_size_m=cell_size_m,
-            limit=settings.max_regions,
-        )
-    say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
-    for warning in place_warnings(outline.boundary if outline else None, made.timezone):
-        complain(warning.message, "warning")
-
-
-def read_outline(
-    path: Path | None, cell_size_m: float, timezone: str, settings: Settings
-) -> Outline | None:
-    """Read the outline in a GeoJSON file.
-
-    Raises:
-        InvalidInput: the file cannot be read or has no outline.
-    """
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            limits = reading_limits(settings)
-            return read_boundary(chunks_of(file), cell_size_m, timezone, limits)
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error}", field="boundary") from error
-
-
-def list_all() -> None:
-    """List the regions."""
-    table = Table("region", "name", "time zone", "incidents", "first", "last")
-    with opened(Settings()) as engine, engine.connect() as connection:
-        for region in list_regions(connection):
-            summary = region_summary(connection, region)
-            zone = ZoneInfo(region.timezone)
-            table.add_row(
-                region.id,
-                region.name,
-                region.timezone,
-                f"{summary.n_incidents:,}",
-                f"{summary.first_at.astimezone(zone):%Y-%m-%d}" if summary.first_at else "",
-                f"{summary.last_at.astimezone(zone):%Y-%m-%d}" if summary.last_at else "",
-            )
-    results().print(table)
+REASONS = {
+    "personal": "about persons",
+    "end_time": "end of a time span",
+    "other_time": "another time",
+    "count": "number of incidents",
+    "other_kind": "another kind",
+    "other_place": "another place",
+    "other_meaning": "not reported or discovered",
+    "title": "above the header",
+    "hidden": "hidden",
+    "other_columns": "other columns",
+    "no_incidents": "no table of incidents",
+    "not_asked": "not asked for",
+}
+_FACTS = ("format", "file", "sheet", "layer", "encoding", "delimiter", "header_row", "preset",
+          "time_format", "zone", "crs")  # fmt: skip
+_SHOWN = 12
 
 
 def ingest(
@@ -258,6 +207,37 @@ def print_summary(name: str, summary: IngestSummary) -> None:
         console.print(f"  ... {summary.rejected - ERRORS_SHOWN:,} more")
     for warning in summary.warnings:
         complain(warning.message, "warning")
+
+
+def reading_lines(read: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield lines on what was taken as what, what was left aside and what was assumed."""
+    if read is None:
+        return
+    facts = ", ".join(
+        f"{name} {_plain(read[name])}" for name in _FACTS if read.get(name) is not None
+    )
+    yield f"read as {facts}"
+    yield f"  columns: {', '.join(f'{field} = {column}' for field, column in read['columns'].items())}"
+    aside = [_named(part) for part in read["not_read"]]
+    if aside:
+        more = f", and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
+        yield f"  not read: {', '.join(aside[:_SHOWN])}{more}"
+    for assumption in read["assumptions"]:
+        yield f"  assumed: {assumption['message']}"
+    further = read.get("further") or []
+    if further:
+        names = (one["file"] or one["sheet"] or one["layer"] or "" for one in further)
+        yield f"  also read: {', '.join(names)}"
+
+
+def _plain(value: Any) -> str:
+    return {"\t": "tab"}.get(value, str(value))
+
+
+def _named(part: Mapping[str, str]) -> str:
+    kind = "" if part["kind"] == "column" else f"{part['kind']} "
+    reason = REASONS.get(part["reason"], "")
+    return f"{kind}{part['name']}" + (f" ({reason})" if reason else "")
 
 
 def list_saved_mappings(

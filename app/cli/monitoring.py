@@ -1,17 +1,14 @@
-"""`hotslot schedule`, `models`, `status`, and `train --due`."""
+"""`hotslot schedule`, `models`, `status`."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
-from sqlalchemy import Engine
 
 from app.cli.console import console, echo_json, opened, results
 from app.core.errors import InvalidInput
@@ -22,18 +19,12 @@ from app.monitoring.schedules.service import (
     remove_schedule,
     set_schedule,
     show_schedule,
-    tick,
 )
 from app.monitoring.status import read_status
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.champions import promote_by_hand, roll_back
-from app.runs.schedules import database_clock, failures_by_region, unfinished_tick_runs
-from app.runs.store import Run, get_run
-from app.worker.main import run_worker
-
-POLL_S = 1.0
-WORK_AGAIN_S = 5.0
+from app.runs.schedules import database_clock
 
 
 def schedule(
@@ -127,17 +118,13 @@ def models(
     rows = [_model_row(v, champion.version if champion else None) for v in sound]
     if as_json:
         echo_json(rows)
-        return
-    table = Table(title=f"versions of {region}")
-    for heading in (
-        "",
-        "version",
-        "trained until (UTC)",
-        "incidents",
-        "log score",
-        "created (UTC)",
-    ):
-        table.add_column(heading)
+    else:
+        results().print(_versions_table(region, rows))
+
+
+def _versions_table(region: str, rows: list[dict[str, Any]]) -> Table:
+    headings = ("", "version", "trained until (UTC)", "incidents", "log score", "created (UTC)")
+    table = Table(*headings, title=f"versions of {region}")
     for row in rows:
         score = row["log_score"]
         table.add_row(
@@ -148,7 +135,7 @@ def models(
             "" if score is None else f"{score:.4f}",
             row["created_at"][:16],
         )
-    results().print(table)
+    return table
 
 
 def _model_row(record: registry.VersionRecord, champion: str | None) -> dict[str, Any]:
@@ -200,45 +187,3 @@ def _age(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def train_due(settings: Settings) -> tuple[list[Run], dict[str, str]]:
-    """Queue the trainings that are due and run them, alone or beside other workers.
-
-    Runs left by an earlier call that was killed are executed too; runs of other workers are not waited
-    for. Returns the finished runs, and the failures of schedules by region.
-    """
-    with opened(settings) as engine:
-        with engine.connect() as connection:
-            now = database_clock(connection)
-        started = tick(engine, now)
-        with engine.connect() as connection:
-            failing = failures_by_region(connection)
-            open_runs = unfinished_tick_runs(connection)
-        if open_runs:
-            _work_off(settings, engine, started)
-        runs = [_run(engine, run_id) for run_id in dict.fromkeys([*started, *open_runs])]
-        return [run for run in runs if run.finished], failing
-
-
-def _work_off(settings: Settings, engine: Engine, started: list[UUID]) -> None:
-    """Run a worker until these runs are finished.
-
-    A worker ends when no job can start, although one may still wait for its next attempt, or for the
-    heartbeat of a dead worker to expire.
-    """
-    while True:
-        if run_worker(settings, wait=False):
-            raise KeyboardInterrupt
-        checked_at = time.monotonic()
-        while True:
-            if all(_run(engine, run_id).finished for run_id in started):
-                return
-            if time.monotonic() - checked_at > WORK_AGAIN_S:
-                break
-            time.sleep(POLL_S)
-
-
-def _run(engine: Engine, run_id: UUID) -> Run:
-    with engine.connect() as connection:
-        return get_run(connection, "train", run_id)

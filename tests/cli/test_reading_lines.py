@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.reading_lines import REASONS, reading_lines
+from app.cli.incidents import REASONS, reading_lines
 from app.readers.reading import ASSUMPTIONS, LeftAside, Reading, Readings
 
 OTHER_FACTS = {

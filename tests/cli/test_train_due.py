@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from app.cli import monitoring as operations
-from app.cli.monitoring import train_due
+from app.cli import training
+from app.cli.training import train_due
 from app.core.settings import Settings
 from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
 from app.runs.store import get_run
@@ -21,7 +21,7 @@ from app.worker.main import run_worker
 def due(engine, town, monkeypatch):
     """A region whose schedule asks for a training now, and no patience with failures."""
     monkeypatch.setattr(tasks, "RETRY_WAIT_S", 1)
-    monkeypatch.setattr(operations, "WORK_AGAIN_S", 1.0)
+    monkeypatch.setattr(training, "WORK_AGAIN_S", 1.0)
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE training_runs, schedule_ticks CASCADE"))
         connection.execute(text("TRUNCATE procrastinate_jobs CASCADE"))

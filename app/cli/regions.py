@@ -1,24 +1,91 @@
-"""`hotslot region edit` and `region remove`."""
+"""`hotslot region create`, `list`, `edit` and `remove`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import orjson
 import typer
+from rich.table import Table
 
-from app.cli.console import complain, echo_json, opened, say
-from app.cli.incidents import read_outline
+from app.cli.console import complain, echo_json, opened, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
+from app.readers.context import chunks_of
+from app.readers.files.documents import Outline
+from app.readers.isolated import reading_limits
 from app.region_edits.removal import remove_region
 from app.region_edits.routes import reply_of
 from app.region_edits.service import RegionEdit, edit_region
-from app.regions.store import get_region
+from app.regions.places import place_warnings
+from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
+from app.regions.store import get_region, list_regions, region_summary
 
 CLEARABLE = ("boundary", "crs")
+
+
+def create(
+    region: Annotated[str, typer.Argument(help="Id: a-z, 0-9, '-' and '_'.")],
+    timezone: Annotated[str, typer.Option(help="IANA time zone, such as America/Toronto.")],
+    name: Annotated[str | None, typer.Option(help="Name to show.")] = None,
+    boundary: Annotated[Path | None, typer.Option(help="GeoJSON file of the study area.")] = None,
+    cell_size_m: Annotated[float, typer.Option(help="Side of a cell.")] = DEFAULT_CELL_SIZE_M,
+) -> None:
+    """Create a region."""
+    settings = Settings()
+    outline = read_outline(boundary, cell_size_m, timezone, settings)
+    with opened(settings) as engine:
+        made = add_region(
+            engine,
+            region,
+            timezone=timezone,
+            name=name,
+            outline=outline,
+            cell_size_m=cell_size_m,
+            limit=settings.max_regions,
+        )
+    say(f"region {made.id} created ({made.timezone}, {made.crs or 'CRS from data'})")
+    for warning in place_warnings(outline.boundary if outline else None, made.timezone):
+        complain(warning.message, "warning")
+
+
+def read_outline(
+    path: Path | None, cell_size_m: float, timezone: str, settings: Settings
+) -> Outline | None:
+    """Read the outline in a GeoJSON file.
+
+    Raises:
+        InvalidInput: the file cannot be read or has no outline.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            limits = reading_limits(settings)
+            return read_boundary(chunks_of(file), cell_size_m, timezone, limits)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error}", field="boundary") from error
+
+
+def list_all() -> None:
+    """List the regions."""
+    table = Table("region", "name", "time zone", "incidents", "first", "last")
+    with opened(Settings()) as engine, engine.connect() as connection:
+        for region in list_regions(connection):
+            summary = region_summary(connection, region)
+            zone = ZoneInfo(region.timezone)
+            table.add_row(
+                region.id,
+                region.name,
+                region.timezone,
+                f"{summary.n_incidents:,}",
+                f"{summary.first_at.astimezone(zone):%Y-%m-%d}" if summary.first_at else "",
+                f"{summary.last_at.astimezone(zone):%Y-%m-%d}" if summary.last_at else "",
+            )
+    results().print(table)
 
 
 def edit(
