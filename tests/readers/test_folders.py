@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.main import create_app
+from app.readers.folders import NEW_FOR_S, NEW_PREFIX, PREFIX, parser_folder, sweep_parser_folders
 from app.runs.schedules import database_clock
 from app.worker.maintenance import maintain
 from tests.support.inputs import hostile_bodies as bodies
@@ -69,6 +70,34 @@ def reading(folder, tmp_path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 def left(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if "read-" in path.name]
+
+
+def test_a_folder_is_private_while_it_is_used_and_gone_then(folder):
+    def work():
+        with parser_folder() as (made, _held):
+            assert (made.parent, stat.S_IMODE(made.stat().st_mode)) == (folder, 0o700)
+            (made / "inner").mkdir()
+            sweep_parser_folders()
+            assert left(folder) == [made], "its lock protects it"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert left(folder) == []
+
+
+def test_only_folders_that_nobody_holds_are_swept(folder, tmp_path):
+    old, young, dead = (folder / f"{p}" for p in (f"{NEW_PREFIX}a", f"{NEW_PREFIX}b", f"{PREFIX}c"))
+    other, link, target = folder / "hotslot-other", folder / f"{PREFIX}link", tmp_path / "target"
+    for made in (old, young, dead, other, target):
+        made.mkdir()
+        (made / "file").write_text("x")
+    link.symlink_to(target)
+    past = time.time() - NEW_FOR_S - 1
+    os.utime(old, (past, past))
+    sweep_parser_folders()
+    assert set(folder.iterdir()) == {young, other, link}
+    assert (target / "file").exists()
 
 
 def test_a_killed_reader_leaves_nothing(folder, reading):

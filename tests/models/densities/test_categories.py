@@ -5,8 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.base import DAY_S, FitContext
+from models.base import DAY_S, FitContext, Incidents
 from models.catalog import create_model
+from models.densities.categories import (
+    MAX_CATEGORIES,
+    MIN_INCIDENTS,
+    Categories,
+    Moment,
+    _fitted_codes,
+)
 from models.evaluation.metrics import score_incidents
 
 START_S = 1_546_300_800
@@ -84,3 +91,44 @@ def test_weights_of_the_components_are_shares(stack):
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-3)
     assert all(w >= 0 for w in weights.values())
     assert stack.report()["validation_periods"] == 2
+
+
+def of_sizes(sizes):
+    """Incidents of so many of each category, in one place."""
+    category = np.repeat(list(sizes), list(sizes.values())).astype(np.int32)
+    zeros = np.zeros(len(category))
+    return Incidents(
+        zeros.astype(np.float32), zeros.astype(np.float32), zeros.astype(np.int64),
+        zeros.astype(np.int16), category,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fitted"),
+    [
+        ({}, []),
+        ({4: 500}, []),
+        ({4: 500, 2: 1}, [4]),
+        ({4: MIN_INCIDENTS, 2: MIN_INCIDENTS - 1, 0: 90}, [0, 4]),
+        (
+            {k: MIN_INCIDENTS + k for k in range(MAX_CATEGORIES + 5)},
+            list(range(5, MAX_CATEGORIES + 5)),
+        ),
+    ],
+)
+def test_the_most_frequent_categories_of_enough_incidents_are_fitted(sizes, fitted):
+    assert _fitted_codes(of_sizes(sizes)).tolist() == fitted
+
+
+def test_one_category_is_the_city_itself(history, grid):
+    table = np.full((168, len(grid)), 1 / len(grid))
+    now, past = (Moment(at, table) for at in (CUTOFF_S, CUTOFF_S - 28 * DAY_S))
+    alone = history.take(history.category == COMMON)
+    model = Categories().fit(alone, grid, now, past, FitContext(CUTOFF_S))
+    assert (model.density_, model.weights_) == ({}, {})
+
+
+def test_a_citys_density_is_the_mean_of_its_hours():
+    windows = np.zeros((168, 2), np.float32)
+    windows[:42, 0] = windows[42:, 1] = 1.0
+    np.testing.assert_allclose(Moment(0, windows).city, [0.25, 0.75], rtol=1e-12)
