@@ -14,11 +14,14 @@ from app.cli.console import complain, console, opened, parse_time
 from app.core.errors import InvalidInput
 from app.core.output.plain_text import json_for_terminals
 from app.core.settings import Settings
-from app.forecasts.hotspots import HotspotOptions, hotspots_geojson
+from app.forecasts.forecast import Forecast
+from app.forecasts.hotspots.documents import hotspots_geojson
+from app.forecasts.hotspots.selection import HotspotOptions
+from app.forecasts.plan import Selector
 from app.forecasts.rendering import density_parquet, density_png, density_tif
 from app.forecasts.samples import samples_geojson
 from app.forecasts.serialisers import density_csv, density_geojson, density_json
-from app.forecasts.service import Forecast, ForecastService, Selector
+from app.forecasts.service import ForecastService
 from app.regions.store import get_region
 
 BY_SUFFIX: dict[str, Callable[[Forecast], bytes]] = {

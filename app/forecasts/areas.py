@@ -11,8 +11,8 @@ import shapely
 from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, LimitExceeded
+from app.forecasts.forecast import Forecast
 from app.forecasts.serialisers import collection
-from app.forecasts.service import Forecast
 from app.geo.hexagons import projected
 from app.geo.study_area import make_valid
 

@@ -33,7 +33,7 @@ from app.geo.study_area import M2_PER_KM2, to_degrees
 from models.base import FloatArray
 
 if TYPE_CHECKING:
-    from app.forecasts.types import Selector
+    from app.forecasts.plan import Selector
     from app.forecasts.versions.loaded import LoadedVersion
 
 DEGREE_DECIMALS = 6

@@ -6,14 +6,80 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Engine
 
+from app.core.cache import TTLCache
 from app.core.errors import InvalidInput, NotFound
+from app.core.roles import sees_unreleased
 from app.core.texts import shortened
-from app.forecasts.types import Harm
+from app.forecasts.plan import Harm
 from app.forecasts.versions.loaded import LoadedVersion
+from app.incidents.releases import known_categories
 from app.regions.kinds import Kinds, folded
+from app.regions.store import get_region
 from models.base import FloatArray
 from models.counts.model import CountModel
+
+KINDS_TTL_S = 60.0
+"""How long another process's changes may go unseen."""
+
+
+class KindReader:
+    """Reads and caches what a region's categories count as, and which of them everyone may see."""
+
+    def __init__(self, engine: Engine, brief: TTLCache) -> None:
+        self.engine = engine
+        self.brief = brief
+
+    def forget(self, region_id: str) -> None:
+        """Discard what is cached of a region."""
+        self.brief.forget("kinds", region_id)
+        self.brief.forget("shown categories", region_id)
+
+    def is_cached(self, region_id: str) -> bool:
+        """Return whether reading needs no database."""
+        known = self._cached(region_id), self._cached_shown(region_id)
+        return all(one is not None for one in known)
+
+    def read_all(self, version: LoadedVersion) -> None:
+        """Read and cache what requests for a version need."""
+        self.read(version)
+        self._shown(version)
+
+    def read(self, version: LoadedVersion) -> Kinds:
+        """Return the region's choices."""
+        region_id = version.region.id
+        found = self._cached(region_id)
+        if found is None:
+            with self.engine.connect() as connection:
+                found = Kinds.of(get_region(connection, region_id).settings)
+            self.brief.keep("kinds", region_id, found, KINDS_TTL_S)
+        return found
+
+    def codes(self, version: LoadedVersion) -> dict[str, int]:
+        """Return codes of the categories that the caller may see; rare ones need the right to list."""
+        known = version.category_codes
+        if sees_unreleased.get():
+            return known
+        shown = self._shown(version)
+        return {name: code for name, code in known.items() if name in shown}
+
+    def _cached(self, region_id: str) -> Kinds | None:
+        return self.brief.recall("kinds", region_id, Kinds)
+
+    def _cached_shown(self, region_id: str) -> frozenset[str] | None:
+        if sees_unreleased.get():
+            return frozenset()
+        return self.brief.recall("shown categories", region_id, frozenset)
+
+    def _shown(self, version: LoadedVersion) -> frozenset[str]:
+        """Return the categories that everyone may see; empty for callers who see all."""
+        found = self._cached_shown(version.region.id)
+        if found is None:
+            with self.engine.begin() as connection:
+                found = known_categories(connection, version.region)
+            self.brief.keep("shown categories", version.region.id, found, KINDS_TTL_S)
+        return found
 
 
 def is_trained_with(version: LoadedVersion, kinds: Kinds) -> bool:

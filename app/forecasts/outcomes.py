@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
-from app.forecasts.hotspots import n_top_cells
+from app.forecasts.forecast import Forecast
+from app.forecasts.hotspots.selection import n_top_cells
+from app.forecasts.plan import Selector
 from app.forecasts.serialisers import collection, features
-from app.forecasts.service import Forecast, ForecastService, Selector, check_box
+from app.forecasts.service import ForecastService, check_box
 from app.forecasts.time_span import range_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import in_bbox
@@ -90,7 +92,7 @@ def _range(
         )
     if selector.start is None and selector.end is None:
         return _last_days(service, region_id)
-    version = service.version_of(region_id, selector.model)
+    version = service.versions.read(region_id, selector.model)
     start, end = range_of(selector, version.region.timezone)
     if end - start > timedelta(days=MAX_DAYS):
         raise LimitExceeded(
@@ -103,7 +105,7 @@ def _range(
 
 
 def _last_days(service: ForecastService, region_id: str) -> tuple[datetime, datetime]:
-    version = service.version_of(region_id)
+    version = service.versions.read(region_id)
     with service.engine.connect() as connection:
         last = last_incident_at(connection, version.record.region_key)
     if last is None:
@@ -116,11 +118,11 @@ def _version(
     service: ForecastService, region_id: str, selector: Selector, start: datetime
 ) -> LoadedVersion:
     if selector.as_of is not None:
-        return service.version_of(region_id, selector.model, selector.as_of)
+        return service.versions.read(region_id, selector.model, selector.as_of)
     try:
-        return service.version_of(region_id, selector.model, start)
+        return service.versions.read(region_id, selector.model, start)
     except NotFound:
-        return service.version_of(region_id, selector.model)
+        return service.versions.read(region_id, selector.model)
 
 
 def _happened(

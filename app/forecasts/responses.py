@@ -13,7 +13,9 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.media_types import MEDIA_TYPES
 from app.core.priority import give_way, long_work
-from app.forecasts.service import Forecast, ForecastService, Plan, Selector
+from app.forecasts.forecast import Forecast
+from app.forecasts.plan import Plan, Selector
+from app.forecasts.service import ForecastService
 from app.http.content_negotiation import matches
 from app.http.middleware.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
 

@@ -11,7 +11,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.errors import InvalidInput
 from app.core.roles import Role
-from app.forecasts.hotspots import DEFAULT_TOP, HotspotOptions, hotspots_csv, hotspots_geojson
+from app.forecasts.forecast import Forecast
+from app.forecasts.hotspots.documents import hotspots_csv, hotspots_geojson
+from app.forecasts.hotspots.selection import DEFAULT_TOP, HotspotOptions
+from app.forecasts.plan import Plan
 from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
@@ -24,7 +27,6 @@ from app.forecasts.schemas import (
 )
 from app.forecasts.selectors import Forecasts, PlainSelected, Selected
 from app.forecasts.serialisers import density_csv, density_geojson, density_json
-from app.forecasts.service import Forecast, Plan
 from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId

@@ -8,8 +8,9 @@ import orjson
 from app.core.errors import InvalidInput, LimitExceeded
 from app.fitting.sample_privacy import check_samples_allowed
 from app.forecasts.cells import DEGREE_DECIMALS, rows_in_bbox
+from app.forecasts.forecast import Forecast
 from app.forecasts.serialisers import collection, csv_bytes
-from app.forecasts.service import Forecast, ForecastService
+from app.forecasts.service import ForecastService
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from models.base import FloatArray

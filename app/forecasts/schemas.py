@@ -1,4 +1,4 @@
-"""Requests and replies of `/v1/regions/{region}/forecasts` and `/tiles`.
+"""Replies of `/v1/regions/{region}/forecasts` and `/tiles`.
 
 Replies that are whole grids are serialised by hand, for speed; their models describe them.
 """
@@ -6,13 +6,10 @@ Replies that are whole grids are serialised by hand, for speed; their models des
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, Field
 
-from app.forecasts.scores import MAX_SCORED
-from app.forecasts.types import Selector
-from app.http.parameters import MAX_KINDS, Moment, ShortText
 from app.http.schemas import (
     Feature,
     FeatureCollection,
@@ -20,17 +17,14 @@ from app.http.schemas import (
     MessageReply,
     Names,
     Reply,
-    Request,
     Responses,
     Version,
     offered,
     one_feature,
 )
-from app.states.store import STATE_PATTERN
 
 _RING = [[-79.382, 43.654], [-79.379, 43.654], [-79.379, 43.657], [-79.382, 43.654]]
 _GEOMETRY = {"type": "Polygon", "coordinates": [_RING]}
-_LINE = {"type": "LineString", "coordinates": [[-79.3807, 43.6487], [-79.3778, 43.6493]]}
 _CELL: dict[str, Any] = {
     "id": 5935,
     "probability": 0.005969286,
@@ -231,72 +225,6 @@ class TileJson(Reply):
         description="at, model_version, unit and scale: what the colours mean",
         examples=[{"unit": "probability per km2", "scale": [{"value": 0.0, "colour": "#ffffd9"}]}],
     )
-
-
-class AreasRequest(Request):
-    """Areas to sum up, and which forecast."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    areas: Annotated[
-        dict[str, Any],
-        Field(
-            description="GeoJSON FeatureCollection of polygons, lines or points, WGS 84",
-            examples=[
-                {"type": "FeatureCollection", "features": one_feature(_LINE, name="King Street")}
-            ],
-        ),
-    ]
-    buffer_m: Annotated[
-        float, Field(gt=0, le=5000, allow_inf_nan=False, description="of lines and points")
-    ] = 50.0
-    at: Annotated[Moment | None, Field(examples=["2026-01-10T23:00"])] = None
-    window: Annotated[int | None, Field(ge=0, le=167)] = None
-    start: Annotated[Moment | None, Field(alias="from")] = None
-    end: Annotated[Moment | None, Field(alias="to")] = None
-    category: Annotated[
-        ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=MAX_KINDS)] | None,
-        Field(description="a category, an alias of one, or a group; or a list to sum up"),
-    ] = None
-    model: Annotated[str | None, Field(max_length=200)] = None
-    as_of: Moment | None = None
-    state: Annotated[str | None, Field(max_length=20, pattern=STATE_PATTERN)] = None
-
-    def selector(self) -> Selector:
-        """Select the forecast."""
-        given = self.model_dump(exclude={"areas", "buffer_m"})
-        if isinstance(self.category, list):
-            given["category"] = tuple(self.category)
-        return Selector(**given)
-
-    def features(self) -> list[Any]:
-        """List the GeoJSON features; empty where there are none."""
-        if self.areas.get("type") == "Feature":
-            return [self.areas]
-        found = self.areas.get("features")
-        return found if isinstance(found, list) else []
-
-
-class ScoredIncident(BaseModel):
-    """One incident to score."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    occurred_at: Annotated[Moment, Field(examples=["2021-12-31T23:10:00-05:00"])]
-    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, examples=[-79.38])]
-    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, examples=[43.65])]
-    category: Annotated[str | None, Field(max_length=200)] = None
-
-
-class ScoreRequest(Request):
-    """Incidents to score by a model; `as_of` takes one that knew only what came before."""
-
-    # The first fault ends it: those of a hundred thousand incidents would take gigabytes.
-    incidents: Annotated[
-        list[ScoredIncident], FailFast(), Field(min_length=1, max_length=MAX_SCORED)
-    ]
-    model: Annotated[str | None, Field(max_length=200)] = None
-    as_of: Moment | None = None
 
 
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}

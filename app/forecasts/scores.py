@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from app.core.errors import InvalidInput, NotFound
 from app.core.texts import shortened
 from app.core.zones import zone
+from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Selector
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import WARNINGS, standing_warnings
 from app.geo.hour_of_week import windows_of
@@ -98,7 +98,7 @@ def _codes(
 ) -> NDArray[np.int64]:
     """Return each incident's kind (n,) as a code of the version; all incidents' where it has none."""
     found: dict[str | None, int] = {None: ALL_CATEGORIES}
-    known = service.codes(version)
+    known = service.kinds.codes(version)
     for name in {i.category for i in incidents if i.category is not None}:
         if name in known:
             found[name] = known[name]

@@ -1,4 +1,4 @@
-"""Query parameters that all forecasts share, and the forecast service as a dependency."""
+"""What requests ask for: query parameters of all forecasts, bodies, and the service as a dependency."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from app.forecasts.plan import Selector
+from app.forecasts.scores import MAX_SCORED
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Selector
-from app.http.parameters import TIME_PATTERN, Bbox, BboxText, CategoryNames, moment, parse_bbox
+from app.http import schemas
+from app.http.parameters import (
+    MAX_KINDS,
+    TIME_PATTERN,
+    Bbox,
+    BboxText,
+    CategoryNames,
+    Moment,
+    ShortText,
+    moment,
+    parse_bbox,
+)
+from app.http.schemas import one_feature
 from app.states.store import STATE_PATTERN
 
+LINE_EXAMPLE = {"type": "LineString", "coordinates": [[-79.3807, 43.6487], [-79.3778, 43.6493]]}
 EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T23:00"}}
 Kind = Literal["square", "h3"]
 Which = tuple[tuple[str, ...] | None, str | None, datetime | None, str | None]
@@ -129,6 +144,75 @@ Selected = Annotated[Selector, Depends(_selector)]
 """All selectors, including kind and size of the cells."""
 PlainSelected = Annotated[Selector, Depends(_plain_selector)]
 """Selectors of calls that always use the model's own cells."""
+
+
+class AreasRequest(schemas.Request):
+    """Areas to sum up, and which forecast."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    areas: Annotated[
+        dict[str, Any],
+        Field(
+            description="GeoJSON FeatureCollection of polygons, lines or points, WGS 84",
+            examples=[
+                {
+                    "type": "FeatureCollection",
+                    "features": one_feature(LINE_EXAMPLE, name="King Street"),
+                }
+            ],
+        ),
+    ]
+    buffer_m: Annotated[
+        float, Field(gt=0, le=5000, allow_inf_nan=False, description="of lines and points")
+    ] = 50.0
+    at: Annotated[Moment | None, Field(examples=["2026-01-10T23:00"])] = None
+    window: Annotated[int | None, Field(ge=0, le=167)] = None
+    start: Annotated[Moment | None, Field(alias="from")] = None
+    end: Annotated[Moment | None, Field(alias="to")] = None
+    category: Annotated[
+        ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=MAX_KINDS)] | None,
+        Field(description="a category, an alias of one, or a group; or a list to sum up"),
+    ] = None
+    model: Annotated[str | None, Field(max_length=200)] = None
+    as_of: Moment | None = None
+    state: Annotated[str | None, Field(max_length=20, pattern=STATE_PATTERN)] = None
+
+    def selector(self) -> Selector:
+        """Select the forecast."""
+        given = self.model_dump(exclude={"areas", "buffer_m"})
+        if isinstance(self.category, list):
+            given["category"] = tuple(self.category)
+        return Selector(**given)
+
+    def features(self) -> list[Any]:
+        """List the GeoJSON features; empty where there are none."""
+        if self.areas.get("type") == "Feature":
+            return [self.areas]
+        found = self.areas.get("features")
+        return found if isinstance(found, list) else []
+
+
+class ScoredIncident(BaseModel):
+    """One incident to score."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    occurred_at: Annotated[Moment, Field(examples=["2021-12-31T23:10:00-05:00"])]
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, examples=[-79.38])]
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, examples=[43.65])]
+    category: Annotated[str | None, Field(max_length=200)] = None
+
+
+class ScoreRequest(schemas.Request):
+    """Incidents to score by a model; `as_of` takes one that knew only what came before."""
+
+    # The first fault ends it: those of a hundred thousand incidents would take gigabytes.
+    incidents: Annotated[
+        list[ScoredIncident], FailFast(), Field(min_length=1, max_length=MAX_SCORED)
+    ]
+    model: Annotated[str | None, Field(max_length=200)] = None
+    as_of: Moment | None = None
 
 
 async def _forecasts(request: Request) -> ForecastService:

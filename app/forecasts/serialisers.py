@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.zones import zone
+from app.forecasts.forecast import Forecast
+from app.forecasts.plan import Plan, Selector
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Forecast, Plan, Selector
 from models.base import FloatArray
 
 SIGNIFICANT_DIGITS = 8

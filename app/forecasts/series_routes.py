@@ -12,21 +12,20 @@ from app.core.errors import InvalidInput
 from app.core.media_types import JSON
 from app.core.roles import Role
 from app.forecasts.areas import areas_geojson
+from app.forecasts.forecast import Forecast
 from app.forecasts.outcomes import outcomes_geojson
+from app.forecasts.plan import Plan
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import (
     AreasReply,
-    AreasRequest,
     OutcomesReply,
     ScoreReply,
-    ScoreRequest,
     SeriesReply,
     forecast_replies,
 )
 from app.forecasts.scores import PlacedIncident, score_heading, score_incidents
-from app.forecasts.selectors import Forecasts, PlainSelected, Selected
+from app.forecasts.selectors import AreasRequest, Forecasts, PlainSelected, ScoreRequest, Selected
 from app.forecasts.serialisers import check_no_cells, check_series, series_csv, series_json
-from app.forecasts.service import Forecast, Plan
 from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request
 from app.http.parameters import RegionId
@@ -134,7 +133,7 @@ async def score(request: Request, forecasts: Forecasts, region: RegionId) -> Res
     asked = await json_body(request, ScoreRequest, (JSON,))
 
     def make() -> Response:
-        version = forecasts.version_of(region, asked.model, asked.as_of)
+        version = forecasts.versions.read(region, asked.model, asked.as_of)
         placed = [
             PlacedIncident(i.occurred_at, i.longitude, i.latitude, i.category)
             for i in asked.incidents

@@ -13,11 +13,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.errors import InvalidInput
 from app.core.roles import Role
+from app.forecasts.forecast import Forecast
+from app.forecasts.plan import Selector
 from app.forecasts.rendering import check_tile, tile_json, tile_png
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import TileJson, forecast_replies
 from app.forecasts.selectors import Forecasts, Selected
-from app.forecasts.service import Forecast, Selector
 from app.http.parameters import RegionId
 from app.http.permissions import allow
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.zones import zone
-from app.forecasts.types import Selector
+from app.forecasts.plan import Selector
 from app.geo.hour_of_week import HOUR_S, slot_start
 
 MAX_HORIZON_YEARS = 30

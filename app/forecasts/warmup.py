@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.db.engine import translate_errors
 from app.core.errors import HotslotError
 from app.core.roles import seeing_unreleased
+from app.forecasts.plan import Selector
 from app.forecasts.serialisers import density_json
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Selector
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.history import current_champions
 

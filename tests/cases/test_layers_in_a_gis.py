@@ -6,8 +6,10 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 
-from app.forecasts.hotspots import HotspotOptions, hotspots_geojson
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.hotspots.documents import hotspots_geojson
+from app.forecasts.hotspots.selection import HotspotOptions
+from app.forecasts.plan import Selector
+from app.forecasts.service import ForecastService
 from tests.support.served import served
 
 __all__ = ["served"]

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.plan import Selector
+from app.forecasts.service import ForecastService
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.regions.service import add_region

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.forecasts.outcomes import MAX_DAYS, outcomes_geojson
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.plan import Selector
+from app.forecasts.service import ForecastService
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import remove_policy, set_policy
 from tests.support.served import NEW

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.forecasts.plan import Selector
 from app.forecasts.selectors import PlainSelected, Selected
-from app.forecasts.types import Selector
 from app.http.problems import add_problem_handlers
 
 

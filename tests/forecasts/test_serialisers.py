@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
+from app.forecasts.plan import Selector
 from app.forecasts.serialisers import (
     check_no_cells,
     collection,
@@ -20,7 +21,6 @@ from app.forecasts.serialisers import (
     features,
     rounded,
 )
-from app.forecasts.types import Selector
 from tests.support.made_forecasts import forecast_of
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 from app.core.cache import BoundedCache
 from app.core.errors import InvalidInput
 from app.forecasts.cells import CellRegridder
+from app.forecasts.forecast import Forecast
+from app.forecasts.plan import Selector
 from app.forecasts.rendering.colours import palette, shade, upper_end
 from app.forecasts.rendering.tiles import (
     LATTICE_FROM_ZOOM,
@@ -21,7 +23,6 @@ from app.forecasts.rendering.tiles import (
     tile_json,
     tile_png,
 )
-from app.forecasts.types import Forecast, Selector
 from app.geo.study_area import StudyArea, to_metres
 from tests.support.made_forecasts import forecast_of, version_of
 

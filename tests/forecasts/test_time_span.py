@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.core.errors import InvalidInput, LimitExceeded
+from app.forecasts.plan import Selector
 from app.forecasts.time_span import MAX_RANGE_SLOTS, check_one_way, slots_of
-from app.forecasts.types import Selector
 
 ZONE = "America/Toronto"
 MONDAY = datetime(2021, 1, 4, 10, 20)

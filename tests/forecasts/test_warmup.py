@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from app.forecasts.service import LoadedVersion
+from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warmup import ChampionWarmup
 from app.regions.store import get_region
 from app.registry import store as registry

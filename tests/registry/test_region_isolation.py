@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.plan import Selector
+from app.forecasts.service import ForecastService
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import ingest_file
 from app.regions.service import add_region

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.db.tables import model_versions
 from app.core.settings import Settings
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.plan import Selector
+from app.forecasts.service import ForecastService
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
 from tests.resilience.corrupted_versions import REGION, attacked

@@ -23,7 +23,6 @@ from scipy.stats import binom
 from sqlalchemy import Engine
 
 from app.access.service import NewKey, create_key
-from app.core.cache import TTLCache
 from app.core.settings import Settings
 from app.main import create_app
 from app.monitoring.service import monitor_region
@@ -155,7 +154,10 @@ class World:
         """What every door shows to every role, without the clock."""
         seen = {}
         # News are remembered for a minute: what they say must not depend on when that began.
-        self.client.app.state.forecasts.brief = TTLCache()  # type: ignore[attr-defined]
+        brief = self.client.app.state.forecasts.brief  # type: ignore[attr-defined]
+        for what in ("news", "released news", "kinds", "shown categories"):
+            for name in brief.names(what):
+                brief.forget(what, name)
         doors = [*DOORS, *(f"/models/{v}{part}" for v in versions for part in OF_VERSIONS)]
         for role in ROLES:
             for door in doors:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import NotFound
 from app.core.settings import Settings
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.plan import Selector
+from app.forecasts.service import ForecastService
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from app.forecasts.plan import Selector
 from app.forecasts.scores import PlacedIncident, score_incidents
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.service import ForecastService
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.runs.store import Run
@@ -109,7 +110,7 @@ def few_points() -> tuple[bool, str]:
 def _mean_nats(
     forecasts: ForecastService, region: str, version: str | None, rows: list[dict[str, Any]]
 ) -> float:
-    loaded = forecasts.version_of(region, version)
+    loaded = forecasts.versions.read(region, version)
     placed = [
         PlacedIncident(
             datetime.fromisoformat(row["occurred_at"]), row["longitude"], row["latitude"]

@@ -24,8 +24,9 @@ from app.core.settings import Settings
 from app.erasure.service import erase_incident
 from app.evaluation.fairness.service import fairness_report
 from app.fitting.sample_privacy import ALL
+from app.forecasts.plan import Selector
 from app.forecasts.samples import draw_samples
-from app.forecasts.service import ForecastService, Selector
+from app.forecasts.service import ForecastService
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.regions.service import add_region

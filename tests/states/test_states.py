@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.core.db.locks import STATE_LOCK, transaction_lock
+from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Selector
 from app.states import service
 from app.states.service import assimilate
 from tests.support.small_region import START, row, train

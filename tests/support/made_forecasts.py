@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from app.forecasts.types import Forecast, Plan, Selector
+from app.forecasts.forecast import Forecast
+from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import Ground, LoadedVersion
 from app.geo.grid import build_grid
 from app.geo.study_area import StudyArea

@@ -10,9 +10,9 @@ import shapely
 from app.core.errors import InvalidInput
 from app.core.output.plotting import drawing, file_of
 from app.core.zones import zone
+from app.forecasts.forecast import Forecast
 from app.forecasts.rendering.colours import colour_map, upper_end
 from app.forecasts.rendering.files import text_tags
-from app.forecasts.types import Forecast
 from app.geo.hexagons import projected
 
 if TYPE_CHECKING:

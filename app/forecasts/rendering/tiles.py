@@ -14,8 +14,8 @@ from scipy.ndimage import map_coordinates
 from app.core.errors import InvalidInput
 from app.core.zones import zone
 from app.forecasts.cells import SquareCells
+from app.forecasts.forecast import Forecast
 from app.forecasts.rendering.colours import N_COLOURS, palette, shade, upper_end
-from app.forecasts.types import Forecast
 from app.geo.antimeridian import crosses, normalised
 from app.geo.study_area import to_metres
 

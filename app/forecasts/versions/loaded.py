@@ -70,6 +70,11 @@ class LoadedVersion:
         return replace(self, state=state, counts=state.counts)
 
     @property
+    def full_name(self) -> str:
+        """A unique name; regions with equal data have versions of the same name."""
+        return f"{self.region.id}/{self.record.version}"
+
+    @property
     def state_id(self) -> str:
         """The state's name in requests and replies."""
         return FROZEN if self.state is None else self.state.record.id

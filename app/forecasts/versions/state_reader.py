@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from app.core.cache import BoundedCache, TTLCache
 from app.core.errors import InvalidInput, NotFound
 from app.core.zones import zone
-from app.forecasts.types import Selector
+from app.forecasts.plan import Selector
 from app.forecasts.versions.loaded import LoadedState, LoadedVersion
 from app.forecasts.warnings import WARNINGS
 from app.regions.store import get_region_by_key
@@ -51,7 +51,7 @@ class StateReader:
             return None
         number = selector.state
         if number is None:
-            last = self.brief.recall("state", _name(version), int)
+            last = self.brief.recall("state", version.full_name, int)
             if last is None or last == NO_STATE:
                 return None if last is None else version
             number = str(last)
@@ -107,7 +107,7 @@ class StateReader:
         number = (
             last_number(connection, *place) if may_have_states(region, version.record) else None
         )
-        self.brief.keep("state", _name(version), number or NO_STATE, STATE_TTL_S)
+        self.brief.keep("state", version.full_name, number or NO_STATE, STATE_TTL_S)
         if number is None:
             return None
         last = self.cache.get(_key(version, str(number)), LoadedState)
@@ -131,10 +131,6 @@ def _is_frozen(version: LoadedVersion, selector: Selector) -> bool:
     if selector.state is None:
         return selector.model == version.record.version
     return selector.state == FROZEN
-
-
-def _name(version: LoadedVersion) -> str:
-    return f"{version.region.id}/{version.record.version}"
 
 
 def _key(version: LoadedVersion, number: str) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from app.core.cache import BoundedCache
 from app.core.errors import NotFound
 from app.forecasts.kinds import shares_of
-from app.forecasts.types import Plan, SlotKind
+from app.forecasts.plan import Plan, SlotKind
 from app.forecasts.versions.loaded import LoadedState, LoadedVersion
 from app.registry.artifacts import ArtifactCorrupt, load_artifact
 from app.registry.store import (

@@ -12,7 +12,7 @@ __all__ = ["place"]
 
 def codes(engine, settings, *, exact):
     with seeing_unreleased(exact):
-        version = ForecastService(engine, settings).version_of("small")
+        version = ForecastService(engine, settings).versions.read("small")
         return [(one.code, one.params.get("n")) for one in news_of(engine, version)]
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.core.errors import NotFound
+from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
-from app.forecasts.types import Selector
 from app.forecasts.versions.state_reader import StateReader
 from app.states.service import assimilate
 from app.states.store import FROZEN
@@ -24,7 +24,7 @@ def version(engine, settings, place):
     rows = [row(at + timedelta(minutes=7 * k), (10.0505, 50.0205)) for k in range(30)]
     place("ingester", "POST", "/incidents", json=rows)
     assimilate(engine, "small")
-    return ForecastService(engine, settings).version_of("small")
+    return ForecastService(engine, settings).versions.read("small")
 
 
 @pytest.fixture

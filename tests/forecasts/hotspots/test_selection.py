@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
-from app.forecasts.hotspots import n_top_cells
+from app.forecasts.hotspots.selection import n_top_cells
 from models.evaluation.metrics import ranked_rows
 
 

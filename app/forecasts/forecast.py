@@ -1,10 +1,10 @@
-"""Types of forecasts: selector, plan and result."""
+"""A forecast: probabilities, counts and bounds of some cells, and what replies say about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,136 +12,14 @@ from numpy.typing import NDArray
 from app.core.messages import Message
 from app.core.once import once
 from app.core.zones import zone
-from app.fitting.hourly_counts import slots_of
 from app.forecasts.cells import CellSet, rows_in_bbox
+from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import warnings_of
-from app.geo.hour_of_week import HOUR_S
-from app.http.parameters import Bbox
-from models.base import DAY_S, NORMAL_QUANTILE, FloatArray, IntArray
-from models.counts.model import LEVEL, CountModel, Slots
+from models.base import NORMAL_QUANTILE, FloatArray
+from models.counts.model import LEVEL, CountModel
 from models.counts.negative_binomial import nearest_interval
 from models.evaluation.metrics import ranked_rows
-
-SlotKind = tuple[int, int]
-"""A window, and whole days from the end of the data to the slot."""
-
-
-@dataclass(frozen=True)
-class Selector:
-    """What to forecast.
-
-    Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
-    between them, summed) is given. Naive times are local to the region. `model` is a name or a version;
-    `as_of` selects a version whose data ended by then, in the state in which it was then; `state` selects a
-    state of the version, or "frozen": as trained. `bbox` is west, south, east, north in degrees.
-    Several categories are summed up.
-    """
-
-    at: datetime | None = None
-    window: int | None = None
-    category: str | tuple[str, ...] | None = None
-    model: str | None = None
-    cell_size_m: float | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    as_of: datetime | None = None
-    grid: Literal["square", "h3"] = "square"
-    resolution: int | None = None
-    bbox: Bbox | None = None
-    weight: Literal["harm"] | None = None
-    state: str | None = None
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The names asked for: kinds, aliases or groups; empty: all incidents."""
-        if self.category is None:
-            return ()
-        return (self.category,) if isinstance(self.category, str) else self.category
-
-
-@dataclass(frozen=True)
-class Harm:
-    """Weights of kinds: of the version's categories by code, and by name for the reply."""
-
-    by_code: tuple[tuple[int, float], ...]
-    named: tuple[tuple[str, float], ...]
-    unweighted: tuple[str, ...]
-
-    def heading(self) -> dict[str, Any]:
-        """Return what a reply says about the weights."""
-        return {
-            "weight": "harm",
-            "weights": dict(self.named),
-            "unweighted": list(self.unweighted),
-        }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A resolved request: one version and its slots."""
-
-    version: LoadedVersion
-    selector: Selector
-    start_s: int
-    """UTC start of the first slot, seconds since 1970."""
-    n_slots: int = 1
-    news: tuple[Message, ...] = ()
-    """What has happened since the version was trained."""
-    codes: tuple[int, ...] | None = None
-    """Codes of the categories asked for; None: all incidents."""
-    harm: Harm | None = None
-    """Weights of the categories, if asked for."""
-
-    @property
-    def kinds(self) -> list[str]:
-        """Names of the version's categories that are summed up."""
-        names = self.version.record.categories
-        return [names[code] for code in self.codes or ()]
-
-    @once
-    def slots(self) -> Slots:
-        """The requested hours, in order."""
-        times = self.start_s + HOUR_S * np.arange(self.n_slots, dtype=np.int64)
-        return slots_of(times, self.version.region.timezone)
-
-    @once
-    def lead_days(self) -> IntArray:
-        """Whole days (K,) from the end of the data to each slot, at least 0."""
-        ahead_s = self.slots.time_s - int(self.version.data_until.timestamp())
-        days: IntArray = np.maximum(ahead_s // DAY_S, 0)
-        return days
-
-    def counts_at(self, lead_days: float) -> CountModel:
-        """Return the count model as of a day so far ahead of the data, where its level is less certain."""
-        counts = self.version.counts
-        return counts.at_lead(counts.cutoff_s + int((lead_days + 0.5) * DAY_S))
-
-    @once
-    def slot_kinds(self) -> list[SlotKind]:
-        """What tells the densities of the slots (K,) apart."""
-        return list(zip(self.slots.window.tolist(), self.lead_days.tolist(), strict=True))
-
-    @once
-    def key(self) -> tuple[object, ...]:
-        """A key that is equal for equal forecasts."""
-        s = self.selector
-        return (
-            self.version.region.key,
-            self.version.record.version,
-            self.version.state_id,
-            self.start_s,
-            self.n_slots,
-            s.categories,
-            self.codes,
-            self.harm,
-            s.cell_size_m,
-            s.grid,
-            s.resolution,
-            s.bbox,
-            self.news,
-            self.version.stands_in,
-        )
 
 
 @dataclass(frozen=True)

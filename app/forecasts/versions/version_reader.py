@@ -1,0 +1,182 @@
+"""Which version answers a request, and its parts, read and checked once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from app.core.cache import BoundedCache, TTLCache
+from app.core.messages import Message
+from app.core.roles import sees_unreleased
+from app.core.zones import zone
+from app.forecasts.cells import CELL_BYTES
+from app.forecasts.plan import Selector
+from app.forecasts.versions.loaded import Ground, LoadedVersion
+from app.forecasts.versions.tables import read_band
+from app.forecasts.warnings import WARNINGS
+from app.geo.boundaries import study_area_from_geojson
+from app.incidents.releases import known_categories
+from app.regions.store import get_region
+from app.registry import store as registry
+from app.registry.artifacts import ArtifactCorrupt, load_grid
+from app.registry.history import earlier_champions, version_as_of
+from app.registry.integrity import check_grid_name
+from app.registry.visibility import is_withheld
+from models.counts.model import CountModel
+
+CHAMPION_TTL_S = 0.25
+SERVED_S = 3600.0
+"""How long after its last request a region counts as served by this process."""
+DAMAGE_TTL_S = 60.0
+"""How long a damaged version is not checked again."""
+VERSION_BYTES = 1_000_000
+"""Memory that a version's record and count model take."""
+_log = logging.getLogger("hotslot.forecast")
+
+
+class VersionReader:
+    """Finds and caches versions; one instance per process, shared by its threads."""
+
+    def __init__(self, engine: Engine, cache: BoundedCache, brief: TTLCache) -> None:
+        self.engine = engine
+        self.cache = cache
+        self.brief = brief
+
+    def forget_champion(self, region_id: str) -> None:
+        """Look up a region's champion again at the next request."""
+        self.brief.forget("champion", region_id)
+        self.brief.forget("released champion", region_id)
+
+    def forget(self, region_id: str) -> None:
+        """Discard the cached versions of a region."""
+        self.cache.discard_where(lambda key: key[:2] == ("version", region_id))
+
+    def cached(self, region_id: str, selector: Selector) -> LoadedVersion | None:
+        """Return the version that answers a request, or None if that needs the database."""
+        wanted = selector.model or self.brief.recall(_champion_kind(), region_id, str)
+        version = self.cache.get(("version", region_id, wanted), LoadedVersion)
+        if version is None or (version.withheld and not sees_unreleased.get()):
+            return None
+        return self._noted(version) if selector.model is None else version
+
+    def read(
+        self, region_id: str, selector: str | None = None, as_of: datetime | None = None
+    ) -> LoadedVersion:
+        """Return the version that answers a request.
+
+        Raises:
+            NotFound: the region, model or version does not exist.
+            NotReady: the region has no version yet.
+        """
+        champion = self.brief.recall(_champion_kind(), region_id, str)
+        if as_of is None and selector is None:
+            loaded = self.cache.get(("version", region_id, champion), LoadedVersion)
+            return self._champion(region_id) if loaded is None else self._noted(loaded)
+        with self.engine.connect() as connection:
+            region = get_region(connection, region_id)
+            if as_of is None:
+                record = registry.get_version(connection, region.key, selector)
+            else:
+                moment = as_of if as_of.tzinfo else as_of.replace(tzinfo=zone(region.timezone))
+                record = version_as_of(connection, region.key, moment, selector)
+        return self.load(region_id, record)
+
+    def _champion(self, region_id: str) -> LoadedVersion:
+        """Load the champion, or the version before it if the champion is damaged."""
+        with self.engine.connect() as connection:
+            key = get_region(connection, region_id).key
+            try:
+                record = registry.get_version(connection, key)
+                loaded = self.load(region_id, record)
+                self.brief.forget("stands_in", loaded.full_name)
+            except ArtifactCorrupt as damage:
+                loaded = self._predecessor(connection, region_id, key, damage)
+        self.brief.keep(_champion_kind(), region_id, loaded.record.version, CHAMPION_TTL_S)
+        self.brief.keep("served", region_id, True, SERVED_S)
+        return self._noted(loaded)
+
+    def _noted(self, loaded: LoadedVersion) -> LoadedVersion:
+        """Return the version, with the reason if it serves in the champion's place."""
+        reason = self.brief.recall("stands_in", loaded.full_name, Message)
+        return loaded if reason is None else replace(loaded, stands_in=reason)
+
+    def _predecessor(
+        self, connection: Connection, region_id: str, key: int, damage: ArtifactCorrupt
+    ) -> LoadedVersion:
+        """Load the last intact champion before a damaged one.
+
+        Raises:
+            ArtifactCorrupt: there is none.
+        """
+        current = registry.champion(connection, key)
+        champion = "" if current is None else current.version
+        for record in earlier_champions(connection, key, champion):
+            with contextlib.suppress(ArtifactCorrupt):
+                loaded = self.load(region_id, record)
+                name = loaded.full_name
+                if self.brief.recall("stands_in", name, Message) is None:
+                    _log.error("%s; %s serves in its place", damage.message, record.version)
+                reason = WARNINGS.make(
+                    "champion_damaged", champion=champion, version=record.version
+                )
+                # Cached longer than the champion, which must not outlive its reason.
+                self.brief.keep("stands_in", name, reason, 4 * CHAMPION_TTL_S)
+                return loaded
+        raise damage
+
+    def load(self, region_id: str, record: registry.VersionRecord) -> LoadedVersion:
+        """Load a version with its ground, checked once.
+
+        Raises:
+            ArtifactCorrupt: the stored data differ from what was registered.
+        """
+
+        def read() -> LoadedVersion:
+            check_grid_name(record.version, record.grid_sha256)
+            ground = self._ground(record.grid_sha256)
+            with self.engine.begin() as connection:
+                region = get_region(connection, region_id)
+                shown = known_categories(connection, region)
+                registry.check_forecasts(connection, record, len(ground.grid))
+                withheld = is_withheld(connection, region.key, record.version)
+                band = read_band(connection, record)
+            counts = CountModel.from_state(record.counts)
+            return LoadedVersion(
+                region, record, ground, counts, band, withheld=withheld, shown_categories=shown
+            )
+
+        key = ("version", region_id, record.version)
+        name = f"{region_id}/{record.version}"
+        known = self.brief.recall("damage", name, str)
+        if known is not None:
+            raise ArtifactCorrupt(known)
+        try:
+            return self.cache.get_or_make(key, LoadedVersion, read, _n_bytes)
+        except ArtifactCorrupt as error:
+            self.brief.keep("damage", name, error.message, DAMAGE_TTL_S)
+            raise
+
+    def _ground(self, grid_sha256: str) -> Ground:
+        def read() -> Ground:
+            with self.engine.connect() as connection:
+                grid, boundary = load_grid(connection, grid_sha256)
+            area = study_area_from_geojson(boundary, grid.crs)
+            return Ground(grid, area)
+
+        return self.cache.get_or_make(
+            ("ground", grid_sha256), Ground, read, lambda ground: CELL_BYTES * len(ground.grid)
+        )
+
+
+def _n_bytes(version: LoadedVersion) -> int:
+    band = version.band
+    return VERSION_BYTES + (0 if band is None else band.loading.nbytes + band.variance.nbytes)
+
+
+def _champion_kind() -> str:
+    """Return the cache key of the champion: readers get another one if it is withheld from them."""
+    return "champion" if sees_unreleased.get() else "released champion"
