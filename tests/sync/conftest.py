@@ -6,7 +6,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app.core.settings import Settings
 from app.regions.service import add_region
+from app.sync.connectors.portal import PortalClient
 from app.sync.schedule import claim_here
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec
@@ -86,3 +88,11 @@ def socrata(portals, city):
         return city(SourceSpec("socrata", url, **known), **when)
 
     return make
+
+
+@pytest.fixture
+def client(portals):
+    """A client of the local portal, without a database."""
+    settings = Settings(sync_allow_loopback=True, sync_backoff_s=0.01, sync_max_wait_s=2.0)
+    with PortalClient(settings, portals.url, {}, lambda: None) as made:
+        yield made

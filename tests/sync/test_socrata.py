@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.core.errors import SourceFailed
+from app.sync.connectors.socrata import MAX_RESTARTS, _ended, socrata_pages
+from app.sync.spec import SourceSpec
 from tests.support.portals import COLUMNS, SOCRATA_PATH, TOKEN, http_date, socrata_row
 
 
@@ -173,3 +176,36 @@ def test_a_deadline_ends_a_run_and_the_next_goes_on(portals, socrata):
     city = socrata()
     assert "deadline" in city.sync(sync_deadline_s=0.0).message
     assert city.sync().metrics["accepted"] == 5
+
+
+@pytest.mark.parametrize(
+    ("high", "since"),
+    [
+        ("2024-03-10T02:30:00.000Z", "2024-03-08T14:30:00.000Z"),
+        ("2024-03-10T02:30:00.000", "2024-03-08T14:30:00.000"),
+        ("2024-03-01", "2024-02-28T12:00:00.000"),
+    ],
+)
+def test_the_next_sweep_begins_the_overlap_before_the_newest_change(high, since):
+    spec = SourceSpec("socrata", "https://x.org/a.json", columns=COLUMNS, overlap_days=1.5)
+    assert _ended(spec, high) == {"since": since, "high": high}
+    assert _ended(spec, None) == {}
+    with pytest.raises(SourceFailed, match=":updated_at holds 'soon', which is not a time"):
+        _ended(spec, "soon")
+
+
+def test_a_dataset_that_changes_under_every_page_is_given_up(portals, client):
+    """Rows are put before all others as fast as pages are read."""
+    portals.rows = [socrata_row(n) for n in range(100, 110)]
+
+    def shift(query):
+        if query["$offset"] != "0":
+            portals.rows.append(socrata_row(99 - len(portals.rows)))
+
+    portals.before_rows = shift
+    spec = SourceSpec("socrata", portals.url + SOCRATA_PATH, columns=COLUMNS, page_rows=3)
+    pages = socrata_pages(client, spec, {})
+    with pytest.raises(SourceFailed, match="changes faster than it can be read"):
+        list(pages)
+    starts = [int(offset) for offset in portals.asked(SOCRATA_PATH, "$offset")]
+    assert starts.count(0) == MAX_RESTARTS + 1
