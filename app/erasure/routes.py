@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from app.core.roles import Role
 from app.erasure.schemas import ErasureList, UploadErasure
 from app.erasure.service import NamedBy, erase_incident, erase_upload
+from app.erasure.store import list_erasures
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.forecasts.selectors import Forecasts
 from app.forecasts.service import ForecastService
@@ -16,7 +17,6 @@ from app.http.app_state import ApiState, State
 from app.http.parameters import RegionId
 from app.http.permissions import allow
 from app.regions.store import get_region
-from app.registry.erasure_marks import list_erasures
 
 router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 

@@ -16,11 +16,11 @@ from app.audit import store as audit
 from app.core.db.locks import INGEST_LOCK, STATE_LOCK, TRAIN_LOCK, transaction_lock
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
+from app.erasure import store
 from app.incidents.erased_uploads import forget_uploads
 from app.incidents.placing import follow_incidents
 from app.monitoring import live_score_store as live_scores
 from app.regions.store import drop_unused_categories, get_region
-from app.registry import erasure_marks as store
 from app.registry import erasure_traces as traces
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt

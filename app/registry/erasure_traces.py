@@ -16,10 +16,10 @@ from sqlalchemy import Connection, cast, delete, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 
 from app.core.db.tables import alarms, model_versions, training_runs
-from app.registry.erasure_marks import REST
 from app.registry.integrity import seal_version
 from app.registry.retention import collect
 from app.registry.store import sound_version
+from app.releases.disclosure import OTHER
 
 FEW = 100
 """A version of fewer incidents is deleted when one is erased: its densities are bumps around each one.
@@ -118,7 +118,7 @@ def versions_of_few(
         "vanished": list(vanished),
         "few": FEW,
         "few_of_category": FEW_OF_CATEGORY,
-        "rest": REST,
+        "rest": OTHER,
     }
     return sorted(connection.scalars(_OF_FEW, values))
 
@@ -134,7 +134,7 @@ def lost_few(
     values = {"region": region_key, "run": run_id, "cutoff": cutoff}
     left: dict[str, int] = {}
     for name, n in connection.execute(_LEFT, values):
-        known = name if name in read else REST
+        known = name if name in read else OTHER
         left[known] = left.get(known, 0) + int(n)
     if sum(read.values()) < FEW:
         return any(left.get(name, 0) < n for name, n in read.items())

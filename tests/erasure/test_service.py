@@ -8,12 +8,13 @@ from sqlalchemy import text
 
 from app.core.errors import Conflict, NotFound
 from app.erasure.service import erase_incident, erase_upload
+from app.erasure.store import list_erasures
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.erasure_marks import list_erasures, marked_versions
+from app.registry.erasure_marks import marked_versions
 from app.runs.store import get_run
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now, work_on

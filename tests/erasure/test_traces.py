@@ -1,4 +1,4 @@
-"""H9: after an erasure neither a dump of the database nor the home folder holds anything of it."""
+"""After an erasure neither a dump of the database nor the home folder holds anything of it."""
 
 from __future__ import annotations
 
@@ -106,11 +106,21 @@ def planted(engine, settings, request):
     return name
 
 
+def quietly(_share: float, _message: str) -> None:
+    """Report no progress."""
+
+
 def trained(engine, settings, region, **request) -> str:
     asked = TrainingRequest(model="pooled-kde", **{"validate": False, **request})
-    run = run_now(engine, settings, region, asked, lambda _share, _message: None)
+    run = run_now(engine, settings, region, asked, quietly)
     assert run.status == "succeeded", run.message
     return run.model_version
+
+
+def metres_of(engine, external_id: str) -> tuple[float, float]:
+    query = text("SELECT x_m, y_m FROM incidents WHERE external_id = :e")
+    with engine.connect() as connection:
+        return tuple(connection.execute(query, {"e": external_id}).one())
 
 
 def champion_of(engine, region):
@@ -119,80 +129,77 @@ def champion_of(engine, region):
     return None if found is None else found.version
 
 
+def upload_twice(client, url: str, upload: dict, mark: Planted) -> None:
+    """Upload the incident, repeat that without the idempotency key, and export it."""
+    assert client.post(f"{url}/incidents", **upload).json()["accepted"] == 1
+    again = {**upload, "headers": {"Content-Type": "text/csv"}}
+    assert client.post(f"{url}/incidents", **again).json()["duplicates"] == 1
+    only = {
+        "bbox": f"{mark.longitude:.8f},{mark.latitude:.8f},180,90",
+        "datetime": "2019-11-28T23:41:07Z/..",
+        "category": CATEGORY,
+    }
+    assert len(client.get(f"{url}/incidents", params=only).json()["features"]) == 1
+
+
+def spread(engine, settings, region: str, client) -> tuple[list[str], UUID]:
+    """Run everything that may copy something of an incident.
+
+    Returns:
+        The versions that learnt from it, the last of them champion, and a training in the queue.
+    """
+    url = f"/v1/regions/{region}"
+    few = trained(engine, settings, region, categories=[CATEGORY])
+    rare = trained(engine, settings, region, validate=True)
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    failing = TrainingRequest("uniform", categories=[CATEGORY], until=long_ago, validate=False)
+    run_now(engine, settings, region, failing, quietly)
+    asked = {"model": "uniform", "categories": [CATEGORY, "theft"]}
+    queued = client.post(f"{url}/training-runs", json=asked).json()["id"]
+    compared = BacktestRequest(models=("uniform",), n_origins=1, horizon_days=7)
+    run_now(engine, settings, region, compared, quietly)
+    interrupted = settings.home / "backtests" / "interrupted.npz"
+    interrupted.parent.mkdir(exist_ok=True)
+    interrupted.write_bytes(CATEGORY.encode())
+    maintain(engine, settings, datetime.now(UTC))
+    assert client.get(f"{url}/fairness-report").status_code == 200
+    with engine.begin() as connection:
+        registry.promote(connection, get_region(connection, region).key, rare, "test")
+    return [few, rare], UUID(queued)
+
+
 def test_nothing_of_an_incident_is_left(engine, settings, planted):
-    mark, region = Planted(), planted
+    mark, region, url = Planted(), planted, f"/v1/regions/{planted}"
     before = trained(engine, settings, region)
     body = (HEADER + mark.row).encode()
     sha256 = hashlib.sha256(body).hexdigest()
-    url = f"/v1/regions/{region}"
     upload = {"headers": {"Content-Type": "text/csv", "Idempotency-Key": KEY}, "content": body}
     with TestClient(create_app(settings, engine)) as client:
-        assert client.post(f"{url}/incidents", **upload).json()["accepted"] == 1
-        again = {**upload, "headers": {"Content-Type": "text/csv"}}
-        assert client.post(f"{url}/incidents", **again).json()["duplicates"] == 1
-        with engine.connect() as connection:
-            metres = connection.execute(
-                text("SELECT x_m, y_m FROM incidents WHERE external_id = :e"), {"e": EXTERNAL_ID}
-            ).one()
-        marks = mark.marks(sha256, tuple(metres))
-        export = client.get(
-            f"{url}/incidents",
-            params={
-                "bbox": f"{mark.longitude:.8f},{mark.latitude:.8f},180,90",
-                "datetime": "2019-11-28T23:41:07Z/..",
-                "category": CATEGORY,
-            },
-        )
-        assert len(export.json()["features"]) == 1
-        few = trained(engine, settings, region, categories=[CATEGORY])
-        rare = trained(engine, settings, region, validate=True)
-        failing = TrainingRequest(
-            model="uniform",
-            categories=[CATEGORY],
-            until=datetime(2000, 1, 1, tzinfo=UTC),
-            validate=False,
-        )
-        run_now(engine, settings, region, failing, lambda _s, _m: None)
-        asked = {"model": "uniform", "categories": [CATEGORY, "theft"]}
-        queued = client.post(f"{url}/training-runs", json=asked).json()["id"]
-        run_now(
-            engine,
-            settings,
-            region,
-            BacktestRequest(models=("uniform",), n_origins=1, horizon_days=7),
-            lambda _s, _m: None,
-        )
-        kept = settings.home / "backtests"
-        kept.mkdir(exist_ok=True)
-        (kept / "interrupted.npz").write_bytes(CATEGORY.encode())
-        maintain(engine, settings, datetime.now(UTC))
-        report = client.get(f"{url}/fairness-report")
-        assert report.status_code == 200
-        assert champion_of(engine, region) == before
-        with engine.begin() as connection:
-            registry.promote(connection, get_region(connection, region).key, rare, "test")
-        assert found(settings, [CATEGORY, EXTERNAL_ID, KEY, sha256]), (
-            "the search finds what is there"
-        )
+        upload_twice(client, url, upload, mark)
+        marks = mark.marks(sha256, metres_of(engine, EXTERNAL_ID))
+        versions, queued = spread(engine, settings, region, client)
+        assert found(settings, [CATEGORY, EXTERNAL_ID, KEY, sha256]), "it finds what is there"
 
         assert client.delete(f"{url}/incidents/{EXTERNAL_ID}").status_code == 204
         assert found(settings, marks) == []
         assert champion_of(engine, region) == before, "the one before, which had not seen it"
         assert client.get(f"{url}/forecasts/density?window=3").status_code == 200
-        for gone in (few, rare):
+        for gone in versions:
             assert client.get(f"{url}/models/{gone}").status_code == 404
-        (told,) = client.get(f"{url}/erasures").json()["erasures"]
-        assert (told["incidents"], told["versions"], told["versions_dropped"]) == (1, [], 2)
-        assert told["training_run"]
+        (erasure,) = client.get(f"{url}/erasures").json()["erasures"]
+        assert (erasure["incidents"], erasure["versions"], erasure["versions_dropped"]) == (
+            1,
+            [],
+            2,
+        )
+        assert erasure["training_run"]
         replayed = client.post(f"{url}/incidents", **upload)
         assert (replayed.status_code, replayed.json()["code"]) == (409, "erased")
         assert KEY not in replayed.text
-        work_on(engine, settings, "train", UUID(queued))
+        work_on(engine, settings, "train", queued)
         runs = client.get(f"{url}/training-runs").json()["training_runs"]
-        assert {r["request"]["categories"] and tuple(r["request"]["categories"]) for r in runs} == {
-            None,
-            ("theft",),
-        }
+        asked = [run["request"]["categories"] for run in runs]
+        assert {names and tuple(names) for names in asked} == {None, ("theft",)}
     assert found(settings, marks) == []
     assert verify_audit(engine).problems == []
 
@@ -211,8 +218,8 @@ def test_a_version_of_many_is_only_marked(engine, settings, planted):
     with TestClient(create_app(settings, engine)) as client:
         url = f"/v1/regions/{planted}"
         assert client.delete(f"{url}/incidents/{external_id}").status_code == 204
-        (told,) = client.get(f"{url}/erasures").json()["erasures"]
-        assert (told["versions"], told["versions_dropped"]) == ([version], 0)
+        (erasure,) = client.get(f"{url}/erasures").json()["erasures"]
+        assert (erasure["versions"], erasure["versions_dropped"]) == ([version], 0)
         assert client.get(f"{url}/models/{version}").json()["erased_incidents"] == 1
 
 
