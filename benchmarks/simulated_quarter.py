@@ -29,9 +29,8 @@ from app.monitoring.live_score_store import read_days
 from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
 from app.regions.service import add_region
 from app.regions.store import get_region
-from app.registry import store as registry
 from app.registry.alarms import list_alarms
-from app.registry.champions import all_promotions
+from app.registry.champions import all_promotions, get_champion, promote
 from app.runs.schedules import latest_ticks
 from app.runs.store import list_runs
 from app.training.service import TrainingRequest
@@ -96,7 +95,7 @@ class Quarter:
     def champion(self) -> str:
         """Who is served now."""
         with self.engine.connect() as connection:
-            found = registry.champion(connection, get_region(connection, REGION).key)
+            found = get_champion(connection, get_region(connection, REGION).key)
         return found.version if found else ""
 
     def plant_bad_model(self) -> None:
@@ -105,7 +104,7 @@ class Quarter:
         run = run_now(self.engine, self.settings, REGION, request, lambda _share, _message: None)
         with self.engine.begin() as connection:
             key = get_region(connection, REGION).key
-            registry.promote(connection, key, str(run.model_version), "promoted by hand")
+            promote(connection, key, str(run.model_version), "promoted by hand")
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from app.monitoring.schedules.service import (
 from app.monitoring.status import read_status
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.champions import promote_by_hand, roll_back
+from app.registry.champions import get_champion, promote_by_hand, roll_back
 from app.runs.schedules import database_clock
 
 
@@ -107,7 +107,7 @@ def models(
             roll_back(connection, key, "rolled back manually")
         elif version is not None:
             promote_by_hand(connection, key, version)
-        champion = registry.champion(connection, key)
+        champion = get_champion(connection, key)
         versions = registry.list_versions(connection, key)
     sound = [v for v in versions if v.is_sound]
     for version_ in versions:

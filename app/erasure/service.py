@@ -24,6 +24,7 @@ from app.regions.store import drop_unused_categories, get_region
 from app.registry import erasure_traces as traces
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
+from app.registry.champions import get_champion, promote, remove_champion
 from app.registry.erasure_marks import marked_versions
 from app.registry.history import earlier_champions
 from app.registry.integrity import key_artifacts
@@ -215,7 +216,7 @@ def _champions_request(
     connection: Connection, region_key: int, vanished: list[str], affected: set[str]
 ) -> tuple[TrainingRequest, bool]:
     """Return the request that retrains the champion, and whether it was affected."""
-    champion = registry.champion(connection, region_key)
+    champion = get_champion(connection, region_key)
     if champion is None:
         return TrainingRequest(), False
     version = registry.sound_version(connection, region_key, champion.version)
@@ -232,7 +233,7 @@ def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]
     Returns:
         The champion's version afterwards; None if there is none until the next training.
     """
-    champion = registry.champion(connection, region_key)
+    champion = get_champion(connection, region_key)
     if champion is None or champion.version not in dropped:
         return None if champion is None else champion.version
     marked = marked_versions(connection, region_key)
@@ -241,9 +242,9 @@ def _leave_to_others(connection: Connection, region_key: int, dropped: list[str]
         if earlier.version in marked or earlier.version in dropped:
             continue
         with suppress(ArtifactCorrupt):
-            registry.promote(connection, region_key, earlier.version, reason)
+            promote(connection, region_key, earlier.version, reason)
             return earlier.version
-    registry.remove_champion(connection, region_key)
+    remove_champion(connection, region_key)
     return None
 
 

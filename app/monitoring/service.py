@@ -25,7 +25,7 @@ from app.regions.store import Region, get_region_by_key
 from app.registry import alarms
 from app.registry import store as registry
 from app.registry.alarms import ALARMS, DRIFT_KINDS, Check
-from app.registry.champions import champion_history, roll_back
+from app.registry.champions import Champion, champion_history, get_champion, roll_back
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import new_incidents
 from app.training.promotion_policy import MAX_DEFICIT
@@ -54,7 +54,7 @@ def monitor_region(
     with engine.begin() as connection:
         transaction_lock(connection, MONITOR_LOCK, region_key)
         region = get_region_by_key(connection, region_key)
-        current = registry.champion(connection, region_key)
+        current = get_champion(connection, region_key)
         if current is None:
             return Seen(0, (), None)
         followed = shadowed(connection, region_key)
@@ -224,7 +224,7 @@ def _check(what: tuple[str, int, float], code: str, **details: Any) -> Check:
 
 
 def _judge_promotion(
-    connection: Connection, region_key: int, current: registry.Champion, now: datetime
+    connection: Connection, region_key: int, current: Champion, now: datetime
 ) -> str | None:
     """Roll back if the champion was worse than the one before it; return the version restored.
 

@@ -34,6 +34,7 @@ from app.regions.outdated import outdate_versions
 from app.regions.places import boundary_shape_of, place_warnings
 from app.regions.store import OutlinedRegion, get_region, outlined
 from app.registry import store as registry
+from app.registry.champions import get_champion
 from app.training.service import TrainingRequest
 
 MEANT_ANEW = ("timezone", "boundary", "crs")
@@ -208,7 +209,7 @@ def _applied(
 
 def _champions_request(connection: Connection, region_key: int) -> tuple[TrainingRequest, bool]:
     """Return the request that repeats the champion's training, and whether there is a champion."""
-    champion = registry.champion(connection, region_key)
+    champion = get_champion(connection, region_key)
     if champion is None:
         return TrainingRequest(), False
     version = registry.sound_version(connection, region_key, champion.version)

@@ -10,12 +10,10 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, Row, select
 
-from app.audit import store as audit
-from app.core.db.tables import champions, forecast_grids, incidents, model_versions, promotions
-from app.core.errors import Conflict, NotFound, NotReady
+from app.core.db.tables import forecast_grids, model_versions
+from app.core.errors import NotFound, NotReady
 from app.core.once import once
 from app.core.texts import shortened
 from app.geo.grid import Grid
@@ -87,15 +85,6 @@ class VersionRecord(NewVersion):
         return self
 
 
-@dataclass(frozen=True)
-class Champion:
-    """Which version a region serves; `revision` rises with every promotion."""
-
-    version: str
-    revision: int
-    promoted_at: datetime
-
-
 def _as_version(row: Row[Any]) -> VersionRecord:
     return VersionRecord(**row._mapping)
 
@@ -155,115 +144,6 @@ def sound_version(
         return get_version(connection, region_key, selector)
     except (NotReady, NotFound, ArtifactCorrupt):
         return None
-
-
-def champion(connection: Connection, region_key: int) -> Champion | None:
-    """Return the region's champion, or None."""
-    row = connection.execute(
-        select(champions).where(champions.c.region_key == region_key)
-    ).one_or_none()
-    return None if row is None else Champion(row.version, row.revision, row.promoted_at)
-
-
-def promote(
-    connection: Connection,
-    region_key: int,
-    version: str,
-    reason: str,
-    expected_revision: int | None = None,
-    action: str = "promoted",
-) -> Champion:
-    """Promote a version by compare-and-set on the champion's revision.
-
-    Args:
-        action: promoted, or rolled_back (see `promotions.roll_back`).
-        expected_revision: the revision that the caller saw (0: no champion); None takes the
-            present one.
-
-    Raises:
-        NotFound: no such version.
-        ArtifactCorrupt: its stored parts are not what was registered.
-        Conflict: a concurrent promotion came first.
-    """
-    record = get_version(connection, region_key, version)
-    version = record.version
-    _hold(connection, region_key, version)
-    check_version(connection, record)
-    current = champion(connection, region_key)
-    revision = current.revision if current else 0
-    if expected_revision is not None and expected_revision != revision:
-        raise Conflict(
-            "the champion has changed meanwhile; reload and try again", code="champion_changed"
-        )
-    statement = _set_champion(region_key, version, revision)
-    if connection.execute(statement.returning(champions.c.revision)).one_or_none() is None:
-        raise Conflict(
-            "the champion has changed meanwhile; reload and try again", code="champion_changed"
-        )
-    previous = current.version if current else None
-    _note_promotion(connection, region_key, (version, previous), reason, action)
-    promoted = champion(connection, region_key)
-    if promoted is None:
-        raise Conflict("the champion vanished during its promotion")
-    return promoted
-
-
-def remove_champion(connection: Connection, region_key: int) -> None:
-    """Leave a region without a champion; the next registered version becomes it."""
-    connection.execute(champions.delete().where(champions.c.region_key == region_key))
-
-
-def _hold(connection: Connection, region_key: int, version: str) -> None:
-    """Protect a version from retention until this transaction ends.
-
-    Raises:
-        NotFound: it was deleted meanwhile.
-    """
-    held = select(model_versions.c.version).where(
-        model_versions.c.region_key == region_key, model_versions.c.version == version
-    )
-    if connection.scalar(held.with_for_update(read=True, key_share=True)) is None:
-        raise NotFound(f"version {shortened(version)} no longer exists", field="model")
-
-
-def _note_promotion(
-    connection: Connection,
-    region_key: int,
-    versions: tuple[str, str | None],
-    reason: str,
-    action: str,
-) -> None:
-    """Record a promotion of the first of two versions over the second, also in the audit log."""
-    version, previous = versions
-    # The day suffices to judge a promotion, and does not reveal the time of a single incident.
-    data_until = select(func.date_trunc("day", func.max(incidents.c.occurred_at), "UTC")).where(
-        incidents.c.region_key == region_key
-    )
-    connection.execute(
-        insert(promotions).values(
-            region_key=region_key,
-            version=version,
-            previous_version=previous,
-            reason=reason,
-            action=action,
-            data_until=data_until.scalar_subquery(),
-        )
-    )
-    details = {"version": version, "previous": previous, "reason": reason}
-    name = "rollback" if action == "rolled_back" else "promotion"
-    audit.record_for(connection, name, region_key, **details)
-
-
-def _set_champion(region_key: int, version: str, revision: int) -> Any:
-    """Build the statement that succeeds only at this revision of the champion (0: none)."""
-    if revision == 0:
-        values = {"region_key": region_key, "version": version, "revision": 1}
-        return upsert(champions).values(**values).on_conflict_do_nothing()
-    return (
-        update(champions)
-        .where(champions.c.region_key == region_key, champions.c.revision == revision)
-        .values(version=version, revision=revision + 1, promoted_at=func.now())
-    )
 
 
 def grid_of(connection: Connection, version: VersionRecord) -> tuple[Grid, dict[str, Any]]:

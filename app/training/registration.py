@@ -19,6 +19,7 @@ from app.fitting.data import TrainingData
 from app.regions.store import get_region_by_key
 from app.registry import store as registry
 from app.registry.artifacts import pack, store_artifact, store_grid
+from app.registry.champions import Champion, get_champion, promote
 from app.registry.erasure_marks import mark_if_late, marked_versions, since_start
 from app.registry.erasure_traces import lost_few
 from app.registry.integrity import version_name
@@ -69,10 +70,10 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         data = fitted.data
         grid_sha256 = store_grid(connection, data.grid, data.area.to_geojson())
         name = version_name(fitted.model.name, fitted.cutoff, sha256, grid_sha256)
-        current = registry.champion(connection, run.region_key)
-        promote, reason = _verdict(connection, run.region_key, name, fitted, current)
+        current = get_champion(connection, run.region_key)
+        wins, reason = _verdict(connection, run.region_key, name, fitted, current)
         new = _version(run, fitted, name, (sha256, grid_sha256))
-        new.gate.update(promote=promote, reason=reason)
+        new.gate.update(promote=wins, reason=reason)
         known = is_registered(connection, run.region_key, name)
         register_version(connection, new, tables)
         if _may_be_shown(connection, new, fitted) or reason == REPLACES_ERASED:
@@ -80,29 +81,34 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         elif not known:
             withhold(connection, run.region_key, name)
         mark_if_late(connection, run.region_key, name, run.id)
-        if promote and (current is None or current.version != name):
+        if wins and (current is None or current.version != name):
             revision = current.revision if current else 0
-            registry.promote(connection, run.region_key, name, reason, revision)
-        metrics = {
-            "n_incidents": len(data.incidents),
-            "seconds": round(sum(fitted.durations_s.values()), 1),
-            "promoted": promote,
-            "reason": reason,
-            "scores": new.scores,
-        }
-        message = f"{'promoted' if promote else 'registered as challenger'}: {reason}"
-        finish_run(
-            connection, "train", run, "succeeded", message, model_version=name, metrics=metrics
-        )
-        audit.record_for(
-            connection,
-            "training.finished",
-            run.region_key,
-            actor=f"run:{run.id}",
-            version=name,
-            promoted=promote,
-            reason=reason,
-        )
+            promote(connection, run.region_key, name, reason, revision)
+        _finish(connection, run, fitted, new)
+
+
+def _finish(connection: Connection, run: Run, fitted: Fitted, new: registry.NewVersion) -> None:
+    """End the run with its metrics and say in the audit log what it came to."""
+    outcome = {"promoted": new.gate["promote"], "reason": new.gate["reason"]}
+    metrics = {
+        "n_incidents": len(fitted.data.incidents),
+        "seconds": round(sum(fitted.durations_s.values()), 1),
+        **outcome,
+        "scores": new.scores,
+    }
+    kind = "promoted" if outcome["promoted"] else "registered as challenger"
+    message = f"{kind}: {outcome['reason']}"
+    finish_run(
+        connection, "train", run, "succeeded", message, model_version=new.version, metrics=metrics
+    )
+    audit.record_for(
+        connection,
+        "training.finished",
+        run.region_key,
+        actor=f"run:{run.id}",
+        version=new.version,
+        **outcome,
+    )
 
 
 def _may_be_shown(connection: Connection, new: registry.NewVersion, fitted: Fitted) -> bool:
@@ -186,7 +192,7 @@ def _verdict(
     region_key: int,
     name: str,
     fitted: Fitted,
-    current: registry.Champion | None,
+    current: Champion | None,
 ) -> tuple[bool, str]:
     """Return whether to make the version champion, and the reason."""
     if current is None:

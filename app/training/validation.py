@@ -14,6 +14,7 @@ from app.evaluation.backtests.execute import held_out
 from app.evaluation.fairness.shares import share_report
 from app.fitting.data import TrainingData
 from app.registry import store as registry
+from app.registry.champions import get_champion
 from app.registry.stored_model import StoredModel
 from app.training.promotion_policy import PromotionDecision, decide
 from models.base import (
@@ -146,7 +147,7 @@ def _champion(engine: Engine, data: TrainingData, origin_s: int) -> _Champion | 
     """Read the champion; its tables are used if they have the same cells and earlier data only."""
     key = data.region.key
     with engine.connect() as connection:
-        current = registry.champion(connection, key)
+        current = get_champion(connection, key)
         if current is None:
             return None
         version = registry.sound_version(connection, key, current.version)

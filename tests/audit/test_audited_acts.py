@@ -36,8 +36,7 @@ from app.region_edits.service import RegionEdit, edit_region
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import add_region, cancel_run, set_policy
 from app.regions.store import get_region
-from app.registry import store as registry
-from app.registry.champions import roll_back
+from app.registry.champions import promote, roll_back
 from app.states.service import assimilate
 from app.sync.schedule import claim_here
 from app.sync.service import add_source, remove_source
@@ -177,7 +176,7 @@ class Acts:
     def promote(self):
         with self.engine.begin() as connection:
             key = get_region(connection, REGION).key
-            registry.promote(connection, key, self.made["pooled-kde"], "by hand")
+            promote(connection, key, self.made["pooled-kde"], "by hand")
 
     def roll_back(self):
         with self.engine.begin() as connection:

@@ -14,6 +14,7 @@ from app.incidents.service import UploadSource, ingest
 from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
+from app.registry.champions import get_champion, promote
 from app.registry.erasure_marks import marked_versions
 from app.runs.store import get_run
 from app.training.service import TrainingRequest
@@ -93,7 +94,7 @@ def test_dependent_versions_are_marked_and_replaced(engine, settings, region):
     before = run_now(engine, settings, region, FAST, quiet)
     with engine.begin() as connection:
         key = get_region(connection, region).key
-        registry.promote(connection, key, before.model_version, "test")
+        promote(connection, key, before.model_version, "test")
     result = erase_incident(engine, region, "x149")
     assert set(result.versions) == {early, before.model_version}
     assert result.run_id is not None
@@ -108,7 +109,7 @@ def test_dependent_versions_are_marked_and_replaced(engine, settings, region):
     assert erase_incident(engine, region, "x148").run_id == result.run_id  # one run answers both
     work_on(engine, settings, "train", result.run_id)
     with engine.connect() as connection:
-        champion = registry.champion(connection, key)
+        champion = get_champion(connection, key)
         run = get_run(connection, "train", result.run_id)
         version = registry.get_version(connection, key)
         assert champion.version not in marked_versions(connection, key)

@@ -21,7 +21,7 @@ from app.incidents.service import UploadSource, ingest
 from app.main import create_app
 from app.regions.service import add_region
 from app.regions.store import get_region
-from app.registry import store as registry
+from app.registry.champions import get_champion, promote
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now, work_on
 from app.worker.maintenance import maintain
@@ -125,7 +125,7 @@ def metres_of(engine, external_id: str) -> tuple[float, float]:
 
 def champion_of(engine, region):
     with engine.connect() as connection:
-        found = registry.champion(connection, get_region(connection, region).key)
+        found = get_champion(connection, get_region(connection, region).key)
     return None if found is None else found.version
 
 
@@ -164,7 +164,7 @@ def spread(engine, settings, region: str, client) -> tuple[list[str], UUID]:
     maintain(engine, settings, datetime.now(UTC))
     assert client.get(f"{url}/fairness-report").status_code == 200
     with engine.begin() as connection:
-        registry.promote(connection, get_region(connection, region).key, rare, "test")
+        promote(connection, get_region(connection, region).key, rare, "test")
     return [few, rare], UUID(queued)
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warmup import ChampionWarmup
 from app.regions.store import get_region
-from app.registry import store as registry
+from app.registry.champions import get_champion, promote
 from tests.support.served import OLD, register
 
 BASE = "/v1/regions/town"
@@ -30,7 +30,7 @@ def promote_elsewhere(served, version):
     """As another process does it: nothing here is told."""
     with served.engine.begin() as connection:
         key = get_region(connection, "town").key
-        registry.promote(connection, key, version, "test")
+        promote(connection, key, version, "test")
 
 
 def new_version(served, model):
@@ -78,7 +78,7 @@ def test_a_damaged_champion_is_looked_at_once_and_others_are_still_made_ready(se
     warmup.warm_up_new()
     damaged, sound = new_version(served, "torn"), new_version(served, "whole")
     with served.engine.begin() as connection:
-        before = registry.champion(connection, get_region(connection, "town").key).version
+        before = get_champion(connection, get_region(connection, "town").key).version
     promote_elsewhere(served, damaged)
     try:
         with served.engine.begin() as connection:

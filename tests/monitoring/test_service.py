@@ -25,6 +25,7 @@ from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.alarms import ALARMS, open_alarms
+from app.registry.champions import get_champion, promote
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from app.worker.maintenance import maintain
@@ -70,11 +71,11 @@ class Feed:
 
     def champion(self) -> str:
         with self.engine.connect() as connection:
-            return registry.champion(connection, self.key).version
+            return get_champion(connection, self.key).version
 
     def promote(self, version: str) -> None:
         with self.engine.begin() as connection:
-            registry.promote(connection, self.key, version, "planted")
+            promote(connection, self.key, version, "planted")
 
     def monitor(self):
         return monitor_region(self.engine, self.key, self.now)

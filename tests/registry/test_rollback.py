@@ -16,7 +16,7 @@ from app.erasure.service import erase_within
 from app.regions.store import get_region
 from app.registry import champions as promotions
 from app.registry import retention
-from app.registry import store as registry
+from app.registry.champions import get_champion, promote
 from app.registry.integrity import seal_version
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
@@ -38,7 +38,7 @@ def versions(engine, settings, town):
     made = [trained(engine, settings, town, datetime(2019, m, 1, tzinfo=UTC)) for m in (8, 9)]
     with engine.begin() as connection:
         key = get_region(connection, town).key
-        registry.promote(connection, key, for_good, "test")
+        promote(connection, key, for_good, "test")
         # As if the spare ones had never been champion.
         connection.execute(text("DELETE FROM promotions WHERE version = ANY(:v)"), {"v": made})
         connection.execute(text("UPDATE promotions SET previous_version = NULL"))
@@ -89,7 +89,7 @@ def test_a_version_that_is_being_promoted_is_not_collected_and_stops_no_upkeep(e
     dropped = beside(engine, lambda c: promotions.promote_by_hand(c, key, spare), drop(key))
     assert dropped == [other]
     with engine.connect() as connection:
-        assert registry.champion(connection, key).version == spare
+        assert get_champion(connection, key).version == spare
 
 
 def test_no_way_back_leads_to_what_an_erasure_replaced(engine, settings, town):
@@ -115,7 +115,7 @@ def test_no_way_back_leads_to_what_an_erasure_replaced(engine, settings, town):
         )
     replacement = trained(engine, settings, town)
     with engine.begin() as connection:
-        assert registry.champion(connection, key).version == replacement
+        assert get_champion(connection, key).version == replacement
         with pytest.raises(Conflict, match="erased"):
             promotions.promote_by_hand(connection, key, learnt)
         assert promotions.roll_back(connection, key, "test").version == clean

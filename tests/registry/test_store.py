@@ -14,6 +14,7 @@ from app.regions.store import get_region
 from app.registry import champions as promotions
 from app.registry import retention
 from app.registry import store as registry
+from app.registry.champions import get_champion, promote
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from tests.resilience.operations import store_half_and_die
@@ -41,20 +42,20 @@ def begun(engine, town, versions):
 
 
 def champion_of(connection, key):
-    return registry.champion(connection, key).version
+    return get_champion(connection, key).version
 
 
 def test_rollback_goes_back_step_by_step(begun, versions):
     connection, key = begun
     a, b, c, d = versions
     for version in (b, c):
-        registry.promote(connection, key, version, "test")
+        promote(connection, key, version, "test")
     for expected in (b, a):
         promotions.roll_back(connection, key, "test")
         assert champion_of(connection, key) == expected
     with pytest.raises(Conflict):
         promotions.roll_back(connection, key, "test")
-    registry.promote(connection, key, d, "test")
+    promote(connection, key, d, "test")
     promotions.roll_back(connection, key, "test")
     assert champion_of(connection, key) == a
     last = promotions.all_promotions(connection, key)[-1]
@@ -65,8 +66,8 @@ def test_rollback_goes_back_step_by_step(begun, versions):
 def test_one_of_two_rollbacks_at_once_wins(engine, town, versions):
     with engine.begin() as connection:
         key = get_region(connection, town).key
-        revision = registry.champion(connection, key).revision
-        registry.promote(connection, key, versions[1], "test")
+        revision = get_champion(connection, key).revision
+        promote(connection, key, versions[1], "test")
     outcomes = []
 
     def back() -> None:
@@ -91,8 +92,8 @@ def test_retention_keeps_champions_and_the_newest(begun, versions):
     connection, key = begun
     a, b, c, _ = versions
     now = datetime.now(UTC)
-    registry.promote(connection, key, b, "test")
-    registry.promote(connection, key, c, "test")
+    promote(connection, key, b, "test")
+    promote(connection, key, c, "test")
     connection.execute(
         text("UPDATE promotions SET created_at = now() - interval '40 days' WHERE version <> :c"),
         {"c": c},
@@ -111,8 +112,8 @@ def test_retention_keeps_champions_and_the_newest(begun, versions):
 def test_the_way_back_outlives_retention(begun, versions):
     connection, key = begun
     a, b, c, _ = versions
-    registry.promote(connection, key, b, "test")
-    registry.promote(connection, key, c, "test")
+    promote(connection, key, b, "test")
+    promote(connection, key, c, "test")
     connection.execute(text("UPDATE promotions SET created_at = now() - interval '400 days'"))
     assert retention.drop_versions(connection, key, 1, 90, datetime.now(UTC)) == [a]
     promotions.roll_back(connection, key, "test")

@@ -13,6 +13,7 @@ from app.forecasts.service import ForecastService
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
+from app.registry.champions import promote
 from tests.resilience.drill import Drill, repeats
 from tests.support.city_rows import city_rows, region_of, train
 from tests.support.database import database
@@ -117,7 +118,7 @@ def attacked(engine: Engine, settings: Settings) -> Target:
     with engine.begin() as connection:
         key = get_region(connection, REGION).key
         foreign = get_region(connection, ELSEWHERE).key
-        registry.promote(connection, key, made[REGION, "window-kde"], "newer")
+        promote(connection, key, made[REGION, "window-kde"], "newer")
         sound = registry.get_version(connection, key)
     return Target(
         key,

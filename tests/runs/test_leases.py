@@ -7,7 +7,8 @@ from app.core.db.engine import conninfo
 from app.core.devserver.server import require_room
 from app.core.errors import Unavailable
 from app.regions.store import get_region
-from app.registry import store as registry
+from app.registry import champions
+from app.registry.champions import get_champion
 from app.runs.kinds import TRAIN
 from app.runs.store import Superseded, claim_run, get_run
 from app.training.service import TrainingRequest, execute_training, request_training
@@ -45,10 +46,10 @@ def test_a_training_cut_off_while_it_registers_leaves_nothing(engine, settings, 
         pid = connection.connection.driver_connection.info.backend_pid
         with engine.connect() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
-        return registry.champion(connection, key)
+        return get_champion(connection, key)
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "get_version", cut)
+        patch.setattr(champions, "get_version", cut)
         with pytest.raises(Unavailable):
             execute_training(engine, settings, claimed, lambda _s, _m: None, lambda: False)
     assert count(engine) == before

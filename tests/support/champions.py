@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from app.core.db.tables import metadata
 from app.regions.store import get_region
-from app.registry import store as registry
+from app.registry.champions import promote
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 
@@ -26,7 +26,7 @@ def versions(engine, settings, town) -> list[str]:
         run = run_now(engine, settings, town, request, lambda _share, _message: None)
         names.append(run.model_version)
     with engine.begin() as connection:
-        registry.promote(connection, get_region(connection, town).key, names[1], "newer")
+        promote(connection, get_region(connection, town).key, names[1], "newer")
     return names
 
 

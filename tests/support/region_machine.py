@@ -22,7 +22,7 @@ from app.incidents.service import UploadSource, ingest
 from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.champions import promote_by_hand, roll_back
+from app.registry.champions import get_champion, promote_by_hand, roll_back
 from app.registry.erasure_marks import marked_versions
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
@@ -118,7 +118,7 @@ class RegionMachine(RuleBasedStateMachine):
 
     def _note_champion(self) -> None:
         with self.engine.connect() as connection:
-            champion = registry.champion(connection, self.key)
+            champion = get_champion(connection, self.key)
         if champion is not None and (self.vacant or self.line[-1:] != [champion.version]):
             self._extend_line(champion.version)
 

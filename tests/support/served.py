@@ -68,7 +68,7 @@ def register(engine, data, model, cutoff, tables, *, promote=False):
         )
         record = register_version(connection, new, tables)
         if promote:
-            registry.promote(connection, data.region.key, record.version, "test")
+            promote(connection, data.region.key, record.version, "test")
     return record.version
 
 

@@ -23,6 +23,7 @@ from app.incidents.releases import known_categories
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt, load_grid
+from app.registry.champions import get_champion
 from app.registry.history import earlier_champions, version_as_of
 from app.registry.integrity import check_grid_name
 from app.registry.visibility import is_withheld
@@ -112,7 +113,7 @@ class VersionReader:
         Raises:
             ArtifactCorrupt: there is none.
         """
-        current = registry.champion(connection, key)
+        current = get_champion(connection, key)
         champion = "" if current is None else current.version
         for record in earlier_champions(connection, key, champion):
             with contextlib.suppress(ArtifactCorrupt):
