@@ -17,6 +17,7 @@ from app.main import create_app
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import pack, store_artifact, store_grid
+from app.registry.champions import promote
 from app.registry.version_registration import register_version
 from models.base import CategoryDensity
 from tests.support.serving import listening
@@ -42,7 +43,7 @@ class Served:
         return self.data.grid
 
 
-def register(engine, data, model, cutoff, tables, *, promote=False):
+def register(engine, data, model, cutoff, tables, *, champion=False):
     """Register tables (code -> (W, N)) as a version of a model."""
     content, sha256 = pack({"model": model, "cutoff": cutoff.isoformat()}, {"x": np.zeros(1)})
     with engine.begin() as connection:
@@ -67,7 +68,7 @@ def register(engine, data, model, cutoff, tables, *, promote=False):
             gate={},
         )
         record = register_version(connection, new, tables)
-        if promote:
+        if champion:
             promote(connection, data.region.key, record.version, "test")
     return record.version
 
@@ -81,7 +82,7 @@ def served(engine, settings, town):
     register(engine, data, "truth", OLD, {-1: np.roll(truth, 5, axis=0)})
     own = CategoryDensity(np.random.default_rng(5).gamma(2.0, size=truth.shape[1]), 0.25 * truth[4])
     register(
-        engine, data, "truth", NEW, {-1: truth, 1: np.stack([own.ratio, own.fixed])}, promote=True
+        engine, data, "truth", NEW, {-1: truth, 1: np.stack([own.ratio, own.fixed])}, champion=True
     )
     register(engine, data, "flat", NEW, {-1: truth.mean(axis=0, keepdims=True)})
     with TestClient(create_app(settings, engine)) as client:
