@@ -64,7 +64,8 @@ def ingest(
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            help="field=column, repeated or with commas; occurred_at=DATE+TIME joins two."
+            help="field=column, repeated or with commas; occurred_at=DATE+TIME joins two, as "
+            "occurred_from= and occurred_to= do."
         ),
     ] = None,
     crs: Annotated[str | None, typer.Option(help="CRS of projected x, y: EPSG:26910.")] = None,
@@ -88,6 +89,10 @@ def ingest(
     header_row: Annotated[int | None, typer.Option(help="Row of the column names, from 1.")] = None,
     feed: Annotated[
         str | None, typer.Option(help="Who numbers the incidents, such as campus.")
+    ] = None,
+    date_only: Annotated[
+        Literal["interval"] | None,
+        typer.Option(help="interval: a date without a time is an interval of that local day."),
     ] = None,
     on_conflict: Annotated[
         Literal["refuse", "replace"],
@@ -123,6 +128,7 @@ def ingest(
         encoding=encoding,
         header_row=header_row,
         feed=feed,
+        date_only=date_only,
     )
     choices = StoreChoices(on_conflict, near_duplicates, replace, dry_run)
     with opened(settings) as engine:

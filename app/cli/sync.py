@@ -61,6 +61,9 @@ DeletedWhenOption = Annotated[
 TokenOption = Annotated[str | None, typer.Option(help="Name of a token in HOTSLOT_SYNC_TOKENS.")]
 PageRowsOption = Annotated[int | None, typer.Option(help="Rows per request.")]
 EsriDatesOption = Annotated[str | None, typer.Option(help="utc (documented) or local.")]
+DateOnlyOption = Annotated[
+    str | None, typer.Option(help="interval: a date without a time is an interval of that day.")
+]
 MonthTimesOption = Annotated[str | None, typer.Option(help="refuse or spread.")]
 FirstMonthOption = Annotated[str | None, typer.Option(help="YYYY-MM, for {month} in a URL.")]
 LicenceOption = Annotated[str | None, typer.Option(help="Licence text to show with the data.")]
@@ -87,6 +90,7 @@ def add(
     token: TokenOption = None,
     page_rows: PageRowsOption = None,
     esri_dates: EsriDatesOption = None,
+    date_only: DateOnlyOption = None,
     month_times: MonthTimesOption = None,
     first_month: FirstMonthOption = None,
     licence: LicenceOption = None,
@@ -95,8 +99,10 @@ def add(
 ) -> None:
     """Add a source; `hotslot sync` reads it, or a worker with --every-hours."""
     origin = _stated(kind=kind, url=url, dataset=dataset, token=token, licence=licence)
-    rows = _stated(crs=crs, time_format=time_format, esri_dates=esri_dates, where=where)
-    updates = _stated(changed=changed, overlap_days=overlap_days, deleted_when=deleted_when)
+    rows = _stated(crs=crs, time_format=time_format, esri_dates=esri_dates, date_only=date_only)
+    updates = _stated(
+        where=where, changed=changed, overlap_days=overlap_days, deleted_when=deleted_when
+    )
     pages = _stated(page_rows=page_rows, month_times=month_times, first_month=first_month)
     spec = _described(preset_name, {**origin, **rows, **updates, **pages}, columns)
     settings = Settings()

@@ -28,17 +28,18 @@ from app.releases.disclosure import OTHER
 _ERASE = """
     WITH gone AS (
         DELETE FROM incidents WHERE region_key = :region AND {present}
-        RETURNING id, occurred_at, inserted_at, category_key, source, upload_id
+        RETURNING id, occurred_at, occurred_to, inserted_at, category_key, source, upload_id
     ), past AS (
         DELETE FROM incident_history AS h
         WHERE h.region_key = :region
           AND ({past} OR EXISTS (SELECT FROM gone AS g WHERE g.id = h.incident_id))
         RETURNING (before->>'occurred_at')::timestamptz AS occurred_at,
+                  (before->>'occurred_to')::timestamptz AS occurred_to,
                   (before->>'inserted_at')::timestamptz AS inserted_at,
                   (before->>'category_key')::integer AS category_key, before->>'source' AS source,
                   (before->>'upload_id')::bigint AS upload_id
     ), every_form AS (
-        SELECT occurred_at, inserted_at, category_key, source, upload_id FROM gone
+        SELECT occurred_at, occurred_to, inserted_at, category_key, source, upload_id FROM gone
         UNION ALL SELECT * FROM past
     ), by_category AS (
         SELECT c.name, count(*) AS n FROM every_form
@@ -50,8 +51,11 @@ _ERASE = """
            coalesce(bool_or(source = 'reported'), false) AS reported,
            (SELECT coalesce(jsonb_object_agg(name, n), '{{}}') FROM by_category) AS categories,
            coalesce(array_agg(DISTINCT upload_id), '{{}}') AS uploads,
-           coalesce(array_agg(DISTINCT (occurred_at AT TIME ZONE r.timezone)::date), '{{}}') AS days
-    FROM regions AS r LEFT JOIN every_form ON true WHERE r.key = :region
+           coalesce((SELECT array_agg(DISTINCT day::date) FROM every_form, generate_series(
+               (occurred_at AT TIME ZONE r.timezone)::date,
+               (coalesce(occurred_to - interval '1 second', occurred_at) AT TIME ZONE r.timezone)::date,
+               interval '1 day') AS day), '{{}}') AS days
+    FROM regions AS r LEFT JOIN every_form ON true WHERE r.key = :region GROUP BY r.timezone
 """
 _ERASE_INCIDENTS = text(_ERASE.format(present="id = ANY(:ids)", past="h.incident_id = ANY(:ids)"))
 # Also incidents that a feed no longer has, which are in the history alone.

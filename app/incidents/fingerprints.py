@@ -37,5 +37,7 @@ def _plain_hash(columns: IncidentColumns) -> str:
     category = columns.category.astype(np.int16) if narrow else columns.category
     for array in (columns.time_s, columns.window, columns.x_m, columns.y_m, category):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if (columns.end_s != columns.time_s).any():
+        digest.update(np.ascontiguousarray(columns.end_s).tobytes())
     digest.update("\x00".join(columns.category_names).encode())
     return digest.hexdigest()

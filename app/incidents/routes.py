@@ -41,7 +41,7 @@ from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingRep
 from app.incidents.service import UploadSource, ingest
 from app.incidents.store import PageQuery, page, spans_of
 from app.incidents.summary import StoreChoices
-from app.incidents.views import incidents_csv, incidents_geojson, incidents_parquet
+from app.incidents.views import HEADER, incidents_csv, incidents_geojson, incidents_parquet
 from app.incidents.writes import middle_of
 from app.readers.columns.plan import ColumnMapping
 from app.readers.formats import READERS
@@ -65,7 +65,7 @@ _DEFAULT = StoreChoices()
 def _mapping(
     columns: Annotated[
         list[LongText] | None,
-        Query(max_length=20, description="field=column; occurred_at=A+B joins a date and a time"),
+        Query(max_length=20, description="field=column; A+B joins a date and a time"),
     ] = None,
     crs: Annotated[
         str | None, Query(max_length=64, description="of projected x, y, such as EPSG:26910")
@@ -91,6 +91,10 @@ def _mapping(
     feed: Annotated[
         str | None, Query(max_length=100, description="who numbers the incidents")
     ] = None,
+    date_only: Annotated[
+        Literal["interval"] | None,
+        Query(description="`interval`: a date without a time is an interval of that local day"),
+    ] = None,
 ) -> ColumnMapping:
     return ColumnMapping.parse(
         columns or [],
@@ -101,6 +105,7 @@ def _mapping(
         encoding=encoding,
         header_row=header_row,
         feed=feed,
+        date_only=date_only,
     )
 
 
@@ -227,8 +232,8 @@ def _after(cursor: str | None) -> tuple[datetime, int] | None:
         200: offered(
             {"geojson": IncidentPage},
             ["csv", "parquet"],
-            csv="occurred_at,longitude,latitude,category,external_id,source,reference,feed,updated_at\n"
-            "2024-01-05T23:10:00-05:00,-74.06,4.65,theft,a-1,reported,,,\n",
+            csv=",".join(HEADER)
+            + "\n2024-01-05T23:10:00-05:00,,,-74.06,4.65,theft,a-1,reported,,,\n",
         )
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -22,7 +22,10 @@ _POINT = {"type": "Point", "coordinates": [-74.06, 4.65]}
 
 
 class IncidentPage(FeatureCollection):
-    """A page of incidents as points, in order of time."""
+    """A page of incidents as points, in order of time.
+
+    Each has `occurred_at`, or `occurred_from` and `occurred_to` if it occurred within that interval.
+    """
 
     features: list[Feature] = Field(
         examples=[one_feature(_POINT, occurred_at="2024-01-05T23:10:00-05:00", category="theft")]
@@ -128,6 +131,13 @@ class Mapping(Request):
     feed: Annotated[
         str | None, Field(max_length=100, description="who numbers incidents", examples=["campus"])
     ] = None
+    date_only: Annotated[
+        Literal["interval"] | None,
+        Field(
+            description="`interval`: a date without a time is an interval of that local day",
+            examples=["interval"],
+        ),
+    ] = None
 
 
 class MappingReply(Reply):
@@ -141,6 +151,7 @@ class MappingReply(Reply):
     encoding: str | None = Field(default=None, examples=["shift_jis"])
     header_row: int | None = Field(default=None, examples=[5])
     feed: str | None = Field(default=None, examples=["campus"])
+    date_only: str | None = Field(default=None, examples=["interval"])
 
 
 class MappingList(Reply):

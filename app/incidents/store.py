@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -32,6 +32,9 @@ COLUMN_TYPES = {
     "category_key": pa.int32(),
 }
 
+_DURATION = {"lasts_s": pa.int32()}
+LONGEST = timedelta(days=32)
+"""No interval lasts longer: 31 days, and what a clock change adds."""
 _ARRIVAL = {"arrived_s": pa.int64()}
 _ARRIVAL_COLUMN = sql.SQL(", extract(epoch FROM inserted_at)::bigint")
 
@@ -44,7 +47,8 @@ _SINCE = sql.SQL("occurred_at >= {}")
 _UNTIL = sql.SQL("occurred_at < {}")
 _ARRIVED_AFTER = sql.SQL("inserted_at > {}")
 _COLUMNS = sql.SQL(
-    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {}{}'
+    'COPY (SELECT extract(epoch FROM occurred_at)::bigint, "window", x_m, y_m, {},'
+    " coalesce(extract(epoch FROM occurred_to - occurred_at), 0)::integer{}"
     " FROM {} WHERE {} ORDER BY occurred_at, dedup_key, occurrence) TO STDOUT (FORMAT csv)"
 )
 # Compared in one statement, so that concurrent corrections and erasures cannot interfere.
@@ -75,11 +79,15 @@ _RELEASED = sql.SQL(
 
 @dataclass(frozen=True)
 class IncidentColumns:
-    """Columns of equal length, sorted by time; `category` is a position in `category_names`."""
+    """Columns of equal length, sorted by time; `category` is a position in `category_names`.
+
+    An incident occurred within [`time_s`, `end_s`), or at `time_s` if both are equal.
+    """
 
     x_m: NDArray[np.float32]
     y_m: NDArray[np.float32]
     time_s: NDArray[np.int64]
+    end_s: NDArray[np.int64]
     window: NDArray[np.int16]
     category: NDArray[np.int32]
     category_names: list[str]
@@ -154,7 +162,7 @@ def read_columns(
     *,
     arrivals: bool = False,
 ) -> IncidentColumns:
-    """Read a region's incidents as columns by COPY; needs about 40 bytes an incident at peak.
+    """Read a region's incidents as columns by COPY; needs about 50 bytes an incident at peak.
 
     Args:
         discovered_share: share of the incidents discovered by patrols to read besides the reported
@@ -180,13 +188,14 @@ def read_columns(
     conditions += [] if cut is None else cut.conditions(region.key)
     long_statements(connection)
     category_of, source = _ALL if cut is None else cut.source(region.key)
-    schema = {**COLUMN_TYPES, **(_ARRIVAL if arrivals else {})}
+    schema = {**COLUMN_TYPES, **_DURATION, **(_ARRIVAL if arrivals else {})}
     arrival = _ARRIVAL_COLUMN if arrivals else sql.SQL("")
     where = sql.SQL(" AND ").join(conditions)
     table = copy_out(connection, _COLUMNS.format(category_of, arrival, source, where), schema)
     shown, rest = (keys, None) if cut is None else (cut.shown(keys), cut.rest)
     category, names = kind_codes(shown, table.pop("category_key"), table["time_s"], rest)
-    columns = {**table, "category": category}
+    lasts_s = table.pop("lasts_s")
+    columns = {**table, "end_s": table["time_s"] + lasts_s, "category": category}
     if category_names is not None and any(kind.before is not None for kind in keys.values()):
         mine = of_kinds(category, names, [*category_names, *([] if rest is None else [rest])])
         columns = {name: values[mine] for name, values in columns.items()}
@@ -265,6 +274,8 @@ class PageQuery:
 def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
     """Select one page of incidents by keyset on (occurred_at, id), with category names.
 
+    Intervals are of a time span if they overlap it.
+
     A page is a range of the (region, time) index, so the hundredth costs as much as the first. A
     category or a box filters that range.
     """
@@ -277,7 +288,8 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
         across = and_(*sides) if west <= east else or_(*sides)
         conditions += [across, c.latitude.between(south, north)]
     if query.start is not None:
-        conditions.append(c.occurred_at >= query.start)
+        begun, later = c.occurred_at >= query.start, c.occurred_to > query.start
+        conditions += [or_(begun, later), c.occurred_at >= query.start - LONGEST]
     if query.end is not None:
         conditions.append(c.occurred_at < query.end)
     if query.categories is not None:
@@ -288,6 +300,7 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
         select(
             c.id,
             c.occurred_at,
+            c.occurred_to,
             c.longitude,
             c.latitude,
             categories.c.name.label("category"),

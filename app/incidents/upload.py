@@ -50,6 +50,7 @@ from app.readers.columns.personal import shortened_names
 from app.readers.columns.plan import COUNT, ColumnMapping
 from app.readers.context import disk_checked
 from app.readers.reading import Readings
+from app.readers.times.refused import NO_END_TIME
 from app.regions.places import middle_of_boundary
 from app.regions.store import OutlinedRegion, get_region_by_key, set_crs
 
@@ -87,7 +88,9 @@ class Upload:
         choices: StoreChoices | None = None,
     ) -> None:
         self.choices = choices or StoreChoices()
-        self.identity = RowIdentity(mapping or ColumnMapping(), region.timezone)
+        mapping = mapping or ColumnMapping()
+        self.identity = RowIdentity(mapping, region.timezone)
+        self.date_only = mapping.date_only is not None
         self.rows = rows
         self.refused = refused
         self.region = region
@@ -99,7 +102,8 @@ class Upload:
         self.personal: tuple[str, ...] = ()
         self.readings = Readings()
         self.n_rows = 0
-        self.times = UploadTimes(region.timezone)
+        self.n_open = self.n_dates = 0
+        self.times = UploadTimes(region.timezone, date_only=self.date_only)
         self.crs = region.crs
         self.area = _given_area(region)
         self.distances = FarCheck(middle)
@@ -130,6 +134,7 @@ class Upload:
             area=self.area,
             errors=errors,
             check_ids=None if guessed else whole_ids,
+            date_only=self.date_only,
         )
         self.witness.hear(parsed, errors)
         parsed = self.spellings.applied(parsed)
@@ -154,13 +159,16 @@ class Upload:
         unplaced = np.zeros(errors.n, bool)
         unplaced[parsed.row[~finite]] = True
         errors.add(unplaced, "longitude", "out_of_range")
-        self.times.note(parsed.time_s)
+        lasting = parsed.lasting()
+        self.times.note(np.delete(parsed.time_s, lasting) if len(lasting) else parsed.time_s)
+        self.n_open += 0 if parsed.is_open is None else int(parsed.is_open.sum())
         if self.area is None:
             self.distances.note(parsed.longitude[finite], parsed.latitude[finite])
         table = pa.table(
             {
                 "row": parsed.row + self.n_rows,
                 "time_s": parsed.time_s,
+                "end_s": _ends(parsed),
                 "longitude": parsed.longitude,
                 "latitude": parsed.latitude,
                 "x_m": x_m.astype(np.float32),
@@ -179,6 +187,7 @@ class Upload:
         for place in sorted(errors.reasons):
             column, reason = errors.reasons[place]
             self.codes[reason.code] += 1
+            self.n_dates += reason.params.get("why") in ("no_time", NO_END_TIME)
             if len(summary.errors) < self.settings.max_errors_echoed:
                 row = self.n_rows + place + 1
                 summary.errors.append({"row": row, "field": column, **reason.to_json()})
@@ -337,6 +346,10 @@ class Upload:
             yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(self.personal))
         if unread := self.identity.unread_revisions:
             yield UPLOAD_WARNINGS.make("revisions_unread", n=unread)
+        if self.n_open:
+            yield UPLOAD_WARNINGS.make("open_ends", n=self.n_open)
+        if not self.date_only and (dates := self.n_dates):
+            yield UPLOAD_WARNINGS.make("dates_alone", n=dates)
         for reason in ("end_time", "count"):
             if columns := self.readings.left_aside(reason):
                 yield UPLOAD_WARNINGS.make(f"{reason}_not_read", columns=shortened_names(columns))
@@ -345,6 +358,13 @@ class Upload:
         n_rows = self.summary.received - self.summary.rejected
         if n_rows and self.crs is not None:
             yield from place_warnings(connection, self.region, self.crs, n_rows)
+
+
+def _ends(parsed: ParsedBlock) -> pa.Array:
+    """Return the ends of intervals, null for instants."""
+    if parsed.end_s is None:
+        return pa.nulls(len(parsed.row), pa.int64())
+    return pa.array(parsed.end_s, mask=parsed.end_s == parsed.time_s)
 
 
 def _crs_of(parsed: ParsedBlock) -> str:

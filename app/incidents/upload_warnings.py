@@ -44,7 +44,11 @@ UPLOAD_WARNINGS = MessageTable(
         "publisher has withdrawn them, send the file again with replace=feed",
         "revisions_unread": "updated_at was not understood in {n} rows, so their versions were not "
         "compared; give time_format",
-        "end_time_not_read": "only the start of an incident's time is read; the end is not: {columns}",
+        "open_ends": "{n} incidents have the start of an interval and no end: they are stored at their start",
+        "dates_alone": "{n} rows have a date without a time and were rejected; send date_only=interval to "
+        "read such a date as an interval of that day",
+        "end_time_not_read": "only the start of an incident's time is read; the end is not: {columns}; if "
+        "they hold the end of an interval, say columns=occurred_to=COLUMN",
         "count_not_read": "each row counts as one incident; the numbers were not read: {columns}; if they "
         "count incidents, say columns=count=COLUMN",
     }

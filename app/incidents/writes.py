@@ -28,6 +28,7 @@ COPY_BYTES = 1 << 20
 STAGED_COLUMNS = (
     "row",
     "time_s",
+    "end_s",
     "longitude",
     "latitude",
     "x_m",
@@ -45,7 +46,7 @@ STAGED_COLUMNS = (
 _CREATE_STAGING = text(
     """
     CREATE TEMP TABLE staged_incidents (
-        "row" bigint, time_s bigint, longitude float8, latitude float8, x_m real, y_m real,
+        "row" bigint, time_s bigint, end_s bigint, longitude float8, latitude float8, x_m real, y_m real,
         "window" smallint, category text, external_id text, source text, dedup_key uuid,
         id_key uuid, reference text, feed text, revised_s bigint
     ) ON COMMIT DROP

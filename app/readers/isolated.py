@@ -29,7 +29,7 @@ from app.core.errors import InvalidInput, LimitExceeded, Unavailable
 from app.core.settings import Settings
 from app.readers.blocks import Block, Blocks, Reader, ReadOptions
 from app.readers.child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
-from app.readers.columns.plan import COUNT, FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
+from app.readers.columns.plan import COUNT, END_PARTS, FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
 from app.readers.context import spooled
 from app.readers.folders import parser_folder
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible
@@ -42,7 +42,7 @@ WALL_FACTOR, WALL_FLOOR_S = 4.0, 10.0
 """The deadline, as a multiple of processor time: a busy machine takes longer."""
 READ_BYTES = 1 << 16
 SMALL_BYTES = 1 << 18
-_COLUMNS = frozenset((*FIELDS, *TIME_PARTS, *PLACE_PARTS, COUNT))
+_COLUMNS = frozenset((*FIELDS, *TIME_PARTS, *END_PARTS, *PLACE_PARTS, COUNT))
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PROJ_DATA", "GDAL_DATA")
 _log = logging.getLogger("hotslot.ingest")
 _running: set[subprocess.Popen[bytes]] = set()

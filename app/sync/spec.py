@@ -50,6 +50,7 @@ class SourceSpec:
         month_times: `refuse` rows dated by month alone, or `spread` them over the month.
         first_month: `YYYY-MM`, where an archive's URL holds `{month}`.
         feed: of the incidents' ids; sources that earlier releases stored have none.
+        date_only: `interval`: a date without a time is an interval of that local day.
     """
 
     kind: Kind
@@ -70,11 +71,12 @@ class SourceSpec:
     licence: str | None = None
     preset: str | None = None
     feed: str = ""
+    date_only: str | None = None
 
     @property
     def mapping(self) -> ColumnMapping:
         """The columns as uploads of the same portal's files take them."""
-        return ColumnMapping(self.columns, self.crs, self.time_format)
+        return ColumnMapping(self.columns, self.crs, self.time_format, date_only=self.date_only)
 
     @property
     def has_ids(self) -> bool:
@@ -113,7 +115,7 @@ class SourceSpec:
         return self
 
     def _check_columns(self) -> None:
-        ColumnMapping(self.columns, self.crs, self.time_format)
+        ColumnMapping(self.columns, self.crs, self.time_format, date_only=self.date_only)
         personal = [c for c in self.columns.values() if any(map(is_personal, c.split("+")))]
         if personal:
             raise InvalidInput(

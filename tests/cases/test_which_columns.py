@@ -105,11 +105,12 @@ def test_the_caller_chooses_between_them(door):
     assert door.hours() == ["2026-10-02T20:30"]
 
 
-def test_the_end_of_a_span_is_said_not_to_be_read(door):
+def test_the_end_of_a_span_is_said_not_to_be_read_when_it_is_switched_off(door):
     sent = door.send(
         "a.csv",
         f"Date From,Time From,Date To,Time To,Offense,{PLACE}\n"
         f"2026-07-23,08:00,2026-07-23,18:00,Burglary,{AT}\n",
+        columns=["occurred_to="],
     )
     assert door.hours() == ["2026-07-23T08:00"]
     assert left_aside(sent, "end_time") == ["Date To", "Time To"]

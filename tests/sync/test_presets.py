@@ -12,9 +12,11 @@ import pytest
 from app.sync.presets import PRESETS
 from tests.support.portals import LAYER_PATH, RESOURCE, SERVICE_PATH, SOCRATA_PATH, stamp
 
+HALF_HOUR_S = 1800
 MIDNIGHT_MS = 1_704_085_200_000  # 2024-01-01T05:00Z, midnight in Toronto
 NYPD = {
     "cmplnt_num": "298765432H1", "cmplnt_fr_dt": "2024-07-04T00:00:00.000", "cmplnt_fr_tm": "23:45:00",
+    "cmplnt_to_dt": "2024-07-05T00:00:00.000", "cmplnt_to_tm": "00:15:00",
     "ofns_desc": "ROBBERY", "latitude": "40.7", "longitude": "-73.9",
 }  # fmt: skip
 # preset: a row, the instant it means (UTC), its category
@@ -47,17 +49,20 @@ SOCRATA = {
         "2025-04-26 22:45", "LARCENY-THEFT",
     ),
     "cincinnati": (
-        {"incident_no": "24013456", "datefrom": "2024-07-04T23:45:00.000", "latitude_x": "39.1",
+        {"incident_no": "24013456", "datefrom": "2024-07-04T23:45:00.000",
+         "dateto": "2024-07-05T00:15:00.000", "latitude_x": "39.1",
          "longitude_x": "-84.5", "stars_category": "Theft from Auto"},
         "2024-07-05 03:45", "Theft from Auto",
     ),
     "cincinnati-historic": (
-        {"instanceid": "A-1", "date_from": "2019-07-04T23:45:00.000", "latitude_x": "39.1",
+        {"instanceid": "A-1", "date_from": "2019-07-04T23:45:00.000",
+         "date_to": "2019-07-05T00:15:00.000", "latitude_x": "39.1",
          "longitude_x": "-84.5", "offense": "THEFT"},
         "2019-07-05 03:45", "THEFT",
     ),
     "montgomery-county": (
-        {"incident_id": "201234567", "start_date": "2024-07-04T23:45:00.000", "latitude": "39.084",
+        {"incident_id": "201234567", "start_date": "2024-07-04T23:45:00.000",
+         "end_date": "2024-07-05T00:15:00.000", "latitude": "39.084",
          "longitude": "-77.1528", "crimename2": "Theft From Motor Vehicle"},
         "2024-07-05 03:45", "Theft From Motor Vehicle",
     ),
@@ -69,12 +74,14 @@ ARCGIS = {
         "2024-01-02 04:00", "Robbery",
     ),
     "washington": (
-        {"START_DATE": MIDNIGHT_MS, "LONGITUDE": -77.0, "LATITUDE": 38.9, "OFFENSE": "ROBBERY",
+        {"START_DATE": MIDNIGHT_MS, "END_DATE": MIDNIGHT_MS + 1_800_000,
+         "LONGITUDE": -77.0, "LATITUDE": 38.9, "OFFENSE": "ROBBERY",
          "CCN": "24000001"},
         "2024-01-01 05:00", "ROBBERY",
     ),
     "denver": (
-        {"FIRST_OCCURRENCE_DATE": MIDNIGHT_MS, "REPORTED_DATE": MIDNIGHT_MS, "GEO_LON": -104.99,
+        {"FIRST_OCCURRENCE_DATE": MIDNIGHT_MS, "LAST_OCCURRENCE_DATE": MIDNIGHT_MS + 1_800_000,
+         "REPORTED_DATE": MIDNIGHT_MS, "GEO_LON": -104.99,
          "GEO_LAT": 39.74, "OFFENSE_CATEGORY_ID": "burglary", "OFFENSE_ID": "2024329622220200"},
         "2024-01-01 05:00", "burglary",
     ),
@@ -120,6 +127,8 @@ def check(city, name, spec, instant, category):
     assert read.column("to_char(i.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')") == [
         instant
     ]
+    lasts = read.column("extract(epoch FROM i.occurred_to - i.occurred_at)::integer")
+    assert lasts == [HALF_HOUR_S if "occurred_to" in spec.columns else None]
     kept = "(SELECT c.name FROM categories c WHERE c.key = i.category_key)"
     assert read.column(kept) == [category]
     assert (None in read.stored()) != spec.has_ids

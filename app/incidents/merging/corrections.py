@@ -12,6 +12,9 @@ from app.incidents.writes import RefusedRows
 
 DAY_S, FAR_M = 86_400, 1_000
 """A version that differs by more in time and place, and in category, is probably another incident."""
+_STORED = "i.occurred_at, i.occurred_to, i.longitude, i.latitude, i.category_key, i.source"
+_SENT = """to_timestamp(m.time_s), to_timestamp(m.end_s), m.longitude, m.latitude, m.category_key,
+    m.source"""
 # Equal versions are left out, so that the table holds only what a file changes.
 _COMPARE = text(
     f"""
@@ -24,16 +27,18 @@ _COMPARE = text(
                SELECT FROM incident_history AS h
                WHERE h.region_key = :region AND h.incident_id = compared.id
                  AND (h.before ->> 'occurred_at')::timestamptz = to_timestamp(time_s)
+                 AND (h.before ->> 'occurred_to')::timestamptz
+                     IS NOT DISTINCT FROM to_timestamp(end_s)
                  AND (h.before ->> 'longitude')::float8 = longitude
                  AND (h.before ->> 'latitude')::float8 = latitude
                  AND (h.before ->> 'category_key')::integer = category_key) AS turned_back
     FROM (
-        SELECT m."row", m.dedup_key, i.id, m.time_s, m.longitude, m.latitude, m.category_key,
+        SELECT m."row", m.dedup_key, i.id, m.time_s, m.end_s, m.longitude, m.latitude, m.category_key,
             m.revised_s, extract(epoch FROM i.revised_at) AS stored_revised_s,
-            (i.occurred_at, i.longitude, i.latitude, i.category_key, i.source)
-                IS NOT DISTINCT FROM
-            (to_timestamp(m.time_s), m.longitude, m.latitude, m.category_key, m.source) AS same,
-            abs(extract(epoch FROM i.occurred_at) - m.time_s) > {DAY_S} AS late,
+            ({_STORED}) IS NOT DISTINCT FROM ({_SENT}) AS same,
+            greatest(extract(epoch FROM i.occurred_at), m.time_s)
+                - least(extract(epoch FROM coalesce(i.occurred_to, i.occurred_at)),
+                        coalesce(m.end_s, m.time_s)) > {DAY_S} AS late,
             111195 * sqrt((i.latitude - m.latitude) ^ 2 + (cos(radians(m.latitude)) * least(
                 abs(i.longitude - m.longitude), 360 - abs(i.longitude - m.longitude))) ^ 2)
                 > {FAR_M} AS far,
@@ -41,9 +46,7 @@ _COMPARE = text(
         FROM merged_incidents AS m, incidents AS i
         WHERE m.external_id IS NOT NULL AND i.region_key = :region AND i.dedup_key = m.dedup_key
           AND i.occurrence = 1
-          AND ((i.occurred_at, i.longitude, i.latitude, i.category_key, i.source)
-                  IS DISTINCT FROM
-               (to_timestamp(m.time_s), m.longitude, m.latitude, m.category_key, m.source)
+          AND (({_STORED}) IS DISTINCT FROM ({_SENT})
                OR m.reference <> coalesce(i.reference, '')
                OR to_timestamp(m.revised_s) > coalesce(i.revised_at, '-infinity'))
     ) AS compared
@@ -90,7 +93,8 @@ _KEEP_HISTORY = text(
 _CORRECT = text(
     f"""
     UPDATE incidents AS i SET
-        occurred_at = to_timestamp(m.time_s), longitude = m.longitude, latitude = m.latitude,
+        occurred_at = to_timestamp(m.time_s), occurred_to = to_timestamp(m.end_s),
+        longitude = m.longitude, latitude = m.latitude,
         x_m = m.x_m, y_m = m.y_m, "window" = m."window", category_key = m.category_key,
         source = m.source, upload_id = :upload, reference = coalesce(m.reference, i.reference),
         revised_at = greatest(i.revised_at, to_timestamp(m.revised_s))

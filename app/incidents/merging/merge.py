@@ -20,9 +20,7 @@ from app.incidents.writes import RefusedRows, add_categories
 MAX_EQUAL_ROWS = 32_767
 """Rows of one upload without an id that agree in time, place and category: the column has two bytes."""
 GuessedIds = Literal["ids", "references", "dropped"]
-_STAGED = (
-    '"row", time_s, longitude, latitude, x_m, y_m, "window", category, source, feed, revised_s'
-)
+_STAGED = '"row", time_s, end_s, longitude, latitude, x_m, y_m, "window", category, source, feed, revised_s'
 # Only rows with a guessed id have an id_key: what it was taken for decides how rows are identified.
 _TAKEN_AS: dict[GuessedIds, str] = {
     "ids": "external_id, reference, coalesce(id_key, dedup_key) AS dedup_key",
@@ -52,8 +50,8 @@ _COUNT_DIFFERING = """
     SELECT count(*) FROM (SELECT {staged}, {taken_as} FROM staged_incidents) AS s
     JOIN merged_incidents AS m ON m.dedup_key = s.dedup_key
     WHERE m.copies > 1 AND m.external_id IS NOT NULL
-      AND (s.time_s, s.longitude, s.latitude, s.category)
-          IS DISTINCT FROM (m.time_s, m.longitude, m.latitude, m.category)
+      AND (s.time_s, s.end_s, s.longitude, s.latitude, s.category)
+          IS DISTINCT FROM (m.time_s, m.end_s, m.longitude, m.latitude, m.category)
 """
 _HAS_COPIES = text(
     "SELECT EXISTS (SELECT FROM merged_incidents WHERE copies > 1 AND external_id IS NOT NULL)"
@@ -87,10 +85,10 @@ _TOO_OFTEN = text(
 _INSERT = """
     INSERT INTO incidents (region_key, occurred_at, longitude, latitude, x_m, y_m, "window",
         category_key, external_id, source, dedup_key, occurrence, upload_id, reference, feed_key,
-        revised_at)
+        revised_at, occurred_to)
     SELECT :region, to_timestamp(time_s), longitude, latitude, x_m, y_m, "window",
         category_key, external_id, source, dedup_key, occurrence, :upload, reference, feed_key,
-        to_timestamp(revised_s)
+        to_timestamp(revised_s), to_timestamp(end_s)
     FROM merged_incidents
     WHERE occurrence <= :limit {only}
     ORDER BY time_s

@@ -112,7 +112,8 @@ _KEEP_HISTORY = text(
 _CORRECT = text(
     """
     UPDATE incidents AS i SET
-        occurred_at = to_timestamp(m.time_s), longitude = m.longitude, latitude = m.latitude,
+        occurred_at = to_timestamp(m.time_s), occurred_to = to_timestamp(m.end_s),
+        longitude = m.longitude, latitude = m.latitude,
         x_m = m.x_m, y_m = m.y_m, "window" = m."window", category_key = m.category_key,
         source = m.source, upload_id = :upload, reference = coalesce(m.reference, i.reference),
         revised_at = greatest(i.revised_at, to_timestamp(m.revised_s)),

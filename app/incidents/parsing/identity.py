@@ -37,7 +37,7 @@ def _mixed(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.ui
 
 
 def content_keys(block: ParsedBlock) -> NDArray[np.bytes_]:
-    """Return (n,) keys of 32 hex digits of time, place to 1e-7 degrees and category.
+    """Return (n,) keys of 32 hex digits of time or interval, place to 1e-7 degrees and category.
 
     Two lanes of 64 bits, mixed word by word, so a billion rows collide with a probability below 1e-20.
     """
@@ -50,11 +50,15 @@ def content_keys(block: ParsedBlock) -> NDArray[np.bytes_]:
         np.round(block.longitude * 1e7).astype(np.int64).astype(np.uint64),
         np.round(block.latitude * 1e7).astype(np.int64).astype(np.uint64),
     )
+    lasting = block.lasting()
     lanes = np.empty((len(block.row), 2), ">u8")
     for lane, seed in enumerate((0x686F74736C6F7431, 0x686F74736C6F7432)):
         state = np.full(len(block.row), seed, np.uint64)
         for word in (*words, named[:, lane]):
             state = _mixed(state, word)
+        if block.end_s is not None and len(lasting):
+            # Only of intervals, so that instants have the keys that they always had.
+            state[lasting] = _mixed(state[lasting], block.end_s[lasting].astype(np.uint64))
         lanes[:, lane] = state
     return np.frombuffer(lanes.tobytes().hex().encode(), "S32").copy()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.incidents.parsing.rules import local_to_utc
+from app.incidents.parsing.instants import local_to_utc
 
 _ISO = r"^\d{4}-\d{2}-\d{2}"
 _WITH_OFFSET = _ISO + r".*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"

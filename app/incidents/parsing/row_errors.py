@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.core.messages import Message, MessageTable
-from app.readers.times.refused import WHY, RefusedTimes
+from app.readers.times.refused import NO_END_TIME, WHY, RefusedTimes
 from app.readers.times.shown import shown_time
 
 VALUES_SHOWN = 1_000
@@ -31,6 +31,12 @@ ROW_MESSAGES = MessageTable(
         "minutes, such as %Y-%m-%d %H%M",
         "too_old": "{value} is before 1970: a placeholder date",
         "in_the_future": "{value} is more than a day in the future",
+        "ends_before_start": "{value} is before the start of the interval; correct one of them, or send "
+        "columns=occurred_to= to read the start only",
+        "too_long": "{value} is more than {days} days after the start, which says too little of the "
+        "hour; correct it, or send columns=occurred_to= to read the start only",
+        "two_times": "occurred_from is {value}, and occurred_at another time; send occurred_at for an "
+        "instant, or occurred_from and occurred_to for an interval",
         "not_a_number": "{field} is not a finite number",
         "not_degrees": "looks like metres; give crs, or degrees (WGS 84)",
         "looks_swapped": "longitude and latitude look swapped",
@@ -115,10 +121,11 @@ class RowErrors:
             value = shown_time(shown[place])
             self.reasons[place] = (column, ROW_MESSAGES.make(code, value=value, **params))
 
-    def add_times(self, refused: Iterable[RefusedTimes]) -> None:
+    def add_times(self, refused: Iterable[RefusedTimes], field: str = "occurred_at") -> None:
         """Reject rows whose times the reader of times refused."""
         for one in refused:
             params = dict(one.params)
             if one.why:
-                params |= {"why": one.why, "advice": WHY[one.why].format(**one.params)}
-            self.add(one.rows, "occurred_at", one.code, one.values, **params)
+                why = NO_END_TIME if (field, one.why) == ("occurred_to", "no_time") else one.why
+                params |= {"why": why, "advice": WHY[why].format(**one.params)}
+            self.add(one.rows, field, one.code, one.values, **params)

@@ -1,8 +1,7 @@
 """Accept or reject incidents: pure, vectorised rules on one block of raw rows.
 
-Time: RFC 3339. With an offset it is that instant; without one it is the region's local wall time: in an
-hour that a clock change repeats the first pass, in one that it skips the first minute after it. Numbers
-are never read as epochs; dates without a time are rejected.
+Time: RFC 3339 (`instants`), an instant or an interval (`intervals`). Dates without a time are rejected
+unless the sender says that they are intervals.
 
 Place: degrees (WGS 84). 0/0, values out of range, and places outside the study area are rejected, each
 with its own code; a code of its own says that the swapped point lies inside.
@@ -17,23 +16,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.core.texts import shortened
-from app.core.zones import zone
 from app.geo.antimeridian import HALF_TURN_DEG, normalised
-from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import StudyArea
 from app.geo.zone_places import NEAR_MERIDIAN_DEG, is_near_meridian
+from app.incidents.parsing.instants import is_encodable
+from app.incidents.parsing.intervals import read_occurrences
 from app.incidents.parsing.row_errors import ROW_MESSAGES, RowErrors
-from app.readers.times.refused import WHY
-from app.readers.times.time_reader import TIME_PATTERN
 
-DAY_S = 86_400
-EARLIEST_S = 0  # 1970-01-01
-FUTURE_SLACK_S = 86_400
 MAX_TEXT_CHARS = 200
 MAX_FEED_CHARS = 100
 MARGIN_M = 1_000.0
@@ -60,6 +52,14 @@ class ParsedBlock:
     """None: the file has no such column."""
     hashed: NDArray[Any] | None = None
     """What keys are made of instead of the category, where kinds are spelt in one way."""
+    end_s: NDArray[np.int64] | None = None
+    """Exclusive ends of intervals, equal to `time_s` for instants; None: all are instants."""
+    is_open: NDArray[np.bool_] | None = None
+    """Whether the end of an interval is missing."""
+
+    def lasting(self) -> NDArray[np.int64]:
+        """Return the positions in this block of the rows that have an interval."""
+        return np.flatnonzero([] if self.end_s is None else self.end_s > self.time_s)
 
 
 def parse_block(
@@ -71,6 +71,7 @@ def parse_block(
     area: StudyArea | None,
     errors: RowErrors,
     check_ids: CheckIds | None = None,
+    date_only: bool = False,
 ) -> ParsedBlock:
     """Apply every rule to a block of raw rows (values are str, numbers or None).
 
@@ -80,8 +81,11 @@ def parse_block(
         area: where incidents may lie (the study area with its margin), or None while unknown.
         errors: collects the rejected rows.
         check_ids: returns ids as they are stored, and which of them are damaged.
+        date_only: read a date without a time as an interval of that local day.
     """
-    time_s = _times(_texts(columns, "occurred_at", n_rows), timezone, now_s, errors)
+    when = read_occurrences(
+        columns, n_rows, timezone=timezone, now_s=now_s, errors=errors, date_only=date_only
+    )
     longitude = _numbers(columns, "longitude", n_rows, errors)
     latitude = _numbers(columns, "latitude", n_rows, errors)
     if is_near_meridian(timezone):
@@ -103,12 +107,14 @@ def parse_block(
     good = np.flatnonzero(~errors.bad)
     return ParsedBlock(
         row=good,
-        time_s=time_s[good],
+        time_s=when.start_s[good],
         longitude=longitude[good],
         latitude=latitude[good],
         category=np.where(pd.isna(category), NO_CATEGORY, category)[good],
         external_id=external[good],
         source=source[good],
+        end_s=None if when.end_s is None else when.end_s[good],
+        is_open=None if when.is_open is None else when.is_open[good],
         **{name: values[good] for name, values in more.items()},
     )
 
@@ -130,82 +136,6 @@ def _checked_ids(ids: NDArray[Any], check: CheckIds, errors: RowErrors) -> NDArr
 def _texts(columns: Mapping[str, Sequence[Any]], name: str, n_rows: int) -> pd.Series[Any]:
     values = columns.get(name)
     return pd.Series(values if values is not None else [None] * n_rows, dtype=object)
-
-
-def _times(raw: pd.Series[Any], timezone: str, now_s: int, errors: RowErrors) -> NDArray[np.int64]:
-    text = raw.where(raw.map(lambda v: isinstance(v, str)), None).str.strip()
-    missing = (raw.isna() | (raw == "")).to_numpy()
-    errors.add(missing, "occurred_at", "missing", field="occurred_at")
-    numeric = raw.map(lambda v: isinstance(v, int | float) and not isinstance(v, bool)).to_numpy()
-    digits = text.str.fullmatch(r"[+-]?\d+(\.\d+)?").fillna(False).to_numpy(bool)
-    errors.add((numeric & ~missing) | digits, "occurred_at", "epoch_not_accepted", raw)
-    matched = pc.extract_regex(_arrow_texts(text), TIME_PATTERN)
-    upper = pc.replace_substring(pc.struct_field(matched, "base"), "t", "T")
-    base = pd.Series(upper.to_numpy(zero_copy_only=False))
-    offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
-    local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
-    slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
-    errors.add(slashed & local.isna().to_numpy(), "occurred_at", "ambiguous_date", raw)
-    advice = WHY["unreadable"]
-    errors.add(
-        local.isna().to_numpy(), "occurred_at", "bad_time", raw, why="unreadable", advice=advice
-    )
-    naive_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
-    given = offset.notna() & (offset != "")
-    time_s = naive_s - _offsets_s(offset.where(given, "Z"))
-    plain = np.flatnonzero(~given.to_numpy() & local.notna().to_numpy())
-    time_s[plain] = local_to_utc(naive_s[plain], timezone)
-    early, late = time_s < EARLIEST_S, time_s > now_s + FUTURE_SLACK_S
-    errors.implausible_years.update(local[(early | late) & ~errors.bad].dt.year.astype(str))
-    errors.add(early, "occurred_at", "too_old", raw)
-    errors.add(late, "occurred_at", "in_the_future", raw)
-    return time_s
-
-
-def _arrow_texts(text: pd.Series[Any]) -> pa.Array:
-    """Convert texts to Arrow; what cannot be UTF-8 (lone surrogates) becomes None."""
-    given = [v if isinstance(v, str) and (v.isascii() or _encodable(v)) else None for v in text]
-    return pa.array(given, pa.string())
-
-
-def _offsets_s(offset: pd.Series[Any]) -> NDArray[np.int64]:
-    """Return seconds east of UTC, parsing each distinct offset once."""
-
-    def seconds(text: str) -> int:
-        if text in "Zz":
-            return 0
-        digits = text[1:].replace(":", "")
-        size = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-        return -size if text[0] == "-" else size
-
-    codes, values = pd.factorize(offset)
-    table = np.array([seconds(str(v)) for v in values], np.int64)
-    return table[codes]
-
-
-def local_to_utc(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
-    """Convert local wall times (seconds) to UTC: the first pass of a repeated hour, the end of a gap."""
-    local = pd.DatetimeIndex(naive_s.astype("datetime64[s]"))
-    first_pass = np.ones(len(local), bool)
-    aware = local.tz_localize(zone(timezone), ambiguous=first_pass, nonexistent="NaT")
-    utc = aware.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]")
-    time_s = utc.astype(np.int64)
-    missing = np.asarray(aware.isna())
-    if missing.any():
-        time_s[missing] = _after_gap(naive_s[missing], timezone)
-    return time_s
-
-
-def _after_gap(naive_s: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
-    """Return the first instants after the gaps that hold these wall times, by bisection."""
-    before = local_offset_s(naive_s - DAY_S, timezone)
-    after = local_offset_s(naive_s + DAY_S, timezone)
-    low, high = naive_s - after, naive_s - before
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        is_after = local_offset_s(middle, timezone) == after
-        low, high = np.where(is_after, low, middle), np.where(is_after, middle, high)
-    return high
 
 
 def _numbers(
@@ -275,10 +205,5 @@ def _cleaned(value: Any) -> str | None:
 
 def _refused(value: str) -> bool:
     return (
-        len(value) > MAX_TEXT_CHARS or _CONTROL.search(value) is not None or not _encodable(value)
+        len(value) > MAX_TEXT_CHARS or _CONTROL.search(value) is not None or not is_encodable(value)
     )
-
-
-def _encodable(value: str) -> bool:
-    """Return whether a text can be stored as UTF-8 (it has no lone surrogates)."""
-    return value.encode("utf-8", "ignore").decode("utf-8") == value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,35 +14,42 @@ from app.geo.hour_of_week import local_offset_s
 from app.incidents.parsing.clock_counts import ClockCounts
 from app.incidents.parsing.row_errors import RowErrors
 from app.readers.blocks import Block
-from app.readers.columns.plan import TIME_PARTS
+from app.readers.columns.plan import END_PARTS, TIME_PARTS, TIMES, ColumnPlan
 from app.readers.reading import Reading
 from app.readers.times.raw_columns import contract_columns
+from app.readers.times.refused import TimeColumn
 from app.readers.times.time_reader import TimeReader
 
 MAX_TABLES = 20
 WARNED = ("states_utc",)
 """Assumptions that are warnings too: they change every hour if they are wrong."""
+NO_END = frozenset(
+    ("", "(null)", "null", "none", "nan", "nat", "n/a", "na", "nd", "s/d", "-", "unknown", "unk")
+)
+"""What publishers write where an interval's end is unknown."""
+Raw = Mapping[str, Sequence[Any]]
 
 
 class UploadTimes:
-    """Reads the times of an upload's tables; tables with the same columns of times share one reader.
+    """Reads the times of an upload's tables; tables with the same columns of times share their readers.
 
     Args:
         timezone: the region's.
+        date_only: whether a date without a time is an interval.
     """
 
-    def __init__(self, timezone: str) -> None:
+    def __init__(self, timezone: str, *, date_only: bool = False) -> None:
         self.timezone = timezone
-        self.readers: dict[Any, TimeReader] = {}
+        self.date_only = date_only
+        self.tables: dict[Any, TableTimes] = {}
         self.counts = ClockCounts()
 
     def columns(self, block: Block, errors: RowErrors) -> dict[str, Sequence[Any]]:
         """Return the contract's columns; rows whose times cannot be read are added to the errors."""
         columns = contract_columns(block.columns, block.plan)
-        times = self._reader(block).read(block.columns)
-        if times is not None:
-            columns["occurred_at"] = times.values
-            errors.add_times(times.refused)
+        for field, times in self._table(block).read(block.columns).items():
+            columns[field] = times.values
+            errors.add_times(times.refused, field)
         return columns
 
     def zone(self, block: Block) -> str:
@@ -60,15 +67,16 @@ class UploadTimes:
         Raises:
             Conflict: `half_converted_dates`.
         """
-        for reader in self.readers.values():
-            reader.halves.check()
+        for table in self.tables.values():
+            for reader in table.readers.values():
+                reader.halves.check()
 
     def described(self, readings: Sequence[Reading]) -> list[Reading]:
         """Add to the readings what was assumed of their times."""
         found = []
         for reading in readings:
-            reader = self.readers.get(_key(reading))
-            assumed = () if reader is None else tuple(reader.assumed.messages.values())
+            table = self.tables.get(_key(reading))
+            assumed = () if table is None else tuple(table.start.assumed.messages.values())
             found.append(replace(reading, assumptions=(*reading.assumptions, *assumed)))
         return found
 
@@ -76,17 +84,84 @@ class UploadTimes:
         """Yield what the sender should know of the times."""
         for reading in readings:
             yield from (one for one in reading.assumptions if one.code in WARNED)
-        states_utc = [reader.states_utc and reader.zone is None for reader in self.readers.values()]
+        states_utc = [table.states_utc for table in self.tables.values()]
         yield from self.counts.warnings(states_utc=bool(states_utc) and all(states_utc))
 
-    def _reader(self, block: Block) -> TimeReader:
+    def _table(self, block: Block) -> TableTimes:
         key = _key(block.plan.reading)
-        found = self.readers.get(key) or TimeReader(block.plan, self.timezone)
-        if len(self.readers) < MAX_TABLES:
-            self.readers[key] = found
+        found = self.tables.get(key)
+        if found is None:
+            found = TableTimes(block.plan, self.timezone, date_only=self.date_only)
+        if len(self.tables) < MAX_TABLES:
+            self.tables[key] = found
         return found
 
 
+class TableTimes:
+    """The readers of a table's times, by field; the order of day and month is that of all of them."""
+
+    def __init__(self, plan: ColumnPlan, timezone: str, *, date_only: bool) -> None:
+        columns = plan.reading.columns
+        self.start = TimeReader(plan, timezone, date_only=date_only)
+        self.readers = {"occurred_at": self.start}
+        for field in TIMES[1:]:
+            self.readers[field] = TimeReader(
+                plan,
+                timezone,
+                beside=self.start,
+                columns=_parts(field, columns),
+                date_only=date_only,
+            )
+
+    @property
+    def states_utc(self) -> bool:
+        """Whether the file calls the starts UTC, and the sender does not say the zone."""
+        said = [self.readers[field].states_utc for field in TIMES[:2]]
+        return self.start.zone is None and next((one for one in said if one is not None), False)
+
+    def read(self, columns: Raw) -> dict[str, TimeColumn]:
+        """Return the times of a block by field, of those that it has.
+
+        Raises:
+            InvalidInput, Conflict: rows of this block contradict what earlier ones proved.
+        """
+        order = self.start.order
+        found: dict[str, TimeColumn] = {}
+        was_open: list[str] = []
+        for field, reader in self.readers.items():
+            read = reader.read(_parts(field, columns))
+            if read is not None:
+                found[field] = read
+                was_open += [field] if order.order is None else []
+        # What a later column proves holds for the earlier ones.
+        for field in was_open if order.order is not None else ():
+            again = self.readers[field].read(_parts(field, columns))
+            found |= {} if again is None else {field: again}
+        return found
+
+
+def _parts(field: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a field's time under the names that a reader of times knows."""
+    if field == "occurred_at":
+        return {n: values for n, values in columns.items() if n in ("occurred_at", *TIME_PARTS)}
+    if field == "occurred_from":
+        return {"occurred_at": columns[field]} if field in columns else {}
+    parts = {n.removeprefix("end_"): columns[n] for n in END_PARTS if n in columns}
+    if field in columns:
+        parts = {"occurred_at": columns[field]}
+    if not all(isinstance(v, str) for v in parts.values()):
+        parts = {name: _ends(values) for name, values in parts.items()}
+        for clock in {"time", "hour"} & parts.keys():
+            days = parts["date"]
+            parts[clock] = [t if d else None for d, t in zip(days, parts[clock], strict=True)]
+    return parts
+
+
+def _ends(values: Sequence[Any]) -> list[Any]:
+    """Return values with None where they say that there is no end."""
+    return [None if isinstance(v, str) and v.strip().casefold() in NO_END else v for v in values]
+
+
 def _key(reading: Reading) -> tuple[Any, ...]:
-    names = ("occurred_at", *TIME_PARTS)
+    names = (*TIMES, *TIME_PARTS, *END_PARTS)
     return (*(reading.columns.get(name) for name in names), reading.time_format, reading.preset)

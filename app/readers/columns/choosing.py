@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
-from app.readers.columns.names import fixed_tier, kind_rank, time_name
+from app.readers.columns.names import fixed_tier, kind_rank, subject_of, time_name
 from app.readers.columns.portals import normalised_name
 
 Rank = tuple[int, int]
@@ -32,7 +32,8 @@ def choose(
         InvalidInput: two columns mean the same; the message names both, and how to choose.
     """
     own, missing = set(given), set(absent)
-    found = _times(names, own, missing) | _places(names, own)
+    times = _times(names, own, missing)
+    found = _with_end(times, names, own | missing) | _places(names, own)
     for field in ("external_id", "source", "reference", "feed", "updated_at"):
         if field not in own | missing:
             found |= _fixed(field, names)
@@ -93,7 +94,7 @@ def _kind(names: Sequence[str]) -> dict[str, str]:
 
 def _times(names: Sequence[str], given: set[str], absent: set[str]) -> dict[str, str]:
     """Return the columns of the time of occurrence: one, or a date and a clock, or numbers."""
-    if "occurred_at" in given:
+    if given & {"occurred_at", "occurred_from"}:
         return {}
     timed: dict[str, list[tuple[Rank, str]]] = defaultdict(list)
     for name in names:
@@ -117,6 +118,54 @@ def _times(names: Sequence[str], given: set[str], absent: set[str]) -> dict[str,
     return {
         field: ranked[field][0][1] for field in (*_NUMBERS, "hour", "date") if ranked.get(field)
     }
+
+
+def _with_end(times: dict[str, str], names: Sequence[str], said: set[str]) -> dict[str, str]:
+    """Add the end of an interval to the columns of its start, if names give both.
+
+    Only columns of the same subject belong together: `date_occurred` does not end at `End Date`.
+
+    Args:
+        said: fields that the caller named, or said the file does not have.
+    """
+    if said & {*_TIMES, "occurred_to"} or not times:
+        return times
+    end = _end_of(times, names)
+    if not end:
+        return times
+    given_at = times.get("occurred_at")
+    if given_at is None:
+        return times | end
+    if normalised_name(given_at) == "occurred_at":
+        since = [name for name in names if normalised_name(name) == "occurred_from"]
+        is_sent = len(since) == 1 and "occurred_from" not in said
+        return times | ({"occurred_from": since[0]} if is_sent else {}) | end
+    return {"occurred_from": given_at} | end
+
+
+def _end_of(times: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return the columns of the end that belongs to a start, none if there could be several."""
+    start = times.get("occurred_at", times.get("date"))
+    if start is None:
+        return {}
+    ends: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        said = time_name(name)
+        is_end = said is not None and said.is_known and said.other == "end_time"
+        if said is not None and is_end and subject_of(name) == subject_of(start):
+            ends[said.role].append(name)
+    if any(len(found) > 1 for found in ends.values()):
+        return {}
+    whole, date, time, hour = (
+        ends.get(role, [""])[0] for role in ("whole", "date", "time", "hour")
+    )
+    if whole:
+        return {"occurred_to": whole}
+    if date and (time or hour):
+        return {"end_date": date} | ({"end_time": time} if time else {"end_hour": hour})
+    role = time_name(start)
+    is_date = role is not None and role.role == "date"
+    return {"occurred_to": date} if date and is_date and len(times) == 1 else {}
 
 
 def _rest(ranked: Mapping[str, Ranked], given: set[str]) -> dict[str, str]:

@@ -153,6 +153,16 @@ def time_name(name: object) -> TimeName | None:
     return TimeName(role, (base, int(starts)), "", is_known)
 
 
+def subject_of(name: object) -> frozenset[str]:
+    """Return the words of a time's name that say whose time it is: those beside time, start and end.
+
+    >>> subject_of("Offense Start DateTime") == subject_of("offense_end_date"), subject_of("Date To")
+    (True, frozenset())
+    """
+    times = _DATE | _TIME | _HOUR | _WHOLE | _START | _END | _FILLER
+    return frozenset(words_of(name)) - times
+
+
 def _role(given: set[str], *, is_known: bool) -> str | None:
     if given & _WHOLE or (given & _DATE and given & _TIME):
         return "whole"

@@ -1,9 +1,10 @@
 """Map a file's columns to fields by the caller's mapping, a known portal's, or common names.
 
 Fields are the contract's (`occurred_at`, `longitude`, ...) and the raw parts that some portals give
-instead: a date beside a time or an hour, single numbers of year, month, day, hour and minute, projected
-coordinates `x`, `y` (metres or feet of a CRS that must be named), one `location` of both coordinates
-(WKT, GeoJSON or latitude and longitude; `lonlat`: longitude first), and the `count` of incidents.
+instead: a date beside a time or an hour (also of an interval's end), single numbers of year, month, day,
+hour and minute, projected coordinates `x`, `y` (metres or feet of a CRS that must be named), one
+`location` of both coordinates (WKT, GeoJSON or latitude and longitude; `lonlat`: longitude first), and the
+`count` of incidents.
 """
 
 from __future__ import annotations
@@ -27,14 +28,21 @@ from app.readers.columns.personal import MAX_NAME_CHARS, MAX_NAMED, is_personal,
 from app.readers.columns.portals import PORTALS, Portal, normalised_name
 from app.readers.reading import ASSUMPTIONS, LeftAside, Reading
 
-FIELDS = ("occurred_at", "longitude", "latitude", "category", "external_id", "source",
-          "reference", "feed", "updated_at")  # fmt: skip
+TIMES = ("occurred_at", "occurred_from", "occurred_to")
+FIELDS = (*TIMES, "longitude", "latitude", "category", "external_id", "source", "reference", "feed",
+          "updated_at")  # fmt: skip
 TIME_PARTS = ("date", "time", "year", "month", "day", "hour", "minute")
+END_PARTS = ("end_date", "end_time", "end_hour")
+JOINED = {**dict.fromkeys(TIMES[:2], ("date", "time")), "occurred_to": ("end_date", "end_time")}
+"""{time: parts that `A+B` names for it}."""
 PLACE_PARTS = ("x", "y")
-TIME_WAYS = (("occurred_at",), ("date", "time"), ("date", "hour"), ("year", "month", "day", "hour"))
+TIME_WAYS = (("occurred_at",), ("occurred_from",), ("date", "time"), ("date", "hour"),
+             ("year", "month", "day", "hour"))  # fmt: skip
+DAY_WAYS = (("date",), ("year", "month", "day"))
+"""Ways that are enough where a date alone is an interval."""
 LOCATIONS = ("location", "lonlat")
 COUNT = "count"
-ALL_FIELDS = (*FIELDS, *TIME_PARTS, *PLACE_PARTS, *LOCATIONS, COUNT)
+ALL_FIELDS = (*FIELDS, *TIME_PARTS, *END_PARTS, *PLACE_PARTS, *LOCATIONS, COUNT)
 _PORTAL_NAMES = frozenset(column for portal in PORTALS for column in portal.columns.values())
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _MAX_FORMAT_CHARS = 60
@@ -49,7 +57,8 @@ class ColumnMapping:
     """The caller's mapping of a file's columns.
 
     Args:
-        columns: {field or part: name in the header}; `occurred_at: "A+B"` joins two columns.
+        columns: {field or part: name in the header}; `occurred_at: "A+B"` joins two columns, as
+            `occurred_from` and `occurred_to` do.
         crs: of `x`, `y` (or of longitude and latitude, when those hold projected coordinates).
         time_format: of the times, in `strptime` notation; never guessed.
         zone: of times without an offset, if not the region's: an IANA name or `UTC`; `local`: offsets
@@ -58,6 +67,7 @@ class ColumnMapping:
         encoding: of a text file.
         header_row: position of the row with the column names, from 1.
         feed: who numbers the incidents; equal ids of two feeds are two incidents.
+        date_only: `interval`: a date without a time is an interval of that local day.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +78,7 @@ class ColumnMapping:
     encoding: str | None = None
     header_row: int | None = None
     feed: str | None = None
+    date_only: str | None = None
 
     def __post_init__(self) -> None:
         check_text(self.crs, "crs", MAX_CRS_CHARS)
@@ -75,6 +86,10 @@ class ColumnMapping:
             check_text(getattr(self, name), name, MAX_CHOICE_CHARS)
         if self.zone not in (None, "local"):
             _check_zone(self.zone)
+        if self.date_only not in (None, "interval"):
+            raise InvalidInput(
+                f"date_only must be interval, got {shortened(self.date_only)}", field="date_only"
+            )
         if self.encoding is not None:
             _check_encoding(self.encoding)
         if self.header_row is not None and not 1 <= self.header_row <= MAX_HEADER_ROW:
@@ -166,6 +181,8 @@ class ColumnPlan:
     personal: tuple[str, ...] = ()
     """Columns about persons; they are not read."""
     reading: Reading = field(default_factory=Reading)
+    date_only: bool = False
+    """Whether a date without a time is enough."""
 
     def require_all(self, header: Sequence[str]) -> None:
         """Raise if the header lacks time or place.
@@ -174,10 +191,14 @@ class ColumnPlan:
             InvalidInput: names what is missing, and explains why a month alone is not enough.
         """
         shown, params = _shown(header)
-        if not any(all(part in self.names for part in way) for way in TIME_WAYS):
+        ways = (*TIME_WAYS, *(DAY_WAYS if self.date_only else ()))
+        if not any(all(part in self.names for part in way) for way in ways):
             hint = ""
             if "month" in self.names or "year" in self.names or "date" in self.names:
-                hint = " (a date or month without an hour does not give the hour of the week)"
+                hint = (
+                    " (a date or month without an hour does not give the hour of the week; "
+                    "date_only=interval reads a date as an interval of that day)"
+                )
                 params["lacks"] = "hour"
             raise InvalidInput(
                 f"column occurred_at is missing{hint}; {shown}",
@@ -187,7 +208,7 @@ class ColumnPlan:
             )
         if any(name in self.names for name in LOCATIONS):
             return
-        for degrees, metres in zip(FIELDS[1:3], PLACE_PARTS, strict=True):
+        for degrees, metres in zip(("longitude", "latitude"), PLACE_PARTS, strict=True):
             if degrees not in self.names and metres not in self.names:
                 raise InvalidInput(
                     f"column {degrees} is missing; {shown}",
@@ -208,6 +229,7 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
     exact = {normalised_name(name): name for name in reversed(header) if name not in personal}
     given = _given(mapping, exact, header)
     absent = {name for name, column in mapping.columns.items() if not column}
+    absent |= {*END_PARTS} if "occurred_to" in absent else set()
     portal = _portal_of(exact)
     if portal is None:
         plan = ColumnPlan(choose([n for n in header if n not in personal], given, absent))
@@ -218,6 +240,9 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
     if given:
         plan = replace(plan, names=_without_rivals({**plan.names, **given}, set(given)))
     crs, time_format = mapping.crs or plan.crs, mapping.time_format or plan.time_format
+    said = [] if "category" in plan.names else [ASSUMPTIONS.make("no_kind")]
+    if "occurred_to" not in mapping.columns and (end := _end_columns(plan.names)):
+        said.append(ASSUMPTIONS.make("interval", column=cut(end, MAX_NAME_CHARS)))
     reading = Reading(
         columns=plan.names,
         preset=plan.portal,
@@ -225,9 +250,22 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
         zone=mapping.zone,
         crs=crs,
         not_read=_left_aside(header, plan.names, personal),
-        assumptions=() if "category" in plan.names else (ASSUMPTIONS.make("no_kind"),),
+        assumptions=tuple(said),
     )
-    return replace(plan, crs=crs, time_format=time_format, personal=personal, reading=reading)
+    return replace(
+        plan,
+        crs=crs,
+        time_format=time_format,
+        personal=personal,
+        reading=reading,
+        date_only=mapping.date_only is not None,
+    )
+
+
+def _end_columns(names: Mapping[str, str]) -> str:
+    """Return the columns of the intervals' end that were recognised, or an empty text."""
+    found = [names[name] for name in ("occurred_to", *END_PARTS) if name in names]
+    return "" if "occurred_to" in map(normalised_name, found) else "+".join(found)
 
 
 def _left_aside(
@@ -283,7 +321,7 @@ def _portal_of(exact: Mapping[str, str]) -> Portal | None:
 def _given(
     mapping: ColumnMapping, exact: Mapping[str, str], header: Sequence[str]
 ) -> dict[str, str]:
-    given = {}
+    given: dict[str, str] = {}
     for name, wanted in mapping.columns.items():
         if not wanted:
             continue
@@ -304,8 +342,8 @@ def _given(
                 params=params,
             )
         found = [p if p in header else exact[normalised_name(p)] for p in parts]
-        if name == "occurred_at" and len(found) == 2:
-            given["date"], given["time"] = found
+        if name in JOINED and len(found) == 2:
+            given.update(zip(JOINED[name], found, strict=True))
         elif len(found) == 1:
             given[name] = found[0]
         else:
@@ -315,9 +353,13 @@ def _given(
 
 def _without_rivals(names: dict[str, str], given: set[str]) -> dict[str, str]:
     """Drop alternatives to the columns that the caller named."""
+    ends = {"occurred_to", *END_PARTS}
     for own, rivals in (
-        ({"occurred_at"}, set(TIME_PARTS)),
-        (set(TIME_PARTS), {"occurred_at"}),
+        ({"occurred_at"}, {"occurred_from", *TIME_PARTS, *ends}),
+        (set(TIME_PARTS), {"occurred_at", "occurred_from", *ends}),
+        ({"occurred_from"}, {"occurred_at", *TIME_PARTS}),
+        ({"occurred_to"}, set(END_PARTS)),
+        (set(END_PARTS), {"occurred_to"}),
         ({"longitude", "latitude"}, {*PLACE_PARTS, *LOCATIONS}),
         (set(PLACE_PARTS), {"longitude", "latitude", *LOCATIONS}),
         (set(LOCATIONS), {"longitude", "latitude", *PLACE_PARTS, *LOCATIONS}),

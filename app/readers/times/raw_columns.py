@@ -16,7 +16,7 @@ from pyproj.exceptions import ProjError
 from app.core.errors import InvalidInput
 from app.core.native import transformer
 from app.readers.columns.numbers import plain_numbers
-from app.readers.columns.plan import FIELDS, ColumnPlan
+from app.readers.columns.plan import FIELDS, TIMES, ColumnPlan
 
 Raw = Mapping[str, Sequence[Any]]
 
@@ -27,8 +27,7 @@ def contract_columns(columns: Raw, plan: ColumnPlan) -> dict[str, Sequence[Any]]
     Args:
         columns: by field or part (`app.readers.columns.plan`).
     """
-    result = {name: values for name, values in columns.items() if name in FIELDS}
-    result.pop("occurred_at", None)
+    result = {n: values for n, values in columns.items() if n in FIELDS and n not in TIMES}
     x, y = ("x", "y") if {"x", "y"} <= columns.keys() else ("longitude", "latitude")
     if plan.crs is not None and {x, y} <= columns.keys():
         result["longitude"], result["latitude"] = _degrees(columns[x], columns[y], plan.crs)

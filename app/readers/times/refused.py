@@ -15,9 +15,12 @@ from app.readers.times.clocks import Clocks
 from app.readers.times.half_converted import SLASHED
 from app.readers.times.moments import Moments
 
+NO_END_TIME = "no_end_time"
 WHY = {
-    "no_time": "a date without a time gives no hour of the day; send the time too (a later release "
-    "will read such dates with date_only=interval)",
+    "no_time": "a date without a time gives no hour of the day; send the time too, or "
+    "date_only=interval to read such dates as intervals of a whole day",
+    NO_END_TIME: "a date without a time is no end of an interval; send the time too, date_only=interval "
+    "to read it to the end of that day, or columns=occurred_to= to read the start only",
     "clock": "no time of day; write 22:30 or 10:30 PM, or give time_format",
     "day_24": "no time of day: 24:00 may belong to this day or the next; write 00:00 of the day meant",
     "hours_from_1": "the hours of this column run from 1 to 24, so 1 may be 00:00 or 01:00; send 0 to 23, or "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,16 +55,30 @@ class TimeReader:
 
     Args:
         timezone: the region's.
+        beside: the reader of another time in the same rows; what it proves of days holds here too.
+        columns: {part: column of the file}, if not those of the plan.
+        date_only: return a date without a time as `YYYY-MM-DD`.
     """
 
-    def __init__(self, plan: ColumnPlan, timezone: str) -> None:
+    def __init__(
+        self,
+        plan: ColumnPlan,
+        timezone: str,
+        *,
+        beside: TimeReader | None = None,
+        columns: Mapping[str, str] | None = None,
+        date_only: bool = False,
+    ) -> None:
         self.zone = plan.reading.zone
-        self.columns = plan.reading.columns
+        self.columns = plan.reading.columns if columns is None else columns
+        self.date_only = date_only
         self.format = None if plan.time_format is None else TimeFormat(plan.time_format)
         portal = next((p for p in PORTALS if p.name == plan.portal), None)
         self.presumed = portal is not None and portal.time_format == plan.time_format
-        self.assumed = Assumed()
-        self.order = DayOrder(self.format, self.assumed)
+        self.assumed: Assumed = Assumed() if beside is None else beside.assumed
+        self.order: DayOrder = (
+            DayOrder(self.format, self.assumed) if beside is None else beside.order
+        )
         self.clock = ClockColumn(self.columns, self.format, self.assumed, presumed=self.presumed)
         self.days = DayRule(timezone, self.zone)
         self.halves = HalfConversions()
@@ -84,13 +99,16 @@ class TimeReader:
             if clock is None:
                 return self._whole(columns["date"])
             return self._split(columns["date"], clock, "time" if "time" in columns else "hour")
-        if {"year", "month", "day", "hour"} <= columns.keys():
+        needed = {"year", "month", "day"} | (set() if self.date_only else {"hour"})
+        if needed <= columns.keys():
             return self._numbered(columns)
         return None
 
     def _whole(self, values: Sequence[Any]) -> TimeColumn:
         given = arrow_texts(values)
-        form = self.format if self.format is not None and self.format.clock else None
+        form = self.format
+        if form is not None and not form.clock and not self.date_only:
+            form = None
         if given is not None and form is None:
             matched = pc.match_substring_regex(given, TIME_PATTERN)
             if pc.all(pc.or_kleene(matched, pc.equal(given, ""))).as_py() is not False:
@@ -111,7 +129,7 @@ class TimeReader:
         if form is not None:
             by_format = parsed_by(texts, form)
             is_read = by_format.notna().to_numpy()
-            result[is_read] = by_format[is_read]
+            result[is_read] = by_format[is_read] if form.clock else by_format[is_read].str[:10]
         allows_others = form is None or form.allows_others
         if allows_others:
             rfc = texts.str.match(TIME_PATTERN).fillna(False).to_numpy(bool) & ~is_read
@@ -120,6 +138,7 @@ class TimeReader:
         todo = np.flatnonzero(texts.notna().to_numpy() & ~is_read)
         moments = self._general(texts.iloc[todo]) if allows_others else Moments.none(len(todo))
         result.iloc[todo[moments.good]] = moments.texts()[moments.good]
+        moments = self._with_days(result, moments, todo)
         refused = [
             RefusedTimes(
                 mask_of(len(texts), todo[one.rows]), one.code, texts.tolist(), one.why, one.params
@@ -127,6 +146,14 @@ class TimeReader:
             for one in self.refusals.of_whole(moments, texts.iloc[todo])
         ]
         return self._column(result, refused)
+
+    def _with_days(self, result: pd.Series[Any], moments: Moments, rows: Any) -> Moments:
+        """Put dates without a time into the result where they are accepted; return what then is good."""
+        days = moments.lacks_clock & ~np.isnat(moments.day) & ~moments.good
+        if not self.date_only or not days.any():
+            return moments
+        result.iloc[rows[days]] = np.datetime_as_string(moments.day[days])
+        return replace(moments, seconds=np.where(days, 0.0, moments.seconds))
 
     def _column(self, result: pd.Series[Any], refused: Iterable[RefusedTimes]) -> TimeColumn:
         values = result.tolist()
@@ -184,6 +211,7 @@ class TimeReader:
         )
         result = pd.Series([None] * len(given), dtype=object)
         result[moments.good] = moments.texts()[moments.good]
+        moments = self._with_days(result, moments, np.arange(len(given)))
         return self._column(result, self.refusals.of_split(moments, read, two, whole, clocks))
 
     def _beside_days(
@@ -216,7 +244,8 @@ class TimeReader:
         frame = pd.DataFrame({name: _numbers(values) for name, values in parts.items()})
         frame = frame.where((frame % 1 == 0).all(axis=1) & frame["year"].between(1900, 2100))
         day = pd.to_datetime(frame, errors="coerce").to_numpy("datetime64[D]")
-        clocks = clean_texts(clock_texts(columns["hour"]))
+        hours = columns.get("hour", [None] * len(day))
+        clocks = clean_texts(clock_texts(hours))
         read = self.clock.read(clocks, "hour")
         if "minute" in columns:
             minute = _numbers([0 if v in (None, "") else v for v in columns["minute"]])
@@ -226,8 +255,10 @@ class TimeReader:
         written = pd.Series(
             [" ".join(map(str, row)) for row in zip(*given, strict=True)], dtype=object
         )
-        moments = Moments(day, read.seconds, read.offset, np.zeros(len(day), bool), hour_24(clocks))
+        lacks_clock = np.array([c is None for c in clocks], bool)
+        moments = Moments(day, read.seconds, read.offset, lacks_clock, hour_24(clocks))
         result = written.where(~moments.good, pd.Series(moments.texts(), dtype=object))
+        moments = self._with_days(result, moments, np.arange(len(day)))
         shown = written.tolist()
         from_1 = read.number & (read.kind == "hours_from_1")
         refused = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.plan import JOINED, ColumnMapping
 from app.readers.files.decoding import READ_BYTES
 from app.sync.connectors.portal import PortalClient
 from app.sync.spec import SourceSpec
@@ -49,13 +49,17 @@ class RowShaper:
         self.fields: dict[str, str] = {}
         for name, column in spec.columns.items():
             first, plus, second = column.partition("+")
-            if name == "occurred_at" and plus:
-                self.fields["date"], self.fields["time"] = first.strip(), second.strip()
+            if name in JOINED and plus:
+                date, clock = JOINED[name]
+                self.fields[date], self.fields[clock] = first.strip(), second.strip()
             else:
                 self.fields[name] = column
         self._deleted, _, self._deleted_value = (spec.deleted_when or "").partition("=")
         self.mapping = ColumnMapping(
-            {name: name for name in self.fields}, spec.crs, spec.time_format
+            {name: name for name in self.fields},
+            spec.crs,
+            spec.time_format,
+            date_only=spec.date_only,
         )
 
     def columns(self, *more: str | None) -> list[str]:

@@ -54,7 +54,7 @@ def test_readers_are_bounded_and_further_tables_are_still_read():
     for i in range(MAX_TABLES + 5):
         one = block(["2026-03-05 10:00"], f"c{i}", columns={"occurred_at": f"c{i}"})
         assert read(times, one)[1] == [False]
-    assert len(times.readers) == MAX_TABLES
+    assert len(times.tables) == MAX_TABLES
 
 
 def test_the_zone_given_is_the_blocks_and_local_is_the_regions():

@@ -63,6 +63,7 @@ incidents = Table(
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     of_region(),
+    # The start, where the incident has an interval.
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("longitude", Double, nullable=False),
     Column("latitude", Double, nullable=False),
@@ -85,12 +86,15 @@ incidents = Table(
     Column("feed_key", Integer),
     # When the publisher last changed the record, where the file says so.
     Column("revised_at", DateTime(timezone=True)),
+    # The exclusive end of an interval; NULL: the incident occurred at `occurred_at`.
+    Column("occurred_to", DateTime(timezone=True)),
     UniqueConstraint("region_key", "dedup_key", "occurrence"),
     ForeignKeyConstraint(
         ["region_key", "category_key"], ["categories.region_key", "categories.key"]
     ),
     CheckConstraint('"window" >= 0 AND "window" < 168', name="window"),
     CheckConstraint("source IN ('reported', 'discovered')", name="source"),
+    CheckConstraint("occurred_to > occurred_at", name="interval"),
     Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),
     Index("ix_incidents_region_time", "region_key", "occurred_at", "id"),
     Index("ix_incidents_region_category_time", "region_key", "category_key", "occurred_at", "id"),

@@ -1,0 +1,382 @@
+"""Incidents between two times (case 19): every column form, refusals by row, and what is read back."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import date, datetime, timedelta
+
+import geopandas as gpd
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+PLACE, AT = "longitude,latitude", "-84.5,39.1"
+HEAD = f"occurred_from,occurred_to,category,{PLACE}"
+
+
+def body(*rows, head=HEAD):
+    return "\n".join([head, *(f"{row},{AT}" for row in rows)]) + "\n"
+
+
+def times(door):
+    """What is read back: an instant as a text, an interval as a pair, in New York's wall time."""
+    return [
+        one["occurred_at"][:16]
+        if one["occurred_at"]
+        else (one["occurred_from"][:16], one["occurred_to"][:16])
+        for one in door.stored()
+    ]
+
+
+def codes(sent):
+    return {error["row"]: (error["field"], error["code"]) for error in sent.body["errors"]}
+
+
+def warnings(sent):
+    return {one["code"]: one["params"] for one in sent.body["warnings"]}
+
+
+def test_intervals_and_instants_are_stored_as_sent(door):
+    sent = door.send(
+        "a.csv",
+        body(
+            "2026-07-23T08:00,2026-07-23T18:00,Burglary",
+            "2026-07-24T23:00:00-04:00,2026-07-25T05:00:00Z,Burglary",
+            "2026-07-25T10:00,2026-07-25T10:00,Burglary",
+            "2026-07-26T10:00,,Burglary",
+        ),
+    )
+    assert sent.body["accepted"] == 4
+    assert times(door) == [
+        ("2026-07-23T08:00", "2026-07-23T18:00"),
+        ("2026-07-24T23:00", "2026-07-25T01:00"),
+        "2026-07-25T10:00",
+        "2026-07-26T10:00",
+    ]
+    assert warnings(sent)["open_ends"] == {"n": 1}
+
+
+ROWS = {
+    "2026-07-23T18:00,2026-07-23T08:00,x": ("occurred_to", "ends_before_start"),
+    "2026-06-01T00:00,2026-07-02T00:01,x": ("occurred_to", "too_long"),
+    ",2026-07-23T08:00,x": ("occurred_from", "missing"),
+    ",,x": ("occurred_from", "missing"),
+    "2026-07-23,2026-07-24,x": ("occurred_from", "bad_time"),
+    "2026-07-23T08:00,2026-07-24,x": ("occurred_to", "bad_time"),
+    "2026-07-23T08:00,soon,x": ("occurred_to", "bad_time"),
+    "2026-07-23T08:00,1785000000,x": ("occurred_to", "epoch_not_accepted"),
+    f"2026-07-23T08:00,{datetime.now() + timedelta(days=9):%Y-%m-%dT%H:%M},x": (
+        "occurred_to",
+        "in_the_future",
+    ),
+}
+
+
+def test_bad_intervals_are_rejected_by_row(door):
+    sent = door.send("a.csv", body("2026-06-01T00:00,2026-07-02T00:00,whole month", *ROWS))
+    assert codes(sent) == dict(enumerate(ROWS.values(), 2))
+    assert warnings(sent)["dates_alone"] == {"n": 2}
+    assert times(door) == [("2026-06-01T00:00", "2026-07-02T00:00")]
+    advice = sent.body["errors"][5]["message"]
+    assert "date_only=interval" in advice
+    assert "columns=occurred_to=" in advice
+
+
+def test_an_instant_and_another_interval_contradict_each_other(door):
+    head = f"occurred_at,{HEAD}"
+    rows = (
+        "2026-07-23T09:00,2026-07-23T08:00,2026-07-23T18:00,x",
+        "2026-07-24T08:00,2026-07-24T08:00,2026-07-24T18:00,x",
+        "2026-07-25T08:00,,2026-07-25T18:00,x",
+        "2026-07-26T08:00,,,x",
+    )
+    sent = door.send("a.csv", body(*rows, head=head))
+    assert codes(sent) == {1: ("occurred_from", "two_times")}
+    assert times(door) == [
+        ("2026-07-24T08:00", "2026-07-24T18:00"),
+        ("2026-07-25T08:00", "2026-07-25T18:00"),
+        "2026-07-26T08:00",
+    ]
+    assert "open_ends" not in warnings(sent)
+
+
+SPRING, AUTUMN = "2026-03-08", "2026-11-01"
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "hours"),
+    [
+        (f"{SPRING}T01:00", f"{SPRING}T04:00", 2),
+        (f"{SPRING}T02:10", f"{SPRING}T02:40", 0),
+        (f"{AUTUMN}T00:00", f"{AUTUMN}T03:00", 4),
+        (f"{AUTUMN}T01:50", f"{AUTUMN}T01:20", 0.5),
+        (f"{AUTUMN}T01:50:00-04:00", f"{AUTUMN}T01:20:00-05:00", 0.5),
+        ("2026-10-15T00:00", "2026-11-15T00:00", 31 * 24 + 1),
+    ],
+)
+def test_clock_changes_lie_within_intervals(door, since, until, hours):
+    sent = door.send("a.csv", body(f"{since},{until},x"))
+    assert sent.body["accepted"] == 1, sent
+    (one,) = door.stored()
+    ends = [
+        datetime.fromisoformat(one.get(name) or one["occurred_at"])
+        for name in ("occurred_from", "occurred_to")
+    ]
+    assert ends[1] - ends[0] == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("Date From,Time From,Date To,Time To", "2026-07-23,08:00,2026-07-23,18:00"),
+        ("Start Date / Time,End Date / Time", "07/23/2026 08:00:00 AM,07/23/2026 06:00:00 PM"),
+        ("start_date,end_date", "2026-07-23T08:00:00.000,2026-07-23T18:00:00.000"),
+        (
+            "Offense Start DateTime,Offense End DateTime",
+            "2026-07-23T08:00,2026-07-23T18:00",
+        ),
+        ("datefrom,dateto", "2026-07-23 08:00,2026-07-23 18:00"),
+        ("begin,Begin Date,Begin Time,End Date,End Time", "x,7/23/2026,0800,7/23/2026,1800"),
+        (
+            "CMPLNT_FR_DT,CMPLNT_FR_TM,CMPLNT_TO_DT,CMPLNT_TO_TM",
+            "07/23/2026,08:00:00,07/23/2026,18:00:00",
+        ),
+        ("fecha_inicio,fecha_fin", "23/07/2026 08:00,23/07/2026 18:00"),
+    ],
+)
+def test_columns_of_both_ends_are_recognised(door, head, row):
+    sent = door.send("a.csv", body(row, head=f"{head},{PLACE}"))
+    assert sent.body["accepted"] == 1, sent
+    assert times(door) == [("2026-07-23T08:00", "2026-07-23T18:00")]
+    said = {one["code"]: one for one in sent.body["read"]["assumptions"]}
+    assert "columns=occurred_to=" in said["interval"]["message"]
+    assert "end_time_not_read" not in warnings(sent)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["date_occurred,End Date", "occurred_at,Report End Date", "occurred_at,End Time"],
+)
+def test_an_end_of_something_else_is_not_taken(door, head):
+    sent = door.send("a.csv", body("2026-07-23T08:00,18:00", head=f"{head},{PLACE}"))
+    assert times(door) == ["2026-07-23T08:00"]
+    assert warnings(sent)["end_time_not_read"] == {"columns": [head.partition(",")[2]]}
+
+
+NYPD = "CMPLNT_FR_DT,CMPLNT_FR_TM,CMPLNT_TO_DT,CMPLNT_TO_TM"
+
+
+def test_unknown_ends_are_instants_and_counted(door):
+    rows = (
+        "01/05/2026,13:30:00,(null),(null)",
+        "01/06/2026,13:30:00,,",
+        "01/07/2026,13:30:00,,00:00:00",
+        "01/08/2026,13:30:00,01/08/2026,14:00:00",
+    )
+    sent = door.send("a.csv", body(*rows, head=f"{NYPD},{PLACE}"))
+    assert warnings(sent)["open_ends"] == {"n": 3}
+    assert times(door)[2:] == ["2026-01-07T13:30", ("2026-01-08T13:30", "2026-01-08T14:00")]
+
+
+def test_the_end_is_switched_off(door):
+    rows = body("01/08/2026,13:30:00,01/08/2026,14:00:00", head=f"{NYPD},{PLACE}")
+    sent = door.send("a.csv", rows, columns=["occurred_to="])
+    assert times(door) == ["2026-01-08T13:30"]
+    assert "interval" not in {one["code"] for one in sent.body["read"]["assumptions"]}
+
+
+def test_a_mapping_names_both_ends(door):
+    head = f"d1,t1,d2,t2,{PLACE}"
+    named = ["occurred_from=d1+t1", "occurred_to=d2+t2"]
+    sent = door.send("a.csv", body("2026-07-23,08:00,2026-07-23,18:00", head=head), columns=named)
+    assert sent.body["accepted"] == 1, sent
+    one = door.send(
+        "b.csv",
+        body("2026-07-24,08:00,2026-07-24T18:00,x", head=head),
+        columns=["occurred_at=d1+t1", "occurred_to=d2"],
+    )
+    assert one.body["accepted"] == 1, one
+    assert times(door) == [
+        ("2026-07-23T08:00", "2026-07-23T18:00"),
+        ("2026-07-24T08:00", "2026-07-24T18:00"),
+    ]
+
+
+def test_the_start_proves_the_order_of_the_end(door):
+    rows = ("20/05/2026 22:00,01/06/2026 06:00", "01/05/2026 22:00,02/05/2026 06:00")
+    door.send("a.csv", body(*rows, head=f"Date From,Date To,{PLACE}"))
+    assert times(door) == [
+        ("2026-05-01T22:00", "2026-05-02T06:00"),
+        ("2026-05-20T22:00", "2026-06-01T06:00"),
+    ]
+
+
+def test_the_end_proves_the_order_of_the_start(door):
+    door.send("a.csv", body("05/12/2026 22:00,05/13/2026 06:00", head=f"Date From,Date To,{PLACE}"))
+    assert times(door) == [("2026-05-12T22:00", "2026-05-13T06:00")]
+
+
+DAYS = {
+    "2026-03-08": ("2026-03-08T00:00", "2026-03-09T00:00", 23),
+    "2026-07-23": ("2026-07-23T00:00", "2026-07-24T00:00", 24),
+    "2026-11-01": ("2026-11-01T00:00", "2026-11-02T00:00", 25),
+}
+
+
+def check_days(door):
+    stored = door.stored()
+    assert times(door) == [(since, until) for since, until, _ in DAYS.values()]
+    for one, (_, _, hours) in zip(stored, DAYS.values(), strict=True):
+        since, until = (datetime.fromisoformat(one[f"occurred_{n}"]) for n in ("from", "to"))
+        assert until - since == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("head", "form"),
+    [
+        ("occurred_at", "%Y-%m-%d"),
+        ("date_only", "%Y-%m-%d"),
+        ("date", "%d %B %Y"),
+        ("date", "%d-%b-%Y"),
+        ("date,time", "%Y-%m-%d,"),
+        ("year,month,day", "%Y,%m,%d"),
+    ],
+)
+def test_dates_alone_are_intervals_when_the_sender_says_so(door, head, form):
+    rows = body(*(f"{date.fromisoformat(day):{form}}" for day in DAYS), head=f"{head},{PLACE}")
+    refused = door.send("a.csv", rows)
+    said = refused.error or refused.body["errors"][0]["message"]
+    assert "date_only=interval" in said
+    assert door.stored() == []
+    sent = door.send("a.csv", rows, date_only="interval")
+    assert sent.body["accepted"] == 3, sent
+    check_days(door)
+    assert "one_time_of_day" not in warnings(sent)
+
+
+def test_dates_alone_in_a_format_are_intervals(door):
+    rows = body(*(f"{date.fromisoformat(day):%d.%m.%y}" for day in DAYS), head=f"date,{PLACE}")
+    door.send("a.csv", rows, date_only="interval", time_format="%d.%m.%y")
+    check_days(door)
+
+
+def test_days_without_a_midnight_begin_after_the_gap(doors):
+    door = doors(timezone="America/Santiago")
+    rows = body("2026-09-06", head=f"date,{PLACE}").replace(AT, "-70.6,-33.4")
+    sent = door.send("a.csv", rows, date_only="interval")
+    assert sent.body["accepted"] == 1, sent
+    assert times(door) == [("2026-09-06T01:00", "2026-09-07T00:00")]
+
+
+def test_pairs_of_dates_reach_to_the_end_of_the_last(door):
+    rows = (
+        "2026-07-01,2026-07-03,x",
+        "2026-07-05,,x",
+        "2026-07-06T20:00,2026-07-07,x",
+        "2026-07-08,2026-07-09T06:00,x",
+        "2026-08-01,2026-08-31,x",
+    )
+    sent = door.send("a.csv", body(*rows), date_only="interval")
+    assert sent.body["rejected"] == 0, sent
+    assert "open_ends" not in warnings(sent)
+    assert times(door) == [
+        ("2026-07-01T00:00", "2026-07-04T00:00"),
+        ("2026-07-05T00:00", "2026-07-06T00:00"),
+        ("2026-07-06T20:00", "2026-07-08T00:00"),
+        ("2026-07-08T00:00", "2026-07-09T06:00"),
+        ("2026-08-01T00:00", "2026-09-01T00:00"),
+    ]
+
+
+def test_a_wrong_choice_is_named(door):
+    sent = door.send("a.csv", body("2026-07-01,,x"), date_only="instant")
+    assert sent.status == 422
+
+
+ROW = {"occurred_from": "2026-07-23T08:00", "occurred_to": "2026-07-23T18:00",
+       "longitude": -84.5, "latitude": 39.1, "category": "Burglary"}  # fmt: skip
+
+
+def geojson(row):
+    held = {name: value for name, value in row.items() if name not in ("longitude", "latitude")}
+    point = {"type": "Point", "coordinates": [row["longitude"], row["latitude"]]}
+    feature = {"type": "Feature", "geometry": point, "properties": held}
+    return json.dumps({"type": "FeatureCollection", "features": [feature]})
+
+
+def workbook(row):
+    book = openpyxl.Workbook()
+    book.active.append(list(row))
+    typed = {n: datetime.fromisoformat(v) if n.startswith("occ") else v for n, v in row.items()}
+    book.active.append(list(typed.values()))
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def frame(row):
+    ends = {n: pd.to_datetime([row[n]]).as_unit("ms") for n in ("occurred_from", "occurred_to")}
+    held = {"category": [row["category"]], **ends}
+    points = gpd.points_from_xy([row["longitude"]], [row["latitude"]])
+    return gpd.GeoDataFrame(held, geometry=points, crs="EPSG:4326")
+
+
+def parquet(row):
+    file = io.BytesIO()
+    frame(row).to_parquet(file)
+    return file.getvalue()
+
+
+def geopackage(row, tmp_path):
+    frame(row).to_file(tmp_path / "made.gpkg")
+    return (tmp_path / "made.gpkg").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "ndjson", "geojson", "xlsx", "parquet", "gpkg"])
+def test_every_format_brings_both_ends(door, kind, tmp_path):
+    made = {
+        "csv": lambda: pd.DataFrame([ROW]).to_csv(index=False),
+        "json": lambda: json.dumps([ROW]),
+        "ndjson": lambda: json.dumps(ROW) + "\n",
+        "geojson": lambda: geojson(ROW),
+        "xlsx": lambda: workbook(ROW),
+        "parquet": lambda: parquet(ROW),
+        "gpkg": lambda: geopackage(ROW, tmp_path),
+    }[kind]()
+    sent = door.send(f"a.{kind}", made)
+    assert sent.body["accepted"] == 1, sent
+    assert times(door) == [("2026-07-23T08:00", "2026-07-23T18:00")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "geojson", "parquet"])
+def test_what_is_read_back_adds_nothing_when_it_is_sent_again(door, kind):
+    rows = [
+        f"2026-07-{d:02d}T08:00,2026-07-{d:02d}T{h:02d}:00,x" for d in range(1, 20) for h in (8, 18)
+    ]
+    assert door.send("a.csv", body(*rows)).body["accepted"] == 38
+    before = door.stored()
+    back = door.client.get(f"{door.root}/incidents", params={"f": kind, "limit": 100}).content
+    again = door.send(f"b.{kind}", back)
+    assert (again.body["duplicates"], again.body["accepted"]) == (38, 0), again
+    assert "open_ends" not in warnings(again)
+    assert door.stored() == before
+
+
+def test_instants_have_no_interval_when_read_back(door):
+    door.send("a.csv", body("2026-07-23T07:00,,x", "2026-07-23T08:00,2026-07-23T09:00,x"))
+    shown = [{n: v for n, v in one.items() if n.startswith("occurred")} for one in door.stored()]
+    assert shown == [
+        {"occurred_at": "2026-07-23T07:00:00-04:00"},
+        {
+            "occurred_at": None,
+            "occurred_from": "2026-07-23T08:00:00-04:00",
+            "occurred_to": "2026-07-23T09:00:00-04:00",
+        },
+    ]
+    back = door.client.get(f"{door.root}/incidents", params={"f": "parquet"}).content
+    held = gpd.read_parquet(io.BytesIO(back))
+    assert held["occurred_at"].isna().tolist() == [False, True]
+    assert held["occurred_to"].isna().tolist() == [True, False]
+    assert np.all(held["occurred_from"].isna() == held["occurred_to"].isna())
