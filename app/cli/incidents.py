@@ -25,7 +25,8 @@ from app.incidents.mappings import (
 from app.incidents.service import ingest_stream
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.readers.columns.plan import ColumnMapping
-from app.regions.store import get_region, region_summary
+from app.regions.category_store import region_summary
+from app.regions.store import get_region
 
 ERRORS_SHOWN = 10
 REASONS = {

@@ -20,9 +20,10 @@ from app.readers.isolated import reading_limits
 from app.region_edits.removal import remove_region
 from app.region_edits.routes import reply_of
 from app.region_edits.service import RegionEdit, edit_region
+from app.regions.category_store import region_summary
 from app.regions.places import place_warnings
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
-from app.regions.store import get_region, list_regions, region_summary
+from app.regions.store import get_region, list_regions
 
 CLEARABLE = ("boundary", "crs")
 

@@ -20,7 +20,8 @@ from app.erasure import store
 from app.incidents.erased_uploads import forget_uploads
 from app.incidents.placing import follow_incidents
 from app.monitoring import live_score_store as live_scores
-from app.regions.store import drop_unused_categories, get_region
+from app.regions.category_store import drop_unused_categories
+from app.regions.store import get_region
 from app.registry import erasure_traces as traces
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt

@@ -20,15 +20,10 @@ from app.incidents.fingerprints import data_hash
 from app.incidents.placing import follow_incidents
 from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds
 from app.regions.learning_policy import LearningPolicy
-from app.regions.store import (
-    OutlinedRegion,
-    Region,
-    kind_names,
-    outlined,
-    set_boundary,
-)
+from app.regions.store import OutlinedRegion, Region, outlined, set_boundary
 from app.releases.groups import pin
 from models.base import HOUR_S, Incidents
 

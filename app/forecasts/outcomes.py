@@ -19,9 +19,10 @@ from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from app.incidents.store import read_columns
+from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
-from app.regions.store import get_region, kind_names
+from app.regions.store import get_region
 from app.registry.history import last_incident_at
 from models.base import DAY_S, IntArray
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows

@@ -13,9 +13,10 @@ from app.core.errors import InvalidInput, NotReady
 from app.core.texts import shortened
 from app.core.zones import zone
 from app.incidents.store import ReleaseCut
+from app.regions.category_store import kinds_of
 from app.regions.kinds import Kinds, folded
 from app.regions.learning_policy import LearningPolicy
-from app.regions.store import Region, kinds_of
+from app.regions.store import Region
 from app.releases import store
 from app.releases.disclosure import OTHER, fold_categories
 from app.releases.groups import pin

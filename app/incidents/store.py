@@ -20,8 +20,9 @@ from app.core.db.tables import categories, feeds, incidents
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.incidents.kinds.codes import chosen, kind_codes, of_kinds
+from app.regions.category_store import kinds_of
 from app.regions.kinds import KindKey, Kinds, folded
-from app.regions.store import Region, kinds_of
+from app.regions.store import Region
 from app.releases.store import LONG_AGO, MIN_GROUP
 
 COLUMN_TYPES = {

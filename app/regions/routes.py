@@ -23,10 +23,11 @@ from app.incidents.releases import released_view
 from app.readers.blocks import ReadOptions
 from app.readers.files.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
+from app.regions.category_store import region_summary
 from app.regions.places import place_warnings
 from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply
 from app.regions.service import add_region, read_boundary, read_region
-from app.regions.store import get_region, list_regions, outlined, region_summary
+from app.regions.store import get_region, list_regions, outlined
 from app.registry.visibility import served
 
 router = APIRouter(prefix="/v1/regions", tags=["regions"])

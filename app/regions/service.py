@@ -24,6 +24,7 @@ from app.readers.files.documents import MAX_NAME_CHARS, Outline, outline_of
 from app.readers.isolated import damaged, isolated_items
 from app.readers.limits import KNOWN_CRS
 from app.regions import store
+from app.regions.category_store import categories_of
 from app.regions.learning_policy import SAME_PLACE_DEG, SETTINGS_PATH, LearningPolicy, Place
 from app.regions.store import Region, get_region, remove_setting, set_setting
 from app.runs.kinds import KINDS
@@ -201,7 +202,7 @@ def set_policy(engine: Engine, region_id: str, policy: LearningPolicy) -> Learni
 def _check_names(connection: Connection, region: Region, policy: LearningPolicy) -> None:
     """Refuse names that the policy newly gives and the region does not have: they would have no effect."""
     before = LearningPolicy.of(region.settings)
-    known = {*store.categories_of(connection, region.key).values()}
+    known = {*categories_of(connection, region.key).values()}
     known.update(before.include_categories, before.exclude_categories)
     for field in ("include_categories", "exclude_categories"):
         for name in getattr(policy, field):

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, func, select
 from app.core.db.tables import champions, incidents, model_versions, promotions, regions
 from app.core.errors import NotFound, NotReady
 from app.core.texts import shortened
+from app.regions.category_store import kinds_of
 from app.regions.kinds import folded
 from app.regions.outdated import is_outdated
-from app.regions.store import get_region_by_key, kinds_of
+from app.regions.store import get_region_by_key
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.visibility import served, usable

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from app.geo.grid import Grid
 from app.geo.hour_of_week import local_offset_s
 from app.incidents.store import ReleaseCut, read_columns
+from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
-from app.regions.store import Region, kind_names
+from app.regions.store import Region
 from app.registry.store import VersionRecord
 from models.base import DAY_S, IntArray
 

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.incidents.releases import known_categories
+from app.regions.category_store import categories_of
 from app.regions.learning_policy import LearningPolicy
-from app.regions.store import categories_of, get_region
+from app.regions.store import get_region
 from app.releases.disclosure import fold_names
 
 

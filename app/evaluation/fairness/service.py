@@ -17,9 +17,10 @@ from app.geo.grid import Grid
 from app.geo.neighbourhoods import Neighbourhoods, divide
 from app.incidents.releases import known_categories, minimum_of, reader_cut
 from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.learning_policy import LearningPolicy
-from app.regions.store import OutlinedRegion, Region, get_region, kind_names, outlined
+from app.regions.store import OutlinedRegion, Region, get_region, outlined
 from app.registry import store as registry
 from app.registry.stored_model import StoredModel
 from app.releases import store as releases

@@ -17,14 +17,9 @@ from app.core.db.tables import api_keys, categories, incidents, model_versions
 from app.core.errors import Conflict, InvalidInput, LimitExceeded
 from app.core.texts import shortened
 from app.incidents.releases import minimum_of
+from app.regions.category_store import categories_of, kinds_of
 from app.regions.kinds import SETTINGS, TABLES, Kinds, folded
-from app.regions.store import (
-    Region,
-    categories_of,
-    get_region,
-    kinds_of,
-    put_setting,
-)
+from app.regions.store import Region, get_region, put_setting
 from app.releases.disclosure import OTHER
 
 MAX_NAMES = 500

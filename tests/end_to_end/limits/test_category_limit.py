@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from app.fitting.data import load_training_data
 from app.incidents.store import read_columns
-from app.regions.store import drop_unused_categories, get_region
+from app.regions.category_store import drop_unused_categories
+from app.regions.store import get_region
 from tests.support.incident_rows import row
 
 
