@@ -10,6 +10,7 @@ from app.access.service import NewKey, create_key
 from app.main import create_app
 from app.monitoring import live_score_store as store
 from app.monitoring.live_score_store import LiveDay
+from app.monitoring.released_score_store import Period, add_periods, common, read_periods
 from app.monitoring.released_scores import release_scores
 from app.regions.store import get_region
 from app.registry.alarms import Check, raise_alarm, record_check
@@ -132,3 +133,30 @@ def test_looks_and_alarms_show_readers_their_outcome_alone(ask, engine, town, ve
     exact = ask("analyst", path).json()
     assert exact["looks"][0]["p_value"] == 0.0123456789
     assert exact["alarms"][0]["details"]["observed"] == -1.2345678
+
+
+def week(k, n=FLOOR, score=-1.0):
+    begin = MONDAY + timedelta(weeks=k)
+    return Period(begin, begin + timedelta(weeks=1), n, n * score, n * -1.0)
+
+
+def test_a_period_is_written_once_and_read_in_order(engine, town, versions):
+    one, other = versions
+    with engine.connect() as connection:
+        key = get_region(connection, town).key
+        connection.execute(text("TRUNCATE released_scores"))
+        add_periods(connection, key, one, [week(2), week(0)])
+        add_periods(connection, key, one, [week(0, 99, -7.0), week(1)])
+        add_periods(connection, key, one, [])
+        assert read_periods(connection, key, one) == [week(0), week(1), week(2)]
+        assert read_periods(connection, key, other) == []
+        connection.rollback()
+
+
+def test_versions_are_compared_on_equal_periods_alone():
+    longer = Period(MONDAY + timedelta(weeks=2), MONDAY + timedelta(weeks=4), FLOOR, -20.0, -20.0)
+    mine, theirs = (
+        [week(0), week(1, 25), week(2), week(5)],
+        [week(1, 26), week(0, score=-2.0), longer],
+    )
+    assert common(mine, theirs) == [(week(0), week(0, score=-2.0))]

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from app.core.errors import Conflict
+from app.core.errors import Conflict, NotFound, NotReady
 from app.regions.store import get_region
 from app.registry import champions as promotions
-from app.registry import retention
+from app.registry import history, retention
 from app.registry import store as registry
 from app.registry.champions import get_champion, promote
 from app.training.service import TrainingRequest
@@ -156,6 +156,88 @@ def test_collecting_waits_for_a_registration_under_way(engine, versions):
     thread.join()
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM artifacts WHERE sha256 = 'new'")) == 0
+
+
+def damage(connection, version):
+    connection.execute(
+        text("UPDATE model_versions SET n_incidents = n_incidents + 1 WHERE version = :v"),
+        {"v": version},
+    )
+
+
+def test_the_newest_version_that_knew_nothing_later_is_found(begun, versions):
+    connection, key = begun
+    a, b, c, d = versions
+    cutoffs = [registry.get_version(connection, key, v).cutoff for v in versions]
+    second = timedelta(seconds=1)
+    for version, cutoff in zip(versions, cutoffs, strict=True):
+        assert history.version_as_of(connection, key, cutoff).version == version
+    assert history.version_as_of(connection, key, cutoffs[3] - second, "uniform").version == c
+    assert history.version_as_of(connection, key, cutoffs[3], a).version == a, "of this name alone"
+    with pytest.raises(
+        NotFound, match="no version of 'uniform' knew only what came before"
+    ) as none:
+        history.version_as_of(connection, key, cutoffs[0] - second)
+    assert none.value.code == "no_version_as_of"
+    assert history.older_version(connection, key, cutoffs[0] - second, "uniform") is None
+    assert history.older_version(connection, key, cutoffs[1], "uniform").version == b
+    assert history.newest_version(connection, key).version == d
+
+
+def test_a_damaged_version_is_passed_over(begun, versions):
+    connection, key = begun
+    *_, c, d = versions
+    cutoff = registry.get_version(connection, key, d).cutoff
+    damage(connection, d)
+    assert history.version_as_of(connection, key, cutoff).version == c
+    assert history.newest_version(connection, key).version == c
+    for version in versions[:3]:
+        damage(connection, version)
+    assert history.newest_version(connection, key) is None
+
+
+def test_earlier_champions_are_listed_last_first_without_the_damaged(begun, versions):
+    connection, key = begun
+    a, b, c, _ = versions
+    for version in (b, c, b, a):
+        promote(connection, key, version, "test")
+    assert [v.version for v in history.earlier_champions(connection, key, a)] == [b, c]
+    assert [v.version for v in history.earlier_champions(connection, key, a, 1)] == [b]
+    assert history.current_champions(connection, ["town"], 0) == {"town": a}
+    assert history.current_champions(connection, [], 1) == {"town": a}
+    assert history.current_champions(connection, [], 0) == {}
+    damage(connection, b)
+    assert [v.version for v in history.earlier_champions(connection, key, a)] == [c]
+    damage(connection, a)
+    until = registry.get_version(connection, key, c).cutoff
+    assert history.version_as_of(connection, key, until).version == c, "by the model before"
+
+
+def test_a_region_without_a_champion_has_no_model_to_look_for(begun, versions):
+    connection, key = begun
+    connection.execute(text("DELETE FROM champions"))
+    with pytest.raises(NotReady):
+        history.version_as_of(connection, key, datetime.now(UTC))
+    assert (
+        history.version_as_of(connection, key, datetime.now(UTC), "uniform").version == versions[3]
+    )
+
+
+def test_what_arrived_since_an_instant_is_counted_without_some_kinds(begun, versions):
+    connection, key = begun
+    since = datetime(2019, 12, 1, tzinfo=UTC)
+    rows = connection.execute(
+        text("SELECT c.name, i.occurred_at FROM incidents i JOIN categories c ON c.key = i.category_key"
+             " WHERE i.occurred_at >= :since"), {"since": since},
+    ).all()  # fmt: skip
+    assert history.arrived_since(connection, key, since) == (len(rows), max(r[1] for r in rows))
+    name = rows[0][0]
+    others = [r for r in rows if r[0] != name]
+    found = history.arrived_since(connection, key, since, [name.upper()])
+    assert found == (len(others), max(r[1] for r in others))
+    assert history.last_incident_at(connection, key) == max(r[1] for r in rows)
+    assert history.arrived_since(connection, key, datetime.now(UTC)) == (0, None)
+    assert history.last_incident_at(connection, key + 1) is None
 
 
 def test_a_version_tells_where_it_comes_from(engine, town, versions):

@@ -10,7 +10,7 @@ from app.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 MIN_LINES = 20
-CEILING = 7
+CEILING = 1
 """Modules that only tests of the whole service reach; lower it when the number falls, never raise it."""
 
 

@@ -1,5 +1,6 @@
 """Fixtures from tests/support."""
 
+from tests.support.served import served
 from tests.support.synthetic_backtest import fixed_model
 
-__all__ = ["fixed_model"]
+__all__ = ["fixed_model", "served"]
