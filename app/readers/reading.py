@@ -32,8 +32,8 @@ ASSUMPTIONS = MessageTable(
         "every file; if they are ids, send columns=external_id=feature.id",
         "no_kind": "no column says the kind of incident: all are unspecified; name one by "
         "columns=category=COLUMN",
-        "interval": "incidents occurred between the start of their time and {column}; if that is not the end "
-        "of the interval, or the start alone counts, send columns=occurred_to=",
+        "interval_read": "incidents occurred between the start of their time and {column}; if that is not "
+        "the end of the interval, or the start alone counts, send columns=occurred_to=",
         "not_utf8": "the text is not UTF-8; it was read as Windows-1252; if that is wrong, give encoding=",
         "pair_order": "pairs of numbers in {column} were read as {order}; if that is wrong, map the "
         "column as columns={other}={column}",

@@ -60,7 +60,7 @@ def test_intervals_and_instants_are_stored_as_sent(door):
 
 ROWS = {
     "2026-07-23T18:00,2026-07-23T08:00,x": ("occurred_to", "ends_before_start"),
-    "2026-06-01T00:00,2026-07-02T00:01,x": ("occurred_to", "too_long"),
+    "2026-06-01T00:00,2026-07-02T00:01,x": ("occurred_to", "interval_too_long"),
     ",2026-07-23T08:00,x": ("occurred_from", "missing"),
     ",,x": ("occurred_from", "missing"),
     "2026-07-23,2026-07-24,x": ("occurred_from", "bad_time"),
@@ -151,7 +151,7 @@ def test_columns_of_both_ends_are_recognised(door, head, row):
     assert sent.body["accepted"] == 1, sent
     assert times(door) == [("2026-07-23T08:00", "2026-07-23T18:00")]
     said = {one["code"]: one for one in sent.body["read"]["assumptions"]}
-    assert "columns=occurred_to=" in said["interval"]["message"]
+    assert "columns=occurred_to=" in said["interval_read"]["message"]
     assert "end_time_not_read" not in warnings(sent)
 
 
@@ -184,7 +184,7 @@ def test_the_end_is_switched_off(door):
     rows = body("01/08/2026,13:30:00,01/08/2026,14:00:00", head=f"{NYPD},{PLACE}")
     sent = door.send("a.csv", rows, columns=["occurred_to="])
     assert times(door) == ["2026-01-08T13:30"]
-    assert "interval" not in {one["code"] for one in sent.body["read"]["assumptions"]}
+    assert "interval_read" not in {one["code"] for one in sent.body["read"]["assumptions"]}
 
 
 def test_a_mapping_names_both_ends(door):

@@ -206,3 +206,51 @@ def test_choices_are_saved_with_the_columns(open_seen, width):
     expect(page.locator("#upload-preview")).to_contain_text("Accepted3")
     page.click("#store-upload")
     expect(page.locator("#upload-report")).to_contain_text("Accepted3")
+
+
+@pytest.mark.parametrize(
+    ("language", "button"), [("en", "Anytime that day"), ("es", "A cualquier hora")]
+)
+def test_dates_without_a_time_are_asked_about(open_seen, language, button):
+    seen = open_seen()
+    page = seen.open(f"{OPEN}&lang={language}")
+    day = "2019-07-01" if language == "en" else "2019-07-02"
+    rows = [row | {"occurred_at": day} for row in _rows(seen.site, 3)]
+    page.set_input_files("#file", _csv("days.csv", rows))
+    asked = page.locator("#upload-more button[name=date_only]")
+    expect(asked).to_contain_text(button)
+    asked.click()
+    expect(page.locator("#upload-more button[name=date_only]")).to_have_count(0)
+    page.click("#store-upload")
+    expect(page.locator("#upload-report dd").nth(1)).to_have_text("3")
+
+
+def test_both_ends_of_an_interval_are_named(open_seen):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    row = _rows(seen.site, 1)[0]
+    sent = {"a": "2019-06-01", "b": "22:00", "c": "2019-06-02", "d": "06:00"}
+    sent |= {name: row[name] for name in ("longitude", "latitude", "category")}
+    part = page.locator("#columns-part")
+    page.click("#columns-part > summary")
+    page.select_option("#mapping", "own:")
+    for name, column in zip(
+        ("occurred_from", "from_clock", "occurred_to", "to_clock"), "abcd", strict=True
+    ):
+        part.locator(f"[name={name}]").fill(column)
+    page.click("#choices > summary")
+    part.locator("[name=date_only]").select_option("interval")
+    assert_accessible(page, "#columns-part")
+    part.locator("[name=mapping-name]").fill("nights")
+    page.click("#save-mapping")
+    expect(page.locator("#columns-status.good")).to_contain_text("nights")
+    page.reload()
+    page.click("#columns-part > summary")
+    page.select_option("#mapping", "nights")
+    assert part.locator("[name=occurred_to]").input_value() == "c"
+    assert part.locator("[name=to_clock]").input_value() == "d"
+    assert part.locator("[name=date_only]").input_value() == "interval"
+    page.set_input_files("#file", _csv("nights.csv", [sent]))
+    expect(page.locator("#upload-preview")).to_contain_text("end_time ← d")
+    page.click("#store-upload")
+    expect(page.locator("#upload-report")).to_contain_text("Accepted1")

@@ -62,7 +62,9 @@ def read_occurrences(
     end = reader.read(until, TO, is_required=False)
     end_s = _ends(start, end, errors)
     errors.add(end_s < start.time_s, TO, "ends_before_start", until)
-    errors.add(_is_long(start.time_s, end_s, timezone), TO, "too_long", until, days=MAX_DAYS)
+    errors.add(
+        _is_long(start.time_s, end_s, timezone), TO, "interval_too_long", until, days=MAX_DAYS
+    )
     is_open = ~has_until & ~start.is_day if TO in columns else np.zeros(n_rows, bool)
     if {AT, FROM} <= columns.keys():
         is_open &= ~has_at

@@ -33,7 +33,7 @@ ROW_MESSAGES = MessageTable(
         "in_the_future": "{value} is more than a day in the future",
         "ends_before_start": "{value} is before the start of the interval; correct one of them, or send "
         "columns=occurred_to= to read the start only",
-        "too_long": "{value} is more than {days} days after the start, which says too little of the "
+        "interval_too_long": "{value} is more than {days} days after the start, which says too little of the "
         "hour; correct it, or send columns=occurred_to= to read the start only",
         "two_times": "occurred_from is {value}, and occurred_at another time; send occurred_at for an "
         "instant, or occurred_from and occurred_to for an interval",

@@ -242,7 +242,7 @@ def plan_columns(header: Sequence[str], mapping: ColumnMapping) -> ColumnPlan:
     crs, time_format = mapping.crs or plan.crs, mapping.time_format or plan.time_format
     said = [] if "category" in plan.names else [ASSUMPTIONS.make("no_kind")]
     if "occurred_to" not in mapping.columns and (end := _end_columns(plan.names)):
-        said.append(ASSUMPTIONS.make("interval", column=cut(end, MAX_NAME_CHARS)))
+        said.append(ASSUMPTIONS.make("interval_read", column=cut(end, MAX_NAME_CHARS)))
     reading = Reading(
         columns=plan.names,
         preset=plan.portal,

@@ -5,9 +5,9 @@ import { t } from "./i18n.js";
 import { CHOICES } from "./questions.js";
 import { notice, showErrorIn } from "./runs.js";
 
-/** The time of day in a column of its own; it is sent as `occurred_at=A+B`. */
-const CLOCK = "clock";
-const FIELDS = ["occurred_at", CLOCK, "longitude", "latitude", "location", "lonlat", "category", "count", "external_id", "reference"];
+/** The time of day in a column of its own, by the time; it is sent as `occurred_at=A+B`. */
+const CLOCKS = { occurred_at: "clock", occurred_from: "from_clock", occurred_to: "to_clock" };
+const FIELDS = [...Object.entries(CLOCKS).flat(), "longitude", "latitude", "location", "lonlat", "category", "count", "external_id", "reference"];
 /** Typed for a column that the file is said not to have. */
 const NONE = "-";
 /** No stored mapping has such a name. */
@@ -72,9 +72,12 @@ class ColumnsForm {
 
   chosen() {
     const mapping = this.stored[this.pick.value] ?? { columns: {} };
-    const [date, clock] = (mapping.columns.occurred_at ?? "").split("+");
+    const times = Object.entries(CLOCKS).flatMap(([name, clock]) => {
+      const [date, beside] = (mapping.columns[name] ?? "").split("+");
+      return [[name, date], [clock, beside ?? ""]];
+    });
     const absent = Object.entries(mapping.columns).filter(([, column]) => !column).map(([name]) => [name, NONE]);
-    const values = /** @type {Record<string, string>} */ ({ ...mapping.columns, occurred_at: date, [CLOCK]: clock ?? "", ...Object.fromEntries(absent) });
+    const values = /** @type {Record<string, string>} */ ({ ...mapping.columns, ...Object.fromEntries(times), ...Object.fromEntries(absent) });
     const rest = Object.keys(mapping.columns).filter((name) => !FIELDS.includes(name));
     this.inputs = new Map([...FIELDS, ...rest].map((name) => [name, make("input", { name, list: "header-columns", autocomplete: "off", value: values[name] ?? "", placeholder: name === "external_id" ? t("columnNone") : null })]));
     // What was typed for the file at hand goes on to hold for columns named here.
@@ -87,8 +90,11 @@ class ColumnsForm {
 
   /** @returns {Mapping} */
   mapping() {
-    const { [CLOCK]: clock, ...columns } = typed(this.inputs);
-    if (clock && columns.occurred_at) columns.occurred_at = `${columns.occurred_at}+${clock}`;
+    const columns = typed(this.inputs);
+    for (const [name, clock] of Object.entries(CLOCKS)) {
+      if (columns[name] && columns[clock]) columns[name] = `${columns[name]}+${columns[clock]}`;
+      delete columns[clock];
+    }
     for (const [name, column] of Object.entries(columns)) if (column === NONE) columns[name] = "";
     const choices = typed(this.choices);
     return { columns, ...choices, ...(choices.header_row ? { header_row: Number(choices.header_row) } : {}) };
@@ -141,7 +147,7 @@ class ColumnsForm {
 const typed = (inputs) => Object.fromEntries([...inputs].map(([name, input]) => [name, input.value.trim()]).filter(([, value]) => value));
 
 /** @param {typeof CHOICES[number]} name */
-const choiceInput = (name) => make("input", { name, autocomplete: "off", placeholder: EXAMPLES[name], ...(name === "header_row" ? { type: "number", min: 1, max: 100 } : {}) });
+const choiceInput = (name) => name === "date_only" ? make("select", { name }, ...["", "interval"].map((value) => make("option", { value }, t(`choice_${value}`)))) : make("input", { name, autocomplete: "off", placeholder: EXAMPLES[name], ...(name === "header_row" ? { type: "number", min: 1, max: 100 } : {}) });
 
 /** @param {string} key @param {Node} field */
 const labelled = (key, field) => make("label", {}, make("span", {}, t(key)), field);

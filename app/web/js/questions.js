@@ -3,7 +3,7 @@ import { make } from "./dom.js";
 import { count, t } from "./i18n.js";
 
 /** How a file is to be read, whatever its columns are called. */
-export const CHOICES = /** @type {const} */ (["time_format", "zone", "part", "header_row", "encoding", "crs", "feed"]);
+export const CHOICES = /** @type {const} */ (["time_format", "zone", "part", "header_row", "encoding", "crs", "feed", "date_only"]);
 /** Choices that mend a refusal, by its code. */
 const MENDING = /** @type {Record<string, string>} */ ({ ambiguous_date: "time_format", unclear_clock: "time_format", unknown_part: "part" });
 /** Answers to a refusal or a warning, by its code: parameter and value. @type {Record<string, [string, string][]>} */
@@ -13,6 +13,7 @@ const ANSWERS = {
   id_conflicts: [["on_conflict", "replace"]],
   turned_back: [["on_conflict", "replace"]],
   missing_upstream: [["replace", "feed"]],
+  dates_alone: [["date_only", "interval"]],
 };
 
 /** @typedef {Record<string, string>} Answers by the parameter that they are sent as */
