@@ -18,7 +18,8 @@ from app.erasure.service import NamedBy, erase_incident, erase_upload
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
-from app.evaluation.model_card import card_as, model_card
+from app.evaluation.model_card.contents import model_card
+from app.evaluation.model_card.documents import card_as
 from app.incidents.population import remove_population, set_population
 from app.readers.context import chunks_of
 from app.readers.isolated import reading_limits

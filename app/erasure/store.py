@@ -22,7 +22,7 @@ from sqlalchemy import (
 from app.core.db.tables import erased_versions, erasures, training_runs, uploads
 from app.incidents.erased_uploads import refuse_keys, same_body
 from app.registry.erasure_marks import mark
-from app.releases.disclosure import OTHER
+from app.releases.small_counts import OTHER
 
 # An incident's present form, and its forms before corrections: older versions learnt those.
 _ERASE = """

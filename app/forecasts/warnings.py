@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from app.core.messages import Message, MessageTable
 from app.regions.store import Region
 from app.registry.store import VersionRecord
-from app.releases.disclosure import fold_names, shown_renamings
+from app.releases.disclosure import shown_renamings
+from app.releases.small_counts import fold_names
 from models.base import DAY_S
 
 STALE_AFTER_DAYS = 60

@@ -18,8 +18,8 @@ from app.regions.kinds import Kinds, folded
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region
 from app.releases import store
-from app.releases.disclosure import OTHER, fold_categories
 from app.releases.groups import pin
+from app.releases.small_counts import OTHER, fold_categories
 from app.releases.store import LONG_AGO, MIN_GROUP, Release
 
 NO_RELEASE = 0

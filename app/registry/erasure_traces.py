@@ -19,7 +19,7 @@ from app.core.db.tables import alarms, model_versions, training_runs
 from app.registry.integrity import seal_version
 from app.registry.retention import collect
 from app.registry.store import sound_version
-from app.releases.disclosure import OTHER
+from app.releases.small_counts import OTHER
 
 FEW = 100
 """A version of fewer incidents is deleted when one is erased: its densities are bumps around each one.

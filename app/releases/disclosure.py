@@ -5,25 +5,22 @@ Callers who may list incidents (`exact`) get exact values. For everyone else:
 - no digests of incidents: compared with guesses they would confirm a single one;
 - no scores of fewer than `MIN_GROUP` incidents, and rounded means: one incident's log density would
   reveal its cell, since cells rarely share a density;
-- no figures of categories with fewer than `MIN_GROUP` incidents: they count as `OTHER`.
+- no figures of categories with fewer than `MIN_GROUP` incidents: they count as `OTHER` (`small_counts`).
 
 What changes over time is released in steps of at least `MIN_GROUP` incidents; see `releases`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from app.releases.small_counts import fold_names, grouped_disparity, hidden, too_small
 from app.releases.store import MIN_GROUP
-from models.base import FloatArray
-from models.evaluation.hotspot_area import disparity
 from models.evaluation.metrics import EMPTY_SUMMARY
 
-OTHER = "other"
-"""Name under which small categories are counted together."""
 ALL = "all"
 """The name of all categories together in a memorisation report."""
 DECIMALS = 3
@@ -49,44 +46,6 @@ def without_fingerprints(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_fingerprints(one) for one in value]
     return value
-
-
-def fold_categories(counts: Mapping[str, int], minimum: int) -> dict[str, int]:
-    """Count categories with few incidents together as `OTHER`.
-
-    Since the total is known, one hidden category, or a few small ones, could be computed from it; so the
-    next larger ones join them.
-
-    >>> fold_categories({"theft": 90, "assault": 25, "arson": 1}, 20)
-    {'theft': 90, 'other': 26}
-    """
-    folded = {name for name, n in counts.items() if n < minimum}
-    if OTHER in counts and folded:
-        folded.add(OTHER)
-    for name in sorted(counts, key=lambda one: (counts[one], one)):
-        if not folded or sum(counts[one] for one in folded) >= minimum:
-            break
-        folded.add(name)
-    shown = {name: n for name, n in counts.items() if name not in folded}
-    rest = sum(counts[name] for name in folded)
-    return {**shown, OTHER: rest} if rest else shown
-
-
-def fold_names(names: Iterable[str] | None, shown: Collection[str]) -> list[str] | None:
-    """Return category names that everyone may see; all others become `OTHER`.
-
-    >>> fold_names(["arson", "theft"], {"theft", "other"}), fold_names(None, ())
-    (['theft', 'other'], None)
-    """
-    if names is None:
-        return None
-    return list(
-        dict.fromkeys(name if name in shown else OTHER for name in _rare_last(names, shown))
-    )
-
-
-def _rare_last(names: Iterable[str], shown: Collection[str]) -> list[str]:
-    return sorted(names, key=lambda name: name not in shown)
 
 
 def shown_request(request: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:
@@ -283,38 +242,3 @@ def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
     if released is None:
         return shown
     return {**shown, **_NOTHING, **released}
-
-
-def too_small(counts: Sequence[int], minimum: int) -> set[int]:
-    """Return the positions of counts to hide: small ones, and more if the total would reveal them.
-
-    The counts sum to a published total: one hidden count, or a small sum of hidden ones, could be computed
-    from the others.
-    """
-    found = {i for i, count in enumerate(counts) if count < minimum}
-    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
-        if not found or (len(found) > 1 and sum(counts[j] for j in found) >= minimum):
-            break
-        found.add(i)
-    return found
-
-
-def grouped_disparity(
-    flagged_share: FloatArray, incident_share: FloatArray, left_out: set[int]
-) -> dict[str, float]:
-    """Compute `disparity` of shares by part, with the parts left out merged into one.
-
-    Separately each would reveal its number, since flagged shares and the hidden total are known.
-    """
-    hidden_ones = sorted(left_out)
-    both = [
-        np.append(np.delete(share, hidden_ones), share[hidden_ones].sum())
-        for share in (flagged_share, incident_share)
-    ]
-    return dict(disparity(*(both if left_out else (flagged_share, incident_share))))
-
-
-def hidden(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row without values that reveal a small number of incidents."""
-    secret = ("incident", "ratio")
-    return {k: None if k.startswith(secret) else v for k, v in row.items()} | {"hidden": True}

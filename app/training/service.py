@@ -22,7 +22,7 @@ from app.fitting.hourly_counts import fit_counts
 from app.fitting.sample_privacy import memorisation_report
 from app.incidents.releases import NO_RELEASE, released_until
 from app.regions.store import Region, get_region
-from app.releases.disclosure import OTHER
+from app.releases.small_counts import OTHER
 from app.runs.store import Run, check_room, request_run
 from app.training.registration import Fitted, register
 from app.training.report import data_facts

@@ -17,7 +17,7 @@ from app.incidents.service import ingest_file
 from app.main import create_app
 from app.regions.service import add_region
 from app.releases import disclosure
-from app.releases.disclosure import grouped_disparity, hidden, too_small
+from app.releases.small_counts import grouped_disparity, hidden, too_small
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares

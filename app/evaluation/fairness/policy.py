@@ -10,7 +10,7 @@ from app.incidents.releases import known_categories
 from app.regions.category_store import categories_of
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import get_region
-from app.releases.disclosure import fold_names
+from app.releases.small_counts import fold_names
 
 
 def policy_view(engine: Engine, region_id: str, *, exact: bool) -> dict[str, Any]:

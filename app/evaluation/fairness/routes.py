@@ -21,7 +21,8 @@ from app.evaluation.fairness.schemas import (
     PopulationReply,
 )
 from app.evaluation.fairness.service import fairness_report, parse_rates
-from app.evaluation.model_card import card_as, model_card
+from app.evaluation.model_card.contents import model_card
+from app.evaluation.model_card.documents import card_as
 from app.http.app_state import CallerOf, State
 from app.http.body_stream import BodyStream, beside_others
 from app.http.parameters import RegionId, ShortText, VersionId

@@ -24,7 +24,7 @@ from app.regions.store import OutlinedRegion, Region, get_region, outlined
 from app.registry import store as registry
 from app.registry.stored_model import StoredModel
 from app.releases import store as releases
-from app.releases.disclosure import OTHER, fold_names, grouped_disparity, hidden, too_small
+from app.releases.small_counts import OTHER, fold_names, grouped_disparity, hidden, too_small
 from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, flagged_cells, overlap

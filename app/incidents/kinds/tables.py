@@ -20,7 +20,7 @@ from app.incidents.releases import minimum_of
 from app.regions.category_store import categories_of, kinds_of
 from app.regions.kinds import SETTINGS, TABLES, Kinds, folded
 from app.regions.store import Region, get_region, put_setting
-from app.releases.disclosure import OTHER
+from app.releases.small_counts import OTHER
 
 MAX_NAMES = 500
 MAX_TABLE_BYTES = 200_000

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from app.core.errors import InvalidInput
-from app.evaluation.model_card import MAX_ROWS, card_as, card_html, card_markdown
+from app.evaluation.model_card.documents import MAX_ROWS, card_as, card_html, card_markdown
 
 HOSTILE = "a|b <script>*x*</script>\n# [y](z)\x1b[31m"
 
