@@ -11,14 +11,16 @@ from app.incidents.store import IncidentColumns
 
 
 def columns(n=5):
+    """Columns of instants."""
     rng = np.random.default_rng(1)
     return IncidentColumns(
-        rng.random(n).astype(np.float32), rng.random(n).astype(np.float32), np.arange(n),
-        np.arange(n, dtype=np.int16), rng.integers(0, 2, n).astype(np.int32), ["theft", "arson"],
+        x_m=rng.random(n).astype(np.float32), y_m=rng.random(n).astype(np.float32),
+        time_s=np.arange(n), end_s=np.arange(n), window=np.arange(n, dtype=np.int16),
+        category=rng.integers(0, 2, n).astype(np.int32), category_names=["theft", "arson"],
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["x_m", "y_m", "time_s", "window", "category"])
+@pytest.mark.parametrize("name", ["x_m", "y_m", "time_s", "end_s", "window", "category"])
 def test_any_changed_value_gives_another_digest(name):
     known = columns()
     changed = getattr(known, name).copy()

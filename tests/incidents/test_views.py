@@ -19,8 +19,8 @@ SUMMER, WINTER = (datetime(2024, month, 1, 22, 30, tzinfo=UTC) for month in (7, 
 def stored(at=SUMMER, **more):
     """A row as the database gives it."""
     known = {
-        "id": 7, "occurred_at": at, "longitude": 13.4, "latitude": 52.5, "category": "theft",
-        "external_id": "x1", "source": "reported", "reference": None, "feed": "police",
+        "id": 7, "occurred_at": at, "occurred_to": None, "longitude": 13.4, "latitude": 52.5,
+        "category": "theft", "external_id": "x1", "source": "reported", "reference": None, "feed": "police",
         "revised_at": None,
     }  # fmt: skip
     return SimpleNamespace(**{**known, **more})
@@ -52,7 +52,23 @@ def test_a_feature_has_its_id_its_point_and_a_link_to_the_next_page():
     (feature,) = told["features"]
     assert feature["id"] == 9
     assert feature["geometry"] == {"type": "Point", "coordinates": [13.4, 52.5]}
-    assert set(feature["properties"]) == {*HEADER} - {"longitude", "latitude"}
+    assert {*HEADER} - set(feature["properties"]) == {
+        "longitude", "latitude", "occurred_from", "occurred_to",
+    }  # fmt: skip
+
+
+def test_an_interval_has_both_ends_and_no_instant():
+    row = stored(WINTER, occurred_to=SUMMER)
+    ends = ("2024-01-01T23:30:00+01:00", "2024-07-02T00:30:00+02:00")
+    (feature,) = json.loads(incidents_geojson([row], REGION, None))["features"]
+    told = [feature["properties"][name] for name in HEADER[:3]]
+    assert told == [None, *ends]
+    assert lines([row])[1][:3] == ["", *ends]
+    frame = gpd.read_parquet(io.BytesIO(incidents_parquet([row, stored()], REGION)))
+    assert frame["occurred_at"].isna().tolist() == [True, False]
+    assert frame["occurred_from"].iloc[0].to_pydatetime() == WINTER
+    assert frame["occurred_to"].iloc[0].to_pydatetime() == SUMMER
+    assert frame["occurred_from"].isna().tolist() == [False, True]
 
 
 def test_no_text_of_a_line_is_a_formula_or_breaks_it():
