@@ -29,7 +29,8 @@ from app.registry.champions import Champion, champion_history, get_champion, rol
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import new_incidents
 from app.training.promotion_policy import MAX_DEFICIT
-from models.counts.model import CountModel
+from models.base import IntArray
+from models.counts.model import CountModel, Slots
 from models.evaluation import drift
 
 ROLLBACK_LOOKS = (3, 5, 7, 14, 28)
@@ -134,35 +135,43 @@ def _checks(
     slots, count = counted_slots(
         found.time_s, region.timezone, int(start.timestamp()), int(end.timestamp())
     )
-    since = f"{start:%Y-%m-%d}"
     if "volume" in kinds:
-        mean = counts.mean(slots)
-        low, high = counts.interval_of_sum(mean, slots.time_s)
-        total = int(count.sum())
-        p_value = drift.volume_p_value(counts, slots, total)
-        yield _check(
-            ("volume", days, p_value),
-            "volume_alarm",
-            observed=total,
-            expected=float(mean.sum()),
-            low=float(low),
-            high=float(high),
-            since=since,
-            days=days,
-        )
+        yield _volume_check(counts, slots, int(count.sum()), days, start)
     if "calibration" in kinds:
-        p_value, expected = drift.calibration_p_value(counts, slots, count)
-        observed = drift.misses(counts, counts.mean(slots), count)
-        yield _check(
-            ("calibration", days, p_value),
-            "calibration_alarm",
-            observed=observed,
-            expected=expected,
-            n=len(slots),
-            since=since,
-        )
+        yield _calibration_check(counts, slots, count, days, start)
     if "place" in kinds:
         yield _place_check(connection, version, days, (start, end))
+
+
+def _volume_check(
+    counts: CountModel, slots: Slots, observed: int, days: int, start: datetime
+) -> Check:
+    mean = counts.mean(slots)
+    low, high = counts.interval_of_sum(mean, slots.time_s)
+    return _check(
+        ("volume", days, drift.volume_p_value(counts, slots, observed)),
+        "volume_alarm",
+        observed=observed,
+        expected=float(mean.sum()),
+        low=float(low),
+        high=float(high),
+        since=f"{start:%Y-%m-%d}",
+        days=days,
+    )
+
+
+def _calibration_check(
+    counts: CountModel, slots: Slots, count: IntArray, days: int, start: datetime
+) -> Check:
+    p_value, expected = drift.calibration_p_value(counts, slots, count)
+    return _check(
+        ("calibration", days, p_value),
+        "calibration_alarm",
+        observed=drift.misses(counts, counts.mean(slots), count),
+        expected=expected,
+        n=len(slots),
+        since=f"{start:%Y-%m-%d}",
+    )
 
 
 def _place_check(

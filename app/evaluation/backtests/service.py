@@ -120,6 +120,35 @@ def backtest_region(
         )
     )
     grid, incidents = _regridded(data, request.cell_size_m)
+    protocol = _protocol(request, data, incidents, settings)
+    execution = Execution(task_folder=tasks_folder(settings))
+    results = run_protocol(incidents, grid, protocol, execution, progress, cancelled)
+
+    def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
+        shares = data.region.neighbourhoods, data.policy.minimum_count
+        return {
+            **result_json(results, incidents, grid, protocol),
+            "counts": counts_json(incidents, data.region.timezone, protocol),
+            "neighbourhoods": neighbourhoods_json(results, incidents, grid, protocol, *shares),
+        }
+
+    found = assemble(results, protocol)
+    return {
+        **with_released(found, results, protocol, incidents, grid, assemble),
+        "region": data.region.id,
+        "cell_size_m": grid.cell_size_m,
+        "provenance": _provenance(data, grid, request),
+    }
+
+
+def _protocol(
+    request: BacktestRequest, data: TrainingData, incidents: Incidents, settings: Settings
+) -> Protocol:
+    """Return what to fit and to score.
+
+    Raises:
+        NotReady: there are no incidents, or none known, before an origin, or none after it.
+    """
     protocol = Protocol(
         request.models,
         _origins(request, data, incidents),
@@ -133,30 +162,7 @@ def backtest_region(
     )
     check_periods(protocol)
     _check_known(incidents, protocol)
-    execution = Execution(task_folder=tasks_folder(settings))
-    results = run_protocol(incidents, grid, protocol, execution, progress, cancelled)
-
-    def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
-        return {
-            **result_json(results, incidents, grid, protocol),
-            "counts": counts_json(incidents, data.region.timezone, protocol),
-            "neighbourhoods": neighbourhoods_json(
-                results,
-                incidents,
-                grid,
-                protocol,
-                data.region.neighbourhoods,
-                data.policy.minimum_count,
-            ),
-        }
-
-    found = assemble(results, protocol)
-    return {
-        **with_released(found, results, protocol, incidents, grid, assemble),
-        "region": data.region.id,
-        "cell_size_m": grid.cell_size_m,
-        "provenance": _provenance(data, grid, request),
-    }
+    return protocol
 
 
 def _check_known(incidents: Incidents, protocol: Protocol) -> None:

@@ -50,6 +50,7 @@ def _values(
         always["f"] = rng.choice(formats)
     first, last = world.times
     sometimes = {
+        **_how_to_read(rng),
         "bbox": ",".join(f"{v:.5f}" for v in _box(world, rng)),
         "category": rng.choice([*9 * world.categories, "nothing of the kind"]),
         "model": rng.choice(world.versions),
@@ -73,11 +74,20 @@ def _values(
         "action": "upload",
         "actor": "nobody",
         "before": rng.randrange(1, 10**6),
+        "weight": "harm",
+        "confirm": "no",
+        "by": rng.choice(["id", "external_id", "reference"]),
+    }  # fmt: skip
+    return always, sometimes
+
+
+def _how_to_read(rng: Random) -> dict[str, Any]:
+    """Parameters of an upload: how its file is read and stored."""
+    return {
         "mapping": "mapped",
         "columns": "category=kind",
         "crs": "EPSG:4326",
         "time_format": "%Y-%m-%d",
-        "weight": "harm",
         "zone": "UTC",
         "part": "1",
         "encoding": "utf-8",
@@ -87,10 +97,7 @@ def _values(
         "near_duplicates": rng.choice(["add", "skip", "replace"]),
         "replace": "feed",
         "dry_run": rng.choice(["true", "false"]),
-        "confirm": "no",
-        "by": rng.choice(["id", "external_id", "reference"]),
     }  # fmt: skip
-    return always, sometimes
 
 
 def _choices(schema: Mapping[str, Any]) -> list[str]:
