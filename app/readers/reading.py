@@ -57,6 +57,7 @@ ASSUMPTIONS = MessageTable(
         "written_days": "dates of column {column}, such as {value}, mean the day as written: all are "
         "midnights, in UTC by the file and beside a local clock; say zone=UTC if not",
         "local_days": "dates of column {column}, such as {value}, mean the region's local day",
+        "midnights": "all times are midnights, such as {value}: each is taken for its day without a time",
         "wall_times": "times of a GeoPackage without a zone are the region's local times; say zone=UTC "
         "if they are UTC",
         "states_utc": "the file calls its times UTC, as many programs write for local times; say "

@@ -208,7 +208,11 @@ class Client:
     def incidents(
         self, region: str, n: int | None = None, page_size: int = 10_000, **filters: Any
     ) -> gpd.GeoDataFrame:
-        """List at most `n` incidents in order of time; filter by `bbox`, `datetime`, `category`."""
+        """List at most `n` incidents in order of time; filter by `bbox`, `datetime`, `category`.
+
+        Each has `occurred_at`, or `occurred_from` and `occurred_to` if it occurred within that
+        interval.
+        """
         params: dict[str, Any] = {**_params(filters), "limit": min(page_size, n or page_size)}
         path, features = f"/v1/regions/{region}/incidents", []
         while True:
@@ -220,9 +224,18 @@ class Client:
             params = {**params, "cursor": httpx.URL(following).params["cursor"]}
 
     def upload(
-        self, region: str, incidents: pd.DataFrame | Path, idempotency_key: str | None = None
+        self,
+        region: str,
+        incidents: pd.DataFrame | Path,
+        idempotency_key: str | None = None,
+        *,
+        date_only: str | None = None,
     ) -> dict[str, Any]:
-        """Upload a frame or CSV file; received = accepted + duplicates + rejected."""
+        """Upload a frame or CSV file; received = accepted + duplicates + rejected.
+
+        Rows have `occurred_at`, or `occurred_from` and `occurred_to`. With `date_only="interval"` a
+        date without a time is an interval of that local day.
+        """
         headers = {"Content-Type": "text/csv"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
@@ -231,7 +244,9 @@ class Client:
         else:
             content = incidents.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S%z").encode()
         path = f"/v1/regions/{region}/incidents"
-        return dict(self.request("POST", path, content=content, headers=headers).json())
+        params = _params({"date_only": date_only})
+        reply = self.request("POST", path, content=content, headers=headers, params=params)
+        return dict(reply.json())
 
     def train(
         self, region: str, model: str = "stack", *, wait_s: float = 0.0, **options: Any

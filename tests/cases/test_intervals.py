@@ -380,3 +380,54 @@ def test_instants_have_no_interval_when_read_back(door):
     assert held["occurred_at"].isna().tolist() == [False, True]
     assert held["occurred_to"].isna().tolist() == [True, False]
     assert np.all(held["occurred_from"].isna() == held["occurred_to"].isna())
+
+
+@pytest.mark.parametrize("hours", [range(24), [0]])
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:00.000", "%Y/%m/%d %H:%M:00+00", "utc of local"])
+def test_a_column_of_midnights_has_dates_without_a_time(door, form, hours):
+    moments = [
+        pd.Timestamp(2026, 3, 1 + n % 28, hours[n % len(hours)], tz="America/New_York")
+        for n in range(60)
+    ]
+    written = (
+        [f"{one.tz_convert('UTC'):%Y-%m-%dT%H:%M:00Z}" for one in moments]
+        if form == "utc of local"
+        else [f"{one:{form}}" for one in moments]
+    )
+    sent = door.send("a.csv", body(*written, head=f"date,{PLACE}"), date_only="interval")
+    assert sent.body["accepted"] == 60, sent
+    said = {one["code"] for one in sent.body["read"]["assumptions"]}
+    assert ("midnights" in said) == (len(hours) == 1)
+    found = times(door)
+    if len(hours) == 1:
+        assert set(found) == {
+            (f"{a:%Y-%m-%dT00:00}", f"{a + pd.DateOffset(days=1):%Y-%m-%dT00:00}") for a in moments
+        }
+    else:
+        assert all(isinstance(one, str) for one in found)
+
+
+def test_a_workbooks_dates_are_intervals_and_its_midnights_are_not(door):
+    book = openpyxl.Workbook()
+    book.active.append(["occurred_at", "longitude", "latitude"])
+    for form in ("yyyy-mm-dd", "[$-en-US]d mmm yy;@", "yyyy-mm-dd hh:mm"):
+        book.active.append([datetime(2026, 7, 1 + len(form)), -84.5, 39.1])
+        book.active.cell(book.active.max_row, 1).number_format = form
+    file = io.BytesIO()
+    book.save(file)
+    sent = door.send("a.xlsx", file.getvalue(), date_only="interval")
+    assert sent.body["accepted"] == 3, sent
+    assert times(door) == [
+        ("2026-07-11T00:00", "2026-07-12T00:00"),
+        "2026-07-17T00:00",
+        ("2026-07-20T00:00", "2026-07-21T00:00"),
+    ]
+
+
+def test_a_stored_mapping_says_what_dates_mean(door):
+    wanted = {"columns": {"occurred_at": "day"}, "date_only": "interval"}
+    saved = door.client.put(f"{door.root}/mappings/days", json=wanted)
+    assert saved.json()["date_only"] == "interval"
+    rows = body("2026-07-01", head=f"day,{PLACE}")
+    assert door.send("a.csv", rows, mapping="days").body["accepted"] == 1
+    assert times(door) == [("2026-07-01T00:00", "2026-07-02T00:00")]

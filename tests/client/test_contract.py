@@ -51,7 +51,7 @@ CALLS = {
     "incidents": lambda c: c.incidents(
         "town", 5, bbox=(0, 0, 1, 1), datetime="2026-01-01/..", category="theft", cursor="x"
     ),
-    "upload": lambda c: c.upload("town", ROWS, "key"),
+    "upload": lambda c: c.upload("town", ROWS, "key", date_only="interval"),
     "train": lambda c: c.train("town", seed=1, until="2026-01-01T00:00Z", categories=["theft"]),
     "backtest": lambda c: c.backtest("town", ["maf", "uniform"], **BACKTEST),
 }

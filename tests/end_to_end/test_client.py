@@ -114,3 +114,25 @@ def test_busy_services_are_asked_again_and_keys_are_sent():
 def test_nobody_there():
     with Client("http://127.0.0.1:1", retries=0) as client, pytest.raises(Unreachable):
         client.regions()
+
+
+def test_intervals_come_back_as_they_were_sent(client):
+    rows = pd.DataFrame(
+        {
+            "occurred_from": ["2019-06-02T08:00:00Z", "2019-06-03"],
+            "occurred_to": ["2019-06-02T18:00:00Z", None],
+            "longitude": [-74.06, -74.07],
+            "latitude": [4.66, 4.67],
+            "category": ["mischief", "mischief"],
+        }
+    )
+    assert client.upload("town", rows)["accepted"] == 1
+    sent = client.upload("town", rows, date_only="interval")
+    assert (sent["accepted"], sent["duplicates"]) == (1, 1)
+    found = client.incidents("town", category="mischief")
+    assert found["occurred_at"].isna().all()
+    assert found["occurred_to"].tolist() == [
+        "2019-06-02T13:00:00-05:00",
+        "2019-06-04T00:00:00-05:00",
+    ]
+    assert client.upload("town", found)["duplicates"] == 2

@@ -209,3 +209,13 @@ def test_a_dataset_that_changes_under_every_page_is_given_up(portals, client):
         list(pages)
     starts = [int(offset) for offset in portals.asked(SOCRATA_PATH, "$offset")]
     assert starts.count(0) == MAX_RESTARTS + 1
+
+
+def test_a_source_reads_dates_without_a_time_as_intervals(portals, socrata):
+    portals.rows = [socrata_row(n) | {"date": f"2024-03-1{n}"} for n in range(3)]
+    lasts = "extract(epoch FROM i.occurred_to - i.occurred_at) / 3600"
+    refusing = socrata()
+    assert refusing.sync().metrics["rejected"] == 3
+    reading = socrata(date_only="interval")
+    assert reading.sync().metrics["accepted"] == 3
+    assert reading.column(lasts) == [23, 24, 24]

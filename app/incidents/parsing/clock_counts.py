@@ -22,7 +22,8 @@ DOUBTFUL_AT = (1.0, 10.0)
 CLOCK_WARNINGS = MessageTable(
     {
         "one_time_of_day": "{n:,} incidents ({share:.0%}) have one time of day, {at}, as dates "
-        "without a time do: forecasts would place the crime of all hours there; send times of day",
+        "without a time do: forecasts would place the crime of all hours there; send times of day, or "
+        "date_only=interval if they are dates",
         "time_heaping": "{n:,} incidents ({share:.1%}) are timed {at}, far more than the hours around "
         "have: probably unknown times; leave those out, or forecasts will peak there",
         "zone_in_doubt": "the file calls its times UTC; read so, the quietest hours of the day are around "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from itertools import islice
 from typing import IO, Any
 
 import openpyxl
+from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE
 from openpyxl.utils import get_column_letter, range_boundaries
 from openpyxl.worksheet._reader import WorkSheetParser
 from openpyxl.xml.constants import SHEET_MAIN_NS
@@ -34,6 +36,7 @@ MAX_ROW, MAX_COLUMN = 1_048_576, 16_384
 _DATA, _ROW, _CELL, _FORMULA, _VALUE, _MERGED = (
     f"{{{SHEET_MAIN_NS}}}{tag}" for tag in ("sheetData", "row", "c", "f", "v", "mergeCell")
 )
+_LITERAL = re.compile(r'\[[^\]]*\]|"[^"]*"|\\.')
 FIRST_DAY = datetime(1899, 12, 31)
 Cells = dict[int, Any]
 
@@ -47,6 +50,8 @@ class _Sheet:
     """One sheet: its rows, and the ranges of merged cells once all rows are read."""
 
     sheet: Any
+    days: frozenset[int] = frozenset()
+    """Styles whose midnights are dates."""
     merged: list[str] = field(default_factory=list)
 
     @property
@@ -80,11 +85,29 @@ class _Sheet:
                     )
                 if number > before:
                     before = number
-                    found = {cell["column"]: cell["value"] for cell in cells}
+                    found = {cell["column"]: self._value(cell) for cell in cells}
                     yield (
                         number,
                         {**found, **dict.fromkeys(without_value & found.keys(), _NoValue())},
                     )
+
+    def _value(self, cell: dict[str, Any]) -> Any:
+        value = cell["value"]
+        if cell["style_id"] in self.days and isinstance(value, datetime) and value.time() == time():
+            return value.date()
+        return value
+
+
+def _day_styles(book: Any) -> frozenset[int]:
+    """Return the styles of a workbook that show a date without a time."""
+
+    def shows(style: int) -> str:
+        number = book._cell_styles[style].numFmtId
+        own = number - BUILTIN_FORMATS_MAX_SIZE
+        text = BUILTIN_FORMATS.get(number, "") if own < 0 else book._number_formats[own]
+        return _LITERAL.sub("", text).lower()
+
+    return frozenset(i for i in book._date_formats if not {"h", "s"} & set(shows(i)))
 
 
 def _row_elements(source: IO[bytes], merged: list[str]) -> Iterator[Any]:
@@ -122,11 +145,12 @@ def read_excel(file: IO[bytes], context: ReadContext) -> Blocks:
             warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not know
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         mapping = context.options.mapping
+        days = frozenset[int]() if mapping.date_only is None else _day_styles(book)
         parts = [
             Part(
                 sheet.title,
                 partial(_header_of, _Sheet(sheet), mapping),
-                _Sheet(sheet),
+                _Sheet(sheet, days),
                 is_hidden=sheet.sheet_state != "visible",
             )
             for sheet in book.worksheets
@@ -232,6 +256,6 @@ def _cell(value: Any, name: str) -> Any:
         value -= FIRST_DAY
     if isinstance(value, timedelta):
         return hours_text(value)
-    if isinstance(value, datetime) and name == "date" and value.time() == time():
+    if isinstance(value, datetime) and name in ("date", "end_date") and value.time() == time():
         value = value.date()
     return value.isoformat() if isinstance(value, datetime | date | time) else value

@@ -25,6 +25,7 @@ from app.readers.times.dates import NO_DAY, SERIAL_RANGE, read_dates
 from app.readers.times.day_order import DayOrder
 from app.readers.times.formats import TimeFormat, parsed_by
 from app.readers.times.half_converted import HalfConversions
+from app.readers.times.midnights import Midnights
 from app.readers.times.moments import (
     OFFSET,
     Moments,
@@ -83,6 +84,7 @@ class TimeReader:
         self.days = DayRule(timezone, self.zone)
         self.halves = HalfConversions()
         self.refusals = Refusals(plan.time_format, plan.portal if self.presumed else None)
+        self.midnights = Midnights(timezone, self.assumed)
         self.is_serial: bool | None = None
         self.states_utc: bool | None = None
 
@@ -92,6 +94,10 @@ class TimeReader:
         Raises:
             InvalidInput, Conflict: rows of this block contradict what earlier ones proved.
         """
+        found = self._read(columns)
+        return found if found is None or not self.date_only else self.midnights.applied(found)
+
+    def _read(self, columns: Raw) -> TimeColumn | None:
         if "occurred_at" in columns:
             return self._whole(columns["occurred_at"])
         if "date" in columns:

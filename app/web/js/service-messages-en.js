@@ -102,6 +102,7 @@ export const ENGLISH = {
   serial_dates: "Dates such as {value} are a spreadsheet's days since 1899-12-30.",
   written_days: "Dates of column {column}, such as {value}, mean the day as written, beside a local clock. Say zone=UTC if not.",
   local_days: "Dates of column {column}, such as {value}, mean the region's local day.",
+  midnights: "All times are midnights, such as {value}: each is taken for its day without a time.",
   wall_times: "Times of a GeoPackage without a zone are the region's local times. Say zone=UTC if they are UTC.",
   zone_in_doubt: "The file calls its times UTC; read so, the quietest hours are around {believed}, as in no city, and around {written} if its times are local. Erase this upload and send it with zone=local if they are, with zone=UTC if not.",
   states_utc: "The file calls its times UTC, as many programs do with local times. Say zone=local if they are local.",

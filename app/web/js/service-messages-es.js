@@ -102,6 +102,7 @@ export const SPANISH = {
   serial_dates: "Las fechas como {value} son días desde 1899-12-30 de una hoja de cálculo.",
   written_days: "Las fechas de la columna {column}, como {value}, son el día que está escrito, junto a una hora local. Indique zone=UTC si no es así.",
   local_days: "Las fechas de la columna {column}, como {value}, son el día local de la región.",
+  midnights: "Todas las horas son medianoches, como {value}: cada una se toma por su día sin hora.",
   wall_times: "Las horas sin zona de un GeoPackage son horas locales de la región. Indique zone=UTC si son UTC.",
   zone_in_doubt: "El archivo dice que sus horas son UTC; así, las horas más tranquilas son hacia las {believed}, como en ninguna ciudad, y hacia las {written} si son locales. Borre esta carga y envíela con zone=local si lo son, con zone=UTC si no.",
   states_utc: "El archivo dice que sus horas son UTC, como hacen muchos programas con horas locales. Indique zone=local si son locales.",
