@@ -32,7 +32,7 @@ from app.core.errors import HotslotError, InvalidInput, Unavailable
 from app.core.output.plain_text import json_for_terminals, on_one_line
 from app.core.settings import Settings
 from app.core.texts import shortened
-from app.core.zones import zone
+from app.core.zones import localised
 
 
 class PlainConsole(Console):
@@ -136,7 +136,7 @@ def parse_time(value: str, timezone: str, field: str) -> datetime:
         raise InvalidInput(
             f"{field} must be an RFC 3339 time, got {shortened(value)}", field=field
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
+    return localised(moment, timezone)
 
 
 def exit_status(error: Exception) -> int | None:

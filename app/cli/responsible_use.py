@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.cli.console import opened, results, say
 from app.core.errors import InvalidInput
-from app.core.output.plain_text import on_one_line
+from app.core.output.plain_text import on_one_line, with_bounds
 from app.core.settings import Settings
 from app.erasure.service import NamedBy, erase_incident, erase_upload
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
@@ -67,12 +67,11 @@ def _print(found: dict[str, Any]) -> None:
     for row in rows[:MAX_ROWS]:
         per_head = row["flagged_km2_hours_per_1000"]
         shown = row["incident_share"] is not None
-        bounds = [row[k] for k in ("ratio", "ratio_lo", "ratio_hi")]
         table.add_row(
             row["name"],
             f"{100 * row['incident_share']:.1f} %" if shown else "hidden",
             f"{100 * row['flagged_share']:.1f} %",
-            "" if None in bounds else "{:.2f} [{:.2f}, {:.2f}]".format(*bounds),
+            with_bounds(row["ratio"], row["ratio_lo"], row["ratio_hi"]),
             "" if per_head is None else f"{per_head:.2f}",
         )
     results().print(table)
@@ -89,10 +88,8 @@ def _print(found: dict[str, Any]) -> None:
                 )
     for name, comparison in found["groups"].items():
         if r := comparison["ratio"]:
-            say(
-                f"flagged where {name} live, over everyone else: {r['value']:.2f} "
-                f"[{r['lo']:.2f}, {r['hi']:.2f}]",
-            )
+            bounds = with_bounds(r["value"], r["lo"], r["hi"])
+            say(f"flagged where {name} live, over everyone else: {bounds}")
 
 
 def card(

@@ -21,6 +21,15 @@ def zone(name: str) -> ZoneInfo:
         raise InvalidInput(f"unknown IANA time zone {shortened(name)}", field="timezone") from error
 
 
+def localised(moment: datetime, timezone: str) -> datetime:
+    """Return an aware instant; one without an offset is local time of that IANA zone.
+
+    >>> localised(datetime(2026, 1, 10, 23), "America/Toronto").isoformat()
+    '2026-01-10T23:00:00-05:00'
+    """
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
+
+
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, NotFound
 from app.core.texts import shortened
-from app.core.zones import zone
+from app.core.zones import localised
 from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
 from app.forecasts.versions.loaded import LoadedVersion
@@ -125,10 +125,9 @@ def _or_none(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
 
 def _seconds(incidents: Sequence[PlacedIncident], version: LoadedVersion) -> NDArray[np.int64]:
     """Return UTC seconds since 1970 (n,)."""
-    local = zone(version.region.timezone)
+    timezone = version.region.timezone
     try:
-        moments = [i.occurred_at for i in incidents]
-        seconds = [int((m if m.tzinfo else m.replace(tzinfo=local)).timestamp()) for m in moments]
+        seconds = [int(localised(i.occurred_at, timezone).timestamp()) for i in incidents]
         time_s = np.array(seconds, np.int64)
     except (OverflowError, ValueError) as error:
         raise InvalidInput("occurred_at is out of range", field="incidents") from error

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from app.core.errors import InvalidInput, LimitExceeded
-from app.core.zones import zone
+from app.core.zones import localised
 from app.forecasts.plan import Selector
 from app.geo.hour_of_week import HOUR_S, slot_start
 
@@ -68,7 +68,7 @@ def _checked(moment: datetime, timezone: str, field: str) -> datetime:
     Raises:
         InvalidInput: the instant is before 1970 or more than 30 years ahead.
     """
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
+    aware = localised(moment, timezone)
     limit = datetime.now(UTC) + timedelta(days=365 * MAX_HORIZON_YEARS)
     try:
         inside = datetime(1970, 1, 2, tzinfo=UTC) <= aware <= limit

@@ -22,7 +22,7 @@ from app.http.schemas import reference
 
 JSON_TYPES = (JSON, GEOJSON)
 MAX_CONTAINERS = 600_000
-"""Lists and objects in one body; millions of empty ones take seconds and gigabytes to create."""
+"""Lists and objects in one body."""
 MAX_MEMBERS = 100
 """Members of the outermost object; each unknown one is an error, and a million take half a minute."""
 T = TypeVar("T", bound=BaseModel)
@@ -60,15 +60,24 @@ def check_json_type(request: Request) -> None:
         )
 
 
-def parsed(model: type[T], content: bytes) -> T:
-    """Parse JSON as a model; see `json_body`."""
+def check_containers(content: bytes | bytearray, limit: int) -> None:
+    """Raise if a body has so many lists and objects that creating them takes seconds and gigabytes.
+
+    Raises:
+        LimitExceeded: more than `limit`.
+    """
     asked = content.count(b"[") + content.count(b"{")
-    if asked > MAX_CONTAINERS:
+    if asked > limit:
         raise LimitExceeded(
-            f"the body has {asked} lists and objects, the limit is {MAX_CONTAINERS}",
-            limit=MAX_CONTAINERS,
+            f"the body has {asked} lists and objects, the limit is {limit}",
+            limit=limit,
             asked=asked,
         )
+
+
+def parsed(model: type[T], content: bytes) -> T:
+    """Parse JSON as a model; see `json_body`."""
+    check_containers(content, MAX_CONTAINERS)
     _check_members(content)
     try:
         return model.model_validate_json(content)

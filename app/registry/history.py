@@ -16,7 +16,7 @@ from app.regions.outdated import is_outdated
 from app.regions.store import get_region_by_key
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
-from app.registry.visibility import served, usable
+from app.registry.visibility import is_of_all_categories, served, usable
 
 MAX_LOOKED_AT = 5
 """How many versions are tried until one is intact."""
@@ -127,7 +127,7 @@ def newest_version(connection: Connection, region_key: int) -> registry.VersionR
         select(model_versions.c.version)
         .where(
             model_versions.c.region_key == region_key,
-            func.jsonb_typeof(model_versions.c.settings["categories"]).is_distinct_from("array"),
+            is_of_all_categories(),
             ~is_outdated(),
         )
         .order_by(model_versions.c.cutoff.desc(), model_versions.c.created_at.desc())

@@ -33,6 +33,12 @@ def usable() -> list[ColumnElement[bool]]:
     return [*visible(), ~is_outdated()]
 
 
+def is_of_all_categories() -> ColumnElement[bool]:
+    """Return the condition on `model_versions` that a version was not limited to some categories."""
+    chosen = func.jsonb_typeof(model_versions.c.settings["categories"])
+    return chosen.is_distinct_from("array")
+
+
 def is_withheld(connection: Connection, region_key: int, version: str) -> bool:
     """Return whether a version is withheld from readers."""
     query = select(withheld_versions.c.version).where(
@@ -107,8 +113,8 @@ def served(connection: Connection, region_key: int) -> str | None:
     before = shown.join(promotions, held & (promotions.c.region_key == region_key)).order_by(
         promotions.c.id.desc()
     )
-    newest = shown.where(
-        func.jsonb_typeof(model_versions.c.settings["categories"]).is_distinct_from("array")
-    ).order_by(model_versions.c.created_at.desc(), model_versions.c.version)
+    newest = shown.where(is_of_all_categories()).order_by(
+        model_versions.c.created_at.desc(), model_versions.c.version
+    )
     found = (connection.scalar(query.limit(1)) for query in (before, newest))
     return next((str(version) for version in found if version is not None), None)

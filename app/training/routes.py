@@ -18,7 +18,7 @@ from app.core.db.deadlines import answered_within
 from app.core.errors import HotslotError
 from app.core.messages import Message, MessageTable
 from app.core.roles import Caller, Role
-from app.core.zones import zone
+from app.core.zones import localised
 from app.forecasts.selectors import Forecasts
 from app.forecasts.warmup import warm_up
 from app.http.app_state import ApiState, CallerOf, State
@@ -98,7 +98,7 @@ def start(
     until = new.until
     if until is not None and until.tzinfo is None:
         with state.engine.connect() as connection:
-            until = until.replace(tzinfo=zone(get_region(connection, region).timezone))
+            until = localised(until, get_region(connection, region).timezone)
     request = TrainingRequest(new.model, new.categories, until, new.seed, new.validate_first)
     exact = caller.lists_incidents
     run = request_training(state.engine, state.settings, region, request, exact=exact)

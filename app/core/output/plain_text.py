@@ -34,6 +34,17 @@ def _spelt(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def with_bounds(value: float | None, low: float | None, high: float | None) -> str:
+    """Format a value with its bounds; empty if one of them is missing.
+
+    >>> with_bounds(1.5, 0.75, 2.25), with_bounds(1.5, None, 2.25)
+    ('1.50 [0.75, 2.25]', '')
+    """
+    if value is None or low is None or high is None:
+        return ""
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
 def json_for_terminals(text: str) -> str:
     """Escape in a JSON text the characters that JSON allows and terminals act on."""
     return _BEYOND_JSON.sub(lambda found: _json_escape(found.group()), text)

@@ -13,7 +13,7 @@ from app.core.errors import NotReady
 from app.core.media_types import MEDIA_TYPES
 from app.core.messages import Message, MessageTable
 from app.core.roles import Caller, Role
-from app.core.zones import zone
+from app.core.zones import localised
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.request import BacktestRequest
@@ -63,8 +63,8 @@ def start(
     origins = None
     if new.origins is not None:
         with state.engine.connect() as connection:
-            local = zone(get_region(connection, region).timezone)
-        origins = tuple(o if o.tzinfo else o.replace(tzinfo=local) for o in new.origins)
+            timezone = get_region(connection, region).timezone
+        origins = tuple(localised(origin, timezone) for origin in new.origins)
     request = BacktestRequest(
         tuple(new.models),
         origins,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.core.errors import InvalidInput
 from app.core.media_types import GEOJSON, JSON, MEDIA_TYPES, media_type_of
-from app.core.roles import Role
+from app.core.roles import Caller, Role
 from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.policy import policy_view
 from app.evaluation.fairness.schemas import (
@@ -104,8 +104,7 @@ async def population(
 @allow(Role.READER)
 def show_policy(state: State, caller: CallerOf, region: RegionId) -> PolicyReply:
     """Show what the region's models learn from, and the smallest number shown by place."""
-    shown = policy_view(state.engine, region, exact=caller.lists_incidents)
-    return PolicyReply.model_validate(shown)
+    return _policy_reply(state, caller, region)
 
 
 @router.put("/learning-policy")
@@ -113,6 +112,10 @@ def show_policy(state: State, caller: CallerOf, region: RegionId) -> PolicyReply
 def change_policy(state: State, caller: CallerOf, region: RegionId, policy: Policy) -> PolicyReply:
     """Replace the learning policy; it applies from the next training on."""
     set_policy(state.engine, region, LearningPolicy.from_json(policy.model_dump()))
+    return _policy_reply(state, caller, region)
+
+
+def _policy_reply(state: State, caller: Caller, region: str) -> PolicyReply:
     shown = policy_view(state.engine, region, exact=caller.lists_incidents)
     return PolicyReply.model_validate(shown)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.core.errors import InvalidInput
 from app.core.output.html_page import page
-from app.core.output.plain_text import on_one_line
+from app.core.output.plain_text import on_one_line, with_bounds
 from app.core.texts import shortened
 
 MAX_ROWS = 12
@@ -114,24 +114,19 @@ def _fairness_markdown(fair: dict[str, Any]) -> str:
                 f"| {_plain(row['name'])} | hidden | {100 * row['flagged_share']:.1f} % | |"
             )
             continue
+        ratio = with_bounds(row["ratio"], row["ratio_lo"], row["ratio_hi"])
         lines.append(
             f"| {_plain(row['name'])} | {100 * row['incident_share']:.1f} % | "
-            f"{100 * row['flagged_share']:.1f} % | {_bounds(row)} |"
+            f"{100 * row['flagged_share']:.1f} % | {ratio} |"
         )
     for name, comparison in fair["groups"].items():
         if r := comparison["ratio"]:
-            bounds = f"{r['value']:.2f} [{r['lo']:.2f}, {r['hi']:.2f}]"
+            bounds = with_bounds(r["value"], r["lo"], r["hi"])
             lines.append(f"\nFlagged where {_plain(name)} live, over everyone else: {bounds}.")
     return (
         f"{misplaced:.1f} % of the flagged area would have to move to match the shares of "
         "incidents.\n\n" + "\n".join(lines)
     )
-
-
-def _bounds(row: dict[str, Any]) -> str:
-    if None in (row["ratio"], row["ratio_lo"], row["ratio_hi"]):
-        return ""
-    return f"{row['ratio']:.2f} [{row['ratio_lo']:.2f}, {row['ratio_hi']:.2f}]"
 
 
 def _provenance_lines(card: dict[str, Any]) -> list[str]:

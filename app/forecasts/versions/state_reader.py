@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.cache import BoundedCache, TTLCache
 from app.core.errors import InvalidInput, NotFound
-from app.core.zones import zone
+from app.core.zones import localised
 from app.forecasts.plan import Selector
 from app.forecasts.versions.loaded import LoadedState, LoadedVersion
 from app.forecasts.warnings import WARNINGS
@@ -98,9 +98,7 @@ class StateReader:
                 )
             return self._loaded(version, found)
         if selector.as_of is not None:
-            moment = selector.as_of
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=zone(version.region.timezone))
+            moment = localised(selector.as_of, version.region.timezone)
             known = latest_state(connection, *place, data_until=min(moment, start), known_at=moment)
             return self._loaded(version, known)
         region = get_region_by_key(connection, version.record.region_key)

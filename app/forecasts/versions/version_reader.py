@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from app.core.cache import BoundedCache, TTLCache
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
-from app.core.zones import zone
+from app.core.zones import localised
 from app.forecasts.cells import CELL_BYTES
 from app.forecasts.plan import Selector
 from app.forecasts.versions.loaded import Ground, LoadedVersion
@@ -82,7 +82,7 @@ class VersionReader:
             if as_of is None:
                 record = registry.get_version(connection, region.key, selector)
             else:
-                moment = as_of if as_of.tzinfo else as_of.replace(tzinfo=zone(region.timezone))
+                moment = localised(as_of, region.timezone)
                 record = version_as_of(connection, region.key, moment, selector)
         return self.load(region_id, record)
 

@@ -11,7 +11,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import HotslotError, InvalidInput, LimitExceeded, Unavailable
+from app.core.errors import HotslotError, InvalidInput, Unavailable
+from app.http.json_body import check_containers
 from app.http.problems import problem_of
 
 PLAIN_BYTES, PLAIN_CONTAINERS = 2 << 20, 10_000
@@ -53,7 +54,7 @@ class BodyLimits:
                 self._check(declared_bytes(scope), 0, limit)
                 await self._read(receive, body, limit)
                 if not is_large:
-                    _check_containers(body)
+                    check_containers(body, PLAIN_CONTAINERS)
             except HotslotError as refusal:
                 await problem_of(refusal)(scope, receive, send)
                 return
@@ -89,21 +90,6 @@ class BodyLimits:
             raise Unavailable(
                 "too many large bodies at once; retry later", retry_after_s=2, code="overloaded"
             )
-
-
-def _check_containers(body: bytearray) -> None:
-    """Refuse millions of empty lists, which take a second and much memory to create.
-
-    Raises:
-        LimitExceeded: too many lists and objects.
-    """
-    asked = body.count(b"[") + body.count(b"{")
-    if asked > PLAIN_CONTAINERS:
-        raise LimitExceeded(
-            f"the body has {asked} lists and objects, the limit is {PLAIN_CONTAINERS}",
-            limit=PLAIN_CONTAINERS,
-            asked=asked,
-        )
 
 
 def declared_bytes(scope: Scope) -> int:
