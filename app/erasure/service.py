@@ -1,4 +1,4 @@
-"""Erase incidents from every table, together with results that were made from few incidents.
+"""Erase incidents from every table, and delete results that were made from few incidents.
 
 Versions that learnt from many are marked and the champion is replaced; see `erasure_traces`.
 """

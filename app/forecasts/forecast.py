@@ -204,7 +204,7 @@ class Forecast:
         }
 
     def labels(self) -> dict[str, Any]:
-        """Return what tells a saved layer from another: members of each flagged cell and line."""
+        """Return the members of each flagged cell and line by which saved layers differ."""
         local = zone(self.version.region.timezone)
         span = {"at": self.at.astimezone(local).isoformat()}
         if len(self.slot_mean) > 1:

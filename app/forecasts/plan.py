@@ -27,7 +27,7 @@ class Selector:
 
     Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
     between them, summed) is given. Naive times are local to the region. `model` is a name or a version;
-    `as_of` selects a version whose data ended by then, in the state in which it was then; `state` selects a
+    `as_of` selects a version whose data ended by then, in its state at that time; `state` selects a
     state of the version, or "frozen": as trained. `bbox` is west, south, east, north in degrees.
     Several categories are summed up.
     """
@@ -113,7 +113,7 @@ class Plan:
 
     @once
     def slot_kinds(self) -> list[SlotKind]:
-        """What tells the densities of the slots (K,) apart."""
+        """Window and lead of each slot (K,): equal ones have equal densities."""
         return list(zip(self.slots.window.tolist(), self.lead_days.tolist(), strict=True))
 
     @once

@@ -76,7 +76,7 @@ def promote(
 
 
 def remove_champion(connection: Connection, region_key: int) -> None:
-    """Leave a region without a champion; the next registered version becomes it."""
+    """Remove a region's champion; the next registered version becomes champion."""
     connection.execute(champions.delete().where(champions.c.region_key == region_key))
 
 

@@ -53,9 +53,9 @@ class LoadedVersion:
     ground: Ground
     counts: CountModel
     band: Band | None = None
-    """How far its probabilities may be off, if it knows."""
+    """Error band of its probabilities, if it estimated one."""
     stands_in: Message | None = None
-    """Why it serves in the champion's place, if it does."""
+    """Why it replaces the champion, if it does."""
     withheld: bool = False
     """Whether it is withheld from readers."""
     shown_categories: frozenset[str] = frozenset()
@@ -81,7 +81,7 @@ class LoadedVersion:
 
     @property
     def data_until(self) -> datetime:
-        """What the forecast stands on ends here."""
+        """End of the data that the forecast is based on."""
         return self.record.cutoff if self.state is None else self.state.record.data_until
 
     @property
@@ -106,7 +106,7 @@ class LoadedVersion:
 
     @property
     def reasons(self) -> list[Message]:
-        """Return why this version answers in another's place; empty if it does not."""
+        """Return why this version replaces another one; empty if it does not."""
         return [] if self.stands_in is None else [self.stands_in]
 
     @once

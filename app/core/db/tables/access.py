@@ -1,4 +1,4 @@
-"""Tables of access and audit: API keys, and the log that only grows."""
+"""Tables of access and audit: API keys and the append-only log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ api_keys = Table(
     Column("regions", JSONB(none_as_null=True)),
     Column("rate_per_s", Double),
     Column("secret_sha256", Text, nullable=False),
-    # After a rotation the old secret stays good for a while.
+    # After a rotation the old secret remains valid for a while.
     Column("previous_sha256", Text),
     Column("previous_until", DateTime(timezone=True)),
     created_at(),
@@ -43,7 +43,7 @@ audit_log = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
-    # Canonical JSON as text: what is hashed must come back byte for byte.
+    # Canonical JSON as text, because its bytes are hashed.
     Column("details", Text, nullable=False),
     Column("previous_hash", Text, nullable=False),
     Column("hash", Text, nullable=False),
@@ -54,7 +54,7 @@ audit_log = Table(
 audit_heads = Table(
     "audit_heads",
     metadata,
-    # The row's lock serialises a chain; what it says must agree with the chain's last entry.
+    # Its lock serialises the chain; it must agree with the chain's last entry.
     Column("chain", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("hash", Text, nullable=False),

@@ -1,4 +1,4 @@
-"""Tables of erasures: that something was erased, and which versions had learnt from it."""
+"""Tables of erasures: what was erased, and which versions had learnt from it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ erasures = Table(
     of_region(),
     Column("what", Text, nullable=False),
     Column("n_incidents", Integer, nullable=False),
-    # How many versions went with it; those that stay are named in erased_versions.
+    # Versions deleted with it; the others are in erased_versions.
     Column("versions_dropped", Integer, nullable=False, server_default=text("0")),
-    # The training that replaces the champion, where that had learnt from what is gone.
+    # The training that replaces the champion, if the champion had learnt from erased incidents.
     Column("run_id", ForeignKey("training_runs.id", ondelete="SET NULL")),
     created_at(),
     CheckConstraint("what IN ('incident', 'upload')", name="what"),

@@ -49,7 +49,7 @@ uploads = Table(
     Column("source", Text),
     # The reply to the caller, repeated verbatim to a retry with the same key.
     Column("summary", JSONB, nullable=False),
-    # The first release that holds its rows (app/releases/store.py); none yet: readers see nothing of it.
+    # The first release with its rows (app/releases/store.py); NULL: not released to readers yet.
     Column("release", Integer),
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
     created_at(),
@@ -80,9 +80,9 @@ incidents = Table(
     Column("occurrence", SmallInteger, nullable=False),
     Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
     Column("inserted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    # A number that several incidents may share, such as a case number.
+    # A number that incidents may share, such as a case number.
     Column("reference", Text),
-    # Who numbers incidents; NULL: the region's unnamed feed.
+    # The feed that assigns the ids; NULL: the region's unnamed feed.
     Column("feed_key", Integer),
     # When the publisher last changed the record, where the file says so.
     Column("revised_at", DateTime(timezone=True)),

@@ -42,7 +42,7 @@ regions = Table(
     Column("neighbourhoods", JSONB),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'")),
     created_at(),
-    # Raised when time zone, boundary or CRS change: what was read or trained before does not fit then.
+    # Raised when time zone, boundary or CRS change: earlier reads and trainings no longer fit.
     Column("revision", Integer, nullable=False, server_default=text("0")),
     # Whether a person chose the CRS; otherwise it follows the boundary or the incidents.
     Column("crs_given", Boolean, nullable=False, server_default=text("false")),
@@ -54,9 +54,9 @@ categories = Table(
     Column("key", Integer, Identity(), primary_key=True),
     of_region(),
     Column("name", Text, nullable=False),
-    # What deduplication keys are made of, where it is not the name (app/incidents/parsing/spellings.py).
+    # Hashed into deduplication keys in place of the name (app/incidents/parsing/spellings.py).
     Column("hashed", Text),
     UniqueConstraint("region_key", "name"),
-    # What incidents refer to: with the region, their index finds those of a category.
+    # Referenced by incidents together with the region.
     UniqueConstraint("region_key", "key"),
 )

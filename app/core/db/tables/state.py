@@ -11,14 +11,14 @@ forecast_states = Table(
     "forecast_states",
     metadata,
     *of_version(),
-    # Of the whole installation: a number never returns, even after an erasure removed its state.
+    # Unique in the installation: never used again, even if an erasure removes the state.
     Column("number", BigInteger, Identity(), primary_key=True),
-    # The release that it knows, and its instant: nothing later bears on it.
+    # The last release that it includes, and the instant of that release.
     Column("release", Integer, nullable=False),
     Column("data_until", DateTime(timezone=True), nullable=False),
-    # Incidents since the version's cutoff that it stands on.
+    # Incidents since the version's cutoff that it includes.
     Column("n_incidents", Integer, nullable=False),
-    # Parameters of the count model, brought forward.
+    # Parameters of the updated count model.
     Column("counts", JSONB, nullable=False),
     # safetensors: memories (K,) in days and fields (K, N), see models/densities/state.py.
     Column("fields", LargeBinary, nullable=False),

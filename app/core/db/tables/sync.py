@@ -26,7 +26,7 @@ sync_sources = Table(
     of_region(),
     Column("name", Text, nullable=False),
     Column("spec", JSONB, nullable=False),
-    # How far the portal has been read; written in the transaction of the rows that it stands for.
+    # How far the portal has been read; written in the same transaction as the rows read.
     Column("state", JSONB, nullable=False, server_default=text("'{}'")),
     Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
     Column("every_s", Integer),

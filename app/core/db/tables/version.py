@@ -58,7 +58,7 @@ model_versions = Table(
     Column("model", Text, nullable=False),
     Column("artifact_sha256", ForeignKey("artifacts.sha256"), nullable=False),
     Column("grid_sha256", ForeignKey("grids.sha256"), nullable=False),
-    # A run that a version names stays: the seal covers its id.
+    # No cascade: the seal covers the run's id, so the run may not be deleted.
     Column("run_id", ForeignKey("training_runs.id")),
     Column("data_hash", Text, nullable=False),
     Column("n_incidents", Integer, nullable=False),
