@@ -88,6 +88,12 @@ def test_a_box_over_the_dateline_finds_both_sides(at_the_dateline, bbox):
     assert len(found) == (len(at_the_dateline) if bbox[2] < 0 else int((~east_of_it).sum()))
 
 
+def test_a_box_beyond_the_dateline_finds_the_cells_that_go_on_over_it(at_the_dateline):
+    found = rows_in_bbox(at_the_dateline, (-180, -18, -179.9, -16))
+    assert found.tolist() == np.flatnonzero(at_the_dateline.bounds[:, 2] >= 180).tolist()
+    assert 0 < len(found) < len(at_the_dateline)
+
+
 @pytest.mark.parametrize(
     "wanted", [{"cell_size_m": 100.0}, {"cell_size_m": 330.0}, {"grid": "h3", "resolution": 8}]
 )

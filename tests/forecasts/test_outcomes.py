@@ -47,9 +47,9 @@ def outcomes(service, top=TOP, **selector):
     return told
 
 
-def is_hit(served, happened):
+def is_hit(served, happened, top=TOP):
     """Whether each incident lies in one of the densest cells of its hour."""
-    n_top = int(len(served.grid) * TOP / 100)
+    n_top = int(len(served.grid) * top / 100)
     best = np.argsort(-served.tables, axis=1, kind="stable")[:, :n_top]
     return np.array([cell in best[window] for cell, window in zip(*happened, strict=True)])
 
@@ -75,6 +75,12 @@ def test_hits_are_incidents_in_the_densest_cells_of_their_hours(service, served,
         int(cell): ((ids == cell).sum(), hit[ids == cell].sum(), (~hit[ids == cell]).sum())
         for cell in np.unique(ids)
     }
+
+
+def test_the_last_of_the_densest_cells_counts_and_the_next_does_not(service, served, happened):
+    for top in range(1, 40, 2):
+        told = outcomes(service, top, start=START, end=END)
+        assert told["hits"] == is_hit(served, happened, top).sum(), top
 
 
 def test_a_box_restricts_what_happened_and_not_the_densest_cells(service, served, happened):
