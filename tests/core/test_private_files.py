@@ -78,7 +78,8 @@ def test_closing_a_home_takes_from_others_what_is_ours_and_nothing_else(tmp_path
     ours.mkdir()
     (ours / "run").write_text("")
     theirs.write_text("")
-    link.symlink_to(theirs)
+    for made in (link, ours / "link"):
+        made.symlink_to(theirs)
     for path, bits in ((tmp_path, 0o755), (ours, 0o755), (ours / "run", 0o744), (theirs, 0o644)):
         path.chmod(bits)
     close_folder(tmp_path, group)
