@@ -88,6 +88,7 @@ def _how_to_read(rng: Random) -> dict[str, Any]:
         "columns": "category=kind",
         "crs": "EPSG:4326",
         "time_format": "%Y-%m-%d",
+        "date_only": "interval",
         "zone": "UTC",
         "part": "1",
         "encoding": "utf-8",
