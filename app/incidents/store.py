@@ -290,7 +290,8 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
         conditions += [across, c.latitude.between(south, north)]
     if query.start is not None:
         begun, later = c.occurred_at >= query.start, c.occurred_to > query.start
-        conditions += [or_(begun, later), c.occurred_at >= query.start - LONGEST]
+        earliest = query.start - LONGEST if query.start.year > 1 else query.start
+        conditions += [or_(begun, later), c.occurred_at >= earliest]
     if query.end is not None:
         conditions.append(c.occurred_at < query.end)
     if query.categories is not None:
