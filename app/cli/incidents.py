@@ -24,7 +24,7 @@ from app.incidents.mappings import (
 )
 from app.incidents.service import ingest_stream
 from app.incidents.summary import IngestSummary, StoreChoices
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.regions.category_store import region_summary
 from app.regions.store import get_region
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from app.cli.console import complain, console, echo_json, opened, progress_of, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.runs.store import Run
 from app.sync.presets import PRESETS
 from app.sync.schedule import claim_here

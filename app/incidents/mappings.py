@@ -12,7 +12,7 @@ from app.core.bounds import MAX_MAPPINGS
 from app.core.db.locks import count_lock
 from app.core.errors import InvalidInput, LimitExceeded, NotFound
 from app.core.texts import shortened
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.regions.store import MAPPINGS, get_region, mappings_of, remove_setting, set_setting
 
 _NAME = re.compile(r"[a-z0-9_-]{1,63}")

@@ -43,7 +43,7 @@ from app.incidents.store import PageQuery, page, spans_of
 from app.incidents.summary import StoreChoices
 from app.incidents.views import HEADER, incidents_csv, incidents_geojson, incidents_parquet
 from app.incidents.writes import middle_of
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.formats import READERS
 from app.regions.store import Region, get_region
 

@@ -24,7 +24,7 @@ from app.incidents.parsing.spellings import Spellings
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.incidents.upload import Upload, middle_of
 from app.readers.blocks import Blocks, ReadOptions
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES, decoded
 from app.readers.formats import READERS, SUFFIX_TYPES
 from app.readers.limits import check_rows

@@ -46,8 +46,9 @@ from app.incidents.placing import follow_incidents
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.incidents.upload_warnings import UPLOAD_WARNINGS, merge_warnings, place_warnings
 from app.readers.blocks import Block
+from app.readers.columns.fields import COUNT
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.personal import shortened_names
-from app.readers.columns.plan import COUNT, ColumnMapping
 from app.readers.context import disk_checked
 from app.readers.reading import Readings
 from app.readers.times.refused import NO_END_TIME

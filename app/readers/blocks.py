@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.readers.columns.plan import ColumnMapping, ColumnPlan
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import ColumnPlan
 from app.readers.limits import check_rows
 
 MAX_ROW_CHARS = 1 << 20

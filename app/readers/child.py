@@ -247,7 +247,7 @@ def main(orders_path: str) -> int:
 
 def _context(orders: dict[str, Any]) -> ReadContext:
     from app.readers.blocks import ReadOptions
-    from app.readers.columns.plan import ColumnMapping
+    from app.readers.columns.mapping import ColumnMapping
     from app.readers.context import ReadContext
     from app.readers.limits import ExpansionLimit
 

@@ -29,7 +29,8 @@ from app.core.errors import InvalidInput, LimitExceeded, Unavailable
 from app.core.settings import Settings
 from app.readers.blocks import Block, Blocks, Reader, ReadOptions
 from app.readers.child import FRAME_BYTES, MAX_FRAME_BYTES, OUT_OF_MEMORY
-from app.readers.columns.plan import COUNT, END_PARTS, FIELDS, PLACE_PARTS, TIME_PARTS, ColumnPlan
+from app.readers.columns.fields import COUNT, END_PARTS, FIELDS, PLACE_PARTS, TIME_PARTS
+from app.readers.columns.plan import ColumnPlan
 from app.readers.context import spooled
 from app.readers.folders import parser_folder
 from app.readers.limits import KNOWN_CRS, MADE_FLOOR_BYTES, implausible

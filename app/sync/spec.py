@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 from app.core.bounds import MAX_ADDRESS_CHARS, MAX_TEXT_CHARS, check_text
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.personal import is_personal
-from app.readers.columns.plan import ColumnMapping
 
 Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive"]
 KINDS: tuple[str, ...] = get_args(Kind)

@@ -29,7 +29,7 @@ from app.incidents.service import UploadSource, ingest, ingest_file
 from app.incidents.summary import StoreChoices
 from app.main import create_app
 from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.isolated import reading_limits
 from app.region_edits.removal import remove_region
 from app.region_edits.service import RegionEdit, edit_region

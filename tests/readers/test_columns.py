@@ -7,7 +7,7 @@ from sqlalchemy import text
 from app.core.errors import InvalidInput
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.regions.service import add_region
 
 # header, one row, zone, the instant it means (UTC), category, external id

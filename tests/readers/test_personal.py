@@ -8,8 +8,10 @@ from sqlalchemy import text
 
 from app.core.errors import InvalidInput
 from app.incidents.service import UploadSource, ingest
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.personal import is_personal
-from app.readers.columns.plan import PORTALS, ColumnMapping, plan_columns
+from app.readers.columns.plan import plan_columns
+from app.readers.columns.portals import PORTALS
 from app.regions.service import add_region
 
 

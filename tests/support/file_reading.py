@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from app.readers.blocks import Block, ReadOptions
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.context import FileReader, ReadContext
 from app.readers.limits import ExpansionLimit
 

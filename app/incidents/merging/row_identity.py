@@ -13,7 +13,7 @@ from app.incidents.parsing.identity import IdColumn, content_keys, dedup_keys, i
 from app.incidents.parsing.revisions import revisions_s
 from app.incidents.parsing.rules import ParsedBlock
 from app.readers.blocks import Block
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 
 
 class RowIdentity:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app.core.messages import Message
 from app.incidents.parsing.rules import ParsedBlock
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.portals import normalised_name
 from app.readers.reading import ASSUMPTIONS, FEATURE_ID, Reading
 

@@ -14,7 +14,8 @@ from app.geo.hour_of_week import local_offset_s
 from app.incidents.parsing.clock_counts import ClockCounts
 from app.incidents.parsing.row_errors import RowErrors
 from app.readers.blocks import Block
-from app.readers.columns.plan import END_PARTS, TIME_PARTS, TIMES, ColumnPlan
+from app.readers.columns.fields import END_PARTS, TIME_PARTS, TIMES
+from app.readers.columns.plan import ColumnPlan
 from app.readers.reading import Reading
 from app.readers.times.raw_columns import contract_columns
 from app.readers.times.refused import TimeColumn

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app.core.errors import InvalidInput
-from app.readers.columns.plan import ColumnMapping, ColumnPlan, known_name, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import ColumnPlan, known_name, plan_columns
 from app.readers.limits import check_columns
 from app.readers.reading import LeftAside
 

@@ -23,7 +23,8 @@ from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.readers.blocks import Block, Blocks
 from app.readers.columns.headers import HEADER_WITHIN, find_header, given_header, title_rows
-from app.readers.columns.plan import ColumnMapping, ColumnPlan
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import ColumnPlan
 from app.readers.context import ReadContext, check_members
 from app.readers.damage import damage_as_invalid_input
 from app.readers.files.parts import Part, chosen_parts

@@ -16,8 +16,9 @@ from pyproj.exceptions import CRSError
 from app.core.errors import InvalidInput
 from app.core.messages import Message
 from app.core.texts import shortened
+from app.readers.columns.fields import LOCATIONS, PLACE_PARTS
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.names import fixed_tier
-from app.readers.columns.plan import LOCATIONS, PLACE_PARTS, ColumnMapping
 from app.readers.limits import Refused
 from app.readers.reading import ASSUMPTIONS, FEATURE_ID
 

@@ -11,7 +11,8 @@ from typing import Any
 from app.core.errors import InvalidInput
 from app.core.texts import cut
 from app.readers.blocks import MAX_ROW_CHARS
-from app.readers.columns.plan import ColumnMapping, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import plan_columns
 from app.readers.limits import TOO_MANY_VALUES, Refused, has_too_many_values
 
 MAX_DIGITS = 400

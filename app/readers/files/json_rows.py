@@ -11,8 +11,10 @@ import orjson
 
 from app.core.errors import InvalidInput
 from app.readers.blocks import MAX_ROW_CHARS, Block, Blocks, ReadOptions, counted
+from app.readers.columns.fields import LOCATIONS
 from app.readers.columns.locations import text_of_place
-from app.readers.columns.plan import LOCATIONS, ColumnMapping, ColumnPlan, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import ColumnPlan, plan_columns
 from app.readers.files.decoding import Text, lines_of
 from app.readers.files.features import PLACES, Features, Placeless, is_feature
 from app.readers.files.json_arrays import ArrayItems, array_of

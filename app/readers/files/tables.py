@@ -10,8 +10,9 @@ from app.core.errors import InvalidInput
 from app.core.messages import Message
 from app.core.texts import cut, shortened
 from app.readers.blocks import Block, ReadOptions
+from app.readers.columns.fields import LOCATIONS
 from app.readers.columns.locations import latitude_first, place_of, split_places
-from app.readers.columns.plan import LOCATIONS, ColumnPlan
+from app.readers.columns.plan import ColumnPlan
 from app.readers.reading import ASSUMPTIONS, LeftAside, Reading
 
 SOURCES = ("reported", "discovered")

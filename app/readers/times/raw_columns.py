@@ -15,8 +15,9 @@ from pyproj.exceptions import ProjError
 
 from app.core.errors import InvalidInput
 from app.core.native import transformer
+from app.readers.columns.fields import FIELDS, TIMES
 from app.readers.columns.numbers import plain_numbers
-from app.readers.columns.plan import FIELDS, TIMES, ColumnPlan
+from app.readers.columns.plan import ColumnPlan
 
 Raw = Mapping[str, Sequence[Any]]
 

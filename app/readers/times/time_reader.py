@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from app.readers.columns.plan import TIME_PARTS, ColumnPlan
+from app.readers.columns.fields import TIME_PARTS
+from app.readers.columns.plan import ColumnPlan
 from app.readers.columns.portals import PORTALS
 from app.readers.reading import Assumed
 from app.readers.times.clock_column import ClockColumn

@@ -22,7 +22,7 @@ import orjson
 from app.core.errors import SourceFailed
 from app.core.texts import shortened
 from app.readers.blocks import MAX_ROW_CHARS
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.context import chunks_of
 from app.readers.files.decoding import lines_of, text_of
 from app.sync.connectors.files import conditions, known

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from app.readers.columns.plan import JOINED, ColumnMapping
+from app.readers.columns.fields import JOINED
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES
 from app.sync.connectors.portal import PortalClient
 from app.sync.spec import SourceSpec

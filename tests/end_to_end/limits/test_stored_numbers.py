@@ -18,7 +18,7 @@ from app.core.settings import Settings
 from app.erasure.service import erase_incident
 from app.incidents.mappings import save_mapping
 from app.monitoring.schedules.service import ScheduleRequest, set_schedule, tick
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.runs.schedules import database_clock, failures_by_region
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec

@@ -11,7 +11,8 @@ from app.incidents.merging.feeds import MAX_FEEDS, add_feeds, has_references, no
 from app.incidents.merging.row_identity import RowIdentity
 from app.incidents.parsing.rules import ParsedBlock
 from app.readers.blocks import Block
-from app.readers.columns.plan import ColumnMapping, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import plan_columns
 from app.regions.service import add_region
 
 HEADER = ["occurred_at", "longitude", "latitude", "updated_at"]

@@ -7,7 +7,8 @@ from app.core.errors import Conflict, InvalidInput
 from app.incidents.parsing.row_errors import RowErrors
 from app.incidents.parsing.upload_times import MAX_TABLES, UploadTimes
 from app.readers.blocks import Block
-from app.readers.columns.plan import ColumnMapping, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import plan_columns
 
 PLACE = {"longitude": [1.0], "latitude": [2.0]}
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from app.core.errors import InvalidInput
 from app.readers.columns import portals
 from app.readers.columns.choosing import choose
+from app.readers.columns.fields import ALL_FIELDS
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.names import FIXED, fixed_tier, is_known_name, kind_rank, time_name
-from app.readers.columns.plan import ALL_FIELDS, ColumnMapping, plan_columns
+from app.readers.columns.plan import plan_columns
 from app.readers.columns.portals import PORTALS, normalised_name
 
 USUAL = ("occurred_at", "longitude", "latitude", "category", "id", "modified")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
 from app.readers.columns.headers import find_header, given_header, title_rows
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.limits import MAX_COLUMNS
 
 HEADER = ["occurred_at", "longitude", "latitude", "category"]

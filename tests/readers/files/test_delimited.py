@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
 from app.readers.blocks import MAX_ROW_CHARS, ReadOptions
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.delimited import DELIMITERS, is_table, read_csv
 
 HEADER = ["occurred_at", "longitude", "latitude", "category", "note"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.features import Features, Placeless, is_feature
 from app.readers.limits import Refused
 from app.readers.reading import FEATURE_ID

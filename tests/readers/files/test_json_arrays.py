@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.json_arrays import MAX_DIGITS, USUAL_NAMES, ArrayItems, array_of
 from app.readers.limits import MAX_ROW_VALUES, Refused
 

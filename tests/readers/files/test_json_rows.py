@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
 from app.readers.blocks import ReadOptions
-from app.readers.columns.plan import ColumnMapping
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.json_rows import read_geojson, read_json, read_ndjson
 from app.readers.limits import MAX_ROW_VALUES
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidInput
 from app.readers.blocks import ReadOptions
-from app.readers.columns.plan import ColumnMapping, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import plan_columns
 from app.readers.files.tables import Table
 from app.readers.reading import ASSUMPTIONS, LeftAside
 

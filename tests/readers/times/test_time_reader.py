@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import Conflict, InvalidInput
-from app.readers.columns.plan import ColumnMapping, plan_columns
+from app.readers.columns.mapping import ColumnMapping
+from app.readers.columns.plan import plan_columns
 from app.readers.times.time_reader import TimeReader
 
 VALUES = st.one_of(
