@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.estimator import Estimator
+from models.intervals import HourShares, Intervals
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -86,10 +87,11 @@ class Incidents:
 
     Args:
         x_m, y_m: (n,) float32, metres in the projected CRS (0.5 m is lost at UTM northings).
-        time_s: (n,) int64, UTC seconds since 1970.
-        window: (n,) int16, hour of the local week, 0..167.
+        time_s: (n,) int64, UTC seconds since 1970; of an interval its start.
+        window: (n,) int16, hour of the local week, 0..167; of an interval one drawn by its shares.
         category: (n,) int32, code of the category.
         arrived_s: (n,) int64, when each was first known, UTC seconds; None: not read.
+        intervals: what is known of times that are not exact; None: all are exact to the hour.
     """
 
     x_m: Float32Array
@@ -98,6 +100,7 @@ class Incidents:
     window: NDArray[np.int16]
     category: NDArray[np.int32]
     arrived_s: IntArray | None = None
+    intervals: Intervals | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -111,6 +114,22 @@ class Incidents:
             self.window[rows],
             self.category[rows],
             None if self.arrived_s is None else self.arrived_s[rows],
+            None if self.intervals is None else self.intervals.take(rows),
+        )
+
+    def by_hour(self) -> HourShares:
+        """Return the incidents by hour of the week, those known as an interval once per hour it touches."""
+        window = self.window.astype(np.int64)
+        if self.intervals is None:
+            return HourShares(np.arange(len(self)), window, np.ones(len(self)))
+        found = self.intervals
+        exact = np.flatnonzero(~found.is_interval)
+        incident = np.concatenate([exact, found.incident])
+        order = np.argsort(incident, kind="stable")
+        return HourShares(
+            incident[order],
+            np.concatenate([window[exact], found.window.astype(np.int64)])[order],
+            np.concatenate([np.ones(len(exact)), found.share.astype(np.float64)])[order],
         )
 
     def known_at(self, time_s: int) -> Incidents:
@@ -118,8 +137,11 @@ class Incidents:
         return self if self.arrived_s is None else self.take(self.arrived_s <= time_s)
 
     def before(self, time_s: int) -> Incidents:
-        """Return the incidents strictly before this instant."""
-        return self.take(slice(0, int(np.searchsorted(self.time_s, time_s, side="left"))))
+        """Return the incidents strictly before this instant, those whose interval has ended by then."""
+        early = self.take(slice(0, int(np.searchsorted(self.time_s, time_s, side="left"))))
+        if early.intervals is None or early.intervals.end_s.max() <= time_s:
+            return early
+        return early.take(early.intervals.end_s <= time_s)
 
     def since(self, time_s: int) -> Incidents:
         """Return the incidents at or after this instant."""

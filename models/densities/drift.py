@@ -43,23 +43,28 @@ class CountTables:
         inside = row >= 0
         self.cells = cells
         self._row = row[inside]
-        self._window = incidents.window[inside].astype(np.int64)
+        self._hours = incidents.take(inside).by_hour()
         self._age_days = (cutoff_s - incidents.time_s[inside]) / DAY_S
         self.n_incidents = len(self._row)
 
     def by_window(self, half_life_days: float) -> FloatArray:
         """Return counts (168, N), each incident weighted by half per half-life of age."""
-        return self._count(self._window, 0.5 ** (self._age_days / half_life_days), N_WINDOWS)
+        hours = self._hours
+        weight = 0.5 ** (self._age_days[hours.incident] / half_life_days) * hours.weight
+        return self._count(hours.window, self._row[hours.incident], weight, N_WINDOWS)
 
     def by_period(self, period_days: float, n_periods: int) -> FloatArray:
         """Return counts by age (K, N), latest first, of the last K <= n_periods periods."""
         period = (self._age_days // period_days).astype(np.int64)
         n_used = min(n_periods, int(period.max(initial=0)) + 1)
-        return self._count(np.minimum(period, n_used), np.ones(len(period)), n_used + 1)[:-1]
+        group = np.minimum(period, n_used)
+        return self._count(group, self._row, np.ones(len(period)), n_used + 1)[:-1]
 
-    def _count(self, group: IntArray, weight: FloatArray, n_groups: int) -> FloatArray:
+    def _count(
+        self, group: IntArray, row: IntArray, weight: FloatArray, n_groups: int
+    ) -> FloatArray:
         n_cells = len(self.cells.area_km2)
-        total = np.bincount(group * n_cells + self._row, weight, n_groups * n_cells)
+        total = np.bincount(group * n_cells + row, weight, n_groups * n_cells)
         return np.asarray(total, np.float64).reshape(n_groups, n_cells)
 
 

@@ -21,6 +21,7 @@ from models.base import (
 from models.densities.folds import Fold, best_of_grid, inner_folds, pooled_weights
 from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
+from models.intervals import HourShares
 
 BANDWIDTHS_M = (
     5.0,
@@ -253,11 +254,11 @@ class WindowKde(DensityModel):
     ) -> FloatArray:
         """Fit densities (168, N) to the incidents at these rows."""
         cells, sites = smoother.cells, smoother.sites
-        window = known.window[rows].astype(np.int64)
-        bandwidth_m, is_small = self._bandwidths_m(window, factor_m)
-        cell = sites.cell[sites.of_incident[rows]]
+        hours = known.take(rows).by_hour()
+        bandwidth_m, is_small = self._bandwidths_m(hours, factor_m)
+        cell = sites.cell[sites.of_incident[rows]][hours.incident]
         n_cells = len(cells.area_km2)
-        counts = np.bincount(window * n_cells + cell, minlength=N_WINDOWS * n_cells)
+        counts = np.bincount(hours.window * n_cells + cell, hours.weight, N_WINDOWS * n_cells)
         tables = counts.reshape(N_WINDOWS, n_cells).astype(np.float64)
         tables[is_small] = tables.sum(axis=0)
         result = np.empty_like(tables)
@@ -266,11 +267,11 @@ class WindowKde(DensityModel):
             result[mine] = smoother.smooth_cells(tables[mine], float(level_m))
         return normalised(result, cells.area_km2)
 
-    def _bandwidths_m(self, window: IntArray, factor_m: float) -> tuple[FloatArray, NDArray[Any]]:
+    def _bandwidths_m(self, hours: HourShares, factor_m: float) -> tuple[FloatArray, NDArray[Any]]:
         """Return the bandwidth of each window (168,) and whether it uses all hours (168,)."""
-        per_window = np.bincount(window, minlength=N_WINDOWS)
+        per_window = np.bincount(hours.window, hours.weight, N_WINDOWS)
         is_small = per_window < self.MIN_WINDOW
-        n = np.where(is_small, len(window), per_window)
+        n = np.where(is_small, per_window.sum(), per_window)
         wanted_m = factor_m * np.maximum(n, 1) ** (-1 / 6)
         # A few shared bandwidths suffice: steps of 4 % are far finer than the grid of the choice.
         low, high = np.log(wanted_m.min()), np.log(wanted_m.max())
@@ -280,12 +281,12 @@ class WindowKde(DensityModel):
 
     def _leaked_share(self, known: Incidents, smoother: Smoother) -> float:
         """Return the share of all windows' kernels that lay outside the study area."""
-        window = known.window.astype(np.int64)
-        bandwidth_m, _ = self._bandwidths_m(window, self.factor_m_)
+        hours = known.by_hour()
+        bandwidth_m, _ = self._bandwidths_m(hours, self.factor_m_)
         leaked = 0.0
         for level_m in np.unique(bandwidth_m):
-            mine = np.isin(window, np.flatnonzero(bandwidth_m == level_m))
-            weights = smoother.sites.count(rows=np.flatnonzero(mine))
+            mine = np.isin(hours.window, np.flatnonzero(bandwidth_m == level_m))
+            weights = smoother.sites.count(hours.weight[mine], hours.incident[mine])
             leaked += float(weights.sum()) * smoother.leaked_share(weights, float(level_m))
         return leaked / max(1, len(known))
 

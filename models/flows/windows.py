@@ -119,11 +119,12 @@ class WindowFlows(Estimator):
         settings, device = self.settings, context.device
         self.frame_ = Frame(cells, cell, device, training_dtype(context.precision))
         learn, judge = split_by_age(known, settings.ages, context.cutoff_s)
-        window = known.window.astype(np.int64)
-        cell_of = torch.as_tensor(cell, device=device)
+        hours = known.by_hour()
+        cell_of = torch.as_tensor(cell[hours.incident], device=device)
 
         def source(kernel: FloatArray, windows: Tensor) -> WindowDraws:
-            rows = [WindowedRows(window, w, kernel, device) for w in (learn, judge)]
+            weights = (each[hours.incident] * hours.weight for each in (learn, judge))
+            rows = [WindowedRows(hours.window, weight, kernel, device) for weight in weights]
             return WindowDraws(self.frame_, cell_of, rows, windows)
 
         restart = torch.arange(settings.n_restarts, device=device)
