@@ -26,6 +26,7 @@ PARTS = (
     "paper-study",
     "simulated-quarter",
     "refresh",
+    "intervals",
 )
 
 

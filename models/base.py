@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.estimator import Estimator
-from models.intervals import HourShares, Intervals
+from models.times.intervals import HOUR_S as HOUR_S
+from models.times.intervals import HourShares, Intervals
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -29,7 +30,6 @@ N_WINDOWS = 168
 """Hours of the local week; window 0 starts on Monday at midnight."""
 HOURS_PER_DAY = 24
 SATURDAY = 5
-HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
 WEEK_S = 7 * DAY_S
 HORIZON_DAYS = 28
@@ -92,6 +92,7 @@ class Incidents:
         category: (n,) int32, code of the category.
         arrived_s: (n,) int64, when each was first known, UTC seconds; None: not read.
         intervals: what is known of times that are not exact; None: all are exact to the hour.
+        minute: (n,) int16, minute of the local hour, to find placeholders; None: not read.
     """
 
     x_m: Float32Array
@@ -101,6 +102,7 @@ class Incidents:
     category: NDArray[np.int32]
     arrived_s: IntArray | None = None
     intervals: Intervals | None = None
+    minute: NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -115,7 +117,13 @@ class Incidents:
             self.category[rows],
             None if self.arrived_s is None else self.arrived_s[rows],
             None if self.intervals is None else self.intervals.take(rows),
+            None if self.minute is None else self.minute[rows],
         )
+
+    @property
+    def at_s(self) -> IntArray:
+        """Instants (n,) to count incidents at, UTC seconds: of an interval one in an hour drawn by share."""
+        return self.time_s if self.intervals is None else self.intervals.at_s
 
     def by_hour(self) -> HourShares:
         """Return the incidents by hour of the week, those known as an interval once per hour it touches."""
@@ -131,6 +139,25 @@ class Incidents:
             np.concatenate([window[exact], found.window.astype(np.int64)])[order],
             np.concatenate([np.ones(len(exact)), found.share.astype(np.float64)])[order],
         )
+
+    def shared_by(
+        self, profiles: FloatArray, row: IntArray | None = None, seed: int = 0
+    ) -> Incidents:
+        """Return the incidents with intervals shared out by profiles of the week, and windows drawn by that.
+
+        Args:
+            profiles: (R, 168) positive rates of the hours of the week.
+            row: (n,) profile of each incident; None: the first of all.
+            seed: seeds the draws.
+        """
+        if self.intervals is None:
+            return self
+        found = self.intervals
+        rate = profiles[0 if row is None else row[found.incident], found.window]
+        shared, hour = found.with_weights(found.overlap * rate).drawn(seed)
+        window = self.window.copy()
+        window[shared.is_interval] = shared.window[hour]
+        return replace(self, window=window, intervals=shared)
 
     def known_at(self, time_s: int) -> Incidents:
         """Return the incidents that had arrived by this instant; all, where arrivals were not read."""

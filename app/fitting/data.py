@@ -24,8 +24,10 @@ from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import OutlinedRegion, Region, outlined, set_boundary
+from app.registry.new_incidents import incidents_of
 from app.releases.groups import pin
 from models.base import HOUR_S, Incidents
+from models.times.aoristic import Aoristic
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class TrainingData:
     """Whether readers may see versions trained on it."""
     bounds_s: tuple[int, ...] = ()
     """Instants of the releases up to the one that was read."""
+    interval_shares: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Facts about the times that are not exact, by code of the category (see `models.times.aoristic`)."""
     read_counts: dict[str, int] = field(default_factory=dict)
     """Number of incidents of each category that were read, inside the study area or not."""
 
@@ -167,14 +171,9 @@ def _inside(
     )
     used = inside.copy()
     used[inside] = ~piled
-    incidents = Incidents(
-        columns.x_m,
-        columns.y_m,
-        columns.time_s,
-        columns.window,
-        columns.category,
-        columns.arrived_s,
-    ).take(used)
+    incidents = incidents_of(columns, region.timezone).take(used)
+    aoristic = Aoristic().fit(incidents.before(cutoff_s))
+    incidents = aoristic.share(incidents)
     return TrainingData(
         region=region,
         area=area,
@@ -186,6 +185,7 @@ def _inside(
         n_outside=int((~inside).sum()),
         piles=[place for place in places if place.is_default],
         policy=policy,
+        interval_shares=aoristic.report_,
         read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
     )
 

@@ -38,7 +38,7 @@ def fit_counts(data: TrainingData) -> CountModel:
     """Fit the region's count model, with the shares of its categories."""
     incidents = data.incidents
     slots, counts = counted_slots(
-        incidents.time_s, data.region.timezone, int(incidents.time_s[0]), data.cutoff_s
+        incidents.at_s, data.region.timezone, int(incidents.time_s[0]), data.cutoff_s
     )
     return CountModel.fit(slots, counts).with_categories(
         incidents.window, incidents.category, len(data.categories), incidents.time_s

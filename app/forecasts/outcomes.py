@@ -24,8 +24,10 @@ from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
 from app.regions.store import get_region
 from app.registry.history import last_incident_at
+from app.registry.new_incidents import incidents_of
 from models.base import DAY_S, IntArray
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows
+from models.times.intervals import HourShares
 
 MAX_DAYS = 31
 DEFAULT_DAYS = 7
@@ -36,7 +38,9 @@ def outcomes_geojson(
 ) -> tuple[bytes, dict[str, Any]]:
     """Return cells with incidents and hits in the top-k% cells, as GeoJSON, and its heading.
 
-    A box restricts incidents, hits and cells; the top-k% cells are those of the whole region.
+    A box restricts incidents, hits and cells; the top-k% cells are those of the whole region. An incident
+    known as an interval is a hit by the share of its hours, at the forecast's hourly rates, in which its
+    cell is among them.
 
     Without a range, the last seven days of data are used. Without `as_of`, the version is one trained
     only on earlier data, if there is one; otherwise the reply has `in_sample` true.
@@ -54,12 +58,15 @@ def outcomes_geojson(
     forecast = service.forecast_of(
         service.plan_of(version, chosen, int(start.timestamp()), n_slots)
     )
-    rows, slots = _happened(service, forecast, start, end)
+    rows, slots, hours = _happened(service, forecast, start, end)
     n_flagged = n_top_cells(len(version.grid), top)
-    place = _places(service, forecast, rows, slots)
+    place = _places(service, forecast, rows[hours.incident], slots)
     n = len(rows)
     count = np.bincount(rows, minlength=len(version.grid))
-    hits = np.bincount(rows[place < n_flagged], minlength=len(version.grid))
+    hit = hours.mean((place < n_flagged).astype(np.float64))
+    hits = np.round(np.bincount(rows, hit, len(version.grid)), 3)
+    if hours.is_exact:
+        hits = hits.astype(np.int64)
     minimum = policy_of(service.engine, region_id).minimum_count
     shown = np.flatnonzero(count >= max(minimum, 1))
     head: dict[str, Any] = {
@@ -68,12 +75,12 @@ def outcomes_geojson(
         "in_sample": forecast.version.data_until > start,
         "top": top,
         "incidents": n,
-        "hits": int(hits.sum()),
+        "hits": hits.sum().item(),
         "hit_rate": float(hits.sum() / n) if n else None,
         "minimum_count": minimum,
         "hidden_cells": int(np.count_nonzero(count)) - len(shown),
         "share_of_cells": n_flagged / len(version.grid),
-        "cap_curve": cap_curve(place, len(version.grid)) if n else None,
+        "cap_curve": cap_curve(place, len(version.grid), hours.weight) if n else None,
     }
     columns = {
         "incidents": count[shown].tolist(),
@@ -128,10 +135,10 @@ def _version(
 
 def _happened(
     service: ForecastService, forecast: Forecast, start: datetime, end: datetime
-) -> tuple[IntArray, IntArray]:
-    """Return rows (n,) and slots (n, 2) of the incidents inside the study area and the requested box.
+) -> tuple[IntArray, IntArray, HourShares]:
+    """Return rows (n,) of the incidents inside the study area and the requested box, and their m hours.
 
-    A slot is a window and a lead day, as in `Plan.slot_kinds`.
+    Between them stand the slots (m, 2) of the hours: a window and a lead day, as in `Plan.slot_kinds`.
     """
     version = forecast.version
     asked = forecast.selector.categories
@@ -153,9 +160,11 @@ def _happened(
             columns.x_m.astype(np.float64), columns.y_m.astype(np.float64), version.grid.crs
         )
         inside &= in_bbox(longitude, latitude, forecast.selector.bbox)
-    ahead_s = columns.time_s[inside] - int(version.data_until.timestamp())
-    lead_days = np.maximum(ahead_s // DAY_S, 0)
-    return rows[inside], np.stack([columns.window[inside].astype(np.int64), lead_days], axis=1)
+    found = incidents_of(columns, version.region.timezone).take(inside)
+    hours = found.shared_by(np.array([version.record.counts["profile"]])).by_hour()
+    ahead_s = found.time_s - int(version.data_until.timestamp())
+    lead_days = np.maximum(ahead_s // DAY_S, 0)[hours.incident]
+    return rows[inside], np.stack([hours.window, lead_days], axis=1), hours
 
 
 def _places(

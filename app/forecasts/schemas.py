@@ -171,7 +171,7 @@ class OutcomesReply(Heading, FeatureCollection):
     )
     in_sample: bool
     incidents: int = Field(examples=[421])
-    hits: int = Field(examples=[190])
+    hits: float = Field(examples=[190])
     hit_rate: float | None = Field(examples=[0.4513064])
 
 

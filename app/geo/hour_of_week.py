@@ -35,6 +35,42 @@ def windows_of(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.int16]:
     return ((hours + _THURSDAY_OFFSET_H) % N_WINDOWS).astype(np.int16)
 
 
+def minute_of_hour(time_s: NDArray[np.int64], timezone: str) -> NDArray[np.int16]:
+    """Return the (n,) minute 0..59 of the local clock at UTC instants `time_s` (n,)."""
+    return ((time_s + local_offset_s(time_s, timezone)) // 60 % 60).astype(np.int16)
+
+
+def touched_hours(
+    start_s: NDArray[np.int64], end_s: NDArray[np.int64], timezone: str
+) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
+    """Return the local clock hours that intervals touch, where they touch more than one.
+
+    Args:
+        start_s, end_s: (n,) UTC seconds; the end is not part of the interval.
+
+    Returns:
+        Numbers of hours (n,), 0 for intervals within one hour; of all touched hours (k,), interval
+        after interval in order of time, the window and the share 0..1 that is covered. An hour that a
+        clock change repeats is two hours of one window.
+    """
+    n_hours = np.zeros(len(start_s), np.int64)
+    longer = np.flatnonzero(end_s > start_s)
+    shift_s = local_offset_s(start_s[longer], timezone) % HOUR_S
+    first = (start_s[longer] + shift_s) // HOUR_S
+    count = -((-end_s[longer] - shift_s) // HOUR_S) - first
+    several = count > 1
+    longer, shift_s, first, count = (a[several] for a in (longer, shift_s, first, count))
+    n_hours[longer] = count
+    before = np.repeat(np.cumsum(count) - count, count)
+    hour_s = (np.repeat(first, count) + np.arange(count.sum()) - before) * HOUR_S
+    hour_s -= np.repeat(shift_s, count)
+    covered_s = np.minimum(hour_s + HOUR_S, np.repeat(end_s[longer], count))
+    covered_s -= np.maximum(hour_s, np.repeat(start_s[longer], count))
+    distinct_s, place = np.unique(hour_s, return_inverse=True)
+    window = windows_of(distinct_s, timezone)[place]
+    return n_hours, window, (covered_s / HOUR_S).astype(np.float32)
+
+
 def window_of(at: datetime, timezone: str) -> int:
     """Return the window of one aware datetime."""
     local = at.astimezone(zone(timezone))

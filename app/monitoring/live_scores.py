@@ -91,10 +91,15 @@ def update_scores(
 def _score(
     tables: FloatArray, grid: Grid, inside: NewIncidents
 ) -> dict[Any, tuple[int, float, float]]:
-    """Return by date the number of incidents, and the sums of log densities and expectations."""
+    """Return by date the number of incidents, and the sums of log densities and expectations.
+
+    Incidents known as intervals are scored by the probability of their place over the whole interval.
+    """
     model = StoredModel(tables, grid.area_km2)
-    log_density = model.log_density(inside.rows, inside.window)
-    expected = expected_log_density(model)[inside.window.astype(np.int64)]
+    log_density = inside.hours.log_mean_exp(
+        model.log_density(inside.rows[inside.hours.incident], inside.hours.window)
+    )
+    expected = inside.hours.mean(expected_log_density(model)[inside.hours.window])
     days, place = np.unique(inside.day, return_inverse=True)
     sums = zip(
         days.tolist(),

@@ -10,31 +10,68 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from app.geo.grid import Grid
-from app.geo.hour_of_week import local_offset_s
-from app.incidents.store import ReleaseCut, read_columns
+from app.geo.hour_of_week import local_offset_s, minute_of_hour, touched_hours
+from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.store import Region
 from app.registry.store import VersionRecord
-from models.base import DAY_S, IntArray
+from models.base import DAY_S, Incidents, IntArray
+from models.times.intervals import HourShares, Intervals
 
 EPOCH = date(1970, 1, 1)
 
 
+def incidents_of(columns: IncidentColumns, timezone: str) -> Incidents:
+    """Return stored incidents as models read them, intervals shared out by their overlap with each hour."""
+    n_hours, window, overlap = touched_hours(columns.time_s, columns.end_s, timezone)
+    intervals = None
+    if n_hours.any():
+        intervals = Intervals.evenly(columns.time_s, columns.end_s, n_hours, window, overlap)
+    return Incidents(
+        columns.x_m,
+        columns.y_m,
+        columns.time_s,
+        columns.window,
+        columns.category,
+        columns.arrived_s,
+        intervals,
+        minute_of_hour(columns.time_s, timezone),
+    )
+
+
 @dataclass(frozen=True)
 class NewIncidents:
-    """Columns of n incidents in order of time; `rows` is -1 outside the version's cells."""
+    """Columns of n incidents in order of time; `rows` is -1 outside the version's cells.
+
+    Args:
+        time_s: (n,) UTC seconds; of an interval an instant in one of its hours, drawn by the version's
+            hourly rates.
+        window: (n,) hour of the local week of `time_s`.
+        rows: (n,) row of the version's grid.
+        day: (n,) local days since 1970-01-01; of an interval that of its start.
+        hours: the incidents by hour of the week, intervals by the version's hourly rates.
+    """
 
     time_s: IntArray
     window: NDArray[np.int16]
     rows: IntArray
     day: IntArray
-    """Local days since 1970-01-01."""
+    hours: HourShares
 
     def inside(self) -> NewIncidents:
         """Return those that lie in a cell."""
-        held = self.rows >= 0
-        return NewIncidents(self.time_s[held], self.window[held], self.rows[held], self.day[held])
+        return self.take(self.rows >= 0)
+
+    def take(self, chosen: NDArray[np.bool_]) -> NewIncidents:
+        """Return some of the incidents (n,)."""
+        return NewIncidents(
+            self.time_s[chosen],
+            self.window[chosen],
+            self.rows[chosen],
+            self.day[chosen],
+            self.hours.of(chosen),
+        )
 
 
 def new_incidents(
@@ -74,12 +111,14 @@ def new_incidents(
         strict=True,
     )
     held = np.array([p not in geocodes for p in place], bool)
-    time_s = columns.time_s[held]
+    known = incidents_of(columns, region.timezone).take(held)
+    shared = known.shared_by(np.array([version.counts["profile"]]))
     return NewIncidents(
-        time_s,
-        columns.window[held],
-        grid.locate(columns.x_m[held], columns.y_m[held]),
-        (time_s + local_offset_s(time_s, region.timezone)) // DAY_S,
+        shared.at_s,
+        shared.window,
+        grid.locate(shared.x_m, shared.y_m),
+        (shared.time_s + local_offset_s(shared.time_s, region.timezone)) // DAY_S,
+        shared.by_hour(),
     )
 
 

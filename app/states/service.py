@@ -126,6 +126,8 @@ def _assimilated(
     grid, _ = registry.grid_of(connection, version)
     cut = reader_cut(connection, region, release, since)
     found = new_incidents(connection, region, version, grid, since, cut=cut).inside()
+    # An interval may have begun in the release's time and its hour be drawn after it.
+    found = found.take(found.time_s < release.until.timestamp())
     n_known = 0 if last is None else last.n_incidents
     if abs(len(found.time_s) - n_known) < MIN_GROUP:
         return None

@@ -32,6 +32,7 @@ from models.evaluation.drift import day_sums, expected_log_density
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import Difference, paired_difference
+from models.times.aoristic import shared_out
 
 REFERENCE = "pooled-kde"
 CHAMPION = "the champion"
@@ -55,8 +56,8 @@ def validate_model(
     trained on earlier incidents only; otherwise its model is refitted to the same past.
     """
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
-    past = data.incidents.before(origin_s)
-    test = held_out(data.incidents, origin_s, HORIZON_DAYS)
+    shared = shared_out(data.incidents, data.incidents.before(origin_s))
+    past, test = shared.before(origin_s), held_out(shared, origin_s, HORIZON_DAYS)
     if len(past) == 0 or len(test) == 0:
         nothing: dict[str, Difference] = {}
         return Validation({}, nothing, decide(nothing))
@@ -64,18 +65,21 @@ def validate_model(
     fitted = {model: model, REFERENCE: REFERENCE}
     if current is not None and current.tables is None and current.model != model:
         fitted[CHAMPION] = current.model
-    rivals = _fit(fitted, data, origin_s, context)
+    rivals = _fit(fitted, past, data, origin_s, context)
     if current is not None and current.tables is not None:
         rivals[CHAMPION] = current.tables
     return _compare(rivals, model, test, data, context.seed)
 
 
 def _fit(
-    names: Mapping[str, str], data: TrainingData, origin_s: int, context: FitContext
+    names: Mapping[str, str],
+    past: Incidents,
+    data: TrainingData,
+    origin_s: int,
+    context: FitContext,
 ) -> dict[str, DensityModel]:
     """Fit a model of each name, by label, with small counts pooled; fit equal names once."""
-    past = data.incidents.before(origin_s)
-    rows, minimum = data.rows[: len(past)], data.policy.minimum_count
+    rows, minimum = data.grid.locate(past.x_m, past.y_m), data.policy.minimum_count
     distinct = list(dict.fromkeys(names.values()))
     fitted: dict[str, DensityModel] = {}
     for place, name in enumerate(distinct):
@@ -93,7 +97,10 @@ def _compare(
 ) -> Validation:
     """Score models on the same incidents, compare the candidate with rivals, and decide."""
     rows = data.grid.locate(test.x_m, test.y_m)
-    scored = {name: score_incidents(m, rows, test.window) for name, m in rivals.items()}
+    hours = test.by_hour()
+    scored = {
+        name: score_incidents(m, rows, test.window, hours=hours) for name, m in rivals.items()
+    }
     # Days, because four weeks are too few blocks for a bootstrap.
     against = {
         name: paired_difference(

@@ -21,7 +21,7 @@ from models.base import (
 from models.densities.folds import Fold, best_of_grid, inner_folds, pooled_weights
 from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
-from models.intervals import HourShares
+from models.times.intervals import HourShares
 
 BANDWIDTHS_M = (
     5.0,

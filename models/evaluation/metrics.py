@@ -8,13 +8,14 @@ with it, including its own: 0 is perfect, 1/2 is chance.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Cells, DensityModel, FloatArray, Incidents, IntArray
+from models.times.intervals import HourShares
 
 HIT_PERCENTS = (1, 5, 10, 15, 20)
 EMPTY_SUMMARY: Mapping[str, Any] = {
@@ -31,13 +32,17 @@ class ScoredIncidents:
     `log_density` is in nats per km2; `mid_rank` 0..1; `place` is the 0-based rank of the incident's
     cell, ties by cell id; `pit_values` 0..1 are the probabilities of denser places, with ties at
     random, uniform when the densities are correct; `best_hits` {percent: hits of the best possible
-    choice of as many cells per window}.
+    choice of as many cells per window}; `hit_shares` (n, K) are 1 where the incident's cell is among the
+    top k% (columns as `HIT_PERCENTS`), otherwise 0. An incident known as an interval is scored by the
+    probability of its place over its whole interval; its ranks and hits are means over its hours, but
+    `place` and `pit_values` are those of one hour, drawn by its shares.
     """
 
     log_density: FloatArray
     mid_rank: FloatArray
     place: IntArray
     pit_values: FloatArray
+    hit_shares: FloatArray
     n_cells: int
     best_hits: dict[int, int]
 
@@ -57,8 +62,8 @@ def n_top(n_cells: int, percent: float) -> int:
 def score_rows(model: DensityModel, cells: Cells, test: Incidents) -> ScoredIncidents:
     """Score a fitted model on the test incidents that lie in a cell."""
     rows = cells.locate(test.x_m, test.y_m)
-    inside = rows >= 0
-    return score_incidents(model, rows[inside], test.window[inside])
+    known, rows = test.take(rows >= 0), rows[rows >= 0]
+    return score_incidents(model, rows, known.window, hours=known.by_hour())
 
 
 def score_incidents(
@@ -67,11 +72,16 @@ def score_incidents(
     window: NDArray[Any],
     category: NDArray[Any] | None = None,
     seed: int = 0,
+    hours: HourShares | None = None,
 ) -> ScoredIncidents:
     """Score a fitted model on incidents in cells `rows` (n,) and windows (n,).
 
     With `category` (n,), each incident is scored by the table of its category where the model has one;
     ranks are taken in the same table. `seed` breaks ties in `pit_values`.
+
+    Args:
+        hours: shares of the hours of incidents known as intervals, whose `window` is one drawn by them; None:
+            all times are exact.
     """
     n_cells = model.probability_.shape[1]
     mid_rank, pit_values = np.empty(len(rows)), np.empty(len(rows))
@@ -80,14 +90,43 @@ def score_incidents(
     for table, mine in _tables(model, window, category):
         mid_rank[mine], place[mine] = _ranks(table, rows[mine])
         pit_values[mine] = _pit_values(table, model.area_km2_, rows[mine], drawn[mine])
-    return ScoredIncidents(
+    scored = ScoredIncidents(
         model.log_density(rows, window, category),
         mid_rank,
         place,
         pit_values,
+        _hits(place, n_cells),
         n_cells,
         {k: _best_hits(rows, window, n_top(n_cells, k)) for k in HIT_PERCENTS},
     )
+    return (
+        scored
+        if hours is None or hours.is_exact
+        else _over_hours(scored, hours, model, rows, category)
+    )
+
+
+def _over_hours(
+    scored: ScoredIncidents,
+    hours: HourShares,
+    model: DensityModel,
+    rows: IntArray,
+    category: NDArray[Any] | None,
+) -> ScoredIncidents:
+    """Return scores taken over all hours of incidents known as intervals."""
+    kinds = None if category is None else category[hours.incident]
+    each = score_incidents(model, rows[hours.incident], hours.window, kinds)
+    return replace(
+        scored,
+        log_density=hours.log_mean_exp(each.log_density),
+        mid_rank=hours.mean(each.mid_rank),
+        hit_shares=np.stack([hours.mean(column) for column in each.hit_shares.T], axis=1),
+    )
+
+
+def _hits(place: IntArray, n_cells: int) -> FloatArray:
+    tops = np.array([n_top(n_cells, k) for k in HIT_PERCENTS])
+    return (place[:, None] < tops).astype(np.float64)
 
 
 def _tables(
@@ -172,7 +211,8 @@ def summarise(scored: ScoredIncidents, share_of_area: Mapping[int, float]) -> di
     n = len(scored)
     if n == 0:
         return dict(EMPTY_SUMMARY)
-    hits = {k: int((scored.place < n_top(scored.n_cells, k)).sum()) for k in HIT_PERCENTS}
+    sums = np.round(scored.hit_shares.sum(axis=0), 3).tolist()
+    hits = {k: int(v) if v == int(v) else v for k, v in zip(HIT_PERCENTS, sums, strict=True)}
     return {
         "n": n,
         "log_score": float(scored.log_density.mean()),
@@ -197,13 +237,15 @@ def area_shares(model: DensityModel, window: NDArray[Any]) -> dict[int, float]:
     return {k: v / max(int(counts.sum()), 1) for k, v in totals.items()}
 
 
-def cap_curve(place: IntArray, n_cells: int) -> list[float]:
+def cap_curve(place: IntArray, n_cells: int, weight: FloatArray | None = None) -> list[float]:
     """Return the share of incidents caught in the best 0, 1, ..., 100 % of the cells (101,).
 
     Args:
         place: (n,) 0-based rank of each incident's cell.
         n_cells: number of cells.
+        weight: (n,) how much each counts; None: all equally.
     """
-    edges = np.floor(np.linspace(0, 1, CAP_POINTS) * n_cells + 1e-9)
-    caught = np.searchsorted(np.sort(place), edges, side="left") / max(len(place), 1)
+    edges = np.floor(np.linspace(0, 1, CAP_POINTS) * n_cells + 1e-9).astype(np.int64)
+    counts = np.bincount(place, weight, n_cells)
+    caught = np.concatenate([[0.0], np.cumsum(counts)])[edges] / max(counts.sum(), 1)
     return [round(float(v), 5) for v in caught]

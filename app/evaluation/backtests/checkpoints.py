@@ -25,7 +25,7 @@ from models.evaluation.metrics import ScoredIncidents
 
 MAX_AGE_S = 30 * DAY_S
 """Age after which files of interrupted backtests are deleted."""
-_ARRAYS = ("log_density", "mid_rank", "place", "pit_values")
+_ARRAYS = ("log_density", "mid_rank", "place", "pit_values", "hit_shares")
 _log = logging.getLogger("hotslot.backtest")
 
 
@@ -127,8 +127,10 @@ class TaskStore:
             digest.update(f"{protocol.refresh} {protocol.delay_days}".encode())
             columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
             arrivals = () if incidents.arrived_s is None else (incidents.arrived_s,)
+            times = incidents.intervals
+            intervals = () if times is None else (times.end_s, times.overlap)
             grids = (grid.cell_id, grid.area_km2)
-            for array in (*columns, incidents.category, *grids, *arrivals):
+            for array in (*columns, incidents.category, *grids, *arrivals, *intervals):
                 digest.update(np.ascontiguousarray(array).tobytes())
             self.key = digest.hexdigest()[:16]
 

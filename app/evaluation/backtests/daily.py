@@ -106,6 +106,7 @@ def merged(
         column("mid_rank"),
         column("place").astype(np.int64),
         column("pit_values"),
+        column("hit_shares"),
         scored[0].n_cells,
         {k: sum(s.best_hits[k] for s in scored) for k in percents},
     )

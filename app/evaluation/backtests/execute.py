@@ -29,6 +29,7 @@ from models.base import DAY_S, FitCancelled, FitContext, Incidents, Progress
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
+from models.times.aoristic import shared_out
 
 __all__ = [
     "Execution",
@@ -66,6 +67,7 @@ def results_of_fit(
     started = time.perf_counter()
     cutoff_s = protocol.cutoff_of(task.origin_s)
     context = FitContext(cutoff_s, task.seed, protocol.device)
+    incidents = shared_out(incidents, incidents.before(cutoff_s).known_at(task.origin_s))
     past = incidents.before(cutoff_s).known_at(task.origin_s)
     fitted = create_model(task.model).fit(past, grid, context)
     seconds = time.perf_counter() - started

@@ -22,6 +22,7 @@ from models.evaluation.calibration import evaluate_counts, ks_distance, pit_hist
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import ScoredIncidents, cap_curve, summarise
 from models.evaluation.significance import compare_all
+from models.times.aoristic import shared_out
 
 REFERENCES = ("pooled-kde", "uniform")
 
@@ -134,15 +135,17 @@ def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
 def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict[str, Any]:
     """Evaluate the count model on the same origins: coverage of its 90 % intervals, PIT, totals.
 
-    Slots after the last incident, and days that seem to be missing from the feed, are left out.
+    Slots after the last incident, and days that seem to be missing from the feed, are left out. Incidents
+    known as intervals count at an hour drawn by the shares that earlier incidents give its hours.
     """
     end_s = int(incidents.time_s[-1]) + 1
     per_origin = []
     for origin_s in protocol.origins_s:
-        past = incidents.before(origin_s)
-        slots, count = counted_slots(past.time_s, timezone, int(past.time_s[0]), origin_s)
+        shared = shared_out(incidents, incidents.before(origin_s))
+        past = shared.before(origin_s)
+        slots, count = counted_slots(past.at_s, timezone, int(past.time_s[0]), origin_s)
         until_s = min(protocol.end_of(origin_s), end_s)
-        later, observed = counted_slots(incidents.time_s, timezone, origin_s, until_s)
+        later, observed = counted_slots(shared.at_s, timezone, origin_s, until_s)
         delivered = _delivered_since(slots, count, later, observed)
         scores = evaluate_counts(
             CountModel.fit(slots, count),

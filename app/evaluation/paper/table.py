@@ -125,12 +125,12 @@ def _part(progress: Progress, start: float, end: float, prefix: str) -> Progress
 
 def latest_per_window(incidents: Incidents, origin_s: int, size: int) -> Incidents:
     """Return the last `size` incidents of each window before the origin, and all after it."""
-    n_past = len(incidents.before(origin_s))
-    order = np.argsort(incidents.window[:n_past], kind="stable")
-    counts = np.bincount(incidents.window[:n_past], minlength=N_WINDOWS)
+    past = np.flatnonzero(incidents.time_s < origin_s)
+    order = np.argsort(incidents.window[past], kind="stable")
+    counts = np.bincount(incidents.window[past], minlength=N_WINDOWS)
     from_the_end = np.concatenate([np.arange(n, 0, -1) for n in counts])
     keep = np.ones(len(incidents), bool)
-    keep[order] = from_the_end <= size
+    keep[past[order]] = from_the_end <= size
     return incidents.take(keep)
 
 
@@ -192,6 +192,7 @@ def _restricted(result: TaskResult, mine: NDArray[np.bool_]) -> TaskResult:
             mid_rank=scored.mid_rank[mine],
             place=scored.place[mine],
             pit_values=scored.pit_values[mine],
+            hit_shares=scored.hit_shares[mine],
         ),
     )
 

@@ -13,7 +13,8 @@ within these hours (the belief function of Dempster 1967).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +23,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from models.base import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, Incidents, IntArray
 from models.estimator import Estimator
-from models.intervals import Intervals
+from models.times.intervals import Intervals
+from models.times.placeholders import placeholder_chances, with_unknown_times
 
 MIN_OWN = 100
 """Incidents from which on a kind has a profile of its own."""
@@ -103,76 +105,99 @@ def smoothed(count: FloatArray, prior: FloatArray | None = None) -> FloatArray:
 
 
 class Aoristic(Estimator):
-    """Profiles of the week by kind, which share out incidents known as intervals.
+    """Profiles of the week by kind, which share out incidents whose times are not exact.
 
     Attributes:
-        weight_: {category code: (168,)} weights of the hours; -1 for all other kinds.
-        report_: number of exact times and of intervals by category code, and how far, 0..1, the exact times
-            serve as an anchor (`trust`).
+        weight_: {category code: (168,)} weights of the hours of intervals; -1 for all other kinds.
+        placeholder_: {category code: (2,)} chances that records of midnight and noon have no known time
+            of day (`models.times.placeholders`); -1 for all other kinds.
+        report_: by category code, numbers of exact times, of intervals and of placeholders among the exact
+            ones, and how far, 0..1, the exact times serve as an anchor (`trust`).
     """
 
     weight_: dict[int, FloatArray]
+    placeholder_: dict[int, FloatArray]
     report_: dict[int, dict[str, float]]
 
     def fit(self, incidents: Incidents) -> Self:
         """Fit to exact times and intervals; all of them must be known at the time of use."""
-        self.weight_, self.report_ = {}, {}
-        if incidents.intervals is None:
-            return self
-        is_interval = incidents.intervals.is_interval
-        city = smoothed(_counts(incidents.window[~is_interval]))
         codes, sizes = np.unique(incidents.category, return_counts=True)
         own = codes[sizes >= MIN_OWN]
         groups = {int(code): incidents.category == code for code in own}
         groups[-1] = ~np.isin(incidents.category, own)
+        self.placeholder_ = {code: _chances(incidents, mine) for code, mine in groups.items()}
+        known = self._with_unknown(incidents, 0)
+        self.weight_, self.report_ = {}, {}
+        if known.intervals is None:
+            return self
+        is_interval = known.intervals.is_interval
+        is_given = np.zeros(len(known), bool)
+        if incidents.intervals is not None:
+            is_given = incidents.intervals.is_interval
+        city = smoothed(_counts(known.window[~is_interval]))
         for code, mine in groups.items():
-            of_kind = incidents.take(mine)
-            if of_kind.intervals is not None:
-                exact = _counts(of_kind.window[~of_kind.intervals.is_interval])
-                patterns = _Patterns.of(of_kind.intervals)
-                self.weight_[code], self.report_[code] = _fit(exact, patterns, city)
+            of_kind = known.intervals.take(mine)
+            if of_kind is not None:
+                exact = _counts(known.window[mine & ~is_interval])
+                self.weight_[code], trust = _fit(exact, _Patterns.of(of_kind), city)
+                self.report_[code] = {
+                    "exact": int(exact.sum()),
+                    "intervals": int(is_given[mine].sum()),
+                    "placeholders": int((is_interval & ~is_given)[mine].sum()),
+                    "trust": round(trust, 3),
+                }
         return self
 
     def share(self, incidents: Incidents, seed: int = 0) -> Incidents:
         """Return incidents whose intervals are shared out by the profiles, with windows drawn by share."""
-        intervals = incidents.intervals
-        if intervals is None:
-            return incidents
-        codes = sorted(code for code in self.weight_ if code >= 0)
-        table = np.stack([self._of(code) for code in (*codes, -1)])
-        place = np.searchsorted(codes, incidents.category).clip(max=len(codes) - 1)
-        known = np.isin(incidents.category, codes)
-        row = np.where(known, place, len(codes))[intervals.incident]
-        refined = intervals.with_weights(intervals.overlap * table[row, intervals.window])
-        window = incidents.window.copy()
-        window[refined.is_interval] = refined.window[refined.drawn(seed)]
-        return replace(incidents, window=window, intervals=refined)
+        known = self._with_unknown(incidents, seed)
+        if known.intervals is None:
+            return known
+        table, row = self._rows(self.weight_, np.ones(N_WINDOWS), known.category)
+        return known.shared_by(table, row, seed)
 
-    def _of(self, code: int) -> FloatArray:
-        """Return the weights of a kind; even ones where no interval of its group was seen."""
-        found = self.weight_.get(code)
-        return np.ones(N_WINDOWS) if found is None else found
+    def _with_unknown(self, incidents: Incidents, seed: int) -> Incidents:
+        table, row = self._rows(self.placeholder_, np.zeros(2), incidents.category)
+        return with_unknown_times(incidents, table[row], seed) if table.any() else incidents
+
+    @staticmethod
+    def _rows(
+        found: Mapping[int, FloatArray], usual: FloatArray, category: NDArray[Any]
+    ) -> tuple[FloatArray, IntArray]:
+        """Return a table (R, ...) of what was found by kind, and the row of each category (n,)."""
+        codes = sorted(code for code in found if code >= 0)
+        table = np.stack([*(found[code] for code in codes), found.get(-1, usual)])
+        place = np.searchsorted(codes, category).clip(max=max(len(codes) - 1, 0))
+        return table, np.where(np.isin(category, codes), place, len(codes))
+
+
+def _chances(incidents: Incidents, mine: NDArray[np.bool_]) -> FloatArray:
+    """Return the chances (2,) of a kind's placeholders."""
+    if incidents.minute is None:
+        return np.zeros(2)
+    exact = mine.copy()
+    if incidents.intervals is not None:
+        exact &= incidents.intervals.end_s == incidents.time_s
+    hour = incidents.window[exact].astype(np.int64) % HOURS_PER_DAY
+    return placeholder_chances(hour, incidents.minute[exact])
 
 
 def shared_out(incidents: Incidents, past: Incidents) -> Incidents:
     """Return incidents shared out by profiles that know only the `past` ones."""
-    return incidents if incidents.intervals is None else Aoristic().fit(past).share(incidents)
+    return Aoristic().fit(past).share(incidents)
 
 
 def _counts(window: NDArray[Any]) -> FloatArray:
     return np.bincount(window.astype(np.int64), minlength=N_WINDOWS).astype(np.float64)
 
 
-def _fit(
-    exact: FloatArray, patterns: _Patterns, city: FloatArray
-) -> tuple[FloatArray, dict[str, float]]:
-    """Return the weights of the hours of a kind, and facts about them."""
-    n_exact, n = exact.sum(), patterns.n.sum()
-    even = patterns.shared(np.ones(N_WINDOWS)) / n
+def _fit(exact: FloatArray, patterns: _Patterns, city: FloatArray) -> tuple[FloatArray, float]:
+    """Return the weights of the hours of a kind, and how far its exact times anchor them."""
+    n_exact = exact.sum()
+    even = patterns.shared(np.ones(N_WINDOWS)) / patterns.n.sum()
     trust = _trust(smoothed(exact, city), even, patterns, n_exact)
     profile = smoothed(trust * exact + (1.0 - trust) * n_exact * even, city)
-    weight = _raked(profile, patterns, _RAKE_POWER * trust)
-    return weight, {"exact": int(n_exact), "intervals": int(n), "trust": round(trust, 3)}
+    return _raked(profile, patterns, _RAKE_POWER * trust), trust
 
 
 def _trust(anchor: FloatArray, even: FloatArray, patterns: _Patterns, n_exact: float) -> float:
