@@ -140,6 +140,11 @@ class Incidents:
             np.concatenate([np.ones(len(exact)), found.share.astype(np.float64)])[order],
         )
 
+    def between(self, start_s: int, end_s: int) -> Incidents:
+        """Return the incidents at or after the start and before the end; of an interval its start counts."""
+        first, last = np.searchsorted(self.time_s, [start_s, end_s], side="left")
+        return self.take(slice(int(first), int(last)))
+
     def shared_by(
         self, profiles: FloatArray, row: IntArray | None = None, seed: int = 0
     ) -> Incidents:

@@ -46,6 +46,8 @@ class TrainingData:
     piles: list[FullPlace]
     """Default geocodes inside the study area; incidents at them are excluded."""
     policy: LearningPolicy
+    aoristic: Aoristic
+    """Fitted to the incidents; shared out those whose times are not exact."""
     data_hash: str = ""
     """Keyed digest of the data."""
     excluded_categories: list[str] = field(default_factory=list)
@@ -56,8 +58,6 @@ class TrainingData:
     """Whether readers may see versions trained on it."""
     bounds_s: tuple[int, ...] = ()
     """Instants of the releases up to the one that was read."""
-    interval_shares: dict[int, dict[str, float]] = field(default_factory=dict)
-    """Facts about the times that are not exact, by code of the category (see `models.times.aoristic`)."""
     read_counts: dict[str, int] = field(default_factory=dict)
     """Number of incidents of each category that were read, inside the study area or not."""
 
@@ -185,7 +185,7 @@ def _inside(
         n_outside=int((~inside).sum()),
         piles=[place for place in places if place.is_default],
         policy=policy,
-        interval_shares=aoristic.report_,
+        aoristic=aoristic,
         read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
     )
 

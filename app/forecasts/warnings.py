@@ -39,6 +39,8 @@ WARNINGS = MessageTable(
         "incidents_outside": "{n} incidents outside the study area were left out",
         "unknown_times": "{n} incidents are timed {at}, probably because their times are unknown: "
         "forecasts place them in these hours",
+        "unknown_times_spread": "{n} incidents are timed {at}, probably because their times are unknown: "
+        "what is more than the hours around suggest counts as a whole day",
         "few_places": "{n} incidents lie on only {distinct} points, typically {nearest_m:,.0f} m apart, one "
         "per precinct or block: cells smaller than that say nothing",
         "kinds_renamed": "{ended} ended about {about} as {began} began: probably renamed, so expected counts "
@@ -145,7 +147,9 @@ def _of_times(record: VersionRecord, data: dict[str, Any]) -> Iterator[Message]:
     unknown = data.get("unknown_times", [])
     n_unknown = sum(time["n_incidents"] for time in unknown)
     if n_unknown > UNKNOWN_TIMES_SHARE * record.n_incidents:
-        yield WARNINGS.make("unknown_times", n=n_unknown, at=[time["at"] for time in unknown])
+        # Older versions place them in these hours.
+        code = "unknown_times_spread" if "inexact_times" in data else "unknown_times"
+        yield WARNINGS.make(code, n=n_unknown, at=[time["at"] for time in unknown])
 
 
 def places_left_out(record: VersionRecord) -> Iterator[Message]:

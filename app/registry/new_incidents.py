@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,9 @@ from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.store import Region
 from app.registry.store import VersionRecord
-from models.base import DAY_S, Incidents, IntArray
+from models.base import DAY_S, FloatArray, Incidents, IntArray
 from models.times.intervals import HourShares, Intervals
+from models.times.placeholders import with_unknown_times
 
 EPOCH = date(1970, 1, 1)
 
@@ -112,6 +115,7 @@ def new_incidents(
     )
     held = np.array([p not in geocodes for p in place], bool)
     known = incidents_of(columns, region.timezone).take(held)
+    known = with_unknown_times(known, _placeholder_chances(columns, left_out)[known.category])
     shared = known.shared_by(np.array([version.counts["profile"]]))
     return NewIncidents(
         shared.at_s,
@@ -120,6 +124,13 @@ def new_incidents(
         (shared.time_s + local_offset_s(shared.time_s, region.timezone)) // DAY_S,
         shared.by_hour(),
     )
+
+
+def _placeholder_chances(columns: IncidentColumns, facts: Mapping[str, Any]) -> FloatArray:
+    """Return by category (C, 2) the chances of placeholders that a version learnt (`facts` of its data)."""
+    rows = {row["category"]: row["placeholder_chance"] for row in facts.get("inexact_times", [])}
+    usual = rows.get(None, [0.0, 0.0])
+    return np.array([rows.get(name, usual) for name in columns.category_names]).reshape(-1, 2)
 
 
 def as_date(day: int) -> date:

@@ -101,6 +101,9 @@ def _folded(
 ) -> dict[str, Any]:
     names = ("excluded_categories", *more)
     folded = {k: fold_names(v, shown) if k in names else v for k, v in data.items()}
+    if "inexact_times" in data:
+        times = data["inexact_times"]
+        folded["inexact_times"] = [t for t in times if t["category"] in (None, *shown)]
     if "renamed_kinds" in data:
         folded["renamed_kinds"] = shown_renamings(data["renamed_kinds"], shown)
     return folded

@@ -56,6 +56,7 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
             "default_geocodes": _default_geocodes(data),
             "few_places": _few_places(data),
             **_times(data),
+            "inexact_times": _inexact_times(data),
             "discovered_weight": data.policy.discovered_weight,
             "excluded_categories": data.excluded_categories,
             "excluded_by_policy": [rule.category for rule in rules if rule.by_policy],
@@ -102,6 +103,28 @@ def _times(data: TrainingData) -> dict[str, Any]:
         ],
         "one_time_of_day": None if one is None else asdict(one),
     }
+
+
+def _inexact_times(data: TrainingData) -> list[dict[str, Any]]:
+    """Return by category (None: the small ones together) which part of the times is not exact.
+
+    `placeholder_chance` is how likely a record of the first minutes of midnight and of noon has no known time
+    of day; `trust` is how far, 0..1, exact times said in which of its hours an interval counts.
+    """
+    found = data.aoristic
+    rows = []
+    for code, facts in found.report_.items():
+        n = sum(facts[name] for name in ("exact", "intervals", "placeholders"))
+        rows.append(
+            {
+                "category": None if code < 0 else data.categories[code],
+                "interval_share": round(facts["intervals"] / n, 2),
+                "placeholder_share": round(facts["placeholders"] / n, 2),
+                "placeholder_chance": np.round(found.placeholder_[code], 2).tolist(),
+                "trust": round(facts["trust"], 2),
+            }
+        )
+    return rows
 
 
 def _renamed_kinds(data: TrainingData) -> list[dict[str, Any]]:

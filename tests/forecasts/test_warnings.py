@@ -66,7 +66,7 @@ def test_times_that_nobody_knows_are_told(engine, settings, frame):
     midnight = local.dt.normalize().dt.tz_convert("UTC")
     frame["occurred_at"] = local.dt.tz_convert("UTC").where(~unknown, midnight)
     told = warned(engine, settings, "unknown", frame.sort_values("occurred_at"))
-    assert any(w.code == "unknown_times" and w.params["at"] == ["00:00"] for w in told)
+    assert any(w.code == "unknown_times_spread" and w.params["at"] == ["00:00"] for w in told)
 
 
 def test_many_incidents_just_outside_are_told(engine, settings, frame):

@@ -20,9 +20,9 @@ WEST, EAST = (10.0105, 50.0205), (10.0505, 50.0205)
 AT = (START + timedelta(days=60)).isoformat()
 
 
-def upload(place, n=40, day=31, where=EAST, **more):
+def upload(place, n=40, day=31, where=EAST, minutes_apart=7, **more):
     at = START + timedelta(days=day)
-    rows = [{**row(at + timedelta(minutes=7 * k), where), **more} for k in range(n)]
+    rows = [{**row(at + timedelta(minutes=minutes_apart * k), where), **more} for k in range(n)]
     reply = place("ingester", "POST", "/incidents", json=rows)
     assert reply.json()["accepted"] == n, reply.text
     return reply.json()
@@ -348,7 +348,7 @@ def test_the_level_follows_what_arrives(place, trained):
     """Ten a day were known; twenty a day for four weeks bring the level most of the way."""
     frozen = density(place).json()["expected_total"]
     for day in range(31, 59):
-        upload(place, n=20, day=day)
+        upload(place, n=20, day=day, minutes_apart=71)
     assert refresh(place)["assimilated_incidents"] == 28 * 20
     at = (START + timedelta(days=59)).isoformat()
     now = density(place, at=at).json()["expected_total"]

@@ -66,7 +66,7 @@ class Protocol:
 
     def held_out(self, incidents: Incidents, origin_s: int) -> Incidents:
         """Return the incidents of the test period of an origin."""
-        return incidents.since(origin_s).before(self.end_of(origin_s))
+        return incidents.between(origin_s, self.end_of(origin_s))
 
 
 def daily_name(model: str) -> str:

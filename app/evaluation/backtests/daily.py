@@ -71,7 +71,7 @@ def daily_models(
             known &= since.arrived_s <= day_s
         state = refresh.state(rows[known], since.time_s[known], cutoff_s, known_s)
         ratio = state.ratio(protocol.delay_days + 0.5)
-        yield Refreshed(fitted, ratio), incidents.since(day_s).before(min(day_s + DAY_S, end_s))
+        yield Refreshed(fitted, ratio), incidents.between(day_s, min(day_s + DAY_S, end_s))
 
 
 def daily_scores(

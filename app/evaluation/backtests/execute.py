@@ -47,7 +47,7 @@ POLL_S = 0.5
 
 def held_out(incidents: Incidents, origin_s: int, horizon_days: int) -> Incidents:
     """Return the incidents of the horizon after an origin."""
-    return incidents.since(origin_s).before(origin_s + horizon_days * DAY_S)
+    return incidents.between(origin_s, origin_s + horizon_days * DAY_S)
 
 
 def fit_and_score(
