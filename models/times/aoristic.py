@@ -196,7 +196,7 @@ def _fit(exact: FloatArray, patterns: _Patterns, city: FloatArray) -> tuple[Floa
     n_exact = exact.sum()
     even = patterns.shared(np.ones(N_WINDOWS)) / patterns.n.sum()
     trust = _trust(smoothed(exact, city), even, patterns, n_exact)
-    profile = smoothed(trust * exact + (1.0 - trust) * n_exact * even, city)
+    profile = smoothed(trust * exact + (1.0 - trust) * n_exact / N_WINDOWS, city)
     return _raked(profile, patterns, _RAKE_POWER * trust), trust
 
 

@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
+from app.registry.stored_model import StoredModel
 from models.base import CategoryDensity
 from models.evaluation.metrics import (
+    HIT_PERCENTS,
     area_shares,
     cap_curve,
     n_top,
+    ranked_rows,
     score_incidents,
     summarise,
 )
+from models.times.intervals import HourShares
 
 ALL_AREA = dict.fromkeys((1, 5, 10, 15, 20), 1.0)
 
@@ -146,3 +150,22 @@ def test_nothing_to_score_gives_no_scores(fixed_model):
     found = summarise(score_incidents(fixed_model(np.full(5, 0.2)), none, none), ALL_AREA)
     assert found["n"] == 0
     assert found["log_score"] is None
+
+
+def test_an_interval_is_scored_by_the_probability_of_its_place_over_all_its_hours():
+    rng = np.random.default_rng(0)
+    model = StoredModel(rng.dirichlet(np.ones(40), 168), np.ones(40))
+    rows = np.array([3, 17])
+    hours = HourShares(np.array([0, 0, 0, 1]), np.array([5, 6, 7, 100]), np.array([0.2, 0.5, 0.3, 1]))
+    scored = score_incidents(model, rows, np.array([6, 100]), hours=hours)
+    table = model.probability_
+    mixed = 0.2 * table[5, 3] + 0.5 * table[6, 3] + 0.3 * table[7, 3]
+    np.testing.assert_allclose(scored.log_density, np.log([mixed, table[100, 17]]), rtol=1e-9)
+    for place, percent in enumerate(HIT_PERCENTS):
+        top = [
+            3 in ranked_rows(table[w])[: n_top(40, percent)] for w in (5, 6, 7)
+        ]
+        assert scored.hit_shares[0, place] == pytest.approx(np.dot(top, [0.2, 0.5, 0.3]))
+    exact = score_incidents(model, rows, np.array([6, 100]))
+    assert scored.hit_shares[1].tolist() == exact.hit_shares[1].tolist()
+    assert scored.pit_values.tolist() == exact.pit_values.tolist()

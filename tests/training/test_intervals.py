@@ -1,0 +1,82 @@
+"""A training on times that are known as intervals, from the upload to the forecast."""
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from app.core.db.tables import regions
+from app.fitting.data import load_training_data
+from app.fitting.hourly_counts import fit_counts
+from models.base import HOUR_S, FitContext
+from models.densities.cox import Cox
+from tests.support.small_region import place  # noqa: F401
+from tests.support.small_region import START, row, train
+
+N_DAYS = 60
+
+
+def rows_of(seed=0, n=600):
+    """Incidents at five past any hour."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        at = START + np.timedelta64(int(rng.integers(N_DAYS * 24)) * 60 + 5, "m").astype(object)
+        yield row(at, (10.001 + rng.random() * 0.058, 50.001 + rng.random() * 0.038))
+
+
+def as_interval(one, from_minute=-5, to_minute=55):
+    """The same, known to have happened between some minutes after its time."""
+    given = dict(one)
+    at = np.datetime64(given.pop("occurred_at").removesuffix("+00:00"))
+    for name, minute in (("occurred_from", from_minute), ("occurred_to", to_minute)):
+        given[name] = f"{at + np.timedelta64(minute, 'm')}Z"
+    return given
+
+
+def stored(engine, place, rows):
+    """What a training reads of a region that holds only these incidents."""
+    sent = place("admin", "DELETE", "/incidents", params={"before": "2030-01-01T00:00:00Z"})
+    assert sent.status_code in (200, 204), sent.text
+    reply = place("ingester", "POST", "/incidents", json=rows)
+    assert reply.json()["accepted"] == len(rows), reply.text
+    with engine.connect() as connection:
+        key = connection.execute(select(regions.c.key)).scalar_one()
+    return load_training_data(engine, key)
+
+
+def test_intervals_of_one_hour_are_exact_times_bit_for_bit(engine, place):  # noqa: F811
+    rows = list(rows_of())
+    exact = stored(engine, place, rows)
+    known = stored(engine, place, [as_interval(one) for one in rows])
+    assert known.incidents.intervals is None
+    assert (known.incidents.window == exact.incidents.window).all()
+    assert fit_counts(known).state() == fit_counts(exact).state()
+    tables = [
+        Cox().fit(data.incidents, data.grid, FitContext(data.cutoff_s)).probability_
+        for data in (exact, known)
+    ]
+    assert (tables[0] == tables[1]).all()
+
+
+def test_an_incident_counts_once_wherever_its_interval_begins(engine, place):  # noqa: F811
+    rows = list(rows_of())
+    known = stored(engine, place, [as_interval(one, -5 * 60, 5 * 60) for one in rows])
+    data = known.incidents
+    assert len(data) == len(rows)
+    hours = data.by_hour()
+    assert hours.weight.sum() == pytest.approx(len(rows), rel=1e-5)
+    assert (data.at_s >= data.time_s).all()
+    assert (data.at_s < data.time_s + 10 * HOUR_S).all()
+    profile = np.array(fit_counts(known).profile)
+    assert profile.max() < 2 * profile.min()
+
+
+def test_a_version_says_which_times_were_not_exact(engine, settings, place):  # noqa: F811
+    rows = list(rows_of())
+    half = [as_interval(one, -300, 300) if k % 2 else one for k, one in enumerate(rows)]
+    stored(engine, place, half)
+    version, _ = train(engine, settings, place, "trainer")
+    shown = place("trainer", "GET", f"/models/{version}").json()
+    (of_kind,) = shown["report"]["data"]["inexact_times"]
+    assert of_kind["category"] == "theft"
+    assert of_kind["interval_share"] == 0.5
+    assert of_kind["placeholder_share"] == 0.0
