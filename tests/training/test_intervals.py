@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.core.db.tables import regions
 from app.fitting.data import load_training_data
 from app.fitting.hourly_counts import fit_counts
 from models.base import HOUR_S, FitContext
 from models.densities.cox import Cox
-from tests.support.small_region import place  # noqa: F401
 from tests.support.small_region import START, row, train
 
 N_DAYS = 60
@@ -23,7 +22,7 @@ def rows_of(seed=0, n=600):
         yield row(at, (10.001 + rng.random() * 0.058, 50.001 + rng.random() * 0.038))
 
 
-def as_interval(one, from_minute=-5, to_minute=55):
+def as_interval(one, from_minute=0, to_minute=50):
     """The same, known to have happened between some minutes after its time."""
     given = dict(one)
     at = np.datetime64(given.pop("occurred_at").removesuffix("+00:00"))
@@ -34,8 +33,8 @@ def as_interval(one, from_minute=-5, to_minute=55):
 
 def stored(engine, place, rows):
     """What a training reads of a region that holds only these incidents."""
-    sent = place("admin", "DELETE", "/incidents", params={"before": "2030-01-01T00:00:00Z"})
-    assert sent.status_code in (200, 204), sent.text
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE incidents"))
     reply = place("ingester", "POST", "/incidents", json=rows)
     assert reply.json()["accepted"] == len(rows), reply.text
     with engine.connect() as connection:
@@ -43,7 +42,7 @@ def stored(engine, place, rows):
     return load_training_data(engine, key)
 
 
-def test_intervals_of_one_hour_are_exact_times_bit_for_bit(engine, place):  # noqa: F811
+def test_intervals_of_one_hour_are_exact_times_bit_for_bit(engine, place):
     rows = list(rows_of())
     exact = stored(engine, place, rows)
     known = stored(engine, place, [as_interval(one) for one in rows])
@@ -57,7 +56,7 @@ def test_intervals_of_one_hour_are_exact_times_bit_for_bit(engine, place):  # no
     assert (tables[0] == tables[1]).all()
 
 
-def test_an_incident_counts_once_wherever_its_interval_begins(engine, place):  # noqa: F811
+def test_an_incident_counts_once_wherever_its_interval_begins(engine, place):
     rows = list(rows_of())
     known = stored(engine, place, [as_interval(one, -5 * 60, 5 * 60) for one in rows])
     data = known.incidents
@@ -66,11 +65,10 @@ def test_an_incident_counts_once_wherever_its_interval_begins(engine, place):  #
     assert hours.weight.sum() == pytest.approx(len(rows), rel=1e-5)
     assert (data.at_s >= data.time_s).all()
     assert (data.at_s < data.time_s + 10 * HOUR_S).all()
-    profile = np.array(fit_counts(known).profile)
-    assert profile.max() < 2 * profile.min()
+    assert fit_counts(known).level * N_DAYS * 24 == pytest.approx(len(rows), rel=0.3)
 
 
-def test_a_version_says_which_times_were_not_exact(engine, settings, place):  # noqa: F811
+def test_a_version_says_which_times_were_not_exact(engine, settings, place):
     rows = list(rows_of())
     half = [as_interval(one, -300, 300) if k % 2 else one for k, one in enumerate(rows)]
     stored(engine, place, half)

@@ -156,15 +156,15 @@ def test_an_interval_is_scored_by_the_probability_of_its_place_over_all_its_hour
     rng = np.random.default_rng(0)
     model = StoredModel(rng.dirichlet(np.ones(40), 168), np.ones(40))
     rows = np.array([3, 17])
-    hours = HourShares(np.array([0, 0, 0, 1]), np.array([5, 6, 7, 100]), np.array([0.2, 0.5, 0.3, 1]))
+    hours = HourShares(
+        np.array([0, 0, 0, 1]), np.array([5, 6, 7, 100]), np.array([0.2, 0.5, 0.3, 1])
+    )
     scored = score_incidents(model, rows, np.array([6, 100]), hours=hours)
     table = model.probability_
     mixed = 0.2 * table[5, 3] + 0.5 * table[6, 3] + 0.3 * table[7, 3]
     np.testing.assert_allclose(scored.log_density, np.log([mixed, table[100, 17]]), rtol=1e-9)
     for place, percent in enumerate(HIT_PERCENTS):
-        top = [
-            3 in ranked_rows(table[w])[: n_top(40, percent)] for w in (5, 6, 7)
-        ]
+        top = [3 in ranked_rows(table[w])[: n_top(40, percent)] for w in (5, 6, 7)]
         assert scored.hit_shares[0, place] == pytest.approx(np.dot(top, [0.2, 0.5, 0.3]))
     exact = score_incidents(model, rows, np.array([6, 100]))
     assert scored.hit_shares[1].tolist() == exact.hit_shares[1].tolist()
