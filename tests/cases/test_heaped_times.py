@@ -63,7 +63,7 @@ def test_a_sixth_at_midnight_in_a_small_town(doors, engine, settings):
     assert heap["params"]["at"] == "00:00 (midnight)"
     assert heap["params"]["n"] in range(70, 74)
     told = warned(forecast(door, engine, settings, AT))
-    assert told["unknown_times"]["at"] == ["00:00"]
+    assert told["unknown_times_spread"]["at"] == ["00:00"]
 
 
 def test_starts_of_spans_are_heaped(doors):
