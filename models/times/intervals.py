@@ -57,10 +57,9 @@ class Intervals:
     """The intervals among n incidents; touched hours are stored for each in order of time.
 
     Args:
-        start_s, end_s: (n,) int64, start and exclusive end, UTC seconds; where a time is exact, the time
-            itself.
-        at_s: (n,) int64, an instant of each interval in an hour drawn by the shares, UTC seconds; where a
-            time is exact, the time itself.
+        start_s, end_s: (n,) int64, start and exclusive end, UTC seconds; both equal an exact time.
+        at_s: (n,) int64, exact times, and an instant of each interval in an hour drawn by its shares, UTC
+            seconds.
         first: (n + 1,) int64, the touched hours of incident i are rows first[i] to first[i + 1], none
             where its time is exact to the hour.
         window: (k,) int16, hour of the local week of each touched hour.
