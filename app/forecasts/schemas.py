@@ -192,12 +192,15 @@ class SeriesReply(Heading):
 
 
 class Score(Reply):
-    """One incident's place in its hour's forecast; null outside the study area."""
+    """One incident's place in its hour's forecast; null outside the study area.
+
+    An interval is scored over all its hours, by the forecast's hourly rates; its `window` is null.
+    """
 
     log_density_per_km2: float | None = Field(examples=[-4.7683189])
     percentile: float = Field(examples=[68.687682])
     cell: int | None = Field(examples=[5591])
-    window: int = Field(examples=[119])
+    window: int | None = Field(examples=[119])
     inside_study_area: bool = Field(examples=[True])
 
 

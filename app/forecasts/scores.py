@@ -10,31 +10,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import InvalidInput, NotFound
+from app.core.errors import InvalidInput, LimitExceeded, NotFound
 from app.core.texts import shortened
 from app.core.zones import localised
 from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import WARNINGS, standing_warnings
-from app.geo.hour_of_week import windows_of
+from app.geo.hour_of_week import touched_hours, windows_of
 from app.geo.study_area import to_metres
 from app.registry.store import ALL_CATEGORIES
-from models.base import FloatArray, IntArray
+from models.base import DAY_S, HOUR_S, FloatArray, Incidents, IntArray
+from models.times.intervals import Intervals
 
 MAX_SCORED = 100_000
+MAX_INTERVAL_DAYS = 31
+MAX_SCORED_HOURS = 1_000_000
 MAX_TIME_S = 2**34
 """The year 2514; time zone arithmetic fails beyond the end of the calendar."""
 
 
 @dataclass(frozen=True)
 class PlacedIncident:
-    """An incident to score; naive times are local to the region."""
+    """An incident to score; naive times are local to the region.
 
-    occurred_at: datetime
+    Args:
+        start: when it occurred, or the start of the interval in which it did.
+        longitude, latitude: its place, degrees.
+        category: its kind; None: any.
+        end: exclusive end of the interval.
+    """
+
+    start: datetime
     longitude: float
     latitude: float
     category: str | None = None
+    end: datetime | None = None
 
 
 def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -> dict[str, Any]:
@@ -48,7 +59,8 @@ def score_heading(version: LoadedVersion, incidents: Sequence[PlacedIncident]) -
         *version.reasons,
         *standing_warnings(record, version.region, version.shown_categories),
     ]
-    seen = int((_seconds(incidents, version) < record.cutoff.timestamp()).sum())
+    start_s, _ = _times(incidents, version)
+    seen = int((start_s < record.cutoff.timestamp()).sum())
     if seen:
         warnings.append(WARNINGS.make("in_sample_incidents", n=seen, n_scored=len(incidents)))
     return {
@@ -69,23 +81,28 @@ def score_incidents(
     """Return for each incident its log density per km2, percentile and cell.
 
     The percentile is the probability, under the slot's forecast, of a place that is no denser. Places
-    outside the study area have density null and percentile 0.
+    outside the study area have density null and percentile 0. Of an interval, the density is the mean
+    over its hours by the forecast's hourly rates, and so is the percentile.
 
     Raises:
-        InvalidInput: a time is out of range.
+        InvalidInput: a time is out of range, or an interval too long.
     """
-    window = windows_of(_seconds(incidents, version), version.region.timezone).astype(np.int64)
     longitude = np.array([i.longitude for i in incidents])
     latitude = np.array([i.latitude for i in incidents])
-    rows = version.grid.locate(*to_metres(longitude, latitude, version.grid.crs))
+    x_m, y_m = to_metres(longitude, latitude, version.grid.crs)
+    rows = version.grid.locate(x_m, y_m)
     codes = _codes(service, version, incidents)
-    log_density, percentile = _scored(service, version, rows, window, codes)
+    known = _as_incidents(incidents, version, x_m, y_m)
+    hours = known.shared_by(np.array([version.record.counts["profile"]])).by_hour()
+    scored = _scored(service, version, rows[hours.incident], hours.window, codes[hours.incident])
+    log_density, percentile = hours.log_mean_exp(scored[0]), hours.mean(scored[1])
     inside = rows >= 0
+    is_exact = np.bincount(hours.incident, minlength=len(rows)) == 1
     columns = zip(
         _or_none(log_density, inside),
         percentile.tolist(),
         _or_none(version.grid.cell_id[rows], inside),
-        window.tolist(),
+        _or_none(known.window, is_exact),
         inside.tolist(),
         strict=True,
     )
@@ -123,17 +140,70 @@ def _or_none(values: NDArray[Any], known: NDArray[np.bool_]) -> list[Any]:
     return list(found)
 
 
-def _seconds(incidents: Sequence[PlacedIncident], version: LoadedVersion) -> NDArray[np.int64]:
-    """Return UTC seconds since 1970 (n,)."""
+def _times(
+    incidents: Sequence[PlacedIncident], version: LoadedVersion
+) -> tuple[IntArray, IntArray]:
+    """Return starts and ends (n,), UTC seconds since 1970, equal where a time is exact."""
     timezone = version.region.timezone
     try:
-        seconds = [int(localised(i.occurred_at, timezone).timestamp()) for i in incidents]
-        time_s = np.array(seconds, np.int64)
+        start_s, end_s = np.array(
+            [
+                [
+                    int(localised(moment, timezone).timestamp())
+                    for moment in (i.start, i.end or i.start)
+                ]
+                for i in incidents
+            ],
+            np.int64,
+        ).T
     except (OverflowError, ValueError) as error:
         raise InvalidInput("occurred_at is out of range", field="incidents") from error
-    if np.any(np.abs(time_s) > MAX_TIME_S):
+    if max(np.abs(start_s).max(), np.abs(end_s).max()) > MAX_TIME_S:
         raise InvalidInput("occurred_at is out of range", field="incidents")
-    return time_s
+    return start_s, end_s
+
+
+def _as_incidents(
+    incidents: Sequence[PlacedIncident],
+    version: LoadedVersion,
+    x_m: FloatArray,
+    y_m: FloatArray,
+) -> Incidents:
+    """Return incidents in the order given, so not by time.
+
+    Raises:
+        InvalidInput: an interval is wrong, or all together touch too many hours.
+    """
+    start_s, end_s = _times(incidents, version)
+    longest_s = MAX_INTERVAL_DAYS * DAY_S + HOUR_S  # a clock may be put back within it
+    for wrong, problem in (
+        (end_s < start_s, "occurred_to lies before occurred_from"),
+        (end_s - start_s > longest_s, f"an interval is longer than {MAX_INTERVAL_DAYS} days"),
+    ):
+        if wrong.any():
+            place = int(wrong.argmax())
+            raise InvalidInput(f"{problem} (incident {place})", field=f"incidents.{place}")
+    n_hours = int((np.ceil((end_s - start_s) / HOUR_S) + 1).sum())
+    if n_hours > MAX_SCORED_HOURS:
+        raise LimitExceeded(
+            f"the incidents may touch {n_hours} hours, the limit is {MAX_SCORED_HOURS}; send fewer",
+            field="incidents",
+            limit=MAX_SCORED_HOURS,
+            asked=n_hours,
+        )
+    timezone = version.region.timezone
+    touched, window, overlap = touched_hours(start_s, end_s, timezone)
+    intervals = None
+    if touched.any():
+        intervals = Intervals.evenly(start_s, end_s, touched, window, overlap)
+    return Incidents(
+        x_m.astype(np.float32),
+        y_m.astype(np.float32),
+        start_s,
+        windows_of(start_s, timezone),
+        np.zeros(len(start_s), np.int32),
+        intervals=intervals,
+    )
 
 
 def _scored(

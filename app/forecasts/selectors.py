@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from app.forecasts.plan import Selector
-from app.forecasts.scores import MAX_SCORED
+from app.forecasts.scores import MAX_SCORED, PlacedIncident
 from app.forecasts.service import ForecastService
 from app.http import schemas
 from app.http.parameters import (
@@ -198,10 +198,29 @@ class ScoredIncident(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    occurred_at: Annotated[Moment, Field(examples=["2021-12-31T23:10:00-05:00"])]
+    occurred_at: Annotated[Moment | None, Field(examples=["2021-12-31T23:10:00-05:00"])] = None
+    occurred_from: Moment | None = None
+    occurred_to: Annotated[
+        Moment | None, Field(description="End of an interval; not part of it.")
+    ] = None
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, examples=[-79.38])]
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, examples=[43.65])]
     category: Annotated[str | None, Field(max_length=200)] = None
+
+    @model_validator(mode="after")
+    def _has_one_time(self) -> Self:
+        is_interval = self.occurred_from is not None and self.occurred_to is not None
+        partial = (self.occurred_from is None) != (self.occurred_to is None)
+        if partial or is_interval == (self.occurred_at is not None):
+            raise ValueError("give occurred_at, or both occurred_from and occurred_to")
+        return self
+
+    def placed(self) -> PlacedIncident:
+        """Return the incident as the service takes it."""
+        starts = (moment for moment in (self.occurred_at, self.occurred_from) if moment is not None)
+        return PlacedIncident(
+            next(starts), self.longitude, self.latitude, self.category, self.occurred_to
+        )
 
 
 class ScoreRequest(schemas.Request):

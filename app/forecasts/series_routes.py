@@ -23,7 +23,7 @@ from app.forecasts.schemas import (
     SeriesReply,
     forecast_replies,
 )
-from app.forecasts.scores import PlacedIncident, score_heading, score_incidents
+from app.forecasts.scores import score_heading, score_incidents
 from app.forecasts.selectors import AreasRequest, Forecasts, PlainSelected, ScoreRequest, Selected
 from app.forecasts.serialisers import check_no_cells, check_series, series_csv, series_json
 from app.http.content_negotiation import Accept, negotiated
@@ -128,16 +128,14 @@ async def score(request: Request, forecasts: Forecasts, region: RegionId) -> Res
     """Score how likely each incident's place was in its slot: log density, percentile, cell.
 
     A low percentile marks a place where the forecast expects little: a geocoding error, or a series
-    that has moved.
+    that has moved. An incident known to lie between `occurred_from` and `occurred_to` is scored by the
+    probability of its place over all hours of that interval.
     """
     asked = await json_body(request, ScoreRequest, (JSON,))
 
     def make() -> Response:
         version = forecasts.versions.read(region, asked.model, asked.as_of)
-        placed = [
-            PlacedIncident(i.occurred_at, i.longitude, i.latitude, i.category)
-            for i in asked.incidents
-        ]
+        placed = [incident.placed() for incident in asked.incidents]
         head = score_heading(version, placed)
         scores = score_incidents(forecasts, version, placed)
         return single_reply(orjson.dumps({**head, "scores": scores}), head, "json")

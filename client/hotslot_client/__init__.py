@@ -189,12 +189,23 @@ class Client:
     def score(
         self, region: str, incidents: pd.DataFrame, model: str | None = None, as_of: Any = None
     ) -> pd.DataFrame:
-        """Score rows (occurred_at, longitude, latitude): log density and percentile, same index."""
-        columns = ["occurred_at", "longitude", "latitude"]
+        """Score rows: log density and percentile, same index.
+
+        Args:
+            incidents: longitude, latitude, and occurred_at or, for intervals, occurred_from and occurred_to;
+                category where it is to be scored by its kind.
+        """
+        times = [str(name) for name in incidents if str(name).startswith("occurred_")]
+        columns = [*times, "longitude", "latitude"]
         columns += ["category"] if "category" in incidents else []
-        rows = incidents[columns].to_dict("records")
-        for row in rows:
-            row["occurred_at"] = _text(row["occurred_at"])
+        rows = [
+            {
+                name: _text(value) if name in times else value
+                for name, value in row.items()
+                if name not in times or pd.notna(value)
+            }
+            for row in incidents[columns].to_dict("records")
+        ]
         body = {"incidents": rows, **_params({"model": model, "as_of": as_of})}
         found = self.request("POST", f"/v1/regions/{region}/forecasts/score", json=body).json()
         frame = pd.DataFrame(found.pop("scores"), index=incidents.index)

@@ -132,3 +132,28 @@ def test_ranges_that_say_nothing_or_too_much_are_refused(service):
             outcomes(service, **selector)
     with pytest.raises(LimitExceeded, match=f"{MAX_DAYS + 1} days, the limit is {MAX_DAYS}"):
         outcomes(service, start=START, end=START + timedelta(days=MAX_DAYS + 1))
+
+
+def test_an_interval_is_a_hit_by_the_share_of_its_hours(service, served, happened):
+    whole = outcomes(service, start=START, end=END)
+    with served.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE incidents SET occurred_to = occurred_at + interval '7 hours'")
+        )
+    try:
+        told = outcomes(service, start=START, end=END)
+    finally:
+        with served.engine.begin() as connection:
+            connection.execute(text("UPDATE incidents SET occurred_to = NULL"))
+    assert told["incidents"] == whole["incidents"]
+    assert told["hits"] != whole["hits"]
+    assert told["hits"] == pytest.approx(
+        sum(f["properties"]["hits"] for f in told["features"]), abs=0.01
+    )
+    n_top = int(len(served.grid) * TOP / 100)
+    best = np.argsort(-served.tables, axis=1, kind="stable")[:, :n_top]
+    is_top = np.array(
+        [[cell in best[(w + k) % 168] for k in range(8)] for cell, w in zip(*happened, strict=True)]
+    )
+    least, most = is_top.all(axis=1).sum(), is_top.any(axis=1).sum()
+    assert least < told["hits"] < most

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from sqlalchemy import select
+
+from app.core.db.tables import model_versions
 
 SCORE = "/v1/regions/town/forecasts/score"
 N = 20_000
@@ -63,3 +66,68 @@ def test_a_hundred_thousand_faults_are_told_by_the_first(served):
     assert reply.status_code == 422
     assert reply.json()["field"].startswith("incidents.0.")
     assert len(reply.content) < 2_000
+
+
+def scored(served, **times):
+    one = {"longitude": -74.06, "latitude": 4.66, **times}
+    return served.client.post(SCORE, json={"incidents": [one]})
+
+
+def test_an_interval_is_scored_over_all_its_hours_by_the_forecasts_rates(served):
+    hours = [
+        scored(served, occurred_at=f"2019-12-31T{hour:02d}:10:00").json()["scores"][0]
+        for hour in range(8, 12)
+    ]
+    reply = scored(
+        served, occurred_from="2019-12-31T08:30:00", occurred_to="2019-12-31T12:00:00"
+    ).json()
+    (found,) = reply["scores"]
+    assert found["window"] is None
+    assert found["cell"] == hours[0]["cell"]
+    with served.engine.connect() as connection:
+        counts = connection.execute(
+            select(model_versions.c.counts).where(
+                model_versions.c.version == reply["model_version"]
+            )
+        ).scalar_one()
+    weight = np.array([counts["profile"][24 + hour] for hour in range(8, 12)]) * [0.5, 1, 1, 1]
+    density = [np.exp(one["log_density_per_km2"]) for one in hours]
+    expected = np.log(np.average(density, weights=weight))
+    assert found["log_density_per_km2"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_interval_within_an_hour_is_an_exact_time(served):
+    exact = scored(served, occurred_at="2019-12-31T08:10:00").json()["scores"]
+    within = scored(
+        served, occurred_from="2019-12-31T08:00:00", occurred_to="2019-12-31T09:00:00"
+    ).json()["scores"]
+    assert within == exact
+
+
+@pytest.mark.parametrize(
+    ("times", "problem"),
+    [
+        ({}, "give occurred_at, or both"),
+        ({"occurred_from": "2019-12-31T08:00:00"}, "give occurred_at, or both"),
+        (
+            {"occurred_from": "2019-12-31T08:00:00", "occurred_to": "2019-12-31T07:00:00"},
+            "occurred_to lies before occurred_from",
+        ),
+        (
+            {"occurred_from": "2019-10-31T08:00:00", "occurred_to": "2019-12-31T07:00:00"},
+            "longer than 31 days",
+        ),
+    ],
+)
+def test_wrong_intervals_are_refused(served, times, problem):
+    reply = scored(served, **times)
+    assert reply.status_code == 422
+    assert problem in reply.text
+
+
+def test_intervals_may_not_touch_a_million_hours(served):
+    month = {"occurred_from": "2019-12-01T00:00:00", "occurred_to": "2020-01-01T00:00:00"}
+    one = {"longitude": -74.06, "latitude": 4.66, **month}
+    reply = served.client.post(SCORE, json={"incidents": [one] * 1_400})
+    assert reply.status_code == 422
+    assert reply.json()["limit"] == 1_000_000
