@@ -112,18 +112,11 @@ class TimeReader:
         return None
 
     def _whole(self, values: Sequence[Any]) -> TimeColumn:
-        given = arrow_texts(values)
         form = self.format
         if form is not None and not form.clock and not self.date_only:
             form = None
-        if given is not None and form is None:
-            matched = pc.match_substring_regex(given, TIME_PATTERN)
-            if pc.all(pc.or_kleene(matched, pc.equal(given, ""))).as_py() is not False:
-                if self.states_utc is None:
-                    self.states_utc = pc.all(pc.match_substring_regex(given, _ENDING_UTC)).as_py()
-                if not self.halves.is_clear:
-                    self.halves.note(pd.Series(given.to_pylist(), dtype=object))
-                return TimeColumn(without_offsets(given) if self.zone == "local" else values)
+        if form is None and (column := self._as_given(values)) is not None:
+            return column
         texts = pd.Series(clean_texts(clock_texts(values)), dtype=object)
         number = np.array([isinstance(v, int | float) for v in values], bool)
         if number.any() and not (number.all() and self._are_serials(texts.dropna())):
@@ -153,6 +146,20 @@ class TimeReader:
             for one in self.refusals.of_whole(moments, texts.iloc[todo])
         ]
         return self._column(result, refused)
+
+    def _as_given(self, values: Sequence[Any]) -> TimeColumn | None:
+        """Return a column if all its texts are RFC 3339 already: then nothing is parsed."""
+        given = arrow_texts(values)
+        if given is None:
+            return None
+        matched = pc.match_substring_regex(given, TIME_PATTERN)
+        if pc.all(pc.or_kleene(matched, pc.equal(given, ""))).as_py() is False:
+            return None
+        if self.states_utc is None:
+            self.states_utc = pc.all(pc.match_substring_regex(given, _ENDING_UTC)).as_py()
+        if not self.halves.is_clear:
+            self.halves.note(pd.Series(given.to_pylist(), dtype=object))
+        return TimeColumn(without_offsets(given) if self.zone == "local" else values)
 
     def _with_days(self, result: pd.Series[Any], moments: Moments, rows: Any) -> Moments:
         """Put dates without a time into the result where they are accepted; return what then is good."""
