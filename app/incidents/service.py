@@ -23,6 +23,7 @@ from app.incidents.erased_uploads import is_erased_key
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.incidents.upload import Upload, middle_of
+from app.incidents.upload_merge import merge_upload
 from app.readers.blocks import Blocks, ReadOptions
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES, decoded
@@ -122,7 +123,7 @@ class Received:
                 return _replayed(stored, self.body_sha256)
         if self.upload is None:
             raise Conflict("the upload with this Idempotency-Key is missing: send it again")
-        return self.upload.store(connection, key, self.source.name, self.body_sha256)
+        return merge_upload(connection, self.upload, key, self.source.name, self.body_sha256)
 
 
 @contextmanager

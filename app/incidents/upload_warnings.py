@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from app.core.messages import Message, MessageTable
+from app.geo.study_area import MAX_EXTENT_DEG
 from app.incidents.full_places import places_in_doubt
 from app.incidents.merging.merge import Merged
+from app.incidents.upload import Upload
+from app.readers.columns.personal import shortened_names
 from app.regions.store import OutlinedRegion
 
 MAX_GEOCODES = 10
@@ -53,6 +56,36 @@ UPLOAD_WARNINGS = MessageTable(
         "count incidents, say columns=count=COLUMN",
     }
 )
+
+
+def row_warnings(upload: Upload) -> Iterator[Message]:
+    """Say what was noticed while the rows were validated."""
+    received = upload.summary.received
+    if swapped := upload.n_swapped:
+        yield UPLOAD_WARNINGS.make("looks_swapped", n=swapped, received=received)
+    if outside := upload.codes["outside_study_area"]:
+        yield UPLOAD_WARNINGS.make(
+            "outside_study_area",
+            n=outside,
+            received=received,
+            near=str(upload.witness.misplaced),
+        )
+    if far := upload.distances.n_far:
+        near = str(upload.distances.first)
+        yield UPLOAD_WARNINGS.make("far_away", n=far, degrees=MAX_EXTENT_DEG, near=near)
+    yield from upload.witness.warnings()
+    yield from upload.times.warnings([*upload.readings.tables.values()])
+    if upload.personal:
+        yield UPLOAD_WARNINGS.make("personal_columns", columns=shortened_names(upload.personal))
+    if unread := upload.identity.unread_revisions:
+        yield UPLOAD_WARNINGS.make("revisions_unread", n=unread)
+    if upload.n_open:
+        yield UPLOAD_WARNINGS.make("open_ends", n=upload.n_open)
+    if not upload.date_only and (dates := upload.n_dates):
+        yield UPLOAD_WARNINGS.make("dates_alone", n=dates)
+    for reason in ("end_time", "count"):
+        if columns := upload.readings.left_aside(reason):
+            yield UPLOAD_WARNINGS.make(f"{reason}_not_read", columns=shortened_names(columns))
 
 
 def merge_warnings(merged: Merged) -> Iterator[Message]:
