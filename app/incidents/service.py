@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from app.core.errors import Conflict, InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.incidents import writes
-from app.incidents.erased_uploads import is_erased_key
+from app.incidents.idempotency import checked_key, earlier, reserved, stored_before
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.incidents.upload import Upload, middle_of
@@ -116,11 +115,9 @@ class Received:
         """
         key = self.source.idempotency_key
         if key is not None:
-            if not writes.lock_idempotency_key(connection, self.region.key, key):
-                raise _under_way()
-            stored = _earlier(connection, self.region, key)
-            if stored is not None:
-                return _replayed(stored, self.body_sha256)
+            summary = stored_before(connection, self.region, key, self.body_sha256)
+            if summary is not None:
+                return summary
         if self.upload is None:
             raise Conflict("the upload with this Idempotency-Key is missing: send it again")
         return merge_upload(connection, self.upload, key, self.source.name, self.body_sha256)
@@ -144,17 +141,17 @@ def received(
             f"Content-Type {shortened(source.content_type)} is not one of {', '.join(READERS)}",
             code="unsupported_media_type",
         )
-    key = _checked_key(source)
+    key = checked_key(source.idempotency_key)
     with engine.connect() as connection:
         region = outlined(connection, get_region(connection, region_id))
-        known = None if key is None else _earlier(connection, region, key)
+        known = None if key is None else earlier(connection, region, key)
         middle = middle_of(connection, region)
         spelt = writes.spellings_of(connection, region.key)
     digest = hashlib.sha256()
     sent = _Sent(progress)
     raw = sent.watched(body, digest.update)
     with (
-        _reserved(engine, region, key),
+        reserved(engine, region, key),
         tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as rows,
         tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as refused,
     ):
@@ -278,66 +275,3 @@ def _options(
         sent_bytes=lambda: sent.n_bytes,
         gone=gone,
     )
-
-
-_keys_in_use: set[tuple[str, int, str]] = set()
-_keys_lock = threading.Lock()
-
-
-@contextmanager
-def _reserved(engine: Engine, region: Region, key: str | None) -> Iterator[None]:
-    """Refuse a second upload with a key while this process reads the first.
-
-    Between processes the lock of `Received.store` decides: the first complete upload is stored.
-
-    Raises:
-        Conflict: one is being read already.
-    """
-    if key is None:
-        yield
-        return
-    place = (str(engine.url), region.key, key)
-    with _keys_lock:
-        if place in _keys_in_use:
-            raise _under_way()
-        _keys_in_use.add(place)
-    try:
-        yield
-    finally:
-        with _keys_lock:
-            _keys_in_use.discard(place)
-
-
-def _under_way() -> Conflict:
-    return Conflict("an upload with this Idempotency-Key is in progress", code="key_in_use")
-
-
-def _checked_key(source: UploadSource) -> str | None:
-    key = source.idempotency_key
-    if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
-        raise InvalidInput("Idempotency-Key must be 1-255 printable characters", code="bad_key")
-    return key
-
-
-def _earlier(connection: Connection, region: Region, key: str) -> writes.StoredUpload | None:
-    """Return the upload that was made with this key, or None.
-
-    Raises:
-        Conflict: it is erased.
-    """
-    stored = writes.find_upload(connection, region.key, key)
-    if stored is None and is_erased_key(connection, region.key, key):
-        raise Conflict(
-            "the data sent with this Idempotency-Key have been erased; to store them again, use another key",
-            code="erased",
-        )
-    return stored
-
-
-def _replayed(stored: writes.StoredUpload, body_sha256: str) -> IngestSummary:
-    """Return the stored summary if it belongs to the same body."""
-    if stored.body_sha256 != body_sha256:
-        raise InvalidInput(
-            "this Idempotency-Key was used with another body", code="idempotency_key_reused"
-        )
-    return IngestSummary.from_json(stored.summary)
