@@ -16,10 +16,11 @@ from app.geo.boundaries import study_area_from_geojson
 from app.geo.grid import Grid, build_grid
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import StudyArea, derive_study_area, to_degrees
+from app.incidents.column_store import IncidentColumns, ReleaseCut, read_columns
 from app.incidents.fingerprints import data_hash
 from app.incidents.placing import follow_incidents
-from app.incidents.releases import checked_release, found_release, release_cut, settle_exact
-from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.incidents.release_cuts import checked_release, found_release, release_cut
+from app.incidents.releases import settle_exact
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds
 from app.regions.learning_policy import LearningPolicy

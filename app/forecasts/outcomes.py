@@ -18,7 +18,7 @@ from app.forecasts.time_span import range_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
-from app.incidents.store import read_columns
+from app.incidents.column_store import read_columns
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of

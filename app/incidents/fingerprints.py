@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from app.core.db.tables import secrets
-from app.incidents.store import IncidentColumns
+from app.incidents.column_store import IncidentColumns
 
 DATA_KEY = "data_hash"
 

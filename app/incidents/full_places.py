@@ -12,7 +12,7 @@ from app.data_quality.checks.coordinate_precision import FewPlaces, few_places_o
 from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import to_degrees
-from app.incidents.store import COLUMN_TYPES, copy_out
+from app.incidents.column_store import COLUMN_TYPES, copy_out
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region
 

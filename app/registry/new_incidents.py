@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.geo.grid import Grid
 from app.geo.hour_of_week import local_offset_s, minute_of_hour, touched_hours
-from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.incidents.column_store import IncidentColumns, ReleaseCut, read_columns
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.store import Region

@@ -19,7 +19,8 @@ from app.core.db.locks import STATE_LOCK, transaction_lock
 from app.core.db.tables import alarms
 from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
-from app.incidents.releases import advance, reader_cut
+from app.incidents.release_cuts import reader_cut
+from app.incidents.releases import advance
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region, get_region, get_region_by_key
 from app.registry import store as registry

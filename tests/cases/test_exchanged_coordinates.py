@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from app.core.db.tables import regions
 from app.geo.study_area import to_metres
-from app.incidents.store import read_columns
+from app.incidents.column_store import read_columns
 from app.regions.store import get_region
 from app.worker.jobs import work_on
 

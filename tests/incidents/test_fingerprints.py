@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from app.incidents.column_store import IncidentColumns
 from app.incidents.fingerprints import _plain_hash, data_hash, keyed
-from app.incidents.store import IncidentColumns
 
 
 def columns(n=5):

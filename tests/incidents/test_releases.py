@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.core.errors import InvalidInput, NotReady
+from app.incidents.release_cuts import checked_release
 from app.incidents.releases import (
     NO_RELEASE,
     _steps,
     advance,
-    checked_release,
     known_categories,
     last_step,
     minimum_of,

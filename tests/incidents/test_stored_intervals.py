@@ -16,13 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from app.core.errors import Conflict
 from app.erasure import store as erasure_store
 from app.erasure.service import erase_incident
+from app.incidents.column_store import read_columns
 from app.incidents.fingerprints import data_hash
 from app.incidents.parsing.identity import content_keys
 from app.incidents.parsing.intervals import MAX_DAYS
 from app.incidents.parsing.row_errors import RowErrors
 from app.incidents.parsing.rules import parse_block
 from app.incidents.service import UploadSource, ingest
-from app.incidents.store import PageQuery, page, read_columns
+from app.incidents.store import PageQuery, page
 from app.incidents.summary import StoreChoices
 from app.regions.service import add_region
 from app.regions.store import get_region

@@ -17,7 +17,7 @@ from app.core.db.tables import metadata
 from app.core.errors import InvalidInput
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
-from app.incidents.store import read_columns
+from app.incidents.column_store import read_columns
 from app.main import create_app
 from app.region_edits import removal
 from app.region_edits.service import RegionEdit, edit_region

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.access.service import NewKey, create_key
-from app.incidents.store import read_columns
+from app.incidents.column_store import read_columns
 from app.main import create_app
 from app.regions.store import get_region
 from app.training.service import TrainingRequest

@@ -15,8 +15,9 @@ from app.core.texts import shortened
 from app.evaluation.fairness.shares import groups_report, share_report
 from app.geo.grid import Grid
 from app.geo.neighbourhoods import Neighbourhoods, divide
-from app.incidents.releases import known_categories, minimum_of, reader_cut
-from app.incidents.store import IncidentColumns, ReleaseCut, read_columns
+from app.incidents.column_store import IncidentColumns, ReleaseCut, read_columns
+from app.incidents.release_cuts import reader_cut
+from app.incidents.releases import known_categories, minimum_of
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.learning_policy import LearningPolicy

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.fitting.data import load_training_data
-from app.incidents.store import read_columns
+from app.incidents.column_store import read_columns
 from app.regions.category_store import drop_unused_categories
 from app.regions.store import get_region
 from tests.support.incident_rows import row
