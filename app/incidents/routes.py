@@ -17,7 +17,7 @@ from app.core.errors import InvalidInput
 from app.core.media_types import JSON, MEDIA_TYPES, media_type_of
 from app.core.roles import Role
 from app.core.texts import shortened
-from app.core.zones import zone
+from app.core.zones import localised
 from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
 from app.http.parameters import (
@@ -187,7 +187,7 @@ def _interval(text: str | None, timezone: str) -> tuple[datetime | None, datetim
             raise InvalidInput(
                 f"not an RFC 3339 time: {shortened(part)}", field="datetime"
             ) from error
-        return parsed if parsed.tzinfo else parsed.replace(tzinfo=zone(timezone))
+        return localised(parsed, timezone)
 
     return moment(parts[0]), moment(parts[1])
 
