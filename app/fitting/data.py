@@ -47,8 +47,6 @@ class TrainingData:
     piles: list[FullPlace]
     """Default geocodes inside the study area; incidents at them are excluded."""
     policy: LearningPolicy
-    aoristic: Aoristic
-    """Fitted to the incidents; shared out those whose times are not exact."""
     data_hash: str = ""
     """Keyed digest of the data."""
     excluded_categories: list[str] = field(default_factory=list)
@@ -61,6 +59,13 @@ class TrainingData:
     """Instants of the releases up to the one that was read."""
     read_counts: dict[str, int] = field(default_factory=dict)
     """Number of incidents of each category that were read, inside the study area or not."""
+    aoristic: Aoristic | None = None
+    """What shared out the incidents whose times are not exact; None: nothing did."""
+
+    def shared_out(self) -> TrainingData:
+        """Return the data with times that are not exact shared out by what all of them say."""
+        aoristic = Aoristic().fit(self.incidents.before(self.cutoff_s))
+        return replace(self, incidents=aoristic.share(self.incidents), aoristic=aoristic)
 
 
 def load_training_data(
@@ -173,8 +178,6 @@ def _inside(
     used = inside.copy()
     used[inside] = ~piled
     incidents = incidents_of(columns, region.timezone).take(used)
-    aoristic = Aoristic().fit(incidents.before(cutoff_s))
-    incidents = aoristic.share(incidents)
     return TrainingData(
         region=region,
         area=area,
@@ -186,7 +189,6 @@ def _inside(
         n_outside=int((~inside).sum()),
         piles=[place for place in places if place.is_default],
         policy=policy,
-        aoristic=aoristic,
         read_counts=dict(zip(columns.category_names, _counts(columns).tolist(), strict=True)),
     )
 

@@ -112,6 +112,8 @@ def _inexact_times(data: TrainingData) -> list[dict[str, Any]]:
     of day; `trust` is how far, 0..1, exact times said in which of its hours an interval counts.
     """
     found = data.aoristic
+    if found is None:
+        return []
     rows = []
     for code, facts in found.report_.items():
         n = sum(facts[name] for name in ("exact", "intervals", "placeholders"))

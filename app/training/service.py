@@ -213,6 +213,7 @@ def _fit(
         validation = validate_model(engine, data, request.model, context.part(0.05, 0.5))
         fit_from = 0.5
     clock.done("validate")
+    data = data.shared_out()
     model = create_model(request.model).fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )

@@ -39,7 +39,7 @@ def stored(engine, place, rows):
     assert reply.json()["accepted"] == len(rows), reply.text
     with engine.connect() as connection:
         key = connection.execute(select(regions.c.key)).scalar_one()
-    return load_training_data(engine, key)
+    return load_training_data(engine, key).shared_out()
 
 
 def test_intervals_of_one_hour_are_exact_times_bit_for_bit(engine, place):

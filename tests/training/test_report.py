@@ -15,7 +15,6 @@ from app.regions.store import OutlinedRegion
 from app.registry import store as registry
 from app.training.report import code_sha256, data_facts, probability_tables, provenance
 from models.base import DAY_S, CategoryDensity, FitContext, Incidents
-from models.times.aoristic import Aoristic
 from tests.support.made_forecasts import region_of, version_of
 
 N = 6_000
@@ -38,7 +37,6 @@ def data_of(time_s=None, category=None, names=("theft", "arson"), x_m=None, **mo
     known = TrainingData(
         OutlinedRegion(**vars(region_of(timezone="America/Bogota"))), VERSION.area, GRID, incidents,
         np.zeros(n, np.int64), list(names), int(time_s[-1]) + 1, 3, [], LearningPolicy(),
-        Aoristic().fit(incidents),
     )  # fmt: skip
     return replace(known, **more)
 

@@ -25,6 +25,7 @@ from app.geo.grid import Grid
 from app.regions.store import get_region
 from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray, Progress
 from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
+from models.times.aoristic import shared_out
 
 BLOCKS = (5, 10, 15, 20, 25)
 LARGEST = (25, 1024)
@@ -119,6 +120,7 @@ def losses_of_region(
 
 def _case(incidents: Incidents, grid: Grid, request: FigureRequest) -> _Case:
     origin_s = int(incidents.time_s[-1]) + 1 - request.test_days * DAY_S
+    incidents = shared_out(incidents, incidents.before(origin_s))
     counts = np.bincount(incidents.before(origin_s).window, minlength=N_WINDOWS)
     windows = np.sort(np.argsort(-counts, kind="stable")[: request.n_windows])
     cell = grid.locate(incidents.x_m, incidents.y_m)

@@ -29,6 +29,7 @@ from app.regions.store import get_region
 from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, Incidents, Progress
 from models.evaluation.metrics import HIT_PERCENTS, n_top
 from models.evaluation.significance import mcnemar_exact, paired_difference, wilson_interval
+from models.times.aoristic import shared_out
 
 SIZES = (200, 2000)
 STUDY_MODELS = {"maf-paper": "NF", "window-kde": "KDE", "gmm": "GMM"}
@@ -77,6 +78,7 @@ def paper_table(
     """
     incidents = incidents.take(grid.locate(incidents.x_m, incidents.y_m) >= 0)
     origin_s = int(incidents.time_s[-1]) + 1 - HORIZON_DAYS * DAY_S
+    incidents = shared_out(incidents, incidents.before(origin_s))
     n_parts = len(request.sizes) + 1
     sets = []
     for i, size in enumerate(request.sizes):
