@@ -13,8 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.cities import DATA, FILES, City, load_city, machine
-from models.base import DAY_S, HORIZON_DAYS, DensityModel, FitContext, FloatArray, Incidents
+from models.base import HORIZON_DAYS, DensityModel, FitContext
 from models.catalog import create_model
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray
 
 N_ORIGINS = 2
 

@@ -16,7 +16,8 @@ from app.geo.boundaries import study_area_from_geojson
 from app.geo.grid import Grid, build_grid
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import StudyArea, to_metres
-from models.base import DAY_S, Incidents
+from models.incidents import Incidents
+from models.units import DAY_S
 
 DATA = Path(os.environ.get("HOTSLOT_SHARED", Path(__file__).parents[1] / ".." / "shared")) / "data"
 FILES = {

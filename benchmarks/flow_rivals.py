@@ -11,7 +11,9 @@ import numpy as np
 import torch
 import zuko
 
-from models.base import N_WINDOWS, Cells, FloatArray, Incidents, normalised
+from models.base import Cells, normalised
+from models.incidents import Incidents
+from models.units import N_WINDOWS, FloatArray
 
 STEPS, BATCH, LEARNING_RATE = 840, 256, 1e-3
 BLOCKS, WIDTH = 5, 64

@@ -10,9 +10,10 @@ import torch
 from benchmarks.cities import load_city, machine
 from benchmarks.flow_rivals import mean_score
 from benchmarks.flows_speed import TEST_DAYS
-from models.base import DAY_S, N_WINDOWS, FitContext
+from models.base import FitContext
 from models.densities.maf import Maf
 from models.densities.maf_window import MafWindow
+from models.units import DAY_S, N_WINDOWS
 
 CUDA = FitContext(0, device="cuda")
 WAYS = {

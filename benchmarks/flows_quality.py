@@ -15,12 +15,14 @@ import torch
 
 from benchmarks.cities import FILES, City, load_city, machine
 from models.bands import by_part_of_week
-from models.base import DAY_S, HORIZON_DAYS, DensityModel, FitContext, FloatArray, Incidents
+from models.base import HORIZON_DAYS, DensityModel, FitContext
 from models.densities.cox import Cox
 from models.densities.drift import CountTables
 from models.densities.kde import MultiKde
 from models.densities.maf import Maf
 from models.evaluation.significance import Difference, paired_difference
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray
 
 N_ORIGINS = 4
 LEAST_EXPECTED = 0.5

@@ -14,7 +14,9 @@ import numpy as np
 
 from app.geo.grid import Grid
 from benchmarks.cities import machine
-from models.base import DAY_S, FitContext, Incidents
+from models.base import FitContext
+from models.incidents import Incidents
+from models.units import DAY_S
 
 TORONTO = 240_000
 SIZES = (10_000, 100_000, TORONTO, 1_000_000, 10_000_000)

@@ -26,13 +26,15 @@ from benchmarks.flow_rivals import (
     seconds_of_a_fit,
     zuko_loop,
 )
-from models.base import DAY_S, N_WINDOWS, Cells, DensityModel, FitContext, Incidents
+from models.base import Cells, DensityModel, FitContext
 from models.densities.maf import Maf
 from models.densities.maf_window import MafWindow
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import member_keys
 from models.flows.training import train
 from models.flows.training_settings import TrainingSettings
+from models.incidents import Incidents
+from models.units import DAY_S, N_WINDOWS
 
 TEST_DAYS = 84
 N_BATCHED = 16

@@ -15,9 +15,11 @@ import torch
 
 from benchmarks.cities import load_city, machine
 from benchmarks.flows_speed import TEST_DAYS, synthetic
-from models.base import DAY_S, N_WINDOWS, Cells, FitContext, FloatArray, Incidents
+from models.base import Cells, FitContext
 from models.densities.maf import Maf
 from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
+from models.incidents import Incidents
+from models.units import DAY_S, N_WINDOWS, FloatArray
 
 N_SEEDS = 10
 BLOCKS = (5, 10, 25)

@@ -17,9 +17,11 @@ from scipy.stats import binom
 
 from benchmarks.cities import load_city, machine
 from benchmarks.flows_speed import TEST_DAYS
-from models.base import DAY_S, Cells, FitContext, FloatArray, Incidents, IntArray
+from models.base import Cells, FitContext
 from models.flows.swag import SwagSettings
 from models.flows.windows import WindowFlows, window_preset
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray, IntArray
 
 CITIES = ("toronto", "st-louis", "chicago", "vancouver")
 WINDOWS = tuple(range(5, 168, 14))

@@ -17,7 +17,8 @@ import numpy as np
 from app.evaluation.backtests.execute import Execution, Protocol, run_protocol
 from app.evaluation.backtests.result import result_json
 from benchmarks.cities import FILES, City, load_city, machine
-from models.base import DAY_S, HORIZON_DAYS
+from models.base import HORIZON_DAYS
+from models.units import DAY_S
 
 MODELS = ("pooled-kde", "cox", "maf", "stack")
 N_ORIGINS = 2

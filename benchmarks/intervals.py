@@ -24,21 +24,14 @@ from numpy.typing import NDArray
 from app.fitting.hourly_counts import counted_slots
 from app.geo.hour_of_week import touched_hours, windows_of
 from benchmarks.cities import City, load_city, machine
-from models.base import (
-    HOUR_S,
-    HOURS_PER_DAY,
-    N_WINDOWS,
-    SATURDAY,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-)
+from models.base import FitContext
 from models.counts.model import CountModel
 from models.densities.cox import Cox
 from models.evaluation.significance import paired_difference
+from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.times.intervals import Intervals
+from models.units import HOUR_S, HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, IntArray
 
 CITIES = ("st-louis", "chicago", "vancouver")
 SHARES = (0.3, 0.6, 0.9)

@@ -17,11 +17,12 @@ from app.geo.neighbourhoods import divide
 from app.readers.files.documents import neighbourhoods_of
 from app.regions.learning_policy import patrol_categories
 from benchmarks.cities import DATA, City, load_city, machine
-from models.base import DAY_S, HORIZON_DAYS, DensityModel, FitContext, FloatArray
+from models.base import HORIZON_DAYS, DensityModel, FitContext
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells, shares_by_part
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import paired_difference
+from models.units import DAY_S, FloatArray
 
 CITY = "st-louis"
 N_ORIGINS = 2

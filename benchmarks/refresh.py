@@ -33,13 +33,14 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import DATA, FILES, City, load_city, machine
 from benchmarks.ingest import fresh_home
-from models.base import DAY_S, HORIZON_DAYS, HOUR_S, N_WINDOWS, FitContext, FloatArray, IntArray
+from models.base import HORIZON_DAYS, FitContext
 from models.counts.model import CountModel
 from models.densities.refresh import USUAL_STRENGTH, Refresh
 from models.densities.stack import Stack
 from models.densities.state import log_gain, mean_over_hours
 from models.evaluation.memorisation import judge, places_in_cells
 from models.evaluation.significance import Difference, paired_difference
+from models.units import DAY_S, HOUR_S, N_WINDOWS, FloatArray, IntArray
 from tests.support.processes import peak_memory_mb
 
 N_ORIGINS = 4

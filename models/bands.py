@@ -1,4 +1,4 @@
-"""Bands of probabilities, calibrated on the counts of past periods."""
+"""Bands of probabilities: how far they may be off, calibrated on the counts of past periods."""
 
 from __future__ import annotations
 
@@ -10,14 +10,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import COVERAGE, HOURS_PER_DAY, N_WINDOWS, SATURDAY, Band, FloatArray, IntArray
 from models.counts.negative_binomial import cumulative, log_mass
+from models.units import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, IntArray
 
+COVERAGE = 0.9
+"""Share of the truth that a band is meant to hold."""
+NORMAL_QUANTILE = 1.6448536269514722
+"""Of (1 + COVERAGE) / 2."""
 HOURS_A_PART = 6
 USUAL_SCALE, USUAL_EXTRA = 4.0, 0.05
 """Of the variances where no past period is long enough: what most cities' periods ask for."""
 _SCALES = (1.0, 2.0, 4.0, 8.0)
 _EXTRAS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Variances of the logarithms of probabilities (168, N), as a product of two factors.
+
+    Args:
+        loading: (168, K) non-negative.
+        variance: (K, N) non-negative.
+    """
+
+    loading: FloatArray
+    variance: FloatArray
+
+    def log_variance(self, windows: IntArray | int) -> FloatArray:
+        """Return variances (N,) in one window, or (W, N) in several."""
+        result: FloatArray = self.loading[windows] @ self.variance
+        return result
+
+    def factor(self, window: int) -> FloatArray:
+        """Return the factor (N,) by which a cell's probability may be off, either way."""
+        deviation = np.sqrt(self.log_variance(window))
+        factor: FloatArray = np.exp(NORMAL_QUANTILE * deviation)
+        return factor
+
+    def report(self) -> dict[str, float]:
+        """Return the share that bands are meant to hold, and their usual factor."""
+        usual = float(
+            np.median([np.median(self.factor(w)) for w in range(0, len(self.loading), 7)])
+        )
+        return {"coverage": COVERAGE, "median_factor": usual}
+
+    def pooled(self, cells: NDArray[np.bool_]) -> Band:
+        """Return the band with the mean variance of some cells (N,) at all of them."""
+        variance = self.variance.copy()
+        if cells.any():
+            variance[:, cells] = variance[:, cells].mean(axis=1, keepdims=True)
+        return Band(self.loading, variance)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from app.sync.service import (
 )
 from app.sync.spec import SourceSpec
 from app.worker.jobs import run_claimed
-from models.base import HOUR_S
+from models.units import HOUR_S
 
 MAX_HOURS = 366 * 24
 

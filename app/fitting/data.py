@@ -27,8 +27,9 @@ from app.regions.learning_policy import LearningPolicy
 from app.regions.store import OutlinedRegion, Region, outlined, set_boundary
 from app.registry.new_incidents import incidents_of
 from app.releases.groups import pin
-from models.base import HOUR_S, Incidents
+from models.incidents import Incidents
 from models.times.aoristic import Aoristic
+from models.units import HOUR_S
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import numpy as np
 
 from app.core.errors import PermissionRefused
 from app.fitting.data import TrainingData
-from models.base import DAY_S, HORIZON_DAYS, DensityModel, FloatArray, Incidents
+from models.base import HORIZON_DAYS, DensityModel
 from models.evaluation.memorisation import MAX_RATIO, NEAR_M, judge, places_in_cells
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray
 
 N_SAMPLES = 20_000
 MIN_HELD_OUT = 20

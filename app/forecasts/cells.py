@@ -30,7 +30,7 @@ from app.geo.hexagons import (
 )
 from app.geo.regrid import overlap_of
 from app.geo.study_area import M2_PER_KM2, to_degrees
-from models.base import FloatArray
+from models.units import FloatArray
 
 if TYPE_CHECKING:
     from app.forecasts.plan import Selector

@@ -16,10 +16,11 @@ from app.forecasts.cells import CellSet, rows_in_bbox
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import warnings_of
-from models.base import NORMAL_QUANTILE, FloatArray
+from models.bands import NORMAL_QUANTILE
 from models.counts.model import LEVEL, CountModel
 from models.counts.negative_binomial import nearest_interval
 from models.evaluation.metrics import ranked_rows
+from models.units import FloatArray
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from app.forecasts.versions.loaded import LoadedVersion
 from app.incidents.releases import known_categories
 from app.regions.kinds import Kinds, folded
 from app.regions.store import get_region
-from models.base import FloatArray
 from models.counts.model import CountModel
+from models.units import FloatArray
 
 KINDS_TTL_S = 60.0
 """How long another process's changes may go unseen."""

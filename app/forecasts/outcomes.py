@@ -25,9 +25,9 @@ from app.regions.service import policy_of
 from app.regions.store import get_region
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import incidents_of
-from models.base import DAY_S, IntArray
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows
 from models.times.intervals import HourShares
+from models.units import DAY_S, IntArray
 
 MAX_DAYS = 31
 DEFAULT_DAYS = 7

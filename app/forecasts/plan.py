@@ -14,8 +14,8 @@ from app.fitting.hourly_counts import slots_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.hour_of_week import HOUR_S
 from app.http.parameters import Bbox
-from models.base import DAY_S, IntArray
 from models.counts.model import CountModel, Slots
+from models.units import DAY_S, IntArray
 
 SlotKind = tuple[int, int]
 """A window, and whole days from the end of the data to the slot."""

@@ -13,8 +13,8 @@ from app.forecasts.serialisers import collection, csv_bytes
 from app.forecasts.service import ForecastService
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
-from models.base import FloatArray
 from models.flows.rosenblatt import RosenblattMap
+from models.units import FloatArray
 
 MAX_ROUNDS = 400
 MAX_TRIES_EACH, FREE_TRIES = 50, 100_000

@@ -20,8 +20,9 @@ from app.forecasts.warnings import WARNINGS, standing_warnings
 from app.geo.hour_of_week import touched_hours, windows_of
 from app.geo.study_area import to_metres
 from app.registry.store import ALL_CATEGORIES
-from models.base import DAY_S, HOUR_S, FloatArray, Incidents, IntArray
+from models.incidents import Incidents
 from models.times.intervals import Intervals
+from models.units import DAY_S, HOUR_S, FloatArray, IntArray
 
 MAX_SCORED = 100_000
 MAX_INTERVAL_DAYS = 31

@@ -17,7 +17,7 @@ from app.core.zones import zone
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.service import ForecastService
-from models.base import FloatArray
+from models.units import FloatArray
 
 SIGNIFICANT_DIGITS = 8
 """Digits of probabilities and densities; rounding errors sum to far below 1e-6."""

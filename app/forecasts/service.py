@@ -29,7 +29,7 @@ from app.forecasts.versions.version_reader import VersionReader
 from app.forecasts.warnings import WARNINGS
 from app.geo.hour_of_week import next_slot_of
 from app.http.parameters import check_bbox_order
-from models.base import FloatArray
+from models.units import FloatArray
 
 NEWS_TTL_S = 60.0
 

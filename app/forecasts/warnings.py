@@ -12,7 +12,7 @@ from app.regions.store import Region
 from app.registry.store import VersionRecord
 from app.releases.disclosure import shown_renamings
 from app.releases.small_counts import fold_names
-from models.base import DAY_S
+from models.units import DAY_S
 
 STALE_AFTER_DAYS = 60
 THIN_INCIDENTS = 5_000

@@ -26,8 +26,8 @@ from app.registry.champions import champion_history
 from app.registry.new_incidents import NewIncidents, as_date, new_incidents
 from app.registry.stored_model import StoredModel
 from app.registry.visibility import served
-from models.base import N_WINDOWS, FloatArray
 from models.evaluation.drift import DaySums, as_day_sums, expected_log_density, interval_of
+from models.units import N_WINDOWS, FloatArray
 
 SHADOW_DAYS = 90
 LEAD_DAYS = (2, 8, 29, 366)

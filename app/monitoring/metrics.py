@@ -11,7 +11,7 @@ from app.core.errors import Unavailable
 from app.core.roles import seeing_unreleased
 from app.monitoring.status import RegionStatus, read_status
 from app.registry.alarms import ALARM_KINDS
-from models.base import DAY_S
+from models.units import DAY_S
 
 QUEUE = Gauge("hotslot_queue_jobs", "Jobs by status", ["status"])
 OLDEST_JOB = Gauge("hotslot_queue_oldest_job_seconds", "How long the oldest job has waited")

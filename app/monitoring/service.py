@@ -29,9 +29,9 @@ from app.registry.champions import Champion, champion_history, get_champion, rol
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import new_incidents
 from app.training.promotion_policy import MAX_DEFICIT
-from models.base import IntArray
 from models.counts.model import CountModel, Slots
 from models.evaluation import drift
+from models.units import IntArray
 
 ROLLBACK_LOOKS = (3, 5, 7, 14, 28)
 

@@ -13,8 +13,8 @@ from app.regions.store import Region
 from app.registry import store as registry
 from app.registry.new_incidents import EPOCH, NewIncidents
 from app.states.store import State, latest_state
-from models.base import FloatArray
 from models.densities.state import log_gain
+from models.units import FloatArray
 
 
 def gains_of_states(

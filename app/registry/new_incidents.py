@@ -18,9 +18,10 @@ from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.store import Region
 from app.registry.store import VersionRecord
-from models.base import DAY_S, FloatArray, Incidents, IntArray
+from models.incidents import Incidents
 from models.times.intervals import HourShares, Intervals
 from models.times.placeholders import with_unknown_times
+from models.units import DAY_S, FloatArray, IntArray
 
 EPOCH = date(1970, 1, 1)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from models.base import Cells, DensityModel, FitContext, FloatArray, Incidents, normalised
+from models.base import Cells, DensityModel, FitContext, normalised
+from models.incidents import Incidents
+from models.units import FloatArray
 
 
 class StoredModel(DensityModel):

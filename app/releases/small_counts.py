@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from models.base import FloatArray
 from models.evaluation.hotspot_area import disparity
+from models.units import FloatArray
 
 OTHER = "other"
 """Name under which small categories are counted together."""

@@ -30,10 +30,10 @@ from app.registry.new_incidents import NewIncidents, new_incidents
 from app.registry.store import VersionRecord
 from app.releases.store import MIN_GROUP, Release, instants
 from app.states.store import NewState, State, add_state, last_release, latest_state
-from models.base import DAY_S, N_WINDOWS, FloatArray
 from models.counts.assimilation import USUAL_DAYS, assimilated
 from models.counts.model import CountModel
 from models.densities.state import DensityState, mean_over_hours
+from models.units import DAY_S, N_WINDOWS, FloatArray
 
 MAX_DISTANCE = 0.1
 """Largest part of a forecast's mass that one state may move, compared with the one before."""

@@ -17,22 +17,16 @@ from app.registry import store as registry
 from app.registry.champions import get_champion
 from app.registry.stored_model import StoredModel
 from app.training.promotion_policy import PromotionDecision, decide
-from models.base import (
-    DAY_S,
-    HORIZON_DAYS,
-    N_WINDOWS,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-)
+from models.base import HORIZON_DAYS, DensityModel, FitContext
 from models.catalog import create_model
 from models.densities.small_counts import pool_small_counts
 from models.evaluation.drift import day_sums, expected_log_density
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
 from models.evaluation.significance import Difference, paired_difference
+from models.incidents import Incidents
 from models.times.aoristic import shared_out
+from models.units import DAY_S, N_WINDOWS, FloatArray
 
 REFERENCE = "pooled-kde"
 CHAMPION = "the champion"

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.base import HOUR_S, N_WINDOWS, WEEK_S, FloatArray, IntArray
 from models.counts.fit import SLOW_HALF_LIFE_WEEKS, Slots, clipped, delivered_hours, spans
 from models.counts.model import CountModel
+from models.units import HOUR_S, N_WINDOWS, WEEK_S, FloatArray, IntArray
 
 USUAL_DAYS = 84
 """Days before the cutoff that stand for what a feed usually delivers, by the model's own mean."""

@@ -7,18 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import (
-    DAY_S,
-    HORIZON_DAYS,
-    HOUR_S,
-    HOURS_PER_DAY,
-    N_WINDOWS,
-    WEEK_S,
-    FloatArray,
-    IntArray,
-)
+from models.base import HORIZON_DAYS
 from models.counts.missing_days import missing_days
 from models.counts.negative_binomial import log_mass, nearest_quantile
+from models.units import DAY_S, HOUR_S, HOURS_PER_DAY, N_WINDOWS, WEEK_S, FloatArray, IntArray
 
 YEAR_S = 365.2425 * DAY_S
 HISTORY_WEEKS = 6 * 52

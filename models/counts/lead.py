@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.base import HORIZON_DAYS, HOURS_PER_DAY, N_WINDOWS, FloatArray, IntArray
+from models.base import HORIZON_DAYS
 from models.counts.fit import Slots
+from models.units import HOURS_PER_DAY, N_WINDOWS, FloatArray, IntArray
 
 N_WEEKS = 13
 N_ORIGINS = 13

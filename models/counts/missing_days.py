@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import FloatArray
+from models.units import FloatArray
 
 MIN_GAP_DAYS = 3
 BLANK_SHARE = 0.1

@@ -21,16 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import (
-    DAY_S,
-    HORIZON_DAYS,
-    HOUR_S,
-    HOURS_PER_DAY,
-    N_WINDOWS,
-    WEEK_S,
-    FloatArray,
-    IntArray,
-)
+from models.base import HORIZON_DAYS
 from models.counts.fit import (
     SHRINK_INCIDENTS,
     SLOW_HALF_LIFE_WEEKS,
@@ -55,6 +46,7 @@ from models.counts.negative_binomial import (
     nearest_interval,
     nominal_level,
 )
+from models.units import DAY_S, HOUR_S, HOURS_PER_DAY, N_WINDOWS, WEEK_S, FloatArray, IntArray
 
 __all__ = ["CountModel", "Slots"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, gammaincc, gammaln
 
-from models.base import FloatArray
+from models.units import FloatArray
 
 POISSON_BELOW = 1e-6
 """Dispersions below this are Poisson to machine precision at any count that occurs."""

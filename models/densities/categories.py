@@ -15,21 +15,14 @@ from typing import Self
 import numpy as np
 import torch
 
-from models.base import (
-    DAY_S,
-    CategoryDensity,
-    Cells,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.base import CategoryDensity, Cells, FitContext, normalised
 from models.densities.folds import mixture_weights
 from models.densities.smoothing import Smoother, inside, snap
 from models.estimator import Estimator
 from models.fields.lattice import Lattice
 from models.fields.tilt import fit_tilt, tensor
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray, IntArray
 
 MAX_CATEGORIES = 30
 MIN_INCIDENTS = 20

@@ -7,21 +7,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from models.base import (
-    N_WINDOWS,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    normalised,
-)
+from models.base import Cells, DensityModel, FitContext, normalised
 from models.densities.drift import DRIFT, CountTables, DriftedBackbone, DriftSettings
 from models.densities.small_sample import correction_strength
 from models.estimator import Estimator
 from models.fields.lattice import Lattice
 from models.fields.priors import HOURS, HourSettings, with_nuisance
 from models.fields.tilt import TiltSettings, fit_tilt, tensor
+from models.incidents import Incidents
+from models.units import N_WINDOWS, FloatArray
 
 
 class HourTilt(Estimator):

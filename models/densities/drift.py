@@ -8,16 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.base import (
-    DAY_S,
-    HORIZON_DAYS,
-    N_WINDOWS,
-    Cells,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-)
+from models.base import HORIZON_DAYS, Cells, FitContext
 from models.densities.kde import MultiKde
 from models.densities.small_sample import correction_strength
 from models.estimator import Estimator
@@ -25,6 +16,8 @@ from models.fields.lattice import Lattice
 from models.fields.posterior import field_variances
 from models.fields.priors import drift_covariance, leading_features
 from models.fields.tilt import TiltSettings, fit_tilt, tensor
+from models.incidents import Incidents
+from models.units import DAY_S, N_WINDOWS, FloatArray, IntArray
 
 _POSITIVE = 1e-9
 

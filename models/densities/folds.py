@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.base import DAY_S, HORIZON_DAYS, FloatArray, Incidents, IntArray
+from models.base import HORIZON_DAYS
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray, IntArray
 
 MIN_TRAIN = 50
 MIN_TEST = 20

@@ -10,18 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.base import (
-    N_WINDOWS,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    normalised,
-)
+from models.base import Cells, DensityModel, FitContext, normalised
 from models.densities.small_sample import FULL_STRENGTH, shrink_to_uniform
 from models.densities.smoothing import inside
 from models.estimator import ConvergenceWarning
+from models.incidents import Incidents
+from models.units import N_WINDOWS, FloatArray
 
 INCIDENTS_PER_COMPONENT = 25
 _WINDOWS_PER_BATCH = 12

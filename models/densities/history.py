@@ -8,19 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from models.base import (
-    DAY_S,
-    HORIZON_DAYS,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.base import HORIZON_DAYS, Cells, DensityModel, FitContext, normalised
 from models.densities.kde import MULTI_BANDWIDTHS_M, MultiKde
 from models.densities.smoothing import Smoother, inside, snap
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray, IntArray
 
 RECENT_DAYS = (7, 14, 28, 56, 91, 182, 365)
 N_PERIODS = 8

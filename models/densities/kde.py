@@ -8,20 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import (
-    N_WINDOWS,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.base import Cells, DensityModel, FitContext, normalised
 from models.densities.folds import Fold, best_of_grid, inner_folds, pooled_weights
 from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
+from models.incidents import Incidents
 from models.times.intervals import HourShares
+from models.units import N_WINDOWS, FloatArray, IntArray
 
 BANDWIDTHS_M = (
     5.0,

@@ -8,18 +8,8 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from models.bands import by_part_of_week, calibrated
-from models.base import (
-    N_WINDOWS,
-    Band,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.bands import Band, by_part_of_week, calibrated
+from models.base import Cells, DensityModel, FitContext, normalised
 from models.densities.drift import DRIFT, CountTables, DriftedBackbone, DriftSettings
 from models.densities.folds import inner_folds
 from models.densities.small_sample import correction_strength
@@ -28,6 +18,8 @@ from models.estimator import Estimator
 from models.fields.priors import FLOW_HOURS, HourSettings
 from models.flows.cell_flow import CellFlow, HourFirstFlow, HourLastFlow
 from models.flows.rosenblatt import RosenblattMap
+from models.incidents import Incidents
+from models.units import N_WINDOWS, FloatArray, IntArray
 
 Order = Literal["hour last", "hour first"]
 

@@ -7,10 +7,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from models.base import N_WINDOWS, Cells, DensityModel, FitContext, Incidents
+from models.base import Cells, DensityModel, FitContext
 from models.densities.kde import MultiKde
 from models.densities.smoothing import inside
 from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
+from models.incidents import Incidents
+from models.units import N_WINDOWS
 
 MIN_INCIDENTS = 100
 """With fewer incidents flows add nothing to the backbone."""

@@ -9,19 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.spatial import KDTree
 
-from models.base import (
-    DAY_S,
-    HORIZON_DAYS,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.base import HORIZON_DAYS, Cells, DensityModel, FitContext, normalised
 from models.densities.kde import MultiKde
 from models.densities.smoothing import Smoother, inside, snap
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray, IntArray
 
 LEARN_DAYS = 365
 MAX_LEARN_INCIDENTS = 30_000

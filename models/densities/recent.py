@@ -7,20 +7,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from models.base import (
-    DAY_S,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.base import Cells, DensityModel, FitContext, normalised
 from models.densities.folds import Fold, inner_folds, pooled_weights
 from models.densities.kde import rule_of_thumb_m
 from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
+from models.incidents import Incidents
+from models.units import DAY_S, FloatArray, IntArray
 
 BANDWIDTHS_M = (1.0, 30.0, 60.0, 100.0, 300.0, 900.0)
 HALF_LIVES_DAYS = (10_000.0, 1500.0, 600.0, 250.0, 100.0, 40.0)

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import DAY_S, N_WINDOWS, Cells, FitContext, FloatArray, IntArray
+from models.base import Cells, FitContext
 from models.densities.state import DensityState, log_gain, mean_over_hours
 from models.fields.lattice import Lattice
 from models.fields.tilt import TiltSettings, fit_tilt, tensor
+from models.units import DAY_S, N_WINDOWS, FloatArray, IntArray
 
 AGES_DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42, 56, 84, 112, 168, 224, 336, 448)
 """Edges of the bins of age in which incidents are counted; older ones are in the last bin."""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import CategoryDensity, DensityModel, FloatArray, IntArray
+from models.base import CategoryDensity, DensityModel
+from models.units import FloatArray, IntArray
 
 Mask = NDArray[np.bool_]
 

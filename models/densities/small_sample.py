@@ -6,7 +6,7 @@ fit by the number of incidents alone. They hardly affect cities with a few hundr
 
 from __future__ import annotations
 
-from models.base import FloatArray
+from models.units import FloatArray
 
 SPREAD_INCIDENTS = 6.0
 """Pseudo-incidents spread over the study area: a tenth of sixty, negligible among thousands."""

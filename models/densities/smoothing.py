@@ -19,7 +19,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
-from models.base import Cells, FloatArray, Incidents, IntArray
+from models.base import Cells
+from models.incidents import Incidents
+from models.units import FloatArray, IntArray
 
 SITES_PER_CELL = 10
 MAX_SITE_SPACING_M = 25.0

@@ -16,18 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from models.bands import PartCounts, by_part_of_week, calibrated, expected_by_part
-from models.base import (
-    HORIZON_DAYS,
-    N_WINDOWS,
-    Cells,
-    DensityModel,
-    FitContext,
-    Float32Array,
-    FloatArray,
-    Incidents,
-    IntArray,
-    normalised,
-)
+from models.base import HORIZON_DAYS, Cells, DensityModel, FitContext, normalised
 from models.densities.categories import Categories, Moment
 from models.densities.cox import HourTilt
 from models.densities.drift import CountTables, DriftedBackbone
@@ -38,6 +27,8 @@ from models.densities.near_repeat import Sepp
 from models.densities.recent import RecentKde
 from models.densities.refresh import learnt_strength, strength_gains
 from models.densities.smoothing import inside
+from models.incidents import Incidents
+from models.units import N_WINDOWS, Float32Array, FloatArray, IntArray
 
 PRIOR = {
     "maf": 10.0,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.base import Float32Array, FloatArray, IntArray
+from models.units import Float32Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from models.base import Cells, DensityModel, FitContext, Incidents
+from models.base import Cells, DensityModel, FitContext
+from models.incidents import Incidents
 
 
 class Uniform(DensityModel):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import FloatArray, IntArray
+from models.units import FloatArray, IntArray
 
 BOUNDS = (0.025, 0.975)
 """Quantiles of 95 % intervals."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from models.base import FloatArray, IntArray
 from models.counts.model import LEVEL, CountModel, Slots
+from models.units import FloatArray, IntArray
 
 N_BINS = 10
 

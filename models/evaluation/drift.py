@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from models.base import DAY_S, DensityModel, FloatArray, IntArray
+from models.base import DensityModel
 from models.counts.model import CountModel, Slots
 from models.counts.negative_binomial import cumulative
+from models.units import DAY_S, FloatArray, IntArray
 
 LEVEL = 0.001
 FIRST_LOOKS = (3, 7, 14, 21, 28)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import WEEK_S, FloatArray, IntArray
 from models.evaluation.bootstrap import (
     BOUNDS,
     draw_blocks,
@@ -18,6 +17,7 @@ from models.evaluation.bootstrap import (
     resampled_means,
     time_blocks,
 )
+from models.units import WEEK_S, FloatArray, IntArray
 
 N_RESAMPLES = 1_000
 MIN_RATE = 1e-6

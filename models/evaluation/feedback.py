@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.base import DAY_S, Cells, FloatArray
+from models.base import Cells
+from models.units import DAY_S, FloatArray
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Cells, DensityModel, FloatArray, IntArray
+from models.base import Cells, DensityModel
 from models.evaluation.metrics import n_top
+from models.units import FloatArray, IntArray
 
 FLAGGED_PERCENT = 5
 

@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from models.base import Cells, FloatArray, IntArray
+from models.base import Cells
 from models.evaluation.bootstrap import draw_blocks, interval, resampled_means
+from models.units import FloatArray, IntArray
 
 NEAR_M = 25.0
 MAX_RATIO = 1.5

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Cells, DensityModel, FloatArray, Incidents, IntArray
+from models.base import Cells, DensityModel
+from models.incidents import Incidents
 from models.times.intervals import HourShares
+from models.units import FloatArray, IntArray
 
 HIT_PERCENTS = (1, 5, 10, 15, 20)
 EMPTY_SUMMARY: Mapping[str, Any] = {

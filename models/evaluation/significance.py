@@ -8,9 +8,9 @@ from math import comb, erfc, sqrt
 
 import numpy as np
 
-from models.base import DAY_S, WEEK_S, FloatArray, IntArray
 from models.evaluation.bootstrap import draw_blocks, interval, resampled_means, time_blocks
 from models.evaluation.metrics import ScoredIncidents
+from models.units import DAY_S, WEEK_S, FloatArray, IntArray
 
 N_RESAMPLES = 2_000
 MIN_WEEKS = 8

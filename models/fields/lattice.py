@@ -16,7 +16,8 @@ import torch
 from scipy.sparse import csr_array, hstack, identity
 from torch import Tensor
 
-from models.base import Cells, IntArray
+from models.base import Cells
+from models.units import IntArray
 
 _NEGLIGIBLE = 1e-6
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import FitContext, FloatArray
+from models.base import FitContext
 from models.fields.lattice import Lattice
 from models.fields.tilt import tensor
+from models.units import FloatArray
 
 N_DRAWS = 8
 """Of each feature's field. The variance of a log density sums over some twenty features, so that its

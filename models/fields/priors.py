@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.base import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray
+from models.units import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray
 
 _EQUAL = 1e-9
 """Eigenvalues closer than this share of the largest count as equal."""

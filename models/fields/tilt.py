@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import FitContext, FloatArray
+from models.base import FitContext
 from models.fields.lattice import Lattice
+from models.units import FloatArray
 
 _ADAM_DECAYS = (0.9, 0.99)
 _ADAM_FLOOR = 1e-3

@@ -33,13 +33,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import N_WINDOWS, Band, Cells, FitContext, FloatArray, IntArray
+from models.bands import Band
+from models.base import Cells, FitContext
 from models.estimator import Estimator
 from models.fields.lattice import Lattice
 from models.fields.posterior import field_variances
 from models.fields.priors import HOURS, HourSettings, with_nuisance
 from models.fields.tilt import OverLines, OverRows, TiltSettings, fit_tilt, tensor
 from models.flows.rosenblatt import First, RosenblattMap, coordinates
+from models.units import N_WINDOWS, FloatArray, IntArray
 
 FIRST_SPREAD = 0.5
 """Prior standard deviations of the first coordinate's slopes, relative to those of the second's: a whole

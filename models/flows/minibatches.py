@@ -13,15 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import (
-    DAY_S,
-    HOURS_PER_DAY,
-    N_WINDOWS,
-    SATURDAY,
-    FloatArray,
-    Incidents,
-    IntArray,
-)
+from models.incidents import Incidents
+from models.units import DAY_S, HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, IntArray
 
 
 def window_kernel(sd_hours: float, like_days: float, other_days: float) -> FloatArray:

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Cells, FloatArray, IntArray
+from models.base import Cells
+from models.units import FloatArray, IntArray
 
 First = Literal["x", "y"]
 """The coordinate that comes first; the other one is conditional on it."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import N_WINDOWS, Cells, FitContext, FloatArray, Incidents, IntArray, normalised
+from models.base import Cells, FitContext, normalised
 from models.estimator import Estimator
 from models.flows.acceleration import training_dtype
 from models.flows.flow import Flow, FlowSettings
@@ -18,6 +18,8 @@ from models.flows.randomness import member_keys
 from models.flows.swag import SwagSettings, swag
 from models.flows.training import train
 from models.flows.training_settings import TrainingResult, TrainingSettings
+from models.incidents import Incidents
+from models.units import N_WINDOWS, FloatArray, IntArray
 
 _CPU_BATCH_POINTS = 8_192
 """Fits the caches of a core: a third of the time per point of 200,000 points at once."""

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from models.base import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, Incidents, IntArray
 from models.estimator import Estimator
+from models.incidents import Incidents
 from models.times.intervals import Intervals
 from models.times.placeholders import placeholder_chances, with_unknown_times
+from models.units import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, IntArray
 
 MIN_OWN = 100
 """Incidents from which on a kind has a profile of its own."""

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-HOUR_S = 3_600
+from models.units import HOUR_S, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

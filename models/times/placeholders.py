@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import HOUR_S, HOURS_PER_DAY, FloatArray, Incidents
+from models.incidents import Incidents
 from models.times.intervals import Intervals
+from models.units import HOUR_S, HOURS_PER_DAY, FloatArray
 
 HOURS = (0, 12)
 LAST_MINUTE = 1

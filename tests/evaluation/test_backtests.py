@@ -27,9 +27,11 @@ from app.evaluation.backtests.result import (
 from app.geo.neighbourhoods import divide
 from app.geo.study_area import to_degrees
 from app.geo.synthetic import TIMEZONE
-from models.base import DAY_S, FitContext, Incidents
+from models.base import FitContext
 from models.catalog import MODEL_NAMES, create_model
 from models.densities.maf_window import MafPaper, MafWindow
+from models.incidents import Incidents
+from models.units import DAY_S
 from tests.support.synthetic_backtest import HORIZON_DAYS, QUICK
 
 

@@ -18,8 +18,10 @@ from app.evaluation.backtests.execute import (
 )
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.result import result_json
-from models.base import DAY_S, FitContext, Incidents
+from models.base import FitContext
 from models.catalog import create_model
+from models.incidents import Incidents
+from models.units import DAY_S
 from tests.support.synthetic_backtest import HORIZON_DAYS
 
 MODEL = "pooled-kde"

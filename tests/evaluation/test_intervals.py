@@ -6,7 +6,7 @@ import pytest
 from app.evaluation.backtests.checkpoints import Protocol, Task
 from app.evaluation.backtests.execute import fit_and_score
 from app.evaluation.backtests.result import counts_json
-from models.base import DAY_S
+from models.units import DAY_S
 from tests.support.hidden_times import exact_times, hidden
 from tests.support.square_grid import square_grid
 

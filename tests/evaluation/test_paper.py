@@ -12,7 +12,7 @@ from app.evaluation.paper.table import (
     paper_table,
     typical_window,
 )
-from models.base import DAY_S, N_WINDOWS
+from models.units import DAY_S, N_WINDOWS
 
 
 @pytest.fixture(scope="module")

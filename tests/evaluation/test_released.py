@@ -15,7 +15,8 @@ from app.evaluation.backtests.released import (
     with_released,
 )
 from app.releases.store import MIN_GROUP
-from models.base import DAY_S, Incidents
+from models.incidents import Incidents
+from models.units import DAY_S
 from tests.support.square_grid import square_grid
 
 GRID = square_grid(4, 3)

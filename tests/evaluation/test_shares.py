@@ -7,7 +7,7 @@ from app.evaluation.fairness.shares import groups_report, share_report
 from app.geo.grid import build_grid
 from app.geo.neighbourhoods import Neighbourhoods
 from app.geo.synthetic import synthetic_city
-from models.base import DAY_S
+from models.units import DAY_S
 from tests.support.town import halves
 
 

@@ -12,7 +12,7 @@ from app.forecasts.versions.tables import log_variance
 from app.main import create_app
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from models.base import Band
+from models.bands import Band
 from tests.support.town import add_town, draw_town
 
 PATH = "/v1/regions/town/forecasts"

@@ -88,8 +88,9 @@ def test_sixty_points_are_not_learnt_by_heart():
     """M2: train minus test at most half a nat, whichever model; 60 points of a known density."""
     from app.geo.grid import build_grid
     from app.geo.hour_of_week import windows_of
-    from models.base import FitContext, Incidents
+    from models.base import FitContext
     from models.catalog import create_model
+    from models.incidents import Incidents
 
     city = synthetic_city()
     grid = build_grid(city.area, 500.0)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.bands import by_part_of_week, calibrated, parts_of_week
-from models.base import N_WINDOWS, Band
+from models.bands import Band, by_part_of_week, calibrated, parts_of_week
+from models.units import N_WINDOWS
 
 N = 400
 

@@ -12,7 +12,7 @@ from app.geo.grid import build_grid
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
 from app.geo.synthetic import CATEGORIES, CRS, TIMEZONE, synthetic_city
-from models.base import N_WINDOWS, FitContext, Incidents
+from models.base import FitContext
 from models.catalog import MODEL_NAMES, create_model
 from models.densities.cox import HourTilt
 from models.densities.drift import DriftedBackbone
@@ -20,6 +20,8 @@ from models.densities.gmm import Gmm
 from models.densities.maf import HourFlow
 from models.estimator import ConvergenceWarning, Estimator, NotFittedError
 from models.flows.cell_flow import HourFirstFlow, HourLastFlow
+from models.incidents import Incidents
+from models.units import N_WINDOWS
 
 CELLS = build_grid(synthetic_city().area, 1000.0)
 SLOW = ("maf-window", "maf-paper")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from app.geo.grid import build_grid
-from models.base import DAY_S, FitContext
+from models.base import FitContext
 from models.catalog import create_model
 from models.evaluation.metrics import score_incidents
+from models.units import DAY_S
 
 START_S = 1_546_300_800
 DAYS = (40, 160, 640)

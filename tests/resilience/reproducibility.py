@@ -15,8 +15,9 @@ import numpy as np
 
 from app.geo.grid import build_grid
 from app.geo.synthetic import synthetic_city
-from models.base import FitContext, Incidents
+from models.base import FitContext
 from models.catalog import create_model
+from models.incidents import Incidents
 from tests.resilience.degenerate import ROBUST
 from tests.resilience.drill import Drill, repeats
 from tests.support.city_rows import city_rows, incidents_of

@@ -18,7 +18,7 @@ from app.regions.service import add_region
 from app.runs.store import Run
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from models.base import Incidents
+from models.incidents import Incidents
 
 
 def city_rows(n: int, seed: int) -> list[dict[str, Any]]:

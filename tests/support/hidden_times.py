@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from app.geo.hour_of_week import minute_of_hour, touched_hours, windows_of
-from models.base import DAY_S, HOUR_S, N_WINDOWS, Incidents
+from models.incidents import Incidents
 from models.times.intervals import Intervals
+from models.units import DAY_S, HOUR_S, N_WINDOWS
 
 EVENING = 1.0 + 0.8 * np.cos((np.arange(N_WINDOWS) % 24 - 20) / 24 * 2 * np.pi)
 """A profile of the week (168,) with its peak at 20 o'clock."""

@@ -3,7 +3,8 @@
 import numpy as np
 
 from app.geo.grid import Grid
-from models.base import N_WINDOWS, FloatArray, Incidents
+from models.incidents import Incidents
+from models.units import N_WINDOWS, FloatArray
 
 CUTOFF_S = 1_700_006_400
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.base import DAY_S, N_WINDOWS
 from models.counts.model import Slots
+from models.units import DAY_S, N_WINDOWS
 
 HOUR_S = 3600
 MONDAY_S = 1_546_819_200  # 2019-01-07T00:00Z, a Monday

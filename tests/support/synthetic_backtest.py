@@ -10,7 +10,9 @@ from app.geo.grid import Grid, build_grid
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
 from app.geo.synthetic import CATEGORIES, CRS, TIMEZONE, SyntheticCity, synthetic_city
-from models.base import DAY_S, DensityModel, Incidents
+from models.base import DensityModel
+from models.incidents import Incidents
+from models.units import DAY_S
 
 QUICK = ("uniform", "pooled-kde", "window-kde")
 HORIZON_DAYS = 14

@@ -7,8 +7,9 @@ from sqlalchemy import select, text
 from app.core.db.tables import regions
 from app.fitting.data import load_training_data
 from app.fitting.hourly_counts import fit_counts
-from models.base import HOUR_S, FitContext
+from models.base import FitContext
 from models.densities.cox import Cox
+from models.units import HOUR_S
 from tests.support.small_region import START, row, train
 
 N_DAYS = 60

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from app.training.promotion_policy import decide
-from models.base import DAY_S
 from models.evaluation.metrics import score_incidents
 from models.evaluation.significance import Difference, paired_difference
+from models.units import DAY_S
 
 
 def planted(fixed_model, truth, spoil, n, seed):

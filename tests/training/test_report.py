@@ -14,7 +14,9 @@ from app.regions.learning_policy import LearningPolicy
 from app.regions.store import OutlinedRegion
 from app.registry import store as registry
 from app.training.report import code_sha256, data_facts, probability_tables, provenance
-from models.base import DAY_S, CategoryDensity, FitContext, Incidents
+from models.base import CategoryDensity, FitContext
+from models.incidents import Incidents
+from models.units import DAY_S
 from tests.support.made_forecasts import region_of, version_of
 
 N = 6_000

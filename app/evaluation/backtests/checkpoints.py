@@ -20,8 +20,10 @@ import models
 from app.core.private_files import private_folder
 from app.core.settings import Settings
 from app.geo.grid import Grid
-from models.base import DAY_S, HORIZON_DAYS, Incidents
+from models.base import HORIZON_DAYS
 from models.evaluation.metrics import ScoredIncidents
+from models.incidents import Incidents
+from models.units import DAY_S
 
 MAX_AGE_S = 30 * DAY_S
 """Age after which files of interrupted backtests are deleted."""

@@ -10,19 +10,12 @@ from numpy.typing import NDArray
 
 from app.evaluation.backtests.checkpoints import Protocol, Task
 from app.geo.grid import Grid
-from models.base import (
-    DAY_S,
-    N_WINDOWS,
-    Cells,
-    DensityModel,
-    FitContext,
-    FloatArray,
-    Incidents,
-    normalised,
-)
+from models.base import Cells, DensityModel, FitContext, normalised
 from models.densities.state import mean_over_hours
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
+from models.incidents import Incidents
+from models.units import DAY_S, N_WINDOWS, FloatArray
 
 Scores = tuple[ScoredIncidents, dict[int, float], NDArray[np.int32]]
 """What a `TaskResult` has of a model on a test period."""

@@ -25,11 +25,13 @@ from app.evaluation.backtests.checkpoints import (
 from app.evaluation.backtests.daily import daily_scores, merged
 from app.fitting.device import use_threads
 from app.geo.grid import Grid
-from models.base import DAY_S, FitCancelled, FitContext, Incidents, Progress
+from models.base import FitCancelled, FitContext, Progress
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
+from models.incidents import Incidents
 from models.times.aoristic import shared_out
+from models.units import DAY_S
 
 __all__ = [
     "Execution",

@@ -16,7 +16,7 @@ from app.core.errors import InvalidInput, NotReady
 from app.evaluation.backtests.execute import Protocol, TaskResult
 from app.geo.grid import Grid
 from app.releases.store import MIN_GROUP
-from models.base import Incidents
+from models.incidents import Incidents
 
 Assemble = Callable[[Sequence[TaskResult], Protocol], dict[str, Any]]
 

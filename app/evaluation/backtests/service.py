@@ -40,7 +40,9 @@ from app.regions.store import get_region
 from app.registry.erasure_marks import since_start
 from app.registry.erasure_traces import drop_backtests
 from app.runs.store import Run, check_room, finish_run, request_run
-from models.base import DAY_S, Incidents, Progress
+from models.base import Progress
+from models.incidents import Incidents
+from models.units import DAY_S
 
 
 def request_backtest(

@@ -26,9 +26,9 @@ from app.registry import store as registry
 from app.registry.stored_model import StoredModel
 from app.releases import store as releases
 from app.releases.small_counts import OTHER, fold_names, grouped_disparity, hidden, too_small
-from models.base import N_WINDOWS, Float32Array, FloatArray
 from models.evaluation.fairness import as_if_reported, flagged_fraction
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, flagged_cells, overlap
+from models.units import N_WINDOWS, Float32Array, FloatArray
 
 LOOK_BACK = timedelta(days=365)
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from app.geo.grid import Grid
 from app.geo.neighbourhoods import Neighbourhoods, divide
 from app.releases.small_counts import grouped_disparity, hidden, too_small
-from models.base import DAY_S
 from models.evaluation.fairness import flagged_fraction, group_exposure, incident_shares
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, shares_by_part
+from models.units import DAY_S
 
 
 def share_report(

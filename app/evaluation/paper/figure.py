@@ -23,9 +23,11 @@ from app.fitting.data import load_training_data
 from app.fitting.device import choose_threads, thread_count, use_threads
 from app.geo.grid import Grid
 from app.regions.store import get_region
-from models.base import DAY_S, N_WINDOWS, FitContext, FloatArray, Incidents, IntArray, Progress
+from models.base import FitContext, Progress
 from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset
+from models.incidents import Incidents
 from models.times.aoristic import shared_out
+from models.units import DAY_S, N_WINDOWS, FloatArray, IntArray
 
 BLOCKS = (5, 10, 15, 20, 25)
 LARGEST = (25, 1024)

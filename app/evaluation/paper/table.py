@@ -26,10 +26,12 @@ from app.fitting.data import load_training_data
 from app.fitting.device import choose_device
 from app.geo.grid import Grid
 from app.regions.store import get_region
-from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, Incidents, Progress
+from models.base import HORIZON_DAYS, Progress
 from models.evaluation.metrics import HIT_PERCENTS, n_top
 from models.evaluation.significance import mcnemar_exact, paired_difference, wilson_interval
+from models.incidents import Incidents
 from models.times.aoristic import shared_out
+from models.units import DAY_S, N_WINDOWS
 
 SIZES = (200, 2000)
 STUDY_MODELS = {"maf-paper": "NF", "window-kde": "KDE", "gmm": "GMM"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import FloatArray
+from models.units import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap

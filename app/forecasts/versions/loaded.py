@@ -14,7 +14,7 @@ from app.geo.study_area import StudyArea
 from app.regions.store import Region
 from app.registry import store as registry
 from app.states.store import FROZEN, State
-from models.base import Band
+from models.bands import Band
 from models.counts.model import CountModel
 
 

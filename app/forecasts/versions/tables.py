@@ -23,7 +23,9 @@ from app.registry.store import (
     category_codes,
     read_probabilities,
 )
-from models.base import Band, CategoryDensity, FloatArray
+from models.bands import Band
+from models.base import CategoryDensity
+from models.units import FloatArray
 
 
 class TableReader:

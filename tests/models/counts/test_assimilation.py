@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.base import HOUR_S
 from models.counts.assimilation import USUAL_DAYS, assimilated
 from models.counts.model import CountModel
+from models.units import HOUR_S
 from tests.support.simulated_counts import simulate, slots_of
 
 HISTORY_H, NEW_H = 104 * 168, 28 * 24

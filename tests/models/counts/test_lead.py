@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.base import DAY_S
 from models.counts.lead import FOLD_LEAD_WEEKS, level_growth
 from models.counts.model import CountModel
+from models.units import DAY_S
 from tests.support.simulated_counts import simulate, slots_of
 
 N_WEEKS = 200

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from models.base import DAY_S, N_WINDOWS
 from models.counts.fit import fit_season
 from models.counts.missing_days import missing_days
 from models.counts.model import CountModel
+from models.units import DAY_S, N_WINDOWS
 from tests.support.simulated_counts import MONDAY_S, simulate, slots_of
 
 WEEKS = 60

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from models.base import DAY_S, N_WINDOWS
 from models.counts.fit import clipped, usable_history
 from models.counts.model import CountModel
 from models.counts.negative_binomial import (
@@ -14,6 +13,7 @@ from models.counts.negative_binomial import (
     nearest_interval,
     nominal_level,
 )
+from models.units import DAY_S, N_WINDOWS
 from tests.support.simulated_counts import MONDAY_S, simulate, slots_of, weekly_shape
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.base import DAY_S, FitContext, Incidents
+from models.base import FitContext
 from models.catalog import create_model
 from models.densities.categories import (
     MAX_CATEGORIES,
@@ -15,6 +15,8 @@ from models.densities.categories import (
     _fitted_codes,
 )
 from models.evaluation.metrics import score_incidents
+from models.incidents import Incidents
+from models.units import DAY_S
 
 START_S = 1_546_300_800
 CUTOFF_S = START_S + 600 * DAY_S

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from models.base import N_WINDOWS, FitContext
+from models.base import FitContext
 from models.densities.cox import Cox, HourTilt
 from models.densities.drift import CountTables
 from models.densities.maf import HourFlow, Maf
+from models.units import N_WINDOWS
 from tests.support.planted_hours import (
     CUTOFF_S,
     drawn,

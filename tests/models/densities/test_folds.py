@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base import DAY_S, HORIZON_DAYS, Incidents
+from models.base import HORIZON_DAYS
 from models.densities.folds import (
     MIN_TEST,
     MIN_TRAIN,
@@ -14,6 +14,8 @@ from models.densities.folds import (
     mixture_weights,
     pooled_weights,
 )
+from models.incidents import Incidents
+from models.units import DAY_S
 
 
 def at_times(time_s):

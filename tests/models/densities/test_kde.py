@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from app.geo.grid import Grid
-from models.base import DAY_S, FitContext, Incidents
+from models.base import FitContext
 from models.densities.kde import MultiKde, PooledKde, WindowKde, rule_of_thumb_m
+from models.incidents import Incidents
+from models.units import DAY_S
 from tests.support.square_grid import square_grid
 
 CUTOFF_S = 120 * DAY_S

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models.base import DAY_S, HORIZON_DAYS, N_WINDOWS, FitContext, Incidents
+from models.base import HORIZON_DAYS, FitContext
 from models.densities.drift import DriftedBackbone
 from models.densities.refresh import (
     AGES_DAYS,
@@ -14,6 +14,8 @@ from models.densities.refresh import (
     learnt_strength,
     strength_gains,
 )
+from models.incidents import Incidents
+from models.units import DAY_S, N_WINDOWS
 from tests.support.planted_hours import CUTOFF_S, drawn, uneven_backbone
 from tests.support.square_grid import square_grid
 

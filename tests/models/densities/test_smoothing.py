@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from app.geo.grid import Grid
-from models.base import Incidents
 from models.densities.smoothing import Smoother, inside, snap
+from models.incidents import Incidents
 
 SIZE_M = 250.0
 seeds = st.integers(0, 2**32 - 1)

@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base import DAY_S
 from models.evaluation.bootstrap import (
     draw_blocks,
     interval,
@@ -12,6 +11,7 @@ from models.evaluation.bootstrap import (
     resampled_means,
     time_blocks,
 )
+from models.units import DAY_S
 
 
 @given(st.lists(st.integers(0, 400 * DAY_S), min_size=1, max_size=50))

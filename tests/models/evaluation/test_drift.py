@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import binom
 
 from app.fitting.hourly_counts import slots_of
-from models.base import DAY_S
 from models.counts.model import CountModel
 from models.evaluation import drift
+from models.units import DAY_S
 
 HOUR_S = 3600
 START_S = 1_600_000_000 // DAY_S * DAY_S

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from models.base import N_WINDOWS
 from models.fields.priors import (
     HourSettings,
     drift_covariance,
@@ -10,6 +9,7 @@ from models.fields.priors import (
     leading_features,
     with_nuisance,
 )
+from models.units import N_WINDOWS
 
 
 def test_features_reproduce_their_covariance():

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from models.base import N_WINDOWS, FitContext
+from models.base import FitContext
 from models.densities.drift import CountTables
 from models.fields.priors import HourSettings
 from models.flows.cell_flow import HourFirstFlow, HourLastFlow
+from models.units import N_WINDOWS
 from tests.support.planted_hours import CUTOFF_S, drawn, planted, uneven_backbone
 from tests.support.square_grid import square_grid
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.base import N_WINDOWS
 from models.flows.minibatches import WindowedRows, window_kernel
+from models.units import N_WINDOWS
 
 
 def test_the_kernel_shares_out_each_hour_and_knows_like_days():

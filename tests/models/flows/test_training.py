@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.base import DAY_S, FitCancelled, FitContext, Incidents
+from models.base import FitCancelled, FitContext
 from models.densities.maf import Maf
 from models.densities.maf_window import MafPaper, MafWindow
 from models.flows.flow import Flow, FlowSettings
@@ -15,6 +15,8 @@ from models.flows.swag import SwagSettings
 from models.flows.training import Run, train
 from models.flows.training_settings import TrainingSettings
 from models.flows.windows import WindowFlows
+from models.incidents import Incidents
+from models.units import DAY_S
 from tests.support.square_grid import square_grid
 
 CUTOFF_S = 1_700_000_000

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from models.base import HOUR_S, N_WINDOWS, Incidents
+from models.incidents import Incidents
 from models.times.aoristic import Aoristic, shared_out
+from models.units import HOUR_S, N_WINDOWS
 from tests.support.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
 
 MORNING = 1.0 + 0.8 * np.cos((np.arange(N_WINDOWS) % 24 - 8) / 24 * 2 * np.pi)

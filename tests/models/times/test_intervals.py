@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.base import HOUR_S, N_WINDOWS
 from models.times.intervals import HourShares
+from models.units import HOUR_S, N_WINDOWS
 from tests.support.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
 
 

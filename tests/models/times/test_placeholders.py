@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from app.geo.hour_of_week import minute_of_hour, windows_of
-from models.base import DAY_S, HOUR_S, N_WINDOWS
 from models.times.aoristic import Aoristic, shared_out
 from models.times.placeholders import placeholder_chances, with_unknown_times
+from models.units import DAY_S, HOUR_S, N_WINDOWS
 from tests.support.hidden_times import exact_times, hours_of_week, within
 
 
