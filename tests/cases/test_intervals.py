@@ -12,6 +12,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from tests.cases.reports import forecast
+
 PLACE, AT = "longitude,latitude", "-84.5,39.1"
 HEAD = f"occurred_from,occurred_to,category,{PLACE}"
 
@@ -431,3 +433,28 @@ def test_a_stored_mapping_says_what_dates_mean(door):
     rows = body("2026-07-01", head=f"day,{PLACE}")
     assert door.send("a.csv", rows, mapping="days").body["accepted"] == 1
     assert times(door) == [("2026-07-01T00:00", "2026-07-02T00:00")]
+
+
+def test_burglaries_of_a_working_day_are_forecast_over_all_of_it(doors, engine, settings):
+    """200 between 08:00 and 18:00, 40 known exactly, at night: no peak when people leave."""
+    days = [date(2026, 1, 1) + timedelta(days=k % 200) for k in range(240)]
+    rows = [
+        f"{day}T08:00,{day}T18:00,Burglary"
+        if k < 200
+        else f"{day}T0{k % 4 + 1}:{k % 60:02}:00,,Burglary"
+        for k, day in enumerate(days)
+    ]
+    door = doors()
+    sent = door.send("spans.csv", body(*rows))
+    assert sent.body["accepted"] == 240
+    first = forecast(door, engine, settings, "2026-07-22T08:00")
+    expected = {}
+    for hour in range(24):
+        params = {"at": f"2026-07-22T{hour:02}:00", "model": first["model_version"]}
+        reply = door.client.get(f"{door.root}/forecasts/density", params=params)
+        expected[hour] = reply.json()["expected_total"]
+    total = sum(expected.values())
+    by_day = [expected[hour] / total for hour in range(8, 18)]
+    assert max(by_day) < 2.0 * min(by_day)
+    assert sum(by_day) > 0.65  # the profile of so few incidents is shrunk
+    assert expected[20] / total < 0.02
