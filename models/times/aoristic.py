@@ -137,10 +137,9 @@ class Aoristic(Estimator):
             is_given = incidents.intervals.is_interval
         city = smoothed(_counts(known.window[~is_interval]))
         for code, mine in groups.items():
-            of_kind = known.intervals.take(mine)
-            if of_kind is not None:
+            if mine.any():
                 exact = _counts(known.window[mine & ~is_interval])
-                self.weight_[code], trust = _fit(exact, _Patterns.of(of_kind), city)
+                self.weight_[code], trust = _fit(exact, known.intervals.take(mine), city)
                 self.report_[code] = {
                     "exact": int(exact.sum()),
                     "intervals": int(is_given[mine].sum()),
@@ -192,8 +191,13 @@ def _counts(window: NDArray[Any]) -> FloatArray:
     return np.bincount(window.astype(np.int64), minlength=N_WINDOWS).astype(np.float64)
 
 
-def _fit(exact: FloatArray, patterns: _Patterns, city: FloatArray) -> tuple[FloatArray, float]:
+def _fit(
+    exact: FloatArray, intervals: Intervals | None, city: FloatArray
+) -> tuple[FloatArray, float]:
     """Return the weights of the hours of a kind, and how far its exact times anchor them."""
+    if intervals is None:
+        return smoothed(exact, city), 1.0
+    patterns = _Patterns.of(intervals)
     n_exact = exact.sum()
     even = patterns.shared(np.ones(N_WINDOWS)) / patterns.n.sum()
     trust = _trust(smoothed(exact, city), even, patterns, n_exact)

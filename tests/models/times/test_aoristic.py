@@ -5,6 +5,7 @@ import pytest
 
 from models.incidents import Incidents
 from models.times.aoristic import Aoristic, shared_out
+from models.times.intervals import Intervals
 from models.units import HOUR_S, N_WINDOWS
 from tests.support.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
 
@@ -94,3 +95,24 @@ def test_a_kind_that_the_past_does_not_know_is_spread_evenly():
     new = hidden(exact_times(50, seed=3, category=7), 1.0)
     shared = shared_out(new, past)
     np.testing.assert_allclose(shared.intervals.share, new.intervals.share, rtol=1e-6)
+
+
+def test_a_kind_whose_past_times_were_exact_lends_them_to_its_first_intervals():
+    morning = exact_times(6_000, profile=MORNING, category=1)
+    others = hidden(exact_times(6_000), 0.5)
+    past = Incidents(
+        *(
+            np.concatenate([getattr(part, name) for part in (morning, others)])
+            for name in ("x_m", "y_m", "time_s", "window", "category")
+        ),
+        intervals=Intervals.evenly(
+            np.concatenate([morning.time_s, others.intervals.start_s]),
+            np.concatenate([morning.time_s, others.intervals.end_s]),
+            np.concatenate([np.zeros(6_000, np.int64), np.diff(others.intervals.first)]),
+            others.intervals.window,
+            others.intervals.overlap,
+        ),
+    )
+    new = hidden(exact_times(500, seed=3, profile=MORNING, category=1), 1.0, hours=20)
+    by_hour = hours_of_week(shared_out(new, past)).reshape(7, 24).sum(axis=0)
+    assert by_hour[6:11].sum() > 2.0 * by_hour[18:23].sum()
