@@ -26,59 +26,32 @@ import geopandas as gpd
 import httpx
 import pandas as pd
 
+from hotslot_client.errors import (
+    Busy,
+    ClientError,
+    Invalid,
+    NotAllowed,
+    NotFound,
+    Refused,
+    Unreachable,
+    checked,
+)
+
+__all__ = [
+    "Busy",
+    "Client",
+    "ClientError",
+    "Invalid",
+    "NotAllowed",
+    "NotFound",
+    "Refused",
+    "Unreachable",
+]
 __version__ = "0.2.0"
 RETRIED = (429, 503)
 FINISHED = ("succeeded", "failed", "cancelled")
 MAX_WAIT_S = 30.0
 POLL_S = 1.0
-
-
-class ClientError(Exception):
-    """Base class of all errors of this client."""
-
-
-class Unreachable(ClientError):
-    """The service did not reply in time."""
-
-
-class Refused(ClientError):
-    """The service replied with an error (RFC 9457)."""
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(str(problem.get("detail", f"status {status}")))
-        self.status = status
-        self.code: str = problem.get("code", "error")
-        self.field: str | None = problem.get("field")
-        self.problem = dict(problem)
-
-
-class NotFound(Refused):
-    """The region, version or run does not exist."""
-
-
-class NotAllowed(Refused):
-    """The key is missing or wrong, or its role does not permit the call."""
-
-
-class Invalid(Refused):
-    """The request is invalid or exceeds a limit."""
-
-
-class Busy(Refused):
-    """The service is overloaded, or its rate limit is reached."""
-
-
-ERROR_OF: dict[int, type[Refused]] = {
-    401: NotAllowed,
-    403: NotAllowed,
-    404: NotFound,
-    413: Invalid,
-    415: Invalid,
-    422: Invalid,
-    429: Busy,
-    503: Busy,
-    507: Busy,
-}
 
 
 class Client:
@@ -143,7 +116,7 @@ class Client:
             except httpx.TransportError as error:
                 raise Unreachable(str(error) or type(error).__name__) from error
             if reply.status_code not in RETRIED or last:
-                return _checked(reply)
+                return checked(reply)
             time.sleep(_wait_s(reply, attempt))
         raise Unreachable("no attempt was made")
 
@@ -313,14 +286,3 @@ def _text(value: Any) -> Any:
 def _wait_s(reply: httpx.Response, attempt: int) -> float:
     retry_after = reply.headers.get("Retry-After", "")
     return min(float(retry_after) if retry_after.isdigit() else 2.0**attempt, MAX_WAIT_S)
-
-
-def _checked(reply: httpx.Response) -> httpx.Response:
-    if reply.is_success:
-        return reply
-    try:
-        problem = reply.json()
-    except ValueError:
-        problem = {}
-    kind = ERROR_OF.get(reply.status_code, Refused)
-    raise kind(reply.status_code, problem if isinstance(problem, dict) else {})

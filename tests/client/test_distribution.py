@@ -92,7 +92,7 @@ def test_the_wheel_works_without_hotslot(wheel, tmp_path):
 def test_the_wheel_has_types_and_a_licence(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "hotslot_client/py.typed" in names
+    assert {"hotslot_client/py.typed", "hotslot_client/errors.py"} <= {*names}
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     same = (CLIENT.parent / "LICENSE").read_bytes()
     assert (CLIENT / "LICENSE").read_bytes() == same
