@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from app.fitting.data import TrainingData
 from app.geo.calendar import holiday_flags
 from app.geo.hour_of_week import HOUR_S, local_offset_s, windows_of
-from models.counts.model import CountModel, Slots
+from models.counts.fit import Slots
+from models.counts.model import CountModel
 
 
 def slots_of(time_s: NDArray[np.int64], timezone: str) -> Slots:

@@ -17,8 +17,8 @@ from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import warnings_of
 from models.bands import NORMAL_QUANTILE
-from models.counts.model import LEVEL, CountModel
-from models.counts.negative_binomial import nearest_interval
+from models.counts.model import CountModel
+from models.counts.negative_binomial import LEVEL, nearest_interval
 from models.evaluation.metrics import ranked_rows
 from models.units import FloatArray
 

@@ -14,7 +14,8 @@ from app.fitting.hourly_counts import slots_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.hour_of_week import HOUR_S
 from app.http.parameters import Bbox
-from models.counts.model import CountModel, Slots
+from models.counts.fit import Slots
+from models.counts.model import CountModel
 from models.units import DAY_S, IntArray
 
 SlotKind = tuple[int, int]

@@ -29,7 +29,8 @@ from app.registry.champions import Champion, champion_history, get_champion, rol
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import new_incidents
 from app.training.promotion_policy import MAX_DEFICIT
-from models.counts.model import CountModel, Slots
+from models.counts.fit import Slots
+from models.counts.model import CountModel
 from models.evaluation import drift
 from models.units import IntArray
 

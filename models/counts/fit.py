@@ -196,13 +196,6 @@ def moment_dispersion(count: FloatArray, mean: FloatArray) -> float:
     return float(np.clip(excess, 0.0, MAX_DISPERSION))
 
 
-def fold_starts(slots: Slots, n_folds: int, min_weeks: int) -> list[int]:
-    """Return first rows of the last 28-day periods, latest first, with enough history before."""
-    step = HORIZON_DAYS * 24
-    starts = [len(slots) - (i + 1) * step for i in range(n_folds)]
-    return [s for s in starts if s >= min_weeks * N_WINDOWS]
-
-
 def following(slots: Slots) -> Slots:
     """Return the slots of the 28 days after a history, without holidays."""
     n = HORIZON_DAYS * 24

@@ -21,7 +21,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import HORIZON_DAYS
 from models.counts.fit import (
     SHRINK_INCIDENTS,
     SLOW_HALF_LIFE_WEEKS,
@@ -32,34 +31,25 @@ from models.counts.fit import (
     delivered_hours,
     dispersion_of,
     fit_rates,
-    fold_starts,
     following,
-    moment_dispersion,
     season_terms,
     spans,
     usable_history,
 )
 from models.counts.lead import FOLD_LEAD_WEEKS, MAX_LEAD_WEEKS, level_growth
 from models.counts.negative_binomial import (
+    LEVEL,
     cumulative,
-    log_mass,
     nearest_interval,
     nominal_level,
 )
+from models.counts.past_forecasts import MIN_FOLD_WEEKS, past_forecasts
 from models.units import DAY_S, HOUR_S, HOURS_PER_DAY, N_WINDOWS, WEEK_S, FloatArray, IntArray
 
-__all__ = ["CountModel", "Slots"]
-
-LEVEL = 0.9
 CLIP_ROUNDS = 2
-N_FOLDS = 8
-MIN_FOLD_WEEKS = 12
 RETURN_HALF_LIFE_WEEKS = 26.0
-LEVEL_HALF_LIVES_WEEKS = (2.0, 4.0, 8.0, 16.0)
-PROFILE_HALF_LIVES_WEEKS = (26.0, 52.0, 104.0)
 DAY_PARTS = 8
 MAX_CORRECTION = 0.02
-TYPICAL_DISPERSION = 0.05
 
 
 @dataclass(frozen=True)
@@ -117,7 +107,7 @@ class CountModel:
         for _ in range(CLIP_ROUNDS):
             first = cls._of(fit_rates(slots, cleaned, HalfLives()), slots)
             cleaned = clipped(count, first.mean(slots))
-        folds = _past_forecasts(slots, count, cleaned)
+        folds = past_forecasts(slots, count, cleaned, _forecast)
         if folds is None:
             model = cls._of(fit_rates(slots, cleaned, HalfLives()), slots)
             model = replace(model, by_level=dispersion_of(count, model.mean(slots)))
@@ -253,69 +243,16 @@ class CountModel:
         return cls(**{**state, **vectors, **tables})
 
 
-@dataclass(frozen=True)
-class _Folds:
-    """Counts of past 28-day periods (latest first) and their forecasts from earlier data."""
-
-    half: HalfLives
-    observed: list[IntArray]
-    means: list[FloatArray]
-
-    def score(self) -> float:
-        """Return the mean log probability of the counts at a typical dispersion."""
-        count, mean = np.concatenate(self.observed), np.concatenate(self.means)
-        return float(log_mass(count, mean, TYPICAL_DISPERSION).mean())
-
-    def dispersions(self) -> tuple[float, float, float]:
-        """Split the dispersion of a slot into slot, day and level, by the variance of sums."""
-        count, mean = np.concatenate(self.observed), np.concatenate(self.means)
-        total = dispersion_of(count, mean)
-        day_count, day_mean = count.reshape(-1, 24).sum(1), mean.reshape(-1, 24).sum(1)
-        week_count = count.reshape(-1, N_WINDOWS).sum(1)
-        week_mean = mean.reshape(-1, N_WINDOWS).sum(1)
-        by_level = min(moment_dispersion(week_count, week_mean), total)
-        by_day = min(max(moment_dispersion(day_count, day_mean) - by_level, 0.0), total - by_level)
-        return total - by_level - by_day, by_day, by_level
-
-    def coverage(self, dispersion: float) -> float:
-        """Return the share of past counts inside the intervals for their forecast means."""
-        inside = []
-        for count, mean in zip(self.observed, self.means, strict=True):
-            level = nominal_level(mean, dispersion, LEVEL)
-            low, high = nearest_interval(mean, dispersion, level)
-            inside.append(float(((count >= low) & (count <= high)).mean()))
-        return float(np.mean(inside))
-
-
-def _past_forecasts(slots: Slots, count: IntArray, cleaned: FloatArray) -> _Folds | None:
-    """Forecast the last periods with the half-lives that forecast them best."""
-    starts = fold_starts(slots, N_FOLDS, MIN_FOLD_WEEKS)
-    if not starts:
-        return None
-    observed = [count[s : s + HORIZON_DAYS * 24] for s in starts]
-
-    def forecast(half: HalfLives) -> _Folds:
-        means = []
-        for start in starts:
-            past, future = slots.take(slice(0, start)), slice(start, start + HORIZON_DAYS * 24)
-            model = CountModel._of(fit_rates(past, cleaned[:start], half), past)
-            means.append(model.mean(slots.take(future)))
-        return _Folds(half, observed, means)
-
-    usual = HalfLives()
-    by_level = [forecast(replace(usual, level_weeks=w)) for w in LEVEL_HALF_LIVES_WEEKS]
-    best = max(by_level, key=_Folds.score)
-    others = [w for w in PROFILE_HALF_LIVES_WEEKS if w != usual.profile_weeks]
-    by_profile = [forecast(replace(best.half, profile_weeks=w)) for w in others]
-    return max([best, *by_profile], key=_Folds.score)
+def _forecast(history: Slots, cleaned: FloatArray, half: HalfLives, later: Slots) -> FloatArray:
+    """Return the means of later slots (n,), fitted to a history alone."""
+    return CountModel._of(fit_rates(history, cleaned, half), history).mean(later)
 
 
 def _growth(
     slots: Slots, count: IntArray, cleaned: FloatArray, half: HalfLives, by_level: float
 ) -> float:
     def forecast(start: int, later: Slots) -> FloatArray:
-        past = slots.take(slice(0, start))
-        return CountModel._of(fit_rates(past, cleaned[:start], half), past).mean(later)
+        return _forecast(slots.take(slice(0, start)), cleaned[:start], half, later)
 
     return level_growth(slots, count, by_level, MIN_FOLD_WEEKS * N_WINDOWS, forecast)
 

@@ -13,6 +13,8 @@ from scipy.special import betainc, gammaincc, gammaln
 
 from models.units import FloatArray
 
+LEVEL = 0.9
+"""Share of counts that intervals are meant to hold."""
 POISSON_BELOW = 1e-6
 """Dispersions below this are Poisson to machine precision at any count that occurs."""
 _BISECTIONS = 10

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from models.counts.model import LEVEL, CountModel, Slots
+from models.counts.fit import Slots
+from models.counts.model import CountModel
+from models.counts.negative_binomial import LEVEL
 from models.units import FloatArray, IntArray
 
 N_BINS = 10

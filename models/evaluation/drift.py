@@ -14,7 +14,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from models.base import DensityModel
-from models.counts.model import CountModel, Slots
+from models.counts.fit import Slots
+from models.counts.model import CountModel
 from models.counts.negative_binomial import cumulative
 from models.units import DAY_S, FloatArray, IntArray
 

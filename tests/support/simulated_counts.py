@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.counts.model import Slots
+from models.counts.fit import Slots
 from models.units import DAY_S, N_WINDOWS
 
 HOUR_S = 3600

@@ -15,8 +15,8 @@ from app.evaluation.backtests.execute import Protocol, TaskResult, joined
 from app.evaluation.fairness.shares import share_report
 from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
-from models.counts.fit import delivered_hours
-from models.counts.model import CountModel, Slots
+from models.counts.fit import Slots, delivered_hours
+from models.counts.model import CountModel
 from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import ScoredIncidents, cap_curve, summarise

@@ -17,7 +17,7 @@ from app.forecasts.hotspots.selection import HotspotOptions, hotspot_rows
 from app.forecasts.serialisers import cell_columns, collection, csv_bytes, features, ids_of
 from app.forecasts.service import ForecastService
 from app.geo.antimeridian import cut
-from models.counts.model import LEVEL
+from models.counts.negative_binomial import LEVEL
 
 
 def hotspots_head(forecast: Forecast, rows: NDArray[np.int64], top: float) -> dict[str, Any]:

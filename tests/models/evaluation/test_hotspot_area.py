@@ -88,7 +88,8 @@ def test_uniform_transform_has_no_gap_and_a_shifted_one_has():
 
 
 def test_judged_counts_of_the_true_model_are_calibrated():
-    from models.counts.model import CountModel, Slots
+    from models.counts.fit import Slots
+    from models.counts.model import CountModel
 
     rng = np.random.default_rng(0)
     hour = np.arange(168 * 60)
