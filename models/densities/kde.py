@@ -14,7 +14,7 @@ from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
 from models.incidents import Incidents
 from models.times.intervals import HourShares
-from models.units import N_WINDOWS, FloatArray, IntArray
+from models.units import N_WINDOWS, FloatArray
 
 BANDWIDTHS_M = (
     5.0,
@@ -55,9 +55,16 @@ def rule_of_thumb_m(incidents: Incidents) -> float:
     return float(np.clip(spread_m * n ** (-1 / 6), 100.0, 3000.0))
 
 
-def mean_log_probability(probability: FloatArray, cell: IntArray) -> float:
-    """Return the mean log probability, in nats, of incidents under cell probabilities (N,)."""
-    return float(np.mean(np.log(probability[cell])))
+def nearest_to_rule(bandwidths_m: Sequence[float], incidents: Incidents) -> int:
+    """Return the position of the bandwidth nearest to that of the rule of thumb, by ratio."""
+    ratio = np.array(bandwidths_m) / rule_of_thumb_m(incidents)
+    return int(np.abs(np.log(ratio)).argmin())
+
+
+def fitted_weights(fitted: FloatArray, sites: Sites, folds: Sequence[Fold]) -> FloatArray:
+    """Return the weights (K,) with which components (K, folds, N) best forecast the folds' incidents."""
+    tests = [sites.cell_of(fold.test) for fold in folds]
+    return pooled_weights([fitted[:, i] for i in range(len(folds))], tests)
 
 
 class PooledKde(DensityModel):
@@ -99,13 +106,12 @@ class PooledKde(DensityModel):
             return rule_of_thumb_m(known)
         sites, area_km2 = smoother.sites, smoother.cells.area_km2
         trains = np.stack([sites.count(rows=fold.train) for fold in folds])
-        tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
+        tests = [sites.cell_of(fold.test) for fold in folds]
 
         def score(bandwidth_m: float) -> float:
             fitted = normalised(smoother.smooth(trains, bandwidth_m), area_km2)
-            return sum(
-                mean_log_probability(row, test) for row, test in zip(fitted, tests, strict=True)
-            )
+            pairs = zip(fitted, tests, strict=True)
+            return sum(float(np.mean(np.log(row[test]))) for row, test in pairs)
 
         return best_of_grid(score, BANDWIDTHS_M, START_BANDWIDTH_M)
 
@@ -144,9 +150,9 @@ class MultiKde(DensityModel):
         counts = np.stack([sites.count(), *(sites.count(rows=fold.train) for fold in folds)])
         fitted = self._components(counts, smoother, context)
         if folds:
-            self.weights_ = self._weigh(fitted[:, 1:], sites, folds)
+            self.weights_ = fitted_weights(fitted[:, 1:], sites, folds)
         else:
-            nearest = np.abs(np.log(np.array(self.bandwidths_m) / rule_of_thumb_m(known))).argmin()
+            nearest = nearest_to_rule(self.bandwidths_m, known)
             self.weights_ = np.eye(len(self.bandwidths_m))[nearest]
         self.leaked_share_ = float(
             sum(
@@ -172,10 +178,6 @@ class MultiKde(DensityModel):
             smoothed = smoother.smooth(counts, bandwidth_m)
             parts.append(normalised(smoothed, smoother.cells.area_km2))
         return np.stack(parts)
-
-    def _weigh(self, fitted: FloatArray, sites: Sites, folds: Sequence[Fold]) -> FloatArray:
-        tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
-        return pooled_weights([fitted[:, i] for i in range(len(folds))], tests)
 
     def report(self) -> Mapping[str, Any]:
         """Return the weight of each bandwidth and the leaked mass."""
@@ -230,7 +232,7 @@ class WindowKde(DensityModel):
     ) -> float:
         if not folds:
             return rule_of_thumb_m(known) * float(max(1, len(known)) ** (1 / 6))
-        cell = smoother.sites.cell[smoother.sites.of_incident]
+        cell = smoother.sites.cell_of(slice(None))
 
         def score(factor_m: float) -> float:
             context.report(0.5, f"factor {factor_m:.0f} m")
@@ -249,7 +251,7 @@ class WindowKde(DensityModel):
         cells, sites = smoother.cells, smoother.sites
         hours = known.take(rows).by_hour()
         bandwidth_m, is_small = self._bandwidths_m(hours, factor_m)
-        cell = sites.cell[sites.of_incident[rows]][hours.incident]
+        cell = sites.cell_of(rows)[hours.incident]
         n_cells = len(cells.area_km2)
         counts = np.bincount(hours.window * n_cells + cell, hours.weight, N_WINDOWS * n_cells)
         tables = counts.reshape(N_WINDOWS, n_cells).astype(np.float64)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from models.base import Cells, DensityModel, FitContext, normalised
-from models.densities.folds import Fold, inner_folds, pooled_weights
-from models.densities.kde import rule_of_thumb_m
+from models.densities.folds import Fold, inner_folds
+from models.densities.kde import fitted_weights, nearest_to_rule
 from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
 from models.incidents import Incidents
@@ -51,7 +51,11 @@ class RecentKde(DensityModel):
         self.n_folds_used_ = len(folds)
         self.area_km2_ = cells.area_km2
         fitted = self._components(known, sites, Smoother(sites, cells), folds, context)
-        self.weights_ = self._weigh(fitted, known, sites, folds)
+        if folds:
+            self.weights_ = fitted_weights(fitted[:, 1:], sites, folds)
+        else:
+            nearest = nearest_to_rule(self.bandwidths_m, known)
+            self.weights_ = np.eye(len(fitted))[nearest * len(self.half_lives_days)]
         mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
         if not folds:
             mixed = shrink_to_uniform(mixed, len(known), self.area_km2_)
@@ -82,17 +86,6 @@ class RecentKde(DensityModel):
             smoothed = normalised(smoother.smooth(counts, bandwidth_m), self.area_km2_)
             parts.append(smoothed.reshape(len(self.half_lives_days), len(spans), -1))
         return np.concatenate(parts)
-
-    def _weigh(
-        self, fitted: FloatArray, known: Incidents, sites: Sites, folds: Sequence[Fold]
-    ) -> FloatArray:
-        if not folds:
-            near = np.abs(np.log(np.array(self.bandwidths_m) / rule_of_thumb_m(known))).argmin()
-            weights = np.zeros(len(fitted))
-            weights[int(near) * len(self.half_lives_days)] = 1.0
-            return weights
-        tests = [sites.cell[sites.of_incident[fold.test]] for fold in folds]
-        return pooled_weights([fitted[:, 1 + i] for i in range(len(folds))], tests)
 
     def report(self) -> Mapping[str, Any]:
         """Return the weight of each bandwidth and half-life."""

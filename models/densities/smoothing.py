@@ -60,6 +60,11 @@ class Sites:
         chosen = self.of_incident[rows]
         return np.bincount(chosen, weight, minlength=len(self)).astype(np.float64)
 
+    def cell_of(self, rows: Any) -> IntArray:
+        """Return the cells (m,) of the incidents at some rows."""
+        found: IntArray = self.cell[self.of_incident[rows]]
+        return found
+
 
 def inside(incidents: Incidents, cells: Cells, cutoff_s: int) -> tuple[Incidents, IntArray]:
     """Return the incidents before the cutoff that lie in a cell, and the rows of their cells (n,)."""

@@ -52,6 +52,19 @@ def _pinned(vectors: FloatArray) -> FloatArray:
     return np.asarray(basis * np.sign(np.diag(triangle)), np.float64)
 
 
+def day_similarity(like_days: float, other_days: float) -> FloatArray:
+    """Return how alike the days of two hours of the week are (168, 168): one on the same day.
+
+    Args:
+        like_days: of two weekdays, and of Saturday and Sunday.
+        other_days: of a weekday and a weekend day.
+    """
+    day = np.arange(N_WINDOWS) // HOURS_PER_DAY
+    weekend = day >= SATURDAY
+    other = np.where(weekend[:, None] == weekend, like_days, other_days)
+    return np.where(day[:, None] == day, 1.0, other)
+
+
 def hour_covariance(length_hours: float, like_days: float, other_days: float) -> FloatArray:
     """Return the prior covariance (168, 168) of the hours of the week around their mean.
 
@@ -63,13 +76,11 @@ def hour_covariance(length_hours: float, like_days: float, other_days: float) ->
         like_days: correlation of two weekdays, and of Saturday and Sunday.
         other_days: correlation of a weekday and a weekend day.
     """
-    hour, day = np.arange(N_WINDOWS) % HOURS_PER_DAY, np.arange(N_WINDOWS) // HOURS_PER_DAY
+    hour = np.arange(N_WINDOWS) % HOURS_PER_DAY
     angle = np.pi * (hour[:, None] - hour) / HOURS_PER_DAY
     width = 2 * np.pi * length_hours / HOURS_PER_DAY
     kernel = np.exp(-2 * (np.sin(angle) / width) ** 2)
-    weekend = day >= SATURDAY
-    of_day = np.where(weekend[:, None] == weekend, like_days, other_days)
-    kernel = kernel * np.where(day[:, None] == day, 1.0, of_day)
+    kernel = kernel * day_similarity(like_days, other_days)
     kernel = kernel - kernel.mean(axis=0)
     return np.asarray(kernel - kernel.mean(axis=1, keepdims=True), np.float64)
 

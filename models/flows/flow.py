@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -213,19 +214,21 @@ class Flow(nn.Module):
     @torch.no_grad()
     def assign(self, members: Tensor, source: Flow) -> None:
         """Overwrite these members (m,) with the m members of `source`."""
-        own = (*self.parameters(), *self.buffers())
-        for mine, other in zip(own, (*source.parameters(), *source.buffers()), strict=True):
-            if len(mine) == self.n_members:
-                mine[members] = other
+        for mine, other in self._beside(source):
+            mine[members] = other
 
     @torch.no_grad()
     def assign_where(self, members: Tensor, source: Flow, wanted: Tensor) -> None:
         """Like `assign`, but only for those of the m members where `wanted` (m,) is true."""
+        for mine, other in self._beside(source):
+            mask = wanted.reshape(-1, *[1] * (mine.dim() - 1))
+            mine[members] = torch.where(mask, other, mine[members])
+
+    def _beside(self, source: Flow) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the members' parameters and buffers, each beside that of `source`."""
         own = (*self.parameters(), *self.buffers())
-        for mine, other in zip(own, (*source.parameters(), *source.buffers()), strict=True):
-            if len(mine) == self.n_members:
-                mask = wanted.reshape(-1, *[1] * (mine.dim() - 1))
-                mine[members] = torch.where(mask, other, mine[members])
+        pairs = zip(own, (*source.parameters(), *source.buffers()), strict=True)
+        yield from (pair for pair in pairs if len(pair[0]) == self.n_members)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map points (M, B, D) to the base; also return log-determinants (M, B)."""

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.fields.priors import day_similarity
 from models.incidents import Incidents
-from models.units import DAY_S, HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, IntArray
+from models.units import DAY_S, HOURS_PER_DAY, N_WINDOWS, FloatArray, IntArray
 
 
 def window_kernel(sd_hours: float, like_days: float, other_days: float) -> FloatArray:
@@ -27,16 +28,14 @@ def window_kernel(sd_hours: float, like_days: float, other_days: float) -> Float
             weekend day; the same day has weight one.
         other_days: weight of weekend days for weekdays, and conversely.
     """
-    hour, day = np.arange(N_WINDOWS) % HOURS_PER_DAY, np.arange(N_WINDOWS) // HOURS_PER_DAY
+    hour = np.arange(N_WINDOWS) % HOURS_PER_DAY
     apart = np.abs(hour[:, None] - hour)
     apart = np.minimum(apart, HOURS_PER_DAY - apart)
     if sd_hours > 0:
         kernel = np.exp(-0.5 * (apart / sd_hours) ** 2)
     else:
         kernel = (apart == 0).astype(np.float64)
-    weekend = day >= SATURDAY
-    of_day = np.where(weekend[:, None] == weekend, like_days, other_days)
-    kernel = kernel * np.where(day[:, None] == day, 1.0, of_day)
+    kernel = kernel * day_similarity(like_days, other_days)
     return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), np.float64)
 
 
