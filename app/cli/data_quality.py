@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from app.cli.console import opened, results
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
-from app.data_quality.page import data_report_page
+from app.data_quality.page import MAX_CATEGORIES, data_report_page
 from app.data_quality.plots import data_report_plot
 from app.data_quality.service import data_report
 
@@ -42,6 +43,21 @@ def report(
     _print(found)
 
 
+def _print_times(console: Console, times: dict[str, Any]) -> None:
+    """Print a table of how precise times are, unless all are exact."""
+    if times["all"]["exact_share"] == 1 or not times["all"]["n"]:
+        return
+    names = ("exact", "interval", "date_only", "placeholder")
+    table = Table(title="what is known of times")
+    for name in ("kind", *names, "left of the hour"):
+        table.add_column(name.replace("_", " "), justify="left" if name == "kind" else "right")
+    kinds = times["kinds"] if len(times["kinds"]) > 1 else []
+    for one in [{"category": "all", **times["all"]}, *kinds[:MAX_CATEGORIES]]:
+        shares = [one[f"{name}_share"] for name in names] + [one["hour_information"]]
+        table.add_row(one["category"] or "all others", *(f"{s:.0%}" for s in shares))
+    console.print(table)
+
+
 def _print(found: dict[str, Any]) -> None:
     uploads = found["uploads"]
     table = Table(title=f"{found['region']}: {found['incidents']['n']:,} incidents")
@@ -55,6 +71,7 @@ def _print(found: dict[str, Any]) -> None:
         found["verdicts"][name]["message"] for name in ("hour", "place", "next_step")
     ):
         console.print(line, style="bold", soft_wrap=True)
+    _print_times(console, found["time_precision"])
     sentences = [finding["message"] for finding in found["findings"]]
     for sentence in sentences or ["Nothing stands out."]:
         console.print(f"- {sentence}", soft_wrap=True)

@@ -10,6 +10,7 @@ from app.data_quality.verdicts import few_places_in
 from app.geo.study_area import MAX_EXTENT_DEG
 
 MANY_REPEATED = 0.8
+SOME_INEXACT = 0.005
 SNAPPED_M = 40.0
 MAX_FULL_PLACES = 10
 CLOCK_NAMES = {"00:00": "midnight", "00:01": "12:01 a.m.", "12:00": "noon", "12:01": "12:01 p.m."}
@@ -35,6 +36,10 @@ FINDINGS = MessageTable(
         "time_heaping": "{n:,} incidents ({share:.1%}) are timed {at}: probably unknown times.",
         "time_heaping_ratio": "{n:,} incidents ({share:.1%}) are timed {at}, {times_expected:.0f} "
         "times what the hours around it have: probably unknown times.",
+        "inexact_times": "{share:.0%} of the incidents have no exact time: {interval:.0%} intervals, "
+        "{date_only:.0%} dates alone, {placeholder:.0%} probably unknown times at midnight or noon. "
+        "Trainings spread them over their hours; {information:.0%} of the information on the hour of the "
+        "week is left.",
         "late_reports": "Half of the incidents arrive within {median_hours:,.0f} hours, 90 % within "
         "{p90_hours:,.0f}, 99 % within {p99_hours:,.0f}.",
         "default_geocode": "{n:,} incidents ({share:.1%}) lie on one point, {longitude:.5f}, "
@@ -123,6 +128,12 @@ def _times(report: Report) -> Iterator[Message]:
         yield FINDINGS.make(code, n=one["n"], share=one["share"], at=one["at"])
     else:
         yield from _heaps(times)
+    known = report["time_precision"]["all"]
+    if (share := 1 - known["exact_share"]) >= SOME_INEXACT and report["incidents"]["n"]:
+        parts = {name: known[f"{name}_share"] for name in ("interval", "date_only", "placeholder")}
+        yield FINDINGS.make(
+            "inexact_times", share=share, **parts, information=known["hour_information"]
+        )
     late = report["late_reports"]
     if late["median_hours"] is not None:
         hours = {name: late[name] for name in ("median_hours", "p90_hours", "p99_hours")}

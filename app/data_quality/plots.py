@@ -14,14 +14,32 @@ if TYPE_CHECKING:
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MAX_CODES = 8
+MAX_KINDS = 12
+MAX_NAME = 28
+PRECISIONS = {
+    "exact_share": ("exact", "#4c78a8"),
+    "interval_share": ("interval", "#72b7b2"),
+    "date_only_share": ("date alone", "#eeca3b"),
+    "placeholder_share": ("placeholder", "#e45756"),
+}
+"""Label and colour of each share."""
 MAX_MONTH_LABELS = 10
 Report = Mapping[str, Any]
 
 
 def data_report_plot(report: Report, file_format: str) -> bytes:
-    """Draw volume by month, a heat map of the week, times of day and the fate of the rows."""
-    with drawing(figsize=(12, 8), dpi=110, layout="constrained") as figure:
-        (volume, week), (times, rows) = figure.subplots(2, 2, width_ratios=(3, 2))
+    """Draw volume by month, a heat map of the week, times of day and the fate of the rows.
+
+    Where some times are not exact, also how many, by kind, and the week with and without their spread.
+    """
+    precision = report["time_precision"]
+    n_rows = 2 if precision["all"]["exact_share"] == 1 or not report["incidents"]["n"] else 3
+    with drawing(figsize=(12, 4 * n_rows), dpi=110, layout="constrained") as figure:
+        axes = figure.subplots(n_rows, 2, width_ratios=(3, 2))
+        (volume, week), (times, rows) = axes[:2]
+        for curve, kinds in axes[2:]:
+            _spread_week(curve, precision)
+            _precision(kinds, precision)
         _volume(volume, report)
         _week(week, report)
         _times(times, report)
@@ -87,3 +105,38 @@ def _rows(axes: Axes, uploads: Report) -> None:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.margins(x=0.15)
     axes.set_title(f"what became of {uploads['received']:,} rows (log scale)", fontsize=10)
+
+
+def _spread_week(axes: Axes, precision: Report) -> None:
+    start, spread = precision["week_by_start"], precision["week_spread"]
+    edges = np.arange(len(start) + 1)
+    axes.stairs(start, edges, baseline=None, color="#9d9d9d", label="by start alone")
+    axes.stairs(spread, edges, baseline=None, color="#4c78a8", lw=1.6, label="spread over hours")
+    axes.set_xticks(range(0, len(start), 24), DAYS, ha="left")
+    axes.set_xlim(0, len(start))
+    axes.set_ylim(0)
+    axes.grid(axis="x", color="#dddddd")
+    axes.legend(fontsize=8)
+    known = f"{precision['all']['hour_information']:.0%}"
+    axes.set_title(f"incidents by hour of the week; {known} of the hour is known", fontsize=10)
+
+
+def _precision(axes: Axes, precision: Report) -> None:
+    kinds = precision["kinds"]
+    shown = [("all", precision["all"])]
+    if len(kinds) > 1:
+        # Those of many inexact times first: they are what the picture is about.
+        by_number = sorted(kinds, key=lambda one: (one["exact_share"] - 1) * one["n"])
+        shown += [(one["category"] or "all others", one) for one in by_number[:MAX_KINDS]]
+    shown.reverse()
+    names = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name, _ in shown]
+    left = np.zeros(len(shown))
+    for member, (label, colour) in PRECISIONS.items():
+        share = np.array([one[member] for _, one in shown])
+        axes.barh(range(len(shown)), share, left=left, color=colour, label=label)
+        left += share
+    axes.set_yticks(range(len(shown)), names, fontsize=8)
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.08))
+    axes.set_title("what is known of times, by kind", fontsize=10)

@@ -58,6 +58,53 @@ class Verdicts(Reply):
     next_step: MessageReply
 
 
+class TimePrecision(Reply):
+    """What is known of the times of incidents; the shares add up to one."""
+
+    n: int = Field(examples=[5210])
+    exact_share: float = Field(description="known to the hour", examples=[0.62])
+    interval_share: float = Field(description="intervals, dates alone aside", examples=[0.21])
+    date_only_share: float = Field(description="intervals of one local day", examples=[0.08])
+    placeholder_share: float = Field(
+        description="instants at midnight or noon beyond what the hours around suggest: unknown times",
+        examples=[0.09],
+    )
+    hour_information: float = Field(
+        description="share of the information on the hour of the week that is left: the mean of one less "
+        "the entropy of an even spread over the incident's hours, in units of ln 168; exact 1, a day 0.38, "
+        "a week 0",
+        examples=[0.81],
+    )
+    median_interval_hours: float | None = Field(examples=[9.5])
+    p90_interval_hours: float | None = Field(examples=[24.0])
+    over_day_share: float | None = Field(
+        description="share of the intervals that are longer than a day", examples=[0.06]
+    )
+
+
+class KindTimePrecision(TimePrecision):
+    """The same of one kind."""
+
+    category: str | None = Field(
+        description="null: the kinds of fewer than 100 incidents together", examples=["Burglary"]
+    )
+
+
+class TimePrecisions(Reply):
+    """How precise times are, and the week with and without the spread of inexact ones."""
+
+    all: TimePrecision
+    kinds: list[KindTimePrecision]
+    week_by_start: list[float] = Field(
+        description="incidents by hour of the local week, intervals at their start",
+        examples=[[9.0]],
+    )
+    week_spread: list[float] = Field(
+        description="the same, intervals evenly over their hours, placeholders over their day",
+        examples=[[8.2]],
+    )
+
+
 class DataReport(Reply):
     """How good the data are: counts of uploads, times, places, volume, and what stands out."""
 
@@ -76,6 +123,7 @@ class DataReport(Reply):
         description="resolution, by_hour, and clock times that stand out",
         examples=[{"resolution": "hour", "by_hour": [16186, 9739]}],
     )
+    time_precision: TimePrecisions
     hour_of_week: list[int] = Field(examples=[[2239, 1206]])
     months: list[Month]
     breaks: list[LevelBreak]

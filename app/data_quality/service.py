@@ -20,6 +20,7 @@ from app.data_quality.findings import FINDINGS, findings
 from app.data_quality.kinds import counts_of, kinds_report
 from app.data_quality.places import places_report
 from app.data_quality.store import ClockCounts, DayCounts, Scope
+from app.data_quality.times import known_times, time_precision
 from app.data_quality.upload_store import UploadTotals, twins, upload_totals
 from app.data_quality.verdicts import verdicts
 from app.geo.time_heaping import (
@@ -74,6 +75,7 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
             "uploads": _uploads(uploads),
             **_stored(connection, scope, categories),
             **_clock(clock, by_minute),
+            "time_precision": time_precision(known_times(connection, region, scope)),
             **series,
             "kinds": kinds_report(weeks, _first_week(series), policy),
             "places": places_report(connection, region, scope, whole, list(categories)),
@@ -126,22 +128,28 @@ def _stored(connection: Connection, scope: Scope, categories: dict[str, int]) ->
 
 
 def _clock(clock: ClockCounts, by_minute: NDArray[np.int64]) -> dict[str, Any]:
-    """Return times of day that stand out, and incidents by hour of the local week."""
-    found = clock_times(by_minute)
-    one = one_time_of_day(by_minute, clock.by_utc_minute)
+    """Return times of day that stand out, and incidents by hour of the local week.
+
+    What stands out is sought among instants: an interval that starts at 08:00 says no more than that.
+    """
+    instants = clock.instants
+    found = clock_times(instants)
+    n = int(by_minute.sum())
+    mostly = 2 * int(instants.sum()) >= n
+    one = one_time_of_day(instants, clock.by_utc_minute) if mostly else None
     return {
         "repeated_incidents": clock.repeated,
         "times": {
-            "resolution": resolution(by_minute),
+            "resolution": resolution(instants),
             "by_hour": by_minute.reshape(24, 60).sum(axis=1).tolist(),
-            "one_time": None if one is None else _one_time(one),
-            "excess_share": excess_share(found, int(by_minute.sum())),
+            "one_time": None if one is None else _one_time(one, n),
+            "excess_share": excess_share(found, n),
             "hours_alike": hours_alike(by_minute, found),
             "told": [
                 {
                     "at": time.label,
                     "n": time.n_incidents,
-                    "share": time.share,
+                    "share": time.n_incidents / max(n, 1),
                     "times_expected": time.times_expected,
                     "spike": time.spike,
                 }
@@ -152,8 +160,9 @@ def _clock(clock: ClockCounts, by_minute: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def _one_time(one: OneTime) -> dict[str, Any]:
-    return {"at": one.at, "n": one.n_incidents, "share": one.share, "date_only": one.date_only}
+def _one_time(one: OneTime, n: int) -> dict[str, Any]:
+    share = one.n_incidents / n
+    return {"at": one.at, "n": one.n_incidents, "share": share, "date_only": one.date_only}
 
 
 def _twins(connection: Connection, region: Region, upload_id: int | None, n: int) -> dict[str, Any]:

@@ -31,7 +31,8 @@ _DAYS = """
 _CLOCK = """
     SELECT "window", extract(minute FROM occurred_at AT TIME ZONE :timezone)::int AS minute,
            (extract(epoch FROM occurred_at)::bigint / 60 % 1440)::int AS utc_minute,
-           count(*) AS n, count(*) FILTER (WHERE occurrence > 1) AS repeated
+           count(*) AS n, count(*) FILTER (WHERE occurred_to IS NULL) AS instants,
+           count(*) FILTER (WHERE occurrence > 1) AS repeated
     FROM incidents
     WHERE region_key = :region AND (CAST(:upload AS bigint) IS NULL OR upload_id = :upload)
     GROUP BY "window", minute, utc_minute
@@ -106,12 +107,14 @@ class ClockCounts:
     """Incidents by time.
 
     Args:
-        by_window: (168, 60) by window and local minute.
-        by_utc_minute: (1440,) by minute of the UTC day.
+        by_window: (168, 60) by window and local minute; of intervals that of their start.
+        instants: (1440,) those with one time, by minute of the local day.
+        by_utc_minute: (1440,) the same, by minute of the UTC day.
         repeated: those that repeat another of their file.
     """
 
     by_window: NDArray[np.int64]
+    instants: NDArray[np.int64]
     by_utc_minute: NDArray[np.int64]
     repeated: int
 
@@ -153,13 +156,14 @@ def day_counts(connection: Connection, scope: Scope) -> DayCounts:
 def clock_counts(connection: Connection, scope: Scope) -> ClockCounts:
     """Count incidents by window, minute, and minute of the UTC day."""
     by_window = np.zeros((N_WINDOWS, 60), np.int64)
-    by_utc_minute = np.zeros(MINUTES_OF_DAY, np.int64)
+    instants, by_utc_minute = np.zeros((2, MINUTES_OF_DAY), np.int64)
     repeated = 0
     for row in connection.execute(scope.query(_CLOCK)):
         by_window[row.window, row.minute] += row.n
-        by_utc_minute[row.utc_minute] += row.n
+        instants[row.window % 24 * 60 + row.minute] += row.instants
+        by_utc_minute[row.utc_minute] += row.instants
         repeated += row.repeated
-    return ClockCounts(by_window, by_utc_minute, repeated)
+    return ClockCounts(by_window, instants, by_utc_minute, repeated)
 
 
 def lag_hours(connection: Connection, scope: Scope, feeds: Sequence[int]) -> list[float] | None:

@@ -9,6 +9,8 @@ from app.core.messages import Message, MessageTable
 from app.data_quality.checks.coordinate_precision import FewPlaces, few_places
 
 MOST_HEAPED, SOME_HEAPED = 0.5, 0.02
+LITTLE_INFORMATION, SOME_INFORMATION = 0.42, 0.8
+"""On the hour of the week; a date alone has 0.38."""
 MOST_DEFAULT, SOME_DEFAULT = 0.5, 0.05
 VERDICTS = MessageTable(
     {
@@ -18,6 +20,8 @@ VERDICTS = MessageTable(
         "these are dates without a time.",
         "hours_heaped": "By the hour: {answer}. {share:.0%} of the incidents are heaped at {at}, beyond "
         "what the hours around have: their times are probably unknown.",
+        "hours_inexact": "By the hour: {answer}. {share:.0%} of the incidents have no exact time; "
+        "{information:.0%} of the information on the hour of the week is left.",
         "hours_alike": "By the hour: weakly. {n:,} incidents do not show that the hours of the day "
         "differ.",
         "places_known": "By the place: yes. {distinct:,} distinct places.",
@@ -31,8 +35,13 @@ VERDICTS = MessageTable(
         "next_send": "Next: send incidents.",
         "next_send_times": "Next: export the column with the time of day, or read forecasts over whole days "
         "only.",
-        "next_unknown_times": "Next: leave unknown times out of the export, or read forecasts over several "
-        "hours.",
+        "next_unknown_times": "Next: train. Unknown times at midnight and noon count as any time of their "
+        "day. If the source has the end of an interval, send it as occurred_to, and dates without a time "
+        "with date_only=interval.",
+        "next_interval_ends": "Next: if the heaped times are the starts of intervals, send their ends too, "
+        "as occurred_to; otherwise read forecasts over several hours.",
+        "next_several_hours": "Next: train, and read forecasts over several hours. Send exact times where "
+        "the source has them.",
         "next_send_more": "Next: send more months, or read forecasts over several hours.",
         "next_larger_cells": "Next: send the incidents' own coordinates, or use cells of at least "
         "{cell_size_m:,.0f} m.",
@@ -49,7 +58,7 @@ Report = Mapping[str, Any]
 def verdicts(report: Report) -> dict[str, dict[str, Any]]:
     """Return `hour`, `place` (each with `answer`: yes, weakly or no) and `next_step`, as messages."""
     n = report["incidents"]["n"]
-    hour, place = _hour(report["times"], n), _place(report["places"], n)
+    hour, place = _hour(report, n), _place(report["places"], n)
     step = next(_steps(report, hour[1], place[1]))
     return {
         **{
@@ -60,16 +69,23 @@ def verdicts(report: Report) -> dict[str, dict[str, Any]]:
     }
 
 
-def _hour(times: Report, n: int) -> tuple[str, Message]:
+def _hour(report: Report, n: int) -> tuple[str, Message]:
+    times, known = report["times"], report["time_precision"]["all"]
     if n == 0:
         return "no", VERDICTS.make("no_incidents")
     if one := times["one_time"]:
         return "no", VERDICTS.make("hours_one_time", share=one["share"], at=one["at"])
+    information = known["hour_information"]
+    inexact = {"share": 1 - known["exact_share"], "information": information}
+    if information < LITTLE_INFORMATION and times["excess_share"] < MOST_HEAPED:
+        return "no", VERDICTS.make("hours_inexact", answer="no", **inexact)
     if times["excess_share"] >= SOME_HEAPED:
         answer = "no" if times["excess_share"] >= MOST_HEAPED else "weakly"
         at = [found["at"] for found in times["told"] if found["spike"]]
         share = times["excess_share"]
         return answer, VERDICTS.make("hours_heaped", answer=answer, share=share, at=at)
+    if information < SOME_INFORMATION:
+        return "weakly", VERDICTS.make("hours_inexact", answer="weakly", **inexact)
     if times["hours_alike"]:
         return "weakly", VERDICTS.make("hours_alike", n=n)
     return "yes", VERDICTS.make("hours_known")
@@ -111,12 +127,21 @@ def _steps(report: Report, hour: Message, place: Message) -> Iterator[Message]:
         yield VERDICTS.make("next_send_times")
     yield from _place_steps(places, place)
     if hour.code == "hours_heaped":
-        yield VERDICTS.make("next_unknown_times")
+        yield _heap_step(report)
     if report["kinds"]["renamed"] or report["kinds"]["spellings"]:
         yield VERDICTS.make("next_merge_kinds")
+    if hour.code == "hours_inexact":
+        yield VERDICTS.make("next_several_hours")
     if hour.code == "hours_alike":
         yield VERDICTS.make("next_send_more")
     yield VERDICTS.make("next_train")
+
+
+def _heap_step(report: Report) -> Message:
+    """Return what to do about heaped times: trainings spread those of midnight and noon."""
+    placeholders = report["time_precision"]["all"]["placeholder_share"]
+    is_spread = 2 * placeholders >= report["times"]["excess_share"]
+    return VERDICTS.make("next_unknown_times" if is_spread else "next_interval_ends")
 
 
 def _place_steps(places: Report, place: Message) -> Iterator[Message]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from models.incidents import Incidents
 from models.times.intervals import Intervals
@@ -22,14 +22,28 @@ _MIN_RATIO = 1.25
 def placeholder_chances(hour: NDArray[Any], minute: NDArray[Any]) -> FloatArray:
     """Return how likely a record of the first minutes of each of `HOURS` (2,) has no known time of day.
 
-    The number expected is the mean of the same minutes of the hours before and after, since people round
-    to full hours at all hours alike. Less than a quarter above that, or less than four standard
-    deviations, counts as chance. Both minutes are taken together: some systems write 00:01 for 00:00.
+    Both minutes are taken together: some systems write 00:01 for 00:00.
 
     Args:
         hour, minute: (n,) local time of exact incidents of one kind.
     """
-    counts = np.bincount(hour[minute <= LAST_MINUTE], minlength=HOURS_PER_DAY).astype(np.float64)
+    return chances_of_counts(np.bincount(hour[minute <= LAST_MINUTE], minlength=HOURS_PER_DAY))
+
+
+def chances_of_counts(counts: ArrayLike) -> FloatArray:
+    """Return the chances (2,) of `placeholder_chances` of counts.
+
+    The number expected is the mean of the same minutes of the hours before and after, since people round
+    to full hours at all hours alike. Less than a quarter above that, or less than four standard
+    deviations, counts as chance.
+
+    Args:
+        counts: (24,) exact incidents of one kind in the first minutes of each hour of the local day.
+
+    >>> chances_of_counts([400, *([100] * 23)]).tolist()
+    [0.75, 0.0]
+    """
+    counts = np.asarray(counts, np.float64)
     expected = (np.roll(counts, 1) + np.roll(counts, -1))[list(HOURS)] / 2
     found = counts[list(HOURS)]
     # The expected number is a mean of two counts, each as uncertain as the one it is compared with.

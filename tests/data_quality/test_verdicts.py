@@ -16,6 +16,8 @@ GOOD = {
     "incidents": {"n": 1000},
     "times": {"one_time": None, "excess_share": 0.0, "told": [], "hours_alike": False,
               "resolution": "minute"},
+    "time_precision": {"all": {"exact_share": 1.0, "interval_share": 0.0, "date_only_share": 0.0,
+                               "placeholder_share": 0.0, "hour_information": 1.0}},
     "late_reports": {"median_hours": None, "p90_hours": None, "p99_hours": None},
     "places": {"distinct": 900, "share_on_repeated": 0.1, "nearest_m": 30.0, "cell_size_m": 250.0,
                "decimals": None, "step_m": None, "piles": [], "full": []},
