@@ -1,4 +1,4 @@
-"""`/v1/regions/{region}/data-report`: how good the data are."""
+"""`/v1/regions/{region}/data-report`: how good the data are; `/hour-of-week`: when incidents happened."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from app.core.media_types import MEDIA_TYPES
 from app.core.roles import Role
 from app.data_quality.page import data_report_page
 from app.data_quality.plots import data_report_plot
-from app.data_quality.schemas import DataReport
-from app.data_quality.service import data_report
+from app.data_quality.schemas import DataReport, HourOfWeek
+from app.data_quality.service import data_report, week_of_data
 from app.http.app_state import State
-from app.http.parameters import RegionId
+from app.http.parameters import CategoryNames, RegionId
 from app.http.permissions import allow
 from app.http.schemas import offered
 
-router = APIRouter(prefix="/v1/regions/{region}/data-report", tags=["incidents"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
 
 
 @router.get(
-    "",
+    "/data-report",
     response_class=Response,
     responses={200: offered({"json": DataReport}, ["html", "png", "svg"])},
 )
@@ -42,3 +42,10 @@ def show(
     else:
         content = data_report_plot(report, f)
     return Response(content, media_type=MEDIA_TYPES[f])
+
+
+@router.get("/hour-of-week")
+@allow(Role.ANALYST)
+def hour_of_week(state: State, region: RegionId, category: CategoryNames = None) -> HourOfWeek:
+    """Count stored incidents by hour of the week, before any model: exact, by interval, unknown."""
+    return HourOfWeek.model_validate(week_of_data(state.engine, region, category))

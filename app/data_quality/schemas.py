@@ -1,4 +1,4 @@
-"""The reply of `/v1/regions/{region}/data-report`."""
+"""The replies of `/v1/regions/{region}/data-report` and `/hour-of-week`."""
 
 from __future__ import annotations
 
@@ -144,3 +144,23 @@ class DataReport(Reply):
     )
     late_reports: LateReports
     findings: list[MessageReply]
+
+
+class HourOfWeek(Reply):
+    """Incidents by hour of the local week, from Monday 00:00; 168 numbers each, which sum to all."""
+
+    region: str = Field(examples=["toronto"])
+    timezone: str = Field(examples=["America/Toronto"])
+    n_incidents: int = Field(examples=[240990])
+    hour_information: float = Field(
+        description="share of the information on the hour of the week that is left", examples=[0.81]
+    )
+    exact: list[float] = Field(description="known to the hour", examples=[[9.0, 6.0]])
+    interval: list[float] = Field(
+        description="intervals and dates alone, spread evenly over their hours",
+        examples=[[1.25, 1.1]],
+    )
+    placeholder: list[float] = Field(
+        description="of unknown time of day, in the hour where they are recorded: midnight and noon",
+        examples=[[14.2, 0.0]],
+    )

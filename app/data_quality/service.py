@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,7 @@ from app.data_quality.findings import FINDINGS, findings
 from app.data_quality.kinds import counts_of, kinds_report
 from app.data_quality.places import places_report
 from app.data_quality.store import ClockCounts, DayCounts, Scope
-from app.data_quality.times import known_times, time_precision
+from app.data_quality.times import hour_of_week, known_times, time_precision
 from app.data_quality.upload_store import UploadTotals, twins, upload_totals
 from app.data_quality.verdicts import verdicts
 from app.geo.time_heaping import (
@@ -90,6 +91,28 @@ def data_report(engine: Engine, region_id: str, upload_id: int | None = None) ->
         **report,
         "findings": [found.to_json() for found in findings(report)],
     }
+
+
+def week_of_data(
+    engine: Engine, region_id: str, categories: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return when a region's incidents happened, by hour of the week, as far as the data say.
+
+    Args:
+        categories: kinds, aliases or groups; None: all.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        scope = Scope(region.key, region.timezone)
+        found = hour_of_week(known_times(connection, region, scope, categories))
+        # Without the names of kinds: entries cannot be erased.
+        audit.record(
+            connection, "hour_of_week.read", chain=region.id, filters=int(categories is not None)
+        )
+    return {"region": region.id, "timezone": region.timezone, **found}
 
 
 def _uploads(totals: UploadTotals) -> dict[str, Any]:

@@ -207,6 +207,17 @@ class Client:
                 return _frame({"features": features[:n]})
             params = {**params, "cursor": httpx.URL(following).params["cursor"]}
 
+    def hour_of_week(
+        self, region: str, category: str | Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Count stored incidents by hour of the local week: exact, by interval, of unknown time.
+
+        Rows are hours from Monday 00:00. It needs the role `analyst`.
+        """
+        path = f"/v1/regions/{region}/hour-of-week"
+        found = self.request("GET", path, params=_params({"category": category})).json()
+        return pd.DataFrame({name: found[name] for name in ("exact", "interval", "placeholder")})
+
     def upload(
         self,
         region: str,

@@ -95,7 +95,15 @@ def test_incidents_of_another_region_are_neither_listed_nor_erased(guarded, unto
         listed = guarded.ask("GET", f"{MINE}/incidents{query}", key)
         assert "theirs" not in listed.text
         assert "41.9" not in listed.text
-    for report in ("data-report", "erasures", "fairness-report", "alarms", "models", "schedule"):
+    for report in (
+        "data-report",
+        "hour-of-week",
+        "erasures",
+        "fairness-report",
+        "alarms",
+        "models",
+        "schedule",
+    ):
         assert "theirs" not in guarded.ask("GET", f"{MINE}/{report}?region=there", key).text
 
 

@@ -200,6 +200,11 @@ class Acts:
         if reply.status_code >= 500:
             raise HotslotError(reply.text)
 
+    def week(self):
+        reply = self.client.get(f"/v1/regions/{REGION}/hour-of-week?category=theft")
+        if reply.status_code >= 500:
+            raise HotslotError(reply.text)
+
     def erase(self):
         erase_incident(self.engine, REGION, "case-1")
 
@@ -238,6 +243,7 @@ WALK = (
     ("upkeep", ["versions.dropped", "unnamed.collected"], {"model_versions", "forecast_grids"}),
     ("export", ["export"], set()),
     ("report", ["data_report.read"], set()),
+    ("week", ["hour_of_week.read"], set()),
     ("later", ["ingest"], set()),
     ("assimilate", ["state.made"], LEDGER),
     ("erase", ["training.requested", "erase"], set()),

@@ -51,6 +51,7 @@ CALLS = {
     "incidents": lambda c: c.incidents(
         "town", 5, bbox=(0, 0, 1, 1), datetime="2026-01-01/..", category="theft", cursor="x"
     ),
+    "hour_of_week": lambda c: c.hour_of_week("town", ["theft", "arson"]),
     "upload": lambda c: c.upload("town", ROWS, "key", date_only="interval"),
     "train": lambda c: c.train("town", seed=1, until="2026-01-01T00:00Z", categories=["theft"]),
     "backtest": lambda c: c.backtest("town", ["maf", "uniform"], **BACKTEST),
@@ -64,6 +65,7 @@ READ = {
     "score": ["scores"],
     "outcomes": ["features"],
     "incidents": ["features"],
+    "hour_of_week": ["exact", "interval", "placeholder"],
     "train": ["id", "status"],
     "backtest": ["id", "status"],
 }

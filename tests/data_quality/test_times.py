@@ -5,11 +5,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from app.data_quality.store import Scope
 from app.data_quality.times import DAY_INFORMATION, known_times
 from app.geo.hour_of_week import minute_of_hour, touched_hours, windows_of
 from app.incidents.service import UploadSource, ingest
+from app.main import create_app
 from app.regions.service import add_region
 from app.regions.store import get_region
 from models.times.aoristic import Aoristic
@@ -152,3 +154,23 @@ def test_rare_kinds_are_folded_and_kinds_are_chosen_with_their_aliases(engine, s
         0,
         None,
     )
+
+
+def test_the_week_of_a_kind_follows_aliases_and_sums_to_its_incidents(engine, settings):
+    days = [(MONDAY + i * DAY, MONDAY + (i + 1) * DAY, "arson") for i in range(14)]
+    known(
+        engine, settings, "week", exact(120, "theft") + exact(30, "larceny", 1) + days, "Asia/Tokyo"
+    )
+    with TestClient(create_app(settings)) as client:
+        root = "/v1/regions/week"
+        alias = {"aliases": {"larceny": {"category": "theft"}}}
+        assert client.put(f"{root}/categories/aliases", json=alias).status_code == 200
+        both = client.get(f"{root}/hour-of-week", params={"category": "theft"}).json()
+        dates = client.get(f"{root}/hour-of-week", params={"category": "arson"}).json()
+        total = client.get(f"{root}/hour-of-week").json()
+        assert client.get("/v1/regions/nowhere/hour-of-week").status_code == 404
+    assert (both["n_incidents"], sum(both["exact"])) == (150, 150)
+    assert (both["exact"][:2], both["exact"][120:]) == ([2, 2], [0] * 48)
+    np.testing.assert_allclose(dates["interval"], 14 / 168, atol=1e-3)
+    assert (total["n_incidents"], total["timezone"]) == (164, "Asia/Tokyo")
+    assert dates["hour_information"] == pytest.approx(DAY_INFORMATION, abs=1e-4)

@@ -25,7 +25,7 @@ ROUND = 320
 FULL_S, FULL_REPEATS = 600.0, 50
 TIMEOUT_S = 120.0
 FAULTHANDLER = {"PYTHONFAULTHANDLER": "1"}
-HEAVY = re.compile(r"/(forecasts|tiles|cap|calibration|fairness-report|data-report)\b")
+HEAVY = re.compile(r"/(forecasts|tiles|cap|calibration|fairness-report|data-report|hour-of-week)\b")
 """Paths whose replies are made by native libraries."""
 CRASHED = ("Fatal Python error", "Segmentation fault")
 

@@ -165,6 +165,7 @@ def test_what_readers_ask_is_answered(ask, trained, role, path):
     "path",
     [
         "/data-report",
+        "/hour-of-week",
         "/incidents?limit=5",
         f"/incidents?category=n{N}",
         "/forecasts/outcomes?from=2024-01-05T10:00:00Z&to=2024-01-06T10:00:00Z",
