@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
 from app.core.cron import next_tick
-from app.core.errors import Conflict, NotReady
+from app.core.errors import NotReady
 from app.regions.store import get_region, get_region_by_key
 from app.runs.schedules import database_clock
 from app.runs.store import Run, get_run, queue_run
@@ -21,6 +21,7 @@ from app.sync.store import (
     get_source,
     is_held,
     list_sources,
+    lock_idle_source,
     lock_source,
     new_claimed_run,
     new_run,
@@ -90,9 +91,7 @@ def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False)
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         source = get_source(connection, region.key, name)
-        lock_source(connection, source)
-        if is_held(connection, source):
-            raise Conflict("another sync of this source is in progress", code="sync_under_way")
+        lock_idle_source(connection, source)
         end_active_run(connection, source, "ended for a run from the command line")
         if full:
             forget_state(connection, source)

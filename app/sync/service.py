@@ -13,7 +13,7 @@ from app.audit import store as audit
 from app.core.bounds import MAX_SOURCES
 from app.core.cron import check_cron
 from app.core.db.locks import count_lock
-from app.core.errors import Conflict, InvalidInput, LimitExceeded, SourceFailed
+from app.core.errors import InvalidInput, LimitExceeded, SourceFailed
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.regions.store import get_region
@@ -25,9 +25,8 @@ from app.sync.store import (
     delete_source,
     get_source,
     insert_source,
-    is_held,
     list_sources,
-    lock_source,
+    lock_idle_source,
 )
 
 MIN_EVERY_S, MAX_EVERY_S = 60, 366 * 86400
@@ -152,8 +151,6 @@ def remove_source(engine: Engine, region_id: str, name: str) -> None:
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         source = get_source(connection, region.key, name)
-        lock_source(connection, source)
-        if is_held(connection, source):
-            raise Conflict("the source is being read now", code="sync_under_way")
+        lock_idle_source(connection, source, "the source is being read now")
         delete_source(connection, source)
         audit.record(connection, "source.removed", chain=region.id, source=name)

@@ -31,6 +31,7 @@ from app.runs.store import Run, claim_run, get_run
 from app.sync.spec import SourceSpec
 
 ACTIVE = ("queued", "running")
+IN_PROGRESS = "another sync of this source is in progress"
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def held_source(engine: Engine, source_key: int) -> Iterator[None]:
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.scalar(select(func.pg_try_advisory_lock(SYNC_LOCK, source_key))):
-            raise Conflict("another sync of this source is in progress", code="sync_under_way")
+            raise Conflict(IN_PROGRESS, code="sync_under_way")
         try:
             yield
         finally:
@@ -243,6 +244,17 @@ def lock_source(connection: Connection, source: Source) -> None:
     connection.execute(
         select(sync_sources.c.key).where(sync_sources.c.key == source.key).with_for_update()
     )
+
+
+def lock_idle_source(connection: Connection, source: Source, refusal: str = IN_PROGRESS) -> None:
+    """Lock a source that no process reads now.
+
+    Raises:
+        Conflict: one does; the message is `refusal`.
+    """
+    lock_source(connection, source)
+    if is_held(connection, source):
+        raise Conflict(refusal, code="sync_under_way")
 
 
 def save_page(

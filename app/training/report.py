@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app import __version__
+from app.core.software import software
 from app.data_quality.checks.coordinate_precision import few_places_of
 from app.data_quality.checks.kinds import renamings
 from app.fitting.data import TrainingData
@@ -155,12 +154,8 @@ def provenance(context: FitContext, durations_s: Mapping[str, float]) -> dict[st
         "device_name": device_name(context.device),
         "n_threads": context.n_threads,
         "machine": platform.machine(),
-        "python": platform.python_version(),
         "code_sha256": code_sha256(),
-        "libraries": {
-            "hotslot": __version__,
-            **{name: package_version(name) for name in LIBRARIES},
-        },
+        **software(*LIBRARIES),
     }
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from typing import Any
 
 from sqlalchemy import Engine
@@ -16,6 +14,7 @@ from app.core.db.tables import backtests
 from app.core.errors import NotReady, PermissionRefused
 from app.core.retry import retry_outages
 from app.core.settings import Settings
+from app.core.software import software
 from app.evaluation.backtests.checkpoints import models_digest, tasks_folder
 from app.evaluation.backtests.execute import (
     Execution,
@@ -225,7 +224,6 @@ def _latest_origins(
 
 
 def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dict[str, Any]:
-    libraries = ("hotslot", "torch", "numpy", "scipy", "scikit-learn")
     return {
         "created_at": datetime.now(UTC).isoformat(),
         "data_hash": data.data_hash,
@@ -235,6 +233,5 @@ def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dic
         "grid": hashlib.sha256(grid.cell_id.tobytes() + grid.area_km2.tobytes()).hexdigest(),
         "models_sha256": models_digest(),
         "request": request.to_json(),
-        "python": platform.python_version(),
-        "libraries": {name: package_version(name) for name in libraries},
+        **software("torch", "numpy", "scipy", "scikit-learn"),
     }

@@ -7,7 +7,7 @@ import { notice, showErrorIn } from "./runs.js";
 import { dayText, inZone } from "./time.js";
 
 const SHOWN_MODELS = 8;
-const TOLD_PERCENT = "5";
+const SHOWN_PERCENT = "5";
 
 const shown = { region: "", status: notice("models-status") };
 
@@ -38,7 +38,7 @@ export function modelsPart({ region, models, onChange }) {
 
 /** @param {any} version @param {any} region */
 function about(version, region) {
-  const caught = version.scores?.hit_rate?.[TOLD_PERCENT];
+  const caught = version.scores?.hit_rate?.[SHOWN_PERCENT];
   const until = `${t("trainedUntil")} ${dayText(inZone(version.trained_until, region.timezone))} · ${t("incidents", { n: count(version.n_incidents) })}`;
   const score = caught === undefined ? t("notScored") : t("topFiveCaught", { rate: fixed(100 * caught, 0) });
   return make("span", { class: "name" }, make("strong", {}, version.model), make("span", { class: "note block" }, until), make("span", { class: "note block" }, score));

@@ -4,8 +4,8 @@ import { count, t } from "./i18n.js";
 
 /** How a file is to be read, whatever its columns are called. */
 export const CHOICES = /** @type {const} */ (["time_format", "zone", "part", "header_row", "encoding", "crs", "feed", "date_only"]);
-/** Choices that mend a refusal, by its code. */
-const MENDING = /** @type {Record<string, string>} */ ({ ambiguous_date: "time_format", unclear_clock: "time_format", unknown_part: "part" });
+/** The choice that resolves a refusal, by its code. */
+const RESOLVING = /** @type {Record<string, string>} */ ({ ambiguous_date: "time_format", unclear_clock: "time_format", unknown_part: "part" });
 /** Answers to a refusal or a warning, by its code: parameter and value. @type {Record<string, [string, string][]>} */
 const ANSWERS = {
   near_duplicates: [["near_duplicates", "replace"], ["near_duplicates", "skip"], ["near_duplicates", "add"]],
@@ -48,6 +48,6 @@ export const isOpen = (code, answers) => Boolean(ANSWERS[code]?.some(([parameter
 export function neededBy({ code, field, params }) {
   if (code === "missing_column") return field === "columns" ? "occurred_at" : field;
   if (code === "ambiguous_column") return params.field;
-  const named = MENDING[code] ?? field;
+  const named = RESOLVING[code] ?? field;
   return CHOICES.includes(/** @type {any} */ (named)) ? named : "";
 }
