@@ -50,5 +50,5 @@ def test_briefing_holds_map_cells_and_caveats(open_seen):
     assert "Where incidents are expected: Town" in text
     assert "Read with care" in text
     assert page.locator("#briefing tbody tr").count() == 10
-    assert page.eval_on_selector("#briefing img", "i => i.naturalWidth > 100")
+    assert page.eval_on_selector("#briefing canvas", "c => c.width > 100")
     assert not page.is_visible("header")

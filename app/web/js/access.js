@@ -60,16 +60,21 @@ export async function openAccess(onKey) {
   byId("key-close").addEventListener("click", () => dialog.close());
   const known = await identify();
   if (!known) {
-    if (currentKey()) byId("key-status").textContent = t("keyRefused");
-    ask();
+    askForKey();
   }
   drawAccess();
   return known;
 }
 
+/** Ask for a key anew: the one that was used is no longer valid. */
+export function askForKey() {
+  if (currentKey()) byId("key-status").textContent = t("keyRefused");
+  ask();
+}
+
 function ask() {
   byId("key-forget").hidden = !currentKey();
-  byId("key-dialog").showModal();
+  if (!byId("key-dialog").open) byId("key-dialog").showModal();
 }
 
 /** Go on with another key of the same person. @param {string} key */

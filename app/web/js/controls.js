@@ -100,6 +100,9 @@ function openTabs(drawPane) {
     view.tab = name;
     writeAddress();
     drawPane();
+    // A tab opens at its beginning, also where the page scrolls instead of the panel.
+    byId("panel").scrollTop = 0;
+    if (byId("panel").getBoundingClientRect().top < 0) byId("panel").scrollIntoView();
   };
   for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => show(name));
   byId("tab-forecast").parentElement.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -121,6 +124,7 @@ export function syncControls() {
   byId("measure").replaceChildren(...MEASURES.map((name) => new Option(t(name), name)));
   byId("measure").value = view.measure;
   byId("top").value = String(view.top);
+  byId("region").value = view.region;
   byId("category").value = view.category;
   byId("model").value = view.model;
   byId("play").textContent = playing() ? t("pause") : t("play");

@@ -152,7 +152,7 @@ function outcomesPart({ onOutcomes, outcomes, region }) {
       rate: found.hit_rate === null ? "–" : fixed(100 * found.hit_rate, 0), top: found.top,
     });
     const key = (/** @type {string} */ colour, /** @type {string} */ name) => [make("span", { class: "key", style: `background: ${colour}` }), name];
-    text.replaceChildren(line, make("div", {}, ...key("#009e73", t("hits")), ...key("#d6006c", t("misses"))),
+    text.replaceChildren(line, " ", t("outcomesByHour"), make("div", {}, ...key("#009e73", t("hits")), ...key("#d6006c", t("misses"))),
       ...(found.in_sample ? [make("p", { class: "notice" }, t("inSample"))] : []));
   };
   const box = make("input", { type: "checkbox", id: "outcomes", checked: Boolean(outcomes), disabled: !region.last_at || !may("outcomes") });

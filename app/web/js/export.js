@@ -5,19 +5,29 @@ import { currentLanguage, t } from "./i18n.js";
 import { showError } from "./runs.js";
 import { messageText } from "./service-messages.js";
 import { plusHours, spanText, weekStart } from "./time.js";
+import { markPrint } from "./loading.js";
 import { address, view } from "./view.js";
 
 const FORMATS = [["geojson", "GeoJSON"], ["csv", "CSV"], ["tif", "GeoTIFF"], ["png", "PNG"], ["parquet", "GeoParquet"]];
 
-/** The selectors of what is shown. */
-export function selectors() {
-  const when = view.hours > 1 ? { from: view.at, to: plusHours(view.at, view.hours) } : { at: view.at };
-  return { ...when, category: view.category, model: view.model };
+/** @typedef {{region: string, at: string, hours: number, category: string, model: string}} Asked what a forecast was asked for by */
+
+/** The selectors of what is asked for. @param {Asked} [of] */
+export function selectors({ at, hours, category, model } = view) {
+  const when = hours > 1 ? { from: at, to: plusHours(at, hours) } : { at };
+  return { ...when, category, model };
 }
 
-/** @param {{onBriefing: () => Promise<void>}} actions */
-export function drawExport({ onBriefing }) {
-  const stamp = `${view.region}-${view.at.slice(0, 13)}`;
+/** Names state all by which forecasts differ. @param {any} shown */
+function stampOf({ asked, model_version: version }) {
+  const plain = (/** @type {string} */ text) => text.normalize("NFD").replace(/[^\w-]+/g, "-");
+  return [asked.region, asked.at.slice(0, 13), `${asked.hours}h`, ...(asked.category ? [plain(asked.category)] : []), version].join("-");
+}
+
+/** @param {{shown: any, onBriefing: () => any}} what */
+export function drawExport({ shown, onBriefing }) {
+  const stamp = stampOf(shown);
+  const { asked } = shown;
   const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ text) => {
     const made = make("a", { class: "button", href, download: name }, text);
     made.addEventListener("click", (/** @type {Event} */ event) => {
@@ -26,11 +36,11 @@ export function drawExport({ onBriefing }) {
     });
     return made;
   };
-  const files = FORMATS.map(([f, name]) => link(forecastPath(view.region, "density", { ...selectors(), f }), `${stamp}.${f}`, name));
+  const files = FORMATS.map(([f, name]) => link(forecastPath(asked.region, "density", { ...selectors(asked), f }), `${stamp}.${f}`, name));
   const hotspots = ["geojson", "csv"].map((f) =>
-    link(forecastPath(view.region, "hotspots", { ...selectors(), top: view.top, f }), `${stamp}-hotspots.${f}`, f === "csv" ? "CSV" : "GeoJSON"));
-  const monday = weekStart(view.at);
-  const week = { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model, f: "csv" };
+    link(forecastPath(asked.region, "hotspots", { ...selectors(asked), top: view.top, f }), `${stamp}-top${view.top}.${f}`, f === "csv" ? "CSV" : "GeoJSON"));
+  const monday = weekStart(asked.at);
+  const week = { from: monday, to: plusHours(monday, 168), category: asked.category, model: asked.model, f: "csv" };
   const box = make("input", { id: "permalink", readonly: true, value: location.origin + address(), "aria-label": t("permalink") });
   const status = make("span", { class: "note", role: "status" });
   const copy = make("button", { type: "button", id: "copy" }, t("copy"));
@@ -43,10 +53,11 @@ export function drawExport({ onBriefing }) {
   byId("pane-take").replaceChildren(
     make("h3", {}, t("download")), make("div", { class: "buttons", id: "downloads" }, ...files),
     make("h3", {}, t("hotspotsOnly")), make("div", { class: "buttons" }, ...hotspots),
-    make("h3", {}, t("series")), make("div", { class: "buttons" }, link(forecastPath(view.region, "series", week), `${stamp}-week.csv`, "CSV")),
+    make("h3", {}, t("series")), make("div", { class: "buttons" }, link(forecastPath(asked.region, "series", week), `${stampOf({ ...shown, asked: { ...asked, at: monday, hours: 168 } })}-week.csv`, "CSV")),
     make("h3", {}, t("permalink")), box, make("div", { class: "buttons" }, copy, status),
     make("h3", {}, t("briefing")), make("p", { class: "note" }, t("briefingText")), print,
   );
+  markPrint();
 }
 
 /** Update the link. */
@@ -56,25 +67,31 @@ export function refreshPermalink() {
 }
 
 /**
- * Fill the page that is printed.
- * @param {{region: any, shown: any, picture: string, cells: Node}} content
+ * Fill the page that is printed, from what was replied alone: the controls may ask for something else by now.
+ * @param {{region: any, shown: any, picture: HTMLCanvasElement | null, cells: Node}} content
  */
 export function fillBriefing({ region, shown, picture, cells }) {
   const today = new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "long" }).format(new Date());
   const caveats = [...shown.warnings.map(messageText), t("caveat1"), t("caveat2"), t("caveat3")];
-  const legend = make("div", { class: "legend" }, ...[...byId("legend").childNodes].map((node) => node.cloneNode(true)));
+  // What happened is no part of a forecast, and is not in the picture.
+  const legend = make("div", { class: "legend" }, ...[...byId("legend").children].filter(({ id }) => id !== "dots-key").map((node) => node.cloneNode(true)));
   const copy = (/** @type {string} */ id) => {
     const made = byId(id).cloneNode(true);
-    made.removeAttribute("id");
+    for (const named of [made, ...made.querySelectorAll("[id]")]) named.removeAttribute("id");
     return made;
   };
   byId("briefing").replaceChildren(
     make("h1", {}, `${t("briefingTitle")}: ${region.name}`),
-    make("p", {}, make("strong", {}, spanText(view.at, view.hours)), " · ", byId("total").textContent, view.category ? ` · ${view.category}` : ""),
-    make("img", { src: picture, alt: t("map") }),
+    make("p", {}, make("strong", {}, spanText(shown, region.timezone)), ` · ${byId("when-zone").textContent} · `, byId("total").textContent, ` · ${shown.asked.category || t("allCategories")}`),
+    ...(picture ? [picture] : []),
     make("div", { class: "columns" }, legend, make("div", {}, copy("shares"), copy("shares-note"))),
     cells,
     make("h3", {}, t("caveats")), make("ul", { class: "plain" }, ...caveats.map((text) => make("li", {}, text))),
     make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${byId("data-until").textContent} · ${t("madeBy", { date: today })} · ${location.origin}${address()}`),
   );
+}
+
+/** What is printed where there is no forecast that may be: why not, instead of a white page. @param {string} why */
+export function fillExcuse(why) {
+  byId("briefing").replaceChildren(make("h1", {}, "hotslot"), make("p", {}, why));
 }

@@ -7,7 +7,7 @@ import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
 import { BASELINES, caughtAt } from "./scores.js";
 import { messageText } from "./service-messages.js";
-import { dayText, inZone, plusHours, spanText } from "./time.js";
+import { dayText, inZone, plusHours, spanText, zoneText } from "./time.js";
 import { view } from "./view.js";
 
 const LISTED = 10;
@@ -34,7 +34,8 @@ function dataUntil({ data_until: end, assimilated_incidents: n }, zone) {
 /** @param {any} shown @param {string} zone */
 export function drawHead(shown, zone) {
   byId("data-until").textContent = dataUntil(shown, zone);
-  byId("when").textContent = spanText(view.at, view.hours);
+  byId("when").textContent = spanText(shown, zone);
+  byId("when-zone").textContent = t("localTime", { zone: zoneText(shown.at, zone) });
   const { expected_total: n, expected_total_lo: lo, expected_total_hi: hi } = shown;
   const [before, after] = t("expectedTotal").split("{n}");
   byId("total").replaceChildren(before, make("strong", {}, fixed(n)), `${after} · ${t("interval90", { lo: count(lo), hi: count(hi) })}`);
@@ -51,22 +52,37 @@ export function drawNotice(shown, opening) {
 /** Hotspots stand out from the scale: orange lies within that of differences. */
 export const hotspotColour = () => (view.measure === "difference" ? COLOURS.ink : COLOURS.hotspot);
 
-/** @param {import("./measures.js").Scale} scale */
-export function drawLegend(scale) {
+/** @param {import("./measures.js").Scale} scale @param {any} outcomes what happened, null where it is not shown */
+export function drawLegend(scale, outcomes) {
   const short = (/** @type {number} */ v) => (v === 0 ? "0" : number(v, 2));
   const text = (/** @type {number} */ v) => (["difference", "band"].includes(view.measure) ? `${short(v)} ×` : short(v));
   const root = ["difference", "width", "band"].includes(view.measure) ? "" : `; ${t("scale")}`;
   byId("legend").replaceChildren(
     make("div", { class: "title" }, t(view.measure)),
     make("div", { class: "ramp", style: `background: ${gradient(scale.ramp)}` }),
-    make("div", { class: "ticks" }, ...scale.ticks.map((tick) => make("span", {}, text(tick)))),
+    make("div", { class: "ticks" }, ...scale.ticks.map((tick, i) => make("span", {}, `${beyond(scale, i)}${text(tick)}`))),
     make("div", { class: "unit" }, t(scale.unit ?? `${view.measure}Unit`) + root),
     make("div", { class: "unit" }, make("span", { class: "mark", style: `border-color: ${hotspotColour()}` }), t("topOf", { top: view.top })),
+    ...(outcomes ? [outcomesKey(outcomes)] : []),
   );
 }
 
-/** @param {any} head a hotspots reply @param {import("./scores.js").Record_ | null} record @param {string} zone */
-export function drawShares(head, record, zone) {
+/** Cells beyond an end of the scale take its colour: the end says so. @param {import("./measures.js").Scale} scale @param {number} i a tick */
+function beyond({ values, ticks, times }, i) {
+  const end = ticks[i] / times;
+  if (i === ticks.length - 1 && values.some((value) => value > end * (1 + 1e-9))) return "≥\u00a0";
+  return i === 0 && values.some((value) => value < end * (1 - 1e-9)) ? "≤\u00a0" : "";
+}
+
+/** What the dots are. @param {any} outcomes */
+function outcomesKey({ from, to, in_sample: seen }) {
+  const dot = (/** @type {string} */ colour) => make("span", { class: "key", style: `background: ${colour}` });
+  return make("div", { class: "unit", id: "dots-key" }, t("dots", { from: dayText(from), to: dayText(to) }),
+    dot(COLOURS.hit), t("hits"), dot(COLOURS.miss), t("misses"), ...(seen ? [`; ${t("seenInTraining")}`] : []));
+}
+
+/** @param {any} head a hotspots reply @param {import("./scores.js").Record_ | null} record @param {any} shown @param {string} zone */
+export function drawShares(head, record, shown, zone) {
   const caught = record && caughtAt(record.own, view.top);
   const figure = (/** @type {string} */ value, /** @type {string} */ name, /** @type {string} */ more) =>
     make("div", {}, make("strong", {}, value), make("span", {}, name), make("span", {}, more));
@@ -75,12 +91,27 @@ export function drawShares(head, record, zone) {
     figure(percent(head.share_of_incidents_expected), t("topExpected"),
       t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
     figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)}` : "–", t("topCaught"),
-      caught ? t(view.category ? "allCategories" : "beforeToday") : t("notScored")),
+      caught ? (record && reservations(record, shown).length ? t("notOfThisView") : t("beforeToday")) : t("notScored")),
   );
   byId("shares-note").replaceChildren(
     t("topCount", { n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2), lo: count(head.expected_count_lo), hi: count(head.expected_count_hi) }),
-    ...(record ? [make("span", { class: "compared" }, comparison(record, zone))] : []),
+    ...(record ? [make("span", { class: "compared" }, comparison(record, zone)), ...notOfThis(record, shown)] : []),
   );
+}
+
+/** How what is shown differs from what the record is of: single hours of all categories, soon after the data end. @param {import("./scores.js").Record_} record @param {any} shown */
+function reservations({ days }, { asked, n_slots: n = 1, lead_hours: lead }) {
+  return [
+    ...(n > 1 ? [t("shownHours", { n })] : []),
+    ...(asked.category ? [t("shownCategory", { category: asked.category })] : []),
+    ...(lead > 24 * days ? [t("shownLater", { n: count(lead / 24) })] : []),
+  ];
+}
+
+/** @param {import("./scores.js").Record_} record @param {any} shown */
+function notOfThis(record, shown) {
+  const found = reservations(record, shown);
+  return found.length ? [make("strong", { class: "compared", id: "not-of-this" }, t("recordDiffers", { shown: found.join(", ") }))] : [];
 }
 
 /** @param {number} v a share @param {number} [places] */

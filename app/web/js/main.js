@@ -9,12 +9,14 @@ import { scaleOf } from "./measures.js";
 import { mapOf } from "./open-map.js";
 import { setNeighbourhoods } from "./places.js";
 import { drawRun, knownRegion } from "./run.js";
+import { endLoading, failLoading, isCurrent, openLoading, startLoading } from "./loading.js";
+import { forgetOutcomes, loadOutcomes, outcomes, wantOutcomes } from "./outcomes.js";
 import { showError } from "./runs.js";
-import { expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
+import { expectShares, expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
 import { follow, lookWhatServes } from "./follow.js";
-import { drawExport, fillBriefing, refreshPermalink, selectors } from "./export.js";
-import { inZone, plusHours, weekStart, dayText } from "./time.js";
+import { drawExport, fillBriefing, fillExcuse, refreshPermalink, selectors } from "./export.js";
+import { inZone, plusHours, weekStart, dayText, zoneText } from "./time.js";
 import { drawEvaluation } from "./evaluation.js";
 import { readAddress, view, writeAddress } from "./view.js";
 
@@ -26,7 +28,6 @@ const SHARES_DELAY_MS = 120;
 /** @type {any} */ let shown = null;
 /** @type {any} */ let usual = null;
 /** @type {any} */ let scale = null;
-/** @type {any} */ let outcomes = null;
 /** @type {number[]} */ let ranked = [];
 let rankOf = new Uint32Array();
 let opening = "";
@@ -72,10 +73,21 @@ function chooseCell(/** @type {number | null} */ id) {
   map?.choose(view.cell);
   pointAt(-1);
   const focused = document.activeElement?.closest("#top-cells") !== null;
-  byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
+  drawTopCells();
   if (focused) byId("top-cells").querySelector(`[data-cell="${id}"]`)?.focus();
   remember();
 }
+
+/** Whoever chooses from the list sees where it is. */
+function drawTopCells() {
+  byId("top-cells").replaceChildren(topCells(shown, ranked, (id) => {
+    chooseCell(id);
+    if (view.cell !== null) map?.reveal(id);
+  }));
+}
+
+/** What is asked for now. */
+const askedFor = () => ({ region: view.region, at: view.at, hours: view.hours, category: view.category, model: view.model });
 
 async function loadUsual() {
   const monday = weekStart(view.at);
@@ -90,6 +102,8 @@ async function showForecast() {
   markWeekStrip();
   remember();
   if (!known.champion) return showNothing();
+  const of = askedFor();
+  startLoading();
   try {
     const replies = Promise.all([
       // Browsers keep replies for a minute, in which a new state may serve.
@@ -99,18 +113,18 @@ async function showForecast() {
     whenMap();
     const [reply] = await replies;
     if (mine !== asked) return undefined;
-    shown = reply;
+    shown = { ...reply, asked: of };
     document.body.dataset.holds = "forecast";
-    showError();
+    endLoading();
     ranked = ranking(shown);
     rankOf = new Uint32Array(ranked.length);
     ranked.forEach((row, i) => { rankOf[row] = i + 1; });
     drawHead(shown, known.region.timezone);
     drawNotice(shown, opening);
     redraw();
-    await Promise.all([showWeek(known), drawPane()]);
+    await Promise.all([showWeek(known), showOutcomes().then(drawPane)]);
   } catch (error) {
-    if (mine === asked) showError(error);
+    if (mine === asked) failLoading(error);
   }
   return undefined;
 }
@@ -118,8 +132,9 @@ async function showForecast() {
 function showNothing() {
   shown = null;
   document.body.dataset.holds = known.region ? "region" : "nothing";
+  endLoading();
   byId("when").textContent = !known.region ? t("noRegion") : may("read") ? t("noModel") : missing("read");
-  for (const id of ["total", "data-until", "shares", "shares-note", "top-cells", "strip", "legend", "pane-take"]) byId(id).replaceChildren();
+  for (const id of ["total", "when-zone", "data-until", "shares", "shares-note", "top-cells", "strip", "strip-legend", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
   return drawPane();
 }
@@ -131,7 +146,7 @@ function redraw() {
   scale = scaleOf(view.measure, shown, usual, playing() ? scale : null);
   if (map) drawMap();
   pointAt(-1);
-  byId("top-cells").replaceChildren(topCells(shown, ranked, chooseCell));
+  drawTopCells();
   drawTop();
 }
 
@@ -148,22 +163,25 @@ function drawTop() {
   byId("top").setAttribute("aria-valuetext", `${view.top} %`);
   if (!shown) return;
   if (map) drawHotspots();
-  drawLegend(scale);
+  drawLegend(scale, outcomes());
   clearTimeout(sharesTimer);
-  sharesTimer = setTimeout(() => showShares(known), SHARES_DELAY_MS);
+  sharesTimer = setTimeout(() => {
+    if (!shown) return;
+    showShares(known, shown);
+    showOutcomes();
+  }, SHARES_DELAY_MS);
 }
 
-async function showOutcomes(/** @type {boolean} */ wanted) {
-  try {
-    const query = { top: view.top, category: view.category, model: view.model };
-    outcomes = wanted ? await getJson(forecastPath(view.region, "outcomes", query)) : null;
-  } catch (error) {
-    outcomes = null;
-    showError(error);
-  }
+/** The dots follow what they are judged by. */
+async function showOutcomes() {
+  const changed = await loadOutcomes().catch((error) => {
+    showError(error, true);
+    return true;
+  });
+  if (!changed) return;
   await whenMap();
-  map.outcomes(outcomes);
-  return outcomes;
+  map.outcomes(outcomes());
+  if (scale) drawLegend(scale, outcomes());
 }
 
 async function drawPane() {
@@ -172,9 +190,15 @@ async function drawPane() {
     byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
     byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
   }
-  if (view.tab === "trust" && known.region) await drawEvaluation({ ...known, version: version(), shown, outcomes, onOutcomes: showOutcomes, onTested: tested });
+  if (view.tab === "trust" && known.region) await drawEvaluation({ ...known, version: version(), shown, outcomes: outcomes(), onOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
-  if (view.tab === "take" && shown) drawExport({ onBriefing: guarded(brief) });
+  if (view.tab === "take" && shown) drawExport({ shown, onBriefing: guarded(brief) });
+}
+
+async function onOutcomes(/** @type {boolean} */ wanted) {
+  wantOutcomes(wanted);
+  await showOutcomes();
+  return outcomes();
 }
 
 /** A new backtest is a new track record. */
@@ -185,11 +209,15 @@ async function tested() {
 }
 
 async function brief() {
-  await whenMap();
-  const picture = await map.picture();
-  fillBriefing({ region: known.region, shown, picture, cells: topCells(shown, ranked, () => {}) });
-  await byId("briefing").querySelector("img").decode();
+  await Promise.all([whenMap(), showShares(known, shown)]);
+  fillPrint();
   print();
+}
+
+/** By the button or by the browser's own menu: the briefing is what is printed, at once. */
+function fillPrint() {
+  if (shown && isCurrent()) fillBriefing({ region: known.region, shown, picture: map?.picture() ?? null, cells: topCells(shown, ranked, () => {}) });
+  else fillExcuse(shown ? t("notPrinted") : byId("when").textContent);
 }
 
 /** After an upload, a training, a promotion, a new region. @param {string} [region] */
@@ -213,13 +241,14 @@ async function showRegion(anew) {
     view.tab = "run";
     return showNothing();
   }
+  startLoading();
   forgetRegion();
   if (may("read")) expectTrackRecord(view.region);
   known = await knownRegion(view.region);
   const served = known.champion && (await lookWhatServes());
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
   usual = null;
-  outcomes = null;
+  forgetOutcomes();
   shown = null;
   setNeighbourhoods(known.region.neighbourhoods);
   map?.showRegion(known.region, view.place);
@@ -229,8 +258,9 @@ async function showRegion(anew) {
   if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
   if (!(view.category in known.region.categories)) view.category = "";
   openingHour(served);
+  byId("zone").textContent = zoneText(new Date(), known.region.timezone);
   if (known.champion) {
-    showShares(known);
+    expectShares(known, askedFor());
     showWeek(known);
   }
   await showForecast();
@@ -266,6 +296,12 @@ async function speak(/** @type {string} */ language) {
 /** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
 const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(showError);
 
+/** Errors leave what is seen out of date. @param {(...given: any[]) => Promise<any>} work */
+const loading = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(failLoading);
+
+/** Ask again for what could not be had: the hours, or the region with all that is about it. */
+const retry = loading(() => (known.region?.id === view.region && shown ? showForecast() : load()));
+
 /** Everything, for whoever it is that looks now. */
 async function load() {
   drawAccess();
@@ -274,21 +310,31 @@ async function load() {
   await showRegion(false);
 }
 
+/** The browser went back or forward. */
+async function goBack() {
+  readAddress();
+  opening = "";
+  await (view.region === known.region?.id ? showForecast() : showRegion(false));
+}
+
 async function start() {
   readAddress();
   setLanguage(view.lang);
   byId("language").value = currentLanguage();
+  openLoading(retry);
+  addEventListener("beforeprint", fillPrint);
+  addEventListener("popstate", loading(goBack));
   openWeekStrip((at, hours) => {
     opening = "";
     Object.assign(view, { at, hours });
     showForecast();
   });
-  openControls({ showForecast, showRegion: guarded(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
+  openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
   try {
     if (await openAccess(load)) await load();
     await whenMap();
   } catch (error) {
-    showError(error);
+    failLoading(error);
   }
   document.body.dataset.ready = "true";
   follow(() => shown !== null && !view.model && !playing(), guarded(showForecast), guarded(() => showRegion(false)));

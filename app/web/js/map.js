@@ -2,14 +2,18 @@
 import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
 import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
+import { byId, make } from "./dom.js";
+import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
-import { COLOURS, linesOf, middles } from "./overlays.js";
+import { COLOURS, copyOf, linesOf, middles } from "./overlays.js";
 import { addTiles, cellsOpacity } from "./tiles.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
 const CHOSEN_PX = 3.5;
 const BOUNDARY_PX = 1.4;
+/** A cell nearer to an edge is out of view. */
+const EDGE_PX = 12;
 /** One city seen from above: no turning, no fading, nothing drawn twice (but on the 180th meridian). */
 const PLAIN = /** @type {const} */ ({
   attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, renderWorldCopies: false,
@@ -44,6 +48,7 @@ export class ForecastMap {
   #chosen = new LinesLayer("chosen", COLOURS.chosen, () => CHOSEN_PX);
   /** @type {any} */ #map;
   /** @type {any} */ #home;
+  #isPlaced = false;
 
   /**
    * @param {(row: number) => void} onPoint a cell is pointed at or tapped; -1 for none
@@ -59,6 +64,7 @@ export class ForecastMap {
     const map = new maplibre.Map({ container: "map", style: STYLE, ...PLAIN });
     map.touchZoomRotate.disableRotation();
     map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
+    map.addControl(this.#wholeCity(), "top-right");
     map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
     await map.once("style.load");
     addTiles(map);
@@ -68,9 +74,25 @@ export class ForecastMap {
     map.on("mouseout", () => this.handlers.onPoint(-1));
     map.on("click", (/** @type {any} */ event) => this.handlers.onChoose(row(event)));
     map.on("moveend", (/** @type {any} */ event) => {
-      if (event.originalEvent) this.handlers.onMove(this.#place());
+      if (!event.originalEvent) return;
+      this.#isPlaced = true;
+      this.handlers.onMove(this.#place());
     });
+    // Until somebody has moved it, the map shows the whole city, whatever room it gets.
+    map.on("resize", () => !this.#isPlaced && this.fit());
     this.#map = map;
+    nameControls(map);
+  }
+
+  #wholeCity() {
+    const button = make("button", { type: "button", id: "whole-city" }, "⤢");
+    button.addEventListener("click", () => {
+      this.#isPlaced = false;
+      this.fit();
+      this.handlers.onMove("");
+    });
+    const holder = make("div", { class: "maplibregl-ctrl maplibregl-ctrl-group" }, button);
+    return { onAdd: () => holder, onRemove: () => holder.remove() };
   }
 
   #place() {
@@ -87,6 +109,7 @@ export class ForecastMap {
     for (const layer of [this.#hotspots, this.#chosen]) layer.setLines([]);
     this.#layer.clear();
     this.#settle(region.boundary ? boundsOf(region.boundary) : undefined);
+    this.#isPlaced = place !== "";
     if (place) {
       const [zoom, lat, lng] = place.split("/").map(Number);
       this.#map.jumpTo({ zoom, center: [lng, lat] });
@@ -130,6 +153,24 @@ export class ForecastMap {
     this.#chosen.setLines(known ? [this.lattice.ring(/** @type {number} */ (id))] : []);
   }
 
+  /** Bring a cell into view, out from beneath the legend and the card. @param {number} id */
+  reveal(id) {
+    if (!this.lattice?.rowOfId.has(id)) return;
+    const [a, , c] = this.lattice.ring(id);
+    const middle = /** @type {[number, number]} */ ([(a[0] + c[0]) / 2, (a[1] + c[1]) / 2]);
+    const { x, y } = this.#map.project(middle);
+    const { left, top, right, bottom } = byId("map").getBoundingClientRect();
+    const [px, py] = [left + x, top + y];
+    const isCovered = ["legend", "card"].some((name) => {
+      const box = byId(name).getBoundingClientRect();
+      return px > box.left - EDGE_PX && px < box.right + EDGE_PX && py > box.top - EDGE_PX && py < box.bottom + EDGE_PX;
+    });
+    if (!isCovered && px > left + EDGE_PX && px < right - EDGE_PX && py > top + EDGE_PX && py < bottom - EDGE_PX) return;
+    this.#isPlaced = true;
+    this.#map.jumpTo({ center: middle });
+    this.handlers.onMove(this.#place());
+  }
+
   /** @param {any | null} collection cells with hits and misses, as polygons */
   outcomes(collection) {
     this.#show(DOTS, "chosen", collection && middles(collection));
@@ -142,12 +183,25 @@ export class ForecastMap {
     else if (data) this.#map.addSource(layer.source, { type: "geojson", data }).addLayer(layer, before);
   }
 
-  /** The map as a picture. @returns {Promise<string>} a data URL */
+  /** The map as a picture, without what happened. @returns {HTMLCanvasElement} */
   picture() {
-    return new Promise((resolve) => {
-      this.#map.once("render", () => resolve(this.#map.getCanvas().toDataURL("image/png")));
-      this.#map.triggerRepaint();
-    });
+    const dots = Boolean(this.#map.getLayer(DOTS.id));
+    if (dots) this.#map.setLayoutProperty(DOTS.id, "visibility", "none");
+    this.#map.redraw();
+    const copy = copyOf(this.#map.getCanvas());
+    if (dots) this.#map.setLayoutProperty(DOTS.id, "visibility", "visible");
+    return copy;
+  }
+}
+
+/** What the library names in English only. @param {any} map */
+function nameControls(map) {
+  const names = /** @type {Record<string, string>} */ ({ canvas: "map", ".maplibregl-ctrl-zoom-in": "zoomIn", ".maplibregl-ctrl-zoom-out": "zoomOut", "#whole-city": "wholeCity" });
+  for (const [which, key] of Object.entries(names)) {
+    const element = map.getContainer().querySelector(which);
+    element.dataset.i18nLabel = key;
+    element.setAttribute("aria-label", t(key));
+    element.title = t(key);
   }
 }
 

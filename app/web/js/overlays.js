@@ -1,6 +1,16 @@
 /** Overlays on the cells: colours of lines and dots, and where the dots go. */
 
+import { make } from "./dom.js";
+import { t } from "./i18n.js";
+
 export const COLOURS = { ink: "#16202a", part: "#5b6b79", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c" };
+
+/** What a canvas shows now, at once: a picture from a URL would come too late for a print that has begun. @param {HTMLCanvasElement} canvas */
+export function copyOf(canvas) {
+  const copy = make("canvas", { width: canvas.width, height: canvas.height, role: "img", "aria-label": t("map") });
+  copy.getContext("2d").drawImage(canvas, 0, 0);
+  return copy;
+}
 
 /** Cells of hits and misses as points in their middles. @param {any} collection polygons of cells */
 export function middles(collection) {

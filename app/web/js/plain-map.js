@@ -3,7 +3,7 @@ import { painted } from "./colours.js";
 import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
-import { COLOURS, middles } from "./overlays.js";
+import { COLOURS, copyOf, middles } from "./overlays.js";
 
 const MARGIN_PX = 18;
 const DEGREE = Math.PI / 180;
@@ -67,15 +67,22 @@ export class PlainMap {
     this.#draw();
   }
 
+  /** The whole city is in view. */
+  reveal() {}
+
   /** @param {any | null} collection cells with hits and misses */
   outcomes(collection) {
     this.#outcomes = collection;
     this.#draw();
   }
 
-  /** The map as a picture. @returns {Promise<string>} a data URL */
-  async picture() {
-    return this.#canvas.toDataURL("image/png");
+  /** The map as a picture, without what happened. @returns {HTMLCanvasElement} */
+  picture() {
+    const dots = this.#outcomes;
+    this.outcomes(null);
+    const copy = copyOf(this.#canvas);
+    this.outcomes(dots);
+    return copy;
   }
 
   /** Fit the city to the canvas: an even scale on both axes at its middle latitude. */

@@ -15,14 +15,18 @@ const STATUS_HINTS = /** @type {Record<number, string>} */ ({ 401: "hintKey", 40
 export function explain(error) {
   if (error instanceof TypeError) return t("hintNetwork");
   const hint = HINTS[error.code] ?? STATUS_HINTS[error.status];
-  return t("error", { message: error.message }) + (hint ? ` ${t(hint)}` : "");
+  const said = String(error.message ?? "").trim() || t("noReason");
+  return t("error", { message: hint && !/[.!?]$/.test(said) ? `${said}.` : said }) + (hint ? ` ${t(hint)}` : "");
 }
 
-/** Show or hide the page's error line. @param {any} [error] */
-export function showError(error) {
-  const line = byId("message");
-  line.hidden = error === undefined;
-  line.textContent = error === undefined ? "" : explain(error);
+/** Whether an error may be gone when the same is asked again. @param {any} error */
+export const isPassing = (error) => error instanceof TypeError || error.status === 429 || error.status >= 500;
+
+/** Show or hide the page's error line. @param {any} [error] @param {boolean} [retry] whether asking for the forecast again may help */
+export function showError(error, retry = false) {
+  byId("message").hidden = error === undefined;
+  byId("retry").hidden = !retry;
+  byId("message-text").textContent = error === undefined ? "" : explain(error);
 }
 
 /** An element for the outcome of an action. @param {string} id */

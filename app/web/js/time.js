@@ -3,7 +3,7 @@
  *
  * Arithmetic is done as if it were UTC, so the browser's own time zone never matters.
  */
-import { currentLanguage } from "./i18n.js";
+import { currentLanguage, t } from "./i18n.js";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -56,10 +56,21 @@ export const momentText = (local) => `${format(local, { weekday: "short", day: "
 /** @param {string} month `YYYY-MM` */
 export const monthText = (month) => format(`${month}-01T00:00`, { month: "short", year: "numeric" });
 
-/** e.g. "Saturday, 1 January 2022, 23:00 – 00:00". @param {string} local @param {number} hours */
-export function spanText(local, hours) {
-  const day = format(local, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
-  return `${day}, ${local.slice(11, 16)} – ${plusHours(local, hours).slice(11, 16)}`;
+/**
+ * The hours of a reply, e.g. "Saturday, 1 January 2022, 23:00 – 00:00"; how many they are is said where the clocks change.
+ * @param {{at: string, n_slots?: number}} reply @param {string} zone
+ */
+export function spanText({ at, n_slots: n = 1 }, zone) {
+  const end = inZone(new Date(Date.parse(at) + n * HOUR_MS), zone);
+  const day = format(at, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  const text = `${day}, ${at.slice(11, 16)} – ${end.slice(11, 16)}`;
+  return hoursBetween(at, end) === n ? text : `${text} (${t("clocksChange", { n })})`;
+}
+
+/** A time zone and its distance from UTC at an instant, e.g. "America/Toronto (GMT-5)". @param {string | Date} instant @param {string} zone */
+export function zoneText(instant, zone) {
+  const parts = new Intl.DateTimeFormat(currentLanguage(), { timeZone: zone, timeZoneName: "shortOffset" }).formatToParts(new Date(instant));
+  return `${zone.replaceAll("_", " ")} (${parts.find(({ type }) => type === "timeZoneName")?.value})`;
 }
 
 /** Short name of an hour. @param {string} local */

@@ -3,8 +3,9 @@ import { asDate } from "./time.js";
 
 export const MEASURES = ["probability", "expected", "width", "band", "difference"];
 export const MAX_HOURS = 24;
+const ENTRY_MS = 1_000;
 
-export const view = {
+const DEFAULTS = {
   region: "",
   at: "",
   hours: 1,
@@ -17,9 +18,11 @@ export const view = {
   tab: "forecast",
   lang: /** @type {string | null} */ (null),
 };
+export const view = { ...DEFAULTS };
 
 /** Read the address; anything that makes no sense is left at its default. */
 export function readAddress() {
+  Object.assign(view, DEFAULTS);
   const given = new URLSearchParams(location.search);
   const text = (/** @type {string} */ name) => given.get(name) ?? "";
   view.region = text("region");
@@ -47,4 +50,17 @@ export function address() {
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
 
-export const writeAddress = () => history.replaceState(null, "", address());
+/** What the browser's Back goes through: what is looked at, not how. */
+const looked = () => [view.region, view.at, view.hours, view.category, view.model, view.tab].join("|");
+let last = "";
+let changedMs = -Infinity;
+
+/** Write the address: a new entry of the history for something else to look at, unless it follows the last one at once, as while dragging. */
+export function writeAddress() {
+  const now = looked();
+  const isNew = last !== "" && now !== last && address() !== location.pathname + location.search;
+  if (isNew && Date.now() - changedMs > ENTRY_MS) history.pushState(null, "", address());
+  else history.replaceState(null, "", address());
+  if (isNew) changedMs = Date.now();
+  last = now;
+}
