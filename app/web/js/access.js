@@ -58,6 +58,13 @@ export async function openAccess(onKey) {
     location.reload();
   });
   byId("key-close").addEventListener("click", () => dialog.close());
+  // Without a key there is nothing to control: only the button that asks for one.
+  dialog.addEventListener("close", () => {
+    if (me) return;
+    document.body.dataset.holds = "nothing";
+    byId("when").textContent = t("keyTitle");
+    byId("key").focus();
+  });
   const known = await identify();
   if (!known) {
     askForKey();
@@ -108,5 +115,8 @@ async function take(key, onKey) {
 /** The header says who one is. */
 export function drawAccess() {
   byId("key").hidden = me?.open ?? false;
-  byId("key").textContent = me ? t("keyOf", { roles: me.roles.map((role) => t(`role_${role}`)).join(", ") }) : t("keyEnter");
+  const roles = me?.roles.map((role) => t(`role_${role}`)) ?? [];
+  // An admin may do all that the others may.
+  byId("key").textContent = me ? t("keyOf", { roles: me.roles.includes("admin") ? t("role_admin") : roles.join(", ") }) : t("keyEnter");
+  byId("key").title = roles.join(", ");
 }

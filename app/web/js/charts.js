@@ -4,7 +4,7 @@ import { fixed } from "./i18n.js";
 const SVG = "http://www.w3.org/2000/svg";
 const SIZE = { width: 340, height: 230, left: 38, right: 10, top: 10, bottom: 34 };
 /** Colours that stay apart for the colour-blind; the dash separates them in print. */
-const LOOKS = [["#0b5cab", ""], ["#b8430a", "7 3"], ["#00664a", "2 3"], ["#7a3b8f", "9 3 2 3"], ["#4d5b68", "4 4"]];
+const LOOKS = [["#0b5cab", ""], ["#b8430a", "7 3"], ["#00664a", "2 3"], ["#7a3b8f", "9 3 2 3"], ["#8a6d00", "1 4"], ["#4d5b68", "4 4"]];
 
 /** @param {string} tag @param {Record<string, string | number>} attributes @param {...(Node | string)} children */
 export function draw(tag, attributes, ...children) {

@@ -7,7 +7,7 @@ import { comparison, percent } from "./forecast.js";
 import { count, fixed, number, t } from "./i18n.js";
 import { lateDataPart } from "./late-data.js";
 import { follow, showError } from "./runs.js";
-import { BASELINES, modelName, trackRecord } from "./scores.js";
+import { BASELINES, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
 import { dayText, inZone } from "./time.js";
 import { view } from "./view.js";
@@ -66,7 +66,7 @@ function facts(region, version) {
     [t("version"), version.version],
     [t("trainedUntil"), day(version.trained_until)],
     [t("trainedOn"), t("incidents", { n: count(version.n_incidents) })],
-    [t("dataUntil"), region.last_at ? `${day(region.last_at)} (${t("daysAgo", { n: count(age) })})` : "–"],
+    [t("dataUntil"), region.last_at ? `${day(region.last_at)} (${t(age === 1 ? "dayAgo" : "daysAgo", { n: count(age) })})` : "–"],
   ]);
 }
 
@@ -80,11 +80,30 @@ function mixture(weights) {
 function recordPart(record, version, region) {
   return [
     make("p", { class: "headline", id: "headline" }, comparison(record, region.timezone)),
+    ...(record.backtest && record.backtest.origins.length > 1 ? [] : [make("p", { class: "headline", id: "one-period" }, t("onePeriod", { days: count(record.days) }))]),
+    ...totals(record, region.timezone),
     rates(record.models, version.model),
     ...record.differences.filter((d) => d.against !== "uniform").map((d) => verdict(d)),
+    ...rivalsOf(record).map((name) => catchVerdict(record, name)),
     ...refreshPart(record, version),
     ...(record.backtest ? curves(record, version.model) : []),
   ];
+}
+
+/** Whether as many incidents came as were expected, for each period tested. @param {import("./scores.js").Record_} record @param {string} zone */
+function totals({ backtest }, zone) {
+  return (backtest?.counts?.per_origin ?? []).filter((/** @type {any} */ one) => one.total).map((/** @type {any} */ one) => make("p", { class: "headline totals" }, t(one.total.covered ? "totalCovered" : "totalMissed", {
+    date: dayText(inZone(one.origin, zone)), expected: fixed(one.expected), nominal: fixed(100 * one.nominal, 0), lo: count(one.total.lo), hi: count(one.total.hi), observed: count(one.observed),
+  })));
+}
+
+/** Who catches more at the share of cells shown: a baseline that does is said as plainly as one that does not. @param {import("./scores.js").Record_} record @param {string} name */
+function catchVerdict({ own, models, n }, name) {
+  const [mine, theirs] = [caughtAt(own, view.top), caughtAt(models[name], view.top)];
+  if (!mine || !theirs) return "";
+  const [ours, others] = [Math.round(mine.rate * n), Math.round(theirs.rate * n)];
+  const key = ours > others ? "catchesMore" : ours < others ? "catchesLess" : "catchesSame";
+  return make("p", { class: "note verdict", "data-rival": name }, make("strong", {}, t(key, { name })), `. ${t("catches", { top: view.top, ours: count(ours), others: count(others), n: count(n) })}`);
 }
 
 /** What following what arrives every day is worth, where the backtest asked. @param {import("./scores.js").Record_} record @param {any} version */
@@ -120,7 +139,7 @@ function verdict(d) {
 
 /** CAP curve and calibration of the served model beside baselines. @param {import("./scores.js").Record_} record @param {string} served */
 function curves(record, served) {
-  const names = [served, ...BASELINES.filter((name) => name !== served && record.backtest.models[name])].filter((name) => record.backtest.models[name]).slice(0, 4);
+  const names = [served, ...BASELINES.filter((name) => name !== served && record.backtest.models[name])].filter((name) => record.backtest.models[name]).slice(0, 5);
   const models = names.map((name) => ({ name, ...record.backtest.models[name] }));
   const cap = models.map(({ name, cap_curve: curve }) => ({ name, points: curve.slice(0, PLANNED_PERCENT + 1).map((/** @type {number} */ v, /** @type {number} */ i) => [i, 100 * v]) }));
   const found = models.map(({ name, calibration }) => {

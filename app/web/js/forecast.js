@@ -5,12 +5,14 @@ import { count, fixed, number, t } from "./i18n.js";
 import { COLOURS } from "./overlays.js";
 import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
-import { BASELINES, caughtAt } from "./scores.js";
+import { caughtAt, rateInterval, rivalsOf } from "./scores.js";
 import { messageText } from "./service-messages.js";
 import { dayText, inZone, plusHours, spanText, zoneText } from "./time.js";
 import { view } from "./view.js";
 
 const LISTED = 10;
+/** Rarer than once in so many times is not known that exactly. */
+const RAREST = 10_000;
 
 /** @param {number} latitude @param {number} longitude */
 const coordinates = (latitude, longitude) => `${latitude.toFixed(4)},\u00a0${longitude.toFixed(4)}`;
@@ -41,10 +43,10 @@ export function drawHead(shown, zone) {
   byId("total").replaceChildren(before, make("strong", {}, fixed(n)), `${after} · ${t("interval90", { lo: count(lo), hi: count(hi) })}`);
 }
 
-/** Warnings about this forecast; those that always hold are under Evaluation. @param {any} shown @param {string} opening */
+/** Warnings about this forecast; those that always hold are under Evaluation. @param {any} shown @param {string[]} opening */
 export function drawNotice(shown, opening) {
   const passing = shown.warnings.filter((/** @type {any} */ warning) => warning.code !== "boundary_derived");
-  const lines = [...(opening ? [opening] : []), ...passing.map(messageText)];
+  const lines = [...opening, ...passing.map(messageText)];
   byId("notice").hidden = lines.length === 0;
   byId("notice").replaceChildren(...lines.map((text) => make("div", {}, text)));
 }
@@ -61,11 +63,14 @@ export function drawLegend(scale, outcomes) {
     make("div", { class: "title" }, t(view.measure)),
     make("div", { class: "ramp", style: `background: ${gradient(scale.ramp)}` }),
     make("div", { class: "ticks" }, ...scale.ticks.map((tick, i) => make("span", {}, `${beyond(scale, i)}${text(tick)}`))),
-    make("div", { class: "unit" }, t(scale.unit ?? `${view.measure}Unit`) + root),
+    make("div", { class: "unit" }, t(scale.unit ?? `${view.measure}Unit`) + root + quiet(scale)),
     make("div", { class: "unit" }, make("span", { class: "mark", style: `border-color: ${hotspotColour()}` }), t("topOf", { top: view.top })),
     ...(outcomes ? [outcomesKey(outcomes)] : []),
   );
 }
+
+/** Where nearly all intervals are 0 to 0, what that means. @param {import("./measures.js").Scale} scale */
+const quiet = ({ values }) => (view.measure === "width" ? `; ${t("widthQuiet", { n: count(values.filter((v) => v === 0).length), all: count(values.length) })}` : "");
 
 /** Cells beyond an end of the scale take its colour: the end says so. @param {import("./measures.js").Scale} scale @param {number} i a tick */
 function beyond({ values, ticks, times }, i) {
@@ -89,12 +94,12 @@ export function drawShares(head, record, shown, zone) {
   byId("shares").replaceChildren(
     figure(percent(head.share_of_area), t("topArea"), `${number(head.area_km2)} km²`),
     figure(percent(head.share_of_incidents_expected), t("topExpected"),
-      t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
+      head.share_of_incidents_lo === 0 && head.share_of_incidents_hi === 1 ? t("shareOpen") : t("shareRange", { lo: count(100 * head.share_of_incidents_lo), hi: count(100 * head.share_of_incidents_hi) })),
     figure(caught ? `${caught.exact ? "" : "≈ "}${percent(caught.rate)}` : "–", t("topCaught"),
       caught ? (record && reservations(record, shown).length ? t("notOfThisView") : t("beforeToday")) : t("notScored")),
   );
   byId("shares-note").replaceChildren(
-    t("topCount", { n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2), lo: count(head.expected_count_lo), hi: count(head.expected_count_hi) }),
+    t("topCount", { n: count(head.n_cells), all: count(head.n_cells_total), count: number(head.expected_count, 2), range: rangeText(head.expected_count_lo, head.expected_count_hi) }),
     ...(record ? [make("span", { class: "compared" }, comparison(record, zone)), ...notOfThis(record, shown)] : []),
   );
 }
@@ -124,14 +129,22 @@ export const percent = (v, places = v < 0.1 ? 1 : 0) => `${fixed(100 * v, places
 export function comparison(record, zone) {
   const own = caughtAt(record.own, view.top);
   if (!own) return "";
-  const rivals = BASELINES.filter((name) => record.models[name] && record.models[name] !== record.own)
-    .flatMap((name) => [caughtAt(record.models[name], view.top)].flatMap((found) => (found ? [`${name} ${percent(found.rate, 1)}`] : [])));
+  const rivals = rivalsOf(record).flatMap((name) => [caughtAt(record.models[name], view.top)].flatMap((found) => (found ? [{ name, rate: found.rate }] : [])));
+  const list = (/** @type {boolean} */ ahead) => rivals.filter(({ rate }) => rate >= own.rate === ahead).map(({ name, rate }) => `${name} ${percent(rate, 1)}`).join(", ");
+  const { lo, hi } = rateInterval(own.rate, record.n);
   const text = t("compared", {
     days: count(record.days), date: dayText(inZone(record.since, zone)), n: count(record.n), top: view.top,
-    rate: percent(own.rate, 1), times: fixed((100 * own.rate) / view.top, 1),
+    rate: percent(own.rate, 1), lo: percent(lo, 1), hi: percent(hi, 1), times: fixed((100 * own.rate) / view.top, 1),
   });
-  return rivals.length ? `${text} ${t("comparedRivals", { rivals: rivals.join(", ") })}` : text;
+  const sentences = [text, ...(list(true) ? [t("comparedAhead", { rivals: list(true) })] : []), ...(list(false) ? [t("comparedRivals", { rivals: list(false) })] : [])];
+  return sentences.join(" ");
 }
+
+/** An interval of whole incidents; 0 to 0 beside a fraction says nothing to anybody. @param {number} lo @param {number} hi */
+const rangeText = (lo, hi) => (hi === 0 ? t("likelyNone") : `${count(lo)}–${count(hi)}`);
+
+/** @param {number} times */
+const oneIn = (times) => (times > RAREST ? t("rarerThan", { n: count(RAREST) }) : t("oneIn", { n: number(times, 2) }));
 
 /** Figures of one cell as [name, value]. @param {any} shown @param {number} row @param {number} rank */
 function cellRows(shown, row, rank) {
@@ -142,10 +155,10 @@ function cellRows(shown, row, rank) {
     ...(area ? [[t("neighbourhood"), area]] : []),
     [t("rank"), t("of", { a: count(rank), b: count(probability.length) })],
     [t("probability"), `${number(100 * probability[row])} %`],
-    [t("expectedShort"), `${number(n[row], 2)} (${count(lo[row])}–${count(hi[row])})`],
+    [t("expectedShort"), `${number(n[row], 2)} (${rangeText(lo[row], hi[row])})`],
     ...(off ? [[t("band"), `× ${number(off[row], 2)}`]] : []),
-    [t("atLeastOne"), t("oneIn", { n: number(1 / -Math.expm1(-n[row]), 2) })],
-    [t("place"), coordinates(latitude[row], longitude[row])],
+    [t("atLeastOne"), oneIn(1 / -Math.expm1(-n[row]))],
+    [t("place"), make("span", { class: "whole" }, coordinates(latitude[row], longitude[row]))],
   ];
 }
 
@@ -174,7 +187,7 @@ export function topCells(shown, ranked, onChoose) {
     make("button", { type: "button", "data-cell": id[row], "aria-pressed": String(view.cell === id[row]), onclick: () => onChoose(id[row]) }, String(i + 1)),
     placeOf(longitude[row], latitude[row]),
     `${number(100 * probability[row], 2)}\u00a0%`,
-    `${number(n[row], 2)}\u00a0(${count(lo[row])}–${count(hi[row])})`,
+    hi[row] === 0 ? make("span", {}, number(n[row], 2), make("span", { class: "at" }, t("likelyNone"))) : `${number(n[row], 2)}\u00a0(${rangeText(lo[row], hi[row])})`,
   ]);
   const made = table(t("topCells"), [t("rank"), t("place"), t("shareShort"), t("expectedShort")], rows);
   for (const line of made.querySelectorAll("tbody tr")) {

@@ -29,12 +29,15 @@ export function t(key, values = {}) {
 }
 
 /** @param {number} value @param {number} [digits] significant digits */
-export const number = (value, digits = 3) =>
-  value.toLocaleString(language, { maximumSignificantDigits: digits });
+export const number = (value, digits = 3) => written(value, { maximumSignificantDigits: digits });
 
 /** @param {number} value */
-export const count = (value) => value.toLocaleString(language, { maximumFractionDigits: 0 });
+export const count = (value) => written(value, { maximumFractionDigits: 0 });
 
 /** @param {number} value @param {number} [places] */
-export const fixed = (value, places = 1) =>
-  value.toLocaleString(language, { minimumFractionDigits: places, maximumFractionDigits: places });
+export const fixed = (value, places = 1) => written(value, { minimumFractionDigits: places, maximumFractionDigits: places });
+
+/** One minus sign everywhere. @param {number} value @param {Intl.NumberFormatOptions} options */
+function written(value, options) {
+  return value.toLocaleString(language, options).replace("-", "−");
+}

@@ -31,6 +31,7 @@ const SHARES_DELAY_MS = 120;
 /** @type {number[]} */ let ranked = [];
 let rankOf = new Uint32Array();
 let opening = "";
+let unknown = "";
 let asked = 0;
 let sharesTimer = 0;
 
@@ -120,7 +121,7 @@ async function showForecast() {
     rankOf = new Uint32Array(ranked.length);
     ranked.forEach((row, i) => { rankOf[row] = i + 1; });
     drawHead(shown, known.region.timezone);
-    drawNotice(shown, opening);
+    drawNotice(shown, [unknown, opening].filter(Boolean));
     redraw();
     await Promise.all([showWeek(known), showOutcomes().then(drawPane)]);
   } catch (error) {
@@ -142,8 +143,8 @@ function showNothing() {
 /** Colours, legend, hotspots: nothing is loaded for these. */
 function redraw() {
   if (!shown) return;
-  // While hours play, the scale stays the same.
-  scale = scaleOf(view.measure, shown, usual, playing() ? scale : null);
+  // While hours play, or as long as somebody wants it, the scale stays the same.
+  scale = scaleOf(view.measure, shown, usual, playing() || byId("hold-scale").checked ? scale : null);
   if (map) drawMap();
   pointAt(-1);
   drawTopCells();
@@ -190,6 +191,8 @@ async function drawPane() {
     byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
     byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
   }
+  byId("pane-title").textContent = byId(`tab-${view.tab}`).textContent;
+  byId("pane-title").hidden = view.tab === "forecast";
   if (view.tab === "trust" && known.region) await drawEvaluation({ ...known, version: version(), shown, outcomes: outcomes(), onOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
   if (view.tab === "take" && shown) drawExport({ shown, onBriefing: guarded(brief) });
@@ -230,7 +233,11 @@ async function changed(region) {
 async function showRegions() {
   const { regions } = await getJson("/v1/regions");
   byId("region").replaceChildren(...regions.map((/** @type {any} */ r) => new Option(r.name, r.id)));
-  if (!regions.some((/** @type {any} */ r) => r.id === view.region)) view.region = regions[0]?.id ?? "";
+  if (!regions.some((/** @type {any} */ r) => r.id === view.region)) {
+    const first = regions.find((/** @type {any} */ r) => r.champion) ?? regions[0];
+    unknown = view.region && first ? t("unknownRegion", { id: view.region, name: first.name }) : "";
+    view.region = first?.id ?? "";
+  }
   byId("region").value = view.region;
 }
 
@@ -246,6 +253,7 @@ async function showRegion(anew) {
   if (may("read")) expectTrackRecord(view.region);
   known = await knownRegion(view.region);
   const served = known.champion && (await lookWhatServes());
+  if (anew) unknown = "";
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
   usual = null;
   forgetOutcomes();
@@ -323,6 +331,7 @@ async function start() {
   byId("language").value = currentLanguage();
   openLoading(retry);
   addEventListener("beforeprint", fillPrint);
+  byId("hold-scale").addEventListener("change", redraw);
   addEventListener("popstate", loading(goBack));
   openWeekStrip((at, hours) => {
     opening = "";

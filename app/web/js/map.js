@@ -119,6 +119,7 @@ export class ForecastMap {
   /** @param {any} home where the region lies; undefined: not known yet */
   #settle(home) {
     this.#home = home;
+    this.#map.getContainer().classList.toggle("placeless", home === undefined);
     this.#map.setRenderWorldCopies(home !== undefined && (home.getEast() > 180 || home.getWest() < -180));
   }
 

@@ -7,12 +7,12 @@ const LEGEND_AT = [0, 0.25, 0.5, 0.75, 1];
 
 /**
  * @typedef {{values: number[], top: number, place: (v: number) => number, ramp: number[][],
- *   ticks: number[], times: number, unit?: string}} Scale `place` maps a value to 0..1 along the ramp
+ *   ticks: number[], times: number, unit?: string, measure?: string}} Scale `place` maps a value to 0..1 along the ramp
  */
 
 /** @param {number[]} values @param {number} times shown value = value x times @param {Scale | null} before @returns {Scale} */
 function sequential(values, times, before) {
-  const top = before?.times === times && before.ramp === SEQUENTIAL_RAMP ? before.top : upperEnd(values);
+  const top = before?.top ?? upperEnd(values);
   return {
     values, top, times, ramp: SEQUENTIAL_RAMP,
     place: (value) => Math.sqrt(Math.min(Math.max(value / top, 0), 1)),
@@ -20,16 +20,16 @@ function sequential(values, times, before) {
   };
 }
 
-/** Whole numbers, few of them apart: a linear scale up to the largest. @param {number[]} values @returns {Scale} */
-function whole(values) {
-  const top = values.reduce((most, value) => Math.max(most, value), 1);
+/** Whole numbers, few of them apart: a linear scale up to the largest. @param {number[]} values @param {Scale | null} before @returns {Scale} */
+function whole(values, before) {
+  const top = before?.top ?? values.reduce((most, value) => Math.max(most, value), 1);
   const ticks = [...new Set(LEGEND_AT.map((at) => Math.round(at * top)))];
   return { values, top, times: 1, ramp: SEQUENTIAL_RAMP, place: (value) => Math.min(value / top, 1), ticks };
 }
 
-/** Factors from 1 on. @param {number[]} values @returns {Scale} */
-function factors(values) {
-  const top = Math.max(values.reduce((most, value) => Math.max(most, value), 1), 1.1);
+/** Factors from 1 on. @param {number[]} values @param {Scale | null} before @returns {Scale} */
+function factors(values, before) {
+  const top = before?.top ?? Math.max(values.reduce((most, value) => Math.max(most, value), 1), 1.1);
   return {
     values, top, times: 1, ramp: SEQUENTIAL_RAMP,
     place: (value) => Math.min(Math.max((value - 1) / (top - 1), 0), 1),
@@ -57,13 +57,16 @@ function diverging(ratios) {
  * @param {Scale | null} before the scale whose end to use again, or null
  * @returns {Scale}
  */
-export function scaleOf(measure, shown, usual, before) {
+export const scaleOf = (measure, shown, usual, before) => ({ ...madeOf(measure, shown, usual, before?.measure === measure ? before : null), measure });
+
+/** @param {string} measure @param {any} shown @param {any} usual @param {Scale | null} before @returns {Scale} */
+function madeOf(measure, shown, usual, before) {
   const { probability, expected_count: expected, expected_count_lo: low, expected_count_hi: high } = shown.cells;
   if (measure === "expected") return sequential(expected, 1, before);
-  if (measure === "width") return whole(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]));
+  if (measure === "width") return whole(high.map((/** @type {number} */ h, /** @type {number} */ i) => h - low[i]), before);
   if (measure === "band") {
     const off = factorsOff(shown.cells);
-    return off ? factors(off) : { ...factors(probability.map(() => 1)), unit: "bandUnknown" };
+    return off ? factors(off, before) : { ...factors(probability.map(() => 1), null), unit: "bandUnknown" };
   }
   if (measure === "difference") {
     return diverging(probability.map((/** @type {number} */ p, /** @type {number} */ i) => p / Math.max(usual.cells.probability[i], 1e-12)));

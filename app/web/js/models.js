@@ -40,6 +40,6 @@ export function modelsPart({ region, models, onChange }) {
 function about(version, region) {
   const caught = version.scores?.hit_rate?.[SHOWN_PERCENT];
   const until = `${t("trainedUntil")} ${dayText(inZone(version.trained_until, region.timezone))} · ${t("incidents", { n: count(version.n_incidents) })}`;
-  const score = caught === undefined ? t("notScored") : t("topFiveCaught", { rate: fixed(100 * caught, 0) });
+  const score = caught === undefined ? t("notValidated") : t("topFiveCaught", { rate: fixed(100 * caught, 0) });
   return make("span", { class: "name" }, make("strong", {}, version.model), make("span", { class: "note block" }, until), make("span", { class: "note block" }, score));
 }

@@ -48,11 +48,23 @@ export async function latestBacktest(region) {
   return latest ? { id: latest.id, ...(await getJson(regionPath(region, `backtests/${latest.id}`))).result } : null;
 }
 
+/** 95 % interval of a share of n incidents (Wilson 1927). @param {number} rate @param {number} n */
+export function rateInterval(rate, n) {
+  const z = 1.959964;
+  const middle = (rate * n + (z * z) / 2) / (n + z * z);
+  const half = (z / (n + z * z)) * Math.sqrt(n * rate * (1 - rate) + (z * z) / 4);
+  return { lo: Math.max(middle - half, 0), hi: Math.min(middle + half, 1) };
+}
+
+/** Baselines beside which a record stands, in their order. @param {Record_} record */
+export const rivalsOf = ({ models, own }) => BASELINES.filter((name) => models[name] && models[name] !== own);
+
 /**
- * Share of incidents in the top cells: from the CAP curve, else linear between validated percentages.
+ * Share of incidents in the top cells: as tested, else from the CAP curve, else linear between validated percentages.
  * @param {Score} score @param {number} top percent
  */
 export function caughtAt(score, top) {
+  if (score.hit_rate[top] !== undefined) return { rate: score.hit_rate[top], exact: true };
   if (score.cap_curve) return { rate: score.cap_curve[top], exact: true };
   const known = [[0, 0], ...Object.entries(score.hit_rate).map(([k, v]) => [Number(k), v])].sort((a, b) => a[0] - b[0]);
   const after = known.findIndex(([k]) => k >= top);

@@ -47,11 +47,11 @@ function choose(at, hours) {
   if (at !== view.at || hours !== view.hours) chosen(at, hours);
 }
 
-const STEPS = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1, ArrowUp: -24, ArrowDown: 24 });
+const STEPS = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1, ArrowUp: -24, ArrowDown: 24, PageUp: -168, PageDown: 168 });
 
 function keyed(/** @type {KeyboardEvent} */ event) {
-  const step = STEPS[event.key];
   const from = /** @type {HTMLElement} */ (event.target).dataset.at;
+  const step = { Home: -Number(from?.slice(11, 13)), End: 23 - Number(from?.slice(11, 13)) }[event.key] ?? STEPS[event.key];
   if (step === undefined || !from) return;
   event.preventDefault();
   const to = plusHours(from, step);
@@ -74,8 +74,8 @@ export function drawWeekStrip(series) {
   const monday = weekStart(view.at);
   byId("week-text").textContent = `${dayText(monday)} – ${dayText(plusHours(monday, 6 * 24))}`;
   const held = document.activeElement?.closest("#strip") !== null;
-  const head = make("div", { role: "row" }, make("span", { role: "columnheader" }), ...Array.from({ length: 24 }, (_, hour) =>
-    make("span", { role: "columnheader", class: "head" }, hour % 3 === 0 ? String(hour) : "")));
+  const head = make("div", { role: "row" }, make("span", { role: "columnheader", "aria-label": t("date") }), ...Array.from({ length: 24 }, (_, hour) =>
+    make("span", { role: "columnheader", class: "head", "aria-label": `${hour}:00` }, hour % 3 === 0 ? String(hour) : "")));
   const rows = Array.from({ length: 7 }, (_, day) => {
     const start = plusHours(monday, day * 24);
     const name = make("span", { role: "rowheader", class: "name" }, weekdayText(start));

@@ -1,0 +1,143 @@
+"""Figures in plain words: intervals of quiet cells, the unfavourable, the ends of scales, names."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.page_texts import EVENING, plain, shares
+from tests.support.site import finished
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def backtest(site) -> dict:
+    """The latest backtest of the town."""
+    path = f"{site.url}/v1/regions/town/backtests"
+    models = ["pooled-kde", "window-kde", "history", "uniform"]
+    asked = {"models": models, "n_origins": 1, "horizon_days": 28}
+    run = httpx.post(path, json=asked).raise_for_status().json()
+    return finished(f"{path}/{run['id']}")["result"]
+
+
+def test_quiet_cells_have_words_instead_of_0_to_0(open_seen):
+    seen = open_seen()
+    page = seen.open(f"{EVENING}&cell=100")
+    shares(page, "2020-01-03T23:00", 5)
+    for part in ("#top-cells", "#card", "#shares", "#shares-note"):
+        text = plain(page.inner_text(part))
+        assert "0–0" not in text
+        assert "0–100" not in text
+    assert "likely none" in page.inner_text("#top-cells")
+    rare = page.evaluate(
+        """async () => {
+          const { drawCard } = await import("/static/js/forecast.js");
+          const cells = { id: [1], probability: [1e-9], expected_count: [2.6e-8], expected_count_lo: [0],
+            expected_count_hi: [0], longitude: [-74], latitude: [4] };
+          drawCard({ cells }, 0, 1);
+          return document.querySelector("#card").textContent;
+        }"""
+    )
+    assert "less than 1 in 10,000 such times" in rare
+    assert page.eval_on_selector("#card .whole", "e => getComputedStyle(e).whiteSpace") == "nowrap"
+
+
+def test_evaluation_says_the_unfavourable_as_plainly(open_seen, backtest):
+    seen = open_seen()
+    page = seen.open(f"{EVENING}&tab=trust")
+    pane = page.locator("#pane-trust")
+    one = backtest["counts"]["per_origin"][0]
+    words = "within" if one["total"]["covered"] else "outside"
+    expect(pane.locator(".totals")).to_contain_text(f"{one['observed']} came: {words} the interval")
+    expect(pane.locator(".totals")).to_contain_text(
+        f"{one['expected']:.1f} incidents were expected"
+    )
+    expect(page.locator("#one-period")).to_contain_text("one test period of 28 days")
+    models = backtest["models"]
+    ours, theirs = (models[name]["hits"]["5"] for name in ("pooled-kde", "history"))
+    verdict = "more than" if ours > theirs else "less than" if ours < theirs else "as many as"
+    told = pane.locator("[data-rival=history]")
+    expect(told).to_contain_text(f"It catches {verdict} history")
+    expect(told).to_contain_text(f"{ours} against {theirs}")
+    rate = f"{100 * models['history']['hit_rate']['5']:.1f} %"
+    assert rate in plain(page.inner_text("#headline"))
+    assert rate in plain(page.inner_text("#rates"))
+    assert re.search(
+        r"caught [\d.]+ % \(95 %: [\d.]+ % to [\d.]+ %\)", plain(page.inner_text("#headline"))
+    )
+    assert "history" in pane.locator(".chart-key").first.inner_text()
+
+
+def test_totals_outside_the_interval_are_said(open_seen, backtest):
+    seen = open_seen()
+
+    def missed(route) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        body["result"]["counts"]["per_origin"][0]["total"]["covered"] = False
+        route.fulfill(response=reply, json=body)
+
+    seen.page.route(re.compile(r"/backtests/[^/]+$"), missed)
+    page = seen.open(f"{EVENING}&tab=trust")
+    expect(page.locator(".totals")).to_contain_text("came: outside the interval")
+
+
+def test_ends_of_the_scale_and_the_same_scale_for_all_hours(open_seen):
+    seen = open_seen()
+    page = seen.open(f"{EVENING}&measure=expected")
+    expect(page.locator("#legend .ticks")).to_contain_text("≥")
+    before = page.inner_text("#legend .ticks").replace("≥", "").split()
+    page.check("#hold-scale")
+    total = page.inner_text("#total")
+    page.click('#strip [data-at="2020-01-01T04:00"]')
+    expect(page.locator("#total")).not_to_have_text(total)
+    assert page.inner_text("#legend .ticks").replace("≥", "").split() == before
+    page.uncheck("#hold-scale")
+    assert page.inner_text("#legend .ticks").replace("≥", "").split() != before
+
+
+def test_an_unknown_region_is_named(open_seen):
+    seen = open_seen()
+    page = seen.open("?region=nowhere")
+    expect(page.locator("#notice")).to_contain_text("There is no region “nowhere”")
+    expect(page.locator("#notice")).to_contain_text("Town is shown instead")
+
+
+def test_controls_have_names_on_a_phone(open_seen):
+    seen = open_seen(390, 844, has_touch=True, is_mobile=True)
+    page = seen.open(EVENING)
+    for name in ("Region", "Category", "Model", "Language"):
+        assert page.get_by_role("combobox", name=name, exact=True).count() == 1
+    assert page.is_visible("header a[href='/docs']")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_strip_has_keys_for_a_days_ends_and_named_headers(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    page.focus('#strip [data-at="2020-01-03T23:00"]')
+    page.keyboard.press("Home")
+    expect(page.locator("#when")).to_contain_text("Friday, January 3, 2020, 00:00")
+    page.keyboard.press("End")
+    expect(page.locator("#when")).to_contain_text("Friday, January 3, 2020, 23:00")
+    nameless = page.eval_on_selector_all(
+        "#strip [role=columnheader]",
+        "all => all.filter(h => !h.getAttribute('aria-label')).length",
+    )
+    assert nameless == 0
+
+
+def test_one_minus_sign_and_a_single_day(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    told = page.evaluate(
+        """async () => {
+          const { count, fixed, number, t } = await import("/static/js/i18n.js");
+          return [count(-1), fixed(-1.25), number(-0.0054), t("dayAgo")];
+        }"""
+    )
+    assert told == ["−1", "−1.3", "−0.0054", "1 day ago"]
