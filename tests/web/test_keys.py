@@ -87,6 +87,18 @@ def test_a_reader_sees_why_the_rest_is_not_for_them(open_seen):
     assert got.value.path().read_text().startswith("id,")
 
 
+def test_only_analysts_see_the_data_in_the_week_strip(open_seen):
+    for role, may_see in (("reader", False), ("trainer", False), ("analyst", True)):
+        seen = open_seen()
+        page = entered(seen, seen.site.keys[role])
+        expect(page.locator("#total")).to_contain_text("incidents expected")
+        page.goto(f"{seen.site.url}/?region=town&strip=data")
+        expect(page.locator("#strip [role=gridcell]")).to_have_count(168)
+        assert page.is_visible("#strip-views") == may_see, role
+        assert page.is_visible("#strip-note") == may_see, role
+        assert any("/hour-of-week" in url for url in seen.requests) == may_see, role
+
+
 def test_each_role_gets_its_controls(open_seen):
     shown = {
         "analyst": {"#report-part", "#schedule-part"},

@@ -6,6 +6,7 @@ import { byId, make } from "./dom.js";
 import { currentLanguage, number, t } from "./i18n.js";
 import { showError } from "./runs.js";
 import { latestBacktest, trackRecord } from "./scores.js";
+import { drawWeekData, forgetWeekData, loadWeekData, syncWeekViews } from "./week-data.js";
 import { drawWeekStrip } from "./week-strip.js";
 import { selectors } from "./export.js";
 import { plusHours, weekStart } from "./time.js";
@@ -63,27 +64,28 @@ export function expectTrackRecord(region) {
   tests.catch(() => {});
 }
 
-/** The week of the chosen hour. */
+/** The week of the chosen hour: its forecast, or what the data say of such hours. */
 export async function showWeek(/** @type {any} */ known) {
+  syncWeekViews();
   const monday = weekStart(view.at);
-  const key = [view.region, monday, view.category, view.model, known.champion, currentLanguage()].join();
+  const key = [view.strip, view.region, monday, view.category, view.model, known.champion, currentLanguage()].join();
   if (key === seriesKey) return;
   seriesKey = key;
   const path = forecastPath(view.region, "series", { from: monday, to: plusHours(monday, 168), category: view.category, model: view.model });
   try {
-    const series = await getJson(path);
-    if (key !== seriesKey) return;
-    drawWeekStrip(series);
-    drawStripLegend(series.slots);
+    const reply = await (view.strip ? loadWeekData() : getJson(path));
+    if (key === seriesKey) (view.strip ? drawWeekData : drawExpected)(reply);
   } catch (error) {
     seriesKey = "";
     showError(error, true);
   }
 }
 
-/** The strip's colours go from none to the week's busiest hour. @param {{expected_total: number}[]} slots */
-function drawStripLegend(slots) {
-  const most = slots.reduce((n, slot) => Math.max(n, slot.expected_total), 0);
+/** The strip's colours go from none to the week's busiest hour. @param {any} series */
+function drawExpected(series) {
+  drawWeekStrip(series);
+  const { slots } = series;
+  const most = slots.reduce((/** @type {number} */ n, /** @type {any} */ slot) => Math.max(n, slot.expected_total), 0);
   const used = SEQUENTIAL_RAMP.slice(Math.round(0.04 * SEQUENTIAL_RAMP.length), Math.round(0.84 * SEQUENTIAL_RAMP.length));
   byId("strip-legend").replaceChildren("0", make("i", { style: `background: ${gradient(used)}` }), `${number(most, 2)} ${t("stripUnit")}`);
 }
@@ -97,6 +99,7 @@ export function redrawNextTime() {
 /** Forget what was loaded: the region, its data or its models have changed. */
 export function forgetRegion() {
   redrawNextTime();
+  forgetWeekData();
   tests = undefined;
   past.clear();
 }

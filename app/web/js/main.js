@@ -13,6 +13,7 @@ import { endLoading, failLoading, isCurrent, openLoading, startLoading } from ".
 import { forgetOutcomes, loadOutcomes, outcomes, wantOutcomes } from "./outcomes.js";
 import { showError } from "./runs.js";
 import { expectShares, expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
+import { openWeekViews } from "./week-data.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
 import { follow, lookWhatServes } from "./follow.js";
 import { drawExport, fillBriefing, fillExcuse, refreshPermalink, selectors } from "./export.js";
@@ -338,6 +339,7 @@ async function start() {
     Object.assign(view, { at, hours });
     showForecast();
   });
+  openWeekViews(() => { remember(); showWeek(known); });
   openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
   try {
     if (await openAccess(load)) await load();

@@ -16,6 +16,7 @@ const DEFAULTS = {
   cell: /** @type {number | null} */ (null),
   place: "",
   tab: "forecast",
+  strip: "",
   lang: /** @type {string | null} */ (null),
 };
 export const view = { ...DEFAULTS };
@@ -35,6 +36,7 @@ export function readAddress() {
   view.cell = /^\d+$/.test(text("cell")) ? Number(text("cell")) : null;
   view.place = /^[\d.]+\/-?[\d.]+\/-?[\d.]+$/.test(text("map")) ? text("map") : "";
   if (["forecast", "trust", "run", "take"].includes(text("tab"))) view.tab = text("tab");
+  view.strip = text("strip") === "data" ? "data" : "";
   view.lang = given.get("lang");
 }
 
@@ -44,8 +46,8 @@ const within = (value, low, high, otherwise) =>
 
 /** The address that restores this view. */
 export function address() {
-  const { region, at, hours, measure, top, category, model, cell, place, tab, lang } = view;
-  const state = { region, at, hours, measure, top, category, model, cell, map: place, tab, lang };
+  const { region, at, hours, measure, top, category, model, cell, place, tab, strip, lang } = view;
+  const state = { region, at, hours, measure, top, category, model, cell, map: place, tab, strip, lang };
   const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }

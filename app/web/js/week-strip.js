@@ -5,8 +5,6 @@ import { fixed, t } from "./i18n.js";
 import { dayText, hourText, hoursBetween, plusHours, weekStart, weekdayText } from "./time.js";
 import { MAX_HOURS, view } from "./view.js";
 
-/** @type {Map<string, any>} local hour -> slot */
-let slots = new Map();
 /** @type {string | null} */ let dragFrom = null;
 /** @type {(at: string, hours: number) => void} */ let chosen = () => {};
 
@@ -69,8 +67,27 @@ const focusHour = (at) => byId("strip").querySelector(`[data-at="${at}"]`)?.focu
 
 /** @param {any} series a reply of /forecasts/series over the week of view.at */
 export function drawWeekStrip(series) {
-  slots = new Map(series.slots.map((/** @type {any} */ s) => [`${s.at.slice(0, 13)}:00`, s]));
+  const slots = new Map(series.slots.map((/** @type {any} */ s) => [`${s.at.slice(0, 13)}:00`, s]));
   const most = Math.max(...series.slots.map((/** @type {any} */ s) => s.expected_total), 1e-9);
+  drawWeekGrid(t("week"), (at) => {
+    const slot = slots.get(at);
+    const shade = SEQUENTIAL_RAMP[Math.round((0.04 + 0.8 * ((slot?.expected_total ?? 0) / most)) * (SEQUENTIAL_RAMP.length - 1))];
+    const label = slot
+      ? t("slotLabel", { when: hourText(at), n: fixed(slot.expected_total), lo: slot.expected_total_lo, hi: slot.expected_total_hi })
+      : hourText(at);
+    return { label, background: `rgb(${shade.join(",")})` };
+  });
+  byId("strip").classList.remove("data");
+  byId("strip-note").hidden = true;
+}
+
+/**
+ * Draw the week of view.at as 7 x 24 buttons.
+ * @param {string} label of the whole
+ * @param {(at: string, hour: number) => {label: string, background: string}} cellOf of a local time, and its hour of the week
+ */
+export function drawWeekGrid(label, cellOf) {
+  for (const name of ["aria-label", "title"]) byId("strip").setAttribute(name, label);
   const monday = weekStart(view.at);
   byId("week-text").textContent = `${dayText(monday)} – ${dayText(plusHours(monday, 6 * 24))}`;
   const held = document.activeElement?.closest("#strip") !== null;
@@ -79,26 +96,18 @@ export function drawWeekStrip(series) {
   const rows = Array.from({ length: 7 }, (_, day) => {
     const start = plusHours(monday, day * 24);
     const name = make("span", { role: "rowheader", class: "name" }, weekdayText(start));
-    return make("div", { role: "row" }, name, ...Array.from({ length: 24 }, (_, hour) => slotButton(plusHours(start, hour), most)));
+    return make("div", { role: "row" }, name, ...Array.from({ length: 24 }, (_, hour) => slotButton(plusHours(start, hour), cellOf(plusHours(start, hour), 24 * day + hour))));
   });
   byId("strip").replaceChildren(head, ...rows);
   markWeekStrip();
   if (held) focusHour(view.at);
 }
 
-/** @param {string} at @param {number} most */
-function slotButton(at, most) {
-  const slot = slots.get(at);
-  const n = slot?.expected_total ?? 0;
-  const shade = SEQUENTIAL_RAMP[Math.round((0.04 + 0.8 * (n / most)) * (SEQUENTIAL_RAMP.length - 1))];
-  const label = slot
-    ? t("slotLabel", { when: hourText(at), n: fixed(n), lo: slot.expected_total_lo, hi: slot.expected_total_hi })
-    : hourText(at);
-  return make("button", {
-    type: "button", role: "gridcell", tabindex: -1, "data-at": at, "aria-label": label, title: label,
-    style: `background: rgb(${shade.join(",")})`,
-  });
-}
+/** @param {string} at @param {{label: string, background: string}} cell */
+const slotButton = (at, { label, background }) => make("button", {
+  type: "button", role: "gridcell", tabindex: -1, "data-at": at, "aria-label": label, title: label,
+  style: `background: ${background}`,
+});
 
 /** Mark what view says. */
 export function markWeekStrip() {
