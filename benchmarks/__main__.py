@@ -27,6 +27,7 @@ PARTS = (
     "simulated-quarter",
     "refresh",
     "intervals",
+    "zones",
 )
 
 

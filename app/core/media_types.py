@@ -15,6 +15,7 @@ MEDIA_TYPES = {
     "svg": "image/svg+xml",
     "html": "text/html",
     "md": "text/markdown",
+    "gpx": "application/gpx+xml",
 }
 BINARY = frozenset({"parquet", "tif", "png"})
 """Formats that are not text; they are compressed by themselves."""

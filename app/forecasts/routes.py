@@ -1,4 +1,4 @@
-"""`/v1/regions/{region}/forecasts`: density, hotspots, samples."""
+"""`/v1/regions/{region}/forecasts`: density, hotspots, zones, samples."""
 
 from __future__ import annotations
 
@@ -23,10 +23,20 @@ from app.forecasts.schemas import (
     DensityReply,
     HotspotsReply,
     SamplesReply,
+    ZonesReply,
     forecast_replies,
 )
 from app.forecasts.selectors import Forecasts, PlainSelected, Selected
 from app.forecasts.serialisers import density_csv, density_geojson, density_json
+from app.forecasts.zones.documents import zones_csv, zones_geojson, zones_gpx
+from app.forecasts.zones.selection import (
+    DEFAULT_COMPACTNESS,
+    DEFAULT_KM2,
+    DEFAULT_ZONES,
+    MAX_SEPARATION_M,
+    MAX_ZONES,
+    ZoneOptions,
+)
 from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId
@@ -43,6 +53,12 @@ DENSITY: dict[str, Callable[[Forecast], bytes]] = {
     "png": density_png,
 }
 FEATURES = ("geojson", "csv", "parquet")
+ZONES: dict[str, Callable[[Forecast, ZoneOptions], bytes]] = {
+    "geojson": zones_geojson,
+    "csv": zones_csv,
+    "parquet": lambda forecast, options: collection_parquet(zones_geojson(forecast, options)),
+    "gpx": zones_gpx,
+}
 _CELL_COLUMNS = "probability,density_per_km2,expected_count,expected_count_lo,expected_count_hi"
 _LABELS = "region,model_version,state,at,window,category,cell_size_m"
 _SAME_SLOT = {
@@ -154,6 +170,68 @@ async def hotspots(
         forecast = await run_in_threadpool(forecasts.forecast_of, plan)
         return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)
     spec = ResponseSpec(("hotspots", options), fmt, make, f"{region}-hotspots")
+    return await reply(request, forecasts, region, selector, spec)
+
+
+async def _zone_options(
+    n: Annotated[int, Query(ge=1, le=MAX_ZONES, description="zones at most")] = DEFAULT_ZONES,
+    max_km2: Annotated[
+        float, Query(gt=0, allow_inf_nan=False, description="area of all zones together")
+    ] = DEFAULT_KM2,
+    compactness: Annotated[
+        float,
+        Query(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="of each zone: the fewest sides that enclose as many cells, divided by its own; "
+            "0 allows any connected cells",
+        ),
+    ] = DEFAULT_COMPACTNESS,
+    min_separation_m: Annotated[
+        float | None,
+        Query(
+            gt=0,
+            le=MAX_SEPARATION_M,
+            allow_inf_nan=False,
+            description="between the centres of cells of two zones; without it they share no side",
+        ),
+    ] = None,
+) -> ZoneOptions:
+    return ZoneOptions(n, max_km2, compactness, min_separation_m)
+
+
+@router.get(
+    "/zones",
+    response_class=Response,
+    responses=forecast_replies(
+        {"geojson": ZonesReply},
+        ["csv", "parquet", "gpx"],
+        csv=f"rank,longitude,latitude,n_cells,area_km2,compactness,share_of_incidents,probability,"
+        f"expected_count,expected_count_lo,expected_count_hi,cells,{_LABELS}\n"
+        "1,-79.38009,43.655401,2,0.125,1,0.0087,0.0087,0.0384,0,0,5935 5936,"
+        "toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-07T23:00:00-05:00,119,,250\n",
+    ),
+)
+@allow(Role.READER)
+async def zones(
+    request: Request,
+    forecasts: Forecasts,
+    region: RegionId,
+    selector: Selected,
+    options: Annotated[ZoneOptions, Depends(_zone_options)],
+    f: Annotated[Literal["geojson", "csv", "parquet", "gpx"] | None, _FORMAT] = None,
+    weight: Weight = None,
+    accept: Accept = None,
+) -> Response:
+    """Choose at most n connected, compact zones, of `max_km2` together, that expect the most."""
+    fmt = negotiated(f, accept, tuple(ZONES))
+    selector = replace(selector, weight=weight)
+
+    def make(forecast: Forecast) -> bytes:
+        return ZONES[fmt](forecast, options)
+
+    spec = ResponseSpec(("zones", options), fmt, make, f"{region}-zones")
     return await reply(request, forecasts, region, selector, spec)
 
 

@@ -34,6 +34,21 @@ _CELL: dict[str, Any] = {
     "expected_count_hi": 0,
 }
 
+_ZONE: dict[str, Any] = {
+    "rank": 1,
+    "longitude": -79.38009,
+    "latitude": 43.655401,
+    "n_cells": 4,
+    "area_km2": 0.25,
+    "compactness": 1.0,
+    "share_of_incidents": 0.017,
+    "probability": 0.017,
+    "expected_count": 0.0751,
+    "expected_count_lo": 0,
+    "expected_count_hi": 1,
+    "cells": [5763, 5764, 5935, 5936],
+}
+
 
 class Provenance(Reply):
     """Where a forecast comes from."""
@@ -145,6 +160,38 @@ class HotspotsReply(Heading, FeatureCollection):
         default=None,
         description="with compare; cells then have entered, rank_before, rank_change (places gained)",
     )
+
+
+class ZonesReply(Heading, FeatureCollection):
+    """Zones to send cars to, best first, with what they catch beside free cells of the same area."""
+
+    features: list[Feature] = Field(examples=[one_feature(_GEOMETRY, **_ZONE)])
+    n: int = Field(description="zones asked for at most", examples=[5])
+    max_km2: float = Field(description="the budget of all zones together", examples=[0.25])
+    compactness: float = Field(description="asked of every zone at least", examples=[0.8])
+    min_separation_m: float | None = Field(examples=[None])
+    n_zones: int = Field(examples=[1])
+    n_cells: int = Field(examples=[4])
+    area_km2: float = Field(examples=[0.25])
+    share_of_area: float = Field(examples=[0.000339])
+    share_of_incidents_expected: float = Field(examples=[0.017])
+    share_of_incidents_free: float = Field(
+        description="share that the best cells of the zones' area have, wherever they lie",
+        examples=[0.0191],
+    )
+    share_of_free_cells: float | None = Field(
+        description="what the zones catch, divided by what these cells catch: the price of zones",
+        examples=[0.89],
+    )
+    share_of_bound: float | None = Field(
+        description="what the zones catch, divided by what no zones of the budget can exceed",
+        examples=[0.89],
+    )
+    expected_count: float = Field(examples=[0.0751])
+    expected_count_lo: int = Field(examples=[0])
+    expected_count_hi: int = Field(examples=[1])
+    share_of_harm_expected: float | None = Field(default=None, description="with weight=harm")
+    expected_harm: float | None = Field(default=None, description="with weight=harm")
 
 
 class SamplesReply(Heading, FeatureCollection):

@@ -138,6 +138,12 @@ class Client:
         """Return the best cells: `top` percent, `n_cells` or `area_km2`; `min_separation_m`, ..."""
         return self._features(region, "hotspots", selectors)
 
+    def zones(
+        self, region: str, n: int = 5, max_km2: float = 0.25, **selectors: Any
+    ) -> gpd.GeoDataFrame:
+        """Return at most `n` connected zones of `max_km2` together; `compactness`, ..."""
+        return self._features(region, "zones", {"n": n, "max_km2": max_km2, **selectors})
+
     def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
         """Draw points from the forecast; equal seeds (`seed`) give equal points."""
         return self._features(region, "samples", {"n": n, **selectors})

@@ -22,8 +22,8 @@ ROUTES = [
 PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static/{path:path}"}
 """Routes that ask no key: none may show anything of a region."""
 READER = {
-    "me", "metrics", "list_all", "show", "density", "hotspots", "samples", "series", "areas", "score",
-    "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
+    "me", "metrics", "list_all", "show", "density", "hotspots", "zones", "samples", "series", "areas",
+    "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
     "schedule", "alarms", "live_scores",
     "fairness", "show_policy", "card",
 }  # fmt: skip

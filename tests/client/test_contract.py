@@ -41,6 +41,19 @@ CALLS = {
         **WHO,
         **CELLS,
     ),
+    "zones": lambda c: c.zones(
+        "town",
+        3,
+        0.5,
+        at=AT,
+        window=7,
+        compactness=0.9,
+        min_separation_m=9,
+        weight="harm",
+        **RANGE,
+        **WHO,
+        **CELLS,
+    ),
     "samples": lambda c: c.samples(
         "town", 7, at=AT, window=7, seed=1, bbox=(0, 0, 1, 1), **RANGE, **WHO
     ),
@@ -59,6 +72,7 @@ CALLS = {
 READ = {
     "regions": ["regions"],
     "hotspots": ["features"],
+    "zones": ["features"],
     "samples": ["features"],
     "series": ["slots"],
     "areas": ["features"],

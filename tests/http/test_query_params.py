@@ -19,6 +19,7 @@ VALUES = {
     "cells": ("false", "true"),
     "chain": ("town", "other"),
     "columns": ("category=a", "category=b"),
+    "compactness": ("0.8", "2"),
     "compare": ("false", "true"),
     "cursor": ("MjAxOS0wMS0wMlQwMDowMDowMCswMDowMHww", "MjAxOS0wNi0wMlQwMDowMDowMCswMDowMHww"),
     "datetime": ("2019-01-01/2019-02-01", "2019-03-01/2019-04-01"),
@@ -27,6 +28,7 @@ VALUES = {
     "from": (WEEK["from"], "2019-12-26T06:00"),
     "grid": ("square", "h3"),
     "limit": ("1", "2"),
+    "max_km2": ("0.5", "3"),
     "min_separation_m": ("600", "3000"),
     "model": ("truth", "flat"),
     "n": ("3", "4"),
@@ -45,12 +47,18 @@ VALUES = {
 BESIDE = {
     ("density", "resolution"): {"grid": "h3"},
     ("hotspots", "resolution"): {"grid": "h3"},
+    ("zones", "resolution"): {"grid": "h3", "max_km2": "10"},
+    **{
+        ("zones", name): {"max_km2": "3"}
+        for name in ("n", "cell_size_m", "grid", "min_separation_m", "category", "bbox", "as_of")
+    },
     ("series", "cell_size_m"): {"cells": "true"},
     ("series", "grid"): {"cells": "true"},
     ("series", "resolution"): {"cells": "true", "grid": "h3"},
     ("samples", "n"): {"seed": "1"},
 }
 OWN = {
+    ("zones", "n"): ("1", "4"),
     ("outcomes", "model"): ("truth", "flat"),
     ("density", "f"): ("json", "csv"),
     ("series", "f"): ("json", "csv"),

@@ -58,6 +58,8 @@ def _values(
         "as_of": (last + timedelta(seconds=rng.randrange(10**7))).isoformat(),
         "top": round(rng.uniform(0.5, 60.0), 3),
         "n_cells": rng.randrange(1, 400),
+        "max_km2": round(rng.uniform(0.1, 12.0), 4),
+        "compactness": round(rng.uniform(0.0, 1.0), 3),
         "area_km2": round(rng.uniform(0.5, 60.0), 4),
         "min_separation_m": round(rng.uniform(100.0, 2_000.0), 1),
         "dissolve": rng.choice(["true", "false"]),
