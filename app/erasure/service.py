@@ -17,8 +17,8 @@ from app.core.db.locks import INGEST_LOCK, STATE_LOCK, TRAIN_LOCK, transaction_l
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
 from app.erasure import store
-from app.incidents.erased_uploads import forget_uploads
 from app.incidents.placing import follow_incidents
+from app.incidents.uploads.erasure import forget_uploads
 from app.monitoring import live_score_store as live_scores
 from app.regions.category_store import drop_unused_categories
 from app.regions.store import get_region

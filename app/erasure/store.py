@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from app.core.db.tables import erased_versions, erasures, training_runs, uploads
-from app.incidents.erased_uploads import refuse_keys, same_body
+from app.incidents.uploads.erasure import refuse_keys, same_body
 from app.registry.erasure_marks import mark
 from app.releases.small_counts import OTHER
 

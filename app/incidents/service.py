@@ -18,11 +18,11 @@ from app.core.errors import Conflict, InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.incidents import writes
-from app.incidents.idempotency import checked_key, earlier, reserved, stored_before
 from app.incidents.parsing.spellings import Spellings
 from app.incidents.summary import IngestSummary, StoreChoices
-from app.incidents.upload import Upload, middle_of
-from app.incidents.upload_merge import merge_upload
+from app.incidents.uploads.idempotency import checked_key, earlier, reserved, stored_before
+from app.incidents.uploads.storing import merge_upload
+from app.incidents.uploads.validation import Upload, middle_of
 from app.readers.blocks import Blocks, ReadOptions
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES, decoded

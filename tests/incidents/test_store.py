@@ -170,7 +170,7 @@ def test_wrong_queries_are_named(client, query, field):
 
 def test_a_large_upload_is_known_to_the_planner_at_once(engine, settings, monkeypatch):
     """Without statistics a page after a million rows sorted all that follow it."""
-    monkeypatch.setattr("app.incidents.upload_merge.STATISTICS_FROM_ROWS", 1_000)
+    monkeypatch.setattr("app.incidents.uploads.storing.STATISTICS_FROM_ROWS", 1_000)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE incidents SET (autovacuum_enabled = false)"))
     add_region(engine, "large", timezone="America/Toronto", cell_size_m=500.0)

@@ -1,7 +1,7 @@
 """One upload in progress: its blocks are validated and their rows spooled.
 
 The database is not used while the body arrives: a slow client's open transaction would hold a connection
-and block vacuum. `app.incidents.upload_merge` stores the rows at the end.
+and block vacuum. `app.incidents.uploads.storing` stores the rows at the end.
 """
 
 from __future__ import annotations

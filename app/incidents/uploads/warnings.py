@@ -10,7 +10,7 @@ from app.core.messages import Message, MessageTable
 from app.geo.study_area import MAX_EXTENT_DEG
 from app.incidents.full_places import places_in_doubt
 from app.incidents.merging.merge import Merged
-from app.incidents.upload import Upload
+from app.incidents.uploads.validation import Upload
 from app.readers.columns.personal import shortened_names
 from app.regions.store import OutlinedRegion
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.incidents.merging.corrections import Changes
 from app.incidents.merging.merge import Merged
 from app.incidents.merging.twins import Twins
-from app.incidents.upload_warnings import UPLOAD_WARNINGS, merge_warnings, place_warnings
+from app.incidents.uploads.warnings import UPLOAD_WARNINGS, merge_warnings, place_warnings
 from app.regions.service import add_region
 from app.regions.store import get_region, outlined
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from app.incidents.erased_uploads import forget_uploads, is_erased_key, refuse_keys, same_body
+from app.incidents.uploads.erasure import forget_uploads, is_erased_key, refuse_keys, same_body
 from app.incidents.writes import begin_upload, end_upload
 from app.regions.service import add_region
 from app.regions.store import get_region

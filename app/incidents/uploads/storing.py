@@ -14,8 +14,8 @@ from app.incidents.merging.merge import Merged, MergeRules, merge
 from app.incidents.parsing.row_errors import ROW_MESSAGES
 from app.incidents.placing import follow_incidents
 from app.incidents.summary import IngestSummary
-from app.incidents.upload import Upload
-from app.incidents.upload_warnings import merge_warnings, place_warnings, row_warnings
+from app.incidents.uploads.validation import Upload
+from app.incidents.uploads.warnings import merge_warnings, place_warnings, row_warnings
 from app.regions.store import get_region_by_key, set_crs
 
 REFUSED_BY_MERGE = {

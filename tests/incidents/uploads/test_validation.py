@@ -6,7 +6,7 @@ from sqlalchemy import text
 from app.core.errors import Conflict
 from app.incidents.service import UploadSource, received
 from app.incidents.summary import StoreChoices
-from app.incidents.upload_merge import MOST_REJECTED
+from app.incidents.uploads.storing import MOST_REJECTED
 from app.regions.service import add_region
 
 HEAD = "occurred_at,longitude,latitude,category,external_id\n"

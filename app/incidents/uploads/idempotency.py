@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import Conflict, InvalidInput
 from app.incidents import writes
-from app.incidents.erased_uploads import is_erased_key
 from app.incidents.summary import IngestSummary
+from app.incidents.uploads.erasure import is_erased_key
 from app.regions.store import Region
 
 _keys_in_use: set[tuple[str, int, str]] = set()
