@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import shapely
 
+from app.forecasts.zones.documents import zones_gpx
+from app.forecasts.zones.selection import ZoneOptions
+from tests.support.made_forecasts import forecast_of, record_of, version_of
 from tests.support.served import NEW, register
 
 BASE = "/v1/regions/town/forecasts"
@@ -133,6 +136,12 @@ def test_every_format_has_the_same_zones(served, tmp_path):
     for line, feature in zip(outlines, body["features"], strict=True):
         ring = shapely.Polygon(line.geoms[0].coords)
         assert ring.equals(shapely.geometry.shape(feature["geometry"]))
+
+
+def test_names_are_escaped_in_gpx():
+    version = version_of(record=record_of(version="<v1> & more"))
+    root = ET.fromstring(zones_gpx(forecast_of(version), ZoneOptions(max_km2=0.5)))
+    assert "<v1> & more" in root.findtext(f"{GPX}metadata/{GPX}name")
 
 
 def test_a_repeated_request_gets_the_same_reply(served):
