@@ -121,3 +121,25 @@ def test_columns_that_are_not_recognised_are_named_and_kept(open_seen):
     page.set_input_files("#file", file)
     page.click("#store-upload")
     expect(page.locator("#upload-report")).to_contain_text("Duplicates3")
+
+
+def test_before_there_is_a_model_the_incidents_are_on_the_map(open_seen):
+    seen = open_seen()
+    page = seen.open("?region=town")
+    expect(page.locator("#total")).to_contain_text("incidents are on the map")
+    assert "2,000 of" in page.inner_text("#total")
+    page.wait_for_timeout(500)
+    shot = page.locator("#map").screenshot()
+    pink = page.evaluate(
+        """async (bytes) => {
+          const image = await createImageBitmap(new Blob([new Uint8Array(bytes)]));
+          const c = new OffscreenCanvas(image.width, image.height).getContext("2d");
+          c.drawImage(image, 0, 0);
+          const d = c.getImageData(0, 0, image.width, image.height).data;
+          let n = 0;
+          for (let i = 0; i < d.length; i += 4) if (d[i] > 190 && d[i + 1] < 140 && d[i + 2] > 100) n++;
+          return n;
+        }""",
+        list(shot),
+    )
+    assert pink > 200

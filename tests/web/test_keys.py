@@ -126,3 +126,28 @@ def test_a_schedule_is_set_by_trainers_only(open_seen):
         assert page.locator("#schedule-form").is_visible() == may_set
         # The browser itself logs that there is none.
         seen.errors[:] = [line for line in seen.errors if "404" not in line]
+
+
+def test_without_a_key_there_is_nothing_to_control(open_seen):
+    seen = open_seen()
+    page = seen.page
+    page.goto(seen.site.url)
+    page.wait_for_selector("#key-dialog[open]")
+    page.click("#key-close")
+    expect(page.locator("#when")).to_contain_text("asks for a key")
+    for control in ("#time", "#region", "#map .maplibregl-ctrl-zoom-in"):
+        assert page.is_hidden(control)
+    assert page.is_visible("#key")
+    seen.errors[:] = [line for line in seen.errors if "401" not in line]
+
+
+def test_a_key_that_is_revoked_meanwhile_is_asked_for_anew(open_seen):
+    seen = open_seen()
+    page = entered(seen, seen.site.keys["admin"])
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+    expect(page.locator("#key")).to_have_text("Key: admin")
+    page.evaluate("sessionStorage.setItem('hotslot-key', 'hsk_000000000000_no')")
+    page.click("#later")
+    page.wait_for_selector("#key-dialog[open]")
+    expect(page.locator("#key-status")).to_contain_text("no longer valid")
+    seen.errors[:] = [line for line in seen.errors if "401" not in line]

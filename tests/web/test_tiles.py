@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 from pydantic import ValidationError
 
 from app.core.settings import Settings
@@ -96,3 +97,36 @@ def test_no_other_host_may_be_asked(tiled_site):
 def test_a_setting_that_is_no_tile_url_is_refused(url):
     with pytest.raises(ValidationError, match="tile URL"):
         Settings(page_tiles_url=url)
+
+
+def test_the_legend_is_as_opaque_as_the_cells_and_paper_has_the_credit(open_seen):
+    seen = open_seen()
+    page = seen.open("?region=town")
+    found = page.evaluate(
+        """async () => {
+          const { gradient, painted, SEQUENTIAL_RAMP } = await import("/static/js/colours.js");
+          const { fillBriefing } = await import("/static/js/export.js");
+          const cells = painted({ values: [0, 1], place: (v) => v, ramp: SEQUENTIAL_RAMP });
+          fillBriefing({ region: { name: "Town", timezone: "UTC" }, picture: null,
+            cells: document.createElement("p"),
+            shown: { at: "2020-01-01T00:00:00Z", warnings: [], asked: {}, model_version: "v" } });
+          const found = gradient(SEQUENTIAL_RAMP, true).matchAll(/[/] ([0-9.]+)/g);
+          const alphas = [...found].map((m) => Number(m[1]));
+          return { cells: [cells[3] / 255, cells[7] / 255], legend: [alphas[0], alphas.at(-1)],
+            credit: document.querySelector("#briefing .credit").textContent };
+        }"""
+    )
+    assert found["cells"] == pytest.approx(found["legend"], abs=0.01)
+    # Streets beneath empty cells are nearly free, and those beneath the fullest can still be read.
+    assert found["cells"][0] < 0.1 < 0.7 < found["cells"][1] < 0.85
+    assert found["credit"] == CREDIT
+
+
+def test_a_dead_tile_server_is_said(open_seen):
+    seen = open_seen()
+    seen.page.route("**/streets/**", lambda route: route.abort())
+    page = seen.open("?region=town")
+    expect(page.locator("#attribution")).to_have_text(
+        "The streets beneath the cells could not be loaded."
+    )
+    seen.errors[:] = [line for line in seen.errors if "ERR_FAILED" not in line]

@@ -254,3 +254,22 @@ def test_both_ends_of_an_interval_are_named(open_seen):
     expect(page.locator("#upload-preview")).to_contain_text("end_time ← d")
     page.click("#store-upload")
     expect(page.locator("#upload-report")).to_contain_text("Accepted1")
+
+
+@pytest.mark.parametrize("order", ["%d/%m/%Y", "%m/%d/%Y"])
+def test_the_order_of_day_and_month_is_asked(open_seen, order):
+    seen = open_seen()
+    page = seen.open(OPEN)
+    place = {k: _rows(seen.site, 1)[0][k] for k in ("longitude", "latitude", "category")}
+    rows = [{"occurred_at": f"0{day}/03/2019 22:3{day}", **place} for day in range(1, 10)]
+    page.set_input_files("#file", _csv("dates.csv", rows))
+    asked = page.locator("#upload-more .questions")
+    expect(asked).to_contain_text("9 rows would be rejected")
+    assert asked.locator("button").all_inner_texts() == ["Day first", "Month first"]
+    assert_accessible(page, "#upload-more")
+    with page.expect_response(lambda r: "time_format=" in r.url) as got:
+        asked.locator(f"button[value='{order}']").click()
+    assert got.value.json()["accepted"] == 9
+    expect(page.locator("#upload-preview")).to_contain_text("Accepted9")
+    expect(page.locator("#upload-preview")).to_contain_text("Rejected0")
+    assert page.locator(".questions button").count() == 0

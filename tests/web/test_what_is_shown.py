@@ -237,3 +237,35 @@ def test_forced_colours_leave_the_strip_and_the_legend(open_seen):
         "#legend .ramp", "r => getComputedStyle(r).backgroundImage"
     )
     assert plain(page.inner_text("#legend"))
+
+
+def test_a_slow_start_says_so_without_dead_controls(open_seen):
+    seen = open_seen()
+    page = seen.page
+    held: list = []
+
+    def hold(route) -> None:
+        held.append(route)
+
+    page.route("**/v1/regions", hold)
+    with page.expect_request("**/v1/regions"):
+        page.goto(f"{seen.site.url}/{EVENING}", wait_until="commit")
+    expect(page.locator("#when")).to_have_text("Loading …")
+    for control in ("#play", "#region", "#measure", "#shares"):
+        assert not page.is_visible(control)
+    held[0].continue_()
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+    assert page.is_visible("#play")
+
+
+def test_the_whole_city_stays_in_view_until_somebody_moves_the_map(open_seen):
+    seen = open_seen(1400, 900)
+    page = seen.open(EVENING)
+    scale = page.locator(".maplibregl-ctrl-scale")
+    before = (scale.inner_text(), scale.bounding_box()["width"])
+    page.set_viewport_size({"width": 1000, "height": 640})
+    page.wait_for_timeout(600)
+    small = (scale.inner_text(), scale.bounding_box()["width"])
+    assert small != before
+    page.click(".maplibregl-ctrl-zoom-in")
+    page.wait_for_url(lambda url: "map=" in url)

@@ -21,10 +21,9 @@ void main() { gl_Position = u_matrix * vec4(a_place, 0.0, 1.0); v_share = a_shar
 const FRAGMENT = `#version 300 es
 precision highp float;
 uniform sampler2D u_cells;
-uniform float u_opacity;
 in vec2 v_share;
 out vec4 colour;
-void main() { vec4 cell = texture(u_cells, v_share); colour = vec4(cell.rgb, 1.0) * cell.a * u_opacity; }`;
+void main() { vec4 cell = texture(u_cells, v_share); colour = vec4(cell.rgb, 1.0) * cell.a; }`;
 const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 0], [1, 1], [0, 1]];
 
 export class CellsLayer {
@@ -41,11 +40,6 @@ export class CellsLayer {
   /** @type {any} */ #gl;
   /** @type {any} */ #program;
   /** @type {any} */ #held;
-
-  /** @param {number} opacity 0 to 1 */
-  constructor(opacity) {
-    this.opacity = opacity;
-  }
 
   /** @param {import("./lattice.js").Lattice} lattice */
   setLattice(lattice) {
@@ -107,7 +101,6 @@ export class CellsLayer {
     gl.useProgram(this.#program);
     const matrix = shifted(options.defaultProjectionData.mainMatrix, shownAt(this.#map, this.#origin));
     gl.uniformMatrix4fv(gl.getUniformLocation(this.#program, "u_matrix"), false, matrix);
-    gl.uniform1f(gl.getUniformLocation(this.#program, "u_opacity"), this.opacity);
     gl.uniform1i(gl.getUniformLocation(this.#program, "u_cells"), 0);
     blendOver(gl);
     gl.drawArrays(gl.TRIANGLES, 0, VERTICES);

@@ -1,4 +1,5 @@
 /** Colour scales that stay apart for the colour-blind: light to dark, on a square-root scale. */
+import { opacityOf } from "./tiles.js";
 
 const SEQUENTIAL = ["#ffffe5", "#e8f6c5", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"];
 
@@ -18,7 +19,6 @@ function ramp(stops, size = 256) {
   });
 }
 
-const OPACITY = 235;
 export const SEQUENTIAL_RAMP = ramp(SEQUENTIAL);
 export const DIVERGING_RAMP = ramp(DIVERGING);
 
@@ -33,7 +33,7 @@ export function upperEnd(values) {
  * @param {{values: number[], place: (v: number) => number, ramp: number[][]}} scale
  */
 export function painted({ values, place, ramp: colours }) {
-  const words = new Uint32Array(Uint8Array.from(colours.flatMap((colour) => [...colour, OPACITY])).buffer);
+  const words = new Uint32Array(Uint8Array.from(colours.flatMap((colour, i) => [...colour, Math.round(255 * opacityAt(colours, i))])).buffer);
   const painted = new Uint32Array(values.length);
   for (let cell = 0; cell < values.length; cell++) {
     painted[cell] = words[Math.round(place(values[cell]) * (colours.length - 1))];
@@ -41,6 +41,9 @@ export function painted({ values, place, ramp: colours }) {
   return new Uint8Array(painted.buffer);
 }
 
-/** CSS gradient of a ramp. @param {number[][]} colours */
-export const gradient = (colours) =>
-  `linear-gradient(to right, ${colours.filter((_, i) => i % 17 === 0).map((c) => `rgb(${c.join(",")})`).join(",")})`;
+/** The middle of the diverging ramp says least, and the beginning of the other. @param {number[][]} colours @param {number} i */
+const opacityAt = (colours, i) => opacityOf(colours === DIVERGING_RAMP ? Math.abs((2 * i) / (colours.length - 1) - 1) : i / (colours.length - 1));
+
+/** CSS gradient of a ramp. @param {number[][]} colours @param {boolean} [asOnMap] as opaque as cells are, else wholly */
+export const gradient = (colours, asOnMap = false) =>
+  `linear-gradient(to right, ${colours.flatMap((c, i) => (i % 17 === 0 ? [`rgb(${c.join(" ")} / ${asOnMap ? opacityAt(colours, i).toFixed(2) : 1})`] : [])).join(",")})`;

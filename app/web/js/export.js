@@ -88,6 +88,7 @@ export function fillBriefing({ region, shown, picture, cells }) {
     cells,
     make("h3", {}, t("caveats")), make("ul", { class: "plain" }, ...caveats.map((text) => make("li", {}, text))),
     make("p", { class: "note" }, `${t("version")} ${shown.model_version} · ${byId("data-until").textContent} · ${t("madeBy", { date: today })} · ${location.origin}${address()}`),
+    ...(byId("attribution")?.textContent ? [make("p", { class: "note credit" }, byId("attribution").textContent)] : []),
   );
 }
 

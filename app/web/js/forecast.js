@@ -61,7 +61,7 @@ export function drawLegend(scale, outcomes) {
   const root = ["difference", "width", "band"].includes(view.measure) ? "" : `; ${t("scale")}`;
   byId("legend").replaceChildren(
     make("div", { class: "title" }, t(view.measure)),
-    make("div", { class: "ramp", style: `background: ${gradient(scale.ramp)}` }),
+    make("div", { class: "ramp", style: `background: ${gradient(scale.ramp, true)}` }),
     make("div", { class: "ticks" }, ...scale.ticks.map((tick, i) => make("span", {}, `${beyond(scale, i)}${text(tick)}`))),
     make("div", { class: "unit" }, t(scale.unit ?? `${view.measure}Unit`) + root + quiet(scale)),
     make("div", { class: "unit" }, make("span", { class: "mark", style: `border-color: ${hotspotColour()}` }), t("topOf", { top: view.top })),

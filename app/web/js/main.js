@@ -1,10 +1,10 @@
 /** The page: loads what is looked at, draws it, and reacts. */
 import { drawAccess, may, missing, openAccess } from "./access.js";
-import { forecastPath, getJson } from "./api.js";
+import { forecastPath, getJson, regionPath } from "./api.js";
 import { openControls, playing, syncControls } from "./controls.js";
 import { byId } from "./dom.js";
 import { drawCard, drawHead, drawLegend, drawNotice, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
-import { currentLanguage, setLanguage, t } from "./i18n.js";
+import { count, currentLanguage, setLanguage, t } from "./i18n.js";
 import { scaleOf } from "./measures.js";
 import { mapOf } from "./open-map.js";
 import { setNeighbourhoods } from "./places.js";
@@ -24,6 +24,7 @@ import { readAddress, view, writeAddress } from "./view.js";
 const FRESH_DAYS = 28;
 const EVENING = "T23:00";
 const SHARES_DELAY_MS = 120;
+const MAX_POINTS = 2_000;
 
 /** @type {any} */ let known = { region: null, models: [], champion: null };
 /** @type {any} */ let shown = null;
@@ -138,7 +139,18 @@ function showNothing() {
   byId("when").textContent = !known.region ? t("noRegion") : may("read") ? t("noModel") : missing("read");
   for (const id of ["total", "when-zone", "data-until", "shares", "shares-note", "top-cells", "strip", "strip-legend", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
-  return drawPane();
+  return Promise.all([drawPane(), showPoints().catch(showError)]);
+}
+
+/** Before there is a model, the incidents are the first proof that they arrived, and in the right place. */
+async function showPoints() {
+  const { region } = known;
+  if (!region?.incidents || !may("outcomes")) return;
+  const found = await getJson(regionPath(region.id, `incidents?limit=${MAX_POINTS}`));
+  await whenMap();
+  if (known.region !== region || shown) return;
+  map.points(found);
+  byId("total").textContent = t("pointsShown", { n: count(found.features.length), all: count(region.incidents) });
 }
 
 /** Colours, legend, hotspots: nothing is loaded for these. */

@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
 import { COLOURS, copyOf, linesOf, middles } from "./overlays.js";
-import { addTiles, cellsOpacity } from "./tiles.js";
+import { addTiles } from "./tiles.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
 const CHOSEN_PX = 3.5;
@@ -32,6 +32,11 @@ const DOTS = /** @type {any} */ ({
   },
 });
 
+const POINTS = /** @type {any} */ ({
+  id: "points", type: "circle", source: "points",
+  paint: { "circle-radius": 2.5, "circle-color": COLOURS.chosen, "circle-opacity": 0.5 },
+});
+
 const PARTS = /** @type {any} */ ({
   id: "neighbourhoods", type: "line", source: "neighbourhoods", layout: { "line-join": "round", "line-cap": "round" },
   paint: { "line-color": COLOURS.part, "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6] },
@@ -42,7 +47,7 @@ const growing = (from, to) => (/** @type {number} */ zoom) => from + (to - from)
 
 export class ForecastMap {
   /** @type {Lattice | undefined} */ lattice;
-  #layer = new CellsLayer(cellsOpacity);
+  #layer = new CellsLayer();
   #boundary = new LinesLayer("boundary", COLOURS.ink, () => BOUNDARY_PX);
   #hotspots = new LinesLayer("hotspots", COLOURS.hotspot, growing(0.9, 2.4));
   #chosen = new LinesLayer("chosen", COLOURS.chosen, () => CHOSEN_PX);
@@ -106,6 +111,7 @@ export class ForecastMap {
     this.#boundary.setLines(linesOf(region.boundary));
     this.#show(PARTS, "boundary", region.neighbourhoods);
     this.outcomes(null);
+    this.points(null);
     for (const layer of [this.#hotspots, this.#chosen]) layer.setLines([]);
     this.#layer.clear();
     this.#settle(region.boundary ? boundsOf(region.boundary) : undefined);
@@ -132,6 +138,7 @@ export class ForecastMap {
     if (!this.lattice?.fits(shown)) {
       this.lattice = new Lattice(shown.grid, shown.cells);
       this.#layer.setLattice(this.lattice);
+      this.points(null);
       if (!this.#home) {
         this.#settle(boundsOf({ coordinates: shown.cells.longitude.map((/** @type {number} */ x, /** @type {number} */ i) => [x, shown.cells.latitude[i]]) }));
         this.fit();
@@ -175,6 +182,14 @@ export class ForecastMap {
   /** @param {any | null} collection cells with hits and misses, as polygons */
   outcomes(collection) {
     this.#show(DOTS, "chosen", collection && middles(collection));
+  }
+
+  /** Incidents themselves; the map goes to them where the region has no boundary yet. @param {any | null} collection */
+  points(collection) {
+    this.#show(POINTS, "chosen", collection);
+    if (!collection?.features.length || this.#home) return;
+    this.#settle(boundsOf({ coordinates: collection.features.map((/** @type {any} */ one) => one.geometry.coordinates) }));
+    this.fit();
   }
 
   /** A source has the map drawn again whenever it is set: there is none before it has something to show. @param {any} layer @param {string} before @param {any | null} data */

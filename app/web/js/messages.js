@@ -146,6 +146,9 @@ export const MESSAGES = {
     totalMissed: "From {date}, {expected} incidents were expected ({nominal} %: {lo} to {hi}), but {observed} came: outside the interval.",
     catchesMore: "It catches more than {name}", catchesLess: "It catches less than {name}", catchesSame: "It catches as many as {name}",
     catches: "In the top {top} % of cells: {ours} against {others}, of {n} incidents",
+    noStreets: "The streets beneath the cells could not be loaded.",
+    question_day_or_month: "{n} rows would be rejected: dates such as {value} do not say whether the day or the month is first. Which is it?", "answer_time_format_%d/%m/%Y": "Day first", "answer_time_format_%m/%d/%Y": "Month first",
+    pointsShown: "{n} of {all} incidents are on the map.",
   },
   es: {
     region: "Región", category: "Categoría", allCategories: "Todas las categorías", model: "Modelo",
@@ -292,5 +295,8 @@ export const MESSAGES = {
     totalMissed: "Desde el {date} se esperaban {expected} incidentes ({nominal} %: {lo} a {hi}), pero llegaron {observed}: fuera del intervalo.",
     catchesMore: "Capta más que {name}", catchesLess: "Capta menos que {name}", catchesSame: "Capta tantos como {name}",
     catches: "En el {top} % de celdas con más incidentes esperados: {ours} frente a {others}, de {n} incidentes",
+    noStreets: "No se pudieron cargar las calles bajo las celdas.",
+    question_day_or_month: "{n} filas se rechazarían: fechas como {value} no dicen si va primero el día o el mes. ¿Cuál?", "answer_time_format_%d/%m/%Y": "El día primero", "answer_time_format_%m/%d/%Y": "El mes primero",
+    pointsShown: "{n} de {all} incidentes están en el mapa.",
   },
 };

@@ -67,6 +67,9 @@ export class PlainMap {
     this.#draw();
   }
 
+  /** Without cells there is no picture. */
+  points() {}
+
   /** The whole city is in view. */
   reveal() {}
 
@@ -111,6 +114,7 @@ export class PlainMap {
     const pen = this.#fit();
     this.lattice.ids.forEach((id, cell) => {
       const [r, g, b] = /** @type {Uint8Array} */ (this.#rgba).subarray(4 * cell);
+      // There are no streets beneath to be seen.
       pen.fillStyle = `rgb(${r},${g},${b})`;
       this.#path(pen, /** @type {Lattice} */ (this.lattice).ring(id));
       pen.fill();

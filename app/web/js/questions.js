@@ -14,6 +14,7 @@ const ANSWERS = {
   turned_back: [["on_conflict", "replace"]],
   missing_upstream: [["replace", "feed"]],
   dates_alone: [["date_only", "interval"]],
+  day_or_month: [["time_format", "%d/%m/%Y"], ["time_format", "%m/%d/%Y"]],
 };
 
 /** @typedef {Record<string, string>} Answers by the parameter that they are sent as */
@@ -39,6 +40,12 @@ export function questionsPart(messages, answers, give) {
 export function answersPart(answers) {
   const given = Object.entries(answers).map(([parameter, value]) => answerText(parameter, value));
   return make("p", { class: "note", hidden: given.length === 0 }, t("answered", { answers: given.join("; ") }));
+}
+
+/** What to ask about rows that a report rejects: a format without a clock says the order of day and month alone. @param {any} report */
+export function askedOfRejected({ rejected_by_code: byCode, errors }) {
+  const first = errors.find((/** @type {any} */ one) => one.code === "ambiguous_date");
+  return byCode.ambiguous_date ? [{ code: "day_or_month", params: { n: byCode.ambiguous_date, value: first?.params.value ?? "" } }] : [];
 }
 
 /** Whether a code is that of a question without an answer. @param {string} code @param {Answers} answers */

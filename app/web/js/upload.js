@@ -4,7 +4,7 @@ import { ApiError, regionPath, sendFile } from "./api.js";
 import { byId, make, definitions } from "./dom.js";
 import { count, t } from "./i18n.js";
 import { lasting, lazyDetails } from "./panel-state.js";
-import { answersPart, isOpen, neededBy, questionsPart } from "./questions.js";
+import { answersPart, askedOfRejected, isOpen, neededBy, questionsPart } from "./questions.js";
 import { notice, showErrorIn } from "./runs.js";
 import { readingPart } from "./reading.js";
 import { view } from "./view.js";
@@ -72,7 +72,7 @@ async function upload(known, file, { status, more }, columns, answers = {}) {
   store.addEventListener("click", () => storeFile(known, file, { status, more }, columns, query, answers, again));
   status.replaceChildren(make("div", { id: "upload-preview" }, make("p", {}, t("notStoredYet")), figuresOf(report), readingPart(report.read)));
   const outcome = make("div");
-  more.replaceChildren(outcome, questionsPart(report.warnings, answers, again), answersPart(answers), make("div", { class: "buttons" }, store));
+  more.replaceChildren(outcome, questionsPart([...askedOfRejected(report), ...report.warnings], answers, again), answersPart(answers), make("div", { class: "buttons" }, store));
   askColumns(columns, file, headerOf(report.read), "");
   await showOutcome(known.region, report, outcome);
 }
