@@ -1,6 +1,6 @@
 """What is known of times: planted shares come back, and PostgreSQL counts what NumPy counts."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -8,10 +8,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.data_quality.store import Scope
+from app.data_quality.time_store import KindRows, rows_of
 from app.data_quality.times import DAY_INFORMATION, known_times
 from app.geo.hour_of_week import minute_of_hour, touched_hours, windows_of
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app
+from app.regions.kinds import KindKey
 from app.regions.service import add_region
 from app.regions.store import get_region
 from models.times.aoristic import Aoristic
@@ -174,3 +176,14 @@ def test_the_week_of_a_kind_follows_aliases_and_sums_to_its_incidents(engine, se
     np.testing.assert_allclose(dates["interval"], 14 / 168, atol=1e-3)
     assert (total["n_incidents"], total["timezone"]) == (164, "Asia/Tokyo")
     assert dates["hour_information"] == pytest.approx(DAY_INFORMATION, abs=1e-4)
+
+
+def test_a_kind_that_was_renamed_half_way_counts_as_both():
+    keys = {1: KindKey("theft"), 2: KindKey("larceny", "theft", 1_700_000_000), 3: KindKey("arson")}
+    found = rows_of(keys, {"theft": 0, "larceny": 1})
+    at = datetime.fromtimestamp(1_700_000_000, UTC)
+    assert found == [
+        KindRows(1, 0),
+        KindRows(2, 1, since=at),
+        KindRows(2, 0, until=at),
+    ]

@@ -7,7 +7,9 @@ from app.core.errors import Conflict
 from app.incidents.service import UploadSource, received
 from app.incidents.summary import StoreChoices
 from app.incidents.uploads.storing import MOST_REJECTED
+from app.incidents.uploads.validation import middle_of
 from app.regions.service import add_region
+from app.regions.store import get_region, outlined
 
 HEAD = "occurred_at,longitude,latitude,category,external_id\n"
 
@@ -97,3 +99,19 @@ def test_a_file_replaces_its_feed_only_if_nearly_all_of_it_was_read(engine, read
     assert refused.value.params == {"rejected": 3, "received": n}
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM incidents")) == n
+
+
+def test_a_region_lies_in_the_middle_of_its_boundary_or_of_its_incidents(engine, reading):
+    with engine.connect() as connection:
+        assert middle_of(connection, outlined(connection, get_region(connection, "read"))) is None
+    stored(engine, reading([line(k) for k in range(5)]))
+    box = {
+        "type": "Polygon",
+        "coordinates": [[[10, 50], [10.06, 50], [10.06, 50.04], [10, 50.04], [10, 50]]],
+    }
+    add_region(engine, "bounded", timezone="UTC", boundary=box)
+    with engine.connect() as connection:
+        found = middle_of(connection, outlined(connection, get_region(connection, "read")))
+        bounded = middle_of(connection, outlined(connection, get_region(connection, "bounded")))
+    assert found == pytest.approx((-74.06, 4.65), abs=1e-3)
+    assert bounded == pytest.approx((10.03, 50.02), abs=1e-3)
