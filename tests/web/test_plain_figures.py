@@ -141,3 +141,36 @@ def test_one_minus_sign_and_a_single_day(open_seen):
         }"""
     )
     assert told == ["−1", "−1.3", "−0.0054", "1 day ago"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_card_does_not_hide_its_cell(open_seen, width, height):
+    seen = open_seen(width, height)
+    page = seen.open(EVENING)
+    box = page.locator("#map").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5 + box["height"] / 2)
+    expect(page.locator("#card")).to_be_visible()
+    covered = 0
+    for across in (0.3, 0.5, 0.7, 0.9):
+        for down in (0.3, 0.5, 0.7, 0.85):
+            x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+            page.mouse.move(x, y)
+            card = page.locator("#card").bounding_box()
+            if card is not None and card["x"] < x < card["x"] + card["width"]:
+                covered += card["y"] < y < card["y"] + card["height"]
+    assert covered == 0
+
+
+def test_an_error_ends_in_a_reason_and_a_stop(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    told = page.evaluate(
+        """async () => {
+          const { explain } = await import("/static/js/runs.js");
+          return [explain({ message: "" }), explain({ message: "the key was revoked", status: 401 })];
+        }"""
+    )
+    assert told == [
+        "Something went wrong: the service gave no reason.",
+        "Something went wrong: the key was revoked. Enter a key that is valid.",
+    ]

@@ -99,7 +99,13 @@ def test_the_browsers_own_print_is_the_briefing_on_one_page(open_seen, paper):
     pdf = page.pdf(format=paper)
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
     assert b"/Font" in pdf
-    assert "Friday, January 3, 2020, 23:00 – 00:00" in page.text_content("#briefing")
+    # With all reservations that there are, too.
+    page.select_option("#hours", "8")
+    page.select_option("#category", "theft")
+    page.fill("#date", "2026-11-03")
+    expect(page.locator("#not-of-this")).to_contain_text("days after the data end")
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format=paper))) == 1
+    assert "Tuesday, November 3, 2026, 23:00 – 07:00" in page.text_content("#briefing")
     assert page.eval_on_selector("#briefing canvas", "c => c.width > 100")
 
 

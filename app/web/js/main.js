@@ -17,12 +17,11 @@ import { openWeekViews } from "./week-data.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
 import { follow, lookWhatServes } from "./follow.js";
 import { drawExport, fillBriefing, fillExcuse, refreshPermalink, selectors } from "./export.js";
-import { inZone, plusHours, weekStart, dayText, zoneText } from "./time.js";
+import { forgetHourNote, forgetRegionNote, listRegions, openingHour, openingNotes, serving } from "./opening.js";
+import { plusHours, weekStart, zoneText } from "./time.js";
 import { drawEvaluation } from "./evaluation.js";
 import { readAddress, view, writeAddress } from "./view.js";
 
-const FRESH_DAYS = 28;
-const EVENING = "T23:00";
 const SHARES_DELAY_MS = 120;
 const MAX_POINTS = 2_000;
 
@@ -32,8 +31,6 @@ const MAX_POINTS = 2_000;
 /** @type {any} */ let scale = null;
 /** @type {number[]} */ let ranked = [];
 let rankOf = new Uint32Array();
-let opening = "";
-let unknown = "";
 let asked = 0;
 let sharesTimer = 0;
 
@@ -69,6 +66,10 @@ function pointAt(/** @type {number} */ row) {
   if (!shown) return;
   const at = row < 0 && view.cell !== null ? shown.cells.id.indexOf(view.cell) : row;
   drawCard(shown, at, rankOf[at] ?? 0);
+  const card = byId("card");
+  card.classList.remove("aside");
+  // A card does not hide the cell that it is about.
+  if (at >= 0 && map?.isBeneath(shown.cells.id[at], card)) card.classList.add("aside");
 }
 
 function chooseCell(/** @type {number | null} */ id) {
@@ -123,7 +124,7 @@ async function showForecast() {
     rankOf = new Uint32Array(ranked.length);
     ranked.forEach((row, i) => { rankOf[row] = i + 1; });
     drawHead(shown, known.region.timezone);
-    drawNotice(shown, [unknown, opening].filter(Boolean));
+    drawNotice(shown, openingNotes());
     redraw();
     await Promise.all([showWeek(known), showOutcomes().then(drawPane)]);
   } catch (error) {
@@ -239,19 +240,8 @@ function fillPrint() {
 /** After an upload, a training, a promotion, a new region. @param {string} [region] */
 async function changed(region) {
   if (region) view.region = region;
-  await showRegions();
+  await listRegions();
   await showRegion(region !== undefined);
-}
-
-async function showRegions() {
-  const { regions } = await getJson("/v1/regions");
-  byId("region").replaceChildren(...regions.map((/** @type {any} */ r) => new Option(r.name, r.id)));
-  if (!regions.some((/** @type {any} */ r) => r.id === view.region)) {
-    const first = regions.find((/** @type {any} */ r) => r.champion) ?? regions[0];
-    unknown = view.region && first ? t("unknownRegion", { id: view.region, name: first.name }) : "";
-    view.region = first?.id ?? "";
-  }
-  byId("region").value = view.region;
 }
 
 /** @param {boolean} anew forget the hour, the model and the category */
@@ -266,7 +256,7 @@ async function showRegion(anew) {
   if (may("read")) expectTrackRecord(view.region);
   known = await knownRegion(view.region);
   const served = known.champion && (await lookWhatServes());
-  if (anew) unknown = "";
+  if (anew) forgetRegionNote();
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
   usual = null;
   forgetOutcomes();
@@ -275,10 +265,10 @@ async function showRegion(anew) {
   map?.showRegion(known.region, view.place);
   const option = (/** @type {string} */ value, /** @type {string} */ text) => new Option(text, value);
   byId("category").replaceChildren(option("", t("allCategories")), ...Object.keys(known.region.categories).map((c) => option(c, c)));
-  byId("model").replaceChildren(option("", serving()), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
+  byId("model").replaceChildren(option("", serving(known.models)), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
   if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
   if (!(view.category in known.region.categories)) view.category = "";
-  openingHour(served);
+  openingHour(served, known.region.timezone);
   byId("zone").textContent = zoneText(new Date(), known.region.timezone);
   if (known.champion) {
     expectShares(known, askedFor());
@@ -287,30 +277,15 @@ async function showRegion(anew) {
   await showForecast();
 }
 
-/** Name of the choice that follows whatever version serves. */
-function serving() {
-  const found = known.models.find((/** @type {any} */ m) => m.champion);
-  return found ? t("champion", { model: found.model }) : t("noModelShort");
-}
-
-/** Where no hour is asked for: the present one, or the evening after the data end where they are old. @param {any} served */
-function openingHour(served) {
-  const now = inZone(new Date(), known.region.timezone);
-  const end = served && inZone(served.data_until, known.region.timezone);
-  const old = end && Date.now() - Date.parse(served.data_until) > FRESH_DAYS * 24 * 3.6e6;
-  opening = old && !view.at ? t("dataEnds", { date: dayText(plusHours(end, -1)) }) : "";
-  if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
-}
-
 async function speak(/** @type {string} */ language) {
   view.lang = language;
   setLanguage(language);
   document.title = "hotslot";
   drawAccess();
   redrawNextTime();
-  opening = "";
+  forgetHourNote();
   byId("category").options[0]?.replaceChildren(t("allCategories"));
-  byId("model").options[0]?.replaceChildren(serving());
+  byId("model").options[0]?.replaceChildren(serving(known.models));
   await showForecast();
 }
 
@@ -327,14 +302,14 @@ const retry = loading(() => (known.region?.id === view.region && shown ? showFor
 async function load() {
   drawAccess();
   if (!may("read")) view.tab = "run";
-  await showRegions();
+  await listRegions();
   await showRegion(false);
 }
 
 /** The browser went back or forward. */
 async function goBack() {
   readAddress();
-  opening = "";
+  forgetHourNote();
   await (view.region === known.region?.id ? showForecast() : showRegion(false));
 }
 
@@ -347,12 +322,12 @@ async function start() {
   byId("hold-scale").addEventListener("change", redraw);
   addEventListener("popstate", loading(goBack));
   openWeekStrip((at, hours) => {
-    opening = "";
+    forgetHourNote();
     Object.assign(view, { at, hours });
     showForecast();
   });
   openWeekViews(() => { remember(); showWeek(known); });
-  openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: () => { opening = ""; } });
+  openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: forgetHourNote });
   try {
     if (await openAccess(load)) await load();
     await whenMap();

@@ -166,17 +166,29 @@ export class ForecastMap {
     if (!this.lattice?.rowOfId.has(id)) return;
     const [a, , c] = this.lattice.ring(id);
     const middle = /** @type {[number, number]} */ ([(a[0] + c[0]) / 2, (a[1] + c[1]) / 2]);
-    const { x, y } = this.#map.project(middle);
     const { left, top, right, bottom } = byId("map").getBoundingClientRect();
-    const [px, py] = [left + x, top + y];
-    const isCovered = ["legend", "card"].some((name) => {
-      const box = byId(name).getBoundingClientRect();
-      return px > box.left - EDGE_PX && px < box.right + EDGE_PX && py > box.top - EDGE_PX && py < box.bottom + EDGE_PX;
-    });
+    const [px, py] = this.#seenAt(middle);
+    const isCovered = ["legend", "card"].some((name) => this.isBeneath(id, byId(name)));
     if (!isCovered && px > left + EDGE_PX && px < right - EDGE_PX && py > top + EDGE_PX && py < bottom - EDGE_PX) return;
     this.#isPlaced = true;
     this.#map.jumpTo({ center: middle });
     this.handlers.onMove(this.#place());
+  }
+
+  /** Where in the window a place is seen. @param {[number, number]} place */
+  #seenAt(place) {
+    const { x, y } = this.#map.project(place);
+    const { left, top } = byId("map").getBoundingClientRect();
+    return [left + x, top + y];
+  }
+
+  /** Whether a cell lies beneath an element. @param {number} id @param {Element} element */
+  isBeneath(id, element) {
+    if (!this.lattice?.rowOfId.has(id)) return false;
+    const [a, , c] = this.lattice.ring(id);
+    const [px, py] = this.#seenAt([(a[0] + c[0]) / 2, (a[1] + c[1]) / 2]);
+    const box = element.getBoundingClientRect();
+    return px > box.left - EDGE_PX && px < box.right + EDGE_PX && py > box.top - EDGE_PX && py < box.bottom + EDGE_PX;
   }
 
   /** @param {any | null} collection cells with hits and misses, as polygons */

@@ -67,6 +67,11 @@ export class PlainMap {
     this.#draw();
   }
 
+  /** Not known here. */
+  isBeneath() {
+    return false;
+  }
+
   /** Without cells there is no picture. */
   points() {}
 
