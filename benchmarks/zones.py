@@ -5,7 +5,7 @@ with five zones and 0.25 square miles, as patrols are planned. Its worth stands 
 annealing over the same zones, and beside free cells of the same area, which may lie anywhere. Then 13 past
 origins, 28 days apart: each density is fitted on what came before, and the incidents of the 28 days after it
 are counted in its zones and in its best free cells. `HOTSLOT_BENCH_MODEL` takes another model than `cox`,
-`HOTSLOT_BENCH_SECONDS` other times of annealing than 60.
+`HOTSLOT_BENCH_SECONDS` another time of annealing than 60, `HOTSLOT_BENCH_ORIGINS` fewer, the last ones.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def main() -> None:
     name = os.environ.get("HOTSLOT_BENCH_MODEL", "cox")
     seconds_annealed = float(os.environ.get("HOTSLOT_BENCH_SECONDS", "60"))
     city = load_city(CITY)
-    origins = city.origins(N_ORIGINS)
+    origins = city.origins(int(os.environ.get("HOTSLOT_BENCH_ORIGINS", str(N_ORIGINS))))
     print(machine())
     print(f"{CITY}: {len(city.incidents):,} incidents, {len(city.grid):,} cells; {name}")
     problem = problem_of(city, shares_at(city, name, origins[-1]))
@@ -144,9 +144,8 @@ def main() -> None:
         found = np.array([hits_at(city, model, origin_s) for origin_s in origins])
         totals[model] = found.sum(axis=0)
         each = " ".join(f"{zone}/{cell}" for zone, cell, _ in found.tolist())
-        print(
-            f"{model:12} {each}; {totals[model][0]:,}/{totals[model][1]:,} of {totals[model][2]:,}"
-        )
+        inside, free_hits, n = totals[model].tolist()
+        print(f"{model:12} {each}; {inside:,}/{free_hits:,} of {n:,}", flush=True)
     print(
         f"RESULT zones seconds={seconds:.3f} share_of_best={worth / max(best, worth):.4f} "
         f"share_of_free_cells={worth / free:.4f} share_of_bound={worth / bound:.4f} "
