@@ -95,7 +95,7 @@ def test_pointing_at_a_cell_tells_its_figures(open_seen):
     page.hover("#map canvas")
     page.wait_for_selector("#card:not([hidden])")
     assert re.search(
-        r"Rank\s+\d+ of \d+\s+Probability\s+[\d.]+ %\s+Expected\s+[\d.]+ \(\d–\d\)",
+        r"Rank\s+\d+ of \d+\s+Probability\s+[\d.]+ %\s+Expected\s+[\d.]+ \((\d–[1-9]|likely none)\)",
         page.inner_text("#card"),
     )
 
@@ -106,7 +106,10 @@ def test_trust_tells_version_warnings_rates_and_last_week(open_seen):
     page.click("#tab-trust")
     page.wait_for_selector("#backtest button")
     text = plain(page.inner_text("#pane-trust"))
-    assert re.search(r"the top 5 % of cells caught [\d.]+ %: [\d.]+ times chance", text)
+    record = (
+        r"the top 5 % of cells caught [\d.]+ % \(95 %: [\d.]+ % to [\d.]+ %\): [\d.]+ times chance"
+    )
+    assert re.search(record, text)
     assert "pooled-kde-2019" in text
     assert "Dec 19, 2019" in text
     assert re.search(r"Chance\s+1 %\s+5 %\s+10 %\s+20 %", text)
