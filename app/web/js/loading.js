@@ -50,3 +50,9 @@ export function markPrint() {
   const print = byId("print");
   if (print) print.disabled = !isCurrent();
 }
+
+/** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
+export const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(showError);
+
+/** Errors leave what is seen out of date. @param {(...given: any[]) => Promise<any>} work */
+export const loading = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(failLoading);

@@ -1,59 +1,50 @@
 /** The page: loads what is looked at, draws it, and reacts. */
 import { drawAccess, may, missing, openAccess } from "./access.js";
-import { forecastPath, getJson, regionPath } from "./api.js";
+import { forecastPath, getJson } from "./api.js";
 import { openControls, playing, syncControls } from "./controls.js";
 import { byId } from "./dom.js";
 import { drawCard, drawHead, drawLegend, drawNotice, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
-import { count, currentLanguage, setLanguage, t } from "./i18n.js";
+import { fillChoices, nameChoices } from "./choices.js";
+import { currentLanguage, setLanguage, t } from "./i18n.js";
 import { scaleOf } from "./measures.js";
-import { mapOf } from "./open-map.js";
+import { mapOf, openMap, wantMap } from "./open-map.js";
+import { markPanes } from "./panes.js";
 import { setNeighbourhoods } from "./places.js";
+import { pointsOf, sayPoints } from "./points.js";
 import { drawRun, knownRegion } from "./run.js";
-import { endLoading, failLoading, isCurrent, openLoading, startLoading } from "./loading.js";
+import { endLoading, failLoading, guarded, loading, openLoading, startLoading } from "./loading.js";
 import { forgetOutcomes, loadOutcomes, outcomes, wantOutcomes } from "./outcomes.js";
 import { showError } from "./runs.js";
 import { expectShares, expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
 import { openWeekViews } from "./week-data.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
 import { follow, lookWhatServes } from "./follow.js";
-import { drawExport, fillBriefing, fillExcuse, refreshPermalink, selectors } from "./export.js";
-import { forgetHourNote, forgetRegionNote, listRegions, openingHour, openingNotes, serving } from "./opening.js";
-import { plusHours, weekStart, zoneText } from "./time.js";
+import { drawExport, refreshPermalink, selectors } from "./export.js";
+import { forgetHourNote, forgetRegionNote, listRegions, openingHour, openingNotes } from "./opening.js";
+import { fillPaper } from "./printing.js";
+import { zoneText } from "./time.js";
+import { forgetUsual, loadUsual, usual } from "./usual.js";
 import { drawEvaluation } from "./evaluation.js";
-import { readAddress, view, writeAddress } from "./view.js";
+import { askedFor, readAddress, view, writeAddress } from "./view.js";
 
 const SHARES_DELAY_MS = 120;
-const MAX_POINTS = 2_000;
 
 /** @type {any} */ let known = { region: null, models: [], champion: null };
 /** @type {any} */ let shown = null;
-/** @type {any} */ let usual = null;
 /** @type {any} */ let scale = null;
 /** @type {number[]} */ let ranked = [];
 let rankOf = new Uint32Array();
 let asked = 0;
 let sharesTimer = 0;
+const makeMap = () => mapOf(pointAt, (row) => chooseCell(row < 0 || !shown ? null : shown.cells.id[row]), (place) => {
+  view.place = place;
+  remember();
+});
 
-/** @type {any} */ let map;
-/** @type {Promise<void> | undefined} */ let opened;
-
-/** The map's library is the largest part of the page: it starts while the forecast is on its way. */
-function whenMap() {
-  if (!opened) {
-    opened = openMap();
-    opened.catch(showError);
-  }
-  return opened;
-}
-
-async function openMap() {
-  map = await mapOf(pointAt, (row) => chooseCell(row < 0 || !shown ? null : shown.cells.id[row]), (place) => {
-    view.place = place;
-    remember();
-  });
-  if (known.region) map.showRegion(known.region, view.place);
+const whenMap = () => wantMap(makeMap, () => {
+  if (known.region) openMap().showRegion(known.region, view.place);
   if (shown) drawMap();
-}
+}, showError);
 
 function remember() {
   writeAddress();
@@ -69,12 +60,12 @@ function pointAt(/** @type {number} */ row) {
   const card = byId("card");
   card.classList.remove("aside");
   // A card does not hide the cell that it is about.
-  if (at >= 0 && map?.isBeneath(shown.cells.id[at], card)) card.classList.add("aside");
+  if (at >= 0 && openMap()?.isBeneath(shown.cells.id[at], card)) card.classList.add("aside");
 }
 
 function chooseCell(/** @type {number | null} */ id) {
   view.cell = id === view.cell ? null : id;
-  map?.choose(view.cell);
+  openMap()?.choose(view.cell);
   pointAt(-1);
   const focused = document.activeElement?.closest("#top-cells") !== null;
   drawTopCells();
@@ -86,17 +77,8 @@ function chooseCell(/** @type {number | null} */ id) {
 function drawTopCells() {
   byId("top-cells").replaceChildren(topCells(shown, ranked, (id) => {
     chooseCell(id);
-    if (view.cell !== null) map?.reveal(id);
+    if (view.cell !== null) openMap()?.reveal(id);
   }));
-}
-
-/** What is asked for now. */
-const askedFor = () => ({ region: view.region, at: view.at, hours: view.hours, category: view.category, model: view.model });
-
-async function loadUsual() {
-  const monday = weekStart(view.at);
-  const path = forecastPath(view.region, "density", { ...selectors(), at: "", from: monday, to: plusHours(monday, 168) });
-  if (usual?.path !== path) usual = { path, ...(await getJson(path)) };
 }
 
 /** Load and draw the chosen hours. */
@@ -143,41 +125,40 @@ function showNothing() {
   return Promise.all([drawPane(), showPoints().catch(showError)]);
 }
 
-/** Before there is a model, the incidents are the first proof that they arrived, and in the right place. */
 async function showPoints() {
   const { region } = known;
-  if (!region?.incidents || !may("outcomes")) return;
-  const found = await getJson(regionPath(region.id, `incidents?limit=${MAX_POINTS}`));
+  const found = await pointsOf(region);
+  if (!found) return;
   await whenMap();
   if (known.region !== region || shown) return;
-  map.points(found);
-  byId("total").textContent = t("pointsShown", { n: count(found.features.length), all: count(region.incidents) });
+  openMap().points(found);
+  sayPoints(found, region);
 }
 
 /** Colours, legend, hotspots: nothing is loaded for these. */
 function redraw() {
   if (!shown) return;
   // While hours play, or as long as somebody wants it, the scale stays the same.
-  scale = scaleOf(view.measure, shown, usual, playing() || byId("hold-scale").checked ? scale : null);
-  if (map) drawMap();
+  scale = scaleOf(view.measure, shown, usual(), playing() || byId("hold-scale").checked ? scale : null);
+  if (openMap()) drawMap();
   pointAt(-1);
   drawTopCells();
   drawTop();
 }
 
 function drawMap() {
-  map.paint(shown, scale);
-  map.choose(view.cell);
+  openMap().paint(shown, scale);
+  openMap().choose(view.cell);
   drawHotspots();
 }
 
-const drawHotspots = () => map.outline(flagged(shown, ranked), hotspotColour());
+const drawHotspots = () => openMap().outline(flagged(shown, ranked), hotspotColour());
 
 function drawTop() {
   byId("top-text").textContent = `${view.top} %`;
   byId("top").setAttribute("aria-valuetext", `${view.top} %`);
   if (!shown) return;
-  if (map) drawHotspots();
+  if (openMap()) drawHotspots();
   drawLegend(scale, outcomes());
   clearTimeout(sharesTimer);
   sharesTimer = setTimeout(() => {
@@ -195,18 +176,12 @@ async function showOutcomes() {
   });
   if (!changed) return;
   await whenMap();
-  map.outcomes(outcomes());
+  openMap().outcomes(outcomes());
   if (scale) drawLegend(scale, outcomes());
 }
 
 async function drawPane() {
-  for (const name of ["forecast", "trust", "run", "take"]) {
-    byId(`pane-${name}`).hidden = name !== view.tab;
-    byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
-    byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
-  }
-  byId("pane-title").textContent = byId(`tab-${view.tab}`).textContent;
-  byId("pane-title").hidden = view.tab === "forecast";
+  markPanes();
   if (view.tab === "trust" && known.region) await drawEvaluation({ ...known, version: version(), shown, outcomes: outcomes(), onOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
   if (view.tab === "take" && shown) drawExport({ shown, onBriefing: guarded(brief) });
@@ -227,14 +202,8 @@ async function tested() {
 
 async function brief() {
   await Promise.all([whenMap(), showShares(known, shown)]);
-  fillPrint();
+  fillPaper(known.region, shown, ranked);
   print();
-}
-
-/** By the button or by the browser's own menu: the briefing is what is printed, at once. */
-function fillPrint() {
-  if (shown && isCurrent()) fillBriefing({ region: known.region, shown, picture: map?.picture() ?? null, cells: topCells(shown, ranked, () => {}) });
-  else fillExcuse(shown ? t("notPrinted") : byId("when").textContent);
 }
 
 /** After an upload, a training, a promotion, a new region. @param {string} [region] */
@@ -258,16 +227,12 @@ async function showRegion(anew) {
   const served = known.champion && (await lookWhatServes());
   if (anew) forgetRegionNote();
   if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
-  usual = null;
+  forgetUsual();
   forgetOutcomes();
   shown = null;
   setNeighbourhoods(known.region.neighbourhoods);
-  map?.showRegion(known.region, view.place);
-  const option = (/** @type {string} */ value, /** @type {string} */ text) => new Option(text, value);
-  byId("category").replaceChildren(option("", t("allCategories")), ...Object.keys(known.region.categories).map((c) => option(c, c)));
-  byId("model").replaceChildren(option("", serving(known.models)), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
-  if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
-  if (!(view.category in known.region.categories)) view.category = "";
+  openMap()?.showRegion(known.region, view.place);
+  fillChoices(known);
   openingHour(served, known.region.timezone);
   byId("zone").textContent = zoneText(new Date(), known.region.timezone);
   if (known.champion) {
@@ -284,16 +249,9 @@ async function speak(/** @type {string} */ language) {
   drawAccess();
   redrawNextTime();
   forgetHourNote();
-  byId("category").options[0]?.replaceChildren(t("allCategories"));
-  byId("model").options[0]?.replaceChildren(serving(known.models));
+  nameChoices(known.models);
   await showForecast();
 }
-
-/** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */
-const guarded = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(showError);
-
-/** Errors leave what is seen out of date. @param {(...given: any[]) => Promise<any>} work */
-const loading = (work) => (/** @type {any[]} */ ...given) => work(...given).catch(failLoading);
 
 /** Ask again for what could not be had: the hours, or the region with all that is about it. */
 const retry = loading(() => (known.region?.id === view.region && shown ? showForecast() : load()));
@@ -318,7 +276,7 @@ async function start() {
   setLanguage(view.lang);
   byId("language").value = currentLanguage();
   openLoading(retry);
-  addEventListener("beforeprint", fillPrint);
+  addEventListener("beforeprint", () => fillPaper(known.region, shown, ranked));
   byId("hold-scale").addEventListener("change", redraw);
   addEventListener("popstate", loading(goBack));
   openWeekStrip((at, hours) => {

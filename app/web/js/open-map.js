@@ -17,6 +17,25 @@ export async function mapOf(onPoint, onChoose, onMove) {
   }
 }
 
+/** @type {any} */ let map;
+/** @type {Promise<void> | undefined} */ let start;
+
+/** The map, once it is open. */
+export const openMap = () => map;
+
+/**
+ * Open the map, the first time that it is wanted. Its library is the largest part of the page: it starts while the
+ * forecast is on its way.
+ * @param {() => Promise<any>} make @param {() => void} onOpen @param {(error: any) => void} onError
+ */
+export function wantMap(make, onOpen, onError) {
+  if (!start) {
+    start = make().then((made) => { map = made; onOpen(); });
+    start.catch(onError);
+  }
+  return start;
+}
+
 /** @param {{open: () => Promise<void>}} map */
 async function opened(map) {
   await map.open();

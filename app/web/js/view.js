@@ -66,3 +66,6 @@ export function writeAddress() {
   if (isNew) changedMs = Date.now();
   last = now;
 }
+
+/** What is asked for now. */
+export const askedFor = () => ({ region: view.region, at: view.at, hours: view.hours, category: view.category, model: view.model });

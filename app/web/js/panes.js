@@ -1,0 +1,14 @@
+/** The tabs of the panel: one is chosen, and its pane is shown. */
+import { byId } from "./dom.js";
+import { view } from "./view.js";
+
+/** Show the pane of the chosen tab, and mark the tab. */
+export function markPanes() {
+  for (const name of ["forecast", "trust", "run", "take"]) {
+    byId(`pane-${name}`).hidden = name !== view.tab;
+    byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
+    byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
+  }
+  byId("pane-title").textContent = byId(`tab-${view.tab}`).textContent;
+  byId("pane-title").hidden = view.tab === "forecast";
+}
