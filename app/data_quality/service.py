@@ -102,7 +102,7 @@ def week_of_data(
         categories: kinds, aliases or groups; None: all.
 
     Raises:
-        NotFound: no such region.
+        NotFound: no such region, or category of it.
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)

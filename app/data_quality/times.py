@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from app.core.errors import NotFound
+from app.core.texts import shortened
 from app.data_quality.store import Scope
 from app.data_quality.time_store import TimeCounts, kind_sizes, rows_of, time_counts
 from app.geo.hour_of_week import N_WINDOWS
@@ -98,12 +100,14 @@ def known_times(
 
     Args:
         asked: kinds, aliases or groups; None: all.
+
+    Raises:
+        NotFound: the region has no category of one of them.
     """
     keys = kinds_of(connection, region)
     kinds = [name for kind in keys.values() for name in (kind.now, kind.before) if name is not None]
     if asked is not None:
-        wanted = {folded(name) for name in Kinds.of(region.settings).expanded(asked)}
-        kinds = [name for name in kinds if folded(name) in wanted]
+        kinds = _chosen(kinds, region, asked)
     sizes = kind_sizes(connection, scope, keys, list(dict.fromkeys(kinds)))
     own = sorted((name for name in sizes if sizes[name] >= MIN_OWN), key=lambda one: -sizes[one])
     rare = sizes.keys() - own
@@ -112,6 +116,18 @@ def known_times(
     names: list[str | None] = [*own, *([None] if rare else [])]
     counts = time_counts(connection, scope, rows_of(keys, code), len(names), LAST_MINUTE + 1)
     return KnownTimes(names, counts, _placeholders(counts.early))
+
+
+def _chosen(kinds: Sequence[str], region: Region, asked: Sequence[str]) -> list[str]:
+    """Return the kinds that some names stand for."""
+    known = {folded(name) for name in kinds}
+    wanted: set[str] = set()
+    for name in asked:
+        meant = {folded(one) for one in Kinds.of(region.settings).expanded([name])}
+        if not meant & known:
+            raise NotFound(f"the region has no category {shortened(name)}", field="category")
+        wanted |= meant
+    return [name for name in kinds if folded(name) in wanted]
 
 
 def _placeholders(early: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.core.errors import NotFound
 from app.data_quality.store import Scope
 from app.data_quality.time_store import KindRows, rows_of
 from app.data_quality.times import DAY_INFORMATION, known_times
@@ -150,12 +151,8 @@ def test_rare_kinds_are_folded_and_kinds_are_chosen_with_their_aliases(engine, s
         region = get_region(connection, "rare")
         scope = Scope(region.key, region.timezone)
         assert known_times(connection, region, scope, ["ARSON"]).facts()["n"] == 30
-        nothing = known_times(connection, region, scope, ["nowhere"]).facts()
-    assert (nothing["n"], nothing["hour_information"], nothing["median_interval_hours"]) == (
-        0,
-        0,
-        None,
-    )
+        with pytest.raises(NotFound, match="no category 'nowhere'"):
+            known_times(connection, region, scope, ["arson", "nowhere"])
 
 
 def test_the_week_of_a_kind_follows_aliases_and_sums_to_its_incidents(engine, settings):
@@ -171,6 +168,9 @@ def test_the_week_of_a_kind_follows_aliases_and_sums_to_its_incidents(engine, se
         dates = client.get(f"{root}/hour-of-week", params={"category": "arson"}).json()
         total = client.get(f"{root}/hour-of-week").json()
         assert client.get("/v1/regions/nowhere/hour-of-week").status_code == 404
+        unknown = client.get(f"{root}/hour-of-week", params={"category": ["theft", "fraud"]})
+        assert unknown.status_code == 404
+        assert "fraud" in unknown.json()["detail"]
     assert (both["n_incidents"], sum(both["exact"])) == (150, 150)
     assert (both["exact"][:2], both["exact"][120:]) == ([2, 2], [0] * 48)
     np.testing.assert_allclose(dates["interval"], 14 / 168, atol=1e-3)
