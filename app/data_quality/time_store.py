@@ -157,10 +157,12 @@ def time_counts(
         for name in names:
             sums[name][row.code, row.window] = getattr(row, name)
     lengths_h = np.full((n_codes + 1, 2), np.nan)
-    for row in connection.execute(_bound(_MINE + _MEASURED + _LENGTHS, scope, rows)):
-        if row.hours is not None:
-            lengths_h[n_codes if row.code is None else row.code] = row.hours
-    ends = connection.execute(_bound(_MINE + _MEASURED + _ENDS, scope, rows))
+    ends: Iterable[Row[Any]] = ()
+    if sums["rate"].any():
+        for row in connection.execute(_bound(_MINE + _MEASURED + _LENGTHS, scope, rows)):
+            if row.hours is not None:
+                lengths_h[n_codes if row.code is None else row.code] = row.hours
+        ends = connection.execute(_bound(_MINE + _MEASURED + _ENDS, scope, rows))
     spread = _spread(sums.pop("rate"), sums.pop("moment"), ends)
     by_code = {name: sums.pop(name).sum(axis=1) for name in ("days", "long", "information")}
     return TimeCounts(spread=spread, lengths_h=lengths_h, **sums, **by_code)

@@ -34,7 +34,7 @@ from models.units import HOUR_S
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Incidents before the cutoff, sorted by time, without outliers and default geocodes."""
+    """Incidents known before the cutoff, sorted by time, without outliers and default geocodes."""
 
     region: OutlinedRegion
     area: StudyArea
@@ -176,8 +176,9 @@ def _inside(
         columns.category[inside],
         *policy.places_m(area.crs),
     )
-    used = inside.copy()
-    used[inside] = ~piled
+    # What an interval that is not over yet says of its hours is not known at the cutoff.
+    used = inside & (columns.end_s <= cutoff_s)
+    used[inside] &= ~piled
     incidents = incidents_of(columns, region.timezone).take(used)
     return TrainingData(
         region=region,

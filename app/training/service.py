@@ -174,7 +174,7 @@ def _why_none_are_left(data: TrainingData) -> str:
             f"all {n_default:,} incidents inside the study area lie at default geocodes: "
             "look at `places` of the data report"
         )
-    return "the region has no incidents inside its study area"
+    return "no incident lies inside the study area, or none is over at the end of the data"
 
 
 def fit_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ NO_END = frozenset(
     ("", "(null)", "null", "none", "nan", "nat", "n/a", "na", "nd", "s/d", "-", "unknown", "unk")
 )
 """What publishers write where an interval's end is unknown."""
+DATE_ALONE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}")
 Raw = Mapping[str, Sequence[Any]]
 
 
@@ -103,6 +105,7 @@ class TableTimes:
 
     def __init__(self, plan: ColumnPlan, timezone: str, *, date_only: bool) -> None:
         columns = plan.reading.columns
+        self.date_only = date_only
         self.start = TimeReader(plan, timezone, date_only=date_only)
         self.readers = {"occurred_at": self.start}
         for field in TIMES[1:]:
@@ -130,15 +133,21 @@ class TableTimes:
         found: dict[str, TimeColumn] = {}
         was_open: list[str] = []
         for field, reader in self.readers.items():
-            read = reader.read(_parts(field, columns))
+            read = reader.read(self._parts(field, columns))
             if read is not None:
                 found[field] = read
                 was_open += [field] if order.order is None else []
         # What a later column proves holds for the earlier ones.
         for field in was_open if order.order is not None else ():
-            again = self.readers[field].read(_parts(field, columns))
+            again = self.readers[field].read(self._parts(field, columns))
             found |= {} if again is None else {field: again}
         return found
+
+    def _parts(self, field: str, columns: Raw) -> dict[str, Any]:
+        parts = _parts(field, columns)
+        if field == "occurred_to" and not self.date_only:
+            return _without_start_days(parts, columns)
+        return parts
 
 
 def _parts(field: str, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +165,31 @@ def _parts(field: str, columns: Mapping[str, Any]) -> dict[str, Any]:
             days = parts["date"]
             parts[clock] = [t if d else None for d, t in zip(days, parts[clock], strict=True)]
     return parts
+
+
+def _without_start_days(parts: dict[str, Any], columns: Raw) -> dict[str, Any]:
+    """Return an end's columns, empty where they show only the day of the start: no end is known there."""
+    day = "date" if "date" in parts else "occurred_at"
+    names = ("date", "occurred_at", "occurred_from")
+    starts = next((columns[name] for name in names if name in columns), None)
+    if starts is None or day not in parts:
+        return parts
+    clocks = next((parts[name] for name in ("time", "hour") if name in parts), None)
+    lone = [None] * len(starts) if clocks is None else clocks
+    days = [
+        None if clock is None and _is_day_of(start, end, is_split=day == "date") else end
+        for end, start, clock in zip(parts[day], starts, lone, strict=True)
+    ]
+    return {**parts, day: days}
+
+
+def _is_day_of(start: Any, end: Any, *, is_split: bool) -> bool:
+    """Return whether an end shows the day of the start and no time."""
+    if isinstance(end, str) and isinstance(start, str):
+        shown, whole = end.strip(), start.strip()
+        is_date = is_split or (shown != whole and DATE_ALONE.fullmatch(shown) is not None)
+        return is_date and whole.startswith(shown)
+    return is_split and end is not None and type(end) is type(start) and end == start
 
 
 def _ends(values: Sequence[Any]) -> list[Any]:
