@@ -39,8 +39,8 @@ def outcomes_geojson(
     """Return cells with incidents and hits in the top-k% cells, as GeoJSON, and its heading.
 
     A box restricts incidents, hits and cells; the top-k% cells are those of the whole region. An incident
-    known as an interval is a hit by the share of its hours, at the forecast's hourly rates, in which its
-    cell is among them.
+    known as an interval, or as its day because its time is a placeholder, is a hit by the share of its
+    hours, at the forecast's hourly rates, in which its cell is among them.
 
     Without a range, the last seven days of data are used. Without `as_of`, the version is one trained
     only on earlier data, if there is one; otherwise the reply has `in_sample` true.
@@ -160,7 +160,8 @@ def _happened(
             columns.x_m.astype(np.float64), columns.y_m.astype(np.float64), version.grid.crs
         )
         inside &= in_bbox(longitude, latitude, forecast.selector.bbox)
-    found = incidents_of(columns, version.region.timezone).take(inside)
+    facts = version.record.report.get("data", {})
+    found = incidents_of(columns, version.region.timezone, facts).take(inside)
     hours = found.shared_by(np.array([version.record.counts["profile"]])).by_hour()
     ahead_s = found.time_s - int(version.data_until.timestamp())
     lead_days = np.maximum(ahead_s // DAY_S, 0)[hours.incident]

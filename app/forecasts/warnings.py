@@ -8,10 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.core.messages import Message, MessageTable
+from app.geo.time_heaping import clock_label
 from app.regions.store import Region
 from app.registry.store import VersionRecord
 from app.releases.disclosure import shown_renamings
 from app.releases.small_counts import fold_names
+from models.times.placeholders import HOURS, LAST_MINUTE
 from models.units import DAY_S
 
 STALE_AFTER_DAYS = 60
@@ -20,6 +22,10 @@ MAX_NAMED = 8
 GAP_RECALLED_DAYS = 365
 """Gaps longer ago than this hardly bear on a forecast."""
 UNKNOWN_TIMES_SHARE = 0.02
+SPREAD_TIMES = frozenset(
+    clock_label(60 * hour + minute) for hour in HOURS for minute in range(LAST_MINUTE + 1)
+)
+"""Of these, the excess counts over whole days."""
 OUTSIDE_SHARE = 0.05
 WARNINGS = MessageTable(
     {
@@ -39,8 +45,8 @@ WARNINGS = MessageTable(
         "incidents_outside": "{n} incidents outside the study area were left out",
         "unknown_times": "{n} incidents are timed {at}, probably because their times are unknown: "
         "forecasts place them in these hours",
-        "unknown_times_spread": "{n} incidents are timed {at}, probably because their times are unknown: "
-        "what is more than the hours around suggest counts as a whole day",
+        "unknown_times_spread": "{n} incidents timed {at} are more than the hours around suggest: their time "
+        "of day is unknown, and they count over their whole day",
         "few_places": "{n} incidents lie on only {distinct} points, typically {nearest_m:,.0f} m apart, one "
         "per precinct or block: cells smaller than that say nothing",
         "kinds_renamed": "{ended} ended about {about} as {began} began: probably renamed, so expected counts "
@@ -144,12 +150,15 @@ def _of_times(record: VersionRecord, data: dict[str, Any]) -> Iterator[Message]:
             "one_time_of_day", n=one["n_incidents"], share=one["share"], at=one["at"]
         )
         return
-    unknown = data.get("unknown_times", [])
-    n_unknown = sum(time["n_incidents"] for time in unknown)
-    if n_unknown > UNKNOWN_TIMES_SHARE * record.n_incidents:
-        # Older versions place them in these hours.
-        code = "unknown_times_spread" if "inexact_times" in data else "unknown_times"
-        yield WARNINGS.make(code, n=n_unknown, at=[time["at"] for time in unknown])
+    spread = data.get("placeholders")
+    if spread and spread["n"] > UNKNOWN_TIMES_SHARE * record.n_incidents:
+        yield WARNINGS.make("unknown_times_spread", n=spread["n"], at=spread["at"])
+    # Other times of day, and those of older versions, are forecast where they are written.
+    heaps = data.get("unknown_times", [])
+    left = [time for time in heaps if spread is None or time["at"] not in SPREAD_TIMES]
+    n_left = sum(time["n_incidents"] for time in left)
+    if n_left > UNKNOWN_TIMES_SHARE * record.n_incidents:
+        yield WARNINGS.make("unknown_times", n=n_left, at=[time["at"] for time in left])
 
 
 def places_left_out(record: VersionRecord) -> Iterator[Message]:

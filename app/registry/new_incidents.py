@@ -26,13 +26,22 @@ from models.units import DAY_S, FloatArray, IntArray
 EPOCH = date(1970, 1, 1)
 
 
-def incidents_of(columns: IncidentColumns, timezone: str) -> Incidents:
-    """Return stored incidents as models read them, intervals shared out by their overlap with each hour."""
+def incidents_of(
+    columns: IncidentColumns, timezone: str, facts: Mapping[str, Any] | None = None
+) -> Incidents:
+    """Return stored incidents as models read them, intervals shared out by their overlap with each hour.
+
+    Args:
+        columns: the incidents.
+        timezone: the region's.
+        facts: what a version's report says of its data; times that it took for placeholders are
+            intervals of their day.
+    """
     n_hours, window, overlap = touched_hours(columns.time_s, columns.end_s, timezone)
     intervals = None
     if n_hours.any():
         intervals = Intervals.evenly(columns.time_s, columns.end_s, n_hours, window, overlap)
-    return Incidents(
+    found = Incidents(
         columns.x_m,
         columns.y_m,
         columns.time_s,
@@ -42,6 +51,9 @@ def incidents_of(columns: IncidentColumns, timezone: str) -> Incidents:
         intervals,
         minute_of_hour(columns.time_s, timezone),
     )
+    if facts is None:
+        return found
+    return with_unknown_times(found, _placeholder_chances(columns, facts)[columns.category])
 
 
 @dataclass(frozen=True)
@@ -115,8 +127,7 @@ def new_incidents(
         strict=True,
     )
     held = np.array([p not in geocodes for p in place], bool)
-    known = incidents_of(columns, region.timezone).take(held)
-    known = with_unknown_times(known, _placeholder_chances(columns, left_out)[known.category])
+    known = incidents_of(columns, region.timezone, left_out).take(held)
     shared = known.shared_by(np.array([version.counts["profile"]]))
     return NewIncidents(
         shared.at_s,

@@ -21,10 +21,11 @@ from app.fitting.data import TrainingData
 from app.fitting.device import device_name
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import to_degrees
-from app.geo.time_heaping import MINUTES_OF_DAY, clock_times, one_time_of_day
+from app.geo.time_heaping import MINUTES_OF_DAY, clock_label, clock_times, one_time_of_day
 from app.regions.learning_policy import patrol_categories
 from app.registry import store as registry
 from models.base import DensityModel, FitContext
+from models.times.placeholders import HOURS
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "shapely")
 MINUTE_S = 60
@@ -56,6 +57,7 @@ def data_facts(data: TrainingData) -> dict[str, Any]:
             "few_places": _few_places(data),
             **_times(data),
             "inexact_times": _inexact_times(data),
+            "placeholders": _placeholders(data),
             "discovered_weight": data.policy.discovered_weight,
             "excluded_categories": data.excluded_categories,
             "excluded_by_policy": [rule.category for rule in rules if rule.by_policy],
@@ -126,6 +128,16 @@ def _inexact_times(data: TrainingData) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _placeholders(data: TrainingData) -> dict[str, Any] | None:
+    """Return how many records of midnight and noon count as whole days, and which of the two they have."""
+    found = data.aoristic
+    n = 0 if found is None else sum(int(facts["placeholders"]) for facts in found.report_.values())
+    if found is None or n == 0:
+        return None
+    has = np.any(list(found.placeholder_.values()), axis=0)
+    return {"n": n, "at": [clock_label(60 * h) for h, one in zip(HOURS, has, strict=True) if one]}
 
 
 def _renamed_kinds(data: TrainingData) -> list[dict[str, Any]]:

@@ -110,6 +110,13 @@ def test_shares_decide_what_of_the_data_is_worth_a_word():
     times[1]["n_incidents"] = 81
     told = of_data(unknown_times=times)["unknown_times"].params
     assert told == {"n": 181, "at": ["00:00", "12:00"]}
+    # What counts over whole days is said so; other heaps are forecast where they are written.
+    spread = {"n": 181, "at": ["12:00"]}
+    times.append({"at": "08:00", "n_incidents": 190})
+    both = of_data(unknown_times=times, placeholders=spread)
+    assert both["unknown_times_spread"].params == spread
+    assert both["unknown_times"].params == {"n": 190, "at": ["08:00"]}
+    assert of_data(placeholders={**spread, "n": 180}) == {}
     one = {"n_incidents": 9_000, "share": 1.0, "at": "00:00"}
     assert of_data(unknown_times=times, one_time_of_day=one).keys() == {"one_time_of_day"}
 

@@ -8,7 +8,7 @@ export const ENGLISH = {
   small_counts_hidden: "{n_cells} cells with fewer than {minimum_count} incidents share one density: their differences are hidden.",
   small_counts_not_hidden: "Trained before counts below {minimum_count} had to be hidden: this version does not hide them. Train again.",
   incidents_outside: "{n} incidents outside the study area were left out.",
-  unknown_times_spread: "{n} incidents are timed {at}, which mostly stands for unknown times: what is more than the hours around suggest counts as a whole day.",
+  unknown_times_spread: "{n} incidents timed {at} are more than the hours around suggest: their time of day is unknown, and they count over their whole day.",
   unknown_times: "{n} incidents are timed {at}, which mostly stands for unknown times: forecasts place them there.",
   boundary_derived: "The study area was derived from the incidents; no boundary was given.",
   partial_delivery: "Incidents since {since:day} seem to have arrived only in part: expected counts follow what came before.",

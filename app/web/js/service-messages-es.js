@@ -8,7 +8,7 @@ export const SPANISH = {
   small_counts_hidden: "{n_cells} celdas con menos de {minimum_count} incidentes comparten una densidad: sus diferencias se ocultan.",
   small_counts_not_hidden: "Entrenado antes de que hubiera que ocultar recuentos menores de {minimum_count}: esta versión no los oculta. Entrene de nuevo.",
   incidents_outside: "Se dejaron fuera {n} incidentes fuera del área de estudio.",
-  unknown_times_spread: "{n} incidentes llevan la hora {at}, que suele significar hora desconocida: lo que excede a las horas vecinas cuenta como un día entero.",
+  unknown_times_spread: "{n} incidentes a las {at} exceden a lo que sugieren las horas vecinas: su hora es desconocida, y cuentan durante todo su día.",
   unknown_times: "{n} incidentes llevan la hora {at}, que suele significar hora desconocida: los pronósticos los ponen allí.",
   boundary_derived: "El área de estudio se derivó de los incidentes; no se dio ningún límite.",
   partial_delivery: "Los incidentes desde el {since:day} parecen haber llegado solo en parte: los recuentos esperados siguen lo anterior.",
