@@ -1,5 +1,13 @@
 """Fixtures from tests/support."""
 
-from tests.support.small_region import place
+import pytest
+
+from tests.support.small_region import place, train
 
 __all__ = ["place"]
+
+
+@pytest.fixture
+def trained(engine, settings, place):
+    version, _ = train(engine, settings, place, "trainer")
+    return version
