@@ -41,11 +41,14 @@ def test_spanish(open_seen):
     assert "lang=es" in page.url
     missing = page.evaluate(
         """async () => {
-          const { MESSAGES } = await import("/static/js/messages.js");
-          const [en, es] = [Object.keys(MESSAGES.en), Object.keys(MESSAGES.es)];
+          const { TOPICS } = await import("/static/js/i18n.js");
           const gaps = (text) => [...text.matchAll(/[{]\\w+[}]/g)].map(String).sort().join();
-          const differ = en.filter((k) => k in MESSAGES.es && gaps(MESSAGES.en[k]) !== gaps(MESSAGES.es[k]));
-          return [...en.filter((k) => !es.includes(k)), ...es.filter((k) => !en.includes(k)), ...differ];
+          const wrong = ({ en, es }) => [
+            ...Object.keys({ ...en, ...es }).filter((k) => !(k in en && k in es)),
+            ...Object.keys(en).filter((k) => k in es && gaps(en[k]) !== gaps(es[k])),
+          ];
+          const keys = TOPICS.flatMap((topic) => Object.keys(topic.en));
+          return [...TOPICS.flatMap(wrong), ...keys.filter((k, i) => keys.indexOf(k) !== i)];
         }"""
     )
     assert missing == []

@@ -1,12 +1,17 @@
 /** Language: texts and numbers. */
 import { MESSAGES } from "./messages.js";
 
+/** Texts by topic: each module has the same keys in every language. @type {Record<string, Record<string, string>>[]} */
+export const TOPICS = [MESSAGES];
+
 let language = "en";
+/** @type {Record<string, string>} */ let texts = textsOf(language);
 
 /** @param {string | null} wanted */
 export function setLanguage(wanted) {
   const known = wanted ?? navigator.language.slice(0, 2);
   language = known === "es" ? "es" : "en";
+  texts = textsOf(language);
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-i18n]")) {
     element.textContent = t(/** @type {HTMLElement} */ (element).dataset.i18n ?? "");
@@ -20,11 +25,15 @@ export function setLanguage(wanted) {
 
 export const currentLanguage = () => language;
 
+/** @param {string} of a language @returns {Record<string, string>} */
+function textsOf(of) {
+  return Object.assign({}, ...TOPICS.map((topic) => topic[of]));
+}
+
 /**
  * @param {string} key @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  const texts = /** @type {Record<string, Record<string, string>>} */ (MESSAGES)[language];
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
