@@ -13,6 +13,7 @@ from rich.table import Table
 from app.cli.console import complain, echo_json, opened, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
+from app.core.texts import shortened
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.readers.context import chunks_of
 from app.readers.files.documents import Outline
@@ -23,9 +24,10 @@ from app.region_edits.service import RegionEdit, edit_region
 from app.regions.category_store import region_summary
 from app.regions.places import place_warnings
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region, read_boundary
+from app.regions.shifts import SHIFT_NAMES, Shift, ShiftName
 from app.regions.store import get_region, list_regions
 
-CLEARABLE = ("boundary", "crs")
+CLEARABLE = ("boundary", "crs", "shifts")
 
 
 def create(
@@ -98,20 +100,28 @@ def edit(
     crs: Annotated[str | None, typer.Option(help="Projected CRS in metres: EPSG:32617.")] = None,
     clear: Annotated[
         list[str] | None,
-        typer.Option(help="boundary or crs: derive or choose it again; repeated."),
+        typer.Option(help="boundary, crs or shifts: derive, choose or default it; repeated."),
+    ] = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(help="A shift's local times, such as night=22:00-06:00; repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")] = False,
 ) -> None:
     """Correct a region; windows, coordinates and models that depend on it are made anew."""
     if wrong := sorted({*(clear or [])} - {*CLEARABLE}):
-        raise InvalidInput(f"only boundary and crs can be cleared, not {wrong[0]}", field="clear")
+        known = ", ".join(CLEARABLE)
+        raise InvalidInput(f"only {known} can be cleared, not {wrong[0]}", field="clear")
+    shifts = dict(_shift_of(text) for text in shift or [])
     settings = Settings()
     with opened(settings) as engine:
         with engine.connect() as connection:
             found = get_region(connection, region)
         size, zone = cell_size_m or found.cell_size_m, timezone or found.timezone
         outline = read_outline(boundary, size, zone, settings)
-        wanted = RegionEdit(name, timezone, cell_size_m, crs, outline, frozenset(clear or []))
+        wanted = RegionEdit(
+            name, timezone, cell_size_m, crs, outline, frozenset(clear or []), shifts
+        )
         edited = edit_region(engine, region, wanted)
     if as_json:
         echo_json(orjson.loads(reply_of(edited)))
@@ -123,6 +133,19 @@ def edit(
             say(f"training {edited.training_run} is queued")
     for warning in edited.warnings:
         complain(warning.message, "warning")
+
+
+def _shift_of(text: str) -> tuple[ShiftName, Shift]:
+    """Read NAME=START-END."""
+    given, _, times = text.partition("=")
+    start, _, end = times.partition("-")
+    for name in SHIFT_NAMES:
+        if name == given:
+            return name, Shift.of(start, end, "shift")
+    raise InvalidInput(
+        f"a shift is early, late or night, as in night=22:00-06:00; got {shortened(text)}",
+        field="shift",
+    )
 
 
 def remove(

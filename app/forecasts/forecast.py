@@ -177,6 +177,7 @@ class Forecast:
             "window": self.window,
             "at": self.at.astimezone(local).isoformat(),
             **(span if several else {}),
+            **({"shift": self.selector.shift} if self.selector.shift else {}),
             "model": record.model,
             "model_version": record.version,
             "trained_until": record.cutoff.isoformat(),

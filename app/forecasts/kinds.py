@@ -16,6 +16,7 @@ from app.forecasts.plan import Harm
 from app.forecasts.versions.loaded import LoadedVersion
 from app.incidents.releases import known_categories
 from app.regions.kinds import Kinds, folded
+from app.regions.shifts import Shift, ShiftName, shifts_of
 from app.regions.store import get_region
 from models.counts.model import CountModel
 from models.units import FloatArray
@@ -25,7 +26,7 @@ KINDS_TTL_S = 60.0
 
 
 class KindReader:
-    """Reads and caches what a region's categories count as, and which of them everyone may see."""
+    """Reads and caches a region's shifts, what its categories count as, and which everyone may see."""
 
     def __init__(self, engine: Engine, brief: TTLCache) -> None:
         self.engine = engine
@@ -34,11 +35,13 @@ class KindReader:
     def forget(self, region_id: str) -> None:
         """Discard what is cached of a region."""
         self.brief.forget("kinds", region_id)
+        self.brief.forget("shifts", region_id)
         self.brief.forget("shown categories", region_id)
 
     def is_cached(self, region_id: str) -> bool:
         """Return whether reading needs no database."""
-        known = self._cached(region_id), self._cached_shown(region_id)
+        shifts = self.brief.recall("shifts", region_id, dict)
+        known = self._cached(region_id), self._cached_shown(region_id), shifts
         return all(one is not None for one in known)
 
     def read_all(self, version: LoadedVersion) -> None:
@@ -51,10 +54,25 @@ class KindReader:
         region_id = version.region.id
         found = self._cached(region_id)
         if found is None:
-            with self.engine.connect() as connection:
-                found = Kinds.of(get_region(connection, region_id).settings)
+            settings = self._settings(region_id)
+            found = Kinds.of(settings)
             self.brief.keep("kinds", region_id, found, KINDS_TTL_S)
+            self.brief.keep("shifts", region_id, shifts_of(settings), KINDS_TTL_S)
         return found
+
+    def shift(self, version: LoadedVersion, name: ShiftName) -> Shift:
+        """Return one of the region's shifts."""
+        region_id = version.region.id
+        found = self.brief.recall("shifts", region_id, dict)
+        if found is None:
+            found = shifts_of(self._settings(region_id))
+            self.brief.keep("shifts", region_id, found, KINDS_TTL_S)
+        shift: Shift = found[name]
+        return shift
+
+    def _settings(self, region_id: str) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return get_region(connection, region_id).settings
 
     def codes(self, version: LoadedVersion) -> dict[str, int]:
         """Return codes of the categories that the caller may see; rare ones need the right to list."""

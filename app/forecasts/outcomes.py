@@ -93,11 +93,12 @@ def outcomes_geojson(
 def _range(
     service: ForecastService, region_id: str, selector: Selector
 ) -> tuple[datetime, datetime]:
-    if selector.at is not None or selector.window is not None:
-        raise InvalidInput(
-            "outcomes need a range: give from and to, or neither for the last days, not at or window",
-            field="at" if selector.at is not None else "window",
-        )
+    for name in ("at", "window", "shift"):
+        if getattr(selector, name) is not None:
+            raise InvalidInput(
+                f"outcomes need a range: give from and to, or neither for the last days, not {name}",
+                field=name,
+            )
     if selector.start is None and selector.end is None:
         return _last_days(service, region_id)
     version = service.versions.read(region_id, selector.model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from app.fitting.hourly_counts import slots_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.hour_of_week import HOUR_S
 from app.http.parameters import Bbox
+from app.regions.shifts import ShiftName
 from models.counts.fit import Slots
 from models.counts.model import CountModel
 from models.units import DAY_S, IntArray
@@ -26,8 +27,9 @@ SlotKind = tuple[int, int]
 class Selector:
     """What to forecast.
 
-    Exactly one of `at` (an instant), `window` (its next slot), or `start` with `end` (all slots
-    between them, summed) is given. Naive times are local to the region. `model` is a name or a version;
+    Exactly one of `at` (an instant), `window` (its next slot), `shift` (all its hours, from the local day
+    `day` on; without it the next that has not ended), or `start` with `end` (all slots between them,
+    summed) is given. Naive times are local to the region. `model` is a name or a version;
     `as_of` selects a version whose data ended by then, in its state at that time; `state` selects a
     state of the version, or "frozen": as trained. `bbox` is west, south, east, north in degrees.
     Several categories are summed up.
@@ -46,6 +48,8 @@ class Selector:
     bbox: Bbox | None = None
     weight: Literal["harm"] | None = None
     state: str | None = None
+    shift: ShiftName | None = None
+    day: date | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -134,6 +138,7 @@ class Plan:
             s.grid,
             s.resolution,
             s.bbox,
+            s.shift,
             self.news,
             self.version.stands_in,
         )

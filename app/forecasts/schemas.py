@@ -81,6 +81,9 @@ class Heading(Provenance):
         description="start of the (first) hour, the region's local time",
         examples=["2022-01-07T23:00:00-05:00"],
     )
+    shift: str | None = Field(
+        default=None, description="the region's shift that was asked for", examples=["night"]
+    )
     category: str | None = Field(examples=[None])
     categories: Names | None = Field(
         default=None, description="categories summed up, where some were asked for"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
+from app.core.errors import InvalidInput
+from app.core.texts import shortened
+from app.core.zones import EARLIEST, LATEST
 from app.forecasts.plan import Selector
 from app.forecasts.scores import MAX_SCORED, PlacedIncident
 from app.forecasts.service import ForecastService
@@ -24,6 +28,7 @@ from app.http.parameters import (
     parse_bbox,
 )
 from app.http.schemas import one_feature
+from app.regions.shifts import ShiftName
 from app.states.store import STATE_PATTERN
 
 LINE_EXAMPLE = {"type": "LineString", "coordinates": [[-79.3807, 43.6487], [-79.3778, 43.6493]]}
@@ -32,6 +37,19 @@ Kind = Literal["square", "h3"]
 Which = tuple[tuple[str, ...] | None, str | None, datetime | None, str | None]
 """Categories, model, `as_of` and state."""
 _TIME: Any = {"pattern": TIME_PATTERN}
+_DATE: Any = {"pattern": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"}
+
+
+@dataclass(frozen=True)
+class Times:
+    """The time that a request names, in one of four ways."""
+
+    at: datetime | None
+    window: int | None
+    start: datetime | None
+    end: datetime | None
+    shift: ShiftName | None
+    day: date | None
 
 
 async def _when(
@@ -60,8 +78,38 @@ async def _when(
         str | None,
         Query(alias="to", max_length=64, description="its end", json_schema_extra=_TIME),
     ] = None,
-) -> tuple[datetime | None, int | None, datetime | None, datetime | None]:
-    return moment(at, "at"), window, moment(start, "from"), moment(end, "to")
+    shift: Annotated[
+        ShiftName | None, Query(description="one of the region's shifts instead, all its hours")
+    ] = None,
+    day: Annotated[
+        str | None,
+        Query(
+            alias="date",
+            max_length=10,
+            description="local day on which the shift starts; without it the next that has not ended",
+            json_schema_extra=_DATE,
+        ),
+    ] = None,
+) -> Times:
+    moments = moment(at, "at"), window, moment(start, "from"), moment(end, "to")
+    return Times(*moments, shift, None if day is None else parsed_day(day))
+
+
+def parsed_day(text: str) -> date:
+    """Read a date.
+
+    Raises:
+        InvalidInput: it is none, or far from any incident.
+    """
+    try:
+        found = date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"date must be like 2026-01-10, got {shortened(text)}", field="date"
+        ) from error
+    if not EARLIEST.date() < found < LATEST.date():
+        raise InvalidInput(f"date must lie within {EARLIEST.year} and {LATEST.year}", field="date")
+    return found
 
 
 async def _cells(
@@ -102,29 +150,23 @@ async def _version(
     return tuple(category) if category else None, model, moment(as_of, "as_of"), state
 
 
-TimeSelection = Annotated[
-    tuple[datetime | None, int | None, datetime | None, datetime | None], Depends(_when)
-]
+TimeSelection = Annotated[Times, Depends(_when)]
 CellSelection = Annotated[tuple[float | None, Kind, int | None, Bbox | None], Depends(_cells)]
 VersionSelection = Annotated[Which, Depends(_version)]
 
 
 async def _selector(when: TimeSelection, cut: CellSelection, which: VersionSelection) -> Selector:
-    at, window, start, end = when
     cell_size_m, grid, resolution, bbox = cut
     category, model, as_of, state = which
     return Selector(
-        at,
-        window,
-        category,
-        model,
-        cell_size_m,
-        start,
-        end,
-        as_of,
-        grid,
-        resolution,
-        bbox,
+        **vars(when),
+        category=category,
+        model=model,
+        cell_size_m=cell_size_m,
+        as_of=as_of,
+        grid=grid,
+        resolution=resolution,
+        bbox=bbox,
         state=state,
     )
 
@@ -134,10 +176,11 @@ async def _plain_selector(
     which: VersionSelection,
     bbox: BboxText = None,
 ) -> Selector:
-    at, window, start, end = when
     category, model, as_of, state = which
     box = parse_bbox(bbox)
-    return Selector(at, window, category, model, None, start, end, as_of, bbox=box, state=state)
+    return Selector(
+        **vars(when), category=category, model=model, as_of=as_of, bbox=box, state=state
+    )
 
 
 Selected = Annotated[Selector, Depends(_selector)]

@@ -29,6 +29,7 @@ from app.forecasts.versions.version_reader import VersionReader
 from app.forecasts.warnings import WARNINGS
 from app.geo.hour_of_week import next_slot_of
 from app.http.parameters import check_bbox_order
+from app.regions.shifts import ShiftName
 from models.units import FloatArray
 
 NEWS_TTL_S = 60.0
@@ -145,7 +146,20 @@ class ForecastService:
         check_one_way(selector)
         if selector.window is not None:
             return self._next_slot(version, selector.window), 1
+        if selector.shift is not None:
+            return self._shift_slots(version, selector.shift, selector)
         return slots_of(selector, version.region.timezone)
+
+    def _shift_slots(
+        self, version: LoadedVersion, name: ShiftName, selector: Selector
+    ) -> tuple[datetime, int]:
+        """Return the span of a shift: of its day, or the first that has not ended."""
+        timezone, shift = version.region.timezone, self.kinds.shift(version, name)
+        day = selector.day
+        if day is None:
+            day = shift.next_day(max(datetime.now(UTC), version.record.cutoff), timezone)
+        start, end = shift.span(day, timezone)
+        return slots_of(Selector(start=start, end=end), timezone)
 
     def _next_slot(self, version: LoadedVersion, window: int) -> datetime:
         """Return the next slot of a window; the result is cached for the rest of the hour."""

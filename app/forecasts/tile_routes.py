@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/regions/{region}/tiles", tags=["tiles"])
 
 def _with_time(selector: Selector) -> Selector:
     """Select the present hour for map clients that send no time."""
-    times = (selector.at, selector.window, selector.start, selector.end)
+    times = (selector.at, selector.window, selector.shift, selector.start, selector.end)
     if any(time is not None for time in times):
         return selector
     return replace(selector, at=datetime.now(UTC).replace(minute=0, second=0, microsecond=0))

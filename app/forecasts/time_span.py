@@ -21,9 +21,11 @@ def check_one_way(selector: Selector) -> None:
     Raises:
         InvalidInput: there is not exactly one of `at`, `window` and a range.
     """
-    ways = (selector.at, selector.window, selector.start or selector.end)
+    ways = (selector.at, selector.window, selector.shift, selector.start or selector.end)
     if sum(way is not None for way in ways) != 1:
-        raise InvalidInput("give exactly one of at, window, or from with to", field="at")
+        raise InvalidInput("give exactly one of at, window, shift, or from with to", field="at")
+    if selector.day is not None and selector.shift is None:
+        raise InvalidInput("date needs a shift", field="date")
 
 
 def slots_of(selector: Selector, timezone: str) -> tuple[datetime, int]:

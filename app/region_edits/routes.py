@@ -28,10 +28,11 @@ from app.region_edits.removal import remove_region
 from app.region_edits.schemas import ChangedRegion, RegionChanges, RegionRemoval
 from app.region_edits.service import EditedRegion, RegionEdit, edit_region
 from app.regions.service import read_boundary, read_region
+from app.regions.shifts import Shift, shifts_json
 from app.regions.store import get_region
 
 router = APIRouter(prefix="/v1/regions", tags=["regions"])
-_NULLABLE = ("boundary", "crs")
+_NULLABLE = ("boundary", "crs", "shifts")
 
 
 @router.patch(
@@ -43,7 +44,7 @@ _NULLABLE = ("boundary", "crs")
 async def change(
     request: Request, state: State, forecasts: Forecasts, region: RegionId
 ) -> Response:
-    """Correct name, time zone, boundary, cell size or CRS; what depends on them is made anew.
+    """Correct name, time zone, boundary, cell size, CRS or shifts; what depends on them is made anew.
 
     After another time zone, boundary or CRS, former versions serve no longer and a training is queued.
     """
@@ -55,6 +56,7 @@ async def change(
 
     edited = await run_in_threadpool(_changed, state, region, content, gone)
     forecasts.forget_region(region)
+    forecasts.forget_kinds(region)
     return Response(edited, media_type=JSON)
 
 
@@ -68,13 +70,18 @@ def _changed(state: ApiState, region_id: str, content: bytes, gone: Callable[[],
     if wrong := sorted(nulls - set(_NULLABLE)):
         raise InvalidInput(f"{wrong[0]} must not be null", field=wrong[0])
     values = {n: getattr(changes, n) for n in ("name", "timezone", "cell_size_m", "crs")}
-    edit = RegionEdit(**values, outline=outline, clear=frozenset(nulls))
+    shifts = {
+        name: Shift.of(times.start, times.end, f"shifts.{name}")
+        for name, times in (changes.shifts or {}).items()
+    }
+    edit = RegionEdit(**values, outline=outline, clear=frozenset(nulls), shifts=shifts)
     return reply_of(edit_region(state.engine, region_id, edit))
 
 
 def reply_of(edited: EditedRegion) -> bytes:
     """Return a correction's result as JSON."""
     shown = {**vars(edited.region), **{k: v for k, v in vars(edited).items() if k != "region"}}
+    shown["shifts"] = shifts_json(edited.region.settings)
     return ChangedRegion.model_validate(shown).model_dump_json().encode()
 
 

@@ -9,6 +9,14 @@ from pydantic import Field
 
 from app.http.schemas import MessageReply, Reply, Request, Version
 from app.regions.schemas import BoundedRegion
+from app.regions.shifts import TIME_PATTERN, ShiftName
+
+
+class ShiftTimes(Request):
+    """Local times of a shift; one that ends no later than it starts ends on the next day."""
+
+    start: Annotated[str, Field(pattern=TIME_PATTERN, examples=["22:00"])]
+    end: Annotated[str, Field(pattern=TIME_PATTERN, examples=["06:00"])]
 
 
 class RegionChanges(Request):
@@ -31,12 +39,22 @@ class RegionChanges(Request):
             examples=["EPSG:32617"],
         ),
     ] = None
+    shifts: Annotated[
+        dict[ShiftName, ShiftTimes] | None,
+        Field(
+            description="those named here change; null: the defaults of all",
+            examples=[{"night": {"start": "22:00", "end": "06:00"}}],
+        ),
+    ] = None
 
 
 class ChangedRegion(BoundedRegion):
     """A region after a correction, and what became of its models."""
 
     changed: list[str] = Field(examples=[["timezone"]])
+    shifts: dict[str, dict[str, str]] = Field(
+        examples=[{"night": {"start": "22:00", "end": "06:00"}}]
+    )
     versions_outdated: list[Version] = Field(
         description="versions of the former region, which serve no longer"
     )

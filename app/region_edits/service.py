@@ -7,6 +7,7 @@ forecast for the wrong place or hour is worse than none. A training of the regio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,8 @@ from app.readers.files.documents import MAX_NAME_CHARS, Outline
 from app.readers.limits import KNOWN_CRS
 from app.regions.outdated import outdate_versions
 from app.regions.places import boundary_shape_of, place_warnings
-from app.regions.store import OutlinedRegion, get_region, outlined
+from app.regions.shifts import DEFAULT_SHIFTS, SETTINGS_PATH, Shift, ShiftName, shifts_of
+from app.regions.store import OutlinedRegion, get_region, outlined, put_setting
 from app.registry import store as registry
 from app.registry.champions import get_champion
 from app.training.service import TrainingRequest
@@ -54,7 +56,8 @@ class RegionEdit:
 
     Args:
         outline: of a new boundary.
-        clear: `boundary` or `crs`, to be derived or chosen again.
+        clear: `boundary` or `crs`, to be derived or chosen again; `shifts`, to be the defaults.
+        shifts: those that change.
     """
 
     name: str | None = None
@@ -63,6 +66,7 @@ class RegionEdit:
     crs: str | None = None
     outline: Outline | None = None
     clear: frozenset[str] = frozenset()
+    shifts: Mapping[ShiftName, Shift] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,23 @@ def edit_region(engine: Engine, region_id: str, edit: RegionEdit) -> EditedRegio
         before = outlined(connection, get_region(connection, region_id))
         values = _checked(connection, before, edit)
         changed = [name for name in _NAMES if name in values and _differs(before, name, values)]
-        if not changed and "crs_given" not in values:
-            return EditedRegion(before, [])
+        changed += _changed_shifts(connection, before, edit)
+        if changed in ([], ["shifts"]) and "crs_given" not in values:
+            if changed:
+                audit.record(connection, "region.changed", chain=before.id, changed=changed)
+            return EditedRegion(outlined(connection, get_region(connection, region_id)), changed)
         return _applied(connection, before, values, changed)
+
+
+def _changed_shifts(connection: Connection, before: OutlinedRegion, edit: RegionEdit) -> list[str]:
+    """Store shifts; return whether they differ as the list of what changed."""
+    known = shifts_of(before.settings)
+    wanted = {**(DEFAULT_SHIFTS if "shifts" in edit.clear else known), **edit.shifts}
+    if wanted == known:
+        return []
+    stored = {str(name): shift.to_json() for name, shift in wanted.items()}
+    put_setting(connection, before.key, SETTINGS_PATH, stored)
+    return ["shifts"]
 
 
 _NAMES = ("name", "timezone", "boundary", "cell_size_m", "crs")

@@ -27,6 +27,7 @@ from app.regions.category_store import region_summary
 from app.regions.places import place_warnings
 from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply
 from app.regions.service import add_region, read_boundary, read_region
+from app.regions.shifts import shifts_json
 from app.regions.store import get_region, list_regions, outlined
 from app.registry.visibility import served
 
@@ -143,6 +144,7 @@ def show(state: State, caller: CallerOf, region: RegionId) -> Response:
             holds: dict[str, Any] = {**vars(summary), "incidents": summary.n_incidents}
         else:
             holds = released_view(connection, found)
-        shown = {**vars(found), **holds, "champion": served(connection, found.key)}
+        more = {"champion": served(connection, found.key), "shifts": shifts_json(found.settings)}
+        shown = {**vars(found), **holds, **more}
     # Serialised here, in the route's thread: boundaries may be megabytes.
     return Response(RegionReply.model_validate(shown).model_dump_json(), media_type=JSON)

@@ -14,6 +14,12 @@ _BOUNDARY = {
     "coordinates": [[[-79.64, 43.58], [-79.12, 43.58], [-79.12, 43.85], [-79.64, 43.58]]],
 }
 
+_SHIFTS = {
+    "early": {"start": "06:00", "end": "14:00"},
+    "late": {"start": "14:00", "end": "22:00"},
+    "night": {"start": "22:00", "end": "06:00"},
+}
+
 
 class NewRegion(Request):
     """A study area with its time zone."""
@@ -73,6 +79,10 @@ class RegionReply(BoundedRegion, ListedRegion):
     first_at: Instant | None = Field(examples=["2014-01-01T05:00:00+00:00"])
     last_at: Instant | None = Field(examples=["2022-01-01T04:00:00+00:00"])
     categories: dict[str, int] = Field(examples=[{"Assault": 125431, "Auto Theft": 32268}])
+    shifts: dict[str, dict[str, str]] = Field(
+        description="local times; one that ends no later than it starts ends on the next day",
+        examples=[_SHIFTS],
+    )
     neighbourhoods: dict[str, Any] | None = Field(
         description="GeoJSON FeatureCollection",
         examples=[{"type": "FeatureCollection", "features": []}],

@@ -128,6 +128,32 @@ def test_a_boundary_elsewhere_is_refused_or_said(client, region):
     assert [w["code"] for w in found["warnings"]] == ["incidents_outside_boundary"]
 
 
+def test_shifts_are_shown_changed_and_used_at_once(client, settings, region, monkeypatch):
+    monkeypatch.setenv("HOTSLOT_DATABASE_URL", settings.database_url.get_secret_value())
+    path = f"/v1/regions/{region}/forecasts/zones"
+    asked = {"shift": "night", "date": "2026-08-03", "max_km2": 1}
+    assert client.get(path, params=asked).json()["n_slots"] == 8
+    found = _patch(client, region, shifts={"night": {"start": "21:00", "end": "07:00"}})
+    assert (found["changed"], found["versions_outdated"]) == (["shifts"], [])
+    shown = client.get(f"/v1/regions/{region}").json()["shifts"]
+    assert shown == found["shifts"]
+    assert shown["early"] == {"start": "06:00", "end": "14:00"}
+    reply = client.get(path, params=asked).json()
+    assert (reply["n_slots"], reply["shift"]) == (10, "night")
+    assert reply["from"] == "2026-08-03T21:00:00-04:00"
+    assert client.get(path, params={"shift": "night", "max_km2": 1}).json()["n_slots"] == 10
+    assert client.get(path, params={**asked, "at": "2026-08-03T21:00"}).status_code == 422
+    assert client.get(path, params={"date": "2026-08-03", **AT}).status_code == 422
+    assert client.get(path, params={**asked, "date": "2026-02-30"}).status_code == 422
+    wrong = client.patch(f"/v1/regions/{region}", json={"shifts": {"noon": {}}})
+    assert wrong.status_code == 422
+    words = ["region", "edit", region, "--shift", "late=15:00-23:00"]
+    found = CliRunner().invoke(command_line, words)
+    assert found.exit_code == 0, found.output
+    assert client.get(f"/v1/regions/{region}").json()["shifts"]["late"]["end"] == "23:00"
+    assert _patch(client, region, shifts=None)["changed"] == ["shifts"]
+
+
 def test_a_crs_is_given_and_chosen_again(client, engine, region):
     found = _patch(client, region, crs="EPSG:32617")
     assert (found["changed"], found["crs"]) == (["crs"], "EPSG:32617")
