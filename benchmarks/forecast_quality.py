@@ -59,17 +59,23 @@ def print_city(name: str, result: dict[str, Any]) -> None:
     print(
         f"{'model':12} {'log score':>10} {'minus ' + REFERENCE + ' [95 %]':>32} {'CAP-AUC':>8} "
         f"{'difference [95 %]':>28} {'hits 1':>7} {'5':>6} {'10':>6} {'20 %':>6} {'PAI 5':>6} "
-        f"{'seconds':>8}"
+        f"{'5 % minus prior-counts':>22} {'seconds':>8}"
     )
-    against = {d["model"]: d for d in result["differences"] if d["against"] == REFERENCE}
+    against, past = (
+        {d["model"]: d for d in result["differences"] if d["against"] == name}
+        for name in (REFERENCE, "prior-counts")
+    )
     for model, s in sorted(result["models"].items(), key=lambda item: item[1]["log_score"]):
         d = against.get(model)
         log_score = f"{d['log_score']:+.4f} [{d['lo']:+.4f}, {d['hi']:+.4f}]" if d else ""
         area = f"{d['cap_auc']:+.4f} [{d['cap_auc_lo']:+.4f}, {d['cap_auc_hi']:+.4f}]" if d else ""
         hits = " ".join(f"{100 * s['hit_rate'][k]:6.1f}" for k in ("1", "5", "10", "20"))
+        p = past.get(model)
+        ends = [100 * p["hit_rate"]["5"][end] for end in ("mean", "lo", "hi")] if p else []
+        points = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*ends) if p else ""
         print(
             f"{model:12} {s['log_score']:10.4f} {log_score:>32} {s['cap_auc']:8.4f} {area:>28} "
-            f" {hits} {s['pai']['5']:6.2f} {s['seconds']:8.1f}"
+            f" {hits} {s['pai']['5']:6.2f} {points:>22} {s['seconds']:8.1f}"
         )
     counts = result["counts"]
     print(

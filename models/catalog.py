@@ -9,6 +9,8 @@ from models.base import DensityModel
 
 _CLASSES = {
     "uniform": ("models.densities.uniform", "Uniform"),
+    "prior-counts": ("models.densities.prior_counts", "PriorCounts"),
+    "prior-counts-hourly": ("models.densities.prior_counts", "PriorCountsHourly"),
     "window-kde": ("models.densities.kde", "WindowKde"),
     "pooled-kde": ("models.densities.kde", "PooledKde"),
     "multi-kde": ("models.densities.kde", "MultiKde"),

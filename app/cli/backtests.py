@@ -110,12 +110,16 @@ def _refresh(given: str | None) -> Literal["daily"] | None:
 
 
 def result_table(result: dict[str, Any], region: str) -> Table:
-    """Return a table of all models, worst first, with differences from pooled-kde."""
-    against = {d["model"]: d for d in result["differences"] if d["against"] == "pooled-kde"}
+    """Return a table of all models, worst first, with differences from pooled-kde and prior-counts."""
+    against, past = (
+        {d["model"]: d for d in result["differences"] if d["against"] == name}
+        for name in ("pooled-kde", "prior-counts")
+    )
     table = Table(
         title=f"{region}: {result['n']:,} incidents after {len(result['origins'])} "
         f"origin{'s' * (len(result['origins']) > 1)}",
-        caption="log score: mean ln density per km2; minus: nats per incident [95 % over weeks]",
+        caption="log score: mean ln density per km2; minus pooled-kde: nats per incident [95 % over weeks]; "
+        "prior-counts: last year's incidents per cell",
     )
     table.add_column("model")
     for heading in (
@@ -126,6 +130,7 @@ def result_table(result: dict[str, Any], region: str) -> Table:
         "5 %",
         "10 %",
         "20 %",
+        "5 % minus prior-counts",
         "seconds",
     ):
         table.add_column(heading, justify="right")
@@ -137,6 +142,15 @@ def result_table(result: dict[str, Any], region: str) -> Table:
             f"{found['log_score']:+.4f} [{found['lo']:+.4f}, {found['hi']:+.4f}]" if found else "",
             f"{scores['cap_auc']:.4f}",
             *(f"{100 * scores['hit_rate'][k]:.1f} %" for k in ("1", "5", "10", "20")),
+            _points(past.get(name)),
             f"{scores['seconds']:.0f}",
         )
     return table
+
+
+def _points(difference: dict[str, Any] | None) -> str:
+    """Return a difference of hit rates with its interval, in percentage points."""
+    if difference is None:
+        return ""
+    mean, lo, hi = (100 * difference["hit_rate"]["5"][end] for end in ("mean", "lo", "hi"))
+    return f"{mean:+.1f} [{lo:+.1f}, {hi:+.1f}]"

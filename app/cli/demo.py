@@ -24,6 +24,8 @@ from models.catalog import MODEL_NAMES
 
 DEMO_MODELS = (
     "uniform",
+    "prior-counts",
+    "prior-counts-hourly",
     "window-kde",
     "gmm",
     "maf-window",

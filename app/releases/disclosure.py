@@ -137,7 +137,11 @@ def shown_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown_difference(difference: Mapping[str, Any]) -> dict[str, Any]:
     """Round a difference of two models' scores."""
-    return {**difference, **_all_rounded(difference, OF_DIFFERENCES)}
+    shown = {**difference, **_all_rounded(difference, OF_DIFFERENCES)}
+    if "hit_rate" in difference:
+        rates = difference["hit_rate"]
+        shown["hit_rate"] = {k: _all_rounded(one, OF_DIFFERENCES) for k, one in rates.items()}
+    return shown
 
 
 def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:

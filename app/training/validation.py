@@ -23,12 +23,18 @@ from models.densities.small_counts import pool_small_counts
 from models.evaluation.drift import day_sums, expected_log_density
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import area_shares, score_incidents, summarise
-from models.evaluation.significance import Difference, paired_difference
+from models.evaluation.significance import (
+    Difference,
+    hit_rate_differences,
+    paired_difference,
+)
 from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import DAY_S, N_WINDOWS, FloatArray
 
 REFERENCE = "pooled-kde"
+PAST = "prior-counts"
+"""Shown beside every model, but not decisive: it is a list of places, and a poor density."""
 CHAMPION = "the champion"
 
 
@@ -46,8 +52,8 @@ def validate_model(
 ) -> Validation:
     """Fit the candidate's model and its rivals up to 28 days before the cutoff and score them.
 
-    Rivals are `pooled-kde` and the champion. The champion is scored by its stored tables if it was
-    trained on earlier incidents only; otherwise its model is refitted to the same past.
+    Rivals are `pooled-kde`, `prior-counts` and the champion. The champion is scored by its stored tables if
+    it was trained on earlier incidents only; otherwise its model is refitted to the same past.
     """
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     shared = shared_out(data.incidents, data.incidents.before(origin_s))
@@ -56,7 +62,7 @@ def validate_model(
         nothing: dict[str, Difference] = {}
         return Validation({}, nothing, decide(nothing))
     current = retry_outages(lambda: _champion(engine, data, origin_s))
-    fitted = {model: model, REFERENCE: REFERENCE}
+    fitted = {model: model, REFERENCE: REFERENCE, PAST: PAST}
     if current is not None and current.tables is None and current.model != model:
         fitted[CHAMPION] = current.model
     rivals = _fit(fitted, past, data, origin_s, context)
@@ -109,7 +115,15 @@ def _compare(
     flagged = {name: [flagged_cells(m)] for name, m in rivals.items()}
     details = {
         "models": scores,
-        "differences": {name: asdict(d) for name, d in against.items()},
+        "differences": {
+            name: {
+                **asdict(d),
+                "hit_rate": hit_rate_differences(
+                    scored[model], scored[name], test.time_s, seed, DAY_S
+                ),
+            }
+            for name, d in against.items()
+        },
         "place_reference": _reference(rivals[model], scored[model].log_density, test),
         "neighbourhoods": share_report(
             flagged,
@@ -120,9 +134,10 @@ def _compare(
             data.policy.minimum_count,
         ),
     }
+    deciding = {name: d for name, d in against.items() if name != PAST}
     decision = (
-        decide(against)
-        if against
+        decide(deciding)
+        if deciding
         else PromotionDecision(True, f"it is the reference model {REFERENCE}")
     )
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S

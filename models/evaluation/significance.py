@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb, erfc, sqrt
+from typing import Any
 
 import numpy as np
 
 from models.evaluation.bootstrap import draw_blocks, interval, resampled_means, time_blocks
-from models.evaluation.metrics import ScoredIncidents
+from models.evaluation.metrics import HIT_PERCENTS, ScoredIncidents
 from models.units import DAY_S, WEEK_S, FloatArray, IntArray
 
 N_RESAMPLES = 2_000
@@ -63,6 +64,22 @@ def paired_difference(
         len(difference),
         len(sums),
     )
+
+
+def hit_rate_differences(
+    one: ScoredIncidents,
+    other: ScoredIncidents,
+    time_s: IntArray,
+    seed: int = 0,
+    block_s: int = WEEK_S,
+) -> dict[str, dict[str, float]]:
+    """Return {percent: `mean`, `lo` and `hi`} of the share in the top-k% cells, one model minus the other."""
+    rows = {}
+    for column, percent in enumerate(HIT_PERCENTS):
+        ours, theirs = one.hit_shares[:, column], other.hit_shares[:, column]
+        found = paired_difference(ours, theirs, time_s, seed, block_s)
+        rows[str(percent)] = {"mean": found.mean, "lo": found.lo, "hi": found.hi}
+    return rows
 
 
 def diebold_mariano(weekly: FloatArray) -> float:
@@ -127,17 +144,17 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 def compare_all(
     scores: Mapping[str, ScoredIncidents], time_s: IntArray, against: Sequence[str], seed: int = 0
-) -> list[dict[str, float | str | int]]:
+) -> list[dict[str, Any]]:
     """Compare every model with each reference.
 
     `log_score` (with `lo`, `hi`) and `cap_auc` (with `cap_auc_lo`, `cap_auc_hi`) are those of the model
-    minus those of the reference; `p_holm` corrects for all returned rows. Blocks are weeks, or days
-    (`block_days` 1) if there are fewer than `MIN_WEEKS`.
+    minus those of the reference, and `hit_rate` is as in `hit_rate_differences`; `p_holm` corrects for all
+    returned rows. Blocks are weeks, or days (`block_days` 1) if there are fewer than `MIN_WEEKS`.
     """
     n_weeks = len(np.unique((time_s - time_s.min()) // WEEK_S)) if len(time_s) else 0
     block_s = WEEK_S if n_weeks >= MIN_WEEKS else DAY_S
     pairs = [(m, r) for r in against if r in scores for m in scores if m != r]
-    rows: list[dict[str, float | str | int]] = []
+    rows: list[dict[str, Any]] = []
     for model, reference in pairs:
         one, other = scores[model], scores[reference]
         found = paired_difference(one.log_density, other.log_density, time_s, seed, block_s)
@@ -154,6 +171,7 @@ def compare_all(
                 "cap_auc": area.mean,
                 "cap_auc_lo": area.lo,
                 "cap_auc_hi": area.hi,
+                "hit_rate": hit_rate_differences(one, other, time_s, seed, block_s),
                 "n": found.n,
                 "n_weeks": n_weeks,
                 "block_days": block_s // DAY_S,

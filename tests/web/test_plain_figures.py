@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 def backtest(site) -> dict:
     """The latest backtest of the town."""
     path = f"{site.url}/v1/regions/town/backtests"
-    models = ["pooled-kde", "window-kde", "history", "uniform"]
+    models = ["pooled-kde", "window-kde", "prior-counts", "history", "uniform"]
     asked = {"models": models, "n_origins": 1, "horizon_days": 28}
     run = httpx.post(path, json=asked).raise_for_status().json()
     return finished(f"{path}/{run['id']}")["result"]
@@ -63,6 +63,21 @@ def test_evaluation_says_the_unfavourable_as_plainly(open_seen, backtest):
     told = pane.locator("[data-rival=history]")
     expect(told).to_contain_text(f"It catches {verdict} history")
     expect(told).to_contain_text(f"{ours} against {theirs}")
+    past = next(
+        d["hit_rate"]["5"]
+        for d in backtest["differences"]
+        if (d["model"], d["against"]) == ("pooled-kde", "prior-counts")
+    )
+    verdict = "more than" if past["lo"] > 0 else "less than" if past["hi"] < 0 else "about as many"
+    told = plain(page.inner_text("#past-verdict"))
+    assert f"It catches {verdict}" in told
+    assert f"{ours} against {models['prior-counts']['hits']['5']}" in told
+    assert "last year's counts" in plain(page.inner_text("#rates"))
+    sizes = [
+        page.eval_on_selector(which, "e => getComputedStyle(e).fontSize")
+        for which in ("#headline", "#past-verdict")
+    ]
+    assert sizes[0] == sizes[1]
     rate = f"{100 * models['history']['hit_rate']['5']:.1f} %"
     assert rate in plain(page.inner_text("#headline"))
     assert rate in plain(page.inner_text("#rates"))

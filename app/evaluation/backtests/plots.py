@@ -12,7 +12,7 @@ from app.core.output.plotting import drawing, file_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STRONG = ("stack", "maf", "cox", "pooled-kde")
+STRONG = ("stack", "maf", "cox", "pooled-kde", "prior-counts")
 
 
 def cap_plot(result: dict[str, Any], file_format: str) -> bytes:

@@ -72,14 +72,23 @@ def _differences(result: dict[str, Any]) -> str:
             f"{d['p_holm']:.3f}",
             f"{d['p_diebold_mariano']:.3f}",
             f"{d['cap_auc']:+.4f} [{d['cap_auc_lo']:+.4f}, {d['cap_auc_hi']:+.4f}]",
+            _points(d),
         ]
         for d in result["differences"]
     ]
     return table(
         "nats per incident with 95 % intervals (whole weeks resampled)",
-        ["difference", "log score", "p (Holm)", "p (Diebold-Mariano)", "CAP-AUC"],
+        ["difference", "log score", "p (Holm)", "p (Diebold-Mariano)", "CAP-AUC", "hits 5 %"],
         rows,
     )
+
+
+def _points(d: dict[str, Any]) -> str:
+    """Return a difference of hit rates; results of earlier versions have none."""
+    if "hit_rate" not in d:
+        return ""
+    mean, lo, hi = (100 * d["hit_rate"]["5"][end] for end in ("mean", "lo", "hi"))
+    return f"{mean:+.2f} % [{lo:+.2f}, {hi:+.2f}]"
 
 
 def _counts(counts: dict[str, Any] | None) -> str:

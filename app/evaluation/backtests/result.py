@@ -25,7 +25,7 @@ from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import IntArray
 
-REFERENCES = ("pooled-kde", "uniform")
+REFERENCES = ("pooled-kde", "prior-counts", "uniform")
 
 
 def iso(time_s: int) -> str:

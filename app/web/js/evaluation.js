@@ -7,7 +7,7 @@ import { comparison, percent } from "./forecast.js";
 import { count, fixed, number, t } from "./i18n.js";
 import { lateDataPart } from "./late-data.js";
 import { follow, showError } from "./runs.js";
-import { BASELINES, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
+import { BASELINES, PAST, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
 import { dayText, inZone } from "./time.js";
 import { view } from "./view.js";
@@ -15,7 +15,7 @@ import { view } from "./view.js";
 const PERCENTS = ["1", "5", "10", "20"];
 const HORIZON_DAYS = 28;
 const PLANNED_PERCENT = 20;
-const TESTED = ["pooled-kde", "window-kde", "uniform"];
+const TESTED = [PAST, "pooled-kde", "window-kde", "uniform"];
 const DAY_MS = 24 * 3.6e6;
 /** Ends the name of a model that is brought forward every day. */
 const DAILY = " daily";
@@ -81,10 +81,11 @@ function recordPart(record, version, region) {
   return [
     make("p", { class: "headline", id: "headline" }, comparison(record, region.timezone)),
     ...(record.backtest && record.backtest.origins.length > 1 ? [] : [make("p", { class: "headline", id: "one-period" }, t("onePeriod", { days: count(record.days) }))]),
+    ...pastVerdict(record),
     ...totals(record, region.timezone),
     rates(record.models, version.model),
-    ...record.differences.filter((d) => d.against !== "uniform").map((d) => verdict(d)),
-    ...rivalsOf(record).map((name) => catchVerdict(record, name)),
+    ...record.differences.filter((d) => ![PAST, "uniform"].includes(d.against)).map((d) => verdict(d)),
+    ...rivalsOf(record).filter((name) => name !== PAST).map((name) => catchVerdict(record, name)),
     ...refreshPart(record, version),
     ...(record.backtest ? curves(record, version.model) : []),
   ];
@@ -103,7 +104,21 @@ function catchVerdict({ own, models, n }, name) {
   if (!mine || !theirs) return "";
   const [ours, others] = [Math.round(mine.rate * n), Math.round(theirs.rate * n)];
   const key = ours > others ? "catchesMore" : ours < others ? "catchesLess" : "catchesSame";
-  return make("p", { class: "note verdict", "data-rival": name }, make("strong", {}, t(key, { name })), `. ${t("catches", { top: view.top, ours: count(ours), others: count(others), n: count(n) })}`);
+  return make("p", { class: "note verdict", "data-rival": name }, make("strong", {}, t(key, { name: modelName(name) })), `. ${t("catches", { top: view.top, ours: count(ours), others: count(others), n: count(n) })}`);
+}
+
+/** Against last year's counts, in numbers of incidents with their interval, as large as the headline. @param {import("./scores.js").Record_} record */
+function pastVerdict(record) {
+  const difference = record.differences.find((d) => d.against === PAST)?.hit_rate?.[view.top];
+  const [mine, theirs] = [caughtAt(record.own, view.top), record.models[PAST] && caughtAt(record.models[PAST], view.top)];
+  if (!mine || !theirs || record.models[PAST] === record.own) return [];
+  const { n } = record;
+  const { lo, hi } = difference ?? { lo: (mine.rate - theirs.rate), hi: (mine.rate - theirs.rate) };
+  const key = lo > 0 ? "pastMore" : hi < 0 ? "pastLess" : "pastSame";
+  const signed = (/** @type {number} */ share) => `${share > 0 ? "+" : ""}${count(n * share)}`;
+  const range = difference ? ` ${t("pastRange", { lo: signed(lo), hi: signed(hi) })}` : "";
+  const numbers = t("catches", { top: view.top, ours: count(n * mine.rate), others: count(n * theirs.rate), n: count(n) });
+  return [make("p", { class: "headline", id: "past-verdict" }, make("strong", {}, t(key)), `. ${numbers}.${range}`)];
 }
 
 /** What following what arrives every day is worth, where the backtest asked. @param {import("./scores.js").Record_} record @param {any} version */
@@ -140,7 +155,7 @@ function verdict(d) {
 /** CAP curve and calibration of the served model beside baselines. @param {import("./scores.js").Record_} record @param {string} served */
 function curves(record, served) {
   const names = [served, ...BASELINES.filter((name) => name !== served && record.backtest.models[name])].filter((name) => record.backtest.models[name]).slice(0, 5);
-  const models = names.map((name) => ({ name, ...record.backtest.models[name] }));
+  const models = names.map((name) => ({ ...record.backtest.models[name], name: modelName(name) }));
   const cap = models.map(({ name, cap_curve: curve }) => ({ name, points: curve.slice(0, PLANNED_PERCENT + 1).map((/** @type {number} */ v, /** @type {number} */ i) => [i, 100 * v]) }));
   const found = models.map(({ name, calibration }) => {
     let sum = 0;

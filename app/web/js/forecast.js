@@ -5,7 +5,7 @@ import { count, fixed, number, t } from "./i18n.js";
 import { COLOURS } from "./overlays.js";
 import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
-import { caughtAt, rateInterval, rivalsOf } from "./scores.js";
+import { caughtAt, modelName, rateInterval, rivalsOf } from "./scores.js";
 import { messageText } from "./service-messages.js";
 import { dayText, inZone, plusHours, spanText, zoneText } from "./time.js";
 import { view } from "./view.js";
@@ -130,7 +130,7 @@ export function comparison(record, zone) {
   const own = caughtAt(record.own, view.top);
   if (!own) return "";
   const rivals = rivalsOf(record).flatMap((name) => [caughtAt(record.models[name], view.top)].flatMap((found) => (found ? [{ name, rate: found.rate }] : [])));
-  const list = (/** @type {boolean} */ ahead) => rivals.filter(({ rate }) => rate >= own.rate === ahead).map(({ name, rate }) => `${name} ${percent(rate, 1)}`).join(", ");
+  const list = (/** @type {boolean} */ ahead) => rivals.filter(({ rate }) => rate >= own.rate === ahead).map(({ name, rate }) => `${modelName(name)} ${percent(rate, 1)}`).join(", ");
   const { lo, hi } = rateInterval(own.rate, record.n);
   const text = t("compared", {
     days: count(record.days), date: dayText(inZone(record.since, zone)), n: count(record.n), top: view.top,

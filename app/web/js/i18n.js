@@ -1,8 +1,9 @@
 /** Language: texts and numbers. */
+import { OWN_PLACES } from "./messages-own-places.js";
 import { MESSAGES } from "./messages.js";
 
 /** Texts by topic: each module has the same keys in every language. @type {Record<string, Record<string, string>>[]} */
-export const TOPICS = [MESSAGES];
+export const TOPICS = [MESSAGES, OWN_PLACES];
 
 let language = "en";
 /** @type {Record<string, string>} */ let texts = textsOf(language);

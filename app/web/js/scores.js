@@ -8,12 +8,17 @@ import { t } from "./i18n.js";
  *   backtest: any}} Record_ `since` RFC 3339; `backtest` its result and id, or null
  */
 
+/** Last year's incidents per cell: the rival that everybody can make. */
+export const PAST = "prior-counts";
 /** Baselines in the order in which they are shown. */
-export const BASELINES = ["pooled-kde", "window-kde", "gmm", "history"];
+export const BASELINES = [PAST, "pooled-kde", "window-kde", "gmm", "history"];
 const HORIZON_DAYS = 28;
 
+/** @type {Record<string, string>} */
+const NAMED = { "the champion": "priorChampion", [PAST]: "pastCounts", "prior-counts-hourly": "pastCountsHourly" };
+
 /** The service calls the version served at the time "the champion". @param {string} name */
-export const modelName = (name) => (name === "the champion" ? t("priorChampion") : name);
+export const modelName = (name) => (NAMED[name] ? t(NAMED[name]) : name);
 
 /**
  * The track record of a version: the latest backtest with its model, else its own validation.

@@ -8,6 +8,7 @@ from models.evaluation.significance import (
     WEEK_S,
     compare_all,
     diebold_mariano,
+    hit_rate_differences,
     holm,
     mcnemar_exact,
     paired_difference,
@@ -94,3 +95,34 @@ def test_compare_all_pairs_every_model_with_each_reference(fixed_model):
     assert found[0]["log_score"] == pytest.approx(
         scored["good"].log_density.mean() - scored["uniform"].log_density.mean()
     )
+
+
+class _Always:
+    """A model of four cells with fixed probabilities."""
+
+    def __init__(self, *probability):
+        self.probability_ = np.array([probability])
+        self.area_km2_ = np.ones(len(probability))
+        self.category_density_ = {}
+
+    def cell_probability(self, window, category=None):
+        return self.probability_[0]
+
+    def log_density(self, rows, window, category=None):
+        return np.log(self.probability_[0, rows])
+
+
+def test_differences_of_hit_rates_are_those_of_the_lists():
+    # One cell each: 12 incidents in the first's, 4 in the other's, 4 elsewhere; each week alike.
+    rows = np.tile([0, 0, 0, 1, 2], 4)
+    time_s = np.repeat(np.arange(4), 5) * WEEK_S
+    window = np.zeros(20, np.int64)
+    one, other = (
+        score_incidents(_Always(*probability), rows, window)
+        for probability in ((0.7, 0.1, 0.1, 0.1), (0.1, 0.7, 0.1, 0.1))
+    )
+    found = hit_rate_differences(one, other, time_s)
+    assert list(found) == ["1", "5", "10", "15", "20"]
+    assert found["5"] == pytest.approx({"mean": 0.4, "lo": 0.4, "hi": 0.4})
+    row = compare_all({"a": one, "b": other}, time_s, ["b"])[0]
+    assert (row["model"], row["hit_rate"]["5"]["mean"]) == ("a", pytest.approx(0.4))
