@@ -62,6 +62,7 @@ from app.openapi import HotslotApi
 from app.readers.folders import sweep_parser_folders
 from app.readers.isolated import end_all
 from app.region_edits import routes as region_edits
+from app.regions import layer_routes as layers
 from app.regions import routes as regions
 from app.states import routes as states
 from app.sync import routes as sync
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 PARTS = (
     system,
     regions,
+    layers,
     region_edits,
     incidents,
     kinds,

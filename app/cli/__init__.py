@@ -93,8 +93,8 @@ COMMANDS = {
         "Remove a region with all its incidents and models; asks for its id.",
     ),
     "region layer": (
-        "app.cli.responsible_use:layer",
-        "Set or remove residents and groups of a region's neighbourhoods.",
+        "app.cli.layers:layer",
+        "Store, print, list or remove layers of areas; set residents of the neighbourhoods.",
     ),
     "region policy": (
         "app.cli.learning_policy:policy",

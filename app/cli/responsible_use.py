@@ -1,4 +1,4 @@
-"""`hotslot fairness-report`, `model-card`, `erase`, `region layer`."""
+"""`hotslot fairness-report`, `model-card`, `erase`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
 from app.evaluation.model_card.contents import model_card
 from app.evaluation.model_card.documents import card_as
-from app.incidents.population import remove_population, set_population
-from app.readers.context import chunks_of
-from app.readers.isolated import reading_limits
 
-LAYER_KINDS = {".csv": "csv", ".geojson": "geojson", ".json": "geojson"}
 MAX_ROWS = 25
 
 
@@ -148,46 +144,6 @@ def erase(
     if found.dropped:
         serving = found.serves or "no version until the training is done"
         say(f"{len(found.dropped)} versions of few incidents were deleted; {serving} serves")
-
-
-def layer(
-    region: str,
-    population: Annotated[
-        Path | None,
-        typer.Option(help="CSV (name, population, groups) or GeoJSON of neighbourhoods."),
-    ] = None,
-    groups: Annotated[
-        str | None, typer.Option(help="Columns that count a group's members: a,b.")
-    ] = None,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Remove residents and groups; neighbourhoods stay.")
-    ] = False,
-) -> None:
-    """Set or remove residents and groups of a region's neighbourhoods."""
-    if remove:
-        alone("--remove", population, groups)
-        with opened(Settings()) as engine:
-            remove_population(engine, region)
-        say(f"population layer of {region} removed; its neighbourhoods stay")
-        return
-    if population is None:
-        raise InvalidInput("give --population FILE, or --remove", field="population")
-    kind = LAYER_KINDS.get(population.suffix.lower())
-    if kind is None or not population.is_file():
-        raise InvalidInput(
-            f"{population} must be an existing .csv, .geojson or .json file", field="population"
-        )
-    chosen = None if groups is None else [g.strip() for g in groups.split(",") if g.strip()]
-    settings = Settings()
-    with opened(settings) as engine, population.open("rb") as file:
-        limits = reading_limits(settings)
-        stored = set_population(engine, region, chunks_of(file), kind, chosen, limits)
-    people = [f["properties"] for f in stored["features"]]
-    names = sorted({g for p in people for g in p["groups"]})
-    say(
-        f"{len(people)} neighbourhoods, {sum(p['population'] for p in people):,.0f} residents"
-        + (f", groups: {', '.join(names)}" if names else ""),
-    )
 
 
 def alone(option: str, *others: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from app.core.messages import Message
 from app.core.once import once
 from app.core.zones import zone
 from app.forecasts.cells import CellSet, rows_in_bbox
+from app.forecasts.layers import CellLayers
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import warnings_of
@@ -40,6 +41,8 @@ class Forecast:
     harm_total: float | None = None
     log_variance: FloatArray | None = None
     """Variance (N,) of the logarithm of each cell's probability, if the version knows it."""
+    layers: CellLayers = field(default_factory=CellLayers)
+    """What the request's layers say of the cells."""
 
     @property
     def count_share(self) -> FloatArray:
@@ -74,10 +77,11 @@ class Forecast:
 
     @once
     def rows(self) -> NDArray[np.int64]:
-        """Rows of the cells to show: all, or those that touch the requested box."""
-        if self.selector.bbox is None:
-            return np.arange(len(self.cells))
-        return rows_in_bbox(self.cells, self.selector.bbox)
+        """Rows of the cells to show: all, or those that touch the box and belong to the area asked for."""
+        rows = np.arange(len(self.cells))
+        if self.selector.bbox is not None:
+            rows = rows_in_bbox(self.cells, self.selector.bbox)
+        return rows if self.layers.inside is None else rows[self.layers.inside[rows]]
 
     @once
     def expected_total(self) -> float:
@@ -190,7 +194,7 @@ class Forecast:
             "expected_total_lo": low,
             "expected_total_hi": high,
             **self._harm_heading(),
-            **self._box_heading(),
+            **self._part_heading(),
         }
 
     def provenance(self) -> dict[str, Any]:
@@ -227,15 +231,20 @@ class Forecast:
             return {}
         return {**self.plan.harm.heading(), "expected_harm_total": self.harm_total}
 
-    def _box_heading(self) -> dict[str, Any]:
-        if self.selector.bbox is None:
+    def _part_heading(self) -> dict[str, Any]:
+        """Return what the cells of the requested box, or area, expect together."""
+        box, inside = self.selector.bbox, self.selector.inside
+        asked: dict[str, Any] = {} if box is None else {"bbox": list(box)}
+        if inside is not None:
+            asked["inside"] = {"layer": inside.layer, "area": inside.area}
+        if not asked:
             return {}
         share = float(self.count_share[self.rows].sum())
         low, high = self.interval_of(np.array([share * self.expected_total]))
-        return {
-            "bbox": list(self.selector.bbox),
-            "bbox_share": share,
-            "bbox_expected": share * self.expected_total,
-            "bbox_expected_lo": float(low[0]),
-            "bbox_expected_hi": float(high[0]),
+        found = {
+            "share": share,
+            "expected": share * self.expected_total,
+            "expected_lo": float(low[0]),
+            "expected_hi": float(high[0]),
         }
+        return asked | {f"{name}_{what}": v for name in asked for what, v in found.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from app.core.messages import Message
 from app.core.once import once
 from app.fitting.hourly_counts import slots_of
+from app.forecasts.layers import Inside
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.hour_of_week import HOUR_S
 from app.http.parameters import Bbox
@@ -32,7 +33,9 @@ class Selector:
     summed) is given. Naive times are local to the region. `model` is a name or a version;
     `as_of` selects a version whose data ended by then, in its state at that time; `state` selects a
     state of the version, or "frozen": as trained. `bbox` is west, south, east, north in degrees.
-    Several categories are summed up.
+    Several categories are summed up. `inside` is an area of a layer to which cells, hotspots and zones are
+    confined; each zone stays in one area of the layer `within`; `summed_by` is the layer whose areas are
+    summed up.
     """
 
     at: datetime | None = None
@@ -50,6 +53,15 @@ class Selector:
     state: str | None = None
     shift: ShiftName | None = None
     day: date | None = None
+    inside: Inside | None = None
+    within: str | None = None
+    summed_by: str | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that the request needs."""
+        named = (None if self.inside is None else self.inside.layer, self.within, self.summed_by)
+        return tuple(name for name in named if name is not None)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -91,6 +103,8 @@ class Plan:
     """Codes of the categories asked for; None: all incidents."""
     harm: Harm | None = None
     """Weights of the categories, if asked for."""
+    layers: tuple[str, ...] = ()
+    """Digests of the layers of the selector."""
 
     @property
     def kinds(self) -> list[str]:
@@ -139,6 +153,10 @@ class Plan:
             s.resolution,
             s.bbox,
             s.shift,
+            s.inside,
+            s.within,
+            s.summed_by,
+            self.layers,
             self.news,
             self.version.stands_in,
         )

@@ -14,6 +14,7 @@ from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.documents import hotspots_csv, hotspots_geojson
 from app.forecasts.hotspots.selection import DEFAULT_TOP, HotspotOptions
+from app.forecasts.layers import Inside
 from app.forecasts.plan import Plan
 from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
 from app.forecasts.responses import ResponseSpec, reply, single_reply
@@ -67,11 +68,23 @@ _SAME_SLOT = {
     "query.model": "$response.body#/model_version",
 }
 _FORMAT = Query(description="format; without it, `Accept` decides")
+InArea = Annotated[
+    str | None,
+    Query(
+        max_length=264,
+        description="layer:area, such as beats:D11: only the cells of which this area covers most",
+    ),
+]
 Weight = Annotated[
     Literal["harm"] | None,
     Query(description="weigh categories by the region's weights; needs them to be set"),
 ]
 FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, _FORMAT]
+
+
+def area_of(text: str | None) -> Inside | None:
+    """Read the area that a request is confined to, if any."""
+    return None if text is None else Inside.parse(text)
 
 
 @router.get(
@@ -98,11 +111,12 @@ async def density(
     selector: Selected,
     f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, _FORMAT] = None,
     weight: Weight = None,
+    inside: InArea = None,
     accept: Accept = None,
 ) -> Response:
     """Forecast every cell: probability, density and expected count of an hour or a range."""
     fmt = negotiated(f, accept, tuple(DENSITY))
-    selector = replace(selector, weight=weight)
+    selector = replace(selector, weight=weight, inside=area_of(inside))
     spec = ResponseSpec(("density",), fmt, DENSITY[fmt], f"{region}-density")
     return await reply(request, forecasts, region, selector, spec)
 
@@ -152,11 +166,12 @@ async def hotspots(
     options: Annotated[HotspotOptions, Depends(_hotspot_options)],
     f: FeatureFormat = None,
     weight: Weight = None,
+    inside: InArea = None,
     accept: Accept = None,
 ) -> Response:
     """List the top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
     fmt = negotiated(f, accept, FEATURES)
-    selector = replace(selector, weight=weight)
+    selector = replace(selector, weight=weight, inside=area_of(inside))
 
     def make(forecast: Forecast) -> bytes:
         if fmt == "csv":
@@ -222,11 +237,15 @@ async def zones(
     options: Annotated[ZoneOptions, Depends(_zone_options)],
     f: Annotated[Literal["geojson", "csv", "parquet", "gpx"] | None, _FORMAT] = None,
     weight: Weight = None,
+    inside: InArea = None,
+    within: Annotated[
+        str | None, Query(max_length=63, description="a layer: each zone stays in one of its areas")
+    ] = None,
     accept: Accept = None,
 ) -> Response:
     """Choose at most n connected, compact zones, of `max_km2` together, that expect the most."""
     fmt = negotiated(f, accept, tuple(ZONES))
-    selector = replace(selector, weight=weight)
+    selector = replace(selector, weight=weight, inside=area_of(inside), within=within)
 
     def make(forecast: Forecast) -> bytes:
         return ZONES[fmt](forecast, options)

@@ -34,6 +34,16 @@ _CELL: dict[str, Any] = {
     "expected_count_hi": 0,
 }
 
+_AREA: dict[str, Any] = {
+    "name": "D11",
+    "area_km2": 21.3,
+    "share_inside_study_area": 1.0,
+    "probability": 0.041,
+    "density_per_km2": 0.00192,
+    "expected_count": 0.181,
+    "expected_count_lo": 0,
+    "expected_count_hi": 1,
+}
 _ZONE: dict[str, Any] = {
     "rank": 1,
     "longitude": -79.38009,
@@ -91,6 +101,11 @@ class Heading(Provenance):
     expected_total: float = Field(examples=[4.417258])
     expected_total_lo: float = Field(examples=[2.0])
     expected_total_hi: float = Field(examples=[8.0])
+    inside: dict[str, str] | None = Field(
+        default=None,
+        description="layer and area that the cells are confined to; then also inside_share, "
+        "inside_expected, inside_expected_lo and inside_expected_hi",
+    )
 
 
 class Cells(Reply):
@@ -173,6 +188,10 @@ class ZonesReply(Heading, FeatureCollection):
     max_km2: float = Field(description="the budget of all zones together", examples=[0.25])
     compactness: float = Field(description="asked of every zone at least", examples=[0.8])
     min_separation_m: float | None = Field(examples=[None])
+    within: str | None = Field(
+        default=None,
+        description="layer of which each zone stays in one area; zones then have `area`",
+    )
     n_zones: int = Field(examples=[1])
     n_cells: int = Field(examples=[4])
     area_km2: float = Field(examples=[0.25])
@@ -211,6 +230,13 @@ class AreasReply(Heading, FeatureCollection):
     """The areas as given, each with its forecast among the properties."""
 
     n_areas: int = Field(examples=[1])
+
+
+class LayerAreasReply(AreasReply):
+    """The areas of a layer, each with its forecast."""
+
+    features: list[Feature] = Field(examples=[one_feature(_GEOMETRY, **_AREA)])
+    layer: str = Field(examples=["beats"])
 
 
 class OutcomesReply(Heading, FeatureCollection):

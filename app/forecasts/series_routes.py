@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import orjson
@@ -11,13 +12,14 @@ from fastapi.concurrency import run_in_threadpool
 from app.core.errors import InvalidInput
 from app.core.media_types import JSON
 from app.core.roles import Role
-from app.forecasts.areas import areas_geojson
+from app.forecasts.areas import areas_geojson, layer_csv, layer_geojson
 from app.forecasts.forecast import Forecast
 from app.forecasts.outcomes import outcomes_geojson
 from app.forecasts.plan import Plan
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import (
     AreasReply,
+    LayerAreasReply,
     OutcomesReply,
     ScoreReply,
     SeriesReply,
@@ -94,6 +96,43 @@ async def areas(request: Request, forecasts: Forecasts, region: RegionId) -> Res
         return single_reply(body, forecast.heading(), "geojson")
 
     return await run_in_threadpool(make)
+
+
+@router.get(
+    "/areas",
+    response_class=Response,
+    responses=forecast_replies(
+        {"geojson": LayerAreasReply},
+        ["csv"],
+        csv="name,area_km2,share_inside_study_area,probability,density_per_km2,expected_count,"
+        "expected_count_lo,expected_count_hi,region,model_version,state,at,window,category,cell_size_m\n"
+        "D11,21.3,1,0.041,0.00192,0.181,0,1,toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,7,"
+        "2022-01-07T23:00:00-05:00,119,,250\n",
+    ),
+)
+@allow(Role.READER)
+async def layer_areas(
+    request: Request,
+    forecasts: Forecasts,
+    region: RegionId,
+    selector: PlainSelected,
+    layer: Annotated[str, Query(max_length=63, description="neighbourhoods, or a stored layer")],
+    geometry: Annotated[bool, Query(description="include the outlines of the areas")] = True,
+    f: Annotated[
+        Literal["geojson", "csv"] | None, Query(description="format; without it, `Accept` decides")
+    ] = None,
+    accept: Accept = None,
+) -> Response:
+    """Sum up the forecast in each area of a layer of the region."""
+    fmt = negotiated(f, accept, ("geojson", "csv"))
+
+    def make(forecast: Forecast) -> bytes:
+        if fmt == "csv":
+            return layer_csv(forecast, forecasts.layers, layer)
+        return layer_geojson(forecast, forecasts.layers, layer, geometry=geometry)
+
+    spec = ResponseSpec(("areas", geometry), fmt, make, f"{region}-{layer}")
+    return await reply(request, forecasts, region, replace(selector, summed_by=layer), spec)
 
 
 @router.get(

@@ -19,6 +19,7 @@ from app.core.settings import Settings
 from app.forecasts.cells import CellRegridder
 from app.forecasts.forecast import Forecast
 from app.forecasts.kinds import KindReader, codes_of, harm_of, is_trained_with, shares_of
+from app.forecasts.layers import LayerReader
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.versions.loaded import LoadedVersion
@@ -49,6 +50,7 @@ class ForecastService:
         self.versions = VersionReader(engine, self.cache, self.brief)
         self.kinds = KindReader(engine, self.brief)
         self.states = StateReader(engine, self.cache, self.brief)
+        self.layers = LayerReader(engine, self.cache)
 
     def forget_champion(self, region_id: str) -> None:
         """Discard the cached champion of a region, after a promotion or a new state by this process."""
@@ -65,6 +67,11 @@ class ForecastService:
         """Discard a region's cached choices of categories, after a change by this process."""
         self.kinds.forget(region_id)
 
+    def forget_layer(self, region_id: str, name: str) -> None:
+        """Discard a cached layer, after a change by this process."""
+        self.layers.forget(region_id, name)
+        self.promotions_seen += 1
+
     def cached_plan(self, region_id: str, selector: Selector) -> Plan | None:
         """Return the plan of a request, or None if that needs the database.
 
@@ -75,6 +82,8 @@ class ForecastService:
             return None
         version = self.versions.cached(region_id, selector)
         if version is None or not self.kinds.is_cached(region_id):
+            return None
+        if any(self.layers.cached(version.region, name) is None for name in selector.layers):
             return None
         news = self.brief.recall(_news_kind(), version.full_name, tuple)
         if news is None:
@@ -90,7 +99,7 @@ class ForecastService:
         """Resolve a request to a version and slots.
 
         Raises:
-            NotFound: the region, model or version does not exist.
+            NotFound: the region, model, version or layer does not exist.
             NotReady: the region has no version yet.
             InvalidInput: the selector is invalid.
         """
@@ -139,7 +148,8 @@ class ForecastService:
             harm = harm_of(version, kinds, self.kinds.codes(version), codes)
         if not is_trained_with(version, kinds):
             news = (*news, WARNINGS.make("former_kinds"))
-        return Plan(version, selector, start_s, n_slots, news, codes, harm)
+        layers = tuple(self.layers.read(version.region, name).sha256 for name in selector.layers)
+        return Plan(version, selector, start_s, n_slots, news, codes, harm, layers)
 
     def _span(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, int]:
         """Return the UTC start of the first slot and the number of slots."""
@@ -182,12 +192,13 @@ class ForecastService:
         """Compute the forecast of a plan.
 
         Raises:
-            NotFound: the version does not have the category.
-            InvalidInput: the cell size or resolution is out of range.
+            NotFound: the version does not have the category, or the layer not the area.
+            InvalidInput: the cell size or resolution is out of range, or no cell belongs to the area.
             LimitExceeded: too many cells.
         """
         version, selector = plan.version, plan.selector
         cells, regridding = self.cells.of(version, selector)
+        layers = self.layers.of(version, selector, cells)
         mean = self.slot_means(plan)
         windows = plan.slots.window
         probability = self.tables.mixed(plan, plan.codes, mean)
@@ -200,14 +211,15 @@ class ForecastService:
                 variance = regridding.mean(np.sqrt(variance), probability) ** 2
             probability = regridding.apply(probability)
         if plan.harm is None:
-            return Forecast(plan, cells, probability, mean, log_variance=variance)
+            return Forecast(plan, cells, probability, mean, log_variance=variance, layers=layers)
         weights = plan.harm.by_code
         shares = shares_of(version.counts, weights, windows)
         harm = version.counts.mean(plan.slots) * shares.sum(axis=0)
         weighted = self.tables.mixed(plan, None, harm, weights)
         if regridding is not None:
             weighted = regridding.apply(weighted)
-        return Forecast(plan, cells, weighted, mean, probability, float(harm.sum()))
+        total = float(harm.sum())
+        return Forecast(plan, cells, weighted, mean, probability, total, layers=layers)
 
     def slot_means(self, plan: Plan) -> FloatArray:
         """Return the expected incidents (K,) of each slot, of the requested categories."""

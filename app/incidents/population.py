@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.audit import store as audit
+from app.core.bounds import MAX_LAYER_BYTES
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.geo.neighbourhoods import number_of_people
 from app.readers.blocks import ReadOptions
@@ -18,7 +19,6 @@ from app.readers.isolated import isolated_items
 from app.regions.service import feature_of
 from app.regions.store import get_region, outlined, set_neighbourhoods
 
-MAX_LAYER_BYTES = 32 << 20
 MAX_NAMED = 5
 MAX_GROUP_CHARS = 100
 

@@ -24,6 +24,7 @@ from app.readers.blocks import ReadOptions
 from app.readers.files.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
 from app.regions.category_store import region_summary
+from app.regions.layer_store import list_layers
 from app.regions.places import place_warnings
 from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionList, RegionReply
 from app.regions.service import add_region, read_boundary, read_region
@@ -136,7 +137,7 @@ def list_all(state: State, caller: CallerOf) -> RegionList:
 )
 @allow(Role.READER, Role.INGESTER)
 def show(state: State, caller: CallerOf, region: RegionId) -> Response:
-    """Show a region: what it holds, its champion, its boundary and neighbourhoods."""
+    """Show a region: what it holds, its champion, boundary, neighbourhoods, layers."""
     with state.engine.begin() as connection:
         found = outlined(connection, get_region(connection, region))
         if caller.lists_incidents:
@@ -144,7 +145,12 @@ def show(state: State, caller: CallerOf, region: RegionId) -> Response:
             holds: dict[str, Any] = {**vars(summary), "incidents": summary.n_incidents}
         else:
             holds = released_view(connection, found)
-        more = {"champion": served(connection, found.key), "shifts": shifts_json(found.settings)}
-        shown = {**vars(found), **holds, **more}
+        shown = {
+            **vars(found),
+            **holds,
+            "champion": served(connection, found.key),
+            "shifts": shifts_json(found.settings),
+            "layers": list_layers(connection, found),
+        }
     # Serialised here, in the route's thread: boundaries may be megabytes.
     return Response(RegionReply.model_validate(shown).model_dump_json(), media_type=JSON)

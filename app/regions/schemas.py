@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.http.schemas import Instant, MessageReply, Reply, Request, Version
+from app.http.schemas import (
+    Feature,
+    FeatureCollection,
+    Instant,
+    MessageReply,
+    Names,
+    Reply,
+    Request,
+    Version,
+    one_feature,
+)
 from app.regions.service import DEFAULT_CELL_SIZE_M
 
 _BOUNDARY = {
@@ -72,6 +82,27 @@ class RegionList(Reply):
     regions: list[ListedRegion]
 
 
+class ListedLayer(Reply):
+    """A layer of named areas, such as beats."""
+
+    name: str = Field(examples=["beats"])
+    n_areas: int = Field(examples=[46])
+    created_at: Instant | None = Field(description="null for the neighbourhoods")
+
+
+class LayerReply(ListedLayer):
+    """A stored layer with the names of its areas."""
+
+    areas: Names = Field(examples=[["D11", "D12"]])
+
+
+class LayerFeatures(FeatureCollection):
+    """A layer's areas: polygons with a `name`."""
+
+    name: str = Field(examples=["beats"])
+    features: list[Feature] = Field(examples=[one_feature(_BOUNDARY, name="D11")])
+
+
 class RegionReply(BoundedRegion, ListedRegion):
     """A region with what it holds."""
 
@@ -87,3 +118,4 @@ class RegionReply(BoundedRegion, ListedRegion):
         description="GeoJSON FeatureCollection",
         examples=[{"type": "FeatureCollection", "features": []}],
     )
+    layers: list[ListedLayer] = Field(description="areas to filter by and to sum up by")

@@ -135,13 +135,13 @@ class Client:
         return gpd.read_parquet(io.BytesIO(reply.content))
 
     def hotspots(self, region: str, **selectors: Any) -> gpd.GeoDataFrame:
-        """Return the best cells: `top` percent, `n_cells` or `area_km2`; `min_separation_m`, ..."""
+        """Return the best cells: `top` percent, `n_cells` or `area_km2`; `inside="beats:D11"`, ..."""
         return self._features(region, "hotspots", selectors)
 
     def zones(
         self, region: str, n: int = 5, max_km2: float = 0.25, **selectors: Any
     ) -> gpd.GeoDataFrame:
-        """Return at most `n` connected zones of `max_km2` together; `compactness`, ..."""
+        """Return at most `n` connected zones of `max_km2` together; `within="beats"`, ..."""
         return self._features(region, "zones", {"n": n, "max_km2": max_km2, **selectors})
 
     def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
@@ -164,6 +164,14 @@ class Client:
         body = {**_params(selectors), "areas": given, "buffer_m": buffer_m}
         reply = self.request("POST", f"/v1/regions/{region}/forecasts/areas", json=body)
         return _frame(reply.json())
+
+    def layer(self, region: str, name: str) -> gpd.GeoDataFrame:
+        """Return the areas of a layer of the region, such as `neighbourhoods`."""
+        return _frame(self.request("GET", f"/v1/regions/{region}/layers/{name}").json())
+
+    def layer_areas(self, region: str, layer: str, **selectors: Any) -> gpd.GeoDataFrame:
+        """Return expected counts of the areas of a layer of the region."""
+        return self._features(region, "areas", {"layer": layer, **selectors})
 
     def score(
         self, region: str, incidents: pd.DataFrame, model: str | None = None, as_of: Any = None

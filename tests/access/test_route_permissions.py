@@ -25,7 +25,7 @@ READER = {
     "me", "metrics", "list_all", "show", "density", "hotspots", "zones", "samples", "series", "areas",
     "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
     "schedule", "alarms", "live_scores",
-    "fairness", "show_policy", "card",
+    "fairness", "show_policy", "card", "show_layer", "layer_areas",
 }  # fmt: skip
 """All that a reader's key opens: a new route does not join them unnoticed."""
 

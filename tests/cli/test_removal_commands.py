@@ -104,4 +104,12 @@ def test_the_population_layer_is_removed_and_the_neighbourhoods_stay(
     assert status == 1
     assert "has no population layer" in told
     assert fail("region", "layer", region)[0] == 2
+    beats = tmp_path / "beats.geojson"
+    beats.write_text(json.dumps(LAYER))
+    assert "2 areas (west, east)" in run("region", "layer", region, "beats", str(beats))
+    assert run("region", "layer", region, "--list").splitlines()[-1] == "beats: 2 areas"
+    shown = json.loads(run("region", "layer", region, "beats"))
+    assert [one["properties"]["name"] for one in shown["features"]] == ["west", "east"]
+    assert "removed" in run("region", "layer", region, "beats", "--remove")
+    assert fail("region", "layer", region, "beats")[0] != 0
     assert fail("region", "layer", region, "--remove", "--population", str(file))[0] == 2

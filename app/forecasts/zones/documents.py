@@ -48,7 +48,8 @@ def zones_gpx(forecast: Forecast, options: ZoneOptions) -> bytes:
     about = f"{labels['region']}, {labels['model_version']}, {labels['at']}"
     waypoints, tracks = [], []
     for zone, properties in _each(chosen_zones(forecast, options)):
-        name = f"<name>Zone {properties['rank']}</name>"
+        area = f", {escape(properties['area'])}" if "area" in properties else ""
+        name = f"<name>Zone {properties['rank']}{area}</name>"
         expected = (
             f"{properties['expected_count']:.3g} incidents expected "
             f"({properties['expected_count_lo']} to {properties['expected_count_hi']}), "
@@ -101,6 +102,7 @@ def _head(chosen: ChosenZones, options: ZoneOptions) -> dict[str, Any]:
         "max_km2": options.max_km2,
         "compactness": options.compactness,
         "min_separation_m": options.min_separation_m,
+        "within": forecast.selector.within,
         "n_zones": len(chosen.rows),
         "n_cells": len(rows),
         "area_km2": chosen.area_km2,
@@ -126,7 +128,8 @@ def _each(chosen: ChosenZones) -> Iterator[tuple[NDArray[np.int64], dict[str, An
     for place, zone in enumerate(chosen.rows):
         best = zone[np.argmax(forecast.probability[zone])]
         probability = float(forecast.probability[zone].sum())
-        harm = {}
+        harm, layers = {}, forecast.layers
+        area = {} if layers.part is None else {"area": layers.names[layers.part[zone[0]]]}
         if forecast.harm_total is not None:
             harm = {"expected_harm": probability * forecast.harm_total}
         yield (
@@ -144,6 +147,7 @@ def _each(chosen: ChosenZones) -> Iterator[tuple[NDArray[np.int64], dict[str, An
                 "expected_count_lo": int(low[place]),
                 "expected_count_hi": int(high[place]),
                 **harm,
+                **area,
                 "cells": ids_of(forecast, zone),
             },
         )

@@ -11,6 +11,7 @@ from app.core.errors import InvalidInput, LimitExceeded
 from app.core.once import once
 from app.core.priority import give_way
 from app.forecasts.forecast import Forecast
+from app.forecasts.layers import NONE
 from app.forecasts.zones.adjacency import neighbours_of
 from app.geo.study_area import to_metres
 from models.units import IntArray
@@ -78,7 +79,9 @@ def chosen_zones(forecast: Forecast, options: ZoneOptions) -> ChosenZones:
         InvalidInput: no cell touches the box, or none fits the budget.
         LimitExceeded: the budget holds too many cells.
     """
-    rows = forecast.rows
+    rows, part = forecast.rows, forecast.layers.part
+    if part is not None:
+        rows = rows[part[rows] != NONE]
     if len(rows) == 0:
         raise InvalidInput("no cell touches the bbox", field="bbox")
     area_km2 = forecast.cells.area_km2[rows]
@@ -87,7 +90,7 @@ def chosen_zones(forecast: Forecast, options: ZoneOptions) -> ChosenZones:
     problem = ZoneProblem(
         forecast.probability[rows],
         area_km2,
-        _among(neighbours, rows),
+        _among(neighbours if part is None else _of_one_area(neighbours, part), rows),
         _places_m(forecast)[rows],
         options.max_km2,
         options.n,
@@ -115,6 +118,12 @@ def _check_budget(max_km2: float, area_km2: NDArray[np.float64]) -> None:
             limit=MAX_CELLS * full_km2,
             asked=max_km2,
         )
+
+
+def _of_one_area(neighbours: IntArray, part: IntArray) -> IntArray:
+    """Return the neighbours that belong to the same area: no zone grows over a border."""
+    found: IntArray = np.where(part[neighbours] == part[:, None], neighbours, -1)
+    return found
 
 
 def _among(neighbours: IntArray, rows: NDArray[np.int64]) -> IntArray:

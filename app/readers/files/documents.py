@@ -27,6 +27,7 @@ from app.geo.grid import build_grid, check_cell_size
 from app.geo.neighbourhoods import number_of_people
 from app.geo.study_area import study_area_of
 from app.readers.columns.portals import normalised_name
+from app.readers.files.area_layers import LAYER, area_features
 
 MAX_GROUPS = 50
 People = dict[str, tuple[float, dict[str, float]]]
@@ -204,8 +205,9 @@ def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iter
     """Yield the document in JSON-compatible parts.
 
     Args:
-        kind: `boundary`, `region`, `population/csv` or `population/geojson`.
-        asked: `cell_size_m` and perhaps `timezone`, or `groups` of a population layer.
+        kind: `boundary`, `region`, `layer`, `population/csv` or `population/geojson`.
+        asked: `cell_size_m` and perhaps `timezone`, `name_property` of a layer, or `groups` of a population
+            layer.
 
     Raises:
         InvalidInput: it is unreadable.
@@ -216,7 +218,10 @@ def document_items(kind: str, file: IO[bytes], asked: Mapping[str, Any]) -> Iter
     if name == "population":
         yield from layer_items(layer_kind, content, asked["groups"])
         return
-    given = _json_object(content, "body" if name == "region" else "boundary")
+    given = _json_object(content, "body" if name == "region" else kind)
+    if name == LAYER:
+        yield from area_features(given, asked["name_property"])
+        return
     if name == "boundary":
         yield from _outline_items(given, asked["cell_size_m"], str(asked.get("timezone")))
         return

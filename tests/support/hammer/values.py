@@ -44,7 +44,7 @@ def _values(
     world: World, operation: Operation, rng: Random
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What belongs together, always given; and the other parameters."""
-    always = {**_when(world, operation, rng), **_cut(rng)}
+    always = {**_when(world, operation, rng), **_cut(rng), "layer": "neighbourhoods"}
     formats = _choices(operation.parameters.get("f", {}))
     if formats:
         always["f"] = rng.choice(formats)
@@ -77,6 +77,10 @@ def _values(
         "actor": "nobody",
         "before": rng.randrange(1, 10**6),
         "weight": "harm",
+        "inside": f"neighbourhoods:{rng.choice(('north', 'nothing'))}",
+        "within": rng.choice(("neighbourhoods", "nothing")),
+        "geometry": rng.choice(("true", "false")),
+        "name_property": "name",
         "confirm": "no",
         "by": rng.choice(["id", "external_id", "reference"]),
     }  # fmt: skip
@@ -246,6 +250,10 @@ BODIES: dict[str, Callable[[Random, World], dict[str, Any]]] = {
     f"PUT {_REGION}/population": lambda rng, _world: {
         "content": f"neighbourhood,population\nnorth,{rng.randrange(10**6)}\n",
         "headers": {"Content-Type": "text/csv"},
+    },
+    f"PUT {_REGION}/layers/{{name}}": lambda _rng, world: {
+        "content": json.dumps(_areas(Random(0), world)["json"]["areas"]),
+        "headers": {"Content-Type": "application/geo+json"},
     },
     f"PATCH {_REGION}": _given(lambda rng: {"name": f"spare {rng.randrange(9)}"}),
     f"PUT {_REGION}/categories/aliases": _given(lambda _: {"aliases": {}}),

@@ -16,7 +16,7 @@ from app.core.db.tables.monitoring import (
     schedule_ticks,
     schedules,
 )
-from app.core.db.tables.region import categories, regions, secrets
+from app.core.db.tables.region import categories, region_layers, regions, secrets
 from app.core.db.tables.release import release_groups, released_scores, releases, withheld_versions
 from app.core.db.tables.run import backtests, training_runs
 from app.core.db.tables.state import forecast_states
@@ -55,6 +55,7 @@ __all__ = [
     "model_versions",
     "outdated_versions",
     "promotions",
+    "region_layers",
     "regions",
     "release_groups",
     "released_scores",

@@ -60,3 +60,16 @@ categories = Table(
     # Referenced by incidents together with the region.
     UniqueConstraint("region_key", "key"),
 )
+
+region_layers = Table(
+    "region_layers",
+    metadata,
+    of_region(primary_key=True),
+    Column("name", Text, primary_key=True),
+    # A GeoJSON FeatureCollection of polygons (WGS 84), one feature an area, with its name alone.
+    Column("features", JSONB, nullable=False),
+    Column("n_areas", Integer, nullable=False),
+    # Of the features: caches of what was computed with them are known by it.
+    Column("sha256", Text, nullable=False),
+    created_at(),
+)
