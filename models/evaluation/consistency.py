@@ -1,0 +1,298 @@
+"""Tests of a joint forecast: number, space, and hour with space, as seismology tests its own.
+
+The forecast is a rate for each hour and cell: expected counts times densities. Each test asks whether what
+happened looks like what the forecast would bring about, by simulation: the N-test its number, the S-test
+its places, the CL-test hours and places given the number (Zechar, Gerstenberger & Rhoades 2010,
+"Likelihood-based tests for evaluating space-rate-magnitude earthquake forecasts"; Savran et al. 2022).
+
+Seismology draws incidents independently. Crimes come in batches (several victims of one event, a
+series of thefts in one street), and some places do better or worse for a month; a forecast of independent
+incidents is then rejected however good its rates are. `Clustering` says how much of either there is; it is
+estimated on forecasts of earlier periods, and `INDEPENDENT` gives the tests as seismology defines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from models.counts.model import CountModel
+from models.units import DAY_S, HOUR_S, N_WINDOWS, FloatArray, IntArray
+
+LEVEL = 0.05
+"""A test fails if less than this share of the simulations is as unlikely as what happened."""
+N_SIMULATIONS = 500
+_ROUNDS = 20
+_LEAST_RATE = 1e-300
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """How incidents of a period deviate from independent draws of a forecast's rates.
+
+    `by_cell` is the squared coefficient of variation of a cell's true rate about the forecast one;
+    `followers` the expected number of further incidents in the batch of an incident, all in its cell;
+    `at_once` the share of these that fall into its hour.
+    """
+
+    by_cell: float = 0.0
+    followers: float = 0.0
+    at_once: float = 0.0
+
+
+INDEPENDENT = Clustering()
+
+
+@dataclass(frozen=True)
+class JointForecast:
+    """Rates of a period's hours and cells.
+
+    `mean` (K,) is the expected number of incidents in each slot and `window` (K,) its hour of the week;
+    `probability` (168, N) is the share of each cell in a window's incidents; `time_s` (K,) are UTC starts of
+    the slots. `counts` gives the dispersion of slots, days and the level.
+    """
+
+    mean: FloatArray
+    window: IntArray
+    time_s: IntArray
+    probability: FloatArray
+    counts: CountModel
+
+    def cell_share(self, rate: FloatArray) -> FloatArray:
+        """Return the share of each cell (N,) in the incidents of all slots with these rates (K,)."""
+        by_window = np.bincount(self.window, rate, N_WINDOWS)
+        rate_of_cell = by_window @ self.probability
+        share: FloatArray = rate_of_cell / rate_of_cell.sum()
+        return share
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Incidents of the period: the slot (n,) and the cell (n,) of each."""
+
+    slot: IntArray
+    cell: IntArray
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a test: the share of simulations at or below what happened, and the verdict.
+
+    `upper` is the share at or above it, for the N-test, which has two sides.
+    """
+
+    quantile: float
+    passed: bool
+    upper: float | None = None
+
+
+def number_test(forecast: JointForecast, n: int, seed: int = 0) -> Outcome:
+    """Test the number of incidents of the period (N-test, both sides together at `LEVEL`)."""
+    rng = np.random.default_rng(seed)
+    # Counts need no cells: many draws cost nothing.
+    totals = rng.poisson([rate.sum() for rate in _rates(forecast, rng, 20 * N_SIMULATIONS)])
+    at_most, at_least = float((totals <= n).mean()), float((totals >= n).mean())
+    return Outcome(at_most, min(at_most, at_least) > LEVEL / 2, at_least)
+
+
+def space_test(
+    forecast: JointForecast,
+    observed: Observed,
+    clustering: Clustering = INDEPENDENT,
+    seed: int = 0,
+) -> Outcome:
+    """Test the cells of the incidents, all hours together, given their number (S-test)."""
+    share = forecast.cell_share(forecast.mean)
+    n = len(observed)
+    rng = np.random.default_rng(seed)
+
+    def log_likelihood(cell: IntArray) -> float:
+        return _log_likelihood(np.log(np.maximum(n * share, _LEAST_RATE))[cell], cell)
+
+    simulated = [
+        log_likelihood(drawn.cell)
+        for drawn in simulations(forecast, n, clustering, rng, N_SIMULATIONS)
+    ]
+    return _one_sided(simulated, log_likelihood(observed.cell))
+
+
+def conditional_likelihood_test(
+    forecast: JointForecast,
+    observed: Observed,
+    clustering: Clustering = INDEPENDENT,
+    seed: int = 0,
+) -> Outcome:
+    """Test hours and cells of the incidents together, given their number (CL-test)."""
+    n = len(observed)
+    n_cells = forecast.probability.shape[1]
+    by_slot = np.log(np.maximum(n * forecast.mean / forecast.mean.sum(), _LEAST_RATE))
+    by_cell = np.log(np.maximum(forecast.probability, _LEAST_RATE))
+    rng = np.random.default_rng(seed)
+
+    def log_likelihood(one: Observed) -> float:
+        log_rate = by_slot[one.slot] + by_cell[forecast.window[one.slot], one.cell]
+        return _log_likelihood(log_rate, one.slot * n_cells + one.cell)
+
+    simulated = [
+        log_likelihood(drawn) for drawn in simulations(forecast, n, clustering, rng, N_SIMULATIONS)
+    ]
+    return _one_sided(simulated, log_likelihood(observed))
+
+
+def _log_likelihood(log_rate: FloatArray, bin_: IntArray) -> float:
+    """Return the Poisson log-likelihood of n incidents in bins whose rates sum to n."""
+    _, count = np.unique(bin_, return_counts=True)
+    return float(log_rate.sum() - gammaln(count + 1.0).sum() - len(bin_))
+
+
+def _one_sided(simulated: Iterable[float], found: float) -> Outcome:
+    quantile = float((np.array(list(simulated)) <= found).mean())
+    return Outcome(quantile, quantile > LEVEL)
+
+
+def simulations(
+    forecast: JointForecast,
+    n: int,
+    clustering: Clustering,
+    rng: np.random.Generator,
+    n_simulations: int,
+) -> Iterator[Observed]:
+    """Yield simulated periods of n incidents each: slots and cells, in batches where there are any."""
+    for rate in _rates(forecast, rng, n_simulations):
+        share = forecast.cell_share(rate)
+        factor = _factors(rng, clustering.by_cell, share.shape)
+        leader = _leaders(rng, n, clustering.followers)
+        n_batches = int(leader[-1]) + 1 if n else 0
+        cell = _drawn(rng, np.cumsum(share * factor), n_batches)[leader]
+        slot = _slots_of(forecast, rate, cell, rng)
+        if clustering.at_once > 0:
+            first = np.searchsorted(leader, np.arange(n_batches))[leader]
+            slot = np.where(rng.random(n) < clustering.at_once, slot[first], slot)
+        yield Observed(slot, cell)
+
+
+def _rates(
+    forecast: JointForecast, rng: np.random.Generator, n_simulations: int
+) -> Iterator[FloatArray]:
+    """Yield the rate of each slot (K,): the mean times errors of the level, of days and of slots."""
+    counts = forecast.counts
+    _, day = np.unique(forecast.time_s // DAY_S, return_inverse=True)
+    n_days = int(day.max(initial=-1)) + 1
+    for _ in range(n_simulations):
+        yield (
+            forecast.mean
+            * _factors(rng, counts.by_level, (1,))
+            * _factors(rng, counts.by_day, (n_days,))[day]
+            * _factors(rng, counts.by_slot, forecast.mean.shape)
+        )
+
+
+def _factors(rng: np.random.Generator, variance: float, shape: tuple[int, ...]) -> FloatArray:
+    """Return gamma factors of mean one."""
+    if variance <= 0:
+        return np.ones(shape)
+    return rng.gamma(1.0 / variance, variance, shape)
+
+
+def _leaders(rng: np.random.Generator, n: int, followers: float) -> IntArray:
+    """Return the batch (n,) of each incident, ascending from 0; sizes are geometric.
+
+    An incident then lies in a batch with 2q / (1 - q) others on average, q the chance of one more.
+    """
+    chance = followers / (2.0 + followers)
+    starts = rng.random(n) >= chance
+    starts[:1] = True
+    leader: IntArray = np.cumsum(starts) - 1
+    return leader
+
+
+def _drawn(rng: np.random.Generator, cumulative: FloatArray, n: int) -> IntArray:
+    found = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+    drawn: IntArray = np.minimum(found, len(cumulative) - 1)
+    return drawn
+
+
+def _slots_of(
+    forecast: JointForecast, rate: FloatArray, cell: IntArray, rng: np.random.Generator
+) -> IntArray:
+    """Draw a slot (n,) for incidents in these cells (n,): windows by place, then slots by rate."""
+    order = np.argsort(forecast.window, kind="stable")
+    start = np.searchsorted(forecast.window[order], np.arange(N_WINDOWS + 1))
+    upto = np.concatenate([[0.0], np.cumsum(rate[order])])
+    by_window = np.diff(upto[start])
+    places, place_of = np.unique(cell, return_inverse=True)
+    weight = np.cumsum(by_window[:, None] * forecast.probability[:, places], axis=0)
+    wanted = rng.random(len(cell)) * weight[-1][place_of]
+    window = np.minimum((weight[:, place_of] <= wanted).sum(axis=0), N_WINDOWS - 1)
+    within = upto[start[window]] + rng.random(len(cell)) * by_window[window]
+    position = np.searchsorted(upto, within, side="right") - 1
+    drawn: IntArray = order[np.clip(position, start[window], start[window + 1] - 1)]
+    return drawn
+
+
+def estimate_clustering(past: Iterable[tuple[JointForecast, Observed]]) -> Clustering:
+    """Estimate the clustering from forecasts of earlier periods and what then happened.
+
+    The variance of a cell's count is (1 + followers) x mean + by_cell x mean^2, whose two numbers are
+    fitted by least squares with weights from the fit itself. Incidents in the same hour and cell, beyond
+    the forecast's pairs, are those that come at once.
+    """
+    mean, count, pairs, n = [], [], 0.0, 0
+    for forecast, observed in past:
+        n_cells = forecast.probability.shape[1]
+        expected = len(observed) * forecast.cell_share(forecast.mean)
+        mean.append(expected)
+        count.append(np.bincount(observed.cell, minlength=n_cells).astype(np.float64))
+        pairs += _excess_pairs(forecast, observed)
+        n += len(observed)
+    if not n:
+        return INDEPENDENT
+    scale, by_cell = _variance_function(np.concatenate(mean), np.concatenate(count))
+    at_once = max(pairs / n, 0.0)
+    followers = max(scale - 1.0, at_once)
+    return Clustering(by_cell, followers, at_once / followers if followers > 0 else 0.0)
+
+
+def _excess_pairs(forecast: JointForecast, observed: Observed) -> float:
+    """Count ordered pairs of incidents in the same hour and cell, less those that the forecast expects."""
+    n_cells = forecast.probability.shape[1]
+    _, count = np.unique(observed.slot * n_cells + observed.cell, return_counts=True)
+    share = forecast.mean / forecast.mean.sum()
+    squares = (forecast.probability**2).sum(axis=1)[forecast.window]
+    n = len(observed)
+    expected = n * n * float((share**2 * squares).sum())
+    return float((count * (count - 1.0)).sum()) - expected
+
+
+def _variance_function(mean: FloatArray, count: FloatArray) -> tuple[float, float]:
+    """Fit variance = a x mean + b x mean^2, a >= 1 and b >= 0, to counts of cells; return a and b."""
+    mean, count = mean[mean > 0], count[mean > 0]
+    squared = (count - mean) ** 2
+    terms = np.stack([mean, mean**2], axis=1)
+    scale, by_cell = 1.0, 0.1
+    for _ in range(_ROUNDS):
+        variance = terms @ np.array([scale, by_cell])
+        # The variance of a squared deviation; small means have long tails.
+        weight = 1.0 / (variance**2 * (2.0 + 1.0 / np.maximum(mean, 1e-3)))
+        solution, *_ = np.linalg.lstsq(
+            terms * np.sqrt(weight)[:, None], squared * np.sqrt(weight), rcond=None
+        )
+        scale, by_cell = max(float(solution[0]), 1.0), max(float(solution[1]), 0.0)
+    return scale, by_cell
+
+
+def as_observed(
+    cell: IntArray, time_s: IntArray, slot_start_s: IntArray
+) -> tuple[Observed, NDArray[np.bool_]]:
+    """Return incidents as slots and cells, and which (n,) of them lie in a slot and a cell."""
+    slot = np.searchsorted(slot_start_s, time_s, side="right") - 1
+    inside = (cell >= 0) & (slot >= 0)
+    inside &= time_s < slot_start_s[np.maximum(slot, 0)] + HOUR_S
+    return Observed(slot[inside], cell[inside]), inside
