@@ -77,6 +77,7 @@ def backtest(
         raise typer.Exit(1)
     _write(run.result, json_file, plot, calibration, report)
     results().print(result_table(run.result, region))
+    results().print(small_areas_table(run.result["small_areas"]))
     for row in run.result.get("refresh", {}).get("differences", []):
         say(
             f"{row['model']} minus {row['against']}: {row['log_score']:+.4f} nats per incident "
@@ -145,6 +146,28 @@ def result_table(result: dict[str, Any], region: str) -> Table:
             _points(past.get(name)),
             f"{scores['seconds']:.0f}",
         )
+    return table
+
+
+def small_areas_table(found: dict[str, Any]) -> Table:
+    """Return a table of what the best places of small areas caught over whole test periods."""
+    n_areas = len(found["areas_km2"])
+    rows = {name: lists["periods"][-n_areas:] for name, lists in found["models"].items()}
+    table = Table(
+        title="the best places of a small area, one list for all hours",
+        caption="hits, PAI; minus: hits more than those of prior-counts [95 % over days]",
+    )
+    table.add_column("model")
+    for budget_km2 in found["areas_km2"]:
+        table.add_column(f"{budget_km2:g} km2", justify="right")
+        table.add_column("minus prior-counts", justify="right")
+    for name, scores in sorted(rows.items(), key=lambda item: item[1][0]["hits"]):
+        texts = []
+        for row in scores:
+            texts.append(f"{row['hits']:g}" + ("" if row["pai"] is None else f", {row['pai']:.1f}"))
+            gap = row.get("difference")
+            texts.append("{hits:+.0f} [{lo:+.0f}, {hi:+.0f}]".format(**gap) if gap else "")
+        table.add_row(name, *texts)
     return table
 
 

@@ -34,6 +34,7 @@ _NOTHING: dict[str, Any] = {
     "n": 0,
     "counts": None,
     "neighbourhoods": None,
+    "small_areas": None,
 }
 FINGERPRINTS = frozenset({"data_hash", "artifact_sha256"})
 """Members that depend on every bit of all incidents."""

@@ -114,7 +114,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(v) for v in adjusted]
 
 
-def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+def wilson_interval(hits: float, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a share, valid for small n (Wilson 1927).
 
     >>> [round(v, 3) for v in wilson_interval(5, 21)]

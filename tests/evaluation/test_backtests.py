@@ -24,6 +24,7 @@ from app.evaluation.backtests.result import (
     result_json,
     seed_spread,
 )
+from app.evaluation.backtests.small_areas import small_areas_json
 from app.geo.neighbourhoods import divide
 from app.geo.study_area import to_degrees
 from app.geo.synthetic import TIMEZONE
@@ -152,6 +153,42 @@ def test_result_has_the_contracts_keys(result):
     for found in result["differences"]:
         assert found["lo"] <= found["log_score"] <= found["hi"]
     json.dumps(result)
+
+
+def test_small_areas_join_all_origins(result, results, incidents, grid, protocol):
+    found = result["small_areas"]
+    assert list(found["models"]) == list(QUICK)
+    rows = found["models"]["pooled-kde"]["periods"]
+    assert [(r["days"], r["budget_km2"]) for r in rows] == [
+        (days, km2) for days in (7, HORIZON_DAYS) for km2 in (0.6475, 1.295, 1.9425)
+    ]
+    tasks = [r for r in results if r.task.model == "pooled-kde"]
+    for row in rows:
+        ends = [o + row["days"] * DAY_S for o in protocol.origins_s]
+        tests = [held_out(incidents, o, HORIZON_DAYS) for o in protocol.origins_s]
+        early = [t.time_s < end for t, end in zip(tests, ends, strict=True)]
+        place = (0.6475, 1.295, 1.9425).index(row["budget_km2"])
+        caught = [t.small_areas.period[e, place] for t, e in zip(tasks, early, strict=True)]
+        assert row["n"] == sum(e.sum() for e in early)
+        assert row["hits"] == np.concatenate(caught).sum() <= row["best_hits"]
+        assert row["pai"] == pytest.approx(row["hits"] / row["n"] / row["area_share"])
+        assert row["area_km2"] <= row["budget_km2"] + 1e-9
+        assert row["rri"] > 0
+    for row in found["models"]["window-kde"]["windows"]:
+        assert row["n"] == result["n"]
+        assert row["pei_lo"] <= row["pei"] <= row["pei_hi"]
+
+
+def test_readers_see_small_areas_of_whole_releases_only(results, incidents, grid, protocol):
+    """Parts of test periods, and the year before, would be counts at other instants than releases."""
+    bounded = replace(
+        protocol, bounds_s=(*protocol.origins_s, protocol.end_of(protocol.origins_s[1]))
+    )
+    tasks = [r for r in results if r.task.model == "pooled-kde"]
+    tests = [bounded.held_out(incidents, o) for o in bounded.origins_s]
+    found = small_areas_json({"pooled-kde": tasks}, tests, grid, bounded)["models"]["pooled-kde"]
+    assert [row["days"] for row in found["periods"]] == [HORIZON_DAYS] * 3
+    assert {row["rri"] for row in (*found["periods"], *found["windows"])} == {None}
 
 
 def test_difference_is_that_of_the_scores(result):

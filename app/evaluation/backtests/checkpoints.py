@@ -22,12 +22,14 @@ from app.core.settings import Settings
 from app.geo.grid import Grid
 from models.base import HORIZON_DAYS
 from models.evaluation.metrics import ScoredIncidents
+from models.evaluation.small_areas import SmallAreaHits
 from models.incidents import Incidents
 from models.units import DAY_S
 
 MAX_AGE_S = 30 * DAY_S
 """Age after which files of interrupted backtests are deleted."""
 _ARRAYS = ("log_density", "mid_rank", "place", "pit_values", "hit_shares")
+_SMALL_ARRAYS = ("period", "window", "area_km2", "past_hits")
 _log = logging.getLogger("hotslot.backtest")
 
 
@@ -90,7 +92,7 @@ class TaskResult:
     """Scores of one fit on the horizon after its origin.
 
     `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
-    the top 5 % of cells of each window.
+    the top 5 % of cells of each window. `small_areas` is None for a model brought forward every day.
     """
 
     task: Task
@@ -99,6 +101,7 @@ class TaskResult:
     flagged: NDArray[np.int32]
     seconds: float
     report: dict[str, Any] = field(default_factory=dict)
+    small_areas: SmallAreaHits | None = None
 
 
 @lru_cache(maxsize=1)
@@ -167,6 +170,10 @@ class TaskStore:
             }
         )
         arrays = {name: getattr(result.scored, name) for name in _ARRAYS}
+        if result.small_areas is not None:
+            arrays.update(
+                {f"small_{name}": np.asarray(v) for name, v in vars(result.small_areas).items()}
+            )
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, header=np.array(header), flagged=result.flagged, **arrays)
         partial.replace(path)
@@ -213,5 +220,9 @@ def _read(path: Path, task: Task) -> TaskResult:
             best_hits={int(k): v for k, v in header["best_hits"].items()},
         )
         flagged = stored["flagged"]
+        small = None
+        if "small_past_n" in stored:
+            found = {name: stored[f"small_{name}"] for name in _SMALL_ARRAYS}
+            small = SmallAreaHits(**found, past_n=int(stored["small_past_n"]))
     shares = {int(k): v for k, v in header["area_shares"].items()}
-    return TaskResult(task, scored, shares, flagged, header["seconds"], header["report"])
+    return TaskResult(task, scored, shares, flagged, header["seconds"], header["report"], small)

@@ -29,6 +29,7 @@ from models.base import FitCancelled, FitContext, Progress
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
+from models.evaluation.small_areas import small_area_hits
 from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import DAY_S
@@ -76,7 +77,8 @@ def results_of_fit(
     report = dict(fitted.report())
     test = protocol.held_out(incidents, task.origin_s)
     frozen = score_rows(fitted, grid, test), area_shares(fitted, test.window), flagged_cells(fitted)
-    results = [TaskResult(task, *frozen, seconds, report)]
+    small = small_area_hits(fitted, grid, past, test, cutoff_s)
+    results = [TaskResult(task, *frozen, seconds, report, small)]
     if protocol.refresh is not None:
         daily = daily_scores(fitted, incidents, grid, task, protocol)
         seconds = time.perf_counter() - started

@@ -24,6 +24,7 @@ def html_report(result: dict[str, Any]) -> str:
         f"<h1>Backtest of {region}</h1><p>{summary}</p>",
         _scores(result),
         _differences(result),
+        _small_areas(result.get("small_areas")),
         svg(cap_plot(result, "svg")),
         "<h2>Calibration</h2>",
         svg(calibration_plot(result, "svg")),
@@ -81,6 +82,35 @@ def _differences(result: dict[str, Any]) -> str:
         ["difference", "log score", "p (Holm)", "p (Diebold-Mariano)", "CAP-AUC", "hits 5 %"],
         rows,
     )
+
+
+def _small_areas(found: dict[str, Any] | None) -> str:
+    """Return what lists of small areas caught over whole test periods, one list for all hours."""
+    if not found:
+        return ""
+    rows = [
+        [
+            name,
+            f"{row['budget_km2']:g} km2",
+            f"{row['hits']:g} of {row['n']:,}",
+            *(_interval(row, index) for index in ("pai", "pei", "rri")),
+            ""
+            if "difference" not in row
+            else "{hits:+.0f} [{lo:+.0f}, {hi:+.0f}]".format(**row["difference"]),
+        ]
+        for name, lists in found["models"].items()
+        for row in lists["periods"][-len(found["areas_km2"]) :]
+    ]
+    return table(
+        "the best places of small areas, one list for all hours of a test period",
+        ["model", "area", "hits", "PAI", "PEI", "RRI", "hits minus prior-counts"],
+        rows,
+    )
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    value, lo, hi = (row[f"{name}{end}"] for end in ("", "_lo", "_hi"))
+    return "" if value is None else f"{value:.3g} [{lo:.3g}, {hi:.3g}]"
 
 
 def _points(d: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.evaluation.backtests.checkpoints import daily_name
 from app.evaluation.backtests.execute import Protocol, TaskResult, joined
+from app.evaluation.backtests.small_areas import small_areas_json
 from app.evaluation.fairness.shares import share_report
 from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
@@ -63,6 +64,7 @@ def result_json(
         "differences": compare_all(
             {m: s for m, (s, _) in scored.items()}, time_s, REFERENCES, protocol.seed
         ),
+        "small_areas": small_areas_json(by_model, tests, grid, protocol),
         "origins": [iso(o) for o in protocol.origins_s],
         "horizon_days": protocol.horizon_days,
         "n": len(time_s),
