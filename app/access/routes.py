@@ -30,10 +30,12 @@ router = APIRouter(tags=["access"])
 
 @router.get("/v1/me")
 @allow(*Role, confined=True)
-def me(caller: CallerOf) -> CallerReply:
+def me(request: Request, caller: CallerOf) -> CallerReply:
     """Describe the caller: who the service takes them for, and what they may do."""
+    key = request.app.state.gate.ring.copy.keys.get(caller.actor)
     return CallerReply(
         actor=caller.actor,
+        name=None if key is None else key.name,
         open=caller.actor == LOCAL_ACTOR,
         roles=sorted(caller.roles),
         regions=None if caller.regions is None else sorted(caller.regions),

@@ -44,6 +44,7 @@ class CallerReply(Reply):
     """The caller as the service identifies them."""
 
     actor: str = Field(examples=["6910f933fb9a"])
+    name: str | None = Field(description="of the key", examples=["dispatch wall map"])
     open: bool = Field(description="no key is needed on this machine")
     roles: list[Role] = Field(examples=[["reader"]])
     regions: list[str] | None = Field(description="null: all regions", examples=[["toronto"]])

@@ -97,7 +97,7 @@ def csv_bytes(columns: dict[str, Any]) -> bytes:
 
 
 def density_csv(forecast: Forecast) -> bytes:
-    """Return a density as CSV with one line per cell."""
+    """Return a density as CSV with one line per cell; each says what it is a forecast of."""
     rows = forecast.rows
     longitude, latitude = forecast.cells.centres
     return csv_bytes(
@@ -106,6 +106,7 @@ def density_csv(forecast: Forecast) -> bytes:
             "longitude": longitude[rows],
             "latitude": latitude[rows],
             **cell_columns(forecast, rows),
+            **{name: pa.repeat(value, len(rows)) for name, value in forecast.labels().items()},
         }
     )
 

@@ -41,7 +41,9 @@ def test_formats_have_the_same_cells_and_numbers():
     told = json.loads(density_json(forecast))
     cells = told["cells"]
     lines = list(csv.DictReader(io.StringIO(density_csv(forecast).decode())))
-    assert list(lines[0]) == list(cells)
+    labels = {n: "" if v is None else str(v) for n, v in forecast.labels().items()}
+    assert list(lines[0]) == [*cells, *labels]
+    assert all({name: line[name] for name in labels} == labels for line in lines)
     for name, column in cells.items():
         assert [float(line[name]) for line in lines] == column, name
     found = json.loads(density_geojson(forecast))

@@ -41,6 +41,8 @@ def keyed_site(chromium_path, engine, settings, town, town_csv) -> Iterator[Keye
     assert run_now(engine, settings, town, request, lambda *_: None).status == "succeeded"
     roles = ("reader", "analyst", "ingester", "trainer", "admin")
     keys = {role: create_key(engine, NewKey(role, (role,))).text for role in roles}
+    wall = NewKey("dispatch wall map", ("reader",), (town,))
+    keys["wall"] = create_key(engine, wall).text
     with listening(create_app(settings, engine)) as url:
         yield KeyedSite(url, town, town_csv, keys)
 
@@ -61,12 +63,13 @@ def test_a_wrong_key_is_refused_in_words_and_a_good_one_opens_the_page(open_seen
     page = entered(seen, "hsk_000000000000_no")
     expect(page.locator("#key-status")).to_contain_text("unknown")
     seen.errors[:] = [line for line in seen.errors if "401" not in line]
-    page.fill("#key-input", seen.site.keys["reader"])
+    page.fill("#key-input", seen.site.keys["wall"])
     page.keyboard.press("Enter")
     expect(page.locator("#total")).to_contain_text("incidents expected")
-    expect(page.locator("#key")).to_have_text("Key: reader")
+    expect(page.locator("#key")).to_have_text("Key: dispatch wall map")
+    assert page.get_attribute("#key", "title") == "reader"
     assert page.evaluate("Object.keys(localStorage).length + document.cookie.length") == 0
-    assert seen.site.keys["reader"] not in page.url
+    assert seen.site.keys["wall"] not in page.url
     page.reload()
     expect(page.locator("#total")).to_contain_text("incidents expected")
 

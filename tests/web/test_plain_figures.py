@@ -125,6 +125,7 @@ def test_an_unknown_region_is_named(open_seen):
 def test_controls_have_names_on_a_phone(open_seen):
     seen = open_seen(390, 844, has_touch=True, is_mobile=True)
     page = seen.open(EVENING)
+    page.tap("#more")
     for name in ("Region", "Category", "Model", "Language"):
         assert page.get_by_role("combobox", name=name, exact=True).count() == 1
     assert page.is_visible("header a[href='/docs']")
@@ -188,4 +189,37 @@ def test_an_error_ends_in_a_reason_and_a_stop(open_seen):
     assert told == [
         "Something went wrong: the service gave no reason.",
         "Something went wrong: the key was revoked. Enter a key that is valid.",
+    ]
+
+
+def test_figures_of_a_list_have_as_many_digits_and_tomorrow_has_the_chosen_hour(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    listed = [plain(text) for text in page.locator("#top-cells td:nth-child(3)").all_inner_texts()]
+    digits = {len(text.rstrip(" %").replace(".", "").lstrip("0")) for text in listed}
+    assert (len(listed), digits) == (10, {2})
+    assert page.inner_text("#tomorrow") == "Tomorrow 23:00"
+    page.select_option("#hour", "05")
+    expect(page.locator("#tomorrow")).to_have_text("Tomorrow 05:00")
+    page.click("#tomorrow")
+    expect(page.locator("#when")).to_contain_text("05:00 – 06:00")
+
+
+def test_steps_of_a_training_are_said_in_the_pages_language(open_seen):
+    seen = open_seen()
+    page = seen.open(EVENING)
+    page.select_option("#language", "es")
+    told = page.evaluate(
+        """async () => {
+          const { stepText } = await import("/static/js/runs.js");
+          return ["validating stack: 1: flow: bandwidth 1 m", "flow step 3", "fitting counts",
+            "3 of 7 fits", ""].map((message) => stepText({ message, status: "queued" }));
+        }"""
+    )
+    assert told == [
+        "probando con semanas pasadas",
+        "aprendiendo",
+        "aprendiendo cuántos esperar",
+        "3 de 7 ajustes",
+        "en espera",
     ]

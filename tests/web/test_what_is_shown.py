@@ -191,6 +191,11 @@ def test_each_tab_opens_at_its_beginning(open_seen):
     assert page.evaluate("document.querySelector('#panel').scrollTop") > 0
     page.evaluate("document.querySelector('#tab-forecast').click()")
     assert page.evaluate("document.querySelector('#panel').scrollTop") == 0
+    # Also when the browser's Back leads there.
+    page.evaluate("document.querySelector('#panel').scrollTop = 100")
+    page.go_back()
+    expect(page.locator("#holds")).to_be_visible()
+    assert page.evaluate("document.querySelector('#panel').scrollTop") == 0
 
 
 def test_names_of_files_tell_forecasts_apart(open_seen):

@@ -9,7 +9,7 @@ const NEEDED = {
   train: ["trainer"], report: ["analyst"], create: ["admin"], keys: ["admin"],
 };
 
-/** @type {{actor: string, open: boolean, roles: string[], regions: string[] | null} | null} */ let me = null;
+/** @type {{actor: string, name: string | null, open: boolean, roles: string[], regions: string[] | null} | null} */ let me = null;
 /** How many callers there were: what one of them typed or saw is not for the next. */
 let turn = 0;
 
@@ -117,6 +117,7 @@ export function drawAccess() {
   byId("key").hidden = me?.open ?? false;
   const roles = me?.roles.map((role) => t(`role_${role}`)) ?? [];
   // An admin may do all that the others may.
-  byId("key").textContent = me ? t("keyOf", { roles: me.roles.includes("admin") ? t("role_admin") : roles.join(", ") }) : t("keyEnter");
+  const named = me && (me.name ?? (me.roles.includes("admin") ? t("role_admin") : roles.join(", ")));
+  byId("key").textContent = me ? t("keyOf", { roles: named ?? "" }) : t("keyEnter");
   byId("key").title = roles.join(", ");
 }

@@ -8,7 +8,6 @@ const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 24];
 const PLAY_MS = 900;
 const MORNING = "06:00";
 const SHORTEST_NIGHT_H = 3;
-const EVENING = "T23:00";
 const TABS = ["forecast", "trust", "run", "take"];
 /** Timer of the next step, -1 while one is drawn, 0 when nothing plays. */
 let timer = 0;
@@ -47,7 +46,7 @@ export function openControls(act) {
   on("tomorrow", "click", () => {
     if (!act.region()) return;
     const tomorrow = plusHours(inZone(new Date(), act.region().timezone), 24);
-    go(`${tomorrow.slice(0, 10)}${EVENING}`);
+    go(`${tomorrow.slice(0, 10)}${view.at.slice(10)}`);
   });
   on("date", "change", (event) => event.target.value && go(`${event.target.value}${view.at.slice(10)}`));
   on("hour", "change", (event) => go(`${view.at.slice(0, 10)}T${event.target.value}:00`));
@@ -55,6 +54,7 @@ export function openControls(act) {
     view.hours = Number(event.target.value);
     act.showForecast();
   });
+  on("more", "click", () => byId("more").setAttribute("aria-expanded", String(document.body.classList.toggle("more"))));
   on("play", "click", () => (playing() ? pause() : play(go)));
   openTabs(act.drawPane);
 }
@@ -100,9 +100,6 @@ function openTabs(drawPane) {
     view.tab = name;
     writeAddress();
     drawPane();
-    // A tab opens at its beginning, also where the page scrolls instead of the panel.
-    byId("panel").scrollTop = 0;
-    if (byId("panel").getBoundingClientRect().top < 0) byId("panel").scrollIntoView();
   };
   for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => show(name));
   byId("tab-forecast").parentElement.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -127,5 +124,6 @@ export function syncControls() {
   byId("region").value = view.region;
   byId("category").value = view.category;
   byId("model").value = view.model;
+  byId("tomorrow").textContent = t("tomorrow", { hour: view.at.slice(11) });
   byId("play").textContent = playing() ? t("pause") : t("play");
 }

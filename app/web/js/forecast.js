@@ -1,7 +1,7 @@
 /** The forecast in figures: total, legend, hotspots, the pointed-at cell, the table of top cells. */
 import { gradient } from "./colours.js";
 import { byId, make, table } from "./dom.js";
-import { count, fixed, number, t } from "./i18n.js";
+import { aligned, count, fixed, number, t } from "./i18n.js";
 import { COLOURS } from "./overlays.js";
 import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
@@ -37,10 +37,12 @@ function dataUntil({ data_until: end, assimilated_incidents: n }, zone) {
 export function drawHead(shown, zone) {
   byId("data-until").textContent = dataUntil(shown, zone);
   byId("when").textContent = spanText(shown, zone);
+  byId("heading-when").textContent = byId("when").textContent;
   byId("when-zone").textContent = t("localTime", { zone: zoneText(shown.at, zone) });
   const { expected_total: n, expected_total_lo: lo, expected_total_hi: hi } = shown;
   const [before, after] = t("expectedTotal").split("{n}");
   byId("total").replaceChildren(before, make("strong", {}, fixed(n)), `${after} · ${t("interval90", { lo: count(lo), hi: count(hi) })}`);
+  byId("heading-total").replaceChildren(...byId("total").cloneNode(true).childNodes);
 }
 
 /** Warnings about this forecast; those that always hold are under Evaluation. @param {any} shown @param {string[]} opening */
@@ -186,8 +188,8 @@ export function topCells(shown, ranked, onChoose) {
   const rows = ranked.slice(0, LISTED).map((row, i) => [
     make("button", { type: "button", "data-cell": id[row], "aria-pressed": String(view.cell === id[row]), onclick: () => onChoose(id[row]) }, String(i + 1)),
     placeOf(longitude[row], latitude[row]),
-    `${number(100 * probability[row], 2)}\u00a0%`,
-    hi[row] === 0 ? make("span", {}, number(n[row], 2), make("span", { class: "at" }, t("likelyNone"))) : `${number(n[row], 2)}\u00a0(${rangeText(lo[row], hi[row])})`,
+    `${aligned(100 * probability[row])}\u00a0%`,
+    hi[row] === 0 ? make("span", {}, aligned(n[row]), make("span", { class: "at" }, t("likelyNone"))) : `${aligned(n[row])}\u00a0(${rangeText(lo[row], hi[row])})`,
   ]);
   const made = table(t("topCells"), [t("rank"), t("place"), t("shareShort"), t("expectedShort")], rows);
   for (const line of made.querySelectorAll("tbody tr")) {

@@ -1,9 +1,10 @@
 /** Language: texts and numbers. */
+import { MAP_MESSAGES } from "./messages-map.js";
 import { OWN_PLACES } from "./messages-own-places.js";
 import { MESSAGES } from "./messages.js";
 
 /** Texts by topic: each module has the same keys in every language. @type {Record<string, Record<string, string>>[]} */
-export const TOPICS = [MESSAGES, OWN_PLACES];
+export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES];
 
 let language = "en";
 /** @type {Record<string, string>} */ let texts = textsOf(language);
@@ -40,6 +41,9 @@ export function t(key, values = {}) {
 
 /** @param {number} value @param {number} [digits] significant digits */
 export const number = (value, digits = 3) => written(value, { maximumSignificantDigits: digits });
+
+/** As many digits in each line of a table. @param {number} value @param {number} [digits] significant digits */
+export const aligned = (value, digits = 2) => written(value, { minimumSignificantDigits: digits, maximumSignificantDigits: digits });
 
 /** @param {number} value */
 export const count = (value) => written(value, { maximumFractionDigits: 0 });

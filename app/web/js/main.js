@@ -120,7 +120,8 @@ function showNothing() {
   document.body.dataset.holds = known.region ? "region" : "nothing";
   endLoading();
   byId("when").textContent = !known.region ? t("noRegion") : may("read") ? t("noModel") : missing("read");
-  for (const id of ["total", "when-zone", "data-until", "shares", "shares-note", "top-cells", "strip", "strip-legend", "legend", "pane-take"]) byId(id).replaceChildren();
+  byId("heading-when").textContent = byId("when").textContent;
+  for (const id of ["total", "heading-total", "when-zone", "data-until", "shares", "shares-note", "top-cells", "strip", "strip-legend", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
   return Promise.all([drawPane(), showPoints().catch(showError)]);
 }

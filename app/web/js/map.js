@@ -1,5 +1,6 @@
 /** The map: cells, outlines, hotspots, the chosen cell, what happened; where there is WebGL. */
 import * as maplibre from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { openCellKeys } from "./cell-keys.js";
 import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
 import { byId, make } from "./dom.js";
@@ -54,6 +55,7 @@ export class ForecastMap {
   /** @type {any} */ #map;
   /** @type {any} */ #home;
   #isPlaced = false;
+  /** @type {number | null} */ #chosenId = null;
 
   /**
    * @param {(row: number) => void} onPoint a cell is pointed at or tapped; -1 for none
@@ -86,6 +88,15 @@ export class ForecastMap {
     // Until somebody has moved it, the map shows the whole city, whatever room it gets.
     map.on("resize", () => !this.#isPlaced && this.fit());
     this.#map = map;
+    openCellKeys(map.getContainer(), {
+      lattice: () => this.lattice,
+      chosen: () => this.#chosenId,
+      middle: () => { const { lng, lat } = map.getCenter(); return this.lattice?.rowAt(lng, lat) ?? -1; },
+      take: (taken) => {
+        this.handlers.onChoose(taken);
+        if (this.#chosenId !== null) this.reveal(this.#chosenId);
+      },
+    });
     nameControls(map);
   }
 
@@ -156,6 +167,7 @@ export class ForecastMap {
 
   /** @param {number | null} id */
   choose(id) {
+    this.#chosenId = id;
     if (!this.lattice) return;
     const known = id !== null && this.lattice.rowOfId.has(id);
     this.#chosen.setLines(known ? [this.lattice.ring(/** @type {number} */ (id))] : []);

@@ -2,6 +2,18 @@
 import { byId } from "./dom.js";
 import { view } from "./view.js";
 
+let opened = "";
+
+/** Another tab or region opens at its beginning, also where the page scrolls instead of the panel. */
+function toBeginning() {
+  const now = `${view.region} ${view.tab}`;
+  if (opened && now !== opened) {
+    byId("panel").scrollTop = 0;
+    if (byId("panel").getBoundingClientRect().top < 0) byId("panel").scrollIntoView();
+  }
+  opened = now;
+}
+
 /** Show the pane of the chosen tab, and mark the tab. */
 export function markPanes() {
   for (const name of ["forecast", "trust", "run", "take"]) {
@@ -11,4 +23,5 @@ export function markPanes() {
   }
   byId("pane-title").textContent = byId(`tab-${view.tab}`).textContent;
   byId("pane-title").hidden = view.tab === "forecast";
+  toBeginning();
 }

@@ -91,8 +91,8 @@ export function drawWeekGrid(label, cellOf) {
   const monday = weekStart(view.at);
   byId("week-text").textContent = `${dayText(monday)} – ${dayText(plusHours(monday, 6 * 24))}`;
   const held = document.activeElement?.closest("#strip") !== null;
-  const head = make("div", { role: "row" }, make("span", { role: "columnheader", "aria-label": t("date") }), ...Array.from({ length: 24 }, (_, hour) =>
-    make("span", { role: "columnheader", class: "head", "aria-label": `${hour}:00` }, hour % 3 === 0 ? String(hour) : "")));
+  const head = make("div", { role: "row" }, make("span", { role: "columnheader", "aria-label": t("date") }, make("span", { class: "hidden" }, t("date"))), ...Array.from({ length: 24 }, (_, hour) =>
+    make("span", { role: "columnheader", class: "head", "aria-label": `${hour}:00` }, hour % 3 === 0 ? String(hour) : make("span", { class: "hidden" }, `${hour}:00`))));
   const rows = Array.from({ length: 7 }, (_, day) => {
     const start = plusHours(monday, day * 24);
     const name = make("span", { role: "rowheader", class: "name" }, weekdayText(start));
