@@ -41,7 +41,7 @@ CODE_FROM_DATA = {
     ("pandas", "read_pickle"), ("pd", "read_pickle"), ("shelve", "open"),
     ("", "eval"), ("", "exec"),
 }  # fmt: skip
-VENDORED = {"maplibre-gl": "BSD-3-Clause", "swagger-ui": "Apache-2.0"}
+VENDORED = {"maplibre-gl": "BSD-3-Clause", "pmtiles": "BSD-3-Clause", "swagger-ui": "Apache-2.0"}
 _EXTRAS: dict[str, set[str]] = {}
 OURS = (
     "app",

@@ -39,7 +39,7 @@ from app.forecasts import series_routes as forecast_series
 from app.forecasts import tile_routes as tiles
 from app.forecasts.service import ForecastService
 from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
-from app.http import static
+from app.http import basemap, static
 from app.http.app_state import ApiState
 from app.http.fair_shares import ADMIN_TURNS, Places
 from app.http.middleware.body_limits import BodyLimits
@@ -91,6 +91,7 @@ PARTS = (
     backtests,
     keys,
     audit,
+    basemap,
     static,
 )
 SPARE_THREADS = 2
@@ -118,6 +119,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        basemap.check_basemap(settings.basemap)
         own = engine or open_engine(settings)
         require_keys_for_others(own, settings)
         threads = settings.request_threads + ADMIN_TURNS + SPARE_THREADS

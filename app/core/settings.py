@@ -149,8 +149,11 @@ class Settings(BaseSettings):
     page_tiles_url: Annotated[str, AfterValidator(_tiles_url)] | None = None
     """Raster tiles beneath the page's cells, as `https://tiles.example/{z}/{x}/{y}.png`: each viewer's
     browser then asks that host. None: the page fetches nothing from outside."""
+    basemap: Path | None = None
+    """A PMTiles file of streets, water and names, served at `/basemap` and drawn beneath and above the
+    page's cells; nothing is asked of other hosts."""
     page_tiles_attribution: str = ""
-    """Attribution of the tiles, shown on the map."""
+    """Attribution of the tiles or the base map; unset, a base map's own is shown."""
     workers: int = 1
     """Local worker processes that `hotslot serve` starts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -268,6 +271,12 @@ class Settings(BaseSettings):
             self.home = temporary_home()
         if self.home == temporary_home() and not _is_ours(self.home):
             raise ValueError(f"{self.home} belongs to another user: set HOTSLOT_HOME")
+        return self
+
+    @model_validator(mode="after")
+    def _one_base_map(self) -> Settings:
+        if self.basemap is not None and self.page_tiles_url is not None:
+            raise ValueError("set HOTSLOT_BASEMAP or HOTSLOT_PAGE_TILES_URL, not both")
         return self
 
     @model_validator(mode="after")

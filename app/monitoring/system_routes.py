@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.core.roles import Role
+from app.core.settings import Settings
 from app.http.app_state import State
 from app.http.permissions import allow, public
 from app.http.static import WEB, StaticReplies
@@ -67,16 +68,24 @@ async def docs() -> HTMLResponse:
 @router.get("/", include_in_schema=False)
 @public
 async def page(request: Request, state: State) -> Response:
-    """Show the map page; its head names the background tiles where there are any."""
-    url, attribution = state.settings.page_tiles_url, state.settings.page_tiles_attribution
-    read = partial(_page, url, attribution)
+    """Show the map page; its head names what lies beneath the cells, if anything does."""
+    metas = _metas(state.settings)
+    read = partial(_page, metas)
     changed = (WEB / "index.html").stat().st_mtime_ns
-    return await _replies.reply(request, (url, attribution, changed), read, "text/html")
+    return await _replies.reply(request, (metas, changed), read, "text/html")
 
 
-def _page(url: str | None, attribution: str) -> bytes:
+def _metas(settings: Settings) -> str:
+    """Return the tags that tell the page about this service's settings."""
+    beneath = "/basemap" if settings.basemap else settings.page_tiles_url
+    if beneath is None:
+        return ""
+    name = "basemap" if settings.basemap else "tiles"
+    attribution = escape(settings.page_tiles_attribution)
+    tag = f'<meta name="{name}" content="{escape(beneath)}" data-attribution="{attribution}">'
+    return tag + "\n"
+
+
+def _page(metas: str) -> bytes:
     html = (WEB / "index.html").read_text(encoding="utf-8")
-    if url is not None:
-        tiles = f'content="{escape(url)}" data-attribution="{escape(attribution)}"'
-        html = html.replace("</head>", f'<meta name="tiles" {tiles}>\n</head>', 1)
-    return html.encode()
+    return html.replace("</head>", f"{metas}</head>", 1).encode()

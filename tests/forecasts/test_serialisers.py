@@ -41,9 +41,12 @@ def test_formats_have_the_same_cells_and_numbers():
     told = json.loads(density_json(forecast))
     cells = told["cells"]
     lines = list(csv.DictReader(io.StringIO(density_csv(forecast).decode())))
-    labels = {n: "" if v is None else str(v) for n, v in forecast.labels().items()}
+    labels = forecast.labels()
     assert list(lines[0]) == [*cells, *labels]
-    assert all({name: line[name] for name in labels} == labels for line in lines)
+    said = {name: "" if value is None else value for name, value in labels.items()}
+    # Every line says the same, whatever the spelling of numbers.
+    same = [{name: type(value)(line[name]) for name, value in said.items()} for line in lines]
+    assert same == [said] * len(lines)
     for name, column in cells.items():
         assert [float(line[name]) for line in lines] == column, name
     found = json.loads(density_geojson(forecast))

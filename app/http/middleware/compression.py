@@ -88,6 +88,7 @@ async def _encoded(start: Message, body: Message, wanted: str) -> Message:
         body.get("more_body")
         or len(content) < COMPRESS_FROM_BYTES
         or "content-encoding" in headers
+        or "content-range" in headers  # a part of a compressed reply would be another part
         or kind.startswith(COMPRESSED_ALREADY)
     ):
         return body

@@ -37,7 +37,7 @@ function problemOf(status, statusText, text, type) {
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: BodyInit, headers?: Record<string, string>, cache?: RequestCache}} [options]
+ * @param {{method?: string, body?: BodyInit, headers?: Record<string, string>, cache?: RequestCache, signal?: AbortSignal}} [options]
  * @returns {Promise<Response>}
  */
 export async function request(path, options = {}) {

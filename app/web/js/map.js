@@ -74,8 +74,8 @@ export class ForecastMap {
     map.addControl(this.#wholeCity(), "top-right");
     map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
     await map.once("style.load");
-    addTiles(map);
     for (const layer of [this.#layer, this.#boundary, this.#hotspots, this.#chosen]) map.addLayer(layer);
+    addTiles(map, true);
     const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
     map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
     map.on("mouseout", () => this.handlers.onPoint(-1));

@@ -12,3 +12,4 @@ export class MercatorCoordinate {
   y: number;
 }
 export function setWorkerUrl(url: string): void;
+export function addProtocol(name: string, load: (request: any, abort: AbortController) => Promise<any>): void;
