@@ -57,6 +57,7 @@ def test_modules_are_asked_for_at_once():
     later = {
         "main.js",
         "plain-map.js",
+        "basemap.js",
         "data-report.js",
         "findings.js",
         "report-charts.js",
