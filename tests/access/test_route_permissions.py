@@ -22,9 +22,9 @@ ROUTES = [
 PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static/{path:path}"}
 """Routes that ask no key: none may show anything of a region."""
 READER = {
-    "me", "metrics", "basemap", "list_all", "show", "density", "hotspots", "zones", "samples", "series", "areas",
+    "me", "metrics", "list_all", "show", "density", "hotspots", "zones", "samples", "series", "areas",
     "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
-    "schedule", "alarms", "live_scores",
+    "schedule", "alarms", "live_scores", "basemap",
     "fairness", "show_policy", "card", "show_layer", "layer_areas",
 }  # fmt: skip
 """All that a reader's key opens: a new route does not join them unnoticed."""
