@@ -76,7 +76,7 @@ async def page(request: Request, state: State) -> Response:
 
 
 def _metas(settings: Settings) -> str:
-    """Return the tags that tell the page about this service's settings."""
+    """Return the tags of the head that carry settings to the page."""
     beneath = "/basemap" if settings.basemap else settings.page_tiles_url
     if beneath is None:
         return ""
