@@ -37,6 +37,7 @@ from app.evaluation.fairness import routes as fairness
 from app.forecasts import routes as forecasts
 from app.forecasts import series_routes as forecast_series
 from app.forecasts import tile_routes as tiles
+from app.forecasts import zone_routes as forecast_zones
 from app.forecasts.service import ForecastService
 from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
 from app.http import basemap, static
@@ -86,6 +87,7 @@ PARTS = (
     training,
     forecasts,
     forecast_series,
+    forecast_zones,
     tiles,
     states,
     backtests,

@@ -16,8 +16,10 @@ MEDIA_TYPES = {
     "html": "text/html",
     "md": "text/markdown",
     "gpx": "application/gpx+xml",
+    "gpkg": "application/geopackage+sqlite3",
+    "pdf": "application/pdf",
 }
-BINARY = frozenset({"parquet", "tif", "png"})
+BINARY = frozenset({"parquet", "tif", "png", "gpkg", "pdf"})
 """Formats that are not text; they are compressed by themselves."""
 
 

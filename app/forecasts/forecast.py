@@ -212,15 +212,17 @@ class Forecast:
     def labels(self) -> dict[str, Any]:
         """Return the members of each flagged cell and line by which saved layers differ."""
         local = zone(self.version.region.timezone)
-        span = {"at": self.at.astimezone(local).isoformat()}
-        if len(self.slot_mean) > 1:
-            span["to"] = self.until.astimezone(local).isoformat()
+        begin = self.at.astimezone(local)
         head = self.cells.head()
         return {
             "region": self.version.region.id,
+            "model": self.version.record.model,
             "model_version": self.version.record.version,
             "state": self.version.state_id,
-            **span,
+            "data_until": self.version.data_until.isoformat(),
+            "at": begin.isoformat(),
+            "to": self.until.astimezone(local).isoformat(),
+            "utc_offset": begin.isoformat()[-6:],
             "window": self.window,
             "category": " + ".join(self.selector.categories) or None,
             "cell_size_m": head.get("cell_size_m"),

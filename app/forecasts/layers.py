@@ -161,17 +161,18 @@ class LayerReader:
         if selector.inside is not None:
             layer = self.read(version.region, selector.inside.layer)
             place = layer.place(selector.inside.area)
-            inside = self._owners(version, selector, cells, layer) == place
+            inside = self.owners(version, selector, cells, layer) == place
             _check_any(inside, f"area {shortened(selector.inside.area)}", "inside")
         if selector.within is not None:
             layer = self.read(version.region, selector.within)
-            part, names = self._owners(version, selector, cells, layer), layer.names
+            part, names = self.owners(version, selector, cells, layer), layer.names
             _check_any(part != NONE, f"any area of layer {layer.name}", "within")
         return CellLayers(inside, part, names)
 
-    def _owners(
+    def owners(
         self, version: LoadedVersion, selector: Selector, cells: CellSet, layer: Layer
     ) -> NDArray[np.int64]:
+        """Return the area (N,) of a layer that each cell belongs to, -1 for none."""
         resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
         size = cells.grid.cell_size_m if isinstance(cells, SquareCells) else float(resolution)
 

@@ -35,7 +35,7 @@ class Selector:
     state of the version, or "frozen": as trained. `bbox` is west, south, east, north in degrees.
     Several categories are summed up. `inside` is an area of a layer to which cells, hotspots and zones are
     confined; each zone stays in one area of the layer `within`; `summed_by` is the layer whose areas are
-    summed up.
+    summed up. Zones avoid areas of the layers `avoided`.
     """
 
     at: datetime | None = None
@@ -56,12 +56,13 @@ class Selector:
     inside: Inside | None = None
     within: str | None = None
     summed_by: str | None = None
+    avoided: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that the request needs."""
         named = (None if self.inside is None else self.inside.layer, self.within, self.summed_by)
-        return tuple(name for name in named if name is not None)
+        return (*(name for name in named if name is not None), *self.avoided)
 
     @property
     def categories(self) -> tuple[str, ...]:

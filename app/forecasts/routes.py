@@ -1,4 +1,4 @@
-"""`/v1/regions/{region}/forecasts`: density, hotspots, zones, samples."""
+"""`/v1/regions/{region}/forecasts`: density, hotspots, samples."""
 
 from __future__ import annotations
 
@@ -24,20 +24,10 @@ from app.forecasts.schemas import (
     DensityReply,
     HotspotsReply,
     SamplesReply,
-    ZonesReply,
     forecast_replies,
 )
 from app.forecasts.selectors import Forecasts, PlainSelected, Selected
 from app.forecasts.serialisers import density_csv, density_geojson, density_json
-from app.forecasts.zones.documents import zones_csv, zones_geojson, zones_gpx
-from app.forecasts.zones.selection import (
-    DEFAULT_COMPACTNESS,
-    DEFAULT_KM2,
-    DEFAULT_ZONES,
-    MAX_SEPARATION_M,
-    MAX_ZONES,
-    ZoneOptions,
-)
 from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId
@@ -54,20 +44,18 @@ DENSITY: dict[str, Callable[[Forecast], bytes]] = {
     "png": density_png,
 }
 FEATURES = ("geojson", "csv", "parquet")
-ZONES: dict[str, Callable[[Forecast, ZoneOptions], bytes]] = {
-    "geojson": zones_geojson,
-    "csv": zones_csv,
-    "parquet": lambda forecast, options: collection_parquet(zones_geojson(forecast, options)),
-    "gpx": zones_gpx,
-}
 _CELL_COLUMNS = "probability,density_per_km2,expected_count,expected_count_lo,expected_count_hi"
-_LABELS = "region,model_version,state,at,window,category,cell_size_m"
+LABELS = "region,model,model_version,state,data_until,at,to,utc_offset,window,category,cell_size_m"
+LABELS_EXAMPLE = (
+    "toronto,stack,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-01T04:30:00+00:00,"
+    "2022-01-07T23:00:00-05:00,2022-01-08T00:00:00-05:00,-05:00,119,,250"
+)
 _SAME_SLOT = {
     "path.region": "$request.path.region",
     "query.at": "$response.body#/at",
     "query.model": "$response.body#/model_version",
 }
-_FORMAT = Query(description="format; without it, `Accept` decides")
+FORMAT = Query(description="format; without it, `Accept` decides")
 InArea = Annotated[
     str | None,
     Query(
@@ -79,7 +67,7 @@ Weight = Annotated[
     Literal["harm"] | None,
     Query(description="weigh categories by the region's weights; needs them to be set"),
 ]
-FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, _FORMAT]
+FeatureFormat = Annotated[Literal["geojson", "csv", "parquet"] | None, FORMAT]
 
 
 def area_of(text: str | None) -> Inside | None:
@@ -110,7 +98,7 @@ async def density(
     forecasts: Forecasts,
     region: RegionId,
     selector: Selected,
-    f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, _FORMAT] = None,
+    f: Annotated[Literal["json", "geojson", "csv", "parquet", "tif", "png"] | None, FORMAT] = None,
     weight: Weight = None,
     inside: InArea = None,
     accept: Accept = None,
@@ -153,9 +141,9 @@ async def _hotspot_options(
     responses=forecast_replies(
         {"geojson": HotspotsReply},
         ["csv", "parquet"],
-        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS},{_LABELS}\n"
+        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS},{LABELS}\n"
         "1,5935,-79.38009,43.655401,0.005969286,0.095508575,0.026367878,0,0,"
-        "toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-07T23:00:00-05:00,119,,250\n",
+        f"{LABELS_EXAMPLE}\n",
     ),
 )
 @allow(Role.READER)
@@ -186,72 +174,6 @@ async def hotspots(
         forecast = await run_in_threadpool(forecasts.forecast_of, plan)
         return single_reply(await run_in_threadpool(make, forecast), forecast.heading(), fmt)
     spec = ResponseSpec(("hotspots", options), fmt, make, f"{region}-hotspots")
-    return await reply(request, forecasts, region, selector, spec)
-
-
-async def _zone_options(
-    n: Annotated[int, Query(ge=1, le=MAX_ZONES, description="zones at most")] = DEFAULT_ZONES,
-    max_km2: Annotated[
-        float, Query(gt=0, allow_inf_nan=False, description="area of all zones together")
-    ] = DEFAULT_KM2,
-    compactness: Annotated[
-        float,
-        Query(
-            ge=0,
-            le=1,
-            allow_inf_nan=False,
-            description="of each zone: the fewest sides that enclose as many cells, divided by its own; "
-            "0 allows any connected cells",
-        ),
-    ] = DEFAULT_COMPACTNESS,
-    min_separation_m: Annotated[
-        float | None,
-        Query(
-            gt=0,
-            le=MAX_SEPARATION_M,
-            allow_inf_nan=False,
-            description="between the centres of cells of two zones; without it they share no side",
-        ),
-    ] = None,
-) -> ZoneOptions:
-    return ZoneOptions(n, max_km2, compactness, min_separation_m)
-
-
-@router.get(
-    "/zones",
-    response_class=Response,
-    responses=forecast_replies(
-        {"geojson": ZonesReply},
-        ["csv", "parquet", "gpx"],
-        csv=f"rank,longitude,latitude,n_cells,area_km2,compactness,share_of_incidents,probability,"
-        f"expected_count,expected_count_lo,expected_count_hi,cells,{_LABELS}\n"
-        "1,-79.38009,43.655401,2,0.125,1,0.0087,0.0087,0.0384,0,0,5935 5936,"
-        "toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-07T23:00:00-05:00,119,,250\n",
-    ),
-)
-@allow(Role.READER)
-async def zones(
-    request: Request,
-    forecasts: Forecasts,
-    region: RegionId,
-    selector: Selected,
-    options: Annotated[ZoneOptions, Depends(_zone_options)],
-    f: Annotated[Literal["geojson", "csv", "parquet", "gpx"] | None, _FORMAT] = None,
-    weight: Weight = None,
-    inside: InArea = None,
-    within: Annotated[
-        str | None, Query(max_length=63, description="a layer: each zone stays in one of its areas")
-    ] = None,
-    accept: Accept = None,
-) -> Response:
-    """Choose at most n connected, compact zones, of `max_km2` together, that expect the most."""
-    fmt = negotiated(f, accept, tuple(ZONES))
-    selector = replace(selector, weight=weight, inside=area_of(inside), within=within)
-
-    def make(forecast: Forecast) -> bytes:
-        return ZONES[fmt](forecast, options)
-
-    spec = ResponseSpec(("zones", options), fmt, make, f"{region}-zones")
     return await reply(request, forecasts, region, selector, spec)
 
 

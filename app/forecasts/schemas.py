@@ -46,6 +46,7 @@ _AREA: dict[str, Any] = {
 }
 _ZONE: dict[str, Any] = {
     "rank": 1,
+    "place": "Downtown Yonge East",
     "longitude": -79.38009,
     "latitude": 43.655401,
     "n_cells": 4,
@@ -56,6 +57,7 @@ _ZONE: dict[str, Any] = {
     "expected_count": 0.0751,
     "expected_count_lo": 0,
     "expected_count_hi": 1,
+    "hours": [0.0751],
     "cells": [5763, 5764, 5935, 5936],
 }
 
@@ -180,10 +182,54 @@ class HotspotsReply(Heading, FeatureCollection):
     )
 
 
+class ZonePrice(Reply):
+    """What given zones lose against the best plan of the number and area asked for, or of theirs if more."""
+
+    share_of_incidents_best: float = Field(examples=[0.0191])
+    share_lost: float = Field(
+        description="of what the best plan catches; below 0 where given zones are less compact than it may "
+        "be and catch more",
+        examples=[0.11],
+    )
+    expected_count_best: float = Field(examples=[0.0844])
+    n: int = Field(examples=[5])
+    max_km2: float = Field(examples=[0.25])
+    best: list[list[int | str]] = Field(description="cells of its zones", examples=[[[5763]]])
+
+
+class FormerZone(Reply):
+    """A zone of the plan before, beside the zone that the best plan has for it."""
+
+    status: str = Field(description="kept or moved", examples=["kept"])
+    gain: float | None = Field(
+        default=None, description="expected count there over that here", examples=[1.02]
+    )
+    gain_lo: float | None = Field(
+        default=None, description="90 % interval; above 1 the zone moves", examples=[0.91]
+    )
+    gain_hi: float | None = Field(default=None, examples=[1.15])
+
+
+class FormerPlan(Reply):
+    """What became of the zones of the plan before, in their order."""
+
+    kept: int = Field(examples=[4])
+    moved: int = Field(examples=[1])
+    zones: list[FormerZone]
+
+
 class ZonesReply(Heading, FeatureCollection):
     """Zones to send cars to, best first, with what they catch beside free cells of the same area."""
 
-    features: list[Feature] = Field(examples=[one_feature(_GEOMETRY, **_ZONE)])
+    features: list[Feature] = Field(
+        description="`hours` of each: its expected count by hour, as in the reply's `hours`",
+        examples=[one_feature(_GEOMETRY, **_ZONE)],
+    )
+    hours: list[Instant] = Field(
+        description="local start of each hour", examples=[["2022-01-07T23:00:00-05:00"]]
+    )
+    expected_by_hour: list[float] = Field(description="of the whole region", examples=[[4.417258]])
+    avoid: list[int | str] = Field(examples=[[]])
     n: int = Field(description="zones asked for at most", examples=[5])
     max_km2: float = Field(description="the budget of all zones together", examples=[0.25])
     compactness: float = Field(description="asked of every zone at least", examples=[0.8])
@@ -214,6 +260,11 @@ class ZonesReply(Heading, FeatureCollection):
     expected_count_hi: int = Field(examples=[1])
     share_of_harm_expected: float | None = Field(default=None, description="with weight=harm")
     expected_harm: float | None = Field(default=None, description="with weight=harm")
+    price: ZonePrice | None = Field(default=None, description="of zones that were given")
+    previous: FormerPlan | None = Field(
+        default=None,
+        description="with a plan before; its zones stay or move, each zone has `status`",
+    )
 
 
 class SamplesReply(Heading, FeatureCollection):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +15,7 @@ from app.core.zones import EARLIEST, LATEST
 from app.forecasts.plan import Selector
 from app.forecasts.scores import MAX_SCORED, PlacedIncident
 from app.forecasts.service import ForecastService
+from app.forecasts.zones.selection import MAX_AVOIDED, MAX_CELLS, MAX_ZONES, ZoneOptions
 from app.http import schemas
 from app.http.parameters import (
     MAX_KINDS,
@@ -36,6 +37,7 @@ EXAMPLE_AT: Any = {"a Saturday at eleven in the evening": {"value": "2026-01-10T
 Kind = Literal["square", "h3"]
 Which = tuple[tuple[str, ...] | None, str | None, datetime | None, str | None]
 """Categories, model, `as_of` and state."""
+CellId = Annotated[int, Field(ge=0, lt=2**63)] | ShortText
 _TIME: Any = {"pattern": TIME_PATTERN}
 _DATE: Any = {"pattern": r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"}
 
@@ -234,6 +236,55 @@ class AreasRequest(schemas.Request):
             return [self.areas]
         found = self.areas.get("features")
         return found if isinstance(found, list) else []
+
+
+ZoneCells = Annotated[
+    list[Annotated[list[CellId], Field(min_length=1, max_length=MAX_CELLS)]],
+    Field(min_length=1, max_length=MAX_ZONES),
+]
+
+
+class ZonesRequest(schemas.Request):
+    """Zones as lists of cells: a plan edited by hand, or the plan before; and where no zone may lie."""
+
+    zones: Annotated[
+        ZoneCells | None,
+        Field(description="priced as they are", examples=[[[5763, 5764], [5935]]]),
+    ] = None
+    previous: Annotated[
+        ZoneCells | None,
+        Field(
+            description="the plan before: its zones stay unless moving gains beyond chance",
+            examples=[None],
+        ),
+    ] = None
+    avoid: Annotated[
+        list[CellId] | None,
+        Field(
+            max_length=MAX_AVOIDED,
+            description="beside those of the query: ids of cells, areas of layers",
+            examples=[[5762]],
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if self.zones is not None and self.previous is not None:
+            raise ValueError("give zones or previous, not both")
+        return self
+
+    def applied(self, options: ZoneOptions) -> ZoneOptions:
+        """Return the options of the query with what the body adds."""
+
+        def tuples(zones: list[list[int | str]] | None) -> tuple[tuple[int | str, ...], ...] | None:
+            return None if zones is None else tuple(tuple(zone) for zone in zones)
+
+        return replace(
+            options,
+            avoid=(*options.avoid, *(self.avoid or ())),
+            zones=tuples(self.zones),
+            previous=tuples(self.previous),
+        )
 
 
 class ScoredIncident(BaseModel):

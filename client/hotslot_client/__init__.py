@@ -144,6 +144,15 @@ class Client:
         """Return at most `n` connected zones of `max_km2` together; `within="beats"`, ..."""
         return self._features(region, "zones", {"n": n, "max_km2": max_km2, **selectors})
 
+    def priced_zones(
+        self, region: str, zones: Sequence[Sequence[int | str]], **selectors: Any
+    ) -> gpd.GeoDataFrame:
+        """Return zones given as lists of cells; `attrs["price"]` says what they lose against the best."""
+        path = f"/v1/regions/{region}/forecasts/zones"
+        body = {"zones": [list(zone) for zone in zones]}
+        reply = self.request("POST", path, params=_params(selectors), json=body)
+        return _frame(reply.json())
+
     def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
         """Draw points from the forecast; equal seeds (`seed`) give equal points."""
         return self._features(region, "samples", {"n": n, **selectors})

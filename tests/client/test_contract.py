@@ -41,6 +41,7 @@ CALLS = {
         **WHO,
         **CELLS,
     ),
+    "priced_zones": lambda c: c.priced_zones("town", [[1, 2], [5]], at=AT, n=2, max_km2=0.5),
     "zones": lambda c: c.zones(
         "town",
         3,
@@ -77,6 +78,7 @@ READ = {
     "regions": ["regions"],
     "hotspots": ["features"],
     "zones": ["features"],
+    "priced_zones": ["features", "price"],
     "samples": ["features"],
     "series": ["slots"],
     "areas": ["features"],

@@ -1,7 +1,8 @@
-"""Zones as GeoJSON, CSV and GPX: where to go, what to expect there, and what compactness costs."""
+"""Zones as GeoJSON, CSV, GPX and GeoPackage: where to go, what to expect there, what compactness costs."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -9,65 +10,98 @@ from typing import Any
 import numpy as np
 import orjson
 import shapely
-from numpy.typing import NDArray
 
-from app.forecasts.forecast import Forecast
 from app.forecasts.serialisers import collection, csv_bytes, ids_of
-from app.forecasts.zones.selection import ChosenZones, ZoneOptions, chosen_zones
+from app.forecasts.zones.plan import ZonePlan
+from app.forecasts.zones.selection import Rows
 from app.geo.antimeridian import cut, normalised
 from models.zones.problem import compactness_of
 
+LISTS = ("cells", "hours")
+"""Properties that formats without lists write as text, joined by spaces."""
 
-def zones_geojson(forecast: Forecast, options: ZoneOptions) -> bytes:
+
+def zones_geojson(plan: ZonePlan) -> bytes:
     """Return each zone's polygon with rank and expected count, and what all catch, as GeoJSON."""
-    chosen = chosen_zones(forecast, options)
     parts = [
         b'{"type":"Feature","id":%d,"properties":%b,"geometry":%b}'
         % (
             properties["rank"],
-            orjson.dumps({**properties, **forecast.labels()}),
-            shapely.to_geojson(_shape(forecast, zone)).encode(),
+            orjson.dumps(properties),
+            shapely.to_geojson(shape_of(plan, zone)).encode(),
         )
-        for zone, properties in _each(chosen)
+        for zone, properties in each_zone(plan)
     ]
-    return collection(_head(chosen, options), b",".join(parts))
+    return collection(head_of(plan), b",".join(parts))
 
 
-def zones_csv(forecast: Forecast, options: ZoneOptions) -> bytes:
-    """Return one line per zone as CSV; `cells` are joined by spaces."""
-    lines = []
-    for _, properties in _each(chosen_zones(forecast, options)):
-        cells = " ".join(str(one) for one in properties.pop("cells"))
-        lines.append({**properties, "cells": cells, **forecast.labels()})
+def zones_csv(plan: ZonePlan) -> bytes:
+    """Return one line per zone as CSV."""
+    lines = [_flat(properties) for _, properties in each_zone(plan)]
     return csv_bytes({name: [line[name] for line in lines] for name in lines[0]})
 
 
-def zones_gpx(forecast: Forecast, options: ZoneOptions) -> bytes:
+def zones_gpkg(plan: ZonePlan) -> bytes:
+    """Return a GeoPackage with the layer `zones`, WGS 84."""
+    import geopandas as gpd
+
+    found = list(each_zone(plan))
+    frame = gpd.GeoDataFrame(
+        [_flat(properties) for _, properties in found],
+        geometry=[shape_of(plan, zone) for zone, _ in found],
+        crs="EPSG:4326",
+    )
+    return gpkg_of(frame, "zones")
+
+
+def gpkg_of(frame: Any, layer: str) -> bytes:
+    """Return a GeoPackage of a GeoDataFrame."""
+    buffer = io.BytesIO()
+    multi = frame.set_geometry([_multi(shape) for shape in frame.geometry], crs=frame.crs)
+    multi.to_file(buffer, driver="GPKG", layer=layer, engine="pyogrio")
+    return buffer.getvalue()
+
+
+def _multi(shape: Any) -> Any:
+    return shapely.multipolygons(shapely.get_parts(shape))
+
+
+def _flat(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: " ".join(map(_text, value)) if name in LISTS else value
+        for name, value in properties.items()
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def zones_gpx(plan: ZonePlan) -> bytes:
     """Return GPX 1.1: for each zone a waypoint at its best cell and its outline as a track."""
-    labels = forecast.labels()
-    about = f"{labels['region']}, {labels['model_version']}, {labels['at']}"
+    labels = plan.forecast.labels()
+    about = f"{labels['region']}, {labels['model_version']}, {labels['at']} to {labels['to']}"
+    warned = "; ".join(warning.message for warning in plan.forecast.warnings)
+    told = "; ".join(f"{name}: {value}" for name, value in labels.items() if value is not None)
     waypoints, tracks = [], []
-    for zone, properties in _each(chosen_zones(forecast, options)):
+    for zone, properties in each_zone(plan):
         area = f", {escape(properties['area'])}" if "area" in properties else ""
         name = f"<name>Zone {properties['rank']}{area}</name>"
         expected = (
             f"{properties['expected_count']:.3g} incidents expected "
             f"({properties['expected_count_lo']} to {properties['expected_count_hi']}), "
-            f"{properties['area_km2']:.3g} km2"
+            f"{properties['area_km2']:.3g} km2; {properties['place'] or ''}; {about}"
         )
         place = f'lat="{properties["latitude"]}" lon="{properties["longitude"]}"'
-        waypoints.append(f"<wpt {place}>{name}<desc>{expected}</desc></wpt>")
-        tracks.append(f"<trk>{name}{''.join(_segments(_shape(forecast, zone)))}</trk>")
+        waypoints.append(f"<wpt {place}>{name}<desc>{escape(expected)}</desc></wpt>")
+        tracks.append(f"<trk>{name}{''.join(_segments(shape_of(plan, zone)))}</trk>")
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<gpx version="1.1" creator="hotslot" xmlns="http://www.topografix.com/GPX/1/1">'
-        f"<metadata><name>{escape(about)}</name><desc>{escape(_warned(forecast))}</desc></metadata>"
+        f"<metadata><name>{escape(about)}</name>"
+        f"<desc>{escape('; '.join(filter(None, [told, warned])))}</desc></metadata>"
         f"{''.join(waypoints)}{''.join(tracks)}</gpx>\n"
     ).encode()
-
-
-def _warned(forecast: Forecast) -> str:
-    return "; ".join(warning.message for warning in forecast.warnings)
 
 
 def _segments(shape: Any) -> Iterator[str]:
@@ -80,28 +114,39 @@ def _segments(shape: Any) -> Iterator[str]:
             yield "</trkseg>"
 
 
-def _shape(forecast: Forecast, zone: NDArray[np.int64]) -> Any:
-    return cut(shapely.union_all(forecast.cells.polygons_degrees()[zone]))
+def shape_of(plan: ZonePlan, zone: Rows) -> Any:
+    """Return a zone's polygon in degrees, cut at the 180th meridian."""
+    return cut(shapely.union_all(plan.forecast.cells.polygons_degrees()[zone]))
 
 
-def _head(chosen: ChosenZones, options: ZoneOptions) -> dict[str, Any]:
+def head_of(plan: ZonePlan) -> dict[str, Any]:
     """Return what the zones cover and catch together, beside free cells of their area."""
-    forecast, rows = chosen.forecast, chosen.together
+    chosen, options, forecast = plan.chosen, plan.options, plan.forecast
+    rows = chosen.together
     share = float(forecast.count_share[rows].sum())
     count = share * forecast.expected_total
     low, high = forecast.interval_of(np.array([count]))
-    worth = float(forecast.probability[rows].sum())
     free = float(forecast.probability[chosen.free].sum())
-    harm = {}
+    more: dict[str, Any] = {}
     if forecast.harm_total is not None:
-        harm = {"share_of_harm_expected": worth, "expected_harm": worth * forecast.harm_total}
+        more["share_of_harm_expected"] = chosen.worth
+        more["expected_harm"] = chosen.worth * forecast.harm_total
+    if plan.price is not None:
+        more["price"] = plan.price
+    if plan.previous is not None:
+        more["previous"] = plan.previous
     return {
         **forecast.heading(),
         **forecast.cells.head(),
+        "from": plan.hours[0],
+        "to": forecast.labels()["to"],
+        "hours": plan.hours,
+        "expected_by_hour": forecast.slot_mean.tolist(),
         "n": options.n,
         "max_km2": options.max_km2,
         "compactness": options.compactness,
         "min_separation_m": options.min_separation_m,
+        "avoid": list(options.avoid),
         "within": forecast.selector.within,
         "n_zones": len(chosen.rows),
         "n_cells": len(rows),
@@ -109,33 +154,39 @@ def _head(chosen: ChosenZones, options: ZoneOptions) -> dict[str, Any]:
         "share_of_area": chosen.area_km2 / float(forecast.cells.area_km2[forecast.rows].sum()),
         "share_of_incidents_expected": share,
         "share_of_incidents_free": float(forecast.count_share[chosen.free].sum()),
-        "share_of_free_cells": worth / free if free > 0 else None,
-        "share_of_bound": min(1.0, worth / chosen.bound) if chosen.bound > 0 else None,
+        "share_of_free_cells": chosen.worth / free if free > 0 else None,
+        "share_of_bound": min(1.0, chosen.worth / chosen.bound) if chosen.bound > 0 else None,
         "expected_count": count,
         "expected_count_lo": int(low[0]),
         "expected_count_hi": int(high[0]),
-        **harm,
+        **more,
     }
 
 
-def _each(chosen: ChosenZones) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
+def each_zone(plan: ZonePlan) -> Iterator[tuple[Rows, dict[str, Any]]]:
     """Yield the rows and the properties of each zone, best first."""
-    forecast = chosen.forecast
+    chosen, forecast = plan.chosen, plan.forecast
     count = np.array([forecast.expected_count[zone].sum() for zone in chosen.rows])
     low, high = forecast.interval_of(count)
     longitude, latitude = forecast.cells.centres
     n_sides = chosen.neighbours.shape[1]
+    labels = forecast.labels()
     for place, zone in enumerate(chosen.rows):
         best = zone[np.argmax(forecast.probability[zone])]
         probability = float(forecast.probability[zone].sum())
-        harm, layers = {}, forecast.layers
-        area = {} if layers.part is None else {"area": layers.names[layers.part[zone[0]]]}
+        more: dict[str, Any] = {}
         if forecast.harm_total is not None:
-            harm = {"expected_harm": probability * forecast.harm_total}
+            more["expected_harm"] = probability * forecast.harm_total
+        layers = forecast.layers
+        if layers.part is not None:
+            more["area"] = layers.names[layers.part[zone[0]]]
+        if plan.status is not None:
+            more["status"] = plan.status[place]
         yield (
             zone,
             {
                 "rank": place + 1,
+                "place": plan.place_of(zone),
                 "longitude": float(normalised(longitude[best])),
                 "latitude": float(latitude[best]),
                 "n_cells": len(zone),
@@ -146,8 +197,9 @@ def _each(chosen: ChosenZones) -> Iterator[tuple[NDArray[np.int64], dict[str, An
                 "expected_count": float(count[place]),
                 "expected_count_lo": int(low[place]),
                 "expected_count_hi": int(high[place]),
-                **harm,
-                **area,
+                **more,
+                "hours": plan.by_hour[:, place].tolist(),
                 "cells": ids_of(forecast, zone),
+                **labels,
             },
         )

@@ -10,7 +10,8 @@ import pytest
 import shapely
 
 from app.forecasts.zones.documents import zones_gpx
-from app.forecasts.zones.selection import ZoneOptions
+from app.forecasts.zones.plan import ZonePlan
+from app.forecasts.zones.selection import ZoneOptions, chosen_zones
 from tests.support.made_forecasts import forecast_of, record_of, version_of
 from tests.support.served import NEW, register
 
@@ -140,7 +141,9 @@ def test_every_format_has_the_same_zones(served, tmp_path):
 
 def test_names_are_escaped_in_gpx():
     version = version_of(record=record_of(version="<v1> & more"))
-    root = ET.fromstring(zones_gpx(forecast_of(version), ZoneOptions(max_km2=0.5)))
+    forecast, options = forecast_of(version), ZoneOptions(max_km2=0.5)
+    chosen = chosen_zones(forecast, options)
+    root = ET.fromstring(zones_gpx(ZonePlan(forecast, options, chosen, np.ones((1, 5)))))
     assert "<v1> & more" in root.findtext(f"{GPX}metadata/{GPX}name")
 
 
