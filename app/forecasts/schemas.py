@@ -6,7 +6,7 @@ Replies that are whole grids are serialised by hand, for speed; their models des
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -200,7 +200,7 @@ class ZonePrice(Reply):
 class FormerZone(Reply):
     """A zone of the plan before, beside the zone that the best plan has for it."""
 
-    status: str = Field(description="kept or moved", examples=["kept"])
+    status: Literal["kept", "moved"] = Field(examples=["kept"])
     gain: float | None = Field(
         default=None, description="expected count there over that here", examples=[1.02]
     )
@@ -213,7 +213,6 @@ class FormerZone(Reply):
 class FormerPlan(Reply):
     """What became of the zones of the plan before, in their order."""
 
-    kept: int = Field(examples=[4])
     moved: int = Field(examples=[1])
     zones: list[FormerZone]
 

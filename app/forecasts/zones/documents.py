@@ -82,7 +82,7 @@ def zones_gpx(plan: ZonePlan) -> bytes:
     labels = plan.forecast.labels()
     about = f"{labels['region']}, {labels['model_version']}, {labels['at']} to {labels['to']}"
     warned = "; ".join(warning.message for warning in plan.forecast.warnings)
-    told = "; ".join(f"{name}: {value}" for name, value in labels.items() if value is not None)
+    said = "; ".join(f"{name}: {value}" for name, value in labels.items() if value is not None)
     waypoints, tracks = [], []
     for zone, properties in each_zone(plan):
         area = f", {escape(properties['area'])}" if "area" in properties else ""
@@ -99,7 +99,7 @@ def zones_gpx(plan: ZonePlan) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<gpx version="1.1" creator="hotslot" xmlns="http://www.topografix.com/GPX/1/1">'
         f"<metadata><name>{escape(about)}</name>"
-        f"<desc>{escape('; '.join(filter(None, [told, warned])))}</desc></metadata>"
+        f"<desc>{escape('; '.join(filter(None, [said, warned])))}</desc></metadata>"
         f"{''.join(waypoints)}{''.join(tracks)}</gpx>\n"
     ).encode()
 

@@ -20,7 +20,7 @@ Status = Literal["kept", "moved", "new"]
 
 @dataclass(frozen=True)
 class Followed:
-    """Zones, what became of each (`status`), and of each former one: kept or moved, and its gain."""
+    """Zones with their status, and the status and the gain of each former one."""
 
     zones: list[Rows]
     status: list[Status]
@@ -34,8 +34,7 @@ class Followed:
             else {"status": status, "gain": gain.ratio, "gain_lo": gain.lo, "gain_hi": gain.hi}
             for status, gain in self.former
         ]
-        n_kept = sum(status == "kept" for status, _ in self.former)
-        return {"kept": n_kept, "moved": len(zones) - n_kept, "zones": zones}
+        return {"moved": sum(status == "moved" for status, _ in self.former), "zones": zones}
 
 
 def followed(ground: Ground, previous: Sequence[Rows]) -> Followed:
@@ -51,23 +50,23 @@ def followed(ground: Ground, previous: Sequence[Rows]) -> Followed:
     uncertainty = uncertainty_of(forecast)
     pairs = paired(list(previous), best, forecast.probability, ground.places_m)
     former: list[tuple[Status, Gain | None]] = []
-    kept: list[Rows] = []
+    staying: list[Rows] = []
     left_km2 = options.max_km2 * (1 + TOLERANCE)
     for place, zone in enumerate(previous):
         gain = gain_of(best[pairs[place]], zone, uncertainty) if place in pairs else None
         area = float(area_km2[zone].sum())
         stays = gain is not None and not gain.is_beyond_chance
         if stays and np.isin(zone, ground.rows).all() and area <= left_km2:
-            kept.append(zone)
+            staying.append(zone)
             left_km2 -= area
             former.append(("kept", gain))
         else:
             former.append(("moved", gain))
-    rest = ground.best(options.n - len(kept), left_km2, kept) if kept else best
-    n_moved = len(previous) - len(kept)
-    status: list[Status] = ["kept"] * len(kept)
+    rest = ground.best(options.n - len(staying), left_km2, staying) if staying else best
+    n_moved = len(previous) - len(staying)
+    status: list[Status] = ["kept"] * len(staying)
     status += ["moved" if place < n_moved else "new" for place in range(len(rest))]
-    return Followed([*kept, *rest], status, former)
+    return Followed([*staying, *rest], status, former)
 
 
 def uncertainty_of(forecast: Forecast) -> Uncertainty:
