@@ -81,9 +81,9 @@ def area_of(text: str | None) -> Inside | None:
     responses=forecast_replies(
         {"json": DensityReply, "geojson": DensityFeatures},
         ["csv", "parquet", "tif", "png"],
-        csv=f"id,longitude,latitude,{_CELL_COLUMNS},{_LABELS}\n"
+        csv=f"id,longitude,latitude,{_CELL_COLUMNS},{LABELS}\n"
         "31,-79.555483,43.581218,2.8232561e-8,0.0000044024459,1.2471051e-7,0,0,"
-        "toronto,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-07T23:00:00-05:00,119,,250\n",
+        f"{LABELS_EXAMPLE}\n",
         links=links(
             _SAME_SLOT,
             "hotspots_v1_regions__region__forecasts_hotspots_get",

@@ -22,8 +22,8 @@ ROUTES = [
 PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static/{path:path}"}
 """Routes that ask no key: none may show anything of a region."""
 READER = {
-    "me", "metrics", "list_all", "show", "density", "hotspots", "edited_zones", "zones", "samples", "series", "areas",
-    "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
+    "me", "metrics", "list_all", "show", "density", "hotspots", "edited_zones", "zones", "samples", "series",
+    "areas",    "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
     "schedule", "alarms", "live_scores", "basemap",
     "fairness", "show_policy", "card", "show_layer", "layer_areas",
 }  # fmt: skip
