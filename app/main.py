@@ -34,6 +34,7 @@ from app.data_quality import routes as data_report
 from app.erasure import routes as privacy
 from app.evaluation.backtests import routes as backtests
 from app.evaluation.fairness import routes as fairness
+from app.forecasts import explain_routes as forecast_explain
 from app.forecasts import routes as forecasts
 from app.forecasts import series_routes as forecast_series
 from app.forecasts import tile_routes as tiles
@@ -86,6 +87,7 @@ PARTS = (
     data_report,
     training,
     forecasts,
+    forecast_explain,
     forecast_series,
     forecast_zones,
     tiles,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bands import Band
+from models.densities.ingredients import Ingredients
 from models.estimator import Estimator
 from models.incidents import Incidents
 from models.units import FloatArray, IntArray
@@ -151,6 +152,7 @@ class DensityModel(Estimator, ABC):
     * `category_density_` {category code: CategoryDensity}, for models that distinguish categories.
     * `area_km2_` (N,) the areas of the cells passed to `fit`.
     * `band_`: how far the probabilities may be off, for models that know.
+    * `ingredients_`: densities without some of what makes them, for models that have several.
     * `state_strength_`: how far states should follow what arrives later, for models that know.
     """
 
@@ -160,6 +162,7 @@ class DensityModel(Estimator, ABC):
     area_km2_: FloatArray
     category_density_: dict[int, CategoryDensity]
     band_: Band | None = None
+    ingredients_: Ingredients | None = None
     state_strength_: float | None = None
 
     @abstractmethod
@@ -172,9 +175,12 @@ class DensityModel(Estimator, ABC):
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
         """Return fitted parameters to store with the probabilities."""
-        if self.band_ is None:
-            return {}
-        return {"band.loading": self.band_.loading, "band.variance": self.band_.variance}
+        found: dict[str, NDArray[Any]] = {}
+        if self.band_ is not None:
+            found = {"band.loading": self.band_.loading, "band.variance": self.band_.variance}
+        if self.ingredients_ is not None:
+            found.update(self.ingredients_.tensors())
+        return found
 
     def cell_probability(self, window: int, category: int | None = None) -> FloatArray:
         """Return the probabilities of the cells in one window (N,); they sum to one."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
 from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.forecasts.forecast import Forecast
@@ -22,7 +23,7 @@ from app.incidents.column_store import read_columns
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
-from app.regions.store import get_region
+from app.regions.store import Region, get_region
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import incidents_of
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows
@@ -142,17 +143,9 @@ def _happened(
     Between them stand the slots (m, 2) of the hours: a window and a lead day, as in `Plan.slot_kinds`.
     """
     version = forecast.version
-    asked = forecast.selector.categories
     with service.engine.begin() as connection:
         region = get_region(connection, version.region.id)
-        wanted = Kinds.of(region.settings).expanded(asked) if asked else None
-        known = kind_names(connection, region)
-        if wanted is not None:
-            have = {folded(name) for name in known}
-            wanted = [name for name in wanted if folded(name) in have]
-        elif version.not_learnt:
-            left_out = {folded(name) for name in version.not_learnt}
-            wanted = [name for name in known if folded(name) not in left_out]
+        wanted = kinds_forecast(connection, region, forecast)
         columns = read_columns(connection, region, start, end, wanted)
     rows = version.grid.locate(columns.x_m, columns.y_m)
     inside = rows >= 0
@@ -167,6 +160,20 @@ def _happened(
     ahead_s = found.time_s - int(version.data_until.timestamp())
     lead_days = np.maximum(ahead_s // DAY_S, 0)[hours.incident]
     return rows[inside], np.stack([hours.window, lead_days], axis=1), hours
+
+
+def kinds_forecast(connection: Connection, region: Region, forecast: Forecast) -> list[str] | None:
+    """Return the kinds of incidents that a forecast is of; None: all."""
+    asked = forecast.selector.categories
+    known = kind_names(connection, region)
+    if asked:
+        have = {folded(name) for name in known}
+        wanted = Kinds.of(region.settings).expanded(asked)
+        return [name for name in wanted if folded(name) in have]
+    if forecast.version.not_learnt:
+        left_out = {folded(name) for name in forecast.version.not_learnt}
+        return [name for name in known if folded(name) not in left_out]
+    return None
 
 
 def _places(

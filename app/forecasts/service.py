@@ -34,6 +34,8 @@ from app.regions.shifts import ShiftName
 from models.units import FloatArray
 
 NEWS_TTL_S = 60.0
+PAST = "past"
+"""Kind of the cache keys of a region's past incidents."""
 
 
 class ForecastService:
@@ -62,6 +64,7 @@ class ForecastService:
         """Discard the cached versions of a region, after an erasure."""
         self.forget_champion(region_id)
         self.versions.forget(region_id)
+        self.cache.discard_where(lambda key: key[:2] == (PAST, region_id))
 
     def forget_kinds(self, region_id: str) -> None:
         """Discard a region's cached choices of categories, after a change by this process."""

@@ -120,14 +120,8 @@ def new_incidents(
         arrived_after=arrived_after,
         cut=cut,
     )
-    geocodes = {(one["x_m"], one["y_m"]) for one in left_out.get("default_geocodes", [])}
-    place = zip(
-        np.rint(columns.x_m).astype(int).tolist(),
-        np.rint(columns.y_m).astype(int).tolist(),
-        strict=True,
-    )
-    held = np.array([p not in geocodes for p in place], bool)
-    known = incidents_of(columns, region.timezone, left_out).take(held)
+    known = incidents_of(columns, region.timezone, left_out)
+    known = known.take(~at_default_geocodes(columns, left_out))
     shared = known.shared_by(np.array([version.counts["profile"]]))
     return NewIncidents(
         shared.at_s,
@@ -136,6 +130,15 @@ def new_incidents(
         (shared.time_s + local_offset_s(shared.time_s, region.timezone)) // DAY_S,
         shared.by_hour(),
     )
+
+
+def at_default_geocodes(columns: IncidentColumns, facts: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return which incidents (n,) lie where a version's training (`facts` of its data) left them out."""
+    found = np.zeros(len(columns.time_s), np.bool_)
+    x_m, y_m = np.rint(columns.x_m), np.rint(columns.y_m)
+    for place in facts.get("default_geocodes", []):
+        found |= (x_m == place["x_m"]) & (y_m == place["y_m"])
+    return found
 
 
 def _placeholder_chances(columns: IncidentColumns, facts: Mapping[str, Any]) -> FloatArray:

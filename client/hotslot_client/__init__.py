@@ -153,6 +153,14 @@ class Client:
         reply = self.request("POST", path, params=_params(selectors), json=body)
         return _frame(reply.json())
 
+    def explain(self, region: str, cells: int | Sequence[int], **selectors: Any) -> dict[str, Any]:
+        """Return why the forecast of a cell, or of several together, is what it is: factors and words."""
+        chosen = [cells] if isinstance(cells, int) else list(cells)
+        params = _params({"cells": ",".join(map(str, chosen)), **selectors})
+        reply = self.request("GET", f"/v1/regions/{region}/forecasts/explain", params=params)
+        found: dict[str, Any] = reply.json()
+        return found
+
     def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
         """Draw points from the forecast; equal seeds (`seed`) give equal points."""
         return self._features(region, "samples", {"n": n, **selectors})

@@ -102,6 +102,7 @@ class Cox(DensityModel):
             table = hours.fit(self.drifted_.tables_, now, part).probability_
         self.area_km2_ = cells.area_km2
         self.probability_ = normalised(table, self.area_km2_, 0.0)
+        self.ingredients_ = self.drifted_.ingredients_of(self.probability_, self.area_km2_)
         self.category_density_ = {}
         return self
 

@@ -8,9 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.base import HORIZON_DAYS, Cells, FitContext
+from models.base import HORIZON_DAYS, Cells, FitContext, normalised
+from models.densities.ingredients import DRIFT as DRIFT_NAME
+from models.densities.ingredients import Ingredients
 from models.densities.kde import MultiKde
 from models.densities.small_sample import correction_strength
+from models.densities.state import mean_over_hours
 from models.estimator import Estimator
 from models.fields.lattice import Lattice
 from models.fields.posterior import field_variances
@@ -163,6 +166,22 @@ class DriftedBackbone(Estimator):
             self.probability_ * counts.sum(), within, lattice, context
         )
         return np.asarray((centred[-1] @ direction) ** 2 @ variance, np.float64)
+
+    def hour_rates(self) -> FloatArray:
+        """Return how many incidents each window (168,) had, and one more."""
+        rates: FloatArray = self.tables_.by_window(np.inf).sum(axis=1) + 1.0
+        return rates
+
+    def ingredients_of(self, probability: FloatArray, area_km2: FloatArray) -> Ingredients:
+        """Return what the drift contributes to a table (W, N) of hours that was fitted to this density."""
+        hours = mean_over_hours(probability, self.hour_rates()) / self.probability_
+        backbone = self.backbone_.probability_[0]
+
+        def density(has: frozenset[str]) -> FloatArray:
+            place = self.probability_ if DRIFT_NAME in has else backbone
+            return normalised(hours * place, area_km2, 0.0)
+
+        return Ingredients.made([] if self.drift is None else [DRIFT_NAME], density)
 
     def report_of(self, probability: FloatArray) -> dict[str, Any]:
         """Return the report, and the mean absolute log ratio of a table (W, N) of hours to this one."""

@@ -119,6 +119,7 @@ class Maf(DensityModel):
         self.cells_ = cells
         self.area_km2_ = cells.area_km2
         self.probability_ = normalised(self.hour_flow_.probability_, self.area_km2_, 0.0)
+        self.ingredients_ = self.drifted_.ingredients_of(self.probability_, self.area_km2_)
         self.category_density_ = {}
         return self
 

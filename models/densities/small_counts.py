@@ -46,6 +46,10 @@ def pool_small_counts(
     model.probability_ = _pooled(before, city, model.area_km2_)
     if model.band_ is not None:
         model.band_ = model.band_.pooled(city)
+    if model.ingredients_ is not None:
+        model.ingredients_ = model.ingredients_.changed(
+            lambda tables: _pooled(tables, city, model.area_km2_)
+        )
     small = _small_of_categories(counts, own, minimum)
     left = {}
     for place, code in enumerate(codes):

@@ -22,11 +22,13 @@ from models.densities.cox import HourTilt
 from models.densities.drift import CountTables, DriftedBackbone
 from models.densities.folds import Fold, inner_folds, mixture_weights
 from models.densities.history import History
+from models.densities.ingredients import DRIFT, NEAR_REPEATS, RECENT, Ingredients
 from models.densities.maf import HourFlow, posterior_band
 from models.densities.near_repeat import Sepp
 from models.densities.recent import RecentKde
 from models.densities.refresh import learnt_strength, strength_gains
 from models.densities.smoothing import inside
+from models.densities.state import mean_over_hours
 from models.incidents import Incidents
 from models.units import N_WINDOWS, Float32Array, FloatArray, IntArray
 
@@ -79,6 +81,7 @@ class Stack(DensityModel):
         self.component_reports_ = components.reports
         mixed = np.einsum("k,kwn->wn", self.weights_, components.tables)
         self.probability_ = normalised(mixed, self.area_km2_, 0.0)
+        self.ingredients_ = components.places.ingredients(self.weights_)
         if components.band is not None:
             parts = [period.parts_of_week(self.weights_) for period in past]
             self.band_ = calibrated(components.band, parts)
@@ -105,12 +108,44 @@ class Stack(DensityModel):
         }
 
 
+@dataclass(frozen=True)
+class _Places:
+    """What the components say of the places, all hours of the week together.
+
+    Args:
+        backbone, drifted: (N,) the city's density, without and with its drift.
+        others: (N,) those of the components that have one of their own.
+        flow, cox: (N,) mean over the hours of each one's hour ratios.
+    """
+
+    backbone: FloatArray
+    drifted: FloatArray
+    others: Mapping[str, FloatArray]
+    flow: FloatArray
+    cox: FloatArray
+    area_km2: FloatArray
+
+    def ingredients(self, weights: FloatArray) -> Ingredients:
+        """Return the mixture with the backbone in place of what is left out."""
+        needs = {"recent": RECENT, "history": RECENT, "sepp": NEAR_REPEATS}
+
+        def mixture(has: frozenset[str]) -> FloatArray:
+            now = self.drifted if DRIFT in has else self.backbone
+            places = [self.flow * now, self.cox * now, self.flow * self.backbone, now]
+            for name, density in self.others.items():
+                places.append(self.flow * (density if needs[name] in has else self.backbone))
+            return np.asarray(weights @ normalised(np.stack(places), self.area_km2), np.float64)
+
+        return Ingredients.made([DRIFT, RECENT, NEAR_REPEATS], mixture)
+
+
 class _Components:
     """The components as of a cutoff.
 
     Attributes:
         tables: (K, 168, N) float32 probabilities, in the order of `COMPONENTS`.
         band: posterior variances of the flow and of the drift, not yet calibrated.
+        places: their densities of all hours.
         reports: report of each.
     """
 
@@ -128,6 +163,15 @@ class _Components:
             "sepp": Sepp().fit(known, cells, context.part(0.8, 1.0, "near repeats: ")),
         }
         hours = maf.probability_ / base
+        rates = drifted.hour_rates()
+        self.places = _Places(
+            backbone,
+            base,
+            {name: other.probability_[0] for name, other in others.items()},
+            mean_over_hours(maf.probability_, rates) / base,
+            mean_over_hours(cox.probability_, rates) / base,
+            cells.area_km2,
+        )
         builders: list[Callable[[], FloatArray]] = [
             lambda: maf.probability_,
             lambda: cox.probability_,

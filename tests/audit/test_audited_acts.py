@@ -205,6 +205,13 @@ class Acts:
         if reply.status_code >= 500:
             raise HotslotError(reply.text)
 
+    def explain(self):
+        place = f"/v1/regions/{REGION}/forecasts"
+        cell = self.client.get(f"{place}/density?window=7").json()["cells"]["id"][0]
+        reply = self.client.get(f"{place}/explain?window=7&cell={cell}")
+        if reply.status_code >= 500:
+            raise HotslotError(reply.text)
+
     def erase(self):
         erase_incident(self.engine, REGION, "case-1")
 
@@ -244,6 +251,7 @@ WALK = (
     ("export", ["export"], set()),
     ("report", ["data_report.read"], set()),
     ("week", ["hour_of_week.read"], set()),
+    ("explain", ["place.counted"], set()),
     ("later", ["ingest"], set()),
     ("assimilate", ["state.made"], LEDGER),
     ("erase", ["training.requested", "erase"], set()),

@@ -57,6 +57,7 @@ CALLS = {
         **WHO,
         **CELLS,
     ),
+    "explain": lambda c: c.explain("town", [31, 32], at=AT, window=7, **RANGE, **WHO),
     "samples": lambda c: c.samples(
         "town", 7, at=AT, window=7, seed=1, bbox=(0, 0, 1, 1), **RANGE, **WHO
     ),
@@ -79,6 +80,7 @@ READ = {
     "hotspots": ["features"],
     "zones": ["features"],
     "priced_zones": ["features", "price"],
+    "explain": ["parts", "sentence", "kind"],
     "samples": ["features"],
     "series": ["slots"],
     "areas": ["features"],

@@ -43,9 +43,10 @@ class Served:
         return self.data.grid
 
 
-def register(engine, data, model, cutoff, tables, *, champion=False):
+def register(engine, data, model, cutoff, tables, *, champion=False, tensors=None):
     """Register tables (code -> (W, N)) as a version of a model."""
-    content, sha256 = pack({"model": model, "cutoff": cutoff.isoformat()}, {"x": np.zeros(1)})
+    header = {"model": model, "cutoff": cutoff.isoformat()}
+    content, sha256 = pack(header, tensors or {"x": np.zeros(1)})
     with engine.begin() as connection:
         store_artifact(connection, content, sha256)
         new = registry.NewVersion(

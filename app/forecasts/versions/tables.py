@@ -25,7 +25,10 @@ from app.registry.store import (
 )
 from models.bands import Band
 from models.base import CategoryDensity
-from models.units import FloatArray
+from models.counts.model import CountModel
+from models.densities.ingredients import Ingredients
+from models.densities.state import mean_over_hours
+from models.units import N_WINDOWS, FloatArray
 
 
 class TableReader:
@@ -75,11 +78,61 @@ class TableReader:
             city = stored(ALL_CATEGORIES, windows)
             if code == ALL_CATEGORIES:
                 return city
-            try:
-                ratio, fixed = stored(code, [RATIO_ROW, FIXED_ROW])
-            except NotFound:  # too rare for its own density: use the city's
-                return city
-        return CategoryDensity(ratio, fixed).given(city)
+            own = _category(connection, record, code)
+        return city if own is None else own.given(city)
+
+    def all_hours(self, version: LoadedVersion, codes: tuple[int, ...] | None) -> FloatArray:
+        """Return the probabilities (N,) of an incident at any hour of the week, as trained.
+
+        Args:
+            codes: of the categories to sum up; None: all incidents.
+        """
+        record = version.record
+        key = ("all hours", record.region_key, record.version, codes)
+
+        def made() -> FloatArray:
+            counts = CountModel.from_state(record.counts)
+            rates = np.array(counts.profile)
+            if codes is None:
+                city = self._read(version, ALL_CATEGORIES, list(range(N_WINDOWS)))
+                return mean_over_hours(city, rates)
+            return self._categories_of(record, self.all_hours(version, None), codes, counts)
+
+        return self.cache.get_or_make(key, np.ndarray, made, lambda found: found.nbytes)
+
+    def _categories_of(
+        self,
+        record: VersionRecord,
+        city: FloatArray,
+        codes: tuple[int, ...],
+        counts: CountModel,
+    ) -> FloatArray:
+        """Return the same of some categories together, given that of all incidents."""
+        weights = tuple((code, 1.0) for code in codes)
+        shares = shares_of(counts, weights, range(N_WINDOWS)) @ np.array(counts.profile)
+        shares = shares if shares.sum() > 0 else np.ones(len(codes))
+        total = np.zeros(len(city))
+        with self.engine.connect() as connection:
+            for code, share in zip(codes, shares, strict=True):
+                own = _category(connection, record, code)
+                total += share * (city if own is None else own.given(city))
+        return np.asarray(total / total.sum(), np.float64)
+
+    def ingredients(self, version: LoadedVersion) -> Ingredients | None:
+        """Return what the ingredients of the version's density contribute; None: it does not know."""
+        record = version.record
+        key = ("ingredients", record.region_key, record.version)
+
+        def read() -> tuple[Ingredients | None]:
+            with self.engine.connect() as connection:
+                _, tensors = load_artifact(connection, record.artifact_sha256)
+            return (Ingredients.stored(tensors),)
+
+        def size(found: tuple[Ingredients | None]) -> int:
+            return 100 if found[0] is None else found[0].tables.nbytes
+
+        found: Ingredients | None = self.cache.get_or_make(key, tuple, read, size)[0]
+        return found
 
     def tables_of(
         self,
@@ -101,11 +154,11 @@ class TableReader:
             return {(window, lead): trained[window] for window, lead in wanted}
         found = {}
         for window, lead in wanted:
-            moved = trained[window] * self._ratio(version, version.state, lead)
+            moved = trained[window] * self.ratio(version, version.state, lead)
             found[window, lead] = moved / moved.sum()
         return found
 
-    def _ratio(self, version: LoadedVersion, state: LoadedState, lead_days: int) -> FloatArray:
+    def ratio(self, version: LoadedVersion, state: LoadedState, lead_days: int) -> FloatArray:
         """Return the factors (N,) of the middle of a lead day."""
         key = ("ratio", version.record.region_key, state.record.number, lead_days)
         return self.cache.get_or_make(
@@ -176,6 +229,17 @@ class TableReader:
             total += shares[slot] * table
         result: FloatArray = total / total.sum()
         return result
+
+
+def _category(connection: Connection, record: VersionRecord, code: int) -> CategoryDensity | None:
+    """Return a category's density; None: it is too rare for one of its own, and has the city's."""
+    try:
+        ratio, fixed = read_probabilities(
+            connection, record.region_key, record.version, code, [RATIO_ROW, FIXED_ROW]
+        )
+    except NotFound:
+        return None
+    return CategoryDensity(ratio.astype(np.float64), fixed.astype(np.float64))
 
 
 def read_band(connection: Connection, record: VersionRecord) -> Band | None:

@@ -68,4 +68,4 @@ def test_its_band_is_calibrated_on_the_past_periods(fitted):
     factor = fitted.band_.factor(20)
     assert factor.shape == (36,)
     assert 1.0 < factor.min() < factor.max() < 10
-    assert {"band.loading", "band.variance"} == fitted.tensors().keys()
+    assert {"band.loading", "band.variance"} < fitted.tensors().keys()
