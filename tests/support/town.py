@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psycopg
+from psycopg.sql import SQL
 from pydantic import SecretStr
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, make_url
 
 from app.core.db.engine import open_engine
 from app.core.db.schema import migrate
@@ -20,28 +22,54 @@ from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import ingest_file
 from app.regions.service import add_region
 
+_templates: dict[str, str] = {}
+"""For each server a migrated database: a copy takes a quarter of the time of the migrations."""
+
 
 @contextmanager
 def own_database(server_url: str, home: Path) -> Iterator[Settings]:
     """Settings on a fresh database, migrated; it is gone afterwards."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    made = Settings(
+    with _administrator(server_url) as execute:
+        name = _new_name()
+        if server_url not in _templates:
+            _templates[server_url] = _migrated(server_url, home)
+        execute(f"CREATE DATABASE {name} TEMPLATE {_templates[server_url]}")
+        yield _settings_on(server_url, name, home)
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _migrated(server_url: str, home: Path) -> str:
+    """Return the name of a new database that has only been migrated."""
+    name = _new_name()
+    with _administrator(server_url) as execute:
+        # This server's files are thrown away: nothing needs to survive a power failure.
+        execute("ALTER SYSTEM SET fsync = off")
+        execute("SELECT pg_reload_conf()")
+        execute(f"CREATE DATABASE {name}")
+    engine = open_engine(_settings_on(server_url, name, home))
+    migrate(engine)
+    engine.dispose()
+    return name
+
+
+@contextmanager
+def _administrator(server_url: str) -> Iterator[Callable[[str], object]]:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        yield lambda statement: connection.execute(SQL(statement))
+
+
+def _new_name() -> str:
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+def _settings_on(server_url: str, database: str, home: Path) -> Settings:
+    url = make_url(server_url).set(database=database).render_as_string(hide_password=False)
+    return Settings(
         home=home,
         database_url=SecretStr(url),
         training_threads=1,
         allowed_hosts=["testserver"],
     )
-    engine = open_engine(made)
-    migrate(engine)
-    engine.dispose()
-    yield made
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 def draw_town(path: Path) -> Path:
