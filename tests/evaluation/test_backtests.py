@@ -30,9 +30,9 @@ from app.geo.study_area import to_degrees
 from app.geo.synthetic import TIMEZONE
 from models.base import FitContext
 from models.catalog import MODEL_NAMES, create_model
-from models.densities.maf_window import MafPaper, MafWindow
 from models.incidents import Incidents
 from models.units import DAY_S
+from tests.support.brief_flows import BriefMafPaper, BriefMafWindow
 from tests.support.synthetic_backtest import HORIZON_DAYS, QUICK
 
 
@@ -93,23 +93,9 @@ def test_a_fit_does_not_see_the_future(incidents, grid, origins, seed, model):
     np.testing.assert_array_equal(original.flagged, changed.flagged)
 
 
-class _TwoWindows:
-    """Window flows of two windows only: all of them would take a minute and prove no more."""
-
-    def _settings(self):
-        return replace(super()._settings(), windows=(3, 100))
-
-
-class _SmallWindowFlows(_TwoWindows, MafWindow):
-    pass
-
-
-class _SmallPaperFlows(_TwoWindows, MafPaper):
-    pass
-
-
 def unfitted(name):
-    small = {"maf-window": _SmallWindowFlows, "maf-paper": _SmallPaperFlows}
+    """A model of the catalog; one of every hour's own flow in a short way, which proves no less."""
+    small = {"maf-window": BriefMafWindow, "maf-paper": BriefMafPaper}
     return small[name]() if name in small else create_model(name)
 
 

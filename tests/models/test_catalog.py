@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from models.estimator import ConvergenceWarning, Estimator, NotFittedError
 from models.flows.cell_flow import HourFirstFlow, HourLastFlow
 from models.incidents import Incidents
 from models.units import N_WINDOWS
+from tests.support.brief_flows import AllHoursMafPaper, AllHoursMafWindow
 
 CELLS = build_grid(synthetic_city().area, 1000.0)
-SLOW = ("maf-window", "maf-paper")
-"""Networks of 168 windows: fitted once each."""
+SLOW = {"maf-window": AllHoursMafWindow, "maf-paper": AllHoursMafPaper}
+"""Networks of 168 windows: fitted once each, in a few steps."""
 SETTINGS = {"maf-paper": {"n_blocks": 1, "width": 8}}
 """Smaller than the default, for speed."""
 
@@ -54,7 +56,8 @@ def fitted():
 
     def get(name):
         if name not in made:
-            made[name] = create_model(name, **SETTINGS.get(name, {}))
+            create = SLOW.get(name, partial(create_model, name))
+            made[name] = create(**SETTINGS.get(name, {}))
             assert made[name].fit(KNOWN, CELLS, CONTEXT) is made[name]
         return made[name]
 

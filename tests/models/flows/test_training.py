@@ -8,7 +8,6 @@ import torch
 
 from models.base import FitCancelled, FitContext
 from models.densities.maf import Maf
-from models.densities.maf_window import MafPaper, MafWindow
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import hashed_uniform, member_keys
 from models.flows.swag import SwagSettings
@@ -17,6 +16,7 @@ from models.flows.training_settings import TrainingSettings
 from models.flows.windows import WindowFlows
 from models.incidents import Incidents
 from models.units import DAY_S
+from tests.support.brief_flows import WINDOWS, BriefMafPaper, BriefMafWindow
 from tests.support.square_grid import square_grid
 
 CUTOFF_S = 1_700_000_000
@@ -179,27 +179,9 @@ def _incidents(n, kind):
     )
 
 
-class _TwoWindows(MafWindow):
-    """Two of the windows, from a city-wide flow that is trained a fifth as long."""
-
-    def _settings(self):
-        usual = super()._settings()
-        return replace(usual, windows=(3, 100), pooled=replace(usual.pooled, n_steps=100))
-
-
-class _TwoPaperWindows(MafPaper):
-    """Two of the windows, trained a third as long."""
-
-    def _settings(self):
-        usual = super()._settings()
-        return replace(
-            usual, windows=(3, 100), training=replace(usual.training, n_steps=100, check_every=20)
-        )
-
-
 @pytest.mark.parametrize("n", [0, 1, 50, 100_000])
 @pytest.mark.parametrize("kind", ["spread", "snapped", "equal"])
-@pytest.mark.parametrize("model", [Maf, _TwoWindows, _TwoPaperWindows])
+@pytest.mark.parametrize("model", [Maf, BriefMafWindow, BriefMafPaper])
 def test_any_data_gives_finite_densities_that_sum_to_one(model, kind, n):
     fit = model().fit(_incidents(n, kind), _cells(), FitContext(CUTOFF_S))
     assert np.all(np.isfinite(fit.probability_))
@@ -210,7 +192,7 @@ def test_any_data_gives_finite_densities_that_sum_to_one(model, kind, n):
 def test_single_windows_are_the_same_as_among_others_up_to_rounding():
     cells, known = _cells(), _incidents(5_000, "spread")
     cell = cells.locate(known.x_m, known.y_m)
-    settings = _TwoWindows()._settings()
+    settings = BriefMafWindow()._settings()
     both = WindowFlows(settings).fit(known, cell, cells, FitContext(CUTOFF_S))
     one = WindowFlows(replace(settings, windows=(100,))).fit(
         known, cell, cells, FitContext(CUTOFF_S)
@@ -230,13 +212,13 @@ def test_a_trained_flow_judges_a_point_alone_as_it_does_among_others(normalisati
 def test_weights_that_wander_stay_around_the_fit_and_differ():
     cells, known = _cells(), _incidents(5_000, "spread")
     cell = cells.locate(known.x_m, known.y_m)
-    fit = WindowFlows(_TwoWindows()._settings()).fit(known, cell, cells, FitContext(CUTOFF_S))
+    fit = WindowFlows(BriefMafWindow()._settings()).fit(known, cell, cells, FitContext(CUTOFF_S))
     settings = SwagSettings(n_snapshots=6, steps_between=5)
     drawn = fit.swag_probabilities(cells, FitContext(CUTOFF_S), settings, 4)
     again = fit.swag_probabilities(cells, FitContext(CUTOFF_S), settings, 4)
-    assert drawn.shape == (4, 1, 2, 30)
+    assert drawn.shape == (4, 1, len(WINDOWS), 30)
     np.testing.assert_array_equal(drawn, again)
     np.testing.assert_allclose(drawn.sum(-1), 1.0, atol=1e-6)
-    apart = np.abs(drawn - fit.probability_[:, [3, 100]]).sum(-1)
+    apart = np.abs(drawn - fit.probability_[:, WINDOWS]).sum(-1)
     assert np.all(apart > 1e-4)
     assert np.all(apart < 0.3)
