@@ -18,6 +18,7 @@ from app.core.db.engine import open_engine
 from app.core.devserver.server import data_directory, ensure_running, release
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
+from tests.support.lost_clusters import remove_lost_clusters
 from tests.support.missing_parts import pytest_sessionfinish, pytest_terminal_summary
 from tests.support.town import add_town, draw_town, own_database
 
@@ -37,8 +38,10 @@ sees_unreleased.set(True)
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory):
     home = tmp_path_factory.mktemp("home")
+    remove_lost_clusters()
     yield ensure_running(home)
     release(home)
+    remove_lost_clusters(tmp_path_factory.getbasetemp())
     # Root's servers keep their files outside of the home, where pytest does not tidy: 60 MB a run.
     shutil.rmtree(data_directory(home).parent, ignore_errors=True)
 

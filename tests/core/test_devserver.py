@@ -12,8 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from app.core.db.tables import metadata
+from app.core.devserver.cluster import HOME_FILE
 from app.core.devserver.server import data_directory, ensure_running, release
 from app.registry.artifacts import ArtifactCorrupt, pack, unpack
+from tests.support import lost_clusters
 
 
 # SQLAlchemy knows no CHECK that is NOT VALID, and warns when it reads one.
@@ -112,3 +114,24 @@ def test_every_flipped_bit_of_an_artifact_is_refused():
             unpack(bytes(broken), sha256)
     with pytest.raises(ValueError, match="finite"):
         pack({}, {"p": np.array([np.nan])})
+
+
+def test_clusters_of_lost_homes_are_removed_and_others_stay(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(lost_clusters, "ROOT_CLUSTERS", tmp_path)
+    home = tmp_path / "home-there"
+    home.mkdir()
+    for name, its_home in (
+        ("there", home),
+        ("lost", tmp_path / "gone"),
+        ("runs", tmp_path / "gone"),
+    ):
+        data = tmp_path / name / "postgres" / "data"
+        data.mkdir(parents=True)
+        (tmp_path / name / HOME_FILE).write_text(str(its_home))
+    (data / "postmaster.pid").write_text("1")
+    lost_clusters.remove_lost_clusters()
+    assert not (tmp_path / "lost").exists()
+    assert (tmp_path / "there").exists()
+    assert (tmp_path / "runs").exists()
+    lost_clusters.remove_lost_clusters(tmp_path)
+    assert not (tmp_path / "there").exists()

@@ -21,6 +21,8 @@ from app.core.errors import Unavailable
 from app.core.private_files import close_folder, private_folder
 
 ROOT_CLUSTERS = Path("/var/lib/hotslot-embedded")
+HOME_FILE = "home"
+"""Names the home of a cluster that does not lie in it."""
 USER = "hotslot"
 MAX_SOCKET_PATH = 100
 _CONFIG = """
@@ -202,6 +204,9 @@ def run(
 def create(cluster: Cluster) -> None:
     """Create the cluster under a temporary name and rename it, so that a kill leaves no half of one."""
     own(cluster, cluster.base)
+    if cluster.base.parent != cluster.home:
+        # Whoever cleans up finds whose it is.
+        (cluster.base.parent / HOME_FILE).write_text(str(cluster.home))
     partial = cluster.base / "data.partial"
     shutil.rmtree(partial, ignore_errors=True)
     password = secrets.token_urlsafe(24)
