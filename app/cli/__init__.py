@@ -58,6 +58,10 @@ COMMANDS = {
         "app.cli.forecasts:forecast",
         "Forecast one slot; the suffix of the output sets the format of a density.",
     ),
+    "briefing": (
+        "app.cli.briefing:briefing",
+        "Write where to go in a shift: zones, when each matters, how sure; one page, or for a map.",
+    ),
     "backtest": (
         "app.cli.backtests:backtest",
         "Compare models: train on the time before each origin, score the days after it.",

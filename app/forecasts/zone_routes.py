@@ -21,6 +21,7 @@ from app.forecasts.routes import FORMAT, LABELS, LABELS_EXAMPLE, InArea, Weight,
 from app.forecasts.schemas import ZonesReply, forecast_replies
 from app.forecasts.selectors import Forecasts, Selected, ZonesRequest
 from app.forecasts.service import ForecastService
+from app.forecasts.zones.briefing import zones_pdf
 from app.forecasts.zones.documents import zones_csv, zones_geojson, zones_gpkg, zones_gpx
 from app.forecasts.zones.plan import ZonePlan, zone_plan
 from app.forecasts.zones.selection import (
@@ -43,12 +44,13 @@ FORMATS: dict[str, Callable[[ZonePlan], bytes]] = {
     "parquet": lambda plan: collection_parquet(zones_geojson(plan)),
     "gpx": zones_gpx,
     "gpkg": zones_gpkg,
+    "pdf": zones_pdf,
 }
 MAX_AVOID_QUERY = 100
 Within = Annotated[
     str | None, Query(max_length=63, description="a layer: each zone stays in one of its areas")
 ]
-ZoneFormat = Annotated[Literal["geojson", "csv", "parquet", "gpx", "gpkg"] | None, FORMAT]
+ZoneFormat = Annotated[Literal["geojson", "csv", "parquet", "gpx", "gpkg", "pdf"] | None, FORMAT]
 
 
 async def _zone_options(
@@ -82,13 +84,16 @@ async def _zone_options(
             description="no zone here: the id of a cell, or layer:area, such as beats:D11; repeated",
         ),
     ] = None,
+    lang: Annotated[Literal["en", "es"], Query(description="of the briefing (f=pdf)")] = "en",
+    paper: Annotated[Literal["a4", "letter"], Query(description="of the briefing (f=pdf)")] = "a4",
 ) -> ZoneOptions:
-    return ZoneOptions(n, max_km2, compactness, min_separation_m, tuple(avoid or ()))
+    places = tuple(avoid or ())
+    return ZoneOptions(n, max_km2, compactness, min_separation_m, places, lang=lang, paper=paper)
 
 
 Options = Annotated[ZoneOptions, Depends(_zone_options)]
 _REPLIES: dict[str, type[BaseModel]] = {"geojson": ZonesReply}
-_OTHERS = ("csv", "parquet", "gpx", "gpkg")
+_OTHERS = ("csv", "parquet", "gpx", "gpkg", "pdf")
 _CSV = (
     f"rank,place,longitude,latitude,n_cells,area_km2,compactness,share_of_incidents,probability,"
     f"expected_count,expected_count_lo,expected_count_hi,hours,cells,{LABELS}\n"

@@ -26,7 +26,13 @@ def drawing(**arguments: Any) -> Iterator[Figure]:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
 
-        with rc_context({"text.parse_math": False, "svg.hashsalt": "hotslot"}):
+        with rc_context(
+            {
+                "text.parse_math": False,
+                "svg.hashsalt": "hotslot",
+                "pdf.fonttype": 42,  # TrueType: text that can be searched and copied
+            }
+        ):
             yield Figure(**arguments)
 
 
@@ -34,7 +40,8 @@ def file_of(
     figure: Figure, file_format: str, metadata: Mapping[str, str] | None = None, **arguments: Any
 ) -> bytes:
     """Return the figure as a file without a creation date."""
-    dateless: dict[str, Any] = {"Date": None} if file_format == "svg" else {}
+    dates = {"svg": "Date", "pdf": "CreationDate"}
+    dateless: dict[str, Any] = {dates[file_format]: None} if file_format in dates else {}
     buffer = io.BytesIO()
     metadata = {**dateless, **(metadata or {})}
     figure.savefig(buffer, format=file_format, metadata=metadata, **arguments)

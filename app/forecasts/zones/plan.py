@@ -34,9 +34,10 @@ from models.units import FloatArray
 
 @dataclass(frozen=True)
 class Places:
-    """Names of neighbourhoods (P,), and the place of each cell's among them (N,), -1 for none."""
+    """Names and shapes (degrees) of neighbourhoods (P,), and the place of each cell's (N,), -1 for none."""
 
     names: tuple[str, ...]
+    shapes: NDArray[Any]
     part: NDArray[np.int64]
 
 
@@ -108,7 +109,8 @@ def places_of(service: ForecastService, forecast: Forecast) -> Places | None:
         layer = service.layers.read(version.region, NEIGHBOURHOODS)
     except NotFound:
         return None
-    return Places(layer.names, service.layers.owners(version, forecast.selector, cells, layer))
+    owners = service.layers.owners(version, forecast.selector, cells, layer)
+    return Places(layer.names, layer.shapes, owners)
 
 
 def _found(ground: Ground) -> ZonePlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class ZoneOptions:
         zones: price these as they are, instead of searching.
         previous: zones of the plan before, which stay unless moving gains beyond chance.
         record: say what such plans caught before.
+        lang, paper: of the briefing.
     """
 
     n: int = DEFAULT_ZONES
@@ -51,6 +53,8 @@ class ZoneOptions:
     zones: tuple[CellIds, ...] | None = None
     previous: tuple[CellIds, ...] | None = None
     record: bool = False
+    lang: Literal["en", "es"] = "en"
+    paper: Literal["a4", "letter"] = "a4"
 
     def avoided_areas(self) -> list[Inside]:
         """Return the areas of layers among what to avoid.

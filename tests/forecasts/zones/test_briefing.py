@@ -1,0 +1,141 @@
+"""The briefing: one page whose words can be searched, in both languages, with what the reply says."""
+
+import re
+import zlib
+from dataclasses import replace
+from datetime import date
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import app as command_line
+from app.cli.briefing import BY_SUFFIX
+from app.core.messages import Message
+from app.forecasts.zones.briefing import zones_pdf
+from app.forecasts.zones.briefing_texts import TEXTS, Words
+from app.forecasts.zones.plan import Places, ZonePlan
+from app.forecasts.zones.selection import ZoneOptions, chosen_zones
+from tests.support.made_forecasts import forecast_of
+
+BASE = "/v1/regions/town/forecasts/zones"
+ESCAPED = re.compile(rb"\\([()\\nrt]|[0-7]{3})")
+PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+
+def words_of(pdf):
+    """Lines of a PDF's text, as far as our own pages go."""
+    lines = []
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        try:
+            content = zlib.decompress(stream)
+        except zlib.error:
+            continue
+        for block in re.findall(rb"BT\n(.*?)ET\n", content, re.DOTALL):
+            parts = re.findall(rb"\(((?:[^()\\]|\\.)*)\)", block, re.DOTALL)
+            raw = b"".join(
+                ESCAPED.sub(
+                    lambda m: bytes([int(m[1], 8)]) if len(m[1]) == 3 else PLAIN.get(m[1], m[1]),
+                    part,
+                )
+                for part in parts
+            )
+            lines.append(raw.decode("utf-16-be"))
+    return lines
+
+
+def plan_of(n_slots=8, options=None, **selector):
+    forecast = forecast_of(n_slots=n_slots, shift="night", **selector)
+    options = options or ZoneOptions(n=2, max_km2=1.0)
+    chosen = chosen_zones(forecast, options)
+    by_hour = np.random.default_rng(1).gamma(1.0, size=(n_slots, len(chosen.rows)))
+    shapes = forecast.cells.polygons_degrees()
+    places = Places(("The $40 (Old) \\ Town", "Elsewhere"), shapes[:2], np.zeros(len(shapes), int))
+    return ZonePlan(forecast, options, chosen, by_hour, places)
+
+
+@pytest.mark.parametrize(("lang", "paper"), [("en", "a4"), ("es", "letter")])
+def test_one_page_says_shift_places_and_source(lang, paper):
+    plan = plan_of()
+    plan = replace(plan, options=replace(plan.options, lang=lang, paper=paper))
+    pdf = zones_pdf(plan)
+    assert pdf.startswith(b"%PDF")
+    assert re.findall(rb"/Count (\d+)", pdf) == [b"1"]
+    assert b"/ToUnicode" in pdf
+    size = {"a4": (595, 841), "letter": (612, 792)}[paper]
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", pdf)
+    assert (int(float(box[1])), int(float(box[2]))) == size
+    text = " ".join(words_of(pdf))
+    title = {
+        "en": "Night shift, Sunday 7 January 2024",
+        "es": "Turno de noche, domingo 7 de enero de 2024",
+    }
+    assert title[lang] in text
+    for part in (
+        "America/Bogota (UTC-05:00)",
+        "19:00",
+        "03:00",
+        "The $40 (Old) \\ Town",
+        "v1",
+        "stack",
+    ):
+        assert part in text
+    assert {"en": "9 or 10 incidents", "es": "9 o 10 incidentes"}[lang] in text
+
+
+def test_twenty_zones_and_a_single_hour_fit_the_page():
+    plan = plan_of(n_slots=1, options=ZoneOptions(n=20, max_km2=2.75, compactness=0))
+    assert re.findall(rb"/Count (\d+)", zones_pdf(plan)) == [b"1"]
+
+
+def test_the_page_has_the_numbers_of_the_reply(served):
+    asked = {"shift": "night", "date": "2019-12-30", "max_km2": 2, "n": 3, "f": "pdf"}
+    reply = served.client.get(BASE, params=asked)
+    assert reply.headers["content-type"] == "application/pdf"
+    assert reply.headers["content-disposition"].endswith('zones.pdf"')
+    body = served.client.get(BASE, params={**asked, "f": "geojson"}).json()
+    text = " ".join(words_of(reply.content))
+    assert "Night shift, Monday 30 December 2019" in text
+    assert body["model_version"] in text
+    for feature in body["features"]:
+        assert f"{feature['properties']['latitude']:.4f}" in text
+    assert Words("en").count(body["expected_total"]) in text
+
+
+def test_languages_have_the_same_texts_and_values():
+    field = re.compile(r"\{(\w+)\}")
+    assert TEXTS["en"].keys() == TEXTS["es"].keys()
+    for name, text in TEXTS["en"].items():
+        assert {*field.findall(text)} == {*field.findall(TEXTS["es"][name])}
+
+
+def test_counts_and_messages_read_like_sentences():
+    assert Words("es").count(2.5) == "2 o 3"
+    assert Words("en").count(0.1) == "1 in about 10 shifts"
+    stale = Message("stale", {"days": 71}, "stale: 71 days")
+    assert Words("es").message(stale).startswith("El pronóstico es para 71 días")
+    assert Words("en").message(stale).startswith("The forecast is for 71 days")
+    assert Words("es").message(Message("unheard_of", {}, "as it came")) == "as it came"
+    summer = Words("en").date(date(2022, 8, 3))
+    assert summer == "Wednesday 3 August 2022"
+
+
+def test_the_command_line_writes_the_page_and_the_same_zones(
+    served, settings, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOTSLOT_DATABASE_URL", settings.database_url.get_secret_value())
+    base = ["briefing", "town", "--shift", "night", "--date", "2019-12-30", "--max-km2", "2"]
+    for suffix in BY_SUFFIX:
+        path = tmp_path / f"night{suffix}"
+        run = CliRunner().invoke(command_line, [*base, "-o", str(path)])
+        assert run.exit_code == 0, run.output
+        assert path.stat().st_size > 500
+    frame = gpd.read_file(tmp_path / "night.gpkg")
+    asked = {"shift": "night", "date": "2019-12-30", "max_km2": 2}
+    body = served.client.get(BASE, params=asked).json()
+    assert frame["expected_count"].tolist() == pytest.approx(
+        [f["properties"]["expected_count"] for f in body["features"]]
+    )
+    refused = CliRunner().invoke(command_line, [*base, "-o", str(tmp_path / "night.doc")])
+    assert refused.exit_code != 0
