@@ -15,7 +15,7 @@ let timer = 0;
 /**
  * @param {{showForecast: () => Promise<any>, showRegion: (anew: boolean) => Promise<any>, drawTop: () => void,
  *   drawPane: () => Promise<void>, speak: (language: string) => Promise<void>, region: () => any,
- *   moved: () => void}} act
+ *   moved: () => void, ahead: (at: string) => Promise<any>}} act
  */
 export function openControls(act) {
   const on = (/** @type {string} */ id, /** @type {string} */ kind, /** @type {(event: any) => any} */ react) => byId(id).addEventListener(kind, react);
@@ -55,7 +55,7 @@ export function openControls(act) {
     act.showForecast();
   });
   on("more", "click", () => byId("more").setAttribute("aria-expanded", String(document.body.classList.toggle("more"))));
-  on("play", "click", () => (playing() ? pause() : play(go)));
+  on("play", "click", () => (playing() ? pause() : play(go, act.ahead)));
   openTabs(act.drawPane);
 }
 
@@ -67,16 +67,20 @@ function choose(name, event, then) {
 
 export const playing = () => timer !== 0;
 
-/** Hour by hour until the morning. @param {(at: string) => Promise<any>} go */
-function play(go) {
+/** Hour by hour until the morning; each waits until it can be drawn at once. @param {(at: string) => Promise<any>} go @param {(at: string) => Promise<any>} ahead */
+function play(go, ahead) {
   timer = -1;
   byId("play").textContent = t("pause");
   const end = morningAfter(view.at);
+  let next = ahead(plusHours(view.at, 1));
   const step = async () => {
+    await next;
     if (!playing()) return;
     await go(plusHours(view.at, 1));
-    if (playing() && view.at < end) timer = setTimeout(step, PLAY_MS);
-    else pause();
+    if (!playing() || view.at >= end) return pause();
+    next = ahead(plusHours(view.at, 1));
+    timer = setTimeout(step, PLAY_MS);
+    return undefined;
   };
   step();
 }

@@ -83,6 +83,7 @@ export function fillBriefing({ region, shown, picture, cells }) {
   byId("briefing").replaceChildren(
     make("h1", {}, `${t("briefingTitle")}: ${region.name}`),
     make("p", {}, make("strong", {}, spanText(shown, region.timezone)), ` · ${byId("when-zone").textContent} · `, byId("total").textContent, ` · ${shown.asked.category || t("allCategories")}`),
+    ...(byId("vs-text").textContent ? [make("p", {}, byId("vs-text").textContent)] : []),
     ...(picture ? [picture] : []),
     make("div", { class: "columns" }, legend, make("div", {}, copy("shares"), copy("shares-note"))),
     cells,

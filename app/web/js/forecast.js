@@ -54,15 +54,16 @@ export function drawNotice(shown, opening) {
 }
 
 /** Hotspots stand out from the scale: orange lies within that of differences. */
-export const hotspotColour = () => (view.measure === "difference" ? COLOURS.ink : COLOURS.hotspot);
+export const hotspotColour = () => ([view.measure, view.vs].includes("difference") ? COLOURS.ink : COLOURS.hotspot);
 
 /** @param {import("./measures.js").Scale} scale @param {any} outcomes what happened, null where it is not shown */
 export function drawLegend(scale, outcomes) {
   const short = (/** @type {number} */ v) => (v === 0 ? "0" : number(v, 2));
-  const text = (/** @type {number} */ v) => (["difference", "band"].includes(view.measure) ? `${short(v)} ×` : short(v));
-  const root = ["difference", "width", "band"].includes(view.measure) ? "" : `; ${t("scale")}`;
+  const measure = scale.title ?? view.measure;
+  const text = (/** @type {number} */ v) => (["difference", "band"].includes(measure) ? `${short(v)} ×` : short(v));
+  const root = ["difference", "width", "band"].includes(measure) ? "" : `; ${t("scale")}`;
   byId("legend").replaceChildren(
-    make("div", { class: "title" }, t(view.measure)),
+    make("div", { class: "title" }, t(measure)),
     make("div", { class: "ramp", style: `background: ${gradient(scale.ramp, true)}` }),
     make("div", { class: "ticks" }, ...scale.ticks.map((tick, i) => make("span", {}, `${beyond(scale, i)}${text(tick)}`))),
     make("div", { class: "unit" }, t(scale.unit ?? `${view.measure}Unit`) + root + quiet(scale)),
@@ -72,7 +73,7 @@ export function drawLegend(scale, outcomes) {
 }
 
 /** Where nearly all intervals are 0 to 0, what that means. @param {import("./measures.js").Scale} scale */
-const quiet = ({ values }) => (view.measure === "width" ? `; ${t("widthQuiet", { n: count(values.filter((v) => v === 0).length), all: count(values.length) })}` : "");
+const quiet = ({ values, title }) => (view.measure === "width" && !title ? `; ${t("widthQuiet", { n: count(values.filter((v) => v === 0).length), all: count(values.length) })}` : "");
 
 /** Cells beyond an end of the scale take its colour: the end says so. @param {import("./measures.js").Scale} scale @param {number} i a tick */
 function beyond({ values, ticks, times }, i) {

@@ -1,16 +1,16 @@
 /** The page: loads what is looked at, draws it, and reacts. */
 import { drawAccess, may, missing, openAccess } from "./access.js";
-import { forecastPath, getJson } from "./api.js";
+import { askAhead, askedReply } from "./ahead.js";
+import { drawOther, loadOther, openCompare, scaleFor } from "./compare.js";
 import { openControls, playing, syncControls } from "./controls.js";
 import { byId } from "./dom.js";
 import { drawCard, drawHead, drawLegend, drawNotice, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
 import { fillChoices, nameChoices } from "./choices.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
-import { scaleOf } from "./measures.js";
 import { mapOf, openMap, wantMap } from "./open-map.js";
 import { markPanes } from "./panes.js";
 import { setNeighbourhoods } from "./places.js";
-import { pointsOf, sayPoints } from "./points.js";
+import { showPoints } from "./points.js";
 import { drawRun, knownRegion } from "./run.js";
 import { endLoading, failLoading, guarded, loading, openLoading, startLoading } from "./loading.js";
 import { forgetOutcomes, loadOutcomes, outcomes, wantOutcomes } from "./outcomes.js";
@@ -19,11 +19,11 @@ import { expectShares, expectTrackRecord, forgetRegion, showShares, showWeek, re
 import { openWeekViews } from "./week-data.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
 import { follow, lookWhatServes } from "./follow.js";
-import { drawExport, refreshPermalink, selectors } from "./export.js";
+import { drawExport, refreshPermalink } from "./export.js";
 import { forgetHourNote, forgetRegionNote, listRegions, openingHour, openingNotes } from "./opening.js";
 import { fillPaper } from "./printing.js";
 import { zoneText } from "./time.js";
-import { forgetUsual, loadUsual, usual } from "./usual.js";
+import { forgetUsual, loadUsual } from "./usual.js";
 import { drawEvaluation } from "./evaluation.js";
 import { askedFor, readAddress, view, writeAddress } from "./view.js";
 
@@ -92,9 +92,9 @@ async function showForecast() {
   startLoading();
   try {
     const replies = Promise.all([
-      // Browsers keep replies for a minute, in which a new state may serve.
-      getJson(forecastPath(view.region, "density", selectors()), { cache: "no-cache" }),
+      askedReply(),
       view.measure === "difference" ? loadUsual() : null,
+      loadOther(),
     ]);
     whenMap();
     const [reply] = await replies;
@@ -123,24 +123,14 @@ function showNothing() {
   byId("heading-when").textContent = byId("when").textContent;
   for (const id of ["total", "heading-total", "when-zone", "data-until", "shares", "shares-note", "top-cells", "strip", "strip-legend", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
-  return Promise.all([drawPane(), showPoints().catch(showError)]);
-}
-
-async function showPoints() {
-  const { region } = known;
-  const found = await pointsOf(region);
-  if (!found) return;
-  await whenMap();
-  if (known.region !== region || shown) return;
-  openMap().points(found);
-  sayPoints(found, region);
+  return Promise.all([drawPane(), showPoints(known.region, whenMap, (region) => known.region === region && !shown).catch(showError)]);
 }
 
 /** Colours, legend, hotspots: nothing is loaded for these. */
 function redraw() {
   if (!shown) return;
   // While hours play, or as long as somebody wants it, the scale stays the same.
-  scale = scaleOf(view.measure, shown, usual(), playing() || byId("hold-scale").checked ? scale : null);
+  scale = scaleFor(shown, playing() || byId("hold-scale").checked ? scale : null);
   if (openMap()) drawMap();
   pointAt(-1);
   drawTopCells();
@@ -151,6 +141,7 @@ function drawMap() {
   openMap().paint(shown, scale);
   openMap().choose(view.cell);
   drawHotspots();
+  drawOther(known, shown, scale).catch(showError);
 }
 
 const drawHotspots = () => openMap().outline(flagged(shown, ranked), hotspotColour());
@@ -286,7 +277,8 @@ async function start() {
     showForecast();
   });
   openWeekViews(() => { remember(); showWeek(known); });
-  openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: forgetHourNote });
+  openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: forgetHourNote, ahead: askAhead });
+  openCompare(showForecast);
   try {
     if (await openAccess(load)) await load();
     await whenMap();

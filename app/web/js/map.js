@@ -61,21 +61,26 @@ export class ForecastMap {
    * @param {(row: number) => void} onPoint a cell is pointed at or tapped; -1 for none
    * @param {(row: number) => void} onChoose
    * @param {(place: string) => void} onMove
+   * @param {string} [holder] id of its element
    */
-  constructor(onPoint, onChoose, onMove) {
+  constructor(onPoint, onChoose, onMove, holder = "map") {
     this.handlers = { onPoint, onChoose, onMove };
+    this.holder = holder;
   }
 
   async open() {
     maplibre.setWorkerUrl(new URL("../vendor/maplibre-gl/maplibre-gl-worker.mjs", import.meta.url).href);
-    const map = new maplibre.Map({ container: "map", style: STYLE, ...PLAIN });
+    const map = new maplibre.Map({ container: this.holder, style: STYLE, ...PLAIN });
     map.touchZoomRotate.disableRotation();
-    map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
-    map.addControl(this.#wholeCity(), "top-right");
-    map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
+    const isMain = this.holder === "map";
+    if (isMain) {
+      map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
+      map.addControl(this.#wholeCity(), "top-right");
+      map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
+    }
     await map.once("style.load");
     for (const layer of [this.#layer, this.#boundary, this.#hotspots, this.#chosen]) map.addLayer(layer);
-    addTiles(map, true);
+    addTiles(map, isMain);
     const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
     map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
     map.on("mouseout", () => this.handlers.onPoint(-1));
@@ -98,6 +103,21 @@ export class ForecastMap {
       },
     });
     nameControls(map);
+  }
+
+  /** Move with another map, and it with this one. @param {ForecastMap} other */
+  tie(other) {
+    let isMoving = false;
+    const pairs = [[this.#map, other.#map], [other.#map, this.#map]];
+    const follow = (/** @type {any} */ led, /** @type {any} */ leading) => {
+      if (isMoving) return;
+      isMoving = true;
+      led.jumpTo({ center: leading.getCenter(), zoom: leading.getZoom() });
+      isMoving = false;
+    };
+    for (const [leading, led] of pairs) leading.on("move", () => follow(led, leading));
+    other.#isPlaced = true;
+    follow(other.#map, this.#map);
   }
 
   #wholeCity() {
@@ -239,6 +259,7 @@ function nameControls(map) {
   const names = /** @type {Record<string, string>} */ ({ canvas: "map", ".maplibregl-ctrl-zoom-in": "zoomIn", ".maplibregl-ctrl-zoom-out": "zoomOut", "#whole-city": "wholeCity" });
   for (const [which, key] of Object.entries(names)) {
     const element = map.getContainer().querySelector(which);
+    if (!element) continue;
     element.dataset.i18nLabel = key;
     element.setAttribute("aria-label", t(key));
     element.title = t(key);

@@ -7,7 +7,7 @@ const LEGEND_AT = [0, 0.25, 0.5, 0.75, 1];
 
 /**
  * @typedef {{values: number[], top: number, place: (v: number) => number, ramp: number[][],
- *   ticks: number[], times: number, unit?: string, measure?: string}} Scale `place` maps a value to 0..1 along the ramp
+ *   ticks: number[], times: number, unit?: string, title?: string, measure?: string}} Scale `place` maps a value to 0..1 along the ramp
  */
 
 /** @param {number[]} values @param {number} times shown value = value x times @param {Scale | null} before @returns {Scale} */
@@ -72,4 +72,20 @@ function madeOf(measure, shown, usual, before) {
     return diverging(probability.map((/** @type {number} */ p, /** @type {number} */ i) => p / Math.max(usual.cells.probability[i], 1e-12)));
   }
   return sequential(probability, 100, before);
+}
+
+/**
+ * Incidents expected more or fewer than by another forecast, or null where the cells are not the same.
+ * @param {any} shown a density reply @param {any} other another @returns {Scale | null}
+ */
+export function contrastOf(shown, other) {
+  const { id, expected_count: expected } = shown.cells;
+  if (other.cells.id.length !== id.length || other.grid.nx !== shown.grid.nx || other.cells.id[0] !== id[0]) return null;
+  const values = expected.map((/** @type {number} */ n, /** @type {number} */ i) => n - other.cells.expected_count[i]);
+  const top = upperEnd(values.map(Math.abs));
+  return {
+    values, top, times: 1, ramp: DIVERGING_RAMP, unit: "contrastUnit", title: "contrast", measure: "contrast",
+    place: (value) => 0.5 + (Math.sign(value) * Math.sqrt(Math.min(Math.abs(value) / top, 1))) / 2,
+    ticks: [-top, 0, top],
+  };
 }

@@ -3,6 +3,7 @@ import { may } from "./access.js";
 import { getJson, regionPath } from "./api.js";
 import { byId } from "./dom.js";
 import { count, t } from "./i18n.js";
+import { openMap } from "./open-map.js";
 
 const MAX_POINTS = 2_000;
 
@@ -10,12 +11,22 @@ const MAX_POINTS = 2_000;
  * Read a region's incidents for the map; nothing where there are none, or the key may not list them.
  * @param {any} region @returns {Promise<any>}
  */
-export async function pointsOf(region) {
+async function pointsOf(region) {
   if (!region?.incidents || !may("outcomes")) return null;
   return getJson(regionPath(region.id, `incidents?limit=${MAX_POINTS}`));
 }
 
 /** Say how many of all incidents are shown. @param {any} found @param {any} region */
-export function sayPoints(found, region) {
+function sayPoints(found, region) {
   byId("total").textContent = t("pointsShown", { n: count(found.features.length), all: count(region.incidents) });
+}
+
+/** Draw them. @param {any} region @param {() => Promise<any>} whenMap @param {(region: any) => boolean} isWanted whether they still are */
+export async function showPoints(region, whenMap, isWanted) {
+  const found = await pointsOf(region);
+  if (!found) return;
+  await whenMap();
+  if (!isWanted(region)) return;
+  openMap().points(found);
+  sayPoints(found, region);
 }

@@ -17,6 +17,9 @@ const DEFAULTS = {
   place: "",
   tab: "forecast",
   strip: "",
+  /** How another forecast is shown beside this one: "", side or difference; what differs, "" for nothing. */
+  vs: "", vsAt: "", vsCategory: "", vsModel: "",
+  embed: "", theme: "",
   lang: /** @type {string | null} */ (null),
 };
 export const view = { ...DEFAULTS };
@@ -27,7 +30,12 @@ export function readAddress() {
   const given = new URLSearchParams(location.search);
   const text = (/** @type {string} */ name) => given.get(name) ?? "";
   view.region = text("region");
-  view.at = /^\d{4}-\d\d-\d\dT\d\d:00$/.test(text("at")) && !Number.isNaN(asDate(text("at")).getTime()) ? text("at") : "";
+  const hour = (/** @type {string} */ name) => (/^\d{4}-\d\d-\d\dT\d\d:00$/.test(text(name)) && !Number.isNaN(asDate(text(name)).getTime()) ? text(name) : "");
+  view.at = hour("at");
+  view.vs = ["side", "difference"].includes(text("vs")) ? text("vs") : "";
+  Object.assign(view, { vsAt: hour("vs_at"), vsCategory: text("vs_category"), vsModel: text("vs_model") });
+  view.embed = text("embed") === "1" ? "1" : "";
+  view.theme = ["dark", "light"].includes(text("theme")) ? text("theme") : "";
   view.hours = within(Number(text("hours")), 1, MAX_HOURS, 1);
   view.top = within(Number(text("top")), 1, 20, 5);
   if (MEASURES.includes(text("measure"))) view.measure = text("measure");
@@ -46,8 +54,9 @@ const within = (value, low, high, otherwise) =>
 
 /** The address that restores this view. */
 export function address() {
-  const { region, at, hours, measure, top, category, model, cell, place, tab, strip, lang } = view;
-  const state = { region, at, hours, measure, top, category, model, cell, map: place, tab, strip, lang };
+  const { region, at, hours, measure, top, category, model, cell, place, tab, strip, vs, embed, theme, lang } = view;
+  const other = vs ? { vs, vs_at: view.vsAt, vs_category: view.vsCategory, vs_model: view.vsModel } : {};
+  const state = { region, at, hours, measure, top, category, model, cell, map: place, tab, strip, ...other, embed, theme, lang };
   const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
