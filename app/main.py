@@ -184,6 +184,7 @@ def _add_middleware(app: FastAPI, settings: Settings, table: RouteTable) -> None
         database_timeout_s=settings.database_timeout_s,
         cross_origin=bool(settings.cors_origins),
         tiles_url=settings.page_tiles_url,
+        frame_ancestors=settings.page_frame_ancestors,
     )
     app.add_middleware(EarlyResponse)
     app.add_middleware(Chunking)

@@ -71,6 +71,12 @@ def _tiles_url(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", value):
+        raise ValueError("an origin is http(s)://HOST or http(s)://HOST:PORT")
+    return value
+
+
 def _cron(value: str) -> str:
     try:
         return check_cron(value)
@@ -152,6 +158,8 @@ class Settings(BaseSettings):
     basemap: Path | None = None
     """A PMTiles file of streets, water and names, served at `/basemap` and drawn beneath and above the
     page's cells; nothing is asked of other hosts."""
+    page_frame_ancestors: list[Annotated[str, AfterValidator(_origin)]] = []
+    """Origins of other sites that may show the page's view `?embed=1` in a frame."""
     page_tiles_attribution: str = ""
     """Attribution of the tiles or the base map; unset, a base map's own is shown."""
     workers: int = 1

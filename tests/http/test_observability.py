@@ -4,8 +4,10 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from app.core.db.deadlines import remaining_s
+from app.core.settings import Settings
 from app.http.metrics import IN_FLIGHT, REQUESTS, SECONDS
 from app.http.middleware.observability import Observability
 from tests.support.asgi import answer, saying, scope_of
@@ -47,6 +49,30 @@ def test_the_host_of_the_tiles_is_the_only_other_one():
     named = [name for name, sources in policy.items() if "tiles.example" in sources]
     assert named == ["img-src", "connect-src"]
     assert headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "may"),
+    [
+        ("/", "embed=1", True),
+        ("/", "region=a&embed=1&theme=dark", True),
+        ("/", "region=a", False),
+        ("/", "embed=0&embed=1", False),
+        ("/docs", "embed=1", False),
+    ],
+)
+def test_only_the_map_alone_may_be_framed_and_only_by_named_sites(path, query, may):
+    sites = ["https://desk.example", "http://wall.example:8080"]
+    for allowed in (sites, []):
+        scope = scope_of(path=path, query_string=query.encode())
+        headers = answer(watched(saying(), frame_ancestors=allowed), scope).headers
+        framed = may and bool(allowed)
+        expected = " ".join(sites) if framed else "'none'"
+        assert policy_of(headers)["frame-ancestors"] == expected
+        assert headers.get("x-frame-options") == (None if framed else "DENY")
+    for wrong in ("*", "https://*.example", "desk.example", "https://desk.example; script-src *"):
+        with pytest.raises(ValidationError, match="origin"):
+            Settings(page_frame_ancestors=[wrong])
 
 
 @pytest.mark.parametrize(

@@ -154,3 +154,29 @@ def test_a_key_that_is_revoked_meanwhile_is_asked_for_anew(open_seen):
     page.wait_for_selector("#key-dialog[open]")
     expect(page.locator("#key-status")).to_contain_text("no longer valid")
     seen.errors[:] = [line for line in seen.errors if "401" not in line]
+
+
+def test_only_a_readers_key_stays_on_the_screen_until_it_is_forgotten(open_seen):
+    seen = open_seen()
+    page = seen.page
+    page.goto(f"{seen.site.url}/?region=town")
+    page.wait_for_selector("#key-dialog[open]")
+    page.check("#key-stays")
+    page.fill("#key-input", seen.site.keys["analyst"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#key-status")).to_contain_text("not kept on a screen")
+    page.fill("#key-input", seen.site.keys["wall"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#total")).to_contain_text("incidents expected")
+    kept = page.evaluate("[Object.values(localStorage), Object.values(sessionStorage)]")
+    assert kept == [[seen.site.keys["wall"]], []]
+    # Another tab, as after the screen was switched off: nobody is asked.
+    later = page.context.new_page()
+    later.goto(f"{seen.site.url}/?region=town&embed=1")
+    expect(later.locator("#heading")).to_contain_text("incidents expected")
+    later.close()
+    page.click("#key")
+    page.click("#key-forget")
+    page.wait_for_selector("#key-dialog[open]")
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    seen.errors[:] = [line for line in seen.errors if "401" not in line]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Sequence
 from functools import cache, lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from prometheus_client import Counter, Histogram
@@ -25,20 +26,23 @@ _log = logging.getLogger("hotslot.api")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:{tiles}; connect-src 'self'{tiles}; worker-src 'self' blob:; "
-    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
 )
-"""`tiles`: the one other host that the page may use, or an empty text."""
+"""`tiles`: the one other host that the page may use, or an empty text; `ancestors`: who may frame it."""
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
 
 
-def _security_policy(tiles_url: str | None) -> bytes:
+_NO_FRAME = (b"x-frame-options", b"DENY")
+
+
+def _security_policy(tiles_url: str | None, ancestors: Sequence[str] = ()) -> bytes:
     parts = urlsplit(tiles_url or "")
     tiles = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return CONTENT_SECURITY_POLICY.format(tiles=tiles).encode()
+    allowed = " ".join(ancestors) or "'none'"
+    return CONTENT_SECURITY_POLICY.format(tiles=tiles, ancestors=allowed).encode()
 
 
 class Observability:
@@ -51,15 +55,17 @@ class Observability:
         *,
         cross_origin: bool = False,
         tiles_url: str | None = None,
+        frame_ancestors: Sequence[str] = (),
     ) -> None:
         self.app = app
         self.database_timeout_s = database_timeout_s
         resources = b"cross-origin" if cross_origin else b"same-origin"
-        self.headers = (
-            *SECURITY_HEADERS,
-            (b"content-security-policy", _security_policy(tiles_url)),
-            (b"cross-origin-resource-policy", resources),
-        )
+        every = (*SECURITY_HEADERS, (b"cross-origin-resource-policy", resources))
+        policy = b"content-security-policy"
+        self.headers = (*every, _NO_FRAME, (policy, _security_policy(tiles_url)))
+        self.embedded = self.headers
+        if frame_ancestors:
+            self.embedded = (*every, (policy, _security_policy(tiles_url, frame_ancestors)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -83,7 +89,8 @@ class Observability:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *self.headers]
+                ours = self.embedded if _is_embedded(scope) else self.headers
+                message["headers"] = [*message.get("headers", []), *ours]
                 message["headers"].append((b"x-request-id", request_id.encode()))
                 route = getattr(scope.get("route"), "path", "none")
                 _seconds_of(route).observe(time.perf_counter() - started)
@@ -108,6 +115,11 @@ class Observability:
                 "request",
                 extra=fields,
             )
+
+
+def _is_embedded(scope: Scope) -> bool:
+    """Return whether the page is asked for as its map alone, which has nothing to click."""
+    return scope["path"] == "/" and parse_qs(scope["query_string"]).get(b"embed", [b""])[0] == b"1"
 
 
 @cache

@@ -101,6 +101,15 @@ async function take(key, onKey) {
       byId("key-status").textContent = t("keyRefused");
       return;
     }
+    if (byId("key-stays").checked) {
+      if (me?.roles.join() !== "reader") {
+        useKey(before);
+        await identify();
+        byId("key-status").textContent = t("keyStaysNot");
+        return;
+      }
+      useKey(key, true);
+    }
   } catch (error) {
     byId("key-status").textContent = /** @type {Error} */ (error).message;
     return;

@@ -14,13 +14,14 @@ export class ApiError extends Error {
   }
 }
 
-/** The key this tab sends; it is gone when the tab is closed. */
-export const currentKey = () => sessionStorage.getItem(KEY_AT) ?? "";
+/** The key this tab sends: its own, which is gone when the tab is closed, else the one that stays on this screen. */
+export const currentKey = () => sessionStorage.getItem(KEY_AT) ?? localStorage.getItem(KEY_AT) ?? "";
 
-/** @param {string} key "" forgets it */
-export function useKey(key) {
-  if (key) sessionStorage.setItem(KEY_AT, key);
-  else sessionStorage.removeItem(KEY_AT);
+/** @param {string} key "" forgets it @param {boolean} [stays] also for later, on this screen */
+export function useKey(key, stays = false) {
+  sessionStorage.removeItem(KEY_AT);
+  if (!key) localStorage.removeItem(KEY_AT);
+  else (stays ? localStorage : sessionStorage).setItem(KEY_AT, key);
 }
 
 /** @param {Record<string, string>} [more] @returns {Record<string, string>} */

@@ -1,10 +1,15 @@
 /** Colour scales that stay apart for the colour-blind: light to dark, on a square-root scale. */
+import { isDark } from "./theme.js";
 import { opacityOf } from "./tiles.js";
 
-const SEQUENTIAL = ["#ffffe5", "#e8f6c5", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"];
+const LIGHT = ["#ffffe5", "#e8f6c5", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"];
+/** What stands out is dark on a light ground and light on a dark one. */
+const SEQUENTIAL = isDark ? LIGHT.toReversed() : LIGHT;
 
-/** Purple: less than usual; white: as usual; orange: more. */
-const DIVERGING = ["#2d004b", "#542788", "#8073ac", "#b2abd2", "#f7f7f7", "#fdb863", "#e08214", "#b35806", "#7f3b08"];
+/** Purple: less than usual; the ground's own: as usual; orange: more. */
+const DIVERGING = isDark
+  ? ["#e2d4ff", "#b9a0ee", "#8a6cc9", "#574287", "#28303a", "#80511a", "#bf7a22", "#eda646", "#ffd9a0"]
+  : ["#2d004b", "#542788", "#8073ac", "#b2abd2", "#f7f7f7", "#fdb863", "#e08214", "#b35806", "#7f3b08"];
 
 /** @param {string} hex */
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));

@@ -6,6 +6,7 @@ import { byId, definitions, make, table } from "./dom.js";
 import { comparison, percent } from "./forecast.js";
 import { count, fixed, number, t } from "./i18n.js";
 import { lateDataPart } from "./late-data.js";
+import { COLOURS } from "./overlays.js";
 import { follow, showError } from "./runs.js";
 import { BASELINES, PAST, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
@@ -186,7 +187,7 @@ function outcomesPart({ onOutcomes, outcomes, region }) {
       rate: found.hit_rate === null ? "–" : fixed(100 * found.hit_rate, 0), top: found.top,
     });
     const key = (/** @type {string} */ colour, /** @type {string} */ name) => [make("span", { class: "key", style: `background: ${colour}` }), name];
-    text.replaceChildren(line, " ", t("outcomesByHour"), make("div", {}, ...key("#009e73", t("hits")), ...key("#d6006c", t("misses"))),
+    text.replaceChildren(line, " ", t("outcomesByHour"), make("div", {}, ...key(COLOURS.hit, t("hits")), ...key(COLOURS.miss, t("misses"))),
       ...(found.in_sample ? [make("p", { class: "notice" }, t("inSample"))] : []));
   };
   const box = make("input", { type: "checkbox", id: "outcomes", checked: Boolean(outcomes), disabled: !region.last_at || !may("outcomes") });

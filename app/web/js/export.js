@@ -55,9 +55,20 @@ export function drawExport({ shown, onBriefing }) {
     make("h3", {}, t("hotspotsOnly")), make("div", { class: "buttons" }, ...hotspots),
     make("h3", {}, t("series")), make("div", { class: "buttons" }, link(forecastPath(asked.region, "series", week), `${stampOf({ ...shown, asked: { ...asked, at: monday, hours: 168 } })}-week.csv`, "CSV")),
     make("h3", {}, t("permalink")), box, make("div", { class: "buttons" }, copy, status),
+    make("h3", {}, t("wallScreen")), make("p", { class: "note" }, t("wallScreenText")),
+    make("div", { class: "buttons" }, ...["dark", "light"].map((theme) => make("a", { class: "button", target: "_blank", rel: "noopener", href: wallAddress(theme) }, t(`wall_${theme}`)))),
     make("h3", {}, t("briefing")), make("p", { class: "note" }, t("briefingText")), print,
   );
   markPrint();
+}
+
+/** The map alone, going with the clock. @param {string} theme */
+function wallAddress(theme) {
+  const given = new URLSearchParams(address().split("?")[1]);
+  for (const name of ["at", "cell", "tab", "strip"]) given.delete(name);
+  given.set("embed", "1");
+  given.set("theme", theme);
+  return `${location.pathname}?${given}`;
 }
 
 /** Update the link. */

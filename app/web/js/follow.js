@@ -1,8 +1,10 @@
-/** What serves the region shown, and whether something newer does: a state was made, a version promoted. */
+/** What serves the region shown, and whether something newer does: a state was made, a version promoted, an hour has passed. */
 import { getJson } from "./api.js";
+import { inZone } from "./time.js";
 import { view } from "./view.js";
 
 const FOLLOW_MS = 30_000;
+const CLOCK_MS = 10_000;
 
 /** @type {{version: string, state: string, data_until: string} | null} */
 let served = null;
@@ -28,4 +30,18 @@ export function follow(idle, onState, onVersion) {
     if (now.version !== before?.version) await onVersion();
     else if (now.state !== before.state) await onState();
   }, FOLLOW_MS);
+}
+
+/** An embedded map shows the hour that it is, where it was not asked for another. @param {() => any} region @param {() => Promise<any>} showForecast */
+export function followClock(region, showForecast) {
+  let last = "";
+  setInterval(() => {
+    if (!view.isLive || !region()) return undefined;
+    const now = inZone(new Date(), region().timezone);
+    const before = last;
+    last = now;
+    if (!before || now === before || view.at !== before) return undefined;
+    view.at = now;
+    return showForecast();
+  }, CLOCK_MS);
 }

@@ -18,7 +18,7 @@ import { showError } from "./runs.js";
 import { expectShares, expectTrackRecord, forgetRegion, showShares, showWeek, redrawNextTime } from "./hotspot-shares.js";
 import { openWeekViews } from "./week-data.js";
 import { markWeekStrip, openWeekStrip } from "./week-strip.js";
-import { follow, lookWhatServes } from "./follow.js";
+import { follow, followClock, lookWhatServes } from "./follow.js";
 import { drawExport, refreshPermalink } from "./export.js";
 import { forgetHourNote, forgetRegionNote, listRegions, openingHour, openingNotes } from "./opening.js";
 import { fillPaper } from "./printing.js";
@@ -226,6 +226,7 @@ async function showRegion(anew) {
   openMap()?.showRegion(known.region, view.place);
   fillChoices(known);
   openingHour(served, known.region.timezone);
+  byId("heading-when").dataset.region = known.region.name;
   byId("zone").textContent = zoneText(new Date(), known.region.timezone);
   if (known.champion) {
     expectShares(known, askedFor());
@@ -265,6 +266,7 @@ async function goBack() {
 
 async function start() {
   readAddress();
+  document.body.dataset.embed = view.embed;
   setLanguage(view.lang);
   byId("language").value = currentLanguage();
   openLoading(retry);
@@ -286,6 +288,7 @@ async function start() {
     failLoading(error);
   }
   document.body.dataset.ready = "true";
+  followClock(() => known.region, guarded(showForecast));
   follow(() => shown !== null && !view.model && !playing(), guarded(showForecast), guarded(() => showRegion(false)));
 }
 

@@ -22,7 +22,7 @@ const PLAIN = /** @type {const} */ ({
 });
 const STYLE = /** @type {any} */ ({
   version: 8, sources: {},
-  layers: [{ id: "background", type: "background", paint: { "background-color": "#e7ebee" } }],
+  layers: [{ id: "background", type: "background", paint: { "background-color": COLOURS.ground } }],
 });
 const DOTS = /** @type {any} */ ({
   id: "outcomes", type: "circle", source: "outcomes",

@@ -3,6 +3,9 @@
 export const MAP_MESSAGES = {
   en: {
     more: "More choices",
+    wallScreen: "For a wall screen or another page", wallScreenText: "The map alone. It goes with the clock and follows new data by itself. Give the screen a reader's key of its own.", wall_dark: "Dark", wall_light: "Light",
+    keyStays: "Keep it on this screen", keyStaysText: "For wall screens: it then stays in this browser until it is forgotten. Only a key that may do no more than read is kept.",
+    keyStaysNot: "This key may do more than read, so it is not kept on a screen. Make a key with the role reader for it.",
     compare: "Compare", vsHow: "Show", vs_: "This forecast alone", vs_side: "Side by side", vs_difference: "Difference", same: "The same", whateverServes: "Whatever serves",
     contrast: "Difference of the two", contrastUnit: "incidents expected per cell: more (orange) or fewer (purple) than in the other",
     comparedWith: "Compared with {other}: {n} incidents expected here, {m} there.", unlikeCells: "Their cells differ, so there is no difference by cell.",
@@ -12,6 +15,9 @@ export const MAP_MESSAGES = {
   },
   es: {
     more: "Más opciones",
+    wallScreen: "Para una pantalla mural u otra página", wallScreenText: "Solo el mapa. Sigue el reloj y los datos nuevos por sí mismo. Dé a la pantalla una clave de lector propia.", wall_dark: "Oscura", wall_light: "Clara",
+    keyStays: "Conservarla en esta pantalla", keyStaysText: "Para pantallas murales: se queda en este navegador hasta que se olvide. Solo se conserva una clave que no permita más que leer.",
+    keyStaysNot: "Esta clave permite más que leer, así que no se conserva en una pantalla. Cree para ella una clave con el rol lector.",
     compare: "Comparar", vsHow: "Mostrar", vs_: "Solo este pronóstico", vs_side: "Lado a lado", vs_difference: "Diferencia", same: "Lo mismo", whateverServes: "El que esté en servicio",
     contrast: "Diferencia entre los dos", contrastUnit: "incidentes esperados por celda: más (naranja) o menos (morado) que en el otro",
     comparedWith: "Comparado con {other}: {n} incidentes esperados aquí, {m} allí.", unlikeCells: "Sus celdas son distintas: no hay diferencia por celda.",

@@ -109,7 +109,7 @@ export class PlainMap {
     this.#unproject = (x, y) => [west + (x - left) / (squeeze * zoom), north - (y - top) / zoom];
     const pen = this.#canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.fillStyle = "#e7ebee";
+    pen.fillStyle = COLOURS.ground;
     pen.fillRect(0, 0, width, height);
     return pen;
   }

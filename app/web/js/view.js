@@ -20,6 +20,8 @@ const DEFAULTS = {
   /** How another forecast is shown beside this one: "", side or difference; what differs, "" for nothing. */
   vs: "", vsAt: "", vsCategory: "", vsModel: "",
   embed: "", theme: "",
+  /** An embedded map that was asked for without an hour goes with the clock. */
+  isLive: false,
   lang: /** @type {string | null} */ (null),
 };
 export const view = { ...DEFAULTS };
@@ -35,6 +37,7 @@ export function readAddress() {
   view.vs = ["side", "difference"].includes(text("vs")) ? text("vs") : "";
   Object.assign(view, { vsAt: hour("vs_at"), vsCategory: text("vs_category"), vsModel: text("vs_model") });
   view.embed = text("embed") === "1" ? "1" : "";
+  view.isLive = view.embed !== "" && view.at === "";
   view.theme = ["dark", "light"].includes(text("theme")) ? text("theme") : "";
   view.hours = within(Number(text("hours")), 1, MAX_HOURS, 1);
   view.top = within(Number(text("top")), 1, 20, 5);
@@ -56,7 +59,7 @@ const within = (value, low, high, otherwise) =>
 export function address() {
   const { region, at, hours, measure, top, category, model, cell, place, tab, strip, vs, embed, theme, lang } = view;
   const other = vs ? { vs, vs_at: view.vsAt, vs_category: view.vsCategory, vs_model: view.vsModel } : {};
-  const state = { region, at, hours, measure, top, category, model, cell, map: place, tab, strip, ...other, embed, theme, lang };
+  const state = { region, at: view.isLive ? "" : at, hours, measure, top, category, model, cell, map: place, tab, strip, ...other, embed, theme, lang };
   const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
