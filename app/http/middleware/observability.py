@@ -62,10 +62,10 @@ class Observability:
         resources = b"cross-origin" if cross_origin else b"same-origin"
         every = (*SECURITY_HEADERS, (b"cross-origin-resource-policy", resources))
         policy = b"content-security-policy"
-        self.headers = (*every, _NO_FRAME, (policy, _security_policy(tiles_url)))
+        self.headers = [*every, _NO_FRAME, (policy, _security_policy(tiles_url))]
         self.embedded = self.headers
         if frame_ancestors:
-            self.embedded = (*every, (policy, _security_policy(tiles_url, frame_ancestors)))
+            self.embedded = [*every, (policy, _security_policy(tiles_url, frame_ancestors))]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -119,7 +119,10 @@ class Observability:
 
 def _is_embedded(scope: Scope) -> bool:
     """Return whether the page is asked for as its map alone, which has nothing to click."""
-    return scope["path"] == "/" and parse_qs(scope["query_string"]).get(b"embed", [b""])[0] == b"1"
+    if scope["path"] != "/":
+        return False
+    query: bytes = scope["query_string"]
+    return parse_qs(query).get(b"embed", [b""])[0] == b"1"
 
 
 @cache
