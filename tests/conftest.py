@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     # Test processes run side by side: more threads than cores make small fits ten times slower.
@@ -15,7 +14,7 @@ import hypothesis
 import pytest
 
 from app.core.db.engine import open_engine
-from app.core.devserver.server import data_directory, ensure_running, release
+from app.core.devserver.server import ensure_running, release
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
 from tests.support.lost_clusters import remove_lost_clusters
@@ -42,8 +41,6 @@ def server_url(tmp_path_factory: pytest.TempPathFactory):
     yield ensure_running(home)
     release(home)
     remove_lost_clusters(tmp_path_factory.getbasetemp())
-    # Root's servers keep their files outside of the home, where pytest does not tidy: 60 MB a run.
-    shutil.rmtree(data_directory(home).parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

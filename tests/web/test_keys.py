@@ -164,12 +164,12 @@ def test_only_a_readers_key_stays_on_the_screen_until_it_is_forgotten(open_seen)
     page.check("#key-stays")
     page.fill("#key-input", seen.site.keys["analyst"])
     page.keyboard.press("Enter")
-    expect(page.locator("#key-status")).to_contain_text("not kept on a screen")
+    expect(page.locator("#key-status")).to_contain_text("cannot stay on a screen")
     page.fill("#key-input", seen.site.keys["wall"])
     page.keyboard.press("Enter")
     expect(page.locator("#total")).to_contain_text("incidents expected")
-    kept = page.evaluate("[Object.values(localStorage), Object.values(sessionStorage)]")
-    assert kept == [[seen.site.keys["wall"]], []]
+    stored = page.evaluate("[Object.values(localStorage), Object.values(sessionStorage)]")
+    assert stored == [[seen.site.keys["wall"]], []]
     # Another tab, as after the screen was switched off: nobody is asked.
     later = page.context.new_page()
     later.goto(f"{seen.site.url}/?region=town&embed=1")

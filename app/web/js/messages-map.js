@@ -4,8 +4,8 @@ export const MAP_MESSAGES = {
   en: {
     more: "More choices",
     wallScreen: "For a wall screen or another page", wallScreenText: "The map alone. It goes with the clock and follows new data by itself. Give the screen a reader's key of its own.", wall_dark: "Dark", wall_light: "Light",
-    keyStays: "Keep it on this screen", keyStaysText: "For wall screens: it then stays in this browser until it is forgotten. Only a key that may do no more than read is kept.",
-    keyStaysNot: "This key may do more than read, so it is not kept on a screen. Make a key with the role reader for it.",
+    keyStays: "Keep it on this screen", keyStaysText: "For wall screens: it then stays in this browser until it is forgotten. Only a key that may do no more than read can stay.",
+    keyStaysNot: "This key may do more than read, so it cannot stay on a screen. Make a key with the role reader for it.",
     compare: "Compare", vsHow: "Show", vs_: "This forecast alone", vs_side: "Side by side", vs_difference: "Difference", same: "The same", whateverServes: "Whatever serves",
     contrast: "Difference of the two", contrastUnit: "incidents expected per cell: more (orange) or fewer (purple) than in the other",
     comparedWith: "Compared with {other}: {n} incidents expected here, {m} there.", unlikeCells: "Their cells differ, so there is no difference by cell.",
