@@ -58,6 +58,7 @@ def test_modules_are_asked_for_at_once():
         "main.js",
         "plain-map.js",
         "basemap.js",
+        "overview.js",
         "data-report.js",
         "findings.js",
         "report-charts.js",

@@ -29,6 +29,10 @@ export function openControls(act) {
     view.region = event.target.value;
     act.showRegion(true);
   });
+  on("all-regions", "click", async () => (await import("./overview.js")).openOverview((id) => {
+    view.region = id;
+    act.showRegion(true);
+  }));
   on("category", "change", (event) => choose("category", event, act.showForecast));
   on("model", "change", (event) => choose("model", event, act.showForecast));
   on("measure", "change", (event) => choose("measure", event, act.showForecast));

@@ -26,6 +26,7 @@ export function forgetRegionNote() {
 export async function listRegions() {
   const { regions } = await getJson("/v1/regions");
   byId("region").replaceChildren(...regions.map((/** @type {any} */ r) => new Option(r.name, r.id)));
+  byId("all-regions").hidden = regions.length < 2;
   if (!regions.some((/** @type {any} */ r) => r.id === view.region)) {
     const first = regions.find((/** @type {any} */ r) => r.champion) ?? regions[0];
     notes.region = view.region && first ? t("unknownRegion", { id: view.region, name: first.name }) : "";
