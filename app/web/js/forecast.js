@@ -9,6 +9,7 @@ import { caughtAt, modelName, rateInterval, rivalsOf } from "./scores.js";
 import { messageText } from "./service-messages.js";
 import { dayText, inZone, plusHours, spanText, zoneText } from "./time.js";
 import { view } from "./view.js";
+import { addWhy } from "./why.js";
 
 const LISTED = 10;
 /** Rarer than once in so many times is not known that exactly. */
@@ -172,6 +173,7 @@ export function drawCard(shown, row, rank) {
   if (row < 0) return;
   const rows = cellRows(shown, row, rank).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   card.replaceChildren(make("h2", {}, `${t("cell")} ${shown.cells.id[row]}`), make("dl", {}, ...rows));
+  if (shown.cells.id[row] === view.cell) addWhy(card, shown, shown.cells.id[row]);
 }
 
 /** Neighbourhood and coordinates, or the latter alone. @param {number} lon @param {number} lat */
