@@ -53,12 +53,14 @@ def log_mass(count: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> FloatA
     return result
 
 
-def nearest_quantile(share: float, mean: ArrayLike, dispersion: float) -> FloatArray:
+def nearest_quantile(share: float, mean: ArrayLike, dispersion: ArrayLike) -> FloatArray:
     """Return the integers k >= -1 whose P(C <= k) is nearest to `share`; shape of `mean`.
 
     k = -1 has P = 0. Found by bisection.
     """
-    mean = np.asarray(mean, np.float64)
+    mean, dispersion = np.broadcast_arrays(
+        np.asarray(mean, np.float64), np.asarray(dispersion, np.float64)
+    )
     spread = np.sqrt(mean + dispersion * mean**2)
     low = np.full(mean.shape, -1.0)
     high = np.ceil(mean + 40.0 * spread + 40.0)
@@ -73,7 +75,7 @@ def nearest_quantile(share: float, mean: ArrayLike, dispersion: float) -> FloatA
 
 
 def nearest_interval(
-    mean: ArrayLike, dispersion: float, level: float
+    mean: ArrayLike, dispersion: ArrayLike, level: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return inclusive integer bounds that leave about (1 - level) / 2 on either side.
 

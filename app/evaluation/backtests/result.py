@@ -18,7 +18,7 @@ from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
 from models.counts.fit import Slots, delivered_hours
 from models.counts.model import CountModel
-from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram
+from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram, reliability
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import ScoredIncidents, cap_curve, summarise
 from models.evaluation.significance import compare_all
@@ -26,6 +26,8 @@ from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import IntArray
 
+COUNT_SPANS = ("by_hour", "by_day", "by_week")
+"""Sums of counts that are scored, as `evaluate_counts` names them."""
 REFERENCES = ("pooled-kde", "prior-counts", "uniform")
 
 
@@ -54,6 +56,7 @@ def result_json(
                 "pit": pit_histogram(found.pit_values),
                 "worst_gap": ks_distance(found.pit_values),
             },
+            "reliability": reliability(found.pit_values),
             "flagged": _flagged(tasks, grid),
             "seeds": seed_spread([r for r in results if r.task.model == name]),
             "per_origin": [_one_origin(t) for t in tasks],
@@ -169,8 +172,30 @@ def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict
         "coverage": average("coverage"),
         "mean_width": average("mean_width"),
         "pit": average("pit"),
+        **{name: _mean_scores([o[name] for o in per_origin]) for name in COUNT_SPANS},
         "totals_covered": sum(o["total"]["covered"] for o in per_origin),
         "per_origin": per_origin,
+    }
+
+
+def _mean_scores(found: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """Return the scores of all origins as one, weighted by the forecasts in each; None without any."""
+    known = [scores for scores in found if scores is not None]
+    if not known:
+        return None
+    weight = [scores["n"] for scores in known]
+
+    def mean(values: Sequence[float]) -> float:
+        return float(np.average(values, weights=weight))
+
+    return {
+        "n": sum(weight),
+        "crps": mean([scores["crps"] for scores in known]),
+        "log_score": mean([scores["log_score"] for scores in known]),
+        "coverage": {
+            level: mean([scores["coverage"][level] for scores in known])
+            for level in known[0]["coverage"]
+        },
     }
 
 

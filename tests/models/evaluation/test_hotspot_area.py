@@ -5,7 +5,6 @@ import pytest
 
 from app.geo.neighbourhoods import divide
 from app.geo.study_area import to_degrees
-from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram
 from models.evaluation.hotspot_area import (
     compactness,
     disparity,
@@ -77,28 +76,3 @@ def test_each_cell_belongs_to_a_neighbourhood(grid):
     np.testing.assert_array_equal(found.population, [100, 100])
     x_m, _ = grid.centres_m()
     np.testing.assert_array_equal(found.part, (x_m > middle).astype(int))
-
-
-def test_uniform_transform_has_no_gap_and_a_shifted_one_has():
-    even = (np.arange(1000) + 0.5) / 1000
-    assert ks_distance(even) == pytest.approx(0.0005)
-    assert ks_distance(even**2) == pytest.approx(0.25, abs=0.01)
-    assert pit_histogram(even) == [0.1] * 10
-    assert ks_distance(np.zeros(0)) == 0.0
-
-
-def test_judged_counts_of_the_true_model_are_calibrated():
-    from models.counts.fit import Slots
-    from models.counts.model import CountModel
-
-    rng = np.random.default_rng(0)
-    hour = np.arange(168 * 60)
-    slots = Slots(hour * 3600, hour % 168, np.zeros(len(hour), bool))
-    model = CountModel((1.0,) * 168, (), 2.0, 2.0, 1.0, by_slot=0.1, nominal_level=0.9)
-    count = rng.poisson(2.0 * rng.gamma(10, 0.1, len(hour)))
-    found = evaluate_counts(model, slots, count)
-    assert found["worst_gap"] < 0.02
-    assert found["observed"] == count.sum()
-    np.testing.assert_allclose(found["pit"], 0.1, atol=0.015)
-    wrong = evaluate_counts(model, slots, 2 * count)
-    assert wrong["worst_gap"] > 0.2
