@@ -79,13 +79,14 @@ def list_all() -> None:
     with opened(Settings()) as engine, engine.connect() as connection:
         for region in list_regions(connection):
             summary = region_summary(connection, region)
+            begin = summary.begins_at or summary.first_at
             zone = ZoneInfo(region.timezone)
             table.add_row(
                 region.id,
                 region.name,
                 region.timezone,
                 f"{summary.n_incidents:,}",
-                f"{summary.first_at.astimezone(zone):%Y-%m-%d}" if summary.first_at else "",
+                f"{begin.astimezone(zone):%Y-%m-%d}" if begin else "",
                 f"{summary.last_at.astimezone(zone):%Y-%m-%d}" if summary.last_at else "",
             )
     results().print(table)

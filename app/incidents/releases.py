@@ -18,6 +18,7 @@ from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region
 from app.releases import store
 from app.releases.small_counts import OTHER, fold_categories
+from app.releases.span_store import begin_of_data
 from app.releases.store import LONG_AGO, MIN_GROUP, Release
 
 NO_RELEASE = 0
@@ -198,14 +199,28 @@ def released_view(connection: Connection, region: Region) -> dict[str, object]:
     _advance_if_new(connection, region)
     last = store.last_summary(connection, region.key)
     if last is None or last.categories is None or last.first_day is None:
-        return {"incidents": 0, "first_at": None, "last_at": None, "categories": {}}
+        never = dict.fromkeys(("first_at", "last_at", "begins_at"))
+        return {"incidents": 0, **never, "categories": {}}
     if not last.used:
         store.change(connection, region.key, last.seq, used=True)
     local = zone(region.timezone)
     days = last.first_day, (last.until - timedelta(seconds=1)).astimezone(local).date()
     first, end = (datetime.combine(day, time(), local).astimezone(UTC) for day in days)
+    n = sum(last.categories.values())
+    begins = begin_of_data(
+        connection,
+        region.key,
+        zone=region.timezone,
+        n=n,
+        last_at=last.until,
+        release=(last.until, last.seq),
+    )
+    if begins is not None:
+        day = begins.astimezone(local).date()
+        begins = datetime.combine(day, time(), local).astimezone(UTC)
     return {
-        "incidents": sum(last.categories.values()),
+        "incidents": n,
+        "begins_at": begins,
         "first_at": first.isoformat(),
         "last_at": end.isoformat(),
         "categories": _by_kind(region, fold_categories(last.categories, minimum_of(region))),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, text
 from app.core.db.tables import categories, incidents
 from app.regions.kinds import KindKey, Kinds, kind_keys
 from app.regions.store import Region
+from app.releases.span_store import begin_of_data
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class RegionSummary:
     n_incidents: int
     first_at: datetime | None
     last_at: datetime | None
+    begins_at: datetime | None
+    """From here on the data are dense: single earlier incidents are exceptions. None: not known."""
     categories: dict[str, int]
 
 
@@ -106,7 +109,12 @@ def region_summary(connection: Connection, region: Region) -> RegionSummary:
             by_kind[kind.before] = by_kind.get(kind.before, 0) + early
         by_kind[kind.now] = by_kind.get(kind.now, 0) + count - early
     by_name = {name: by_kind[name] for name in sorted(by_kind) if by_kind[name]}
-    return RegionSummary(sum(by_name.values()), first_at, last_at, by_name)
+    n, begins_at = sum(by_name.values()), None
+    if last_at is not None:
+        begins_at = begin_of_data(
+            connection, region.key, zone=region.timezone, n=n, last_at=last_at
+        )
+    return RegionSummary(n, first_at, last_at, begins_at, by_name)
 
 
 def _count_before(connection: Connection, region_key: int, key: int, instant_s: int) -> int:

@@ -107,8 +107,13 @@ class RegionReply(BoundedRegion, ListedRegion):
     """A region with what it holds."""
 
     incidents: int = Field(examples=[240990])
-    first_at: Instant | None = Field(examples=["2014-01-01T05:00:00+00:00"])
+    first_at: Instant | None = Field(examples=["1970-01-01T14:00:00+00:00"])
     last_at: Instant | None = Field(examples=["2022-01-01T04:00:00+00:00"])
+    begins_at: Instant | None = Field(
+        description="from here on the data are dense; single earlier incidents are late reports or "
+        "placeholder dates; null: not known",
+        examples=["2014-01-01T05:00:00+00:00"],
+    )
     categories: dict[str, int] = Field(examples=[{"Assault": 125431, "Auto Theft": 32268}])
     shifts: dict[str, dict[str, str]] = Field(
         description="local times; one that ends no later than it starts ends on the next day",

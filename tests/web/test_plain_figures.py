@@ -223,3 +223,16 @@ def test_steps_of_a_training_are_said_in_the_pages_language(open_seen):
         "3 de 7 ajustes",
         "en espera",
     ]
+
+
+def test_dates_of_decades_ago_are_no_beginning(open_seen):
+    seen = open_seen()
+
+    def with_early(route) -> None:
+        reply = route.fetch()
+        route.fulfill(response=reply, json={**reply.json(), "first_at": "1970-01-01T14:00:00Z"})
+
+    seen.page.route("**/v1/regions/town", with_early)
+    page = seen.open(f"{EVENING}&tab=run")
+    expect(page.locator("#holds")).to_contain_text("incidents, Jan 1, 2019 to Dec 31, 2019")
+    expect(page.locator("#holds")).to_contain_text("dated before, from Jan 1, 1970 on")

@@ -38,13 +38,19 @@ const keys = () => lazyDetails("keys-part", t("keysTitle"), "", async (holder) =
 /** @param {any} region */
 const schedule = (region) => lazyDetails("schedule-part", t("scheduleTitle"), region.id, async (holder) => (await import("./schedule.js")).fillSchedule(region, holder));
 
+/** What it holds, from when on; late reports of long before, and placeholder dates, are no beginning. @param {any} region @param {(at: string) => string} day */
+function spanOf({ incidents, first_at: first, begins_at: begins, last_at: last }, day) {
+  const text = t("regionHolds", { n: count(incidents), from: day(begins ?? first), to: day(last) });
+  return begins && begins > first ? `${text} · ${t("earlierOnes", { date: day(first) })}` : text;
+}
+
 /** @param {any} region */
 function holds(region) {
   if (!region.incidents) return make("p", { class: "notice" }, t("noIncidents"));
   const day = (/** @type {string} */ at) => dayText(inZone(at, region.timezone));
   const report = async (/** @type {any} */ holder) => (await import("./data-report.js")).fillReport(region, holder);
   return make("div", {},
-    make("p", { id: "holds" }, t("regionHolds", { n: count(region.incidents), from: day(region.first_at), to: day(region.last_at) })),
+    make("p", { id: "holds" }, spanOf(region, day)),
     // What came in since makes it another report.
     ...(may("report") ? [lazyDetails("report-part", t("reportTitle"), `${region.id} ${region.incidents}`, report)] : []));
 }
