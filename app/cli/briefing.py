@@ -79,6 +79,9 @@ def briefing(
         str | None, typer.Option(help="A layer: each zone stays in one of its areas.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name or version.")] = None,
+    record: Annotated[
+        bool, typer.Option(help="Say what such plans caught in the latest backtest.")
+    ] = True,
     lang: Annotated[LanguageOption, typer.Option(help="Language.")] = LanguageOption.EN,
     paper: Annotated[PaperOption, typer.Option(help="Paper.")] = PaperOption.A4,
 ) -> None:
@@ -95,7 +98,9 @@ def briefing(
         model=model,
         within=within,
     )
-    options = ZoneOptions(n, max_km2, compactness, lang=lang.value, paper=paper.value)
+    options = ZoneOptions(
+        n, max_km2, compactness, record=record, lang=lang.value, paper=paper.value
+    )
     settings = Settings()
     with opened(settings) as engine:
         service = ForecastService(engine, settings)

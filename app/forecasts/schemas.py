@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -197,6 +198,32 @@ class ZonePrice(Reply):
     best: list[list[int | str]] = Field(description="cells of its zones", examples=[[[5763]]])
 
 
+class Caught(Reply):
+    """What a plan caught; the interval is Wilson's of 95 %."""
+
+    hits: int = Field(examples=[58])
+    share: float | None = Field(examples=[0.0371])
+    lo: float | None = Field(examples=[0.0288])
+    hi: float | None = Field(examples=[0.0476])
+
+
+class PlanRecord(Reply):
+    """What plans of this number and area caught in these hours after each origin of the latest backtest."""
+
+    backtest: UUID = Field(examples=["539610f0-9967-4cbd-8cd2-8f33ab84e18e"])
+    model: str = Field(examples=["stack"])
+    hours: list[int] = Field(description="of the local day", examples=[[22, 23, 0, 1, 2, 3, 4, 5]])
+    origins: int = Field(examples=[13])
+    first: Instant = Field(description="the first origin")
+    days: int = Field(description="after each origin", examples=[28])
+    incidents: int = Field(description="in the region in these hours", examples=[1562])
+    n: int = Field(examples=[5])
+    max_km2: float = Field(examples=[0.25])
+    zones: Caught
+    last_year: Caught = Field(description="zones of the counts of the year before each origin")
+    free_cells: Caught = Field(description="single cells of the model, of the zones' area")
+
+
 class FormerZone(Reply):
     """A zone of the plan before, beside the zone that the best plan has for it."""
 
@@ -260,6 +287,15 @@ class ZonesReply(Heading, FeatureCollection):
     share_of_harm_expected: float | None = Field(default=None, description="with weight=harm")
     expected_harm: float | None = Field(default=None, description="with weight=harm")
     price: ZonePrice | None = Field(default=None, description="of zones that were given")
+    record: PlanRecord | None = Field(
+        default=None,
+        description="with record=true, for those who may list incidents: what such plans caught before",
+    )
+    record_reason: str | None = Field(
+        default=None,
+        description="why there is no record: no_backtest, other_cells, some_categories, not_released",
+        examples=[None],
+    )
     previous: FormerPlan | None = Field(
         default=None,
         description="with a plan before; its zones stay or move, each zone has `status`",

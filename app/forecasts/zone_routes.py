@@ -84,11 +84,19 @@ async def _zone_options(
             description="no zone here: the id of a cell, or layer:area, such as beats:D11; repeated",
         ),
     ] = None,
+    record: Annotated[
+        bool,
+        Query(
+            description="say what such plans caught before (latest backtest); takes seconds at first"
+        ),
+    ] = False,
     lang: Annotated[Literal["en", "es"], Query(description="of the briefing (f=pdf)")] = "en",
     paper: Annotated[Literal["a4", "letter"], Query(description="of the briefing (f=pdf)")] = "a4",
 ) -> ZoneOptions:
     places = tuple(avoid or ())
-    return ZoneOptions(n, max_km2, compactness, min_separation_m, places, lang=lang, paper=paper)
+    return ZoneOptions(
+        n, max_km2, compactness, min_separation_m, places, record=record, lang=lang, paper=paper
+    )
 
 
 Options = Annotated[ZoneOptions, Depends(_zone_options)]
@@ -139,6 +147,11 @@ async def zones(
     def make(forecast: Forecast) -> bytes:
         return FORMATS[fmt](zone_plan(forecasts, forecast, options))
 
+    if options.record:
+        # The backtest may be newer than the plan: such a reply is no function of its plan.
+        return await run_in_threadpool(
+            lambda: _made(forecasts, forecasts.forecast(region, selector), options, fmt)
+        )
     spec = ResponseSpec(("zones", options), fmt, make, f"{region}-zones")
     return await reply(request, forecasts, region, selector, spec)
 

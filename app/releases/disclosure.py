@@ -164,7 +164,11 @@ def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[
 
 
 def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
-    """Return a backtest's result; for readers rounded, with sufficiently large origins only."""
+    """Return a backtest's result; for readers rounded, with sufficiently large origins only.
+
+    What plans are made of (`plans`) is for the service alone: it is large, and as fine as the data.
+    """
+    result = {name: value for name, value in result.items() if name != "plans"}
     if exact:
         return {name: value for name, value in result.items() if name != "released"}
     shown: dict[str, Any] = without_fingerprints(released_result(result))

@@ -170,6 +170,22 @@ def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 5
     return [_as_run(row) for row in connection.execute(query)]
 
 
+def latest_with(
+    connection: Connection, kind: str, region_key: int, path: tuple[str, str]
+) -> UUID | None:
+    """Return a region's newest finished run whose result has `path[1]` in its member `path[0]`."""
+    table = KINDS[kind].table
+    query = (
+        select(table.c.id)
+        .where(table.c.region_key == region_key, table.c.status == "succeeded")
+        .where(table.c.result[path[0]].has_key(path[1]))
+        .order_by(table.c.finished_at.desc())
+        .limit(1)
+    )
+    found: UUID | None = connection.scalar(query)
+    return found
+
+
 def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
     """Claim a run for this worker and raise its attempt; return None if it is already finished."""
     table = KINDS[kind].table

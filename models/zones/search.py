@@ -34,7 +34,9 @@ GAIN = 1 + 1e-12
 """Less is the rounding of a sum."""
 
 
-def best_zones(problem: ZoneProblem, pause: Callable[[], None] = lambda: None) -> list[list[int]]:
+def best_zones(
+    problem: ZoneProblem, pause: Callable[[], None] = lambda: None, max_work: int = MAX_WORK
+) -> list[list[int]]:
     """Return the rows of each zone, most valuable zone first; rows ascend.
 
     Zones are fewer where one more is worth nothing, and none where no cell fits the budget.
@@ -42,8 +44,9 @@ def best_zones(problem: ZoneProblem, pause: Callable[[], None] = lambda: None) -
     Args:
         problem: the cells, and what zones may be.
         pause: called every few milliseconds, to let other threads work.
+        max_work: steps considered, after which nothing more is tried.
     """
-    found = _Search(problem, pause).run()
+    found = _Search(problem, pause, max_work).run()
     zones = sorted(found.zones, key=lambda zone: (-zone.value, min(zone.cells)))
     return [sorted(zone.cells) for zone in zones]
 
@@ -57,8 +60,9 @@ class _View:
 
 
 class _Search:
-    def __init__(self, problem: ZoneProblem, pause: Callable[[], None]) -> None:
+    def __init__(self, problem: ZoneProblem, pause: Callable[[], None], max_work: int) -> None:
         self.pause = pause
+        self.max_work = max_work
         self.shapes = Shapes(problem)
         self.n_cells = max(1, min(problem.n_fitting, len(problem.value)))
         self.n_zones = min(problem.n_zones, self.n_cells)
@@ -79,7 +83,7 @@ class _Search:
         for view in self.views[1:]:
             best = _better(best, self._beam(self._starts(view.seeds), view))
             best = _better(best, self._beam([Zones()], view))
-        while self.work < MAX_WORK:
+        while self.work < self.max_work:
             improved = self._exchanged(self._replaced(best))
             if not improved.value > best.value * GAIN:
                 break
@@ -171,7 +175,7 @@ class _Search:
         pairs = [(one, other) for i, one in enumerate(zones) for other in zones[:i]]
         found = best
         for gone in [*((zone,) for zone in zones), *pairs]:
-            if self.work >= MAX_WORK:
+            if self.work >= self.max_work:
                 break
             rest = self.shapes.state_of(tuple(zone for zone in zones if zone not in gone))
             found = _better(found, self._beam([rest], self.views[0]))

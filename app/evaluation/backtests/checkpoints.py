@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import models
 from app.core.private_files import private_folder
 from app.core.settings import Settings
+from app.evaluation.backtests.plans import PlanShares
 from app.geo.grid import Grid
 from models.base import HORIZON_DAYS
 from models.evaluation.metrics import ScoredIncidents
@@ -92,7 +93,8 @@ class TaskResult:
     """Scores of one fit on the horizon after its origin.
 
     `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
-    the top 5 % of cells of each window. `small_areas` is None for a model brought forward every day.
+    the top 5 % of cells of each window. `small_areas` and `plan` are None for a model brought forward every
+    day.
     """
 
     task: Task
@@ -102,6 +104,7 @@ class TaskResult:
     seconds: float
     report: dict[str, Any] = field(default_factory=dict)
     small_areas: SmallAreaHits | None = None
+    plan: PlanShares | None = None
 
 
 @lru_cache(maxsize=1)
@@ -174,6 +177,8 @@ class TaskStore:
             arrays.update(
                 {f"small_{name}": np.asarray(v) for name, v in vars(result.small_areas).items()}
             )
+        if result.plan is not None:
+            arrays |= {"plan_rows": result.plan.rows, "plan_shares": result.plan.shares}
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, header=np.array(header), flagged=result.flagged, **arrays)
         partial.replace(path)
@@ -224,5 +229,10 @@ def _read(path: Path, task: Task) -> TaskResult:
         if "small_past_n" in stored:
             found = {name: stored[f"small_{name}"] for name in _SMALL_ARRAYS}
             small = SmallAreaHits(**found, past_n=int(stored["small_past_n"]))
+        plan = None
+        if "plan_rows" in stored:
+            plan = PlanShares(stored["plan_rows"], stored["plan_shares"])
     shares = {int(k): v for k, v in header["area_shares"].items()}
-    return TaskResult(task, scored, shares, flagged, header["seconds"], header["report"], small)
+    return TaskResult(
+        task, scored, shares, flagged, header["seconds"], header["report"], small, plan
+    )

@@ -23,6 +23,7 @@ from app.evaluation.backtests.checkpoints import (
     daily_name,
 )
 from app.evaluation.backtests.daily import daily_scores, merged
+from app.evaluation.backtests.plans import plan_shares
 from app.fitting.device import use_threads
 from app.geo.grid import Grid
 from models.base import FitCancelled, FitContext, Progress
@@ -78,7 +79,8 @@ def results_of_fit(
     test = protocol.held_out(incidents, task.origin_s)
     frozen = score_rows(fitted, grid, test), area_shares(fitted, test.window), flagged_cells(fitted)
     small = small_area_hits(fitted, grid, past, test, cutoff_s)
-    results = [TaskResult(task, *frozen, seconds, report, small)]
+    plan = plan_shares(fitted, past.window)
+    results = [TaskResult(task, *frozen, seconds, report, small, plan)]
     if protocol.refresh is not None:
         daily = daily_scores(fitted, incidents, grid, task, protocol)
         seconds = time.perf_counter() - started

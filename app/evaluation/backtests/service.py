@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from app.evaluation.backtests.execute import (
     held_out,
     run_protocol,
 )
+from app.evaluation.backtests.plans import grid_digest, plans_json
 from app.evaluation.backtests.released import (
     check_periods,
     moved_inside,
@@ -139,6 +139,7 @@ def backtest_region(
         "region": data.region.id,
         "cell_size_m": grid.cell_size_m,
         "provenance": _provenance(data, grid, request),
+        "plans": plans_json(results, grid),
     }
 
 
@@ -230,7 +231,7 @@ def _provenance(data: TrainingData, grid: Grid, request: BacktestRequest) -> dic
         "n_incidents": len(data.incidents),
         "n_outside": data.n_outside,
         "n_cells": len(grid),
-        "grid": hashlib.sha256(grid.cell_id.tobytes() + grid.area_km2.tobytes()).hexdigest(),
+        "grid": grid_digest(grid),
         "models_sha256": models_digest(),
         "request": request.to_json(),
         **software("torch", "numpy", "scipy", "scikit-learn"),

@@ -261,6 +261,8 @@ class _Page:
         self.down(14)
         for name in ("zones", "last_year", "free_cells"):
             one = record[name]
+            if one["share"] is None:
+                continue
             self.lines(
                 words(
                     "record_line",

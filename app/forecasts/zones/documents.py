@@ -135,6 +135,8 @@ def head_of(plan: ZonePlan) -> dict[str, Any]:
         more["price"] = plan.price
     if plan.previous is not None:
         more["previous"] = plan.previous
+    if plan.record is not None:
+        more |= plan.record
     return {
         **forecast.heading(),
         **forecast.cells.head(),

@@ -17,6 +17,7 @@ from app.forecasts.forecast import Forecast
 from app.forecasts.layers import NONE
 from app.forecasts.serialisers import ids_of
 from app.forecasts.service import ForecastService
+from app.forecasts.zones.record import record_of
 from app.forecasts.zones.selection import (
     MAX_ZONES,
     ChosenZones,
@@ -50,6 +51,7 @@ class ZonePlan:
         status: of each zone, where a plan before was given.
         previous: what became of the plan before.
         price: what given zones cost against the best plan.
+        record: what such plans caught before (see `record_of`), if asked for.
     """
 
     forecast: Forecast
@@ -60,6 +62,7 @@ class ZonePlan:
     status: tuple[Status, ...] | None = None
     previous: dict[str, Any] | None = None
     price: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
 
     @once
     def hours(self) -> list[str]:
@@ -87,7 +90,8 @@ def zone_plan(service: ForecastService, forecast: Forecast, options: ZoneOptions
     check_budget(options.max_km2, forecast.cells.area_km2[ground.rows])
     found = _found(ground)
     by_hour = counts_by_hour(service, forecast, found.chosen.rows)
-    return replace(found, by_hour=by_hour, places=places_of(service, forecast))
+    record = record_of(service, forecast, options) if options.record else None
+    return replace(found, by_hour=by_hour, places=places_of(service, forecast), record=record)
 
 
 def _avoided(service: ForecastService, forecast: Forecast, options: ZoneOptions) -> Rows | None:

@@ -13,6 +13,7 @@ from app.core.errors import InvalidInput, LimitExceeded
 from app.core.once import once
 from app.core.priority import give_way
 from app.core.texts import shortened
+from app.forecasts.cells import CellSet
 from app.forecasts.forecast import Forecast
 from app.forecasts.layers import NONE, Inside
 from app.forecasts.zones.adjacency import neighbours_of
@@ -158,7 +159,7 @@ class Ground:
         return ZoneProblem(
             self.forecast.probability[rows],
             self.forecast.cells.area_km2[rows],
-            _among(neighbours, rows),
+            among(neighbours, rows),
             self.places_m[rows],
             max_km2,
             n,
@@ -182,8 +183,7 @@ class Ground:
 
     @once
     def places_m(self) -> NDArray[np.float64]:
-        longitude, latitude = self.forecast.cells.centres
-        return np.column_stack(to_metres(longitude, latitude, self.forecast.cells.crs))
+        return places_of_cells_m(self.forecast.cells)
 
     def chosen(self, zones: Sequence[Rows], max_km2: float) -> ChosenZones:
         """Return zones, most valuable first."""
@@ -287,7 +287,13 @@ def cells_avoided(forecast: Forecast, avoid: CellIds) -> Rows:
     return np.array(rows, np.int64)
 
 
-def _among(neighbours: IntArray, rows: Rows) -> IntArray:
+def places_of_cells_m(cells: CellSet) -> NDArray[np.float64]:
+    """Return the centres (N, 2) of cells."""
+    longitude, latitude = cells.centres
+    return np.column_stack(to_metres(longitude, latitude, cells.crs))
+
+
+def among(neighbours: IntArray, rows: Rows) -> IntArray:
     """Return the neighbours of some rows, counted among these rows."""
     place = np.full(len(neighbours) + 1, -1, np.int64)
     place[rows] = np.arange(len(rows))
