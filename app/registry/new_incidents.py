@@ -106,17 +106,11 @@ def new_incidents(
         cut: only incidents released to readers.
     """
     left_out = version.report.get("data", {})
-    names = {folded(name): name for name in kind_names(connection, region)}
-    left = {folded(name) for name in left_out.get("excluded_categories", [])}
-    if version.settings.get("categories"):
-        kinds = Kinds.of(region.settings)
-        left |= names.keys() - {folded(kinds.kind(name)) for name in version.categories}
-    columns = read_columns(
+    columns = columns_as_learnt(
         connection,
         region,
+        version,
         since=max(since, version.cutoff),
-        category_names=[name for fold, name in names.items() if fold not in left],
-        discovered_share=left_out.get("discovered_weight", 0.0),
         arrived_after=arrived_after,
         cut=cut,
     )
@@ -129,6 +123,25 @@ def new_incidents(
         grid.locate(shared.x_m, shared.y_m),
         (shared.time_s + local_offset_s(shared.time_s, region.timezone)) // DAY_S,
         shared.by_hour(),
+    )
+
+
+def columns_as_learnt(
+    connection: Connection, region: Region, version: VersionRecord, **limits: Any
+) -> IncidentColumns:
+    """Read incidents of the categories that a version learnt from; `limits` as for `read_columns`."""
+    left_out = version.report.get("data", {})
+    names = {folded(name): name for name in kind_names(connection, region)}
+    left = {folded(name) for name in left_out.get("excluded_categories", [])}
+    if version.settings.get("categories"):
+        kinds = Kinds.of(region.settings)
+        left |= names.keys() - {folded(kinds.kind(name)) for name in version.categories}
+    return read_columns(
+        connection,
+        region,
+        category_names=[name for fold, name in names.items() if fold not in left],
+        discovered_share=left_out.get("discovered_weight", 0.0),
+        **limits,
     )
 
 

@@ -13,6 +13,8 @@ REGISTER_LOCK = 0x686F7472
 RELEASE_LOCK = 0x686F7479
 STATE_LOCK = 0x686F7461
 """With a region's key: one process assimilates a region at a time."""
+STREET_LOCK = 0x686F7477
+"""With a region's key: one process computes shares of streets at a time."""
 SYNC_LOCK = 0x686F7379
 """With a source's key; held by a session while it reads the source."""
 TRAIN_LOCK = 0x686F7473

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -53,9 +53,14 @@ def read_geopackage(file: IO[bytes], context: ReadContext) -> Blocks:
                 raise InvalidInput("not a .gpkg file", code="damaged")
         with (
             damage_as_invalid_input(".gpkg file"),
-            closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database,
+            closing(opened_package(path)) as package,
         ):
-            yield from merged(_Package(database).blocks(context), context.options.n_rows)
+            yield from merged(package.blocks(context), context.options.n_rows)
+
+
+def opened_package(path: Path) -> _Package:
+    """Open a GeoPackage; `close` closes it."""
+    return _Package(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True))
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,37 @@ class _Package:
         self.database = database
         self.readable = {self._table(name) for name in _CATALOGUE}
         database.set_authorizer(self._authorise)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    def features(
+        self, chosen: Callable[[Sequence[str]], Sequence[str | None]]
+    ) -> tuple[Sequence[str | None], str | None, Iterator[tuple[Any, ...]]]:
+        """Read the first layer that has geometries.
+
+        Args:
+            chosen: picks columns out of the names of all; None stands for a column without values.
+
+        Returns:
+            The picked columns, the CRS, and rows of WKB and the picked values.
+        """
+        layer, is_spatial = self._layers()[0]
+        geometry, crs = self._geometry(layer) if is_spatial else (None, None)
+        if geometry is None:
+            raise InvalidInput("the GeoPackage has no layer with geometries", code="damaged")
+        names = chosen([column.name for column in self._columns(layer)])
+        wanted = list(dict.fromkeys([geometry, *(name for name in names if name is not None)]))
+        places = [None if name is None else wanted.index(name) for name in names]
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            for block in self._rows(layer, wanted, BATCH_ROWS):
+                for row in block:
+                    picked = (None if place is None else row[place] for place in places)
+                    yield (_wkb(row[0]), *picked)
+
+        return names, crs, rows()
 
     def blocks(self, context: ReadContext) -> Iterator[Block]:
         options = context.options

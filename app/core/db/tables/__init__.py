@@ -20,6 +20,7 @@ from app.core.db.tables.region import categories, region_layers, regions, secret
 from app.core.db.tables.release import release_groups, released_scores, releases, withheld_versions
 from app.core.db.tables.run import backtests, training_runs
 from app.core.db.tables.state import forecast_states
+from app.core.db.tables.street import street_layers, street_shares
 from app.core.db.tables.sync import sync_runs, sync_sources
 from app.core.db.tables.version import (
     artifacts,
@@ -63,6 +64,8 @@ __all__ = [
     "schedule_ticks",
     "schedules",
     "secrets",
+    "street_layers",
+    "street_shares",
     "sync_runs",
     "sync_sources",
     "training_runs",
