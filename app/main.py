@@ -37,6 +37,7 @@ from app.evaluation.fairness import routes as fairness
 from app.forecasts import explain_routes as forecast_explain
 from app.forecasts import routes as forecasts
 from app.forecasts import series_routes as forecast_series
+from app.forecasts import street_routes as forecast_streets
 from app.forecasts import tile_routes as tiles
 from app.forecasts import zone_routes as forecast_zones
 from app.forecasts.service import ForecastService
@@ -67,6 +68,7 @@ from app.region_edits import routes as region_edits
 from app.regions import layer_routes as layers
 from app.regions import routes as regions
 from app.states import routes as states
+from app.streets import routes as streets
 from app.sync import routes as sync
 from app.training import routes as training
 
@@ -89,9 +91,11 @@ PARTS = (
     forecasts,
     forecast_explain,
     forecast_series,
+    forecast_streets,
     forecast_zones,
     tiles,
     states,
+    streets,
     backtests,
     keys,
     audit,

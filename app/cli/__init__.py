@@ -96,6 +96,10 @@ COMMANDS = {
         "app.cli.regions:remove",
         "Remove a region with all its incidents and models; asks for its id.",
     ),
+    "region streets": (
+        "app.cli.streets:streets",
+        "Set, show or remove a region's streets, by which segments are ranked and places named.",
+    ),
     "region layer": (
         "app.cli.layers:layer",
         "Store, print, list or remove layers of areas; set residents of the neighbourhoods.",

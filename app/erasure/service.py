@@ -34,6 +34,7 @@ from app.releases.groups import unpin
 from app.releases.store import forget_sizes
 from app.runs.store import request_run
 from app.states.store import drop_states
+from app.streets.store import drop_shares
 from app.training.service import TrainingRequest
 
 NamedBy = Literal["external_id", "id", "reference"]
@@ -199,6 +200,7 @@ def _finish(
     forget_sizes(connection, region_key)
     unpin(connection, region_key, gone.days)
     drop_states(connection, region_key)
+    drop_shares(connection, region_key)
     # Not which incident: audit entries are permanent.
     details: dict[str, Any] = {
         "what": what,

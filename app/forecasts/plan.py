@@ -106,6 +106,8 @@ class Plan:
     """Weights of the categories, if asked for."""
     layers: tuple[str, ...] = ()
     """Digests of the layers of the selector."""
+    streets: str = ""
+    """Digest of the region's street layer; empty: it has none."""
 
     @property
     def kinds(self) -> list[str]:
@@ -160,4 +162,5 @@ class Plan:
             self.layers,
             self.news,
             self.version.stands_in,
+            self.streets,
         )

@@ -163,9 +163,10 @@ async def hotspots(
     selector = replace(selector, weight=weight, inside=area_of(inside))
 
     def make(forecast: Forecast) -> bytes:
+        names = forecasts.streets.names(forecast.plan)
         if fmt == "csv":
-            return hotspots_csv(forecast, options)
-        body = hotspots_geojson(forecast, options, forecasts)
+            return hotspots_csv(forecast, options, names)
+        body = hotspots_geojson(forecast, options, forecasts, names)
         return body if fmt == "geojson" else collection_parquet(body)
 
     if options.compare:

@@ -21,6 +21,7 @@ from app.forecasts.forecast import Forecast
 from app.forecasts.kinds import KindReader, codes_of, harm_of, is_trained_with, shares_of
 from app.forecasts.layers import LayerReader
 from app.forecasts.plan import Plan, Selector
+from app.forecasts.streets.reader import StreetReader
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.versions.notices import news_of
@@ -53,6 +54,7 @@ class ForecastService:
         self.kinds = KindReader(engine, self.brief)
         self.states = StateReader(engine, self.cache, self.brief)
         self.layers = LayerReader(engine, self.cache)
+        self.streets = StreetReader(engine, self.cache, self.brief)
 
     def forget_champion(self, region_id: str) -> None:
         """Discard the cached champion of a region, after a promotion or a new state by this process."""
@@ -85,6 +87,8 @@ class ForecastService:
             return None
         version = self.versions.cached(region_id, selector)
         if version is None or not self.kinds.is_cached(region_id):
+            return None
+        if not self.streets.is_cached(region_id):
             return None
         if any(self.layers.cached(version.region, name) is None for name in selector.layers):
             return None
@@ -152,7 +156,8 @@ class ForecastService:
         if not is_trained_with(version, kinds):
             news = (*news, WARNINGS.make("former_kinds"))
         layers = tuple(self.layers.read(version.region, name).sha256 for name in selector.layers)
-        return Plan(version, selector, start_s, n_slots, news, codes, harm, layers)
+        streets = self.streets.digest(version)
+        return Plan(version, selector, start_s, n_slots, news, codes, harm, layers, streets)
 
     def _span(self, version: LoadedVersion, selector: Selector) -> tuple[datetime, int]:
         """Return the UTC start of the first slot and the number of slots."""

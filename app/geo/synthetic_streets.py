@@ -14,9 +14,7 @@ BEND_SHARE = 0.1
 """Of a block, by which crossings lie beside a straight grid (standard deviation)."""
 
 
-def synthetic_streets(
-    area: StudyArea, block_m: float = BLOCK_M, seed: int = 0
-) -> dict[str, Any]:
+def synthetic_streets(area: StudyArea, block_m: float = BLOCK_M, seed: int = 0) -> dict[str, Any]:
     """Return named lines that share a vertex at each crossing, as GeoJSON features.
 
     They cover the box around the area. Every `AVENUE_EVERY`th diagonal is an avenue.

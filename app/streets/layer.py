@@ -123,9 +123,7 @@ def layer_of(blocks: Iterable[Mapping[str, Any]], crs: str) -> StreetLayer:
     return _split(np.concatenate(places), np.concatenate(sizes), names, crs)
 
 
-def _split(
-    place: IntArray, sizes: IntArray, names: list[str | None], crs: str
-) -> StreetLayer:
+def _split(place: IntArray, sizes: IntArray, names: list[str | None], crs: str) -> StreetLayer:
     degrees = place / _UNITS
     xy_m = np.column_stack(to_metres(continuous(degrees[:, 0]), degrees[:, 1], crs))
     network = split_at_junctions(xy_m, np.concatenate([[0], np.cumsum(sizes)]))

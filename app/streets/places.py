@@ -35,12 +35,14 @@ class PlaceNames:
         found: list[str | None] = [None] * len(xy_m)
         if self._streets is not None:
             away_m, near = self._streets.query(xy_m)
+            street = self._street[np.asarray(near)]
             for row in np.flatnonzero(away_m <= STREET_M).tolist():
-                found[row] = self.layer.names[int(self._street[near[row]])]
+                found[row] = self.layer.names[int(street[row])]
         if self._crossings is not None:
             away_m, near = self._crossings.query(xy_m)
+            pair = self._pair[np.asarray(near)]
             for row in np.flatnonzero(away_m <= CROSSING_M).tolist():
-                first, second = self._pair[near[row]].tolist()
+                first, second = pair[row].tolist()
                 found[row] = JOIN.join((self.layer.names[first], self.layer.names[second]))
         return found
 
@@ -50,9 +52,7 @@ def place_name(names: PlaceNames, longitude: float, latitude: float) -> str | No
     return names.of(np.array([longitude]), np.array([latitude]))[0]
 
 
-def _crossings(
-    layer: StreetLayer, xy_m: FloatArray
-) -> tuple[FloatArray, NDArray[np.int64]]:
+def _crossings(layer: StreetLayer, xy_m: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
     """Return the junctions (J, 2) of differently named streets, and two names (J, 2) of each.
 
     Of several names those of the most segments are taken.

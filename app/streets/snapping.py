@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -36,7 +38,8 @@ class StreetGround:
 
     @once
     def _tree(self) -> shapely.STRtree:
-        return shapely.STRtree(shapely.linestrings(self.bits.ends_m.reshape(-1, 2, 2)))
+        lines: Any = shapely.linestrings(self.bits.ends_m.reshape(-1, 2, 2))
+        return shapely.STRtree(lines)
 
     def lixel_of(self, x_m: NDArray[np.float64], y_m: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the nearest lixel (n,) of each place, -1 where none is within `SNAP_M`.
@@ -47,9 +50,7 @@ class StreetGround:
         bit = np.full(len(places), -1, np.int64)
         for start in range(0, len(places), _AT_ONCE):
             points = shapely.points(places[start : start + _AT_ONCE])
-            asked, found = self._tree.query_nearest(
-                points, max_distance=SNAP_M, all_matches=False
-            )
+            asked, found = self._tree.query_nearest(points, max_distance=SNAP_M, all_matches=False)
             bit[start + asked] = found
         lixel = np.where(bit < 0, -1, self.bits.lixel[np.maximum(bit, 0)])
         result: NDArray[np.int64] = lixel[row.ravel()]

@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db.tables import champions, regions, street_layers, street_shares
 from app.core.errors import NotFound
-from app.registry.artifacts import ArtifactCorrupt
 from app.regions.store import Region
+from app.registry.artifacts import ArtifactCorrupt
 from app.registry.store import VersionRecord
 from app.streets.layer import StreetLayer, unpacked
 

@@ -100,11 +100,25 @@ def run_assimilation(engine: Engine, region_ids: list[str]) -> None:
                 "assimilation failed", extra={"region": region_id, "reason": error.message}
             )
             continue
+        prepare_shares_of(engine, region_id, exact=exact)
         number = None if state is None else state.number
         _log.info(
             "assimilated",
             extra={"region": region_id, "version": version.version, "state": number},
         )
+
+
+def prepare_shares_of(engine: Engine, region_id: str, *, exact: bool) -> None:
+    """Compute what rankings of a region's streets need, before the first request does."""
+    from app.streets.service import prepare_shares
+
+    try:
+        with seeing_unreleased(exact):
+            prepare_shares(engine, region_id)
+    except Unavailable:
+        raise
+    except HotslotError as error:
+        _log.warning("no shares of streets", extra={"region": region_id, "reason": error.message})
 
 
 def main_within_memory(kind: str, what: str) -> int:

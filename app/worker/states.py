@@ -12,6 +12,7 @@ from app.core.roles import UPKEEP_ACTOR, acting_as
 from app.core.settings import Settings
 from app.releases.store import last_uploads
 from app.states.service import region_behind
+from app.streets.store import without_shares
 from app.worker.tasks import run_child
 
 AT_LEAST_EVERY_S = 3600.0
@@ -31,16 +32,20 @@ class StateWatch:
         self.settings = settings
         self._seen: dict[int, tuple[int, float]] = {}
         """Last upload of each region, and when the region was looked at."""
+        self._streets: set[tuple[str, str, str]] = set()
+        """Regions, layers and champions whose shares of streets were asked for."""
 
     def look_again(self) -> None:
         """Look at all regions again: an assimilation has failed, or its process was killed."""
         self._seen.clear()
+        self._streets.clear()
 
     def due(self) -> list[str]:
         """Return the ids of regions to assimilate now."""
         now = time.monotonic()
         with self.engine.connect() as connection:
             uploads = last_uploads(connection)
+            bare = set(without_shares(connection))
         behind = []
         for key, upload, quiet_s in uploads:
             seen, looked_at = self._seen.get(key, (0, -AT_LEAST_EVERY_S))
@@ -52,6 +57,8 @@ class StateWatch:
             with self.engine.begin() as connection, acting_as(UPKEEP_ACTOR):
                 found = region_behind(connection, key)
             behind += [] if found is None else [found]
+        behind += sorted({region for region, *_ in bare - self._streets} - {*behind})
+        self._streets = bare
         return behind
 
 

@@ -15,9 +15,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    created_at = sa.Column(
-        "created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
-    )
     op.create_table(
         "street_layers",
         sa.Column("region_key", sa.Integer),
@@ -25,7 +22,7 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.Column("area_digest", sa.Text, nullable=False),
         sa.Column("facts", JSONB, nullable=False),
-        created_at.copy(),
+        _created_at(),
         sa.ForeignKeyConstraint(
             ["region_key"],
             ["regions.key"],
@@ -49,7 +46,7 @@ def upgrade() -> None:
         sa.Column("n_incidents", sa.Integer, nullable=False),
         sa.Column("bandwidth_m", sa.Double),
         sa.Column("content", sa.LargeBinary, nullable=False),
-        created_at.copy(),
+        _created_at(),
         sa.ForeignKeyConstraint(
             ["region_key", "version"],
             ["model_versions.region_key", "model_versions.version"],
@@ -65,6 +62,12 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "char_length(layer_digest) <= 64", name=op.f("ck_street_shares_layer_digest_bound")
         ),
+    )
+
+
+def _created_at() -> sa.Column:
+    return sa.Column(
+        "created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
     )
 
 

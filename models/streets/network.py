@@ -18,6 +18,7 @@ LIXEL_M = 50.0
 """Longest lixel: the network's counterpart of a cell, within which density is constant."""
 CM_PER_M = 100.0
 MIN_SEGMENT_M = 0.05
+SHORTEST_BIT_M = 1e-6
 
 
 class Squares(Protocol):
@@ -63,7 +64,8 @@ class Network:
     def length_m(self) -> FloatArray:
         """Length (S,) of each segment."""
         _, step, segment = _steps(self)
-        return np.bincount(segment, step, len(self))
+        found: FloatArray = np.bincount(segment, step, len(self)).astype(np.float64)
+        return found
 
     def take(self, rows: NDArray[np.bool_]) -> Network:
         """Return the network of some segments (S,); numbers of nodes stay."""
@@ -174,7 +176,9 @@ def bits_of(network: Network, lixels: Lixels, grid: Squares) -> Bits:
     step = np.maximum(step, 1e-9)
     before = np.cumsum(step) - step
     is_new = np.append(True, segment[1:] != segment[:-1])
-    along = before - np.repeat(before[is_new], np.diff(np.append(np.flatnonzero(is_new), len(step))))
+    along = before - np.repeat(
+        before[is_new], np.diff(np.append(np.flatnonzero(is_new), len(step)))
+    )
     lixel_m = lixels.length_m[lixels.first[segment]]
     low, high = network.xy_m[first], network.xy_m[first + 1]
     origin = np.array([grid.x0_m, grid.y0_m])
@@ -190,15 +194,13 @@ def bits_of(network: Network, lixels: Lixels, grid: Squares) -> Bits:
     at = np.concatenate([share for _, share in cuts])
     order = np.lexsort((at, of))
     of, at = of[order], at[order]
-    used = (of[1:] == of[:-1]) & (at[1:] > at[:-1])
+    used = (of[1:] == of[:-1]) & ((at[1:] - at[:-1]) * step[of[1:]] > SHORTEST_BIT_M)
     of, begin, end = of[:-1][used], at[:-1][used], at[1:][used]
     way = high - low
     middle = low[of] + way[of] * ((begin + end) / 2)[:, None]
     part = np.floor((along[of] + step[of] * (begin + end) / 2) / lixel_m[of]).astype(np.int64)
     last = lixels.first[segment[of] + 1] - 1
-    ends = np.column_stack(
-        [low[of] + way[of] * begin[:, None], low[of] + way[of] * end[:, None]]
-    )
+    ends = np.column_stack([low[of] + way[of] * begin[:, None], low[of] + way[of] * end[:, None]])
     return Bits(
         ends,
         np.minimum(lixels.first[segment[of]] + part, last),

@@ -1,10 +1,10 @@
 """What part of each cell's incidents each street segment has.
 
-An incident is snapped to the nearest lixel. The kernel gives each lixel its smoothed incidents; those that were
-snapped to it say in which cells they lay, which need not be the lixel's own: a centre line may run beside the
-side of a cell. By Bayes' rule the share of a lixel in a cell is its smoothed incidents times their share in the
-cell, divided by the sum over the cell's lixels. A cell's shares sum to one, so that mass is conserved; a cell
-without streets has none, and its mass stays off the streets.
+An incident is snapped to the nearest lixel. The kernel gives each lixel its smoothed incidents; those that
+were snapped to it say in which cells they lay, which need not be the lixel's own: a centre line may run
+beside the side of a cell. By Bayes' rule the share of a lixel in a cell is its smoothed incidents times
+their share in the cell, divided by the sum over the cell's lixels. A cell's shares sum to one, so that mass
+is conserved; a cell without streets has none, and its mass stays off the streets.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ class Snapped:
         return Snapped(self.lixel[mine], self.cell[mine], self.time_s[mine])
 
 
-def street_shares(
-    ground: Ground, past: Snapped, bandwidth_m: float, minimum: int = 0
-) -> csr_array:
+def street_shares(ground: Ground, past: Snapped, bandwidth_m: float, minimum: int = 0) -> csr_array:
     """Return the share (S, N) that each segment has of each cell's incidents; columns sum to one or zero.
 
     Args:
@@ -135,7 +133,8 @@ def _mass(lixels: Lixels, past: Snapped) -> FloatArray:
     """Return incidents (P,) of each lixel, a small part of them spread evenly."""
     mass = np.bincount(past.lixel, minlength=len(lixels)).astype(np.float64)
     even = lixels.length_m / lixels.length_m.sum()
-    return (1 - EVEN_SHARE) * mass + (EVEN_SHARE * len(past) + 1.0) * even
+    found: FloatArray = (1 - EVEN_SHARE) * mass + (EVEN_SHARE * len(past) + 1.0) * even
+    return found
 
 
 def _weights(
@@ -189,4 +188,5 @@ def _summed(
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Return distinct pairs in order, with the sums of their values."""
     keys, place = np.unique(row * n_columns + column, return_inverse=True)
-    return keys // n_columns, keys % n_columns, np.bincount(place, value, len(keys))
+    sums: FloatArray = np.bincount(place, value, len(keys)).astype(np.float64)
+    return keys // n_columns, keys % n_columns, sums

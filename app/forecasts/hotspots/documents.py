@@ -17,6 +17,7 @@ from app.forecasts.hotspots.selection import HotspotOptions, hotspot_rows
 from app.forecasts.serialisers import cell_columns, collection, csv_bytes, features, ids_of
 from app.forecasts.service import ForecastService
 from app.geo.antimeridian import cut
+from app.streets.places import PlaceNames
 from models.counts.negative_binomial import LEVEL
 
 
@@ -61,7 +62,10 @@ def _binomial_quantile(level: float, n: int, share: float) -> int:
 
 
 def hotspots_geojson(
-    forecast: Forecast, options: HotspotOptions, service: ForecastService | None = None
+    forecast: Forecast,
+    options: HotspotOptions,
+    service: ForecastService | None = None,
+    names: PlaceNames | None = None,
 ) -> bytes:
     """Return the flagged cells' polygons with rank, and what they cover and catch, as GeoJSON.
 
@@ -69,22 +73,36 @@ def hotspots_geojson(
         forecast: the forecast.
         options: which cells to flag.
         service: required for `compare` only.
+        names: of places; None: the region has no streets.
     """
     rows = hotspot_rows(forecast, options)
     head = hotspots_head(forecast, rows, options.top)
     labels = {name: [value] * len(rows) for name, value in forecast.labels().items()}
     more: dict[str, list[Any]] = {"rank": list(range(1, len(rows) + 1)), **labels}
+    more.update(_places(forecast, rows, names))
     if options.compare and service is not None:
         changes, before = changes_since(service, forecast, options, ids_of(forecast, rows))
         head["changes"] = changes
         if before is not None:
             more.update(moves_of(ids_of(forecast, rows), before))
     if options.dissolve:
-        return collection(head, _dissolved(forecast, rows))
+        return collection(head, _dissolved(forecast, rows, names))
     return collection(head, features(forecast, rows, **more))
 
 
-def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
+def _places(
+    forecast: Forecast, rows: NDArray[np.int64], names: PlaceNames | None
+) -> dict[str, list[Any]]:
+    """Return a column with the names of the cells' places, if the region has streets."""
+    if names is None:
+        return {}
+    longitude, latitude = forecast.cells.centres
+    return {"place": names.of(longitude[rows], latitude[rows])}
+
+
+def hotspots_csv(
+    forecast: Forecast, options: HotspotOptions, names: PlaceNames | None = None
+) -> bytes:
     """Return the flagged cells as CSV, best first.
 
     Raises:
@@ -102,11 +120,12 @@ def hotspots_csv(forecast: Forecast, options: HotspotOptions) -> bytes:
             "latitude": latitude[rows],
             **cell_columns(forecast, rows),
             **{name: [value] * len(rows) for name, value in forecast.labels().items()},
+            **_places(forecast, rows, names),
         }
     )
 
 
-def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
+def _dissolved(forecast: Forecast, rows: NDArray[np.int64], names: PlaceNames | None) -> bytes:
     """Return features of the flagged cells, joined at common edges, most probable first."""
     polygons = forecast.cells.polygons_degrees()[rows]
     parts = shapely.get_parts(shapely.union_all(polygons))
@@ -118,6 +137,7 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
     count = np.bincount(part_of, forecast.expected_count[rows], len(parts))
     low, high = forecast.interval_of(count)
     ids = ids_of(forecast, rows)
+    places = _places(forecast, rows, names).get("place")
     result = []
     for rank, part in enumerate(np.argsort(-probability, kind="stable").tolist(), start=1):
         members = np.flatnonzero(part_of == part)
@@ -132,6 +152,7 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64]) -> bytes:
             "expected_count_lo": int(low[part]),
             "expected_count_hi": int(high[part]),
             **forecast.labels(),
+            **({} if places is None else {"place": places[int(members[0])]}),
         }
         geometry = shapely.to_geojson(cut(parts[part])).encode()
         result.append(

@@ -30,6 +30,7 @@ from app.forecasts.zones.selection import (
 )
 from app.forecasts.zones.stability import Status, followed
 from app.regions.layer_store import NEIGHBOURHOODS
+from app.streets.places import PlaceNames, place_name
 from models.units import FloatArray
 
 
@@ -59,6 +60,7 @@ class ZonePlan:
     chosen: ChosenZones
     by_hour: FloatArray
     places: Places | None = None
+    street_names: PlaceNames | None = None
     status: tuple[Status, ...] | None = None
     previous: dict[str, Any] | None = None
     price: dict[str, Any] | None = None
@@ -72,10 +74,16 @@ class ZonePlan:
         return [datetime.fromtimestamp(t, UTC).astimezone(local).isoformat() for t in times]
 
     def place_of(self, rows: Rows) -> str | None:
-        """Return the neighbourhood of the best cell; None where the region has none."""
+        """Return the nearest crossing of the best cell, or its neighbourhood; None where neither is known."""
+        best = rows[np.argmax(self.forecast.probability[rows])]
+        if self.street_names is not None:
+            longitude, latitude = self.forecast.cells.centres
+            crossing = place_name(self.street_names, float(longitude[best]), float(latitude[best]))
+            if crossing is not None:
+                return crossing
         if self.places is None:
             return None
-        part = int(self.places.part[rows[np.argmax(self.forecast.probability[rows])]])
+        part = int(self.places.part[best])
         return None if part == NONE else self.places.names[part]
 
 
@@ -90,8 +98,13 @@ def zone_plan(service: ForecastService, forecast: Forecast, options: ZoneOptions
     check_budget(options.max_km2, forecast.cells.area_km2[ground.rows])
     found = _found(ground)
     by_hour = counts_by_hour(service, forecast, found.chosen.rows)
-    record = record_of(service, forecast, options) if options.record else None
-    return replace(found, by_hour=by_hour, places=places_of(service, forecast), record=record)
+    return replace(
+        found,
+        by_hour=by_hour,
+        places=places_of(service, forecast),
+        street_names=service.streets.names(forecast.plan),
+        record=record_of(service, forecast, options) if options.record else None,
+    )
 
 
 def _avoided(service: ForecastService, forecast: Forecast, options: ZoneOptions) -> Rows | None:

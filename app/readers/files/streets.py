@@ -1,7 +1,8 @@
 """Parse untrusted files of street lines, and cut them to a study area.
 
-Runs in the isolated process. GDAL reads GeoJSON, zipped shapefiles, FlatGeobuf and extracts of OpenStreetMap; each
-is recognised by its first bytes, so that GDAL is never left to guess. GeoPackages are read with SQLite alone.
+Runs in the isolated process. GDAL reads GeoJSON, zipped shapefiles, FlatGeobuf and extracts of
+OpenStreetMap; each is recognised by its first bytes, so that GDAL is never left to guess. GeoPackages are
+read with SQLite alone.
 """
 
 from __future__ import annotations

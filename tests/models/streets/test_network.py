@@ -13,8 +13,8 @@ from tests.support.made_forecasts import CRS, SOUTH_M, WEST_M, square_area
 
 def network_of(*lines):
     start = np.cumsum([0, *map(len, lines)])
-    xy = np.concatenate([np.array(line, float) for line in lines]) + (WEST_M, SOUTH_M)
-    return split_at_junctions(xy, start)
+    xy = np.concatenate([np.array(line, float) for line in lines])
+    return split_at_junctions(xy + np.array([WEST_M, SOUTH_M]), start)
 
 
 def test_lines_are_split_at_shared_vertices_and_nowhere_else():
