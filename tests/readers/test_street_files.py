@@ -1,8 +1,9 @@
-"""Files of streets in each format give the same lines; what is no street, and what is none of these, is refused."""
+"""Files of streets in each format give the same lines; what is none of these is refused."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
 
@@ -57,7 +58,7 @@ def read(content):
     for block in blocks:
         ends = np.cumsum([0, *block["sizes"]])
         degrees = np.reshape(block["places"], (-1, 2)) / 1e7
-        lines += [shapely.LineString(degrees[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        lines += [shapely.LineString(degrees[a:b]) for a, b in itertools.pairwise(ends)]
         names += block["names"]
     return lines, names, left_out
 

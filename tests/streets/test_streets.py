@@ -238,7 +238,7 @@ def test_the_layer_is_removed(served, stored):
 @pytest.mark.parametrize(
     ("content", "status", "code"),
     [
-        (b"name,x\n", 422, "unsupported_media_type"),
+        (b"name,x\n", 415, "unsupported_media_type"),
         (b'{"type":"FeatureCollection","features":[]}', 422, None),
         (
             json.dumps(synthetic_streets(synthetic_city().area)).replace("-7", "17").encode(),
