@@ -219,33 +219,6 @@ def test_an_end_on_a_later_day_needs_its_time(doors):
     assert times(door) == [("2026-04-25T02:58", "2026-04-28T00:00")]
 
 
-@pytest.mark.parametrize(
-    ("head", "row"),
-    [
-        ("Date From,Time From,Date To,Time To", "2026-04-25,02:58,2026-04-25,"),
-        ("Date From,Time From,Date To,Time To", "04/25/2026,02:58,04/25/2026,NULL"),
-        ("occurred_from,occurred_to", "2026-04-25T02:58,2026-04-25"),
-        ("Start Date / Time,End Date / Time", "04/25/2026 02:58,04/25/2026"),
-    ],
-)
-def test_an_end_that_shows_only_the_day_of_the_start_is_no_end(doors, head, row):
-    other = row.replace("04/25", "04/26").replace("04-25", "04-26")
-    door = doors()
-    sent = door.send("a.csv", f"{head},type,{PLACE}\n{row},x,{AT}\n{other},y,{AT}\n")
-    assert sent.body["rejected"] == 0, sent.body["errors"]
-    assert warnings(sent)["open_ends"] == {"n": 2}
-    assert times(door) == ["2026-04-25T02:58", "2026-04-26T02:58"]
-
-
-def test_an_end_on_a_later_day_needs_its_time(doors):
-    text = f"Date From,Time From,Date To,Time To,type,{PLACE}\n2026-04-25,02:58,2026-04-27,,x,{AT}\n"
-    door = doors()
-    assert codes(door.send("a.csv", text)) == {1: ("occurred_to", "bad_time")}
-    sent = door.send("a.csv", text, date_only="interval")
-    assert sent.body["accepted"] == 1
-    assert times(door) == [("2026-04-25T02:58", "2026-04-28T00:00")]
-
-
 def test_burglaries_of_a_working_day_are_forecast_over_all_of_it(doors, engine, settings):
     """200 between 08:00 and 18:00, 40 known exactly, at night: no peak when people leave."""
     days = [date(2026, 1, 1) + timedelta(days=k % 200) for k in range(240)]
