@@ -100,7 +100,7 @@ def test_accessibility_by_axe(open_seen):
     seen = open_seen()
     page = seen.open(f"{EVENING}&cell=100")
     shares(page, "2020-01-03T23:00", 5)
-    for tab in ("forecast", "trust", "run", "take"):
+    for tab in ("plan", "forecast", "trust", "run", "take"):
         page.click(f"#tab-{tab}")
         page.wait_for_selector(f"#pane-{tab}:not([hidden]) :is(p, h3)")
         found = axe.run(page)

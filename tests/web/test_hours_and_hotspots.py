@@ -15,7 +15,7 @@ MAX_FIRST_VIEW_BYTES = 1_500_000
 
 def test_first_view_tells_hour_total_shares_and_track_record(open_seen):
     seen = open_seen()
-    page = seen.open("?region=town")
+    page = seen.open("?region=town&tab=forecast")
     # The data are old, so the page opens on the evening after they end, and says so.
     assert page.is_visible("#notice")
     assert "Thursday, December 19, 2019, 23:00" in page.inner_text("#when")

@@ -118,8 +118,8 @@ def test_ends_of_the_scale_and_the_same_scale_for_all_hours(open_seen):
 def test_an_unknown_region_is_named(open_seen):
     seen = open_seen()
     page = seen.open("?region=nowhere")
-    expect(page.locator("#notice")).to_contain_text("There is no region “nowhere”")
-    expect(page.locator("#notice")).to_contain_text("Town is shown instead")
+    expect(page.locator("#plan-notice")).to_contain_text("There is no region “nowhere”")
+    expect(page.locator("#plan-notice")).to_contain_text("Town is shown instead")
 
 
 def test_controls_have_names_on_a_phone(open_seen):

@@ -1,12 +1,12 @@
 /** The hour that plays next is asked for while the last one is looked at: none is waited for with a blank or greyed map. */
 import { forecastPath, getJson } from "./api.js";
 import { selectors } from "./export.js";
-import { view } from "./view.js";
+import { askedFor, view } from "./view.js";
 
 /** @type {{path: string, reply: Promise<any>} | null} */ let held = null;
 
 /** What the view asks for, at another hour. @param {string} at */
-const pathAt = (at) => forecastPath(view.region, "density", selectors({ ...view, at }));
+const pathAt = (at) => forecastPath(view.region, "density", selectors({ ...askedFor(), at }));
 
 // Browsers keep replies for a minute, in which a new state may serve.
 const ask = (/** @type {string} */ path) => getJson(path, { cache: "no-cache" });

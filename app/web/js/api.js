@@ -76,9 +76,10 @@ export function forecastPath(region, kind, parameters) {
 /** @param {string} region @param {string} rest */
 export const regionPath = (region, rest) => `/v1/regions/${encodeURIComponent(region)}/${rest}`;
 
-/** Save a reply as a file: a plain link could not send the key. @param {string} path @param {string} name */
-export async function save(path, name) {
-  const url = URL.createObjectURL(await (await request(path)).blob());
+/** Save a reply as a file: a plain link could not send the key. @param {string} path @param {string} name @param {unknown} [body] sent as JSON, if there is one */
+export async function save(path, name, body) {
+  const sent = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const url = URL.createObjectURL(await (await request(path, sent)).blob());
   const link = document.createElement("a");
   Object.assign(link, { href: url, download: name });
   link.click();

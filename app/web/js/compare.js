@@ -25,19 +25,20 @@ const chosen = (own, shared) => (own === ANY ? "" : own || shared);
 /** What the other forecast is asked for by. */
 const otherAsked = () => ({
   region: view.region, at: view.vsAt || view.at, hours: view.hours,
-  category: chosen(view.vsCategory, view.category), model: chosen(view.vsModel, view.model),
+  category: chosen(view.vsCategory, view.category), model: chosen(view.vsModel, view.model), weight: "",
 });
 
 /** Load the other forecast, where one is wanted. */
 export async function loadOther() {
   const mine = ++asked;
   const of = otherAsked();
-  const reply = view.vs ? { ...(await getJson(forecastPath(view.region, "density", selectors(of)), { cache: "no-cache" })), asked: of } : null;
+  const reply = view.vs && view.tab !== "plan" ? { ...(await getJson(forecastPath(view.region, "density", selectors(of)), { cache: "no-cache" })), asked: of } : null;
   if (mine === asked) found = reply;
 }
 
 /** The colours of what is shown: the difference where that is wanted and can be had. @param {any} shown @param {import("./measures.js").Scale | null} before */
 export function scaleFor(shown, before) {
+  if (view.tab === "plan") return scaleOf("probability", shown, usual(), before);
   const contrast = view.vs === "difference" && found ? contrastOf(shown, found) : null;
   return contrast ?? scaleOf(view.measure, shown, usual(), before);
 }
@@ -118,7 +119,7 @@ export async function drawOther(known, shown, scale) {
   }
   // One scale for both, or they could not be compared by eye.
   map.paint(found, scaleOf(view.measure, found, usual(), scale));
-  map.outline(flagged(found, ranking(found)), hotspotColour());
+  map.outline(flagged(found, ranking(found)[0]), hotspotColour());
   map.choose(view.cell);
 }
 

@@ -2,19 +2,18 @@
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
 import { hoursBetween, inZone, plusHours } from "./time.js";
-import { MEASURES, view, writeAddress } from "./view.js";
+import { MEASURES, TABS, view, writeAddress } from "./view.js";
 
 const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 24];
 const PLAY_MS = 900;
 const MORNING = "06:00";
 const SHORTEST_NIGHT_H = 3;
-const TABS = ["forecast", "trust", "run", "take"];
 /** Timer of the next step, -1 while one is drawn, 0 when nothing plays. */
 let timer = 0;
 
 /**
  * @param {{showForecast: () => Promise<any>, showRegion: (anew: boolean) => Promise<any>, drawTop: () => void,
- *   drawPane: () => Promise<void>, speak: (language: string) => Promise<void>, region: () => any,
+ *   showTab: (before: string) => Promise<void>, speak: (language: string) => Promise<void>, region: () => any,
  *   moved: () => void, ahead: (at: string) => Promise<any>}} act
  */
 export function openControls(act) {
@@ -60,7 +59,7 @@ export function openControls(act) {
   });
   on("more", "click", () => byId("more").setAttribute("aria-expanded", String(document.body.classList.toggle("more"))));
   on("play", "click", () => (playing() ? pause() : play(go, act.ahead)));
-  openTabs(act.drawPane);
+  openTabs(act.showTab);
 }
 
 /** @param {"category" | "model" | "measure"} name @param {any} event @param {() => any} then */
@@ -102,12 +101,13 @@ function pause() {
   byId("play").textContent = t("play");
 }
 
-/** @param {() => Promise<void>} drawPane */
-function openTabs(drawPane) {
+/** @param {(before: string) => Promise<void>} showTab */
+function openTabs(showTab) {
   const show = (/** @type {string} */ name) => {
+    const before = view.tab;
     view.tab = name;
     writeAddress();
-    drawPane();
+    if (name !== before) showTab(before);
   };
   for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => show(name));
   byId("tab-forecast").parentElement.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {

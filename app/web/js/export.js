@@ -6,22 +6,22 @@ import { showError } from "./runs.js";
 import { messageText } from "./service-messages.js";
 import { plusHours, spanText, weekStart } from "./time.js";
 import { markPrint } from "./loading.js";
-import { address, view } from "./view.js";
+import { address, askedFor, view } from "./view.js";
 
 const FORMATS = [["geojson", "GeoJSON"], ["csv", "CSV"], ["tif", "GeoTIFF"], ["png", "PNG"], ["parquet", "GeoParquet"]];
 
-/** @typedef {{region: string, at: string, hours: number, category: string, model: string}} Asked what a forecast was asked for by */
+/** @typedef {{region: string, at: string, hours: number, category: string, model: string, weight: string}} Asked what a forecast was asked for by */
 
 /** The selectors of what is asked for. @param {Asked} [of] */
-export function selectors({ at, hours, category, model } = view) {
+export function selectors({ at, hours, category, model, weight } = askedFor()) {
   const when = hours > 1 ? { from: at, to: plusHours(at, hours) } : { at };
-  return { ...when, category, model };
+  return { ...when, category, model, weight };
 }
 
 /** Names state all by which forecasts differ. @param {any} shown */
 function stampOf({ asked, model_version: version }) {
   const plain = (/** @type {string} */ text) => text.normalize("NFD").replace(/[^\w-]+/g, "-");
-  return [asked.region, asked.at.slice(0, 13), `${asked.hours}h`, ...(asked.category ? [plain(asked.category)] : []), version].join("-");
+  return [asked.region, asked.at.slice(0, 13), `${asked.hours}h`, ...(asked.category ? [plain(asked.category)] : []), ...(asked.weight ? [asked.weight] : []), version].join("-");
 }
 
 /** @param {{shown: any, onBriefing: () => any}} what */

@@ -18,10 +18,13 @@ const RAREST = 10_000;
 /** @param {number} latitude @param {number} longitude */
 const coordinates = (latitude, longitude) => `${latitude.toFixed(4)},\u00a0${longitude.toFixed(4)}`;
 
-/** Rows from the most probable down, ties by id. @param {any} shown */
+/** Rows from the most probable down, ties by id; and each row's rank, from 1. @param {any} shown @returns {[number[], Uint32Array]} */
 export function ranking(shown) {
   const { probability, id } = shown.cells;
-  return Array.from(Uint32Array.from(id.keys()).sort((/** @type {number} */ a, /** @type {number} */ b) => probability[b] - probability[a] || id[a] - id[b]));
+  const ranked = Array.from(Uint32Array.from(id.keys()).sort((/** @type {number} */ a, /** @type {number} */ b) => probability[b] - probability[a] || id[a] - id[b]));
+  const rankOf = new Uint32Array(ranked.length);
+  ranked.forEach((row, i) => { rankOf[row] = i + 1; });
+  return [ranked, rankOf];
 }
 
 /** Ids of the top-k% cells. @param {any} shown @param {number[]} ranked */
@@ -62,6 +65,12 @@ export function drawLegend(scale, outcomes) {
   const short = (/** @type {number} */ v) => (v === 0 ? "0" : number(v, 2));
   const measure = scale.title ?? view.measure;
   const text = (/** @type {number} */ v) => (["difference", "band"].includes(measure) ? `${short(v)} ×` : short(v));
+  if (view.tab === "plan") {
+    // The zones are what counts: where they lie among more and fewer incidents is enough.
+    byId("legend").replaceChildren(make("div", { class: "title" }, t("legendPlan")), make("div", { class: "ramp", style: `background: ${gradient(scale.ramp, true)}` }),
+      make("div", { class: "ticks" }, make("span", {}, t("legendFew")), make("span", {}, t("legendMany"))));
+    return;
+  }
   const root = ["difference", "width", "band"].includes(measure) ? "" : `; ${t("scale")}`;
   byId("legend").replaceChildren(
     make("div", { class: "title" }, t(measure)),

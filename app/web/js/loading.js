@@ -47,8 +47,7 @@ function mark(state) {
 
 /** Nothing is printed while it is out of date. */
 export function markPrint() {
-  const print = byId("print");
-  if (print) print.disabled = !isCurrent();
+  for (const button of document.querySelectorAll("#print, .of-plan")) /** @type {any} */ (button).disabled = !isCurrent();
 }
 
 /** Errors end as the page's error line. @param {(...given: any[]) => Promise<any>} work */

@@ -10,6 +10,7 @@ import { currentLanguage, setLanguage, t } from "./i18n.js";
 import { mapOf, openMap, wantMap } from "./open-map.js";
 import { markPanes } from "./panes.js";
 import { setNeighbourhoods } from "./places.js";
+import { clearPlan, clickPlan, drawPlan, loadPlan, mapPlan, openPlan, syncPlan } from "./plan.js";
 import { showPoints } from "./points.js";
 import { drawRun, knownRegion } from "./run.js";
 import { endLoading, failLoading, guarded, loading, openLoading, startLoading } from "./loading.js";
@@ -33,30 +34,24 @@ const SHARES_DELAY_MS = 120;
 /** @type {any} */ let shown = null;
 /** @type {any} */ let scale = null;
 /** @type {number[]} */ let ranked = [];
-let rankOf = new Uint32Array();
+/** @type {Uint32Array} */ let rankOf = new Uint32Array();
 let asked = 0;
 let sharesTimer = 0;
-const makeMap = () => mapOf(pointAt, (row) => chooseCell(row < 0 || !shown ? null : shown.cells.id[row]), (place) => {
-  view.place = place;
-  remember();
-});
+const makeMap = () => mapOf(pointAt, (row) => chooseCell(row < 0 || !shown ? null : shown.cells.id[row]), (place) => { view.place = place; remember(); });
 
 const whenMap = () => wantMap(makeMap, () => {
   if (known.region) openMap().showRegion(known.region, view.place);
   if (shown) drawMap();
 }, showError);
 
-function remember() {
-  writeAddress();
-  refreshPermalink();
-}
+const remember = () => { writeAddress(); refreshPermalink(); };
 
 const version = () => known.models.find((/** @type {any} */ m) => m.version === shown?.model_version);
 
 function pointAt(/** @type {number} */ row) {
   if (!shown) return;
   const at = row < 0 && view.cell !== null ? shown.cells.id.indexOf(view.cell) : row;
-  drawCard(shown, at, rankOf[at] ?? 0);
+  drawCard(shown, view.tab === "plan" ? -1 : at, rankOf[at] ?? 0);
   const card = byId("card");
   card.classList.remove("aside");
   // A card does not hide the cell that it is about.
@@ -64,13 +59,14 @@ function pointAt(/** @type {number} */ row) {
 }
 
 function chooseCell(/** @type {number | null} */ id) {
+  if (view.tab === "plan") return clickPlan(id);
   view.cell = id === view.cell ? null : id;
   openMap()?.choose(view.cell);
   pointAt(-1);
   const focused = document.activeElement?.closest("#top-cells") !== null;
   drawTopCells();
   if (focused) byId("top-cells").querySelector(`[data-cell="${id}"]`)?.focus();
-  remember();
+  return remember();
 }
 
 /** Whoever chooses from the list sees where it is. */
@@ -85,28 +81,29 @@ function drawTopCells() {
 async function showForecast() {
   const mine = ++asked;
   syncControls();
+  syncPlan(known.region);
   markWeekStrip();
   remember();
-  if (!known.champion) return showNothing();
   const of = askedFor();
+  if (!known.champion) return showNothing();
   startLoading();
   try {
     const replies = Promise.all([
       askedReply(),
+      view.tab === "plan" ? loadPlan(known.region) : null,
       view.measure === "difference" ? loadUsual() : null,
       loadOther(),
     ]);
     whenMap();
-    const [reply] = await replies;
+    const [reply, plan] = await replies;
     if (mine !== asked) return undefined;
     shown = { ...reply, asked: of };
     document.body.dataset.holds = "forecast";
     endLoading();
-    ranked = ranking(shown);
-    rankOf = new Uint32Array(ranked.length);
-    ranked.forEach((row, i) => { rankOf[row] = i + 1; });
+    [ranked, rankOf] = ranking(shown);
     drawHead(shown, known.region.timezone);
     drawNotice(shown, openingNotes());
+    if (plan) drawPlan(known.region, plan, openingNotes(), shown);
     redraw();
     await Promise.all([showWeek(known), showOutcomes().then(drawPane)]);
   } catch (error) {
@@ -123,6 +120,7 @@ function showNothing() {
   byId("heading-when").textContent = byId("when").textContent;
   for (const id of ["total", "heading-total", "when-zone", "data-until", "shares", "shares-note", "top-cells", "strip", "strip-legend", "legend", "pane-take"]) byId(id).replaceChildren();
   byId("card").hidden = true;
+  clearPlan(byId("when").textContent);
   return Promise.all([drawPane(), showPoints(known.region, whenMap, (region) => known.region === region && !shown).catch(showError)]);
 }
 
@@ -139,12 +137,16 @@ function redraw() {
 
 function drawMap() {
   openMap().paint(shown, scale);
-  openMap().choose(view.cell);
+  openMap().choose(view.tab === "plan" ? null : view.cell);
   drawHotspots();
   drawOther(known, shown, scale).catch(showError);
 }
 
-const drawHotspots = () => openMap().outline(flagged(shown, ranked), hotspotColour());
+/** A plan's zones, or the hotspots. */
+function drawHotspots() {
+  openMap().outline(view.tab === "plan" ? [] : flagged(shown, ranked), hotspotColour());
+  mapPlan();
+}
 
 function drawTop() {
   byId("top-text").textContent = `${view.top} %`;
@@ -154,21 +156,16 @@ function drawTop() {
   drawLegend(scale, outcomes());
   clearTimeout(sharesTimer);
   sharesTimer = setTimeout(() => {
-    if (!shown) return;
-    showShares(known, shown);
-    showOutcomes();
+    if (shown && view.tab !== "plan") showShares(known, shown);
+    if (shown) showOutcomes();
   }, SHARES_DELAY_MS);
 }
 
 /** The dots follow what they are judged by. */
 async function showOutcomes() {
-  const changed = await loadOutcomes().catch((error) => {
-    showError(error, true);
-    return true;
-  });
-  if (!changed) return;
+  await loadOutcomes().catch((error) => showError(error, true));
   await whenMap();
-  openMap().outcomes(outcomes());
+  openMap().outcomes(view.tab === "plan" ? null : outcomes());
   if (scale) drawLegend(scale, outcomes());
 }
 
@@ -177,6 +174,12 @@ async function drawPane() {
   if (view.tab === "trust" && known.region) await drawEvaluation({ ...known, version: version(), shown, outcomes: outcomes(), onOutcomes, onTested: tested });
   if (view.tab === "run") drawRun({ ...known, onChange: changed });
   if (view.tab === "take" && shown) drawExport({ shown, onBriefing: guarded(brief) });
+}
+
+/** Somebody chose a tab: a plan is asked for by more than a forecast. @param {string} before */
+async function showTab(before) {
+  await drawPane();
+  if (view.tab === "plan" || before === "plan") await showForecast();
 }
 
 async function onOutcomes(/** @type {boolean} */ wanted) {
@@ -218,18 +221,18 @@ async function showRegion(anew) {
   known = await knownRegion(view.region);
   const served = known.champion && (await lookWhatServes());
   if (anew) forgetRegionNote();
-  if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "" });
+  if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "", zones: "", weight: "" });
   forgetUsual();
   forgetOutcomes();
   shown = null;
   setNeighbourhoods(known.region.neighbourhoods);
   openMap()?.showRegion(known.region, view.place);
   fillChoices(known);
-  openingHour(served, known.region.timezone);
+  openingHour(served, known.region);
   byId("heading-when").dataset.region = known.region.name;
   byId("zone").textContent = zoneText(new Date(), known.region.timezone);
   if (known.champion) {
-    expectShares(known, askedFor());
+    if (view.tab !== "plan") expectShares(known, askedFor());
     showWeek(known);
   }
   await showForecast();
@@ -279,8 +282,9 @@ async function start() {
     showForecast();
   });
   openWeekViews(() => { remember(); showWeek(known); });
-  openControls({ showForecast, showRegion: loading(showRegion), drawTop, drawPane: guarded(drawPane), speak, region: () => known.region, moved: forgetHourNote, ahead: askAhead });
+  openControls({ showForecast, showRegion: loading(showRegion), drawTop, showTab: guarded(showTab), speak, region: () => known.region, moved: forgetHourNote, ahead: askAhead });
   openCompare(showForecast);
+  openPlan({ showForecast, region: () => known.region, moved: forgetHourNote });
   try {
     if (await openAccess(load)) await load();
     await whenMap();

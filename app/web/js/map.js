@@ -13,6 +13,10 @@ import { addTiles } from "./tiles.js";
 const EMPTY = { type: "FeatureCollection", features: [] };
 const CHOSEN_PX = 3.5;
 const BOUNDARY_PX = 1.4;
+/** Room around places that are framed, for what stands beside them; and how near they are seen at most. */
+const FRAME_PX = 64;
+const FRAME_SHARE = 0.2;
+const FRAME_ZOOM = 12.6;
 /** A cell nearer to an edge is out of view. */
 const EDGE_PX = 12;
 /** One city seen from above: no turning, no fading, nothing drawn twice (but on the 180th meridian). */
@@ -54,6 +58,7 @@ export class ForecastMap {
   #chosen = new LinesLayer("chosen", COLOURS.chosen, () => CHOSEN_PX);
   /** @type {any} */ #map;
   /** @type {any} */ #home;
+  /** @type {any} */ #framed;
   #isPlaced = false;
   /** @type {number | null} */ #chosenId = null;
 
@@ -124,7 +129,7 @@ export class ForecastMap {
     const button = make("button", { type: "button", id: "whole-city" }, "⤢");
     button.addEventListener("click", () => {
       this.#isPlaced = false;
-      this.fit();
+      this.frame([]);
       this.handlers.onMove("");
     });
     const holder = make("div", { class: "maplibregl-ctrl maplibregl-ctrl-group" }, button);
@@ -156,12 +161,28 @@ export class ForecastMap {
   /** @param {any} home where the region lies; undefined: not known yet */
   #settle(home) {
     this.#home = home;
+    this.#framed = undefined;
     this.#map.getContainer().classList.toggle("placeless", home === undefined);
     this.#map.setRenderWorldCopies(home !== undefined && (home.getEast() > 180 || home.getWest() < -180));
   }
 
   fit() {
-    if (this.#home) this.#map.fitBounds(this.#home, { padding: 24, animate: false });
+    const { clientWidth, clientHeight } = this.#map.getContainer();
+    const padding = Math.min(FRAME_PX, FRAME_SHARE * clientWidth, FRAME_SHARE * clientHeight);
+    if (this.#framed) this.#map.fitBounds(this.#framed, { padding, maxZoom: FRAME_ZOOM, animate: false });
+    else if (this.#home) this.#map.fitBounds(this.#home, { padding: 24, animate: false });
+  }
+
+  /** Until somebody moves the map, show these places, or the whole city. @param {[number, number][]} places */
+  frame(places) {
+    this.#framed = places.length ? boundsOf({ coordinates: places }) : undefined;
+    if (!this.#isPlaced) this.fit();
+  }
+
+  /** Something drawn above the map, anew whenever it moves. @param {import("./plan-zones.js").ZoneOverlay} overlay */
+  attach(overlay) {
+    overlay.open(this.#map.getCanvasContainer(), (place) => this.#map.project(place));
+    this.#map.on("move", () => overlay.draw());
   }
 
   /** @param {any} shown a density reply @param {import("./measures.js").Scale} scale */

@@ -2,6 +2,7 @@
 import { getJson } from "./api.js";
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
+import { firstShift } from "./shifts.js";
 import { dayText, inZone, plusHours } from "./time.js";
 import { view } from "./view.js";
 
@@ -35,13 +36,19 @@ export async function listRegions() {
   byId("region").value = view.region;
 }
 
-/** Where no hour is asked for: the present one, or the evening after the data end where they are old. @param {any} served @param {string} zone */
-export function openingHour(served, zone) {
+/**
+ * Where no hour is asked for: the present one, or the evening after the data end where they are old; for a plan, the shift of that hour.
+ * @param {any} served @param {any} region
+ */
+export function openingHour(served, region) {
+  const zone = region.timezone;
   const now = inZone(new Date(), zone);
   const end = served && inZone(served.data_until, zone);
   const old = end && Date.now() - Date.parse(served.data_until) > FRESH_DAYS * 24 * 3.6e6;
-  notes.hour = old && !view.at ? t("dataEnds", { date: dayText(plusHours(end, -1)) }) : "";
-  if (!view.at) view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
+  notes.hour = old && !view.at ? t(view.tab === "plan" ? "planEnds" : "dataEnds", { date: dayText(plusHours(end, -1)) }) : "";
+  if (view.at) return;
+  view.at = old ? `${end.slice(0, 10)}${EVENING}` : now;
+  if (view.tab === "plan") Object.assign(view, firstShift(region, view.at, Boolean(old)));
 }
 
 /** Name of the choice that follows whatever version serves. @param {any[]} models */

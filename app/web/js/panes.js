@@ -1,6 +1,6 @@
 /** The tabs of the panel: one is chosen, and its pane is shown. */
 import { byId } from "./dom.js";
-import { view } from "./view.js";
+import { TABS, view } from "./view.js";
 
 let opened = "";
 
@@ -16,12 +16,13 @@ function toBeginning() {
 
 /** Show the pane of the chosen tab, and mark the tab. */
 export function markPanes() {
-  for (const name of ["forecast", "trust", "run", "take"]) {
+  for (const name of TABS) {
     byId(`pane-${name}`).hidden = name !== view.tab;
     byId(`tab-${name}`).setAttribute("aria-selected", String(name === view.tab));
     byId(`tab-${name}`).tabIndex = name === view.tab ? 0 : -1;
   }
+  document.body.dataset.tab = view.tab;
   byId("pane-title").textContent = byId(`tab-${view.tab}`).textContent;
-  byId("pane-title").hidden = view.tab === "forecast";
+  byId("pane-title").hidden = ["plan", "forecast"].includes(view.tab);
   toBeginning();
 }

@@ -17,6 +17,7 @@ export class PlainMap {
   /** @type {number | null} */ #chosen = null;
   /** @type {any} */ #outcomes = null;
   #ink = COLOURS.hotspot;
+  /** @type {import("./plan-zones.js").ZoneOverlay | undefined} */ #overlay;
   /** @type {(lon: number, lat: number) => number[]} */ #project = () => [0, 0];
   /** @type {(x: number, y: number) => number[]} */ #unproject = () => [0, 0];
 
@@ -65,6 +66,18 @@ export class PlainMap {
   choose(id) {
     this.#chosen = id !== null && this.lattice?.rowOfId.has(id) ? id : null;
     this.#draw();
+  }
+
+  /** The whole city is in view. */
+  frame() {}
+
+  /** Something drawn above the map, whenever it is drawn. @param {import("./plan-zones.js").ZoneOverlay} overlay */
+  attach(overlay) {
+    this.#overlay = overlay;
+    overlay.open(byId("map"), ([lon, lat]) => {
+      const [x, y] = this.#project(lon, lat);
+      return { x, y };
+    });
   }
 
   /** Not known here. */
@@ -129,6 +142,7 @@ export class PlainMap {
     if (this.#hotspots) this.#stroke(pen, this.#hotspots, this.#ink, 1);
     for (const { geometry, properties } of this.#outcomes ? middles(this.#outcomes).features : []) this.#dot(pen, geometry.coordinates, properties);
     if (this.#chosen !== null) this.#stroke(pen, { coordinates: this.lattice.ring(this.#chosen) }, COLOURS.chosen, 3);
+    this.#overlay?.draw();
     return undefined;
   }
 

@@ -18,7 +18,7 @@ async function pointsOf(region) {
 
 /** Say how many of all incidents are shown. @param {any} found @param {any} region */
 function sayPoints(found, region) {
-  byId("total").textContent = t("pointsShown", { n: count(found.features.length), all: count(region.incidents) });
+  byId("total").textContent = byId("plan-zone").textContent = t("pointsShown", { n: count(found.features.length), all: count(region.incidents) });
 }
 
 /** Draw them. @param {any} region @param {() => Promise<any>} whenMap @param {(region: any) => boolean} isWanted whether they still are */

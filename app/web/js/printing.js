@@ -5,9 +5,12 @@ import { topCells } from "./forecast.js";
 import { t } from "./i18n.js";
 import { isCurrent } from "./loading.js";
 import { openMap } from "./open-map.js";
+import { fillPlanPaper } from "./plan.js";
+import { view } from "./view.js";
 
 /** @param {any} region @param {any} shown the reply that is shown @param {number[]} ranked rows of its cells */
 export function fillPaper(region, shown, ranked) {
-  if (shown && isCurrent()) fillBriefing({ region, shown, picture: openMap()?.picture() ?? null, cells: topCells(shown, ranked, () => {}) });
-  else fillExcuse(shown ? t("notPrinted") : byId("when").textContent);
+  if (view.tab === "plan" && shown && isCurrent()) return fillPlanPaper(region);
+  if (shown && isCurrent()) return fillBriefing({ region, shown, picture: openMap()?.picture() ?? null, cells: topCells(shown, ranked, () => {}) });
+  return fillExcuse(shown ? t("notPrinted") : byId("when").textContent);
 }

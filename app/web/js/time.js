@@ -60,10 +60,15 @@ export const monthText = (month) => format(`${month}-01T00:00`, { month: "short"
  * The hours of a reply, e.g. "Saturday, 1 January 2022, 23:00 – 00:00"; how many they are is said where the clocks change.
  * @param {{at: string, n_slots?: number}} reply @param {string} zone
  */
-export function spanText({ at, n_slots: n = 1 }, zone) {
+export const spanText = (reply, zone) => `${longDayText(reply.at)}, ${timesText(reply, zone)}`;
+
+/** @param {string} local */
+export const longDayText = (local) => format(local, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+
+/** The times of day of a reply, e.g. "22:00 – 06:00". @param {{at: string, n_slots?: number}} reply @param {string} zone */
+export function timesText({ at, n_slots: n = 1 }, zone) {
   const end = inZone(new Date(Date.parse(at) + n * HOUR_MS), zone);
-  const day = format(at, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
-  const text = `${day}, ${at.slice(11, 16)} – ${end.slice(11, 16)}`;
+  const text = `${at.slice(11, 16)} – ${end.slice(11, 16)}`;
   return hoursBetween(at, end) === n ? text : `${text} (${t("clocksChange", { n })})`;
 }
 

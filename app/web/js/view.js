@@ -3,6 +3,10 @@ import { asDate } from "./time.js";
 
 export const MEASURES = ["probability", "expected", "width", "band", "difference"];
 export const MAX_HOURS = 24;
+export const TABS = ["plan", "forecast", "trust", "run", "take"];
+export const SIZES = ["small", "medium", "large"];
+export const MAX_CARS = 10;
+const MAX_APART_M = 50_000;
 const ENTRY_MS = 1_000;
 
 const DEFAULTS = {
@@ -15,7 +19,14 @@ const DEFAULTS = {
   model: "",
   cell: /** @type {number | null} */ (null),
   place: "",
-  tab: "forecast",
+  tab: "plan",
+  cars: 3,
+  size: "medium",
+  /** Least distance between zones, metres. */
+  apart: 0,
+  weight: "",
+  /** Zones changed by hand, as ids of cells: `1.2.3_7.8`; "" leaves them to the service. */
+  zones: "",
   strip: "",
   /** How another forecast is shown beside this one: "", side or difference; what differs, "" for nothing. */
   vs: "", vsAt: "", vsCategory: "", vsModel: "",
@@ -46,7 +57,13 @@ export function readAddress() {
   view.model = text("model");
   view.cell = /^\d+$/.test(text("cell")) ? Number(text("cell")) : null;
   view.place = /^[\d.]+\/-?[\d.]+\/-?[\d.]+$/.test(text("map")) ? text("map") : "";
-  if (["forecast", "trust", "run", "take"].includes(text("tab"))) view.tab = text("tab");
+  // A link to an hour or a cell without a tab is one to its forecast.
+  view.tab = TABS.find((name) => name === text("tab")) ?? (["at", "cell", "measure", "top", "embed", "vs"].some((name) => given.has(name)) ? "forecast" : "plan");
+  view.cars = within(Number(text("cars")), 1, MAX_CARS, 3);
+  if (SIZES.includes(text("size"))) view.size = text("size");
+  view.apart = within(Number(text("apart")), 0, MAX_APART_M, 0);
+  view.weight = text("weight") === "harm" ? "harm" : "";
+  view.zones = /^\d+([._]\d+)*$/.test(text("zones")) ? text("zones") : "";
   view.strip = text("strip") === "data" ? "data" : "";
   view.lang = given.get("lang");
 }
@@ -59,13 +76,15 @@ const within = (value, low, high, otherwise) =>
 export function address() {
   const { region, at, hours, measure, top, category, model, cell, place, tab, strip, vs, embed, theme, lang } = view;
   const other = vs ? { vs, vs_at: view.vsAt, vs_category: view.vsCategory, vs_model: view.vsModel } : {};
-  const state = { region, at: view.isLive ? "" : at, hours, measure, top, category, model, cell, map: place, tab, strip, ...other, embed, theme, lang };
+  const { cars, size, apart, weight, zones } = view;
+  const plan = tab === "plan" ? { cars, size, apart: apart || "", weight, zones } : {};
+  const state = { region, at: view.isLive ? "" : at, hours, measure, top, category, model, cell, map: place, tab, ...plan, strip, ...other, embed, theme, lang };
   const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
 
 /** What the browser's Back goes through: what is looked at, not how. */
-const looked = () => [view.region, view.at, view.hours, view.category, view.model, view.tab].join("|");
+const looked = () => [view.region, view.at, view.hours, view.category, view.model, view.tab, view.cars, view.size, view.apart, view.weight, view.zones].join("|");
 let last = "";
 let changedMs = -Infinity;
 
@@ -80,4 +99,7 @@ export function writeAddress() {
 }
 
 /** What is asked for now. */
-export const askedFor = () => ({ region: view.region, at: view.at, hours: view.hours, category: view.category, model: view.model });
+export function askedFor() {
+  const { region, at, hours, category, model, tab, weight } = view;
+  return { region, at, hours, category, model, weight: tab === "plan" ? weight : "" };
+}

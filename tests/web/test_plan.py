@@ -1,0 +1,194 @@
+"""The plan of a shift: made by clicks and by keyboard, changed by hand, taken along, restored by its link."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.page_texts import assert_accessible, plain
+
+pytestmark = pytest.mark.browser
+OPEN = "?region=town"
+NIGHT = "?region=town&at=2019-12-20T22:00&hours=8&tab=plan"
+
+
+def _drawn(page, zones: int) -> None:
+    page.wait_for_selector("body[data-load=done]")
+    expect(page.locator("#plan-zones > li")).to_have_count(zones)
+
+
+def _reply(seen) -> dict:
+    """Ask the service for what the page asked last."""
+    url = [url for url in seen.requests if "/forecasts/zones?" in url][-1]
+    return httpx.get(url).json()
+
+
+def _one_page(page, act) -> None:
+    """Print by an act; what is printed is one page."""
+    page.evaluate("window.print = () => { document.body.dataset.printed = 'true' }")
+    act()
+    page.wait_for_selector("body[data-printed=true]")
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1
+
+
+def test_tonights_plan_for_three_cars_by_clicks(open_seen):
+    seen = open_seen(accept_downloads=True)
+    page = seen.open(OPEN)
+    # The data are old: the plan is that of the shift after they end, and says so.
+    assert page.inner_text("#plan-when") == "Night shift, 22:00 – 06:00"
+    assert "Thursday, December 19, 2019 · America/Bogota" in page.inner_text("#plan-zone")
+    expect(page.locator("#plan-notice")).to_contain_text("The data end on")
+    page.select_option("#plan-shift", "late")
+    expect(page.locator("#plan-when")).to_have_text("Late shift, 14:00 – 22:00")
+    page.click("#cars-less")
+    _drawn(page, 2)
+    page.click("#cars-more")
+    _drawn(page, 3)
+    _one_page(page, lambda: page.click("[data-file=pdf]"))
+    with page.expect_download() as got:
+        page.click("[data-file=gpx]")
+    assert got.value.path().read_text().count("<wpt") == 3
+    assert got.value.suggested_filename.startswith("plan-town-2019-12-19T14-8h-3cars-pooled-kde")
+
+
+def test_every_number_is_the_services(open_seen):
+    seen = open_seen()
+    page = seen.open(f"{NIGHT}&cars=2&size=large")
+    _drawn(page, 2)
+    reply = _reply(seen)
+    assert reply["max_km2"] == 2.0
+    text = plain(page.inner_text("#plan"))
+    for zone in (feature["properties"] for feature in reply["features"]):
+        row = plain(page.inner_text(f"#plan-zones [data-rank='{zone['rank']}']"))
+        assert f"{zone['area_km2']:.2g} km²" in row
+        peak = max(range(8), key=lambda i: zone["hours"][i])
+        assert f"most {(22 + peak) % 24:02}–{(23 + peak) % 24:02}" in row
+        per = max(2, round(1 / zone["expected_count"]))
+        assert f"1 incident per {per} shifts" in row or zone["expected_count"] >= 0.67
+    n, low, high = (reply[f"expected_count{end}"] for end in ("", "_lo", "_hi"))
+    assert (
+        f"Nine times in ten: {low} to {high} incidents in these zones. Expected: {n:.2g}." in text
+    )
+    assert f"of about {reply['expected_total']:.0f} " in text or n < 0.67
+    assert f"{100 * reply['share_of_incidents_expected']:.1f} % of the city" in text
+    assert f"{100 * reply['share_of_free_cells']:.0f} % of what loose squares" in text
+    # What the map shows is the reply too: as many numbers and outlines as zones.
+    assert page.locator(".plan-pins .pin").all_inner_texts() == ["1", "2"]
+    assert page.locator(".plan-lines path.line").count() == 2
+
+
+def test_by_keyboard_alone(open_seen):
+    seen = open_seen(accept_downloads=True)
+    page = seen.open(NIGHT)
+    _drawn(page, 3)
+
+    def tab_to(wanted: str) -> None:
+        for _ in range(60):
+            if page.evaluate(f"document.activeElement.matches('{wanted}')"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(wanted)
+
+    tab_to("#plan-shift")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#plan-when")).to_contain_text("Late shift")
+    tab_to("#plan-cars")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    _drawn(page, 2)
+    tab_to("[data-key=zoneRedraw-1]")
+    page.keyboard.press("Enter")
+    tab_to(".cells button")
+    page.keyboard.press("ArrowUp")
+    square = "[document.activeElement.dataset.cell, document.activeElement.ariaPressed]"
+    cell, pressed = page.evaluate(square)
+    page.keyboard.press("Space")
+    expect(page.locator("#plan-price")).to_contain_text("Changed by hand")
+    # The keyboard stays on its square.
+    assert page.evaluate(square) == [cell, {"true": "false", "false": "true"}[pressed]]
+    page.keyboard.press("Escape")
+    assert page.locator(".cells").count() == 0
+    tab_to("[data-file=pdf]")
+    _one_page(page, lambda: page.keyboard.press("Enter"))
+    tab_to("[data-file=gpkg]")
+    with page.expect_download() as got:
+        page.keyboard.press("Enter")
+    assert "-edited-" in got.value.suggested_filename
+
+
+def test_changes_by_hand_show_their_price_and_back_undoes_them(open_seen):
+    seen = open_seen()
+    page = seen.open(NIGHT)
+    _drawn(page, 3)
+    best = page.inner_text("#plan")
+    page.wait_for_timeout(1100)  # the history has entries a second apart
+    with page.expect_response(lambda r: r.request.method == "POST") as got:
+        page.click("[data-key=zoneDrop-2]")
+    _drawn(page, 2)
+    price = got.value.json()["price"]
+    assert f"Catches {100 * price['share_lost']:.0f} % less" in plain(
+        page.inner_text("#plan-price")
+    )
+    assert f"instead of {price['expected_count_best']:.2f}" in page.inner_text("#plan-price")
+    link = page.url
+    page.click("[data-key=add]")
+    page.select_option("#plan-add", index=1)
+    _drawn(page, 3)
+    page.click("[data-key=add]")
+    box = page.locator("#map").bounding_box()
+    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.75 * box["height"])
+    _drawn(page, 4)
+    assert page.inner_text("#plan-price").count("expected")
+    # A link restores the plan, changes and all, and Back what was before them.
+    again = open_seen().open(link.removeprefix(f"{seen.site.url}/"))
+    _drawn(again, 2)
+    assert plain(again.inner_text("#plan-price")).startswith("Changed by hand")
+    while "zones=" in (before := page.url):
+        page.go_back()
+        page.wait_for_url(lambda url, before=before: url != before)
+    _drawn(page, 3)
+    assert page.inner_text("#plan") == best
+
+
+def test_an_old_plan_is_greyed_and_not_printed_while_a_reply_is_late(open_seen):
+    seen = open_seen()
+    page = seen.open(NIGHT)
+    _drawn(page, 3)
+    held: list = []
+
+    def hold(route) -> None:
+        held.append(route)
+
+    page.route("**/forecasts/zones?*", hold)
+    page.click("#cars-more")
+    expect(page.locator("#plan")).to_have_css("opacity", "0.35")
+    for file in ("pdf", "gpx", "gpkg"):
+        assert page.is_disabled(f"[data-file={file}]")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert "Nothing was printed" in page.text_content("#briefing")
+    held[0].continue_()
+    _drawn(page, 4)
+    expect(page.locator("[data-file=pdf]")).to_be_enabled()
+    # The browser's own print is the plan, on one page.
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="Letter"))) == 1
+    assert "Night shift, 22:00 – 06:00" in page.text_content("#briefing")
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_it_is_accessible_and_at_hand_on_any_screen(open_seen, size):
+    seen = open_seen(*size, forced_colors="active" if size[0] > 900 else "none")
+    page = seen.open(f"{NIGHT}&lang=es")
+    _drawn(page, 3)
+    assert page.inner_text("#plan-when").startswith("Turno de noche")
+    first = page.locator("#plan-zones > li").first.bounding_box()
+    assert first["y"] + first["height"] < size[1]
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    page.click("[data-key=zoneRedraw-1]")
+    assert_accessible(page, "body")
+    shades = page.eval_on_selector_all(
+        ".cells button", "all => new Set(all.map(b => getComputedStyle(b).backgroundColor)).size"
+    )
+    assert shades > 5
