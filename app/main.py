@@ -62,6 +62,7 @@ from app.incidents.kinds import routes as kinds
 from app.monitoring import routes as operations
 from app.monitoring import system_routes as system
 from app.openapi import HotslotApi
+from app.presence import routes as presence
 from app.readers.folders import sweep_parser_folders
 from app.readers.isolated import end_all
 from app.region_edits import routes as region_edits
@@ -82,6 +83,7 @@ PARTS = (
     region_edits,
     incidents,
     kinds,
+    presence,
     operations,
     privacy,
     fairness,

@@ -145,6 +145,16 @@ COMMANDS = {
         "app.cli.sync:presets",
         "List the preset cities with their licences.",
     ),
+    "presence add": (
+        "app.cli.presence:add",
+        "Store where somebody was; a row that is sent again adds nothing.",
+    ),
+    "presence list": ("app.cli.presence:show", "Print the log in order of time."),
+    "presence exposure": (
+        "app.cli.presence:exposure",
+        "Print hours of presence by cell as JSON; without --from those of the last 28 days.",
+    ),
+    "presence erase": ("app.cli.presence:erase", "Erase rows for good."),
     "key create": (
         "app.cli.access:create",
         "Create a key and print it once. The first key ends access without keys.",
@@ -174,6 +184,7 @@ GROUPS = {
     "categories": "Categories of a region: aliases, groups, weights.",
     "mapping": "Column mappings of a region.",
     "source": "Open-data sources of a region's incidents.",
+    "presence": "The presence log (optional): where somebody was, and what was done.",
     "key": "API keys.",
     "audit": "The audit log.",
 }

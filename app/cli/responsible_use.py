@@ -86,6 +86,26 @@ def _print(found: dict[str, Any]) -> None:
         if r := comparison["ratio"]:
             bounds = with_bounds(r["value"], r["lo"], r["hi"])
             say(f"flagged where {name} live, over everyone else: {bounds}")
+    if found["presence"] is not None:
+        _print_presence(found["presence"])
+
+
+def _print_presence(told: dict[str, Any]) -> None:
+    share = told["share_in_hotspots"]
+    inside = "none" if share is None else f"{100 * share:.1f} %"
+    say(f"presence: {told['unit_hours']:,.0f} unit hours, {inside} of them in flagged cells")
+    for name, rates in told["rates"].items():
+        bounds = with_bounds(rates["ratio"], rates["ratio_lo"], rates["ratio_hi"]) or "unknown"
+        counts = ", ".join(
+            f"{rates[where]['incidents']:,.0f} {text}"
+            for where, text in (
+                ("present", "with"),
+                ("absent", "without"),
+                ("elsewhere", "elsewhere"),
+            )
+        )
+        say(f"{name} incidents: {counts}; with over without presence in the same cells: {bounds}")
+    say(told["warnings"][0]["message"])
 
 
 def card(

@@ -264,6 +264,9 @@ class Settings(BaseSettings):
     retention_runs: int = 1000
     """Number of newest trainings, and backtests, to retain per region; also those that versions name."""
 
+    presence_retention_days: int = Field(default=400, ge=1, le=36_500)
+    """Rows of the presence log are deleted so many days after they ended."""
+
     @model_validator(mode="after")
     def _home_that_can_be_written(self) -> Settings:
         """With a database of its own, a service needs no more than a temporary folder."""

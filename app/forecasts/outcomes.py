@@ -13,6 +13,7 @@ from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.selection import n_top_cells
 from app.forecasts.plan import Selector
+from app.forecasts.presence import outcome_presence
 from app.forecasts.serialisers import collection, features
 from app.forecasts.service import ForecastService, check_box
 from app.forecasts.time_span import range_of
@@ -20,12 +21,13 @@ from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
 from app.incidents.column_store import read_columns
+from app.presence.rates import Recorded
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
 from app.regions.store import Region, get_region
 from app.registry.history import last_incident_at
-from app.registry.new_incidents import incidents_of
+from app.registry.new_incidents import hours_since, incidents_of
 from models.evaluation.metrics import cap_curve, places_of, ranked_rows
 from models.times.intervals import HourShares
 from models.units import DAY_S, IntArray
@@ -59,7 +61,7 @@ def outcomes_geojson(
     forecast = service.forecast_of(
         service.plan_of(version, chosen, int(start.timestamp()), n_slots)
     )
-    rows, slots, hours = _happened(service, forecast, start, end)
+    rows, slots, hours, hour = _happened(service, forecast, start, end)
     n_flagged = n_top_cells(len(version.grid), top)
     place = _places(service, forecast, rows[hours.incident], slots)
     n = len(rows)
@@ -70,6 +72,9 @@ def outcomes_geojson(
         hits = hits.astype(np.int64)
     minimum = policy_of(service.engine, region_id).minimum_count
     shown = np.flatnonzero(count >= max(minimum, 1))
+    during = (hour >= 0) & (hour < n_slots)
+    recorded = Recorded(rows[hours.incident][during], hour[during], hours.weight[during])
+    presence = outcome_presence(service, forecast, recorded, n_flagged)
     head: dict[str, Any] = {
         **forecast.heading(),
         **version.cells.head(),
@@ -81,6 +86,7 @@ def outcomes_geojson(
         "minimum_count": minimum,
         "hidden_cells": int(np.count_nonzero(count)) - len(shown),
         "share_of_cells": n_flagged / len(version.grid),
+        "presence": None if presence is None else presence[0],
         "cap_curve": cap_curve(place, len(version.grid), hours.weight) if n else None,
     }
     columns = {
@@ -88,6 +94,8 @@ def outcomes_geojson(
         "hits": hits[shown].tolist(),
         "misses": (count - hits)[shown].tolist(),
     }
+    if presence is not None:
+        columns["unit_hours_present"] = presence[1][shown].round(6).tolist()
     return collection(head, features(forecast, shown, **columns)), head
 
 
@@ -137,10 +145,11 @@ def _version(
 
 def _happened(
     service: ForecastService, forecast: Forecast, start: datetime, end: datetime
-) -> tuple[IntArray, IntArray, HourShares]:
+) -> tuple[IntArray, IntArray, HourShares, IntArray]:
     """Return rows (n,) of the incidents inside the study area and the requested box, and their m hours.
 
-    Between them stand the slots (m, 2) of the hours: a window and a lead day, as in `Plan.slot_kinds`.
+    Between them stand the slots (m, 2) of the hours: a window and a lead day, as in `Plan.slot_kinds`;
+    last the place (m,) of each hour in the period, which an interval may leave.
     """
     version = forecast.version
     with service.engine.begin() as connection:
@@ -159,7 +168,8 @@ def _happened(
     hours = found.shared_by(np.array([version.record.counts["profile"]])).by_hour()
     ahead_s = found.time_s - int(version.data_until.timestamp())
     lead_days = np.maximum(ahead_s // DAY_S, 0)[hours.incident]
-    return rows[inside], np.stack([hours.window, lead_days], axis=1), hours
+    slots = np.stack([hours.window, lead_days], axis=1)
+    return rows[inside], slots, hours, hours_since(found, hours, int(start.timestamp()))
 
 
 def kinds_forecast(connection: Connection, region: Region, forecast: Forecast) -> list[str] | None:

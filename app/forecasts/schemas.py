@@ -335,6 +335,11 @@ class OutcomesReply(Heading, FeatureCollection):
     incidents: int = Field(examples=[421])
     hits: float = Field(examples=[190])
     hit_rate: float | None = Field(examples=[0.4513064])
+    presence: dict[str, Any] | None = Field(
+        default=None,
+        description="hours of presence in hotspots and elsewhere, incidents with and without presence, if "
+        "the log has rows of these hours; no proof of an effect",
+    )
 
 
 class Slot(Reply):

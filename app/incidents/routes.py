@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from app.audit import store as audit
 from app.core.errors import InvalidInput
@@ -20,6 +19,7 @@ from app.core.texts import shortened
 from app.core.zones import localised
 from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
+from app.http.cursors import after_cursor, cursor_of
 from app.http.parameters import (
     Bbox,
     BboxText,
@@ -205,26 +205,6 @@ def _check_order(connection: Connection, region: Region, bbox: Bbox) -> None:
         check_bbox_order(bbox, near)
 
 
-def _cursor(row: Row[Any]) -> str:
-    return base64.urlsafe_b64encode(f"{row.occurred_at.isoformat()}|{row.id}".encode()).decode()
-
-
-def _after(cursor: str | None) -> tuple[datetime, int] | None:
-    """Decode a cursor: time and id of the last incident of the page before."""
-    if cursor is None:
-        return None
-    unknown = InvalidInput("not a cursor of this service; follow `next` instead", field="cursor")
-    try:
-        at, _, last_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        moment = datetime.fromisoformat(at)
-        number = int(last_id)
-    except ValueError as error:
-        raise unknown from error
-    if moment.tzinfo is None or not 0 <= number < 2**63:
-        raise unknown
-    return moment, number
-
-
 @router.get(
     "/incidents",
     response_class=Response,
@@ -257,7 +237,7 @@ def list_page(
         if box is not None:
             _check_order(connection, found, box)
         spans = None if category is None else spans_of(connection, found, category)
-        query = PageQuery(box, start, end, spans, _after(cursor), limit)
+        query = PageQuery(box, start, end, spans, after_cursor(cursor), limit)
         rows = page(connection, found, query)
         # Without the filters' values: entries cannot be erased, and these may single out an incident.
         n_filters = sum(asked is not None for asked in (bbox, when, category))
@@ -265,7 +245,9 @@ def list_page(
         audit.record(connection, "export", chain=found.id, **details)
     following = None
     if len(rows) == limit:
-        following = str(request.url.include_query_params(cursor=_cursor(rows[-1])))
+        following = str(
+            request.url.include_query_params(cursor=cursor_of(rows[-1].occurred_at, rows[-1].id))
+        )
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     if f == "csv":
         content = incidents_csv(rows, found)

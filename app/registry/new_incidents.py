@@ -21,7 +21,7 @@ from app.registry.store import VersionRecord
 from models.incidents import Incidents
 from models.times.intervals import HourShares, Intervals
 from models.times.placeholders import with_unknown_times
-from models.units import DAY_S, FloatArray, IntArray
+from models.units import DAY_S, HOUR_S, FloatArray, IntArray
 
 EPOCH = date(1970, 1, 1)
 
@@ -54,6 +54,15 @@ def incidents_of(
     if facts is None:
         return found
     return with_unknown_times(found, _placeholder_chances(columns, facts)[columns.category])
+
+
+def hours_since(found: Incidents, hours: HourShares, start_s: int) -> IntArray:
+    """Return how many whole hours after an instant each hour (m,) of incidents begins."""
+    begun_s = found.time_s if found.intervals is None else found.intervals.start_s
+    first = np.searchsorted(hours.incident, np.arange(len(found)))
+    within = np.arange(len(hours.incident)) - first[hours.incident]
+    place: IntArray = (begun_s[hours.incident] - start_s) // HOUR_S + within
+    return place
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from app.core.roles import UPKEEP_ACTOR, acting_as
 from app.core.settings import Settings
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.monitoring.service import monitor_region
+from app.presence.service import forget_old_presence
 from app.readers.folders import sweep_parser_folders
 from app.regions.store import list_regions
 from app.registry import retention
@@ -62,6 +63,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
             if seen.raised:
                 _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
             dropped += _drop_versions(engine, settings, region.key, now)
+            forget_old_presence(engine, settings, region, now)
         except HotslotError as error:
             failed += 1
             _log.error(

@@ -238,6 +238,24 @@ class Client:
                 return _frame({"features": features[:n]})
             params = {**params, "cursor": httpx.URL(following).params["cursor"]}
 
+    def record_presence(self, region: str, rows: pd.DataFrame) -> dict[str, Any]:
+        """Store where somebody was: `from`, `to`, `activity`, perhaps `unit`, and one of `cell`, `area`.
+
+        A GeoDataFrame gives polygons instead. It needs the role `ingester` or `analyst`.
+        """
+        if isinstance(rows, gpd.GeoDataFrame):
+            content, kind = rows.to_crs("EPSG:4326").to_json(na="drop"), "application/geo+json"
+        else:
+            content, kind = rows.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S%z"), "text/csv"
+        headers = {"Content-Type": kind}
+        path = f"/v1/regions/{region}/presence"
+        return dict(self.request("POST", path, content=content.encode(), headers=headers).json())
+
+    def presence(self, region: str, **filters: Any) -> gpd.GeoDataFrame:
+        """List the presence log: `from_`, `to`, `unit`, `limit`. It needs the role `analyst`."""
+        path = f"/v1/regions/{region}/presence"
+        return _frame(self.request("GET", path, params=_params(filters)).json())
+
     def hour_of_week(
         self, region: str, category: str | Sequence[str] | None = None
     ) -> pd.DataFrame:

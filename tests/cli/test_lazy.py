@@ -20,6 +20,7 @@ FURTHER = {
     "source remove", "source presets", "data-report", "schedule", "models", "status",
     "fairness-report", "model-card", "erase", "key create", "key list", "key rotate", "key revoke",
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
+    "presence add", "presence list", "presence exposure", "presence erase",
     "assimilate", "categories alias", "categories group", "categories weight",
 }  # fmt: skip
 HEAVY = (

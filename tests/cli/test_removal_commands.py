@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -113,3 +114,24 @@ def test_the_population_layer_is_removed_and_the_neighbourhoods_stay(
     assert "removed" in run("region", "layer", region, "beats", "--remove")
     assert fail("region", "layer", region, "beats")[0] != 0
     assert fail("region", "layer", region, "--remove", "--population", str(file))[0] == 2
+
+
+def test_the_presence_log_is_filled_listed_and_erased(run, fail, tmp_path, region):
+    ring = "POLYGON ((0 0, 0.01 0, 0.01 0.01, 0 0.01, 0 0))"
+    recent = datetime.now(UTC) - timedelta(days=2)
+    to = recent + timedelta(hours=1)
+    log = tmp_path / "log.csv"
+    span = f"{recent:%Y-%m-%dT%H:%MZ},{to:%Y-%m-%dT%H:%MZ}"
+    rows = f'{span},patrol,car 3,"{ring}"', "x,y,patrol,car 3,z"
+    log.write_text("\n".join(("from,to,activity,unit,geometry", *rows)))
+    assert "received 2 = accepted 1 + duplicates 0 + rejected 1" in run(
+        "presence", "add", region, str(log)
+    )
+    listed = json.loads(run("presence", "list", region))
+    assert [one["properties"]["unit"] for one in listed["features"]] == ["car 3"]
+    assert len(run("presence", "list", region, "--csv").splitlines()) == 2
+    assert fail("presence", "erase", region)[0] == 2
+    assert "0 rows" in run("presence", "erase", region, "--unit", "car 4")
+    assert "1 rows" in run("presence", "erase", region, "--all")
+    assert fail("presence", "exposure", region)[0] != 0
+    assert fail("presence", "add", region, "none.pdf")[0] == 2

@@ -70,6 +70,8 @@ CALLS = {
     "incidents": lambda c: c.incidents(
         "town", 5, bbox=(0, 0, 1, 1), datetime="2026-01-01/..", category="theft", cursor="x"
     ),
+    "record_presence": lambda c: c.record_presence("town", ROWS),
+    "presence": lambda c: c.presence("town", from_=AT, to=AT, unit="car", limit=5),
     "hour_of_week": lambda c: c.hour_of_week("town", ["theft", "arson"]),
     "upload": lambda c: c.upload("town", ROWS, "key", date_only="interval"),
     "train": lambda c: c.train("town", seed=1, until="2026-01-01T00:00Z", categories=["theft"]),
@@ -89,6 +91,8 @@ READ = {
     "score": ["scores"],
     "outcomes": ["features"],
     "incidents": ["features"],
+    "record_presence": ["received", "accepted"],
+    "presence": ["features"],
     "hour_of_week": ["exact", "interval", "placeholder"],
     "train": ["id", "status"],
     "backtest": ["id", "status"],

@@ -30,6 +30,12 @@ class FairnessReport(Reply):
     neighbourhoods: list[dict[str, Any]] = Field(examples=[[_PART]])
     groups: dict[str, Any] = Field(description="exposure by group of residents")
     excluded_categories: Names
+    presence: dict[str, Any] | None = Field(
+        default=None,
+        description="feedback audit, if the presence log has rows of that year: hours in flagged cells and "
+        "elsewhere; incidents with and without presence, reported and discovered; null for callers who "
+        "may not list incidents",
+    )
     under_reporting: dict[str, Any] | None = Field(examples=[None])
 
 

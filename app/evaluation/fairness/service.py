@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
+from app.evaluation.fairness.presence import Evidence, all_by_source, presence_audit
 from app.evaluation.fairness.shares import groups_report, share_report
 from app.geo.grid import Grid
 from app.geo.neighbourhoods import Neighbourhoods, divide
@@ -60,7 +61,7 @@ def fairness_report(
         NotReady: the region has no version yet.
         InvalidInput: a neighbourhood is unknown, or a rate is out of range.
     """
-    region, version, grid, tables, columns, shown = _evidence(
+    region, version, (grid, boundary), tables, columns, shown = _evidence(
         engine, region_id, selector, exact=exact
     )
     model = StoredModel(tables.astype(np.float64), grid.area_km2)
@@ -71,6 +72,14 @@ def fairness_report(
     minimum = LearningPolicy.of(region.settings).minimum_count if exact else minimum_of(region)
     excluded = version.report.get("data", {}).get("excluded_categories", [])
     left_out = too_small([row["incidents"] for row in rows], minimum)
+    presence, hours = None, None
+    if exact:
+        start, end = version.cutoff - LOOK_BACK, version.cutoff
+        with engine.begin() as connection:
+            by_source = all_by_source(connection, region, start, end)
+        probability = model.probability_
+        of = Evidence(region, grid, boundary, probability, flagged, columns, by_source, start, end)
+        presence, hours = presence_audit(engine, of) or (None, None)
     return {
         "region": region.id,
         "model": version.model,
@@ -87,7 +96,10 @@ def fairness_report(
             np.array([row["incident_share"] for row in rows]),
             left_out,
         ),
-        "neighbourhoods": _per_head(rows, parts, flagged, grid, left_out),
+        "neighbourhoods": _with_presence(
+            _per_head(rows, parts, flagged, grid, left_out), parts, hours
+        ),
+        "presence": presence,
         "groups": groups_report(parts, flagged, grid),
         "excluded_categories": excluded if exact else fold_names(excluded, shown),
         "under_reporting": _under_reporting(model, parts, flagged, grid, reporting),
@@ -97,13 +109,18 @@ def fairness_report(
 def _evidence(
     engine: Engine, region_id: str, selector: str | None, *, exact: bool
 ) -> tuple[
-    OutlinedRegion, registry.VersionRecord, Grid, Float32Array, IncidentColumns, frozenset[str]
+    OutlinedRegion,
+    registry.VersionRecord,
+    tuple[Grid, dict[str, Any]],
+    Float32Array,
+    IncidentColumns,
+    frozenset[str],
 ]:
     """Read in one transaction what a report needs: probabilities (W, N) and the year's incidents."""
     with engine.begin() as connection:
         region = outlined(connection, get_region(connection, region_id))
         version = registry.get_version(connection, region.key, selector)
-        grid, _ = registry.grid_of(connection, version)
+        ground = registry.grid_of(connection, version)
         tables = registry.read_probabilities(
             connection, region.key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
         )
@@ -121,7 +138,7 @@ def _evidence(
             since = version.cutoff if cut is None else cut.since
         until = version.cutoff if cut is None else None
         columns = read_columns(connection, region, since, until, learnt, cut=cut)
-    return region, version, grid, tables, columns, shown
+    return region, version, ground, tables, columns, shown
 
 
 def _reader_cut(
@@ -208,6 +225,17 @@ def _per_head(
         shown["incidents_per_1000"] = 1000 * row["incidents"] / people if people else None
         found.append(shown)
     return [hidden(row) if i in left_out else row for i, row in enumerate(found)]
+
+
+def _with_presence(
+    rows: list[dict[str, Any]], parts: Neighbourhoods, hours: FloatArray | None
+) -> list[dict[str, Any]]:
+    """Add each neighbourhood's share of the hours of presence, if there are any."""
+    if hours is None or not hours.sum():
+        return [{**row, "presence_share": None} for row in rows]
+    found = np.bincount(parts.part, hours, len(parts.names)) / hours.sum()
+    share = dict(zip(parts.names, found.tolist(), strict=True))
+    return [{**row, "presence_share": share[row["name"]]} for row in rows]
 
 
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:

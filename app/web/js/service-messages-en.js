@@ -199,4 +199,5 @@ export const ENGLISH = {
   why_kind_occasional: "Occasional: neither above the city's average nor rising, by more than chance.",
   why_kind_hidden: "Too few incidents around it to say whether it lasts, without showing them.",
   why_kind_of_categories: "Whether it lasts is shown to readers for all incidents together only.",
+  presence_no_proof: "Where somebody was and what was recorded there, side by side: no proof of an effect. Patrols go where incidents are expected, and find some themselves; compare only what was assigned by chance.",
 };

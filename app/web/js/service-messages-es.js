@@ -199,4 +199,5 @@ export const SPANISH = {
   why_kind_occasional: "Ocasional: ni por encima de la media de la ciudad ni en aumento, más de lo que explica el azar.",
   why_kind_hidden: "Hay muy pocos incidentes alrededor para decir si dura sin mostrarlos.",
   why_kind_of_categories: "A los lectores solo se les muestra si dura para todos los incidentes juntos.",
+  presence_no_proof: "Dónde estuvo alguien y qué se registró allí, lado a lado: no prueba ningún efecto. Las patrullas van adonde se esperan incidentes, y encuentran algunos ellas mismas; compare solo lo asignado al azar.",
 };

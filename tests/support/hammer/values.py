@@ -81,6 +81,8 @@ def _values(
         "within": rng.choice(("neighbourhoods", "nothing")),
         "geometry": rng.choice(("true", "false")),
         "name_property": "name",
+        "unit": "car",
+        "all": "false",
         "confirm": "no",
         "by": rng.choice(["id", "external_id", "reference"]),
     }  # fmt: skip
@@ -179,6 +181,7 @@ def path_values(world: World, operation: Operation, rng: Random) -> dict[str, An
         "external_id": f"none-{rng.randrange(1000)}",
         "upload": rng.randrange(10**6, 10**7),
         "name": f"mapping{rng.randrange(5)}",
+        "row_id": rng.randrange(10**6, 10**7),
         "key_id": f"{rng.getrandbits(48):012x}",
     }
 
@@ -254,6 +257,16 @@ BODIES: dict[str, Callable[[Random, World], dict[str, Any]]] = {
     f"PUT {_REGION}/layers/{{name}}": lambda _rng, world: {
         "content": json.dumps(_areas(Random(0), world)["json"]["areas"]),
         "headers": {"Content-Type": "application/geo+json"},
+    },
+    f"POST {_REGION}/presence": lambda rng, world: {
+        "json": [
+            {
+                "from": world.times[0].isoformat(),
+                "to": (world.times[0] + timedelta(minutes=rng.randrange(1, 99))).isoformat(),
+                "activity": "patrol",
+                "geometry": _areas(rng, world)["json"]["areas"]["features"][0]["geometry"],
+            }
+        ]
     },
     f"PATCH {_REGION}": _given(lambda rng: {"name": f"spare {rng.randrange(9)}"}),
     f"PUT {_REGION}/categories/aliases": _given(lambda _: {"aliases": {}}),

@@ -16,6 +16,7 @@ from app.core.db.tables.monitoring import (
     schedule_ticks,
     schedules,
 )
+from app.core.db.tables.presence import presence
 from app.core.db.tables.region import categories, region_layers, regions, secrets
 from app.core.db.tables.release import release_groups, released_scores, releases, withheld_versions
 from app.core.db.tables.run import backtests, training_runs
@@ -55,6 +56,7 @@ __all__ = [
     "metadata",
     "model_versions",
     "outdated_versions",
+    "presence",
     "promotions",
     "region_layers",
     "regions",

@@ -1,0 +1,319 @@
+"""The presence log: store, list, erase. It is optional, and no training reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import h3
+import numpy as np
+import orjson
+import shapely
+from sqlalchemy import Connection, Engine, Row
+
+from app.audit import store as audit
+from app.core.db.locks import count_lock
+from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.settings import Settings
+from app.core.texts import shortened
+from app.core.zones import localised, zone
+from app.geo.boundaries import study_area_from_geojson
+from app.geo.grid import Grid
+from app.geo.hexagons import h3_polygons_degrees
+from app.geo.overlaps import CellIndex
+from app.geo.study_area import make_valid, to_degrees
+from app.presence.exposure import Exposure, Stay
+from app.presence.rates import NOTES
+from app.presence.rows import MAX_VERTICES, PLACES, TYPES, Parsed, parse_rows, polygon_of
+from app.presence.store import PresenceQuery, add_rows, count_rows, drop_ended, erase_rows, page
+from app.readers.files.documents import MAX_NAME_CHARS
+from app.regions.layer_store import read_layer
+from app.regions.store import Region, get_region
+from app.registry import store as registry
+
+MAX_BYTES = 8 << 20
+MAX_STORED = 200_000
+"""Rows of a region's log."""
+DEFAULT_DAYS, MAX_DAYS = 28, 31
+MAX_CELLS = 200
+"""Cells of one row."""
+SIMPLE_DEG = 1e-4
+"""About ten metres."""
+_H3 = re.compile(r"[0-9a-f]{15}")
+
+
+@dataclass(frozen=True)
+class PresenceSummary:
+    """What became of the rows of a body; received = accepted + duplicates + rejected."""
+
+    received: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    errors: list[dict[str, Any]]
+    ignored: list[str]
+
+
+def since_of(settings: Settings, now: datetime | None = None) -> datetime:
+    """Return the start of the log: what ended before is deleted."""
+    days = settings.presence_retention_days
+    return (now or datetime.now(UTC)) - timedelta(days=days)
+
+
+def store_presence(
+    engine: Engine, region_id: str, content: Iterable[bytes], kind: str, settings: Settings
+) -> PresenceSummary:
+    """Store the rows of a body in one transaction; rejected rows are listed.
+
+    Args:
+        content: JSON array, GeoJSON, NDJSON or CSV, as `kind` (a media type) says.
+
+    Raises:
+        NotFound: no such region.
+        InvalidInput: another type, or not of that type.
+        LimitExceeded: too many bytes or rows.
+    """
+    if kind not in TYPES:
+        raise InvalidInput(
+            f"Content-Type {shortened(kind)} is not one of {', '.join(TYPES)}",
+            code="unsupported_media_type",
+        )
+    body = _whole(content)
+    with engine.connect() as connection:
+        region = get_region(connection, region_id)
+        places = Places(connection, region)
+        parsed = parse_rows(body, kind, region.timezone, places.shape, since_of(settings))
+    with engine.begin() as connection:
+        count_lock(connection, region.key)
+        added = add_rows(connection, region.key, parsed.rows)
+        _check_number(count_rows(connection, region.key))
+        summary = _summary(parsed, added)
+        audit.record(
+            connection,
+            "presence.stored",
+            chain=region.id,
+            received=summary.received,
+            accepted=summary.accepted,
+        )
+    return summary
+
+
+def _whole(content: Iterable[bytes]) -> bytes:
+    parts, n_bytes = [], 0
+    for chunk in content:
+        n_bytes += len(chunk)
+        if n_bytes > MAX_BYTES:
+            raise LimitExceeded(
+                f"a body has at most {MAX_BYTES} bytes; send the rest by itself",
+                code="too_large",
+                limit=MAX_BYTES,
+            )
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _check_number(n_rows: int) -> None:
+    if n_rows > MAX_STORED:
+        raise LimitExceeded(
+            f"the region's log would have {n_rows} rows, the limit is {MAX_STORED}; erase old ones",
+            field="rows",
+            limit=MAX_STORED,
+            asked=n_rows,
+        )
+
+
+def _summary(parsed: Parsed, added: int) -> PresenceSummary:
+    n = len(parsed.rows)
+    ignored = sorted(parsed.ignored)
+    return PresenceSummary(
+        n + parsed.rejected, added, n - added, parsed.rejected, parsed.errors, ignored
+    )
+
+
+class Places:
+    """Turns what rows name into polygons; grid and layers are read when the first row needs them."""
+
+    def __init__(self, connection: Connection, region: Region) -> None:
+        self.connection = connection
+        self.region = region
+        self._grid: Grid | None = None
+        self._layers: dict[str, dict[str, list[Any]]] = {}
+
+    def shape(self, name: str, value: Any) -> Any:
+        """Return the polygon (degrees) of a `cell`, of `cells`, of an `area` or of a `geometry`.
+
+        Raises:
+            InvalidInput: it is none of this region.
+            NotFound: the region has no such layer or area.
+            NotReady: cells, and the region has no version yet.
+        """
+        if name not in PLACES:
+            raise InvalidInput(f"unknown place {name}", code="bad_place")
+        if name == "geometry":
+            return polygon_of(value)
+        if name == "area":
+            return self._area(value)
+        cells = value if isinstance(value, list) else str(value).split()
+        if not 0 < len(cells) <= MAX_CELLS:
+            raise InvalidInput(f"a row names 1 to {MAX_CELLS} cells", code="bad_place")
+        return shapely.union_all([self._cell(str(cell)) for cell in cells])
+
+    def _cell(self, cell: str) -> Any:
+        if _H3.fullmatch(cell) and h3.is_valid_cell(cell):
+            return h3_polygons_degrees([cell])[0]
+        if not cell.isdecimal() or len(cell) > 12:
+            raise InvalidInput(
+                f"{shortened(cell)} is no cell: ids are numbers of the serving version, or H3",
+                code="bad_place",
+            )
+        grid = self._own_grid()
+        rows = np.flatnonzero(grid.cell_id == int(cell))
+        if len(rows) == 0:
+            raise InvalidInput(f"the serving version has no cell {cell}", code="bad_place")
+        square_m = grid.squares_m(rows)[0]
+        return shapely.transform(square_m, lambda xy: _degrees(xy, grid.crs))
+
+    def _own_grid(self) -> Grid:
+        if self._grid is None:
+            version = registry.get_version(self.connection, self.region.key)
+            self._grid, _ = registry.grid_of(self.connection, version)
+        return self._grid
+
+    def _area(self, value: Any) -> Any:
+        layer, colon, area = str(value).partition(":")
+        if not (layer and colon and area) or len(area) > MAX_NAME_CHARS:
+            raise InvalidInput("area is layer:area, such as beats:D11", code="bad_place")
+        if layer not in self._layers:
+            stored = read_layer(self.connection, self.region, layer)
+            found: dict[str, list[Any]] = {}
+            for feature in stored.features["features"]:
+                found.setdefault(str(feature["properties"]["name"]), []).append(feature["geometry"])
+            self._layers[layer] = found
+        geometries = [one for one in self._layers[layer].get(area, []) if one is not None]
+        if not geometries:
+            raise NotFound(f"layer {layer} has no area {shortened(area)}", code="no_area")
+        shapes = [shapely.from_geojson(orjson.dumps(one)) for one in geometries]
+        return _simple(shapely.union_all(make_valid(shapes)))
+
+
+def _simple(shape: Any) -> Any:
+    """Return an area's outline with few corners: its coast may have ten thousand."""
+    step = SIMPLE_DEG
+    while shapely.get_num_coordinates(shape) > MAX_VERTICES // 2:
+        shape, step = shapely.simplify(shape, step), 2 * step
+    return shape
+
+
+def _degrees(xy: Any, crs: str) -> Any:
+    return np.column_stack(to_degrees(xy[:, 0], xy[:, 1], crs))
+
+
+def list_presence(
+    engine: Engine, region_id: str, query: PresenceQuery, limit: int, fmt: str
+) -> tuple[Region, list[Row[Any]]]:
+    """Read a page of the log; the audit log says that somebody did.
+
+    Raises:
+        NotFound: no such region.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        rows = page(connection, region.key, query, limit)
+        audit.record(connection, "presence.read", chain=region.id, rows=len(rows), format=fmt)
+    return region, rows
+
+
+def stays_between(engine: Engine, region: Region, start: datetime, end: datetime) -> list[Stay]:
+    """Return the rows of the log that overlap a period, for reports."""
+    with engine.connect() as connection:
+        rows = page(connection, region.key, PresenceQuery(start, end))
+    return [Stay(row.started_at.timestamp(), row.ended_at.timestamp(), row.shape) for row in rows]
+
+
+def exposure_of(
+    engine: Engine, region_id: str, start: datetime | None, end: datetime | None
+) -> dict[str, Any]:
+    """Return hours of presence by cell of the serving version; without a start, of the last 28 days.
+
+    Raises:
+        NotFound: no such region.
+        NotReady: the region has no version yet.
+        InvalidInput: the end is not after the start.
+        LimitExceeded: the period is too long.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        version = registry.get_version(connection, region.key)
+        grid, boundary = registry.grid_of(connection, version)
+        audit.record(connection, "presence.read", chain=region.id, format="exposure")
+    first, n_slots = _period(start, end, region.timezone)
+    last = first + timedelta(hours=n_slots)
+    index = CellIndex(study_area_from_geojson(boundary, grid.crs), grid)
+    stays = stays_between(engine, region, first, last)
+    exposure = Exposure(index, stays, int(first.timestamp()), n_slots)
+    hours = sum((part.present.sum(axis=1) for part in exposure), np.zeros(len(grid)))
+    shown = np.flatnonzero(hours)
+    longitude, latitude = grid.centres_degrees
+    local = zone(region.timezone)
+    return {
+        "region": region.id,
+        "start": first.astimezone(local).isoformat(),
+        "end": last.astimezone(local).isoformat(),
+        "model_version": version.version,
+        "rows": len(stays),
+        "unit_hours": exposure.hours,
+        "unit_hours_inside": float(hours.sum()),
+        "cells": {
+            "id": grid.cell_id[shown].tolist(),
+            "longitude": longitude[shown].round(6).tolist(),
+            "latitude": latitude[shown].round(6).tolist(),
+            "unit_hours": hours[shown].round(6).tolist(),
+        },
+        "warnings": [NOTES.make("presence_no_proof").to_json()],
+    }
+
+
+def _period(start: datetime | None, end: datetime | None, timezone: str) -> tuple[datetime, int]:
+    """Return the first hour and the number of hours."""
+    last = datetime.now(UTC) if end is None else localised(end, timezone).astimezone(UTC)
+    days = timedelta(days=DEFAULT_DAYS)
+    first = last - days if start is None else localised(start, timezone).astimezone(UTC)
+    first = first.replace(minute=0, second=0, microsecond=0)
+    n_slots = -int((first - last) // timedelta(hours=1))
+    if n_slots < 1:
+        raise InvalidInput("to must be later than from", field="to")
+    if n_slots > 24 * MAX_DAYS:
+        raise LimitExceeded(
+            f"the period spans {n_slots / 24:.4g} days, the limit is {MAX_DAYS}",
+            field="to",
+            limit=MAX_DAYS,
+            asked=n_slots / 24,
+        )
+    return first, n_slots
+
+
+def erase_presence(engine: Engine, region_id: str, query: PresenceQuery) -> int:
+    """Delete rows for good; return how many.
+
+    Raises:
+        NotFound: no such region, or no row of that id.
+    """
+    with engine.begin() as connection:
+        region = get_region(connection, region_id)
+        erased = erase_rows(connection, region.key, query)
+        if query.id is not None and not erased:
+            raise NotFound(f"the log has no row {query.id}", field="id")
+        audit.record(connection, "presence.erased", chain=region.id, rows=erased)
+    return erased
+
+
+def forget_old_presence(engine: Engine, settings: Settings, region: Region, now: datetime) -> int:
+    """Delete the rows that retention no longer allows; return how many."""
+    with engine.begin() as connection:
+        dropped = drop_ended(connection, region.key, since_of(settings, now))
+        if dropped:
+            audit.record(connection, "presence.dropped", chain=region.id, rows=dropped)
+    return dropped

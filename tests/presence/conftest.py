@@ -1,0 +1,5 @@
+"""Fixtures from tests/support."""
+
+from tests.support.served import served
+
+__all__ = ["served"]
