@@ -90,11 +90,11 @@ def _print(found: dict[str, Any]) -> None:
         _print_presence(found["presence"])
 
 
-def _print_presence(told: dict[str, Any]) -> None:
-    share = told["share_in_hotspots"]
+def _print_presence(report: dict[str, Any]) -> None:
+    share = report["share_in_hotspots"]
     inside = "none" if share is None else f"{100 * share:.1f} %"
-    say(f"presence: {told['unit_hours']:,.0f} unit hours, {inside} of them in flagged cells")
-    for name, rates in told["rates"].items():
+    say(f"presence: {report['unit_hours']:,.0f} unit hours, {inside} of them in flagged cells")
+    for name, rates in report["rates"].items():
         bounds = with_bounds(rates["ratio"], rates["ratio_lo"], rates["ratio_hi"]) or "unknown"
         counts = ", ".join(
             f"{rates[where]['incidents']:,.0f} {text}"
@@ -105,7 +105,7 @@ def _print_presence(told: dict[str, Any]) -> None:
             )
         )
         say(f"{name} incidents: {counts}; with over without presence in the same cells: {bounds}")
-    say(told["warnings"][0]["message"])
+    say(report["warnings"][0]["message"])
 
 
 def card(

@@ -59,7 +59,7 @@ class _Tables:
         self._held: tuple[tuple[int, int], list[FloatArray]] = ((0, 0), [])
 
     def of(self, first: int, n: int) -> list[FloatArray]:
-        """Return those of n hours from one on; the last are kept."""
+        """Return those of n hours from one on; cached until others are asked for."""
         if self._held[0] != (first, n):
             kinds = self.kinds[first : first + n]
             tables = self.service.tables.tables_of(self.plan.version, self.plan.codes, kinds)

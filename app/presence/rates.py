@@ -59,7 +59,7 @@ def presence_report(
     Args:
         exposure: presence in the period.
         area_km2: (N,) of the cells.
-        recorded: incidents by name of their kind, each compared by itself.
+        recorded: incidents by name of their kind, each compared alone.
         flagged: whether a cell is a hotspot.
         expected: incidents that were expected, of any scale.
         expected_total: (N,) their sum over all hours of the period.

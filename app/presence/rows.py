@@ -85,8 +85,8 @@ def parse_rows(content: bytes, kind: str, timezone: str, shaper: Shaper, since: 
         except _RowError as error:
             found.rejected += 1
             if len(found.errors) < MAX_ERRORS:
-                told = {"field": error.field, "code": error.code, "message": error.message}
-                found.errors.append({"row": place + 1, **told})
+                named = {"field": error.field, "code": error.code, "message": error.message}
+                found.errors.append({"row": place + 1, **named})
     return found
 
 
