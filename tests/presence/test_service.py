@@ -7,9 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
+from app.core.db.tables.presence import presence
 from app.fitting.data import load_training_data
+from app.forecasts.plan import Selector
+from app.forecasts.presence import outcome_presence
+from app.forecasts.service import ForecastService
+from app.presence.rates import Recorded
+from app.presence.schemas import ExposureReply, PresencePage, PresenceReply
 from app.presence.service import forget_old_presence, since_of, stays_between, store_presence
 from app.presence.store import PresenceQuery, page
 from app.presence.views import HEADER
@@ -55,6 +61,7 @@ def test_a_row_is_stored_once_however_it_is_named(served, empty):
         stay(START, 1, cells=str(cell)),
     ]
     first = post(served, [*rows, stay(START, 1, cell=10**9)]).json()
+    PresenceReply.model_validate(first)
     assert (first["received"], first["accepted"], first["duplicates"]) == (4, 1, 2)
     assert first["errors"][0]["field"] == "cell"
     again = post(served, rows).json()
@@ -81,6 +88,7 @@ def test_pages_follow_each_other_and_filters_hold(served, empty):
     found, url = [], f"{URL}?limit=3"
     while url:
         body = served.client.get(url).json()
+        PresencePage.model_validate(body)
         found += [f["properties"]["from"] for f in body["features"]]
         url = body["next"]
     assert len(found) == 7
@@ -106,6 +114,7 @@ def test_rows_are_erased_for_good_and_that_is_audited(served, empty):
     assert served.client.delete(URL, params={"all": True, "unit": "a"}).status_code == 422
     assert served.client.delete(URL, params={"all": True}).json() == {"erased": 4}
     with served.engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(presence)) == 0
         actions = connection.scalars(text("SELECT action FROM audit_log WHERE chain = 'town'"))
         assert {"presence.stored", "presence.erased"} <= set(actions)
 
@@ -158,6 +167,17 @@ def test_outcomes_say_who_was_there(served, empty):
     assert after == before
 
 
+def test_a_forecast_of_hours_without_anybody_has_no_report(served, settings, empty):
+    service = ForecastService(served.engine, settings)
+    forecast = service.forecast("town", Selector(start=START, end=END))
+    nothing = Recorded(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
+    assert outcome_presence(service, forecast, nothing, 5) is None
+    post(served, [stay(START - timedelta(hours=1), 2, cell=int(served.grid.cell_id[0]))])
+    report, hours = outcome_presence(service, forecast, nothing, len(served.grid))
+    assert report["unit_hours_in_hotspots"] == pytest.approx(hours[0])
+    assert hours[0] == pytest.approx(1, rel=1e-3)
+
+
 def test_exposure_sums_up_hours_by_cell(served, empty):
     cell = int(served.grid.cell_id[40])
     post(served, [stay(START, 3, cell=cell), stay(START + timedelta(hours=1), 1.5, cell=cell)])
@@ -166,6 +186,7 @@ def test_exposure_sums_up_hours_by_cell(served, empty):
     assert told["cells"]["id"] == [cell]
     assert told["cells"]["unit_hours"] == pytest.approx([4.5], rel=1e-3)
     assert served.client.get(f"{URL}/exposure").json()["rows"] == 0
+    assert set(told) == {f.serialization_alias or n for n, f in ExposureReply.model_fields.items()}
     for wrong in (
         {"from": SPAN["to"], "to": SPAN["from"]},
         {"from": "2019-01-01", "to": SPAN["to"]},
