@@ -28,6 +28,7 @@ PARTS = (
     "refresh",
     "intervals",
     "zones",
+    "explain",
     "consistency",
 )
 

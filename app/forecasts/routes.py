@@ -126,7 +126,11 @@ async def _hotspot_options(
     ] = None,
     dissolve: Annotated[bool, Query(description="join cells that share an edge")] = False,
     compare: Annotated[
-        bool, Query(description="list what changed against the same hours a week before")
+        bool | Literal["previous"],
+        Query(
+            description="list what changed against the same hours a week before; previous: against what "
+            "the state before forecast for these hours"
+        ),
     ] = False,
 ) -> HotspotOptions:
     if top is not None and (n_cells is not None or area_km2 is not None):

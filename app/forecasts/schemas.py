@@ -150,12 +150,14 @@ class DensityFeatures(Heading, FeatureCollection):
 
 
 class ListChanges(Reply):
-    """What entered and left the list since the same hours a week before."""
+    """What entered and left the list since the same hours a week before, or since the state before."""
 
     against: dict[str, Any] | None = Field(
-        description="model_version and at of the earlier list; null with a reason when there is none"
+        description="model_version, state, data_until and at of the earlier list; null with a reason when "
+        "there is none"
     )
     entered: list[int | str]
+    remained: list[int | str] = Field(default_factory=list)
     left: list[int | str] = Field(description="cells, as they were ranked then")
     left_rank_before: list[int] = Field(default_factory=list)
     kept: int

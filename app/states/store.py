@@ -78,6 +78,15 @@ def last_number(connection: Connection, region_key: int, version: str) -> int | 
     return found
 
 
+def number_before(connection: Connection, region_key: int, version: str, number: int) -> int | None:
+    """Return the number of the state that a version had before one of its states; None: it was the first."""
+    query = select(func.max(_c.number)).where(
+        _c.region_key == region_key, _c.version == version, _c.number < number
+    )
+    found: int | None = connection.scalar(query)
+    return found
+
+
 def last_release(connection: Connection, region_key: int, version: str) -> int:
     """Return the last release that a state of a version knows; 0: it has no states."""
     query = select(func.max(_c.release)).where(_c.region_key == region_key, _c.version == version)

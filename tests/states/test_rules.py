@@ -12,7 +12,7 @@ from app.forecasts.service import ForecastService
 from app.states import service
 from app.states.service import assimilate
 from tests.support.small_region import START, row, train
-from tests.support.state_requests import density, refresh, upload
+from tests.support.state_requests import AT, WEST, density, refresh, upload
 
 
 def test_fewer_than_twenty_incidents_make_no_state(place, trained):
@@ -149,3 +149,30 @@ def test_many_at_once_make_one_state(place, engine, trained):
     assert len(set(made)) == 1
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM forecast_states")) == 1
+
+
+def test_hotspots_say_what_changed_since_the_state_before(place, trained):
+    def listed(**more):
+        params = {"at": AT, "n_cells": 12, **more}
+        return place("reader", "GET", "/forecasts/hotspots", params=params).json()
+
+    def ids(reply):
+        return [feature["id"] for feature in reply["features"]]
+
+    assert "as trained" in listed(compare="previous")["changes"]["reason"]
+    upload(place, n=200)
+    first = refresh(place)["state"]
+    assert listed(compare="previous")["changes"]["against"]["state"] == "frozen"
+    upload(place, n=200, day=34, where=WEST)
+    assert refresh(place)["state"] != first
+    found, before = listed(compare="previous"), listed(state=first)
+    changes, now, then = found["changes"], ids(found), ids(before)
+    assert changes["against"]["state"] == first
+    assert changes["entered"] == [one for one in now if one not in then]
+    assert changes["remained"] == [one for one in now if one in then]
+    assert changes["left"] == [one for one in then if one not in now]
+    assert changes["kept"] == len(changes["remained"]) > 0
+    assert changes["entered"]
+    week = listed(compare="true")["changes"]["against"]
+    assert week["at"] == (START + timedelta(days=53)).isoformat()
+    assert "changes" not in listed(compare="false")

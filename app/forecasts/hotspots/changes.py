@@ -1,4 +1,4 @@
-"""What entered and left the flagged cells since the same hours a week before."""
+"""What entered and left the flagged cells since the week before, or since the state before."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from app.forecasts.hotspots.selection import HotspotOptions, hotspot_rows
 from app.forecasts.serialisers import ids_of
 from app.forecasts.service import ForecastService
 from app.registry.history import older_version
+from app.states.store import FROZEN, number_before
 
 WEEK = timedelta(days=7)
 
@@ -22,15 +23,17 @@ def changes_since(
     options: HotspotOptions,
     ids: Sequence[int | str],
 ) -> tuple[dict[str, Any], dict[int | str, int] | None]:
-    """Compare the flagged cells with those forecast for the same hours a week before.
+    """Compare the flagged cells with those forecast for the same hours a week before or by the state before.
 
     Returns:
         Changes for the reply, and the ranks (from 1) of the earlier list by cell; without an earlier
         list these are None, and the changes hold the reason.
     """
-    before = _week_before(service, forecast)
+    previous = options.compare == "previous"
+    before = (_state_before if previous else _week_before)(service, forecast)
     if isinstance(before, str):
-        return {"against": None, "entered": [], "left": [], "kept": 0, "reason": before}, None
+        nothing: dict[str, Any] = {"entered": [], "remained": [], "left": [], "kept": 0}
+        return {"against": None, **nothing, "reason": before}, None
     old_ids: Sequence[int | str] = ids_of(before, hotspot_rows(before, options))
     ranks: dict[int | str, int] = {one: rank for rank, one in enumerate(old_ids, start=1)}
     now = set(ids)
@@ -39,10 +42,13 @@ def changes_since(
     changes = {
         "against": {
             "model_version": older,
+            "state": before.version.state_id,
+            "data_until": before.version.data_until.isoformat(),
             "at": before.at.isoformat(),
             "expected_total": before.expected_total,
         },
         "entered": [one for one in ids if one not in ranks],
+        "remained": [one for one in ids if one in ranks],
         "left": left,
         "left_rank_before": [ranks[one] for one in left],
         "kept": len(now & set(old_ids)),
@@ -55,6 +61,20 @@ def _is_same(one: Forecast, other: Forecast) -> bool:
     """Return whether two forecasts come from the same state of the same version."""
     named = [(f.version.record.version, f.version.state_id) for f in (one, other)]
     return named[0] == named[1]
+
+
+def _state_before(service: ForecastService, forecast: Forecast) -> Forecast | str:
+    """Return the forecast of the same hours by the state before, or the reason why there is none."""
+    record, state = forecast.version.record, forecast.version.state
+    if state is None:
+        return f"{record.version} serves as trained: it has no state before this one"
+    with service.engine.connect() as connection:
+        number = number_before(connection, record.region_key, record.version, state.record.number)
+    version = service.versions.load(forecast.version.region.id, record)
+    name = FROZEN if number is None else str(number)
+    selector = replace(forecast.selector, window=None, as_of=None, state=name)
+    plan = forecast.plan
+    return service.forecast_of(service.plan_of(version, selector, plan.start_s, plan.n_slots))
 
 
 def _week_before(service: ForecastService, forecast: Forecast) -> Forecast | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ class HotspotOptions:
     """Which cells to flag: a percentage of the cells, a number of them, or a total area.
 
     `min_separation_m` skips cells whose centre is closer to that of a better one. `dissolve` joins
-    cells that share an edge. `compare` adds the changes since the same hours a week before.
+    cells that share an edge. `compare` adds the changes since the same hours a week before, or
+    since the state before (`previous`).
     """
 
     top: float = DEFAULT_TOP
@@ -30,7 +32,7 @@ class HotspotOptions:
     area_km2: float | None = None
     min_separation_m: float | None = None
     dissolve: bool = False
-    compare: bool = False
+    compare: bool | Literal["previous"] = False
 
 
 def hotspot_rows(forecast: Forecast, options: HotspotOptions) -> NDArray[np.int64]:
