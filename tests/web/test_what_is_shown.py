@@ -203,7 +203,9 @@ def test_names_of_files_tell_forecasts_apart(open_seen):
     page = seen.open(f"{EVENING}&tab=take")
 
     def names() -> set[str]:
-        return set(page.eval_on_selector_all("#pane-take a", "all => all.map(a => a.download)"))
+        return set(
+            page.eval_on_selector_all("#pane-take a[download]", "all => all.map(a => a.download)")
+        )
 
     seen_names = names()
     for act in (
