@@ -40,6 +40,7 @@ from app.forecasts import series_routes as forecast_series
 from app.forecasts import street_routes as forecast_streets
 from app.forecasts import tile_routes as tiles
 from app.forecasts import zone_routes as forecast_zones
+from app.forecasts.evaluations import routes as evaluations
 from app.forecasts.service import ForecastService
 from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
 from app.http import basemap, static
@@ -96,6 +97,7 @@ PARTS = (
     forecast_streets,
     forecast_zones,
     tiles,
+    evaluations,
     states,
     streets,
     backtests,

@@ -66,6 +66,10 @@ COMMANDS = {
         "app.cli.backtests:backtest",
         "Compare models: train on the time before each origin, score the days after it.",
     ),
+    "evaluate": (
+        "app.cli.evaluations:evaluate_places",
+        "Judge places on a past period, beside the forecast's and last year's best cells of the same area.",
+    ),
     "paper-table": (
         "app.cli.paper:paper_table",
         "Print the study's Table 1: flow, KDE and GMM per hour of the week, and pooled models.",

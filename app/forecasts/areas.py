@@ -51,8 +51,8 @@ def areas_geojson(
         raise InvalidInput(
             f"buffer_m must lie within (0, {MAX_BUFFER_M:.0f}], got {buffer_m:g}", field="buffer_m"
         )
-    polygons_m = _polygons_m(features, forecast.cells.crs, buffer_m)
-    sums = _sums(forecast, forecast.version.index.overlap(polygons_m), polygons_m)
+    shapes_m = polygons_m(features, forecast.cells.crs, buffer_m)
+    sums = _sums(forecast, forecast.version.index.overlap(shapes_m), shapes_m)
     parts = [_feature_json(feature, i, sums[i]) for i, feature in enumerate(features)]
     return collection({**forecast.heading(), "n_areas": len(parts)}, b",".join(parts))
 
@@ -142,7 +142,13 @@ def _feature_json(feature: Mapping[str, Any], place: int, found: Mapping[str, An
         ) from error
 
 
-def _polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float) -> NDArray[Any]:
+def polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float) -> NDArray[Any]:
+    """Return valid polygons (n,) of GeoJSON features, in metres; lines and points are buffered.
+
+    Raises:
+        InvalidInput: a feature is invalid or outside the globe.
+        LimitExceeded: too many areas or vertices.
+    """
     if not features:
         raise InvalidInput("areas contain no features", field="areas")
     if len(features) > MAX_AREAS:

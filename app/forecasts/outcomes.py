@@ -174,16 +174,25 @@ def _happened(
 
 def kinds_forecast(connection: Connection, region: Region, forecast: Forecast) -> list[str] | None:
     """Return the kinds of incidents that a forecast is of; None: all."""
-    asked = forecast.selector.categories
+    return names_judged(connection, region, forecast.version, forecast.selector.categories)
+
+
+def names_judged(
+    connection: Connection, region: Region, version: LoadedVersion, asked: tuple[str, ...]
+) -> list[str] | None:
+    """Return the stored names of the categories that a forecast is judged on; None: of all.
+
+    Args:
+        asked: names, aliases or groups; empty: all that the version has learnt from.
+    """
     known = kind_names(connection, region)
     if asked:
         have = {folded(name) for name in known}
-        wanted = Kinds.of(region.settings).expanded(asked)
-        return [name for name in wanted if folded(name) in have]
-    if forecast.version.not_learnt:
-        left_out = {folded(name) for name in forecast.version.not_learnt}
-        return [name for name in known if folded(name) not in left_out]
-    return None
+        return [n for n in Kinds.of(region.settings).expanded(asked) if folded(n) in have]
+    if not version.not_learnt:
+        return None
+    left_out = {folded(name) for name in version.not_learnt}
+    return [name for name in known if folded(name) not in left_out]
 
 
 def _places(

@@ -182,6 +182,31 @@ class Client:
         reply = self.request("POST", f"/v1/regions/{region}/forecasts/areas", json=body)
         return _frame(reply.json())
 
+    def evaluate(
+        self,
+        region: str,
+        places: gpd.GeoDataFrame | Sequence[int],
+        start: Any = None,
+        end: Any = None,
+        *,
+        periods: Sequence[tuple[Any, Any]] = (),
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Judge polygons, or ids of cells, on past periods; needs a key that may list incidents.
+
+        Args:
+            start, end: the period, or `periods` for several; naive times are the region's.
+            more: `category`, `model`.
+        """
+        body: dict[str, Any] = _params({**more, "from": start, "to": end})
+        if periods:
+            body["periods"] = [{"from": _text(a), "to": _text(b)} for a, b in periods]
+        if isinstance(places, gpd.GeoDataFrame):
+            body["areas"] = json.loads(places.to_crs("EPSG:4326").to_json())
+        else:
+            body["cells"] = [int(one) for one in places]
+        return dict(self.request("POST", f"/v1/regions/{region}/evaluations", json=body).json())
+
     def layer(self, region: str, name: str) -> gpd.GeoDataFrame:
         """Return the areas of a layer of the region, such as `neighbourhoods`."""
         return _frame(self.request("GET", f"/v1/regions/{region}/layers/{name}").json())

@@ -83,6 +83,20 @@ class ListScore:
         return {**found, **recapture_rate(self.hits, self.n, self.past_hits, self.past_n)}
 
 
+def paired_hits(only_first: int, only_second: int) -> dict[str, float]:
+    """Return by how many incidents one list caught more than another, with its 95 % interval.
+
+    Args:
+        only_first, only_second: incidents that only one of them caught.
+
+    >>> paired_hits(8, 2)["hits"]
+    6
+    """
+    n = only_first + only_second
+    lo, hi = wilson_interval(only_first, n) if n else (0.5, 0.5)
+    return {"hits": only_first - only_second, "lo": (2 * lo - 1) * n, "hi": (2 * hi - 1) * n}
+
+
 def recapture_rate(
     hits: float, n: int, past_hits: float | None, past_n: int | None
 ) -> dict[str, float | None]:

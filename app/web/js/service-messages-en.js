@@ -200,4 +200,8 @@ export const ENGLISH = {
   why_kind_hidden: "Too few incidents around it to say whether it lasts, without showing them.",
   why_kind_of_categories: "Whether it lasts is shown to readers for all incidents together only.",
   presence_no_proof: "Where somebody was and what was recorded there, side by side: no proof of an effect. Patrols go where incidents are expected, and find some themselves; compare only what was assigned by chance.",
+  no_version_before: "No stored version of {model} knows only what came before {start:day}, so there is no forecast to compare with. Train one with that day as its end.",
+  period_beyond_data: "The data end on {last:day}, before the end of the period.",
+  less_than_a_year_before: "The data begin on {first:day}: last year's counts have less than a year to count.",
+  smaller_than_a_cell: "Your places are smaller than a cell of {cell_km2} km²: the lists beside them have one cell.",
 };
