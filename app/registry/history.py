@@ -160,14 +160,6 @@ def arrived_since(
     return int(row[0]), row[1]
 
 
-def first_incident_at(connection: Connection, region_key: int) -> datetime | None:
-    """Return when the region's first known incident happened."""
-    found: datetime | None = connection.scalar(
-        select(func.min(incidents.c.occurred_at)).where(incidents.c.region_key == region_key)
-    )
-    return found
-
-
 def last_incident_at(connection: Connection, region_key: int) -> datetime | None:
     """Return when the region's last known incident happened."""
     found: datetime | None = connection.scalar(

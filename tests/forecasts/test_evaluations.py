@@ -12,11 +12,14 @@ from sqlalchemy import text
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.roles import Role
+from app.forecasts.evaluations.lists import joined
 from app.forecasts.evaluations.places import MAX_CELLS
 from app.forecasts.evaluations.routes import router
+from app.forecasts.evaluations.schemas import EvaluationRequest
 from app.forecasts.evaluations.service import MAX_PERIOD_DAYS, Question, evaluate
 from app.forecasts.service import ForecastService
 from app.http.permissions import rule_of
+from models.evaluation.small_areas import ListScore
 from tests.support.served import NEW
 
 START, END = NEW, NEW + timedelta(days=7)
@@ -163,7 +166,7 @@ def test_the_audit_log_has_numbers_and_no_places(served, own):
         ({"cells": list(range(MAX_CELLS + 1))}, "at most 20000 items"),
         ({"cells": None}, "give areas or cells"),
         ({"areas": {"type": "FeatureCollection", "features": []}}, "give areas or cells"),
-        ({"to": "2090-01-01T00:00Z"}, "must be over"),
+        ({"to": "2050-01-01T00:00Z"}, "must be over"),
         ({"to": (START + timedelta(days=MAX_PERIOD_DAYS + 1)).isoformat()}, "the limit is 92"),
         ({"to": START.isoformat()}, "after from"),
         ({"period": 1}, "period"),
@@ -194,3 +197,24 @@ def test_places_far_away_or_of_no_area_are_refused(service):
 
 def test_only_who_may_list_incidents_may_ask():
     assert [rule_of(route).roles for route in router.routes] == [frozenset({Role.ANALYST})]
+
+
+def test_lists_of_several_periods_are_one():
+    scores = [
+        ListScore(100, 10, 1.0, 50.0, 20, 1_000, 90),
+        ListScore(300, 40, 2.0, 50.0, 60, 900, 80),
+    ]
+    assert joined(scores) == ListScore(400, 50, 1.75, 50.0, 80, 1_900, 170)
+
+
+def test_a_request_is_one_question():
+    feature = {"type": "Feature", "properties": {}, "geometry": None}
+    asked = EvaluationRequest.model_validate(
+        {"areas": feature, "from": START, "to": END, "category": "theft"}
+    )
+    assert asked.question() == Question(((START, END),), [feature], (), ("theft",))
+    spans = [{"from": START, "to": END}] * 2
+    assert (
+        len(EvaluationRequest.model_validate({"cells": [1], "periods": spans}).question().periods)
+        == 2
+    )

@@ -31,19 +31,22 @@ from app.forecasts.time_span import range_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.incidents.column_store import read_columns
 from app.regions.store import get_region
-from app.registry.history import first_incident_at, last_incident_at
+from app.registry.history import last_incident_at
 from models.densities.prior_counts import PRIOR_DAYS
+from models.units import DAY_S
 
 MAX_PERIODS = 24
 MAX_PERIOD_DAYS = 92
 MAX_SPAN_DAYS = 731
 """From the start of the first period to the end of the last."""
+MISSING_S, MISSING_SPACINGS = 30 * DAY_S, 10
+"""A year is not whole if it begins with so long without an incident, so many times their mean distance."""
 EVALUATION_NOTES = MessageTable(
     {
         "no_version_before": "no stored version of {model} knows only what came before {start}; to compare "
         "with it, train one with until={start}",
         "period_beyond_data": "the data end at {last}, before the end of the period",
-        "less_than_a_year_before": "the data begin at {first}: prior-counts has less than a year to count",
+        "less_than_a_year_before": "the incidents begin on {first}: prior-counts has less than a year",
         "smaller_than_a_cell": "the places are smaller than a cell, {cell_km2} km2: lists have one cell",
     }
 )
@@ -80,7 +83,7 @@ def evaluate(service: ForecastService, region_id: str, question: Question) -> di
     )
     service.kinds.read_all(version)
     service.plan_of(version, selector, int(periods[0][0].timestamp()), 1)  # has the categories
-    known, first, last = _read(service, version, question, periods)
+    known, last = _read(service, version, question, periods)
     judge = ListJudge(service, (question.model, question.categories), known, places)
     judged = [(start, end, judge.lists(start, end)) for start, end in periods]
     cell_km2 = float(version.grid.area_km2.max())
@@ -100,8 +103,7 @@ def evaluate(service: ForecastService, region_id: str, question: Question) -> di
                 "to": end.astimezone(UTC).isoformat(),
                 **shown_lists([lists]),
                 "notes": [
-                    note.to_json()
-                    for note in _notes(question, version, lists, start, end, first, last)
+                    note.to_json() for note in _notes(question, known, lists, start, end, last)
                 ],
             }
             for start, end, lists in judged
@@ -113,14 +115,13 @@ def evaluate(service: ForecastService, region_id: str, question: Question) -> di
 
 def _notes(
     question: Question,
-    version: LoadedVersion,
+    known: KnownIncidents,
     lists: Mapping[str, JudgedList],
     start: datetime,
     end: datetime,
-    first: datetime | None,
     last: datetime | None,
 ) -> list[Message]:
-    zone, notes = ZoneInfo(version.region.timezone), []
+    version, zone, notes = known.version, ZoneInfo(known.version.region.timezone), []
 
     def day(moment: datetime) -> str:
         return moment.astimezone(zone).date().isoformat()
@@ -131,7 +132,12 @@ def _notes(
         notes.append(note)
     if last is not None and last < end - timedelta(days=1):
         notes.append(EVALUATION_NOTES.make("period_beyond_data", last=day(last)))
-    if first is not None and first > start - timedelta(days=PRIOR_DAYS - 1):
+    before = known.time_s[known.year_before(int(start.timestamp()))]
+    usual_s = PRIOR_DAYS * DAY_S / max(len(before), 1)
+    begin_s = int(start.timestamp()) - PRIOR_DAYS * DAY_S
+    first_s = int(before[0]) if len(before) else int(start.timestamp())
+    if first_s - begin_s > max(MISSING_S, MISSING_SPACINGS * usual_s):
+        first = datetime.fromtimestamp(first_s, UTC)
         notes.append(EVALUATION_NOTES.make("less_than_a_year_before", first=day(first)))
     return notes
 
@@ -176,15 +182,14 @@ def _read(
     version: LoadedVersion,
     question: Question,
     periods: Sequence[tuple[datetime, datetime]],
-) -> tuple[KnownIncidents, datetime | None, datetime | None]:
-    """Return the incidents of the periods and of the year before each, and when the first and last were."""
+) -> tuple[KnownIncidents, datetime | None]:
+    """Return the incidents of the periods and of the year before each, and when the region's last was."""
     since = periods[0][0] - timedelta(days=PRIOR_DAYS)
     with service.engine.begin() as connection:
         region = get_region(connection, version.region.id)
         wanted = names_judged(connection, region, version, question.categories)
         columns = read_columns(connection, region, since, periods[-1][1], wanted)
         last = last_incident_at(connection, region.key)
-        first = first_incident_at(connection, region.key)
         # Numbers alone: entries cannot be erased, and places and periods may single out an incident.
         audit.record(
             connection,
@@ -204,4 +209,4 @@ def _read(
         columns.end_s[keep],
         rows[keep],
     )
-    return known, first, last
+    return known, last

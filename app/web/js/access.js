@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 
 /** What each of the page's actions needs, as the service has it. @type {Record<string, string[]>} */
 const NEEDED = {
-  read: ["reader"], upload: ["ingester"], outcomes: ["analyst"], backtest: ["analyst", "trainer"],
+  read: ["reader"], upload: ["ingester"], outcomes: ["analyst"], evaluate: ["analyst"], backtest: ["analyst", "trainer"],
   train: ["trainer"], report: ["analyst"], create: ["admin"], keys: ["admin"],
 };
 

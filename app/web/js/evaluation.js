@@ -7,6 +7,7 @@ import { comparison, percent } from "./forecast.js";
 import { count, fixed, number, t } from "./i18n.js";
 import { lateDataPart } from "./late-data.js";
 import { COLOURS } from "./overlays.js";
+import { lazyDetails } from "./panel-state.js";
 import { follow, showError } from "./runs.js";
 import { BASELINES, PAST, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
@@ -41,12 +42,21 @@ export async function drawEvaluation(known) {
   pane.replaceChildren(
     ...(record ? recordPart(record, version, region) : [make("h3", {}, t("hitRates")), make("p", { class: "note" }, t("unscored"))]),
     backtestPart(known),
+    ownPlacesPart(region),
     outcomesPart(known),
     ...late,
     ...alarmsPart(alarms, region),
     ...(warnings.length ? [make("h3", {}, t("warnings")), make("ul", { class: "plain notice", id: "warnings" }, ...warnings)] : []),
     make("h3", {}, t("modelAndData")), facts(region, version),
   );
+}
+
+/** Places of the reader's own on a past period. @param {any} region */
+function ownPlacesPart(region) {
+  return lazyDetails("own-places", t("ownPlaces"), region.id, async (holder) => {
+    if (!may("evaluate")) return holder.replaceChildren(make("p", { class: "note" }, missing("evaluate")));
+    return (await import("./own-places.js")).drawOwnPlaces(holder, region);
+  });
 }
 
 /** Alarms that are still open. @param {any[]} alarms @param {any} region */

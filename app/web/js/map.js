@@ -42,6 +42,10 @@ const POINTS = /** @type {any} */ ({
   paint: { "circle-radius": 2.5, "circle-color": COLOURS.chosen, "circle-opacity": 0.5 },
 });
 
+const OWN = /** @type {any} */ ({
+  id: "own", type: "line", source: "own", paint: { "line-color": COLOURS.own, "line-width": 2.5, "line-dasharray": [2, 1] },
+});
+
 const PARTS = /** @type {any} */ ({
   id: "neighbourhoods", type: "line", source: "neighbourhoods", layout: { "line-join": "round", "line-cap": "round" },
   paint: { "line-color": COLOURS.part, "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6] },
@@ -60,6 +64,7 @@ export class ForecastMap {
   /** @type {any} */ #home;
   /** @type {any} */ #framed;
   #isPlaced = false;
+  /** @type {((place: number[] | null) => void) | null} */ #sketch = null;
   /** @type {number | null} */ #chosenId = null;
 
   /**
@@ -89,7 +94,8 @@ export class ForecastMap {
     const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
     map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
     map.on("mouseout", () => this.handlers.onPoint(-1));
-    map.on("click", (/** @type {any} */ event) => this.handlers.onChoose(row(event)));
+    map.on("click", (/** @type {any} */ event) => (this.#sketch ? this.#sketch(event.lngLat.toArray()) : this.handlers.onChoose(row(event))));
+    map.on("dblclick", () => this.#sketch?.(null));
     map.on("moveend", (/** @type {any} */ event) => {
       if (!event.originalEvent) return;
       this.#isPlaced = true;
@@ -148,6 +154,8 @@ export class ForecastMap {
     this.#show(PARTS, "boundary", region.neighbourhoods);
     this.outcomes(null);
     this.points(null);
+    this.sketch(null);
+    this.#show(OWN, "chosen", null);
     for (const layer of [this.#hotspots, this.#chosen]) layer.setLines([]);
     this.#layer.clear();
     this.#settle(region.boundary ? boundsOf(region.boundary) : undefined);
@@ -255,6 +263,18 @@ export class ForecastMap {
     if (!collection?.features.length || this.#home) return;
     this.#settle(boundsOf({ coordinates: collection.features.map((/** @type {any} */ one) => one.geometry.coordinates) }));
     this.fit();
+  }
+
+  /** Places of one's own, and the line of one that is being drawn. @param {any[]} features */
+  ownPlaces(features) {
+    this.#show(OWN, "chosen", { type: "FeatureCollection", features });
+  }
+
+  /** Take clicks as corners of a place; a double click, null, ends it. @param {((place: number[] | null) => void) | null} taken null: clicks choose cells again */
+  sketch(taken) {
+    this.#sketch = taken;
+    this.#map.doubleClickZoom[taken ? "disable" : "enable"]();
+    this.#map.getCanvas().style.cursor = taken ? "crosshair" : "";
   }
 
   /** A source has the map drawn again whenever it is set: there is none before it has something to show. @param {any} layer @param {string} before @param {any | null} data */

@@ -35,8 +35,10 @@ export function drawOwnPlaces(holder, region) {
   const last = inZone(region.last_at ?? new Date(), region.timezone);
   const end = plusHours(last, 24).slice(0, 10);
   const [from, to] = [plusHours(`${end}T00:00`, -24 * DEFAULT_DAYS).slice(0, 10), end].map((value, i) => make("input", { type: "date", id: i ? "own-to" : "own-from", value }));
+  // What is drawn is not left on the map beneath other panes.
+  const isSeen = () => holder.clientHeight > 0;
   const show = () => {
-    openMap()?.ownPlaces(places);
+    openMap()?.ownPlaces(isSeen() ? places : []);
     said.textContent = t("ownCount", { n: count(places.length) });
     [finish.hidden, draw.hidden] = [!sketch, Boolean(sketch)];
     clear.disabled = !places.length && !sketch;
@@ -44,7 +46,8 @@ export function drawOwnPlaces(holder, region) {
   };
   /** @type {number[][] | null} */ let sketch = null;
   const endSketch = () => {
-    if (sketch && sketch.length > 2) places.push({ type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [[...sketch, sketch[0]]] } });
+    const corners = (sketch ?? []).filter((place, i, all) => !i || String(place) !== String(all[i - 1]));
+    if (corners.length > 2) places.push({ type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [[...corners, corners[0]]] } });
     sketch = null;
     openMap()?.sketch(null);
     show();
@@ -103,17 +106,22 @@ export function drawOwnPlaces(holder, region) {
     make("p", { class: "note" }, t("ownHint")),
     make("p", { class: "row" }, draw, finish, clear),
     make("label", {}, t("ownFile"), " ", file), said,
-    make("p", { class: "row" }, make("label", {}, t("ownFrom"), " ", from), make("label", {}, t("ownTo"), " ", to)),
+    make("p", {}, make("label", {}, t("ownFrom"), " ", from)),
+    make("p", {}, make("label", {}, t("ownTo"), " ", to)),
     make("p", {}, score), status, found,
   );
   show();
+  new ResizeObserver(() => (isSeen() || !sketch ? show() : endSketch())).observe(holder);
 }
 
-/** A share with its interval. @param {any} list */
-const shareText = (list) => (list.share === null ? "–" : `${percent(list.share, 1)} (${percent(list.share_lo, 1)} – ${percent(list.share_hi, 1)})`);
+/** A figure above its interval. @param {string} figure @param {string} lo @param {string} hi */
+const above = (figure, lo, hi) => make("span", {}, figure, make("br"), make("small", {}, `${lo}–${hi}`));
 
 /** @param {any} list */
-const paiText = (list) => (list.pai === null ? "–" : `${number(list.pai, 3)} (${number(list.pai_lo, 3)} – ${number(list.pai_hi, 3)})`);
+const shareText = (list) => (list.share === null ? "–" : above(percent(list.share, 1), fixed(100 * list.share_lo), fixed(100 * list.share_hi)));
+
+/** @param {any} list */
+const paiText = (list) => (list.pai === null ? "–" : above(number(list.pai, 3), number(list.pai_lo, 3), number(list.pai_hi, 3)));
 
 /** @param {any} reply @returns {Node[]} */
 function resultPart({ total, periods, notes, area_km2: area }) {

@@ -16,6 +16,8 @@ export class PlainMap {
   /** @type {any} */ #hotspots = null;
   /** @type {number | null} */ #chosen = null;
   /** @type {any} */ #outcomes = null;
+  /** @type {any[]} */ #own = [];
+  /** @type {((place: number[] | null) => void) | null} */ #sketch = null;
   #ink = COLOURS.hotspot;
   /** @type {import("./plan-zones.js").ZoneOverlay | undefined} */ #overlay;
   /** @type {(lon: number, lat: number) => number[]} */ #project = () => [0, 0];
@@ -35,7 +37,8 @@ export class PlainMap {
     };
     this.#canvas.addEventListener("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
     this.#canvas.addEventListener("mouseout", () => this.handlers.onPoint(-1));
-    this.#canvas.addEventListener("click", (/** @type {any} */ event) => this.handlers.onChoose(row(event)));
+    this.#canvas.addEventListener("click", (/** @type {any} */ event) => (this.#sketch ? this.#sketch(this.#unproject(event.offsetX, event.offsetY)) : this.handlers.onChoose(row(event))));
+    this.#canvas.addEventListener("dblclick", () => this.#sketch?.(null));
     new ResizeObserver(() => this.#draw()).observe(byId("map"));
   }
 
@@ -44,7 +47,7 @@ export class PlainMap {
     this.#region = region;
     this.lattice = undefined;
     this.#rgba = undefined;
-    [this.#hotspots, this.#chosen, this.#outcomes] = [null, null, null];
+    [this.#hotspots, this.#chosen, this.#outcomes, this.#sketch, this.#own] = [null, null, null, null, []];
     this.#draw();
   }
 
@@ -97,6 +100,17 @@ export class PlainMap {
     this.#draw();
   }
 
+  /** @param {any[]} features places of one's own */
+  ownPlaces(features) {
+    this.#own = features;
+    this.#draw();
+  }
+
+  /** @param {((place: number[] | null) => void) | null} taken corners of a place; null ends it */
+  sketch(taken) {
+    this.#sketch = taken;
+  }
+
   /** The map as a picture, without what happened. @returns {HTMLCanvasElement} */
   picture() {
     const dots = this.#outcomes;
@@ -141,6 +155,7 @@ export class PlainMap {
     if (this.#region?.boundary) this.#stroke(pen, this.#region.boundary, COLOURS.ink, 1.4);
     if (this.#hotspots) this.#stroke(pen, this.#hotspots, this.#ink, 1);
     for (const { geometry, properties } of this.#outcomes ? middles(this.#outcomes).features : []) this.#dot(pen, geometry.coordinates, properties);
+    for (const { geometry } of this.#own) this.#stroke(pen, geometry, COLOURS.own, 2.5);
     if (this.#chosen !== null) this.#stroke(pen, { coordinates: this.lattice.ring(this.#chosen) }, COLOURS.chosen, 3);
     this.#overlay?.draw();
     return undefined;

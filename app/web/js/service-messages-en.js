@@ -202,6 +202,6 @@ export const ENGLISH = {
   presence_no_proof: "Where somebody was and what was recorded there, side by side: no proof of an effect. Patrols go where incidents are expected, and find some themselves; compare only what was assigned by chance.",
   no_version_before: "No stored version of {model} knows only what came before {start:day}, so there is no forecast to compare with. Train one with that day as its end.",
   period_beyond_data: "The data end on {last:day}, before the end of the period.",
-  less_than_a_year_before: "The data begin on {first:day}: last year's counts have less than a year to count.",
+  less_than_a_year_before: "The incidents begin on {first:day}: last year's counts have less than a year to count.",
   smaller_than_a_cell: "Your places are smaller than a cell of {cell_km2} km²: the lists beside them have one cell.",
 };

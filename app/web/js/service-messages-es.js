@@ -202,6 +202,6 @@ export const SPANISH = {
   presence_no_proof: "Dónde estuvo alguien y qué se registró allí, lado a lado: no prueba ningún efecto. Las patrullas van adonde se esperan incidentes, y encuentran algunos ellas mismas; compare solo lo asignado al azar.",
   no_version_before: "Ninguna versión guardada de {model} conoce solo lo anterior al {start:day}, así que no hay pronóstico con que comparar. Entrene una que termine ese día.",
   period_beyond_data: "Los datos terminan el {last:day}, antes del fin del período.",
-  less_than_a_year_before: "Los datos empiezan el {first:day}: el recuento del último año tiene menos de un año.",
+  less_than_a_year_before: "Los incidentes empiezan el {first:day}: el recuento del último año tiene menos de un año.",
   smaller_than_a_cell: "Sus lugares son menores que una celda de {cell_km2} km²: las listas junto a ellos tienen una celda.",
 };
