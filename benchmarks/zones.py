@@ -4,8 +4,9 @@ The search runs on the shares that the champion's density gives to each cell of 
 with five zones and 0.25 square miles, as patrols are planned. Its worth stands beside that of simulated
 annealing over the same zones, and beside free cells of the same area, which may lie anywhere. Then 13 past
 origins, 28 days apart: each density is fitted on what came before, and the incidents of the 28 days after it
-are counted in its zones and in its best free cells. `HOTSLOT_BENCH_MODEL` takes another model than `cox`,
-`HOTSLOT_BENCH_SECONDS` another time of annealing than 60, `HOTSLOT_BENCH_ORIGINS` fewer, the last ones.
+are counted in its zones and in its best free cells; those of last year's counts (`prior-counts`) and of the
+pooled kernel density beside it. `HOTSLOT_BENCH_MODEL` takes another model than `cox`, `HOTSLOT_BENCH_SECONDS`
+another time of annealing than 60, `HOTSLOT_BENCH_ORIGINS` fewer, the last ones.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from app.forecasts.zones.adjacency import neighbours_of
 from benchmarks.cities import City, load_city, machine
 from models.base import HORIZON_DAYS, FitContext
 from models.catalog import create_model
+from models.evaluation.significance import wilson_interval
 from models.units import DAY_S, FloatArray, IntArray
 from models.zones.problem import ZoneProblem, best_free
 from models.zones.search import best_zones
@@ -33,7 +35,7 @@ MAX_KM2 = 0.6475
 """0.25 square miles."""
 N_ZONES = 5
 COMPACTNESS = 0.8
-RIVALS = ("history", "pooled-kde")
+RIVALS = ("prior-counts", "pooled-kde")
 
 
 def problem_of(city: City, share: FloatArray) -> ZoneProblem:
@@ -145,12 +147,17 @@ def main() -> None:
         totals[model] = found.sum(axis=0)
         each = " ".join(f"{zone}/{cell}" for zone, cell, _ in found.tolist())
         inside, free_hits, n = totals[model].tolist()
-        print(f"{model:12} {each}; {inside:,}/{free_hits:,} of {n:,}", flush=True)
+        low, high = wilson_interval(inside, n)
+        print(
+            f"{model:12} {each}; {inside:,}/{free_hits:,} of {n:,}, "
+            f"{inside / n:.2%} [{low:.2%}, {high:.2%}] in zones",
+            flush=True,
+        )
     print(
         f"RESULT zones seconds={seconds:.3f} share_of_best={worth / max(best, worth):.4f} "
         f"share_of_free_cells={worth / free:.4f} share_of_bound={worth / bound:.4f} "
         f"hits={totals[name][0]} hits_free={totals[name][1]} "
-        f"hits_history={totals['history'][0]} hits_kde={totals['pooled-kde'][0]} n={totals[name][2]}"
+        f"hits_prior={totals['prior-counts'][0]} hits_kde={totals['pooled-kde'][0]} n={totals[name][2]}"
     )
 
 
