@@ -7,28 +7,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 
 from app.core.output.plotting import drawing, file_of
 from app.core.priority import give_way
 from app.core.zones import zone
+from app.forecasts.zones.briefing_map import INK, LINE, QUIET, ZONE, draw_maps
 from app.forecasts.zones.briefing_texts import Words
 from app.forecasts.zones.documents import each_zone, head_of
 from app.forecasts.zones.plan import ZonePlan
-from app.geo.hexagons import projected
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure  # noqa: TID251 - a type
 
 INCHES: dict[str, tuple[float, float]] = {"a4": (8.27, 11.69), "letter": (8.5, 11.0)}
-INK, QUIET, LINE, LAND, ZONE = "#16202a", "#5b6773", "#c9d1d8", "#f3f5f7", "#c2410c"
 MARGIN = 0.07
 """Of the page's width; heights are shares of the page's height."""
-MIN_VIEW_M = 2_500.0
-NAMED_SHARE = 0.03
-"""Of the view: a neighbourhood that covers less of it has no name there."""
-BAR_KM = (0.2, 0.5, 1, 2, 5, 10, 20, 50)
 LINE_CHARS = 108
 
 
@@ -149,53 +142,13 @@ class _Page:
         """Draw the city with its zones, and beside it the zones enlarged."""
         height = 0.4 if len(self.zones) <= 6 else 0.3 if len(self.zones) <= 10 else 0.22
         self.y -= height
-        polygons = self.forecast.cells.polygons_degrees()
-        crs = self.forecast.cells.crs
-        shapes = projected(
-            np.array([shapely.union_all(polygons[rows]) for rows, _ in self.zones]), crs
-        )
-        city = self.forecast.version.area.polygon_m
         width = (1 - 2 * MARGIN - 0.02) / 2
         left = self.figure.add_axes((MARGIN, self.y, width, height))
         right = self.figure.add_axes((MARGIN + width + 0.02, self.y, width, height))
         aspect = (height * self.height) / (width * self.figure.get_size_inches()[0])
-        view = _view(shapely.total_bounds(shapes), aspect, MIN_VIEW_M)
-        _draw_city(left, city, _view(np.array(city.bounds), aspect, 0.0))
-        _draw_city(right, city, view)
-        self._neighbourhoods(right, view, shapely.union_all(shapes))
-        west, south, east, north = view
-        left.plot(
-            [west, east, east, west, west], [south, south, north, north, south],
-            color=INK, linewidth=0.8, linestyle=(0, (3, 2)),
-        )  # fmt: skip
-        for (_, properties), shape in zip(self.zones, shapes, strict=True):
-            _draw_zone(left, shape, "")
-            _draw_zone(right, shape, str(properties["rank"]))
-        for axes in (left, right):
-            _scale_bar(axes)
+        ranks = [str(properties["rank"]) for _, properties in self.zones]
+        draw_maps(self.plan, ranks, (left, right), aspect)
         self.down(12)
-
-    def _neighbourhoods(
-        self, axes: Axes, view: tuple[float, float, float, float], zones: Any
-    ) -> None:
-        """Draw the borders of neighbourhoods in a view, and the names of those with room for one."""
-        places = self.plan.places
-        if places is None:
-            return
-        shapes = shapely.clip_by_rect(projected(places.shapes, self.forecast.cells.crs), *view)
-        least_m2 = (view[2] - view[0]) * (view[3] - view[1]) * NAMED_SHARE
-        least_m = 0.06 * (view[2] - view[0])
-        for name, shape in zip(places.names, shapes, strict=True):
-            rough = shapely.simplify(shape, (view[2] - view[0]) / 1500)
-            for part in shapely.get_parts(rough):
-                if part.geom_type == "Polygon":
-                    axes.plot(*_ring(part.exterior), color=LINE, linewidth=0.8)
-            point = shapely.point_on_surface(shape)
-            if shape.area > least_m2 and shapely.distance(zones, point) > least_m:
-                label = "\n".join(textwrap.wrap(name, 18))
-                axes.text(
-                    point.x, point.y, label, fontsize=6.5, color=QUIET, ha="center", va="center"
-                )
 
     def _table(self) -> None:
         """Write each zone: rank, place, expected count, and its hours as bars."""
@@ -317,57 +270,3 @@ def _rule(figure: Figure, y: float) -> Any:
 
 def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _view(bounds: Any, aspect: float, least_m: float) -> tuple[float, float, float, float]:
-    """Return west, south, east, north of a view with some room around bounds (metres)."""
-    west, south, east, north = (float(value) for value in bounds)
-    width = max(1.15 * (east - west), least_m, 1.15 * (north - south) / aspect)
-    x, y = (west + east) / 2, (south + north) / 2
-    return x - width / 2, y - width * aspect / 2, x + width / 2, y + width * aspect / 2
-
-
-def _draw_city(axes: Axes, city: Any, view: tuple[float, float, float, float]) -> None:
-    west, south, east, north = view
-    # A vector file of a whole coast line would be megabytes: finer than the print shows is left out.
-    shown = shapely.clip_by_rect(shapely.simplify(city, (east - west) / 1500), *view)
-    for part in shapely.get_parts(shown):
-        if part.geom_type == "Polygon":
-            axes.fill(*_ring(part.exterior), color=LAND, linewidth=0)
-            for ring in (part.exterior, *part.interiors):
-                axes.plot(*_ring(ring), color=QUIET, linewidth=0.7)
-    axes.set_xlim(west, east)
-    axes.set_ylim(south, north)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color(LINE)
-
-
-def _ring(ring: Any) -> Any:
-    """Return x and y of a ring."""
-    return np.asarray(ring.coords)[:, :2].T
-
-
-def _draw_zone(axes: Axes, shape: Any, label: str) -> None:
-    for part in shapely.get_parts(shape):
-        ring = _ring(part.exterior)
-        axes.fill(*ring, facecolor=ZONE, alpha=0.35, linewidth=0)
-        axes.plot(*ring, color=ZONE, linewidth=1.2)
-    if label:
-        point = shapely.point_on_surface(shape)
-        axes.text(
-            point.x, point.y, label, fontsize=9, fontweight="bold", color="white",
-            ha="center", va="center", bbox={"boxstyle": "circle,pad=0.25", "facecolor": ZONE, "linewidth": 0},
-        )  # fmt: skip
-
-
-def _scale_bar(axes: Axes) -> None:
-    (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
-    width_m = east - west
-    length_km = max((km for km in BAR_KM if 1000 * km <= 0.3 * width_m), default=BAR_KM[0])
-    x, y = west + 0.04 * width_m, south + 0.04 * (north - south)
-    axes.plot([x, x + 1000 * length_km], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt")
-    axes.text(
-        x, y + 0.015 * (north - south), f"{length_km:g} km", fontsize=7.5, color=INK, zorder=1
-    )

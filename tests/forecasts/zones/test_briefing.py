@@ -1,5 +1,6 @@
 """The briefing: one page whose words can be searched, in both languages, with what the reply says."""
 
+import json
 import re
 import zlib
 from dataclasses import replace
@@ -14,9 +15,12 @@ from app.cli import app as command_line
 from app.cli.briefing import BY_SUFFIX
 from app.core.messages import Message
 from app.forecasts.zones.briefing import zones_pdf
+from app.forecasts.zones.briefing_map import view_of
 from app.forecasts.zones.briefing_texts import TEXTS, Words
 from app.forecasts.zones.plan import Places, ZonePlan
 from app.forecasts.zones.selection import ZoneOptions, chosen_zones
+from app.geo.synthetic import synthetic_city
+from app.geo.synthetic_streets import synthetic_streets
 from tests.support.made_forecasts import forecast_of
 
 BASE = "/v1/regions/town/forecasts/zones"
@@ -139,3 +143,30 @@ def test_the_command_line_writes_the_page_and_the_same_zones(
     )
     refused = CliRunner().invoke(command_line, [*base, "-o", str(tmp_path / "night.doc")])
     assert refused.exit_code != 0
+
+
+def test_streets_are_on_the_map_and_name_the_places(served):
+    asked = {"shift": "night", "date": "2019-12-30", "max_km2": 2, "n": 3}
+    before = served.client.get(BASE, params={**asked, "f": "pdf"}).content
+    drawn = json.dumps(synthetic_streets(synthetic_city().area, 200.0))
+    kind = {"content-type": "application/geo+json"}
+    assert (
+        served.client.put("/v1/regions/town/streets", content=drawn, headers=kind).status_code
+        == 200
+    )
+    served.client.app.state.forecasts.brief.forget("streets", "town")
+    page = served.client.get(BASE, params={**asked, "f": "pdf"}).content
+    assert len(page) > len(before) + 1_000
+    places = [
+        f["properties"]["place"] for f in served.client.get(BASE, params=asked).json()["features"]
+    ]
+    assert any(places)
+    text = " ".join(words_of(page))
+    assert all(place in text for place in places if place and len(place) <= 40)
+
+
+def test_a_view_has_the_shape_of_its_frame_and_holds_everything():
+    west, south, east, north = view_of((0, 0, 1_000, 9_000), 1.5, 2_500)
+    assert (north - south) / (east - west) == pytest.approx(1.5)
+    assert west < 0 < 1_000 < east
+    assert south < 0 < 9_000 < north
