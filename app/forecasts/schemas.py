@@ -222,7 +222,9 @@ class PlanRecord(Reply):
     n: int = Field(examples=[5])
     max_km2: float = Field(examples=[0.25])
     zones: Caught
-    last_year: Caught = Field(description="zones of the counts of the year before each origin")
+    last_year: Caught = Field(
+        description="zones of the counts of the year before each origin, all hours"
+    )
     free_cells: Caught = Field(description="single cells of the model, of the zones' area")
 
 

@@ -21,7 +21,7 @@ View = tuple[float, float, float, float]
 INK, QUIET, LINE, LAND, ZONE = "#16202a", "#5b6773", "#c9d1d8", "#f3f5f7", "#c2410c"
 MIN_VIEW_M = 2_500.0
 MAX_STREETS = 6_000
-"""More could not be told apart."""
+"""More could not be distinguished."""
 NAMED_SHARE = 0.03
 """Of the view: a neighbourhood that covers less of it has no name there."""
 BAR_KM = (0.2, 0.5, 1, 2, 5, 10, 20, 50)
@@ -96,7 +96,16 @@ def _draw_neighbourhoods(axes: Axes, plan: ZonePlan, view: View, zones: Any) -> 
         point = shapely.point_on_surface(shape)
         if shape.area > least_m2 and shapely.distance(zones, point) > 0.06 * (east - west):
             label = "\n".join(textwrap.wrap(name, 18))
-            axes.text(point.x, point.y, label, fontsize=6.5, color=QUIET, ha="center", va="center")
+            axes.text(
+                point.x,
+                point.y,
+                label,
+                fontsize=6.5,
+                clip_on=True,
+                color=QUIET,
+                ha="center",
+                va="center",
+            )
 
 
 def view_of(bounds: Any, aspect: float, least_m: float) -> View:

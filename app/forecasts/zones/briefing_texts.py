@@ -54,7 +54,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "record_about": "The same number and area at {origins} past dates, in the same hours of the "
         "{days} days after each",
         "zones": "Zones of this model",
-        "last_year": "Zones of last year's counts",
+        "last_year": "Zones of last year's counts, all hours",
         "free_cells": "Single cells of this model",
         "warnings": "Mind",
         "source": "Model {model} ({version}, state {state}); data until {until}; made {made} for {region}.",
@@ -94,7 +94,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "record_about": "El mismo número y la misma área en {origins} fechas pasadas, en las mismas "
         "horas de los {days} días siguientes",
         "zones": "Zonas de este modelo",
-        "last_year": "Zonas de los recuentos del último año",
+        "last_year": "Zonas de los recuentos del último año, todas las horas",
         "free_cells": "Celdas sueltas de este modelo",
         "warnings": "Tenga en cuenta",
         "source": "Modelo {model} ({version}, estado {state}); datos hasta el {until}; hecho el "
