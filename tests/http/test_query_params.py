@@ -56,9 +56,15 @@ BESIDE = {
     ("series", "grid"): {"cells": "true"},
     ("series", "resolution"): {"cells": "true", "grid": "h3"},
     ("samples", "n"): {"seed": "1"},
+    **{
+        ("explain", name): {"cell": "101"}
+        for name in ("at", "window", "from", "to", "category", "model", "as_of", "state")
+    },
 }
 OWN = {
     ("zones", "n"): ("1", "4"),
+    ("explain", "cell"): ("100", "101"),
+    ("explain", "cells"): ("100,101", "101,102"),
     ("outcomes", "model"): ("truth", "flat"),
     ("density", "f"): ("json", "csv"),
     ("series", "f"): ("json", "csv"),
