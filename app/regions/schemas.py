@@ -115,6 +115,9 @@ class RegionReply(BoundedRegion, ListedRegion):
         examples=["2014-01-01T05:00:00+00:00"],
     )
     categories: dict[str, int] = Field(examples=[{"Assault": 125431, "Auto Theft": 32268}])
+    streets: str | None = Field(
+        description="digest of its street layer; null: it has none", examples=["3a7bd3e2360a3d29"]
+    )
     shifts: dict[str, dict[str, str]] = Field(
         description="local times; one that ends no later than it starts ends on the next day",
         examples=[_SHIFTS],

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 
 from app.audit import store as audit
 from app.core.db.locks import count_lock
-from app.core.db.tables import regions
+from app.core.db.tables import regions, street_layers
 from app.core.errors import Conflict, LimitExceeded, NotFound
 from app.core.texts import shortened
 
@@ -44,6 +44,8 @@ class OutlinedRegion(Region):
 
     boundary: dict[str, Any] | None = None
     neighbourhoods: dict[str, Any] | None = None
+    streets: str | None = None
+    """Digest of its street layer."""
 
 
 MAPPINGS = "mappings"
@@ -153,7 +155,13 @@ def list_regions(connection: Connection) -> list[Region]:
 
 def outlined(connection: Connection, region: Region) -> OutlinedRegion:
     """Read a region's boundary and neighbourhoods, which most requests do not need."""
-    query = select(regions.c.boundary, regions.c.neighbourhoods)
+    streets = (
+        select(street_layers.c.digest)
+        .where(street_layers.c.region_key == regions.c.key)
+        .scalar_subquery()
+        .label("streets")
+    )
+    query = select(regions.c.boundary, regions.c.neighbourhoods, streets)
     row = connection.execute(query.where(regions.c.key == region.key)).one()
     return OutlinedRegion(**vars(region), **row._mapping)
 

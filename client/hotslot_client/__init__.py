@@ -161,6 +161,10 @@ class Client:
         found: dict[str, Any] = reply.json()
         return found
 
+    def streets(self, region: str, top: float = 5.0, **selectors: Any) -> gpd.GeoDataFrame:
+        """Return street segments by expected incidents per km, `top` percent of the length."""
+        return self._features(region, "streets", {"top": top, **selectors})
+
     def samples(self, region: str, n: int = 1000, **selectors: Any) -> gpd.GeoDataFrame:
         """Draw points from the forecast; equal seeds (`seed`) give equal points."""
         return self._features(region, "samples", {"n": n, **selectors})

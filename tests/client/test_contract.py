@@ -64,6 +64,9 @@ CALLS = {
     "series": lambda c: c.series("town", at=AT, window=7, **RANGE, **WHO, **CELLS),
     "areas": lambda c: c.areas("town", PLACES, 40.0, at=AT, **WHO),
     "evaluate": lambda c: c.evaluate("town", PLACES, AT, AT, category="theft", model="maf"),
+    "streets": lambda c: c.streets(
+        "town", 2.5, at=AT, window=7, bbox=(0, 0, 1, 1), weight="harm", **RANGE, **WHO
+    ),
     "layer": lambda c: c.layer("town", "beats"),
     "layer_areas": lambda c: c.layer_areas("town", "beats", at=AT, window=7, **RANGE, **WHO),
     "score": lambda c: c.score("town", ROWS, "stack", AT),
@@ -87,6 +90,7 @@ READ = {
     "samples": ["features"],
     "series": ["slots"],
     "areas": ["features"],
+    "streets": ["features"],
     "layer": ["features"],
     "layer_areas": ["features"],
     "evaluate": ["periods", "total", "notes"],

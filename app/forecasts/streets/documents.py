@@ -26,14 +26,15 @@ def streets_geojson(forecast: Forecast, reader: StreetReader, top: float) -> byt
     """Return the ranked segments as lines, and what they cover and catch, as GeoJSON."""
     found = chosen_streets(forecast, reader, top)
     columns = _columns(found)
-    labels = forecast.labels()
+    labels = orjson.dumps(forecast.labels())[1:]
     geometry = shapely.to_geojson(cut_each(_lines(found)))
     names = list(columns)
     parts = [
-        b'{"type":"Feature","id":%d,"properties":%b,"geometry":%b}'
+        b'{"type":"Feature","id":%d,"properties":%b,%b,"geometry":%b}'
         % (
             values[1],
-            orjson.dumps({**dict(zip(names, values, strict=True)), **labels}),
+            orjson.dumps(dict(zip(names, values, strict=True)))[:-1],
+            labels,
             line.encode(),
         )
         for values, line in zip(zip(*columns.values(), strict=True), geometry, strict=True)

@@ -5,6 +5,7 @@ import { aligned, count, fixed, number, t } from "./i18n.js";
 import { COLOURS } from "./overlays.js";
 import { factorsOff } from "./measures.js";
 import { nameOf } from "./places.js";
+import { crossingOf } from "./streets.js";
 import { caughtAt, modelName, rateInterval, rivalsOf } from "./scores.js";
 import { messageText } from "./service-messages.js";
 import { dayText, inZone, plusHours, spanText, zoneText } from "./time.js";
@@ -163,8 +164,10 @@ const oneIn = (times) => (times > RAREST ? t("rarerThan", { n: count(RAREST) }) 
 function cellRows(shown, row, rank) {
   const { probability, expected_count: n, expected_count_lo: lo, expected_count_hi: hi, longitude, latitude } = shown.cells;
   const area = nameOf(longitude[row], latitude[row]);
+  const crossing = crossingOf(longitude[row], latitude[row]);
   const off = factorsOff(shown.cells);
   return [
+    ...(crossing ? [[t("nearestStreets"), crossing]] : []),
     ...(area ? [[t("neighbourhood"), area]] : []),
     [t("rank"), t("of", { a: count(rank), b: count(probability.length) })],
     [t("probability"), `${number(100 * probability[row])} %`],
@@ -185,9 +188,9 @@ export function drawCard(shown, row, rank) {
   if (shown.cells.id[row] === view.cell) addWhy(card, shown, shown.cells.id[row]);
 }
 
-/** Neighbourhood and coordinates, or the latter alone. @param {number} lon @param {number} lat */
+/** Crossing or neighbourhood and coordinates, or the latter alone. @param {number} lon @param {number} lat */
 function placeOf(lon, lat) {
-  const area = nameOf(lon, lat);
+  const area = crossingOf(lon, lat) || nameOf(lon, lat);
   const at = coordinates(lat, lon);
   return area ? make("span", {}, make("span", { class: "area", title: area }, area), make("span", { class: "at" }, at)) : at;
 }

@@ -1,12 +1,13 @@
 /** Language: texts and numbers. */
 import { MAP_MESSAGES } from "./messages-map.js";
 import { OWN_PLACES } from "./messages-own-places.js";
+import { STREET_MESSAGES } from "./messages-streets.js";
 import { WHY_MESSAGES } from "./messages-why.js";
 import { MESSAGES } from "./messages.js";
 import { PLAN } from "./messages-plan.js";
 
 /** Texts by topic: each module has the same keys in every language. @type {Record<string, Record<string, string>>[]} */
-export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES, WHY_MESSAGES, PLAN];
+export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES, WHY_MESSAGES, PLAN, STREET_MESSAGES];
 
 let language = "en";
 /** @type {Record<string, string>} */ let texts = textsOf(language);

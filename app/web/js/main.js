@@ -11,6 +11,7 @@ import { mapOf, openMap, wantMap } from "./open-map.js";
 import { markPanes } from "./panes.js";
 import { setNeighbourhoods } from "./places.js";
 import { clearPlan, clickPlan, drawPlan, loadPlan, mapPlan, openPlan, syncPlan } from "./plan.js";
+import { expectStreets, showStreets } from "./streets.js";
 import { showPoints } from "./points.js";
 import { drawRun, knownRegion } from "./run.js";
 import { endLoading, failLoading, guarded, loading, openLoading, startLoading } from "./loading.js";
@@ -105,6 +106,7 @@ async function showForecast() {
     drawNotice(shown, openingNotes());
     if (plan) drawPlan(known.region, plan, openingNotes(), shown);
     redraw();
+    whenMap().then(() => showStreets(known.region, openMap())).then((isNew) => isNew && redraw(), showError);
     await Promise.all([showWeek(known), showOutcomes().then(drawPane)]);
   } catch (error) {
     if (mine === asked) failLoading(error);
@@ -226,6 +228,7 @@ async function showRegion(anew) {
   forgetOutcomes();
   shown = null;
   setNeighbourhoods(known.region.neighbourhoods);
+  expectStreets(known.region);
   openMap()?.showRegion(known.region, view.place);
   fillChoices(known);
   openingHour(served, known.region);

@@ -57,6 +57,8 @@ const growing = (from, to) => (/** @type {number} */ zoom) => from + (to - from)
 export class ForecastMap {
   /** @type {Lattice | undefined} */ lattice;
   #layer = new CellsLayer();
+  #streets = new LinesLayer("streets", COLOURS.street, growing(0, 1.4));
+  #streetsDigest = "";
   #boundary = new LinesLayer("boundary", COLOURS.ink, () => BOUNDARY_PX);
   #hotspots = new LinesLayer("hotspots", COLOURS.hotspot, growing(0.9, 2.4));
   #chosen = new LinesLayer("chosen", COLOURS.chosen, () => CHOSEN_PX);
@@ -89,7 +91,7 @@ export class ForecastMap {
       map.addControl(new maplibre.ScaleControl({ maxWidth: 120 }), "bottom-left");
     }
     await map.once("style.load");
-    for (const layer of [this.#layer, this.#boundary, this.#hotspots, this.#chosen]) map.addLayer(layer);
+    for (const layer of [this.#streets, this.#layer, this.#boundary, this.#hotspots, this.#chosen]) map.addLayer(layer);
     addTiles(map, isMain);
     const row = (/** @type {any} */ event) => this.lattice?.rowAt(event.lngLat.lng, event.lngLat.lat) ?? -1;
     map.on("mousemove", (/** @type {any} */ event) => this.handlers.onPoint(row(event)));
@@ -151,6 +153,7 @@ export class ForecastMap {
   showRegion(region, place) {
     this.lattice = undefined;
     this.#boundary.setLines(linesOf(region.boundary));
+    if (region.streets !== this.#streetsDigest) this.streets("", []);
     this.#show(PARTS, "boundary", region.neighbourhoods);
     this.outcomes(null);
     this.points(null);
@@ -205,6 +208,13 @@ export class ForecastMap {
       }
     }
     this.#layer.setColours(painted(scale));
+  }
+
+  /** The region's own, beneath the cells. @param {string} digest @param {number[][][]} lines */
+  streets(digest, lines) {
+    if (digest === this.#streetsDigest) return;
+    this.#streetsDigest = digest;
+    this.#streets.setLines(lines);
   }
 
   /** @param {number[]} ids @param {string} colour */

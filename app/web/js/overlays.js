@@ -5,8 +5,8 @@ import { t } from "./i18n.js";
 import { isDark } from "./theme.js";
 
 export const COLOURS = isDark
-  ? { ground: "#1a2129", ink: "#e6ecf1", part: "#8494a2", hotspot: "#ff8a3d", chosen: "#ff5cae", hit: "#2fd3a5", miss: "#ff5cae", own: "#c79bff" }
-  : { ground: "#e7ebee", ink: "#16202a", part: "#5b6b79", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c", own: "#6a1fb0" };
+  ? { ground: "#1a2129", ink: "#e6ecf1", part: "#8494a2", street: "#46525e", hotspot: "#ff8a3d", chosen: "#ff5cae", hit: "#2fd3a5", miss: "#ff5cae", own: "#c79bff" }
+  : { ground: "#e7ebee", ink: "#16202a", part: "#5b6b79", street: "#a3acb3", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c", own: "#6a1fb0" };
 
 /** What a canvas shows now, at once: a picture from a URL would come too late for a print that has begun. @param {HTMLCanvasElement} canvas */
 export function copyOf(canvas) {

@@ -8,8 +8,14 @@ const OPAQUE = 0.92;
 const [FAINTEST, STRONGEST] = [0.08, 0.78];
 const meta = /** @type {HTMLMetaElement | null} */ (document.querySelector("meta[name=tiles], meta[name=basemap]"));
 
+export const hasBasemap = meta !== null;
+let isLaid = hasBasemap;
+
+/** Whether streets lie beneath the cells. @param {boolean} there the region's own */
+export const layStreets = (there) => { isLaid = hasBasemap || there; };
+
 /** How opaque a colour is, in the map as in its legend. @param {number} weight 0 for the least telling, 1 for the most */
-export const opacityOf = (weight) => (meta ? FAINTEST + (STRONGEST - FAINTEST) * weight : OPAQUE);
+export const opacityOf = (weight) => (isLaid ? FAINTEST + (STRONGEST - FAINTEST) * weight : OPAQUE);
 
 /**
  * Put them on the map, beneath the layer `cells`; names above it, beneath the layer `boundary`.
