@@ -29,6 +29,7 @@ PARTS = (
     "intervals",
     "zones",
     "explain",
+    "streets",
     "consistency",
 )
 

@@ -6,6 +6,7 @@ import pytest
 from app.geo.grid import build_grid
 from models.streets.network import bits_of, lixels_of
 from models.streets.ranking import hits_at, n_within, ranked_segments
+from models.streets.scoring import ALL_HOURS, BY_HOUR, COUNTS, EVEN, score_streets
 from models.streets.shares import Ground, Snapped, choose_bandwidth, street_shares
 from models.units import DAY_S
 from tests.models.streets.test_network import network_of
@@ -94,3 +95,21 @@ def test_hits_at_equal_length_agree_with_brute_force():
     flat = hits_at(np.zeros(40), length, happened, 25)
     assert flat == pytest.approx(happened.sum() / 4)
     assert hits_at(expected, length, happened, 100) == pytest.approx(happened.sum())
+
+
+def test_a_score_knows_only_what_came_before(ground):
+    past = snapped(ground, 3_000, spread=0.2)
+    test = snapped(ground, 400, spread=0.2)
+    window = np.arange(400) % 168
+    tables = np.tile(np.bincount(past.cell, minlength=ground.n_cells) / len(past), (168, 1))
+    origin_s = 290 * DAY_S
+    found = score_streets(ground, past, origin_s, test, window, tables)
+    cut = score_streets(ground, past.between(0, origin_s), origin_s, test, window, tables)
+    assert found == cut
+    assert found.n == 400
+    for name in (BY_HOUR, ALL_HOURS, COUNTS):
+        assert list(found.hits[name]) == sorted(found.hits[name])
+        assert found.hits[name][-1] <= 400
+    # Equal tables for all hours are one list.
+    assert found.hits[BY_HOUR] == pytest.approx(found.hits[ALL_HOURS])
+    assert found.hits[ALL_HOURS][2] > found.hits[EVEN][2], "the kernel knows which street it is"
