@@ -85,17 +85,62 @@ def test_without_kinds_of_roads_every_line_is_a_street(tmp_path):
     assert left_out["not_streets"] == 0
 
 
+def varint(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*out, n])
+
+
+def field(number, value):
+    """A field of a protocol buffer: a whole number, or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def signed(n):
+    return n << 1 if n >= 0 else (-n << 1) - 1
+
+
+def packed(values):
+    return b"".join(map(varint, values))
+
+
+def blob(kind, content):
+    body = field(1, content) + field(2, len(content))
+    head = field(1, kind) + field(3, len(body))
+    return len(head).to_bytes(4, "big") + head + body
+
+
 def osm_extract():
-    """A file of OpenStreetMap by hand: two roads and a path."""
-    nodes = "".join(
-        f'<node id="{i}" lat="{43.62 + i / 1000}" lon="-79.35" version="1"/>' for i in range(1, 5)
+    """An extract of OpenStreetMap: a street, a path, a slip road and a river, of two nodes each."""
+    tags = [("highway", "residential"), ("highway", "path"), ("highway", "motorway_link")]
+    ways = [(*tag, f"Way {i}") for i, tag in enumerate([*tags, ("waterway", "river")], 1)]
+    texts = ["", "name", *dict.fromkeys(text for way in ways for text in way)]
+    nodes = [(i, 436_000_000 + 5_000 * i, -793_500_000 + 7_000 * i) for i in range(1, 9)]
+    group = b"".join(
+        field(1, field(1, signed(i)) + field(8, signed(lat)) + field(9, signed(lon)))
+        for i, lat, lon in nodes
     )
-    ways = "".join(
-        f'<way id="{i}" version="1"><nd ref="{i}"/><nd ref="{i + 1}"/>'
-        f'<tag k="highway" v="{kind}"/><tag k="name" v="Way {i}"/></way>'
-        for i, kind in enumerate(("residential", "path", "motorway_link"), 1)
-    )
-    return f'<?xml version="1.0"?><osm version="0.6">{nodes}{ways}</osm>'.encode()
+    for i, (key, value, name) in enumerate(ways, 1):
+        keys = packed([texts.index(key), 1])
+        values = packed([texts.index(value), texts.index(name)])
+        refs = packed([signed(2 * i - 1), signed(1)])
+        way = field(1, i) + field(2, keys) + field(3, values) + field(8, refs)
+        group += field(3, way)
+    table = field(1, b"".join(field(1, text.encode()) for text in texts))
+    header = field(4, b"OsmSchema-V0.6")
+    return blob(b"OSMHeader", header) + blob(b"OSMData", table + field(2, group))
+
+
+def test_an_extract_of_openstreetmap_gives_its_streets():
+    lines, names, left_out = read(osm_extract())
+    assert sorted(names) == ["Way 1", "Way 3"]
+    assert left_out == {"not_lines": 0, "not_streets": 2, "outside": 0}
+    way = lines[names.index("Way 1")]
+    np.testing.assert_allclose(way.coords, [(-79.3493, 43.6005), (-79.3486, 43.6010)], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +148,7 @@ def osm_extract():
     [
         (b"", "unsupported_media_type"),
         (b"name,geometry\na,b\n", "unsupported_media_type"),
-        (osm_extract(), "unsupported_media_type"),
+        (b'<?xml version="1.0"?><osm version="0.6"/>', "unsupported_media_type"),
         (b"<OGRVRTDataSource/>", "unsupported_media_type"),
         (b'{"type":"FeatureCollection","features":[]}', None),
         (b'{"type":"FeatureCollection","features":[{"type":"Feature"', None),

@@ -9,9 +9,8 @@ import { fillChoices, nameChoices } from "./choices.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
 import { mapOf, openMap, wantMap } from "./open-map.js";
 import { markPanes } from "./panes.js";
-import { setNeighbourhoods } from "./places.js";
+import { expectPlaces, showStreets } from "./places.js";
 import { clearPlan, clickPlan, drawPlan, loadPlan, mapPlan, openPlan, syncPlan } from "./plan.js";
-import { expectStreets, showStreets } from "./streets.js";
 import { showPoints } from "./points.js";
 import { drawRun, knownRegion } from "./run.js";
 import { endLoading, failLoading, guarded, loading, openLoading, startLoading } from "./loading.js";
@@ -106,8 +105,7 @@ async function showForecast() {
     drawNotice(shown, openingNotes());
     if (plan) drawPlan(known.region, plan, openingNotes(), shown);
     redraw();
-    whenMap().then(() => showStreets(known.region, openMap())).then((isNew) => isNew && redraw(), showError);
-    await Promise.all([showWeek(known), showOutcomes().then(drawPane)]);
+    await Promise.all([showWeek(known), showOutcomes().then(drawPane), whenMap().then(() => showStreets(known.region, openMap(), redraw))]);
   } catch (error) {
     if (mine === asked) failLoading(error);
   }
@@ -227,8 +225,7 @@ async function showRegion(anew) {
   forgetUsual();
   forgetOutcomes();
   shown = null;
-  setNeighbourhoods(known.region.neighbourhoods);
-  expectStreets(known.region);
+  expectPlaces(known.region);
   openMap()?.showRegion(known.region, view.place);
   fillChoices(known);
   openingHour(served, known.region);

@@ -1,10 +1,14 @@
-/** Names of neighbourhoods. */
+/** Names of places: of neighbourhoods, and of streets. */
+import { expectStreets } from "./streets.js";
+
+export { showStreets } from "./streets.js";
 
 /** @type {{name: string, rings: number[][][]}[]} */ let areas = [];
 
-/** @param {any} collection GeoJSON FeatureCollection of a region's neighbourhoods, or null */
-export function setNeighbourhoods(collection) {
-  areas = (collection?.features ?? []).flatMap((/** @type {any} */ feature) => {
+/** @param {any} region a reply of the service */
+export function expectPlaces(region) {
+  expectStreets(region);
+  areas = (region.neighbourhoods?.features ?? []).flatMap((/** @type {any} */ feature) => {
     const { type, coordinates } = feature.geometry ?? {};
     const polygons = type === "MultiPolygon" ? coordinates : type === "Polygon" ? [coordinates] : [];
     const name = feature.properties?.name ?? feature.properties?.id ?? feature.id ?? "";

@@ -1,6 +1,7 @@
 /** The region's own streets: drawn beneath the cells, without any other host, and names of places by them. */
 import { getJson, regionPath } from "./api.js";
 import { beside } from "./lattice.js";
+import { showError } from "./runs.js";
 import { hasBasemap, layStreets } from "./tiles.js";
 
 /** A place farther from its second street is named by one. */
@@ -20,19 +21,19 @@ export function expectStreets(region) {
 }
 
 /**
- * Load the streets, once, and draw them; whatever else there is comes first.
- * @param {any} region @param {any} map @returns {Promise<boolean>} whether they are new
+ * Load the streets, once, and draw them; the forecast has been drawn before.
+ * @param {any} region @param {any} map @param {() => void} onNew places have other names now
  */
-export async function showStreets(region, map) {
+export async function showStreets(region, map, onNew) {
   const digest = region?.streets ?? "";
   const isNew = digest !== "" && held?.digest !== digest;
   if (isNew) {
-    const reply = await getJson(regionPath(region.id, "streets/lines"));
-    if (asked !== digest) return false;
+    const reply = await getJson(regionPath(region.id, "streets/lines")).catch((error) => showError(error, true));
+    if (!reply || asked !== digest) return;
     held = { digest: reply.digest, names: reply.names, lines: reply.lines.map((/** @type {number[]} */ line) => unpacked(line, reply.units)) };
   }
   if (held && !hasBasemap) map?.streets?.(held.digest, held.lines.map(({ places }) => places));
-  return isNew;
+  if (isNew) onNew();
 }
 
 /** The name's number, a place, and steps from place to place, in units. @param {number[]} line @param {number} units */
