@@ -26,12 +26,14 @@ def _reply(seen) -> dict:
     return httpx.get(url).json()
 
 
-def _one_page(page, act) -> None:
-    """Print by an act; what is printed is one page."""
-    page.evaluate("window.print = () => { document.body.dataset.printed = 'true' }")
-    act()
-    page.wait_for_selector("body[data-printed=true]")
-    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) == 1
+def _one_page(page, act) -> str:
+    """Ask for the paper by an act; return its file's name."""
+    with page.expect_download() as got:
+        act()
+    pdf = got.value.path().read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
+    return got.value.suggested_filename
 
 
 def test_tonights_plan_for_three_cars_by_clicks(open_seen):
@@ -112,11 +114,7 @@ def test_by_keyboard_alone(open_seen):
     page.keyboard.press("Escape")
     assert page.locator(".cells").count() == 0
     tab_to("[data-file=pdf]")
-    _one_page(page, lambda: page.keyboard.press("Enter"))
-    tab_to("[data-file=gpkg]")
-    with page.expect_download() as got:
-        page.keyboard.press("Enter")
-    assert "-edited-" in got.value.suggested_filename
+    assert "-edited-" in _one_page(page, lambda: page.keyboard.press("Enter"))
 
 
 def test_changes_by_hand_show_their_price_and_back_undoes_them(open_seen):
@@ -192,3 +190,50 @@ def test_it_is_accessible_and_at_hand_on_any_screen(open_seen, size):
         ".cells button", "all => new Set(all.map(b => getComputedStyle(b).backgroundColor)).size"
     )
     assert shades > 5
+
+
+def test_the_record_says_what_is_unfavourable_as_large(open_seen):
+    seen = open_seen()
+    page = seen.open(NIGHT)
+    # No backtest has judged plans of this town.
+    expect(page.locator("#plan-record")).to_contain_text("Not known yet")
+    share = {"share": 0.05, "lo": 0.04, "hi": 0.06}
+    record = {
+        "origins": 13,
+        "first": "2019-01-06T05:00:00+00:00",
+        "days": 28,
+        "incidents": 1000,
+        "zones": {"hits": 50, **share},
+        "last_year": {"hits": 53, **share, "share": 0.053},
+        "free_cells": {"hits": 60, **share, "share": 0.06},
+    }
+    rows = page.evaluate(
+        """async (record) => {
+          const { recordParts } = await import("/static/js/plan-record.js");
+          const holder = document.querySelector("#plan-record");
+          holder.replaceChildren(...recordParts(record, "America/Bogota"));
+          return [...holder.querySelectorAll("tr")].map((row) => row.textContent);
+        }""",
+        record,
+    )
+    assert [plain(row) for row in rows] == [
+        "Such zones505.0 %",
+        "Last year’s list535.3 %",
+        "Loose squares606.0 %",
+    ]
+    told = plain(page.inner_text("#plan-record"))
+    assert "In 13 test periods of 28 days, from Jan 6, 2019 on: of 1,000 incidents" in told
+    assert "3 fewer than last year’s list." in told
+    assert "4.0 % to 6.0 %" in told
+
+
+def test_a_chosen_zone_says_why(open_seen):
+    seen = open_seen()
+    page = seen.open(NIGHT)
+    _drawn(page, 3)
+    with page.expect_response(lambda r: "/explain?" in r.url) as got:
+        page.click(".plan-pins .pin >> nth=1")
+    assert page.get_attribute("#plan-zones [data-key=zone-2]", "aria-pressed") == "true"
+    cells = _reply(seen)["features"][1]["properties"]["cells"]
+    assert got.value.json()["cells"] == sorted(cells)
+    expect(page.locator(".zone-why .whole-of-it")).to_contain_text("times")

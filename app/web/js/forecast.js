@@ -185,7 +185,7 @@ export function drawCard(shown, row, rank) {
   if (row < 0) return;
   const rows = cellRows(shown, row, rank).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   card.replaceChildren(make("h2", {}, `${t("cell")} ${shown.cells.id[row]}`), make("dl", {}, ...rows));
-  if (shown.cells.id[row] === view.cell) addWhy(card, shown, shown.cells.id[row]);
+  if (shown.cells.id[row] === view.cell) addWhy(card, shown, [shown.cells.id[row]]);
 }
 
 /** Crossing or neighbourhood and coordinates, or the latter alone. @param {number} lon @param {number} lat */

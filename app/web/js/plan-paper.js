@@ -12,6 +12,9 @@ const plain = (/** @type {string} */ text) => text.normalize("NFD").replace(/[^\
 const stampOf = ({ asked, at, n_slots: n = 1, zones, model_version: version }) =>
   ["plan", asked.region, at.slice(0, 13), `${n}h`, `${asked.n}cars`, ...(asked.category ? [plain(asked.category)] : []), ...(asked.weight ? [asked.weight] : []), ...(zones.length ? ["edited"] : []), version].join("-");
 
+/** Where letters are of that size, so is paper. */
+const paper = () => (/-(US|CA|MX|PH|CL|CO|VE)$/i.test(navigator.language) ? "letter" : "a4");
+
 /** Parts of the page that are controls. */
 const CONTROLS = ".tools, .redraw, button:not(.pin)";
 
@@ -31,11 +34,11 @@ export function fillPlanSheet(region, plan, picture) {
   );
 }
 
-/** @param {any} plan @param {() => void} onPrint */
-export function drawActions(plan, onPrint) {
+/** @param {any} plan */
+export function drawActions(plan) {
   const file = (/** @type {string} */ f) => {
     const { region: id, ...asked } = plan.asked;
-    return save(forecastPath(id, "zones", { ...asked, f, ...(f === "pdf" ? { lang: currentLanguage() } : {}) }), `${stampOf(plan)}.${f}`, plan.zones.length ? { zones: plan.zones } : undefined);
+    return save(forecastPath(id, "zones", { ...asked, f, ...(f === "pdf" ? { lang: currentLanguage(), paper: paper(), record: true } : {}) }), `${stampOf(plan)}.${f}`, plan.zones.length ? { zones: plan.zones } : undefined);
   };
   const status = make("span", { class: "note", role: "status" });
   const copy = make("button", { type: "button", id: "plan-copy" }, t("planCopy"));
@@ -45,6 +48,6 @@ export function drawActions(plan, onPrint) {
   const button = (/** @type {string} */ f, /** @type {string} */ key, /** @type {string} */ name = "") =>
     make("button", { type: "button", class: `${name} of-plan`, "data-file": f, title: t(`${key}Long`), onclick: guarded(() => file(f)) }, t(key));
   byId("plan-actions").hidden = false;
-  byId("plan-actions").replaceChildren(make("button", { type: "button", class: "primary of-plan", "data-file": "pdf", title: t("planPdfLong"), onclick: onPrint }, t("planPrint")), button("gpx", "planGpx"), button("gpkg", "planGpkg"), copy, status);
+  byId("plan-actions").replaceChildren(button("pdf", "planPdf", "primary"), button("gpx", "planGpx"), button("gpkg", "planGpkg"), copy, status);
   markPrint();
 }

@@ -4,6 +4,7 @@ import { make } from "./dom.js";
 import { percent } from "./forecast.js";
 import { count, number, t } from "./i18n.js";
 import { nameOf } from "./places.js";
+import { recordPart } from "./plan-record.js";
 import { dayText, inZone, plusHours } from "./time.js";
 
 const KM2_PER_MI2 = 2.589988;
@@ -127,6 +128,7 @@ export function planParts(reply, zone, act) {
     ...act.after,
     ...(reply.n_zones < reply.n && !reply.price ? [make("p", { class: "note" }, t("zonesFewer", { n: count(reply.n_zones) }))] : []),
     ...facts(reply),
+    recordPart(reply, zone),
     provenance(reply, zone),
   ];
 }

@@ -1,6 +1,6 @@
 /** The plan of a shift: what is asked for, the zones that were replied, and where they lie on the map. */
 import { forecastPath, getJson, postJson, regionPath } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { selectors } from "./export.js";
 import { count, number, t } from "./i18n.js";
 import { openMap } from "./open-map.js";
@@ -12,6 +12,7 @@ import { messageText } from "./service-messages.js";
 import { shiftChoice, shiftName, shiftOf, shiftsOf, spanOf } from "./shifts.js";
 import { inZone, longDayText, plusHours, timesText, zoneText } from "./time.js";
 import { MAX_CARS, SIZES, view } from "./view.js";
+import { addWhy } from "./why.js";
 
 /** Area of a small zone, km2; of larger cells one is the least. */
 const SMALL_KM2 = 0.125;
@@ -19,6 +20,7 @@ const APART_M = [0, 500, 1000, 2000, 5000];
 
 /** @type {any} the reply that is shown, with what was asked */ let shown = null;
 /** @type {any} */ let region = null;
+/** @type {any} the forecast of the cells beneath */ let cells = null;
 /** Regions whose categories have weights of harm. @type {Map<string, boolean>} */ const weighed = new Map();
 let chosen = 0;
 /** @type {any} the map that has the overlay */ let attached = null;
@@ -61,6 +63,7 @@ async function loadWeights(id) {
 /** Draw a plan and what it was asked by. @param {any} of its region @param {any} plan a reply of `loadPlan` @param {string[]} opening notes @param {any} density the cells beneath */
 export function drawPlan(of, plan, opening, density) {
   [region, shown] = [of, plan];
+  cells = density;
   setGround(density);
   if (chosen > plan.n_zones) chosen = 0;
   const shift = shiftOf(of, { at: `${plan.at.slice(0, 13)}:00`, hours: view.hours });
@@ -79,14 +82,19 @@ function redrawPlan() {
   const key = document.activeElement?.closest("#plan") && document.activeElement.getAttribute("data-key");
   byId("plan").replaceChildren(...planParts(shown, region.timezone, {
     chosen, onZone: choose, changed: pricePart(shown), after: addPart(shown, MAX_CARS),
-    tools: (zone) => zoneTools(shown, zone), below: (zone) => zoneBelow(shown, zone),
+    tools: (zone) => zoneTools(shown, zone), below: (zone) => [...zoneBelow(shown, zone), ...whyPart(zone)],
   }));
   if (key) byId("plan").querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
-  drawActions(shown, () => {
-    fillPlanPaper(region);
-    print();
-  });
+  drawActions(shown);
   mapPlan();
+}
+
+/** Why a zone is chosen, below the one that somebody looks at; harm has no factors. @param {any} zone */
+function whyPart({ rank, cells: ids }) {
+  if (rank !== chosen || shown.asked.weight) return [];
+  const part = make("div", { class: "zone-why" });
+  addWhy(part, cells, ids);
+  return [part];
 }
 
 /** Without a forecast there is no plan. @param {string} why */

@@ -65,11 +65,11 @@ export function drawWhy(container, reply) {
   );
 }
 
-/** Add to a card why its cell's forecast is what it is. @param {HTMLElement} card @param {any} shown @param {number} id */
-export async function addWhy(card, shown, id) {
+/** Add to a card why the forecast of its cells is what it is. @param {HTMLElement} card @param {any} shown @param {number[]} ids */
+export async function addWhy(card, shown, ids) {
   const body = make("div", {}, t("whyLoading"));
   card.append(make("details", { class: "why", open: !matchMedia(NARROW).matches }, make("summary", {}, t("why")), body));
-  const path = forecastPath(view.region, "explain", { ...selectors(shown.asked), model: shown.model_version, state: shown.state, cell: id });
+  const path = forecastPath(view.region, "explain", { ...selectors(shown.asked), model: shown.model_version, state: shown.state, ...(ids.length === 1 ? { cell: ids[0] } : { cells: ids.join() }) });
   try {
     if (last?.path !== path) last = { path, reply: await getJson(path) };
     drawWhy(body, last.reply);
