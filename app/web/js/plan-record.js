@@ -26,7 +26,7 @@ export function recordParts(record, zone) {
     const { hits, share, lo, hi } = record[name];
     return make("tr", { class: name === "zones" ? "own" : "" }, make("th", { scope: "row" }, t(`record_${name}`)),
       make("td", {}, count(hits)), make("td", {}, share === null ? "–" : percent(share, 1)),
-      make("td", { class: "bar" }, ...(share === null ? [] : [make("div", { class: "meter", "aria-hidden": "true" },
+      make("td", { class: "gauge" }, ...(share === null ? [] : [make("div", { class: "meter", "aria-hidden": "true" },
         make("i", { class: "part", style: `left: 0; width: ${place(share)}` }), make("i", { class: "whisker", style: `left: ${place(lo)}; width: ${place(hi - lo)}` }))])));
   });
   const { zones, last_year: last } = record;
