@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from app.core.cache import TTLCache
+
+KEPT_S = 3600.0
 WINDOW = timedelta(days=28)
 YEAR = timedelta(days=364)
 MAX_EARLY = 20_000
 """More incidents than these, or than `MAX_EARLY_SHARE` of all, are no exceptions."""
 MAX_EARLY_SHARE = 0.05
+_KNOWN = TTLCache()
 _ALL = " FROM incidents i WHERE i.region_key = :region "
 _RELEASED = (
     " FROM incidents i JOIN uploads u ON u.id = i.upload_id "
@@ -52,6 +56,25 @@ def begin_of_data(
         last_at: time of the last one.
         release: instant and number of the release that is looked at; None: all incidents.
     """
+    # Reading it takes long in a large region, and pages ask all the time.
+    place = f"{connection.engine.url}/{region_key}/{n}/{last_at}/{zone}/{release}"
+    known = _KNOWN.recall("begin", place, tuple)
+    if known is None:
+        known = (_read(connection, region_key, zone, n, last_at, release),)
+        _KNOWN.names("begin")  # expired ones go
+        _KNOWN.keep("begin", place, known, KEPT_S)
+    begin: datetime | None = known[0]
+    return begin
+
+
+def _read(
+    connection: Connection,
+    region_key: int,
+    zone: str,
+    n: int,
+    last_at: datetime,
+    release: tuple[datetime, int] | None,
+) -> datetime | None:
     source = _ALL if release is None else _RELEASED
     values = {"region": region_key, "since": last_at - YEAR, "width": WINDOW, "zone": zone}
     if release is not None:
