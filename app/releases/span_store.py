@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from app.core.cache import TTLCache
 
-KEPT_S = 3600.0
+CACHED_S = 3600.0
 WINDOW = timedelta(days=28)
 YEAR = timedelta(days=364)
 MAX_EARLY = 20_000
@@ -62,7 +62,7 @@ def begin_of_data(
     if known is None:
         known = (_read(connection, region_key, zone, n, last_at, release),)
         _KNOWN.names("begin")  # expired ones go
-        _KNOWN.keep("begin", place, known, KEPT_S)
+        _KNOWN.keep("begin", place, known, CACHED_S)
     begin: datetime | None = known[0]
     return begin
 

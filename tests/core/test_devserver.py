@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,3 +136,26 @@ def test_clusters_of_lost_homes_are_removed_and_others_stay(tmp_path: Path, monk
     assert (tmp_path / "runs").exists()
     lost_clusters.remove_lost_clusters(tmp_path)
     assert not (tmp_path / "there").exists()
+
+
+def test_a_copied_home_has_a_server_of_its_own(tmp_path: Path):
+    first, copied = tmp_path / "first", tmp_path / "copied"
+    try:
+        with psycopg.connect(ensure_running(first)) as connection:
+            connection.execute("CREATE TABLE kept (n int)")
+        release(first)
+        ensure_running(copied)
+        release(copied)
+        shutil.copy2(first / "postgres.password", copied / "postgres.password")
+        shutil.rmtree(data_directory(copied))
+        subprocess.run(["cp", "-a", data_directory(first), data_directory(copied)], check=True)
+        with (
+            psycopg.connect(ensure_running(copied)) as connection,
+            psycopg.connect(ensure_running(first)) as other,
+        ):
+            connection.execute("INSERT INTO kept VALUES (1)")
+            connection.commit()
+            assert other.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+    finally:
+        release(first)
+        release(copied)

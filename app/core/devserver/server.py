@@ -23,6 +23,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -161,12 +162,15 @@ def _start(cluster: Cluster) -> None:
     """Start the server; the children of a killed one may need a moment to end."""
     own(cluster, cluster.socket_dir)
     log = cluster.base / "server.log"
+    # The home may be a copy of another one, whose configuration names that one's folder.
+    socket_dir = f"-c unix_socket_directories={shlex.quote(str(cluster.socket_dir))}"
     for attempt in range(START_TRIES):
         # pg_ctl's output must not be a pipe: the server inherits it and would hold it open.
         done = run(
             cluster,
             "pg_ctl",
             *("start", "-D", cluster.data, "-l", log, "-w", "-t", START_TIMEOUT_S, "-s"),
+            *("-o", socket_dir),
             check=False,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
