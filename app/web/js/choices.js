@@ -1,6 +1,7 @@
 /** The lists of a region's categories and models. */
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
+import { fillLayers } from "./layers.js";
 import { serving } from "./opening.js";
 import { view } from "./view.js";
 
@@ -15,10 +16,12 @@ export function fillChoices(known) {
   byId("model").replaceChildren(option("", serving(known.models)), ...known.models.map((/** @type {any} */ m) => option(m.version, `${m.model} · ${m.trained_until.slice(0, 10)}`)));
   if (!known.models.some((/** @type {any} */ m) => m.version === view.model)) view.model = "";
   if (!(view.category in categories)) view.category = "";
+  fillLayers(known.region);
 }
 
 /** Name the first entries in the language that was chosen. @param {any[]} models */
 export function nameChoices(models) {
+  byId("layer").options[0]?.replaceChildren(t("areasNone"));
   byId("category").options[0]?.replaceChildren(t("allCategories"));
   byId("model").options[0]?.replaceChildren(serving(models));
 }

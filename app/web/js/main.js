@@ -7,6 +7,7 @@ import { byId } from "./dom.js";
 import { drawCard, drawHead, drawLegend, drawNotice, flagged, hotspotColour, ranking, topCells } from "./forecast.js";
 import { fillChoices, nameChoices } from "./choices.js";
 import { currentLanguage, setLanguage, t } from "./i18n.js";
+import { showLayer } from "./layers.js";
 import { mapOf, openMap, wantMap } from "./open-map.js";
 import { markPanes } from "./panes.js";
 import { expectPlaces, showStreets } from "./places.js";
@@ -45,7 +46,6 @@ const whenMap = () => wantMap(makeMap, () => {
 }, showError);
 
 const remember = () => { writeAddress(); refreshPermalink(); };
-
 const version = () => known.models.find((/** @type {any} */ m) => m.version === shown?.model_version);
 
 function pointAt(/** @type {number} */ row) {
@@ -105,7 +105,8 @@ async function showForecast() {
     drawNotice(shown, openingNotes());
     if (plan) drawPlan(known.region, plan, openingNotes(), shown);
     redraw();
-    await Promise.all([showWeek(known), showOutcomes().then(drawPane), whenMap().then(() => showStreets(known.region, openMap(), redraw))]);
+    const areas = showLayer(known.region, shown, whenMap).catch(showError);
+    await Promise.all([showWeek(known), areas, showOutcomes().then(drawPane), whenMap().then(() => showStreets(known.region, openMap(), redraw))]);
   } catch (error) {
     if (mine === asked) failLoading(error);
   }

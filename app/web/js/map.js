@@ -7,7 +7,7 @@ import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
-import { COLOURS, copyOf, linesOf, middles } from "./overlays.js";
+import { COLOURS, DOTS, PARTS, POINTS, copyOf, linesOf, middles } from "./overlays.js";
 import { addTiles } from "./tiles.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -28,31 +28,14 @@ const STYLE = /** @type {any} */ ({
   version: 8, sources: {},
   layers: [{ id: "background", type: "background", paint: { "background-color": COLOURS.ground } }],
 });
-const DOTS = /** @type {any} */ ({
-  id: "outcomes", type: "circle", source: "outcomes",
-  paint: {
-    "circle-radius": ["interpolate", ["linear"], ["+", ["get", "hits"], ["get", "misses"]], 1, 3.5, 10, 9],
-    "circle-color": ["case", [">=", ["get", "hits"], ["get", "misses"]], COLOURS.hit, COLOURS.miss],
-    "circle-stroke-color": "#fff", "circle-stroke-width": 1.2,
-  },
-});
-
-const POINTS = /** @type {any} */ ({
-  id: "points", type: "circle", source: "points",
-  paint: { "circle-radius": 2.5, "circle-color": COLOURS.chosen, "circle-opacity": 0.5 },
-});
-
 const OWN = /** @type {any} */ ({
   id: "own", type: "line", source: "own", paint: { "line-color": COLOURS.own, "line-width": 2.5, "line-dasharray": [2, 1] },
 });
 
-const PARTS = /** @type {any} */ ({
-  id: "neighbourhoods", type: "line", source: "neighbourhoods", layout: { "line-join": "round", "line-cap": "round" },
-  paint: { "line-color": COLOURS.part, "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6] },
-});
-
 /** Width that grows with the zoom, in CSS pixels. @param {number} from @param {number} to */
 const growing = (from, to) => (/** @type {number} */ zoom) => from + (to - from) * Math.min(Math.max((zoom - 9) / 4, 0), 1);
+
+/** @typedef {{open: (holder: HTMLElement, project: (place: [number, number]) => {x: number, y: number}) => void, draw: () => void}} Overlay */
 
 export class ForecastMap {
   /** @type {Lattice | undefined} */ lattice;
@@ -177,6 +160,11 @@ export class ForecastMap {
     this.#map.setRenderWorldCopies(home !== undefined && (home.getEast() > 180 || home.getWest() < -180));
   }
 
+  /** Outlines of areas in place of the neighbourhoods. @param {any | null} collection */
+  parts(collection) {
+    this.#show(PARTS, "boundary", collection);
+  }
+
   fit() {
     const { clientWidth, clientHeight } = this.#map.getContainer();
     const padding = Math.min(FRAME_PX, FRAME_SHARE * clientWidth, FRAME_SHARE * clientHeight);
@@ -190,7 +178,7 @@ export class ForecastMap {
     if (!this.#isPlaced) this.fit();
   }
 
-  /** Something drawn above the map, anew whenever it moves. @param {import("./plan-zones.js").ZoneOverlay} overlay */
+  /** Something drawn above the map, anew whenever it moves. @param {Overlay} overlay */
   attach(overlay) {
     overlay.open(this.#map.getCanvasContainer(), (place) => this.#map.project(place));
     this.#map.on("move", () => overlay.draw());

@@ -19,7 +19,7 @@ export class PlainMap {
   /** @type {any[]} */ #own = [];
   /** @type {((place: number[] | null) => void) | null} */ #sketch = null;
   #ink = COLOURS.hotspot;
-  /** @type {import("./plan-zones.js").ZoneOverlay | undefined} */ #overlay;
+  /** @type {{draw: () => void}[]} */ #overlays = [];
   /** @type {(lon: number, lat: number) => number[]} */ #project = () => [0, 0];
   /** @type {(x: number, y: number) => number[]} */ #unproject = () => [0, 0];
 
@@ -74,9 +74,15 @@ export class PlainMap {
   /** The whole city is in view. */
   frame() {}
 
-  /** Something drawn above the map, whenever it is drawn. @param {import("./plan-zones.js").ZoneOverlay} overlay */
+  /** Outlines of areas in place of the neighbourhoods. @param {any | null} collection */
+  parts(collection) {
+    this.#region = { ...this.#region, neighbourhoods: collection };
+    this.#draw();
+  }
+
+  /** Something drawn above the map, whenever it is drawn. @param {import("./map.js").Overlay} overlay */
   attach(overlay) {
-    this.#overlay = overlay;
+    this.#overlays.push(overlay);
     overlay.open(byId("map"), ([lon, lat]) => {
       const [x, y] = this.#project(lon, lat);
       return { x, y };
@@ -157,7 +163,7 @@ export class PlainMap {
     for (const { geometry, properties } of this.#outcomes ? middles(this.#outcomes).features : []) this.#dot(pen, geometry.coordinates, properties);
     for (const { geometry } of this.#own) this.#stroke(pen, geometry, COLOURS.own, 2.5);
     if (this.#chosen !== null) this.#stroke(pen, { coordinates: this.lattice.ring(this.#chosen) }, COLOURS.chosen, 3);
-    this.#overlay?.draw();
+    for (const overlay of this.#overlays) overlay.draw();
     return undefined;
   }
 

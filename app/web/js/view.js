@@ -30,6 +30,8 @@ const DEFAULTS = {
   strip: "",
   /** How another forecast is shown beside this one: "", side or difference; what differs, "" for nothing. */
   vs: "", vsAt: "", vsCategory: "", vsModel: "",
+  /** Of areas, with names and totals. */
+  layer: "",
   embed: "", theme: "",
   /** An embedded map that was asked for without an hour goes with the clock. */
   isLive: false,
@@ -64,6 +66,7 @@ export function readAddress() {
   view.apart = within(Number(text("apart")), 0, MAX_APART_M, 0);
   view.weight = text("weight") === "harm" ? "harm" : "";
   view.zones = /^\d+([._]\d+)*$/.test(text("zones")) ? text("zones") : "";
+  view.layer = /^[\w-]*$/.test(text("layer")) ? text("layer") : "";
   view.strip = text("strip") === "data" ? "data" : "";
   view.lang = given.get("lang");
 }
@@ -74,11 +77,11 @@ const within = (value, low, high, otherwise) =>
 
 /** The address that restores this view. */
 export function address() {
-  const { region, at, hours, measure, top, category, model, cell, place, tab, strip, vs, embed, theme, lang } = view;
+  const { region, at, hours, measure, top, category, model, cell, place, tab, strip, layer, vs, embed, theme, lang } = view;
   const other = vs ? { vs, vs_at: view.vsAt, vs_category: view.vsCategory, vs_model: view.vsModel } : {};
   const { cars, size, apart, weight, zones } = view;
   const plan = tab === "plan" ? { cars, size, apart: apart || "", weight, zones } : {};
-  const state = { region, at: view.isLive ? "" : at, hours, measure, top, category, model, cell, map: place, tab, ...plan, strip, ...other, embed, theme, lang };
+  const state = { region, at: view.isLive ? "" : at, hours, measure, top, category, model, cell, map: place, tab, ...plan, strip, layer, ...other, embed, theme, lang };
   const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
