@@ -7,7 +7,8 @@ import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
-import { COLOURS, DOTS, PARTS, POINTS, copyOf, linesOf, middles } from "./overlays.js";
+import { DOTS, OWN, PARTS, PLAIN, POINTS, STYLE } from "./map-style.js";
+import { COLOURS, copyOf, linesOf, middles } from "./overlays.js";
 import { addTiles } from "./tiles.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -19,19 +20,6 @@ const FRAME_SHARE = 0.2;
 const FRAME_ZOOM = 12.6;
 /** A cell nearer to an edge is out of view. */
 const EDGE_PX = 12;
-/** One city seen from above: no turning, no fading, nothing drawn twice (but on the 180th meridian). */
-const PLAIN = /** @type {const} */ ({
-  attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, renderWorldCopies: false,
-  crossSourceCollisions: false, refreshExpiredTiles: false, validateStyle: false,
-});
-const STYLE = /** @type {any} */ ({
-  version: 8, sources: {},
-  layers: [{ id: "background", type: "background", paint: { "background-color": COLOURS.ground } }],
-});
-const OWN = /** @type {any} */ ({
-  id: "own", type: "line", source: "own", paint: { "line-color": COLOURS.own, "line-width": 2.5, "line-dasharray": [2, 1] },
-});
-
 /** Width that grows with the zoom, in CSS pixels. @param {number} from @param {number} to */
 const growing = (from, to) => (/** @type {number} */ zoom) => from + (to - from) * Math.min(Math.max((zoom - 9) / 4, 0), 1);
 

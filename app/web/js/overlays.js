@@ -8,24 +8,6 @@ export const COLOURS = isDark
   ? { ground: "#1a2129", ink: "#e6ecf1", part: "#8494a2", street: "#46525e", hotspot: "#ff8a3d", chosen: "#ff5cae", hit: "#2fd3a5", miss: "#ff5cae", own: "#c79bff" }
   : { ground: "#e7ebee", ink: "#16202a", part: "#5b6b79", street: "#a3acb3", hotspot: "#e6550d", chosen: "#d6006c", hit: "#009e73", miss: "#d6006c", own: "#6a1fb0" };
 
-/** What happened, incidents, areas: layers of the map that zooms. */
-export const DOTS = /** @type {any} */ ({
-  id: "outcomes", type: "circle", source: "outcomes",
-  paint: {
-    "circle-radius": ["interpolate", ["linear"], ["+", ["get", "hits"], ["get", "misses"]], 1, 3.5, 10, 9],
-    "circle-color": ["case", [">=", ["get", "hits"], ["get", "misses"]], COLOURS.hit, COLOURS.miss],
-    "circle-stroke-color": "#fff", "circle-stroke-width": 1.2,
-  },
-});
-export const POINTS = /** @type {any} */ ({
-  id: "points", type: "circle", source: "points",
-  paint: { "circle-radius": 2.5, "circle-color": COLOURS.chosen, "circle-opacity": 0.5 },
-});
-export const PARTS = /** @type {any} */ ({
-  id: "neighbourhoods", type: "line", source: "neighbourhoods", layout: { "line-join": "round", "line-cap": "round" },
-  paint: { "line-color": COLOURS.part, "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6] },
-});
-
 /** What a canvas shows now, at once: a picture from a URL would come too late for a print that has begun. @param {HTMLCanvasElement} canvas */
 export function copyOf(canvas) {
   const copy = make("canvas", { width: canvas.width, height: canvas.height, role: "img", "aria-label": t("map") });
