@@ -59,6 +59,7 @@ def test_modules_are_asked_for_at_once():
         "plain-map.js",
         "basemap.js",
         "overview.js",
+        "own-places.js",
         "data-report.js",
         "findings.js",
         "report-charts.js",
