@@ -1,4 +1,5 @@
-/** How the map that zooms looks: its options, its ground, and its layers of dots and lines. */
+/** How the map that zooms looks: its options, its ground, its layers of dots and lines, the names of its buttons. */
+import { t } from "./i18n.js";
 import { COLOURS } from "./overlays.js";
 
 /** One city seen from above: no turning, no fading, nothing drawn twice (but on the 180th meridian). */
@@ -31,3 +32,15 @@ export const PARTS = /** @type {any} */ ({
   id: "neighbourhoods", type: "line", source: "neighbourhoods", layout: { "line-join": "round", "line-cap": "round" },
   paint: { "line-color": COLOURS.part, "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.5, 13, 1.6] },
 });
+
+/** What the library names in English only. @param {any} map */
+export function nameControls(map) {
+  const names = /** @type {Record<string, string>} */ ({ canvas: "map", ".maplibregl-ctrl-zoom-in": "zoomIn", ".maplibregl-ctrl-zoom-out": "zoomOut", "#whole-city": "wholeCity" });
+  for (const [which, key] of Object.entries(names)) {
+    const element = map.getContainer().querySelector(which);
+    if (!element) continue;
+    element.dataset.i18nLabel = key;
+    element.setAttribute("aria-label", t(key));
+    element.title = t(key);
+  }
+}

@@ -7,7 +7,7 @@ import { byId, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
-import { DOTS, OWN, PARTS, PLAIN, POINTS, STYLE } from "./map-style.js";
+import { DOTS, OWN, PARTS, PLAIN, POINTS, STYLE, nameControls } from "./map-style.js";
 import { COLOURS, copyOf, linesOf, middles } from "./overlays.js";
 import { addTiles } from "./tiles.js";
 
@@ -278,18 +278,6 @@ export class ForecastMap {
     const copy = copyOf(this.#map.getCanvas());
     if (dots) this.#map.setLayoutProperty(DOTS.id, "visibility", "visible");
     return copy;
-  }
-}
-
-/** What the library names in English only. @param {any} map */
-function nameControls(map) {
-  const names = /** @type {Record<string, string>} */ ({ canvas: "map", ".maplibregl-ctrl-zoom-in": "zoomIn", ".maplibregl-ctrl-zoom-out": "zoomOut", "#whole-city": "wholeCity" });
-  for (const [which, key] of Object.entries(names)) {
-    const element = map.getContainer().querySelector(which);
-    if (!element) continue;
-    element.dataset.i18nLabel = key;
-    element.setAttribute("aria-label", t(key));
-    element.title = t(key);
   }
 }
 
