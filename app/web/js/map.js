@@ -4,7 +4,6 @@ import { openCellKeys } from "./cell-keys.js";
 import { CellsLayer } from "./cells-layer.js";
 import { painted } from "./colours.js";
 import { byId, make } from "./dom.js";
-import { t } from "./i18n.js";
 import { Lattice, beside } from "./lattice.js";
 import { LinesLayer } from "./lines-layer.js";
 import { DOTS, OWN, PARTS, PLAIN, POINTS, STYLE, nameControls } from "./map-style.js";
