@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 
 from app.forecasts.forecast import Forecast
 from app.forecasts.service import ForecastService
+from app.forecasts.versions.loaded import LoadedVersion
 from app.presence.exposure import Exposure
-from app.presence.rates import Recorded, presence_report
+from app.presence.rates import NOTES, Recorded, presence_report
 from app.presence.service import stays_between
 from models.evaluation.metrics import ranked_rows
-from models.units import FloatArray
+from models.units import HOUR_S, FloatArray
 
 
 def outcome_presence(
@@ -48,6 +50,34 @@ def outcome_presence(
         expected,
         forecast.expected_count,
     )
+
+
+def hours_in_places(
+    service: ForecastService,
+    version: LoadedVersion,
+    share: FloatArray,
+    start: datetime,
+    end: datetime,
+) -> dict[str, Any] | None:
+    """Return how much of a period's presence was in some places; None if the log has no row of it.
+
+    Args:
+        share: (N,) of each cell's area that lies in the places.
+    """
+    stays = stays_between(service.engine, version.region, start, end)
+    if not stays:
+        return None
+    n_slots = max(1, int((end - start).total_seconds() // HOUR_S))
+    exposure = Exposure(version.index, stays, int(start.timestamp()), n_slots)
+    hours = exposure.by_cell()
+    total = float(hours.sum())
+    return {
+        "unit_hours": exposure.hours,
+        "unit_hours_inside": total,
+        "unit_hours_in_places": float(hours @ share),
+        "share_in_places": float(hours @ share) / total if total > 0 else None,
+        "warnings": [NOTES.make("presence_no_proof").to_json()],
+    }
 
 
 class _Tables:

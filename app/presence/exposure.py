@@ -90,6 +90,10 @@ class Exposure:
             if len(mine):
                 yield self._hours(first, n, mine)
 
+    def by_cell(self) -> FloatArray:
+        """Return the unit hours (N,) of the period."""
+        return sum((part.present.sum(axis=1) for part in self), np.zeros(self.n_cells))
+
     def _hours(self, first: int, n: int, rows: NDArray[np.int64]) -> Hours:
         edges = first + np.arange(n)
         low = np.maximum(self.start_h[rows, None], edges)

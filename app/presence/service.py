@@ -254,7 +254,7 @@ def exposure_of(
     index = CellIndex(study_area_from_geojson(boundary, grid.crs), grid)
     stays = stays_between(engine, region, first, last)
     exposure = Exposure(index, stays, int(first.timestamp()), n_slots)
-    hours = sum((part.present.sum(axis=1) for part in exposure), np.zeros(len(grid)))
+    hours = exposure.by_cell()
     shown = np.flatnonzero(hours)
     longitude, latitude = grid.centres_degrees
     local = zone(region.timezone)

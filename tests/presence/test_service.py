@@ -137,7 +137,9 @@ def test_outcomes_say_who_was_there(served, empty):
     cells = served.grid.cell_id[best].tolist()
     given = [stay(START + timedelta(hours=8 * i), 8, cells=cells) for i in range(8)]
     post(served, [*given, stay(OLD, 5, cell=cells[0])])
-    after = served.client.get("/v1/regions/town/forecasts/outcomes", params=SPAN).json()
+    # A reply is repeated for a quarter of a second; another address is answered anew.
+    anew = {**SPAN, "n_cells": 3}
+    after = served.client.get("/v1/regions/town/forecasts/outcomes", params=anew).json()
     told = after.pop("presence")
     assert told["unit_hours"] == pytest.approx(64)
     assert told["unit_hours_inside"] == pytest.approx(64, rel=1e-3)
@@ -176,6 +178,20 @@ def test_a_forecast_of_hours_without_anybody_has_no_report(served, settings, emp
     report, hours = outcome_presence(service, forecast, nothing, len(served.grid))
     assert report["unit_hours_in_hotspots"] == pytest.approx(hours[0])
     assert hours[0] == pytest.approx(1, rel=1e-3)
+
+
+def test_evaluations_say_how_long_somebody_was_in_the_places(served, empty):
+    cells = served.grid.cell_id[[40, 41]].tolist()
+    post(served, [stay(START, 3, cell=cells[0]), stay(START, 1, cell=int(served.grid.cell_id[99]))])
+    asked = {"cells": cells, "from": SPAN["from"], "to": SPAN["to"]}
+    reply = served.client.post("/v1/regions/town/evaluations", json=asked)
+    assert reply.status_code == 200, reply.text
+    told = reply.json()["periods"][0]["presence"]
+    assert told["unit_hours"] == 4
+    assert told["share_in_places"] == pytest.approx(0.75, rel=1e-2)
+    early = {**asked, "from": "2019-06-01T00:00", "to": "2019-06-08T00:00"}
+    before = served.client.post("/v1/regions/town/evaluations", json=early).json()
+    assert before["periods"][0]["presence"] is None
 
 
 def test_exposure_sums_up_hours_by_cell(served, empty):

@@ -14,6 +14,7 @@ from app.core.errors import InvalidInput, LimitExceeded
 from app.core.native import prepared
 from app.forecasts.areas import polygons_m
 from app.forecasts.versions.loaded import LoadedVersion
+from models.units import FloatArray
 
 MAX_AREAS = 500
 MAX_VERTICES = 20_000
@@ -44,6 +45,16 @@ class Places:
             part = slice(start, start + POINTS_AT_ONCE)
             inside[part] = shapely.intersects_xy(mine, x_m[part], y_m[part])
         return inside
+
+    def share_of_cells(self, version: LoadedVersion) -> FloatArray:
+        """Return the share (N,) of each cell's area that lies in the places."""
+        share = np.zeros(len(version.grid))
+        if self.cells is not None:
+            share[self.cells] = 1.0
+        else:
+            found = version.index.overlap(np.array([self.shape_m], object))
+            share[found.source] = found.area_km2 / version.grid.area_km2[found.source]
+        return np.minimum(share, 1.0)
 
 
 def places_of(

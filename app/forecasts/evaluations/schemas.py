@@ -144,6 +144,10 @@ class PeriodReply(Lists):
 
     start: Instant = Field(serialization_alias="from", validation_alias="from")
     end: Instant = Field(serialization_alias="to", validation_alias="to")
+    presence: dict[str, Any] | None = Field(
+        default=None,
+        description="unit hours of presence in the places and elsewhere, if the log has rows of the period",
+    )
     notes: list[MessageReply] = Field(default=[], examples=[[]])
 
 

@@ -26,6 +26,7 @@ from app.forecasts.evaluations.lists import (
 from app.forecasts.evaluations.places import places_of
 from app.forecasts.outcomes import names_judged
 from app.forecasts.plan import Selector
+from app.forecasts.presence import hours_in_places
 from app.forecasts.service import ForecastService
 from app.forecasts.time_span import range_of
 from app.forecasts.versions.loaded import LoadedVersion
@@ -86,6 +87,7 @@ def evaluate(service: ForecastService, region_id: str, question: Question) -> di
     known, last = _read(service, version, question, periods)
     judge = ListJudge(service, (question.model, question.categories), known, places)
     judged = [(start, end, judge.lists(start, end)) for start, end in periods]
+    share = places.share_of_cells(version)
     cell_km2 = float(version.grid.area_km2.max())
     notes = []
     if places.area_km2 < cell_km2 * (1 - 1e-9):
@@ -102,6 +104,7 @@ def evaluate(service: ForecastService, region_id: str, question: Question) -> di
                 "from": start.astimezone(UTC).isoformat(),
                 "to": end.astimezone(UTC).isoformat(),
                 **shown_lists([lists]),
+                "presence": hours_in_places(service, version, share, start, end),
                 "notes": [
                     note.to_json() for note in _notes(question, known, lists, start, end, last)
                 ],
