@@ -9,8 +9,9 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
+from app.core.db.tables.street import street_shares
 from app.forecasts.plan import Selector
 from app.forecasts.streets.documents import DECIMALS
 from app.forecasts.streets.reader import LoadedStreets
@@ -197,8 +198,7 @@ def test_shares_are_made_once_and_removed_with_the_data(served, stored, engine):
     with engine.connect() as connection:
         version = get_version(connection, served.data.region.key)
         assert without_shares(connection) == []
-        count = text("SELECT count(*) FROM street_shares")
-        assert connection.scalar(count) == 1
+        assert connection.scalar(select(func.count()).select_from(street_shares)) == 1
     made = shares_of(engine, served.data.region, version)
     with engine.begin() as connection:
         drop_shares(connection, served.data.region.key)
