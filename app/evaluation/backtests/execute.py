@@ -24,7 +24,6 @@ from app.evaluation.backtests.checkpoints import (
 )
 from app.evaluation.backtests.daily import daily_scores, merged
 from app.evaluation.backtests.plans import plan_shares
-from app.fitting.device import use_threads
 from app.geo.grid import Grid
 from models.base import FitCancelled, FitContext, Progress
 from models.catalog import create_model
@@ -93,7 +92,7 @@ Shared = tuple[Incidents, Grid, Protocol]
 
 
 def _work(shared: Shared, task: Task) -> list[TaskResult]:
-    use_threads(1)
+    """Run one task; numerical threads are limited by the environment, so that torch is not imported for it."""
     incidents, grid, protocol = shared
     return results_of_fit(incidents, grid, task, protocol)
 
