@@ -53,7 +53,7 @@ def body(rows):
     return "\n".join(lines).encode()
 
 
-@tried(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=cities())
 def test_any_city_has_a_report(engine, settings, rows):
     region = add_region(engine, next(_names), timezone="America/New_York").id

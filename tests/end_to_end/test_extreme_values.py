@@ -133,6 +133,19 @@ def test_paths_at_their_extremes(client):
     assert faults == []
 
 
+DOCUMENTS = {("POST", "/v1/regions?parts"), ("PUT", f"{BASE}/population")}
+"""Bodies that a process of its own parses, which starts anew for each."""
+STORED = {"name", "population", "g"}
+"""What a document's process hands on as it is, beside coordinates."""
+
+
+def values_at(operation, way, position):
+    """All values; a sixth of them, another one at each place, where a document's process judges them."""
+    if operation not in DOCUMENTS or (way and (way[-1] in STORED or way[-4:] == (0,) * 4)):
+        return VALUES
+    return VALUES[position % 6 :: 6]
+
+
 def leaves(value, way=()):
     yield way
     if isinstance(value, dict):
@@ -158,10 +171,12 @@ def with_leaf(body, way, value):
 def test_bodies_at_their_extremes(client, operation):
     method, path = operation[0], operation[1].partition("?")[0]
     body, faults = BODIES[operation], []
-    for way in leaves(body):
-        texts = [json.dumps(with_leaf(body, way, value)) for value in VALUES]
+    for position, way in enumerate(leaves(body)):
+        values = values_at(operation, way, position)
+        texts = [json.dumps(with_leaf(body, way, value)) for value in values]
         marked = json.dumps(with_leaf(body, way, "MARK"))
-        texts += [marked.replace('"MARK"', literal) for literal in LITERALS]
+        if values is VALUES:
+            texts += [marked.replace('"MARK"', literal) for literal in LITERALS]
         for text in texts:
             reply = client.request(
                 method, path, content=text, headers={"content-type": "application/json"}

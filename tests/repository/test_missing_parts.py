@@ -28,7 +28,7 @@ def run(tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--rootdir", tmp_path,
              "-c", os.devnull, tmp_path],
-            env={**others, "PYTHONPATH": str(ROOT), **settings},
+            env={**others, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **settings},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout

@@ -6,6 +6,7 @@ from sqlalchemy import text
 from app.core.db.engine import conninfo
 from app.core.devserver.server import require_room
 from app.core.errors import Unavailable
+from app.core.retry import retry_outages
 from app.regions.store import get_region
 from app.registry import champions
 from app.registry.champions import get_champion
@@ -49,6 +50,7 @@ def test_a_training_cut_off_while_it_registers_leaves_nothing(engine, settings, 
         return get_champion(connection, key)
 
     with monkeypatch.context() as patch:
+        patch.setattr(retry_outages, "__defaults__", (2.0, 0.2))
         patch.setattr(champions, "get_version", cut)
         with pytest.raises(Unavailable):
             execute_training(engine, settings, claimed, lambda _s, _m: None, lambda: False)

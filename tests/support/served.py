@@ -43,8 +43,8 @@ class Served:
         return self.data.grid
 
 
-def register(engine, data, model, cutoff, tables, *, champion=False, tensors=None):
-    """Register tables (code -> (W, N)) as a version of a model."""
+def register(engine, data, model, cutoff, tables, *, champion=False, tensors=None, counts=None):
+    """Register tables (code -> (W, N)) as a version of a model; fit its counts if they are not given."""
     header = {"model": model, "cutoff": cutoff.isoformat()}
     content, sha256 = pack(header, tensors or {"x": np.zeros(1)})
     with engine.begin() as connection:
@@ -65,7 +65,7 @@ def register(engine, data, model, cutoff, tables, *, champion=False, tensors=Non
             provenance={},
             report={},
             scores={},
-            counts=fit_counts(data).state(),
+            counts=counts or fit_counts(data).state(),
             gate={},
         )
         record = register_version(connection, new, tables)
@@ -80,12 +80,13 @@ def served(engine, settings, town):
         key = get_region(connection, town).key
     data = load_training_data(engine, key, until=NEW)
     truth = synthetic_city().cell_probability(data.grid)
-    register(engine, data, "truth", OLD, {-1: np.roll(truth, 5, axis=0)})
+    counts = fit_counts(data).state()
+    register(engine, data, "truth", OLD, {-1: np.roll(truth, 5, axis=0)}, counts=counts)
     own = CategoryDensity(np.random.default_rng(5).gamma(2.0, size=truth.shape[1]), 0.25 * truth[4])
-    register(
-        engine, data, "truth", NEW, {-1: truth, 1: np.stack([own.ratio, own.fixed])}, champion=True
-    )
-    register(engine, data, "flat", NEW, {-1: truth.mean(axis=0, keepdims=True)})
+    tables = {-1: truth, 1: np.stack([own.ratio, own.fixed])}
+    register(engine, data, "truth", NEW, tables, champion=True, counts=counts)
+    flat = {-1: truth.mean(axis=0, keepdims=True)}
+    register(engine, data, "flat", NEW, flat, counts=counts)
     with TestClient(create_app(settings, engine)) as client:
         yield Served(client, engine, data, truth, own)
 
