@@ -51,7 +51,9 @@ def options():
 
 @pytest.fixture(scope="module")
 def home(engine, settings, town):
-    run = run_now(engine, settings, town, TrainingRequest("uniform"), lambda *_: None)
+    run = run_now(
+        engine, settings, town, TrainingRequest("uniform", validate=False), lambda *_: None
+    )
     assert run.status == "succeeded", run.message
     return settings
 

@@ -90,7 +90,9 @@ def test_everything_works_with_session_pooling(settings, engine, outside, town_c
                 f"{url}/incidents", content=csv, headers={"content-type": "text/csv"}
             )
             assert sent.json()["accepted"] == 1, sent.text
-        queued = request_training(opened, through, region, TrainingRequest("pooled-kde"))
+        queued = request_training(
+            opened, through, region, TrainingRequest("pooled-kde", validate=False)
+        )
         run_worker(through, wait=False)
         with opened.connect() as connection:
             assert get_run(connection, "train", queued.id).status == "succeeded"

@@ -92,7 +92,7 @@ Shared = tuple[Incidents, Grid, Protocol]
 
 
 def _work(shared: Shared, task: Task) -> list[TaskResult]:
-    """Run one task; numerical threads are limited by the environment, so that torch is not imported for it."""
+    """Run one task; the environment limits the numerical threads, so torch need not be imported for it."""
     incidents, grid, protocol = shared
     return results_of_fit(incidents, grid, task, protocol)
 
