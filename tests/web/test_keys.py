@@ -150,7 +150,7 @@ def test_a_key_that_is_revoked_meanwhile_is_asked_for_anew(open_seen):
     expect(page.locator("#total")).to_contain_text("incidents expected")
     expect(page.locator("#key")).to_have_text("Key: admin")
     page.evaluate("sessionStorage.setItem('hotslot-key', 'hsk_000000000000_no')")
-    page.click("#later")
+    page.click("#cars-more")
     page.wait_for_selector("#key-dialog[open]")
     expect(page.locator("#key-status")).to_contain_text("no longer valid")
     seen.errors[:] = [line for line in seen.errors if "401" not in line]

@@ -60,7 +60,7 @@ export function readAddress() {
   view.cell = /^\d+$/.test(text("cell")) ? Number(text("cell")) : null;
   view.place = /^[\d.]+\/-?[\d.]+\/-?[\d.]+$/.test(text("map")) ? text("map") : "";
   // A link to an hour or a cell without a tab is one to its forecast.
-  view.tab = TABS.find((name) => name === text("tab")) ?? (["at", "cell", "measure", "top", "embed", "vs"].some((name) => given.has(name)) ? "forecast" : "plan");
+  view.tab = TABS.find((name) => name === text("tab")) ?? (["at", "cell", "measure", "top", "embed", "vs", "strip"].some((name) => given.has(name)) ? "forecast" : "plan");
   view.cars = within(Number(text("cars")), 1, MAX_CARS, 3);
   if (SIZES.includes(text("size"))) view.size = text("size");
   view.apart = within(Number(text("apart")), 0, MAX_APART_M, 0);
