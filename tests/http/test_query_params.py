@@ -98,7 +98,6 @@ OWN = {
     ("zones", "n"): ("1", "4"),
     ("explain", "cell"): ("100", "101"),
     ("explain", "cells"): ("100,101", "101,102"),
-    ("outcomes", "date"): ("2019-12-26", "2019-12-27"),
     ("outcomes", "model"): ("truth", "flat"),
     ("density", "f"): ("json", "csv"),
     ("series", "f"): ("json", "csv"),
@@ -111,6 +110,7 @@ NOT_TRIED = {
     ("calibration", "f"): "needs a finished backtest; tests/evaluation/test_backtests.py",
     ("zones", "lang"): "of the PDF; tests/forecasts/zones/test_briefing.py",
     ("zones", "paper"): "of the PDF; tests/forecasts/zones/test_briefing.py",
+    ("outcomes", "date"): "goes with a shift, which outcomes refuse",
     ("presence", "cursor"): "made by the page before; tests/presence/test_service.py",
     ("fairness-report", "reporting"): "needs neighbourhoods; tests/evaluation/test_fairness.py",
 }
@@ -144,8 +144,11 @@ def furnished(served, settings):
     cell = int(served.grid.cell_id[40])
     rows = [
         {
-            **{"from": start.isoformat(), "to": (start + timedelta(hours=1)).isoformat()},
-            **{"activity": "patrol", "unit": unit, "cell": cell},
+            "from": start.isoformat(),
+            "to": (start + timedelta(hours=1)).isoformat(),
+            "activity": "patrol",
+            "unit": unit,
+            "cell": cell,
         }
         for unit, start in (("car 1", NEW), ("car 2", NEW + timedelta(days=2)))
     ]
