@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from axe_playwright_python.sync_playwright import Axe
 
 EVENING = "?region=town&at=2020-01-03T23:00"
@@ -11,6 +14,14 @@ def selected(page) -> list[str]:
     return page.eval_on_selector_all(
         "#strip [aria-selected=true]", "all => all.map(b => b.dataset.at)"
     )
+
+
+def content_of(download) -> bytes:
+    """Return a downloaded file; Chromium runs elsewhere and has no path to it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        download.save_as(path)
+        return path.read_bytes()
 
 
 def shares(page, at: str, top: int) -> str:

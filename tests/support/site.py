@@ -9,16 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
 from app.core.db.engine import open_engine
 from app.main import create_app
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from tests.support.serving import listening
 from tests.support.town import add_town
 
-TRAINED = {"model": "pooled-kde", "until": "2019-12-20T05:00:00+00:00", "seed": 1}
+TRAINED = TrainingRequest("pooled-kde", until=datetime(2019, 12, 20, 5, tzinfo=UTC), seed=1)
 """The version that serves when the tests begin; the incidents go on for eleven more days."""
 
 
@@ -66,9 +69,8 @@ def trained(settings, csv: Path) -> Iterator[Site]:
     """The service and its worker with the town and a version that serves."""
     engine = open_engine(settings)
     town = add_town(engine, settings, csv)
+    run = run_now(engine, settings, town, TRAINED, lambda *_: None)
+    assert run.status == "succeeded", run.message
     with listening(create_app(settings, engine)) as url, working(settings):
-        runs = f"{url}/v1/regions/{town}/training-runs"
-        run = httpx.post(runs, json=TRAINED).json()
-        assert finished(f"{runs}/{run['id']}")["status"] == "succeeded"
         yield Site(url, town, csv)
     engine.dispose()

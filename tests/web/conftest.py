@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +67,22 @@ def changing_site(chromium_path, settings, town_csv) -> Iterator[Site]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def chromium_address(chromium_path, tmp_path_factory) -> Iterator[str]:
+    """One Chromium for all modules: a start takes as long as three tests."""
+    config = tmp_path_factory.mktemp("chromium") / "launch.json"
+    config.write_text(json.dumps({"executablePath": chromium_path, "args": FLAGS}))
+    options = ["launch-server", "--browser", "chromium", "--config", str(config)]
+    command = [sys.executable, "-m", "playwright", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        yield server.stdout.readline().strip()
+        server.terminate()
+
+
 @pytest.fixture(scope="module")
-def browser(chromium_path):
+def browser(chromium_address):
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        chromium = playwright.chromium.connect(chromium_address)
         yield chromium
         chromium.close()
 

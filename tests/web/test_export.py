@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.page_texts import EVENING, selected
+from tests.support.page_texts import EVENING, content_of, selected
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +16,7 @@ def test_downloads_and_permalink(open_seen, tmp_path):
     page = seen.open(f"{EVENING}&hours=3&top=7&measure=expected&tab=take")
     with page.expect_download() as got:
         page.click("#downloads a[download$='.geojson']")
-    saved = json.loads(got.value.path().read_text())
+    saved = json.loads(content_of(got.value))
     assert saved["n_slots"] == 3
     assert len(saved["features"]) > 100
     names = page.eval_on_selector_all("#downloads a", "all => all.map(a => a.download)")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.page_texts import assert_accessible, plain
+from tests.support.page_texts import assert_accessible, content_of, plain
 
 pytestmark = pytest.mark.browser
 OPEN = "?region=town"
@@ -31,7 +31,7 @@ def _one_page(page, act) -> str:
     """Ask for the paper by an act; return its file's name."""
     with page.expect_download() as got:
         act()
-    pdf = got.value.path().read_bytes()
+    pdf = content_of(got.value)
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
     return got.value.suggested_filename
@@ -53,7 +53,7 @@ def test_tonights_plan_for_three_cars_by_clicks(open_seen):
     _one_page(page, lambda: page.click("[data-file=pdf]"))
     with page.expect_download() as got:
         page.click("[data-file=gpx]")
-    assert got.value.path().read_text().count("<wpt") == 3
+    assert content_of(got.value).count(b"<wpt") == 3
     assert got.value.suggested_filename.startswith("plan-town-2019-12-19T14-8h-3cars-pooled-kde")
 
 
