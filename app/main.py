@@ -34,15 +34,16 @@ from app.data_quality import routes as data_report
 from app.erasure import routes as privacy
 from app.evaluation.backtests import routes as backtests
 from app.evaluation.fairness import routes as fairness
-from app.forecasts import explain_routes as forecast_explain
 from app.forecasts import routes as forecasts
 from app.forecasts import series_routes as forecast_series
-from app.forecasts import street_routes as forecast_streets
 from app.forecasts import tile_routes as tiles
-from app.forecasts import zone_routes as forecast_zones
+from app.forecasts.areas import routes as forecast_areas
 from app.forecasts.evaluations import routes as evaluations
+from app.forecasts.explain import routes as forecast_explain
 from app.forecasts.service import ForecastService
+from app.forecasts.streets import routes as forecast_streets
 from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
+from app.forecasts.zones import routes as forecast_zones
 from app.http import basemap, static
 from app.http.app_state import ApiState
 from app.http.fair_shares import ADMIN_TURNS, Places
@@ -94,6 +95,7 @@ PARTS = (
     forecasts,
     forecast_explain,
     forecast_series,
+    forecast_areas,
     forecast_streets,
     forecast_zones,
     tiles,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from app.core.messages import Message
 from app.core.once import once
 from app.core.zones import zone
+from app.forecasts.areas.layers import CellLayers
 from app.forecasts.cells import CellSet, rows_in_bbox
-from app.forecasts.layers import CellLayers
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warnings import warnings_of

@@ -11,7 +11,7 @@ import numpy as np
 from app.core.messages import Message
 from app.core.once import once
 from app.fitting.hourly_counts import slots_of
-from app.forecasts.layers import Inside
+from app.forecasts.areas.layers import Inside
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.hour_of_week import HOUR_S
 from app.http.parameters import Bbox

@@ -11,10 +11,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.errors import InvalidInput
 from app.core.roles import Role
+from app.forecasts.areas.layers import Inside
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.documents import hotspots_csv, hotspots_geojson
 from app.forecasts.hotspots.selection import DEFAULT_TOP, HotspotOptions
-from app.forecasts.layers import Inside
 from app.forecasts.plan import Plan
 from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
 from app.forecasts.responses import ResponseSpec, reply, single_reply

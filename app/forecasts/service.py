@@ -16,10 +16,10 @@ from app.core.cache import BoundedCache, TTLCache
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
+from app.forecasts.areas.layers import LayerReader
 from app.forecasts.cells import CellRegridder
 from app.forecasts.forecast import Forecast
 from app.forecasts.kinds import KindReader, codes_of, harm_of, is_trained_with, shares_of
-from app.forecasts.layers import LayerReader
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.time_span import check_one_way, slots_of

@@ -169,14 +169,6 @@ def test_series_of_boxes_that_go_around_the_globe(served):
         assert shown in (0, every)
 
 
-@pytest.mark.parametrize("told", [{"id": 2**70}, {"properties": {"n": [2**70]}}])
-def test_areas_with_integers_that_no_reply_can_tell_are_refused(served, told):
-    point = {"type": "Point", "coordinates": [-74.06, 4.66]}
-    body = {"window": 4, "areas": {"type": "Feature", "geometry": point, **told}}
-    reply = served.client.post(f"{BASE}/areas", json=body)
-    assert (reply.status_code, reply.json()["field"]) == (422, "areas.features.0"), reply.text
-
-
 def test_as_of_takes_the_version_that_knew_nothing_later(served):
     body = get(served, "density", at="2019-12-15T20:00", as_of="2019-12-15")
     assert body["model_version"] == "truth-20191201-1da2385870"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.native import prepared
-from app.forecasts.areas import polygons_m
+from app.forecasts.areas.polygons import polygons_m
 from app.forecasts.versions.loaded import LoadedVersion
 from models.units import FloatArray
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from app.core.errors import LimitExceeded, NotFound
 from app.core.once import once
 from app.core.zones import zone
+from app.forecasts.areas.layers import NONE
 from app.forecasts.forecast import Forecast
-from app.forecasts.layers import NONE
 from app.forecasts.serialisers import ids_of
 from app.forecasts.service import ForecastService
 from app.forecasts.zones.record import record_of

@@ -13,9 +13,9 @@ from app.core.errors import InvalidInput, LimitExceeded
 from app.core.once import once
 from app.core.priority import give_way
 from app.core.texts import shortened
+from app.forecasts.areas.layers import NONE, Inside
 from app.forecasts.cells import CellSet
 from app.forecasts.forecast import Forecast
-from app.forecasts.layers import NONE, Inside
 from app.forecasts.zones.adjacency import neighbours_of
 from app.geo.study_area import to_metres
 from models.units import IntArray

@@ -1,49 +1,17 @@
-"""Filters and sums by a layer of areas, and zones that stay inside one."""
+"""Filters by a layer of areas, and zones that stay inside one."""
 
-import csv
-import io
 import json
 
 import numpy as np
 import pytest
 import shapely
 
-from app.forecasts.layers import NONE, Inside, owners_of
+from app.forecasts.areas.layers import NONE, Inside, owners_of
 from app.geo.overlaps import CellIndex
 from app.geo.study_area import shape_in_degrees
 
 BASE = "/v1/regions/town"
 AT = {"at": "2019-12-30T23:00"}
-
-
-@pytest.fixture(scope="module")
-def beats(served):
-    """Seven areas over all but the north of the city, with borders through cells; metres."""
-    west, south, east, north = served.data.area.polygon_m.bounds
-    rng = np.random.default_rng(8)
-    top = south + 0.7 * (north - south)
-    places, ground = (
-        rng.uniform((west, south), (east, top), (7, 2)),
-        shapely.box(west, south, east, top),
-    )
-    whole = shapely.voronoi_polygons(shapely.multipoints(places), extend_to=ground)
-    shapes_m = [shapely.intersection(part, ground) for part in shapely.get_parts(whole)]
-    features = [
-        {
-            "type": "Feature",
-            "properties": {"beat": f"B{i}"},
-            "geometry": shapely.geometry.mapping(shape_in_degrees(one, served.grid.crs)),
-        }
-        for i, one in enumerate(shapes_m)
-    ]
-    reply = served.client.put(
-        f"{BASE}/layers/beats",
-        content=json.dumps({"type": "FeatureCollection", "features": features}),
-        headers={"Content-Type": "application/geo+json"},
-    )
-    assert reply.status_code == 200, reply.text
-    assert reply.json()["areas"] == [f"B{i}" for i in range(7)]
-    return shapes_m
 
 
 def ask(served, what, status=200, **params):
@@ -102,25 +70,6 @@ def test_zones_stay_inside_also_on_other_cells(served, beats):
             shapes = [shape_in_degrees(one, served.grid.crs) for one in beats]
             parts = shapely.area(shapely.intersection(zone, shapes))
             assert int(np.argmax(parts)) == area
-
-
-def test_sums_by_layer_are_those_of_its_polygons(served, beats):
-    stored = served.client.get(f"{BASE}/layers/beats").json()
-    own = ask(served, "areas", layer="beats")
-    sent = {"areas": {k: stored[k] for k in ("type", "features")}, **AT}
-    given = served.client.post(f"{BASE}/forecasts/areas", json=sent).json()
-    assert (own["n_areas"], own["layer"]) == (7, "beats")
-    for one, other in zip(own["features"], given["features"], strict=True):
-        assert one["properties"].pop("name") == other["properties"].pop("name")
-        assert one["properties"] == pytest.approx(other["properties"], rel=1e-9)
-    bare = ask(served, "areas", layer="beats", geometry="false")
-    for one, other in zip(bare["features"], own["features"], strict=True):
-        assert one["properties"].items() >= other["properties"].items()
-    assert {f["geometry"] for f in bare["features"]} == {None}
-    lines = list(csv.DictReader(io.StringIO(ask(served, "areas", layer="beats", f="csv"))))
-    assert [line["name"] for line in lines] == [f"B{i}" for i in range(7)]
-    counts = [f["properties"]["expected_count"] for f in own["features"]]
-    assert [float(line["expected_count"]) for line in lines] == pytest.approx(counts)
 
 
 def test_a_replaced_layer_is_used_at_once_and_a_removed_one_no_more(served, beats):
