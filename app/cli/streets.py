@@ -23,7 +23,7 @@ def streets(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the layer instead.")] = False,
 ) -> None:
-    """Set, show or remove a region's streets."""
+    """Set, show or remove a region's streets, by which segments are ranked and places named."""
     if remove and file is not None:
         raise InvalidInput("give a file or --remove, not both", field="remove")
     settings = Settings()

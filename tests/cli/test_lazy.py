@@ -15,8 +15,8 @@ CONTRACT = {
 }  # fmt: skip
 """Of the design's section on the command line; commands of this set never go."""
 FURTHER = {
-    "briefing", "region list", "region layer", "region policy", "region streets", "mapping list", "mapping remove",
-    "sync", "source add", "source list",
+    "briefing", "region list", "region layer", "region policy", "region streets", "mapping list",
+    "mapping remove", "sync", "source add", "source list",
     "source remove", "source presets", "data-report", "schedule", "models", "status",
     "fairness-report", "model-card", "erase", "key create", "key list", "key rotate", "key revoke",
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
