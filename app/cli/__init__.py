@@ -90,42 +90,42 @@ COMMANDS = {
         "app.cli.demo:demo",
         "Create a region, ingest, compare the models on the last 28 days, retrain, serve.",
     ),
-    "region create": ("app.cli.regions:create", "Create a region."),
-    "region list": ("app.cli.regions:list_all", "List the regions."),
+    "region create": ("app.cli.regions.region:create", "Create a region."),
+    "region list": ("app.cli.regions.region:list_all", "List the regions."),
     "region edit": (
-        "app.cli.regions:edit",
+        "app.cli.regions.region:edit",
         "Correct a region; windows, coordinates and models that depend on it are made anew.",
     ),
     "region remove": (
-        "app.cli.regions:remove",
+        "app.cli.regions.region:remove",
         "Remove a region with all its incidents and models; asks for its id.",
     ),
     "region streets": (
-        "app.cli.streets:streets",
+        "app.cli.regions.streets:streets",
         "Set, show or remove a region's streets, by which segments are ranked and places named.",
     ),
     "region layer": (
-        "app.cli.layers:layer",
+        "app.cli.regions.layers:layer",
         "Store, print, list or remove layers of areas; set residents of the neighbourhoods.",
     ),
     "region policy": (
-        "app.cli.learning_policy:policy",
+        "app.cli.regions.learning_policy:policy",
         "Show, change or remove a region's learning policy.",
     ),
     "categories show": (
-        "app.cli.categories:show",
+        "app.cli.regions.categories:show",
         "List a region's categories, aliases, groups and weights.",
     ),
     "categories alias": (
-        "app.cli.categories:alias",
+        "app.cli.regions.categories:alias",
         "Count incidents of one name as another category; train again afterwards.",
     ),
     "categories group": (
-        "app.cli.categories:group",
+        "app.cli.regions.categories:group",
         "Name several categories together, for use as a category.",
     ),
     "categories weight": (
-        "app.cli.categories:weight",
+        "app.cli.regions.categories:weight",
         "Weigh a category for forecasts with --weight harm.",
     ),
     "mapping list": ("app.cli.incidents:list_saved_mappings", "List a region's column mappings."),

@@ -167,3 +167,11 @@ def _print_settings_errors(error: ValidationError) -> None:
             name, *within = (str(part) for part in fault["loc"])
             reason = f"{'.'.join([f'HOTSLOT_{name.upper()}', *within])}: {reason}"
         complain(reason)
+
+
+def alone(option: str, *others: object) -> None:
+    """Refuse other options beside one that stands alone."""
+    if any(other is not None for other in others):
+        raise InvalidInput(
+            f"{option} cannot be combined with other options", field=option.lstrip("-")
+        )

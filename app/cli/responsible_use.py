@@ -164,11 +164,3 @@ def erase(
     if found.dropped:
         serving = found.serves or "no version until the training is done"
         say(f"{len(found.dropped)} versions of few incidents were deleted; {serving} serves")
-
-
-def alone(option: str, *others: object) -> None:
-    """Refuse other options beside one that stands alone."""
-    if any(other is not None for other in others):
-        raise InvalidInput(
-            f"{option} cannot be combined with other options", field=option.lstrip("-")
-        )

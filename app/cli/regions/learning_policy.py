@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.console import complain, echo_json, opened
-from app.cli.responsible_use import alone
+from app.cli.console import alone, complain, echo_json, opened
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.console import echo_json, opened, say
-from app.cli.responsible_use import alone
+from app.cli.console import alone, echo_json, opened, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.incidents.population import remove_population, set_population
