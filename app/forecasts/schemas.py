@@ -1,4 +1,4 @@
-"""Replies of `/v1/regions/{region}/forecasts` and `/tiles`.
+"""Bodies and replies of `/v1/regions/{region}/forecasts` and `/tiles`.
 
 Replies that are whole grids are serialised by hand, for speed; their models describe them.
 """
@@ -6,11 +6,12 @@ Replies that are whole grids are serialised by hand, for speed; their models des
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
-from uuid import UUID
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
+from app.forecasts.scores import MAX_SCORED, PlacedIncident
+from app.http.parameters import Moment
 from app.http.schemas import (
     Feature,
     FeatureCollection,
@@ -18,6 +19,7 @@ from app.http.schemas import (
     MessageReply,
     Names,
     Reply,
+    Request,
     Responses,
     Version,
     offered,
@@ -25,7 +27,7 @@ from app.http.schemas import (
 )
 
 _RING = [[-79.382, 43.654], [-79.379, 43.654], [-79.379, 43.657], [-79.382, 43.654]]
-_GEOMETRY = {"type": "Polygon", "coordinates": [_RING]}
+GEOMETRY_EXAMPLE = {"type": "Polygon", "coordinates": [_RING]}
 _CELL: dict[str, Any] = {
     "id": 5935,
     "probability": 0.005969286,
@@ -33,33 +35,6 @@ _CELL: dict[str, Any] = {
     "expected_count": 0.026367878,
     "expected_count_lo": 0,
     "expected_count_hi": 0,
-}
-
-_AREA: dict[str, Any] = {
-    "name": "D11",
-    "area_km2": 21.3,
-    "share_inside_study_area": 1.0,
-    "probability": 0.041,
-    "density_per_km2": 0.00192,
-    "expected_count": 0.181,
-    "expected_count_lo": 0,
-    "expected_count_hi": 1,
-}
-_ZONE: dict[str, Any] = {
-    "rank": 1,
-    "place": "Downtown Yonge East",
-    "longitude": -79.38009,
-    "latitude": 43.655401,
-    "n_cells": 4,
-    "area_km2": 0.25,
-    "compactness": 1.0,
-    "share_of_incidents": 0.017,
-    "probability": 0.017,
-    "expected_count": 0.0751,
-    "expected_count_lo": 0,
-    "expected_count_hi": 1,
-    "hours": [0.0751],
-    "cells": [5763, 5764, 5935, 5936],
 }
 
 
@@ -146,7 +121,7 @@ class DensityReply(Heading):
 class DensityFeatures(Heading, FeatureCollection):
     """The cells' polygons."""
 
-    features: list[Feature] = Field(examples=[one_feature(_GEOMETRY, **_CELL)])
+    features: list[Feature] = Field(examples=[one_feature(GEOMETRY_EXAMPLE, **_CELL)])
 
 
 class ListChanges(Reply):
@@ -167,7 +142,7 @@ class ListChanges(Reply):
 class HotspotsReply(Heading, FeatureCollection):
     """Cells' polygons, best first, with what they cover and catch."""
 
-    features: list[Feature] = Field(examples=[one_feature(_GEOMETRY, rank=1, **_CELL)])
+    features: list[Feature] = Field(examples=[one_feature(GEOMETRY_EXAMPLE, rank=1, **_CELL)])
     top: float = Field(examples=[1.0])
     n_cells: int = Field(examples=[120])
     n_cells_total: int = Field(examples=[12058])
@@ -185,127 +160,6 @@ class HotspotsReply(Heading, FeatureCollection):
     )
 
 
-class ZonePrice(Reply):
-    """What given zones lose against the best plan of the number and area asked for, or of theirs if more."""
-
-    share_of_incidents_best: float = Field(examples=[0.0191])
-    share_lost: float = Field(
-        description="of what the best plan catches; below 0 where given zones are less compact than it may "
-        "be and catch more",
-        examples=[0.11],
-    )
-    expected_count_best: float = Field(examples=[0.0844])
-    n: int = Field(examples=[5])
-    max_km2: float = Field(examples=[0.25])
-    best: list[list[int | str]] = Field(description="cells of its zones", examples=[[[5763]]])
-
-
-class Caught(Reply):
-    """What a plan caught; the interval is Wilson's of 95 %."""
-
-    hits: int = Field(examples=[58])
-    share: float | None = Field(examples=[0.0371])
-    lo: float | None = Field(examples=[0.0288])
-    hi: float | None = Field(examples=[0.0476])
-
-
-class PlanRecord(Reply):
-    """What plans of this number and area caught in these hours after each origin of the latest backtest."""
-
-    backtest: UUID = Field(examples=["539610f0-9967-4cbd-8cd2-8f33ab84e18e"])
-    model: str = Field(examples=["stack"])
-    hours: list[int] = Field(description="of the local day", examples=[[22, 23, 0, 1, 2, 3, 4, 5]])
-    origins: int = Field(examples=[13])
-    first: Instant = Field(description="the first origin")
-    days: int = Field(description="after each origin", examples=[28])
-    incidents: int = Field(description="in the region in these hours", examples=[1562])
-    n: int = Field(examples=[5])
-    max_km2: float = Field(examples=[0.25])
-    zones: Caught
-    last_year: Caught = Field(
-        description="zones of the counts of the year before each origin, all hours"
-    )
-    free_cells: Caught = Field(description="single cells of the model, of the zones' area")
-
-
-class FormerZone(Reply):
-    """A zone of the plan before, beside the zone that the best plan has for it."""
-
-    status: Literal["kept", "moved"] = Field(examples=["kept"])
-    gain: float | None = Field(
-        default=None, description="expected count there over that here", examples=[1.02]
-    )
-    gain_lo: float | None = Field(
-        default=None, description="90 % interval; above 1 the zone moves", examples=[0.91]
-    )
-    gain_hi: float | None = Field(default=None, examples=[1.15])
-
-
-class FormerPlan(Reply):
-    """What became of the zones of the plan before, in their order."""
-
-    moved: int = Field(examples=[1])
-    zones: list[FormerZone]
-
-
-class ZonesReply(Heading, FeatureCollection):
-    """Zones to send cars to, best first, with what they catch beside free cells of the same area."""
-
-    features: list[Feature] = Field(
-        description="`hours` of each: its expected count by hour, as in the reply's `hours`",
-        examples=[one_feature(_GEOMETRY, **_ZONE)],
-    )
-    hours: list[Instant] = Field(
-        description="local start of each hour", examples=[["2022-01-07T23:00:00-05:00"]]
-    )
-    expected_by_hour: list[float] = Field(description="of the whole region", examples=[[4.417258]])
-    avoid: list[int | str] = Field(examples=[[]])
-    n: int = Field(description="zones asked for at most", examples=[5])
-    max_km2: float = Field(description="the budget of all zones together", examples=[0.25])
-    compactness: float = Field(description="asked of every zone at least", examples=[0.8])
-    min_separation_m: float | None = Field(examples=[None])
-    within: str | None = Field(
-        default=None,
-        description="layer of which each zone stays in one area; zones then have `area`",
-    )
-    n_zones: int = Field(examples=[1])
-    n_cells: int = Field(examples=[4])
-    area_km2: float = Field(examples=[0.25])
-    share_of_area: float = Field(examples=[0.000339])
-    share_of_incidents_expected: float = Field(examples=[0.017])
-    share_of_incidents_free: float = Field(
-        description="share that the best cells of the zones' area have, wherever they lie",
-        examples=[0.0191],
-    )
-    share_of_free_cells: float | None = Field(
-        description="what the zones catch, divided by what these cells catch: the price of zones",
-        examples=[0.89],
-    )
-    share_of_bound: float | None = Field(
-        description="what the zones catch, divided by what no zones of the budget can exceed",
-        examples=[0.89],
-    )
-    expected_count: float = Field(examples=[0.0751])
-    expected_count_lo: int = Field(examples=[0])
-    expected_count_hi: int = Field(examples=[1])
-    share_of_harm_expected: float | None = Field(default=None, description="with weight=harm")
-    expected_harm: float | None = Field(default=None, description="with weight=harm")
-    price: ZonePrice | None = Field(default=None, description="of zones that were given")
-    record: PlanRecord | None = Field(
-        default=None,
-        description="with record=true, for those who may list incidents: what such plans caught before",
-    )
-    record_reason: str | None = Field(
-        default=None,
-        description="why there is no record: no_backtest, other_cells, some_categories, not_released",
-        examples=[None],
-    )
-    previous: FormerPlan | None = Field(
-        default=None,
-        description="with a plan before; its zones stay or move, each zone has `status`",
-    )
-
-
 class SamplesReply(Heading, FeatureCollection):
     """Points drawn from the forecast."""
 
@@ -316,24 +170,11 @@ class SamplesReply(Heading, FeatureCollection):
     seed: int | None = Field(examples=[1])
 
 
-class AreasReply(Heading, FeatureCollection):
-    """The areas as given, each with its forecast among the properties."""
-
-    n_areas: int = Field(examples=[1])
-
-
-class LayerAreasReply(AreasReply):
-    """The areas of a layer, each with its forecast."""
-
-    features: list[Feature] = Field(examples=[one_feature(_GEOMETRY, **_AREA)])
-    layer: str = Field(examples=["beats"])
-
-
 class OutcomesReply(Heading, FeatureCollection):
     """Cells where something happened."""
 
     features: list[Feature] = Field(
-        examples=[one_feature(_GEOMETRY, incidents=1, hits=0, misses=1, **_CELL)]
+        examples=[one_feature(GEOMETRY_EXAMPLE, incidents=1, hits=0, misses=1, **_CELL)]
     )
     in_sample: bool
     incidents: int = Field(examples=[421])
@@ -360,6 +201,47 @@ class SeriesReply(Heading):
     """A range hour by hour; `expected_total` is the whole range's."""
 
     slots: list[Slot]
+
+
+class ScoredIncident(BaseModel):
+    """One incident to score."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    occurred_at: Annotated[Moment | None, Field(examples=["2021-12-31T23:10:00-05:00"])] = None
+    occurred_from: Moment | None = None
+    occurred_to: Annotated[
+        Moment | None, Field(description="End of an interval; not part of it.")
+    ] = None
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, examples=[-79.38])]
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, examples=[43.65])]
+    category: Annotated[str | None, Field(max_length=200)] = None
+
+    @model_validator(mode="after")
+    def _has_one_time(self) -> Self:
+        is_interval = self.occurred_from is not None and self.occurred_to is not None
+        partial = (self.occurred_from is None) != (self.occurred_to is None)
+        if partial or is_interval == (self.occurred_at is not None):
+            raise ValueError("give occurred_at, or both occurred_from and occurred_to")
+        return self
+
+    def placed(self) -> PlacedIncident:
+        """Return the incident as the service takes it."""
+        starts = (moment for moment in (self.occurred_at, self.occurred_from) if moment is not None)
+        return PlacedIncident(
+            next(starts), self.longitude, self.latitude, self.category, self.occurred_to
+        )
+
+
+class ScoreRequest(Request):
+    """Incidents to score by a model; `as_of` takes one that knew only what came before."""
+
+    # The first fault ends it: those of a hundred thousand incidents would take gigabytes.
+    incidents: Annotated[
+        list[ScoredIncident], FailFast(), Field(min_length=1, max_length=MAX_SCORED)
+    ]
+    model: Annotated[str | None, Field(max_length=200)] = None
+    as_of: Moment | None = None
 
 
 class Score(Reply):

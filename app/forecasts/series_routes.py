@@ -18,11 +18,12 @@ from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import (
     OutcomesReply,
     ScoreReply,
+    ScoreRequest,
     SeriesReply,
     forecast_replies,
 )
 from app.forecasts.scores import score_heading, score_incidents
-from app.forecasts.selectors import Forecasts, PlainSelected, ScoreRequest, Selected
+from app.forecasts.selectors import Forecasts, PlainSelected, Selected
 from app.forecasts.serialisers import check_no_cells, check_series, series_csv, series_json
 from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request

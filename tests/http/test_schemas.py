@@ -12,6 +12,11 @@ from app.erasure import schemas as erasure
 from app.evaluation.backtests import schemas as backtests
 from app.evaluation.fairness import schemas as fairness
 from app.forecasts import schemas as forecasts
+from app.forecasts.areas import schemas as forecast_areas
+from app.forecasts.evaluations import schemas as evaluations
+from app.forecasts.explain import schemas as forecast_explain
+from app.forecasts.streets import schemas as forecast_streets
+from app.forecasts.zones import schemas as forecast_zones
 from app.http.schemas import Instant, Reply, example_of, links, offered
 from app.incidents import schemas as incidents
 from app.monitoring import schemas as monitoring
@@ -29,6 +34,11 @@ MODULES = (
     erasure,
     fairness,
     forecasts,
+    forecast_areas,
+    forecast_explain,
+    forecast_streets,
+    forecast_zones,
+    evaluations,
     incidents,
     monitoring,
     region_edits,

@@ -10,14 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.roles import Role
 from app.forecasts.areas.documents import areas_geojson, layer_csv, layer_geojson
+from app.forecasts.areas.schemas import AreasReply, AreasRequest, LayerAreasReply
 from app.forecasts.forecast import Forecast
 from app.forecasts.responses import ResponseSpec, reply, single_reply
-from app.forecasts.schemas import (
-    AreasReply,
-    LayerAreasReply,
-    forecast_replies,
-)
-from app.forecasts.selectors import AreasRequest, Forecasts, PlainSelected
+from app.forecasts.schemas import forecast_replies
+from app.forecasts.selectors import Forecasts, PlainSelected
 from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request
 from app.http.parameters import RegionId

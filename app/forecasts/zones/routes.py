@@ -18,12 +18,13 @@ from app.forecasts.plan import Selector
 from app.forecasts.rendering import collection_parquet
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.routes import FORMAT, LABELS, LABELS_EXAMPLE, InArea, Weight, area_of
-from app.forecasts.schemas import ZonesReply, forecast_replies
-from app.forecasts.selectors import Forecasts, Selected, ZonesRequest
+from app.forecasts.schemas import forecast_replies
+from app.forecasts.selectors import Forecasts, Selected
 from app.forecasts.service import ForecastService
 from app.forecasts.zones.briefing import zones_pdf
 from app.forecasts.zones.documents import zones_csv, zones_geojson, zones_gpkg, zones_gpx
 from app.forecasts.zones.plan import ZonePlan, zone_plan
+from app.forecasts.zones.schemas import ZonesReply, ZonesRequest
 from app.forecasts.zones.selection import (
     DEFAULT_COMPACTNESS,
     DEFAULT_KM2,
