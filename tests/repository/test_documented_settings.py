@@ -11,7 +11,15 @@ from app.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OF_NO_SETTING = {"SECRETS_DIR", "SHARED", "BENCH_ROWS", "BENCH_CITIES", "DRILL_REPEATS"}
+OF_NO_SETTING = {
+    "SECRETS_DIR",
+    "SHARED",
+    "BENCH_ROWS",
+    "BENCH_CITIES",
+    "BENCH_MODELS",
+    "BENCH_ORIGINS",
+    "DRILL_REPEATS",
+}
 
 
 @pytest.fixture(scope="module")
