@@ -15,7 +15,7 @@ from app.core.errors import HotslotError, InvalidInput
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
 from app.main import create_app
-from app.readers.formats import EXCEL_TYPE
+from app.readers.formats import EXCEL_TYPE, TEXT_READERS
 from app.regions.service import add_region
 from tests.support.inputs.messy import HEADER, messy_corpus, mutated, seed_bodies
 
@@ -163,6 +163,8 @@ def test_mutated_bodies_of_every_format_never_break_the_server(engine, settings)
     with TestClient(create_app(settings, engine), raise_server_exceptions=False) as client:
         for i in range(150):
             content_type, encoding, body = mutated(*bodies[i % len(bodies)], rng)
+            if i >= 6 * len(bodies) and content_type not in TEXT_READERS:
+                continue  # a process of its own for each: drill I5 sends 5,000 bodies
             headers = {"Content-Type": content_type}
             if encoding:
                 headers["Content-Encoding"] = encoding
