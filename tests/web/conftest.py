@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import expect, sync_playwright
 
 from app.main import create_app
@@ -30,6 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PR_SET_PDEATHSIG = 1
 WAIT_MS = 30_000
 # What a page waits for takes longer than five seconds where other tests run beside it.
 expect.set_options(timeout=WAIT_MS)
@@ -73,10 +77,21 @@ def chromium_address(chromium_path, tmp_path_factory) -> Iterator[str]:
     config = tmp_path_factory.mktemp("chromium") / "launch.json"
     config.write_text(json.dumps({"executablePath": chromium_path, "args": FLAGS}))
     options = ["launch-server", "--browser", "chromium", "--config", str(config)]
-    command = [sys.executable, "-m", "playwright", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    command = [*compute_driver_executable(), *options]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_end_with_tests,  # noqa: PLW1509 - one call that takes no lock
+    ) as server:
         yield server.stdout.readline().strip()
         server.terminate()
+
+
+def _end_with_tests() -> None:
+    """Have Linux end this process, which ends Chromium, when the tests are killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
