@@ -9,9 +9,10 @@ from tests.support.page_texts import assert_accessible
 
 pytestmark = pytest.mark.browser
 ASKED = re.compile(r"/forecasts/explain\?")
+HOURS = "?region=town&tab=forecast"
 
 
-def explained(seen, query=""):
+def explained(seen, query=HOURS):
     """The page with the best cell chosen, and what the service replied."""
     page = seen.open(query)
     with page.expect_response(ASKED) as reply:
@@ -22,7 +23,7 @@ def explained(seen, query=""):
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_every_figure_of_the_card_is_the_apis(open_seen, language):
-    page, reply = explained(open_seen(), f"?lang={language}")
+    page, reply = explained(open_seen(), f"{HOURS}&lang={language}")
 
     def written(value, places):
         script = "([v, l, p]) => v.toLocaleString(l, {minimumFractionDigits: p, maximumFractionDigits: p})"
@@ -68,7 +69,7 @@ def test_the_reasons_are_those_of_the_hour_and_version_shown(open_seen):
 
 
 def test_a_phone_opens_the_reasons_by_a_tap(open_seen):
-    page = open_seen(390, 844).open()
+    page = open_seen(390, 844).open(HOURS)
     page.locator("#top-cells button[data-cell]").first.click()
     expect(page.locator(".why summary")).to_be_visible()
     expect(page.locator(".why table")).to_be_hidden()
