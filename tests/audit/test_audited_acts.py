@@ -22,6 +22,7 @@ from app.erasure.service import erase_incident
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.geo.synthetic import TIMEZONE, synthetic_city
+from app.geo.synthetic_streets import synthetic_streets
 from app.incidents.kinds.tables import change_kinds
 from app.incidents.mappings import remove_mapping, save_mapping
 from app.incidents.population import remove_population, set_population
@@ -29,15 +30,25 @@ from app.incidents.service import UploadSource, ingest, ingest_file
 from app.incidents.summary import StoreChoices
 from app.main import create_app
 from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
+from app.presence.service import (
+    erase_presence,
+    exposure_of,
+    forget_old_presence,
+    list_presence,
+    store_presence,
+)
+from app.presence.store import PresenceQuery
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.isolated import reading_limits
 from app.region_edits.removal import remove_region
 from app.region_edits.service import RegionEdit, edit_region
+from app.regions.layers import remove_layer, set_layer
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import add_region, cancel_run, set_policy
 from app.regions.store import get_region
 from app.registry.champions import promote, roll_back
 from app.states.service import assimilate
+from app.streets.service import remove_streets, set_streets
 from app.sync.schedule import claim_here
 from app.sync.service import add_source, remove_source
 from app.sync.spec import SourceSpec
@@ -98,7 +109,8 @@ class Acts:
     def mapping(self):
         save_mapping(self.engine, REGION, "m", ColumnMapping(columns={"x": "X"}))
 
-    def population(self):
+    def halves(self):
+        """Return the city as two areas, a GeoJSON file."""
         west, south, east, north = shapely.from_geojson(
             json.dumps(synthetic_city().area.to_geojson())
         ).bounds
@@ -116,8 +128,53 @@ class Acts:
             for name, half in halves.items()
         ]
         layer = {"type": "FeatureCollection", "features": members}
-        content, limits = [json.dumps(layer).encode()], reading_limits(self.settings)
-        set_population(self.engine, REGION, content, "geojson", None, limits)
+        return [json.dumps(layer).encode()]
+
+    def population(self):
+        limits = reading_limits(self.settings)
+        set_population(self.engine, REGION, self.halves(), "geojson", None, limits)
+
+    def layer(self):
+        set_layer(self.engine, REGION, "halves", self.halves(), reading_limits(self.settings))
+
+    def unlayer(self):
+        remove_layer(self.engine, REGION, "halves")
+
+    def streets(self):
+        lines = json.dumps(synthetic_streets(synthetic_city().area, 500.0)).encode()
+        set_streets(self.engine, REGION, [lines], reading_limits(self.settings))
+
+    def unstreet(self):
+        remove_streets(self.engine, REGION)
+
+    def stay(self):
+        start = datetime.now(UTC) - timedelta(days=1)
+        centre = shapely.from_geojson(json.dumps(synthetic_city().area.to_geojson())).centroid
+        row = {
+            "from": start.isoformat(),
+            "to": (start + timedelta(hours=1)).isoformat(),
+            "activity": "patrol",
+            "geometry": json.loads(shapely.to_geojson(centre.buffer(0.001))),
+        }
+        body = [json.dumps([row]).encode()]
+        told = store_presence(self.engine, REGION, body, "application/json", self.settings)
+        assert told.accepted == 1, told.errors
+
+    def stays(self):
+        list_presence(self.engine, REGION, PresenceQuery(), 10, "geojson")
+
+    def exposure(self):
+        exposure_of(self.engine, REGION, None, None)
+
+    def forget_stays(self):
+        with self.engine.connect() as connection:
+            region = get_region(connection, REGION)
+        days = self.settings.presence_retention_days + 1
+        later = datetime.now(UTC) + timedelta(days=days)
+        assert forget_old_presence(self.engine, self.settings, region, later) == 1
+
+    def erase_stays(self):
+        assert erase_presence(self.engine, REGION, PresenceQuery()) == 1
 
     def forget(self):
         remove_mapping(self.engine, REGION, "m")
@@ -212,6 +269,14 @@ class Acts:
         if reply.status_code >= 500:
             raise HotslotError(reply.text)
 
+    def evaluate(self):
+        place = f"/v1/regions/{REGION}"
+        cells = self.client.get(f"{place}/forecasts/density?window=7").json()["cells"]["id"][:3]
+        asked = {"cells": cells, "from": "2023-05-01", "to": "2023-05-08"}
+        reply = self.client.post(f"{place}/evaluations", json=asked)
+        if reply.status_code != 200:
+            raise HotslotError(reply.text)
+
     def erase(self):
         erase_incident(self.engine, REGION, "case-1")
 
@@ -237,6 +302,10 @@ WALK = (
     ("forget", ["setting.removed"], set()),
     ("population", ["population.changed"], set()),
     ("unpeople", ["population.removed"], set()),
+    ("layer", ["layer.changed"], set()),
+    ("unlayer", ["layer.removed"], set()),
+    ("streets", ["streets.changed"], set()),
+    ("unstreet", ["streets.removed"], set()),
     ("schedule", ["schedule.set"], set()),
     ("unschedule", ["schedule.removed"], set()),
     ("queue", ["training.requested"], set()),
@@ -252,6 +321,13 @@ WALK = (
     ("report", ["data_report.read"], set()),
     ("week", ["hour_of_week.read"], set()),
     ("explain", ["place.counted"], set()),
+    ("evaluate", ["evaluate"], set()),
+    ("stay", ["presence.stored"], set()),
+    ("stays", ["presence.read"], set()),
+    ("exposure", ["presence.read"], set()),
+    ("forget_stays", ["presence.dropped"], set()),
+    ("stay", ["presence.stored"], set()),
+    ("erase_stays", ["presence.erased"], set()),
     ("later", ["ingest"], set()),
     ("assimilate", ["state.made"], LEDGER),
     ("erase", ["training.requested", "erase"], set()),
