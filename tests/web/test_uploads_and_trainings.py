@@ -11,6 +11,7 @@ from tests.support.page_texts import EVENING
 
 pytestmark = pytest.mark.browser
 SITE = "changing_site"
+TRAINING_MS = 150_000
 
 
 def test_upload_training_to_the_end_and_promotion(open_seen):
@@ -32,7 +33,8 @@ def test_upload_training_to_the_end_and_promotion(open_seen):
     page.select_option("#train-model", "pooled-kde")
     page.uncheck("#validate")
     page.click("#start-training")
-    page.wait_for_selector("#training-status.good")
+    # The worker may still be starting, and starts a process for the training.
+    page.wait_for_selector("#training-status:is(.good, .bad)", timeout=TRAINING_MS)
     assert "Finished" in page.inner_text("#training-status")
     expect(page.locator(".models li")).to_have_count(2)
     assert "Finished" in page.inner_text("#training-status")
