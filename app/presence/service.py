@@ -15,7 +15,7 @@ from app.core.db.locks import count_lock
 from app.core.errors import InvalidInput, LimitExceeded, NotFound
 from app.core.settings import Settings
 from app.core.texts import shortened
-from app.core.zones import localised, zone
+from app.core.zones import check_moment, localised, zone
 from app.geo.boundaries import study_area_from_geojson
 from app.geo.overlaps import CellIndex
 from app.presence.exposure import Exposure, Stay
@@ -187,9 +187,9 @@ def exposure_of(
 
 def _period(start: datetime | None, end: datetime | None, timezone: str) -> tuple[datetime, int]:
     """Return the first hour and the number of hours."""
-    last = datetime.now(UTC) if end is None else localised(end, timezone).astimezone(UTC)
+    last = datetime.now(UTC) if end is None else _checked(end, timezone, "to")
     days = timedelta(days=DEFAULT_DAYS)
-    first = last - days if start is None else localised(start, timezone).astimezone(UTC)
+    first = last - days if start is None else _checked(start, timezone, "from")
     first = first.replace(minute=0, second=0, microsecond=0)
     n_slots = -int((first - last) // timedelta(hours=1))
     if n_slots < 1:
@@ -202,6 +202,13 @@ def _period(start: datetime | None, end: datetime | None, timezone: str) -> tupl
             asked=n_slots / 24,
         )
     return first, n_slots
+
+
+def _checked(given: datetime, timezone: str, field: str) -> datetime:
+    """Return an instant in UTC; far ones have none, so they are refused first."""
+    moment = localised(given, timezone)
+    check_moment(moment, field)
+    return moment.astimezone(UTC)
 
 
 def erase_presence(engine: Engine, region_id: str, query: PresenceQuery) -> int:

@@ -56,7 +56,7 @@ def round_of(world: World, rng: Random, number: int, n: int = ROUND) -> list[Ask
 
 def _of_cells_alone(ask: Ask) -> Ask:
     """The request without what is no hour and no size, so that nothing keeps it from making cells."""
-    kept = ("at", "window", "from", "to", "cell_size_m")
+    kept = ("at", "window", "from", "to", "shift", "date", "cell_size_m")
     return replace(ask, query={n: v for n, v in ask.query.items() if n in kept})
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from app.audit import store as audit
 from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.texts import shortened
 from app.forecasts.explain.parts import Parts, parts_of
 from app.forecasts.explain.past import counts_of, hidden, kinds_of, past_of
 from app.forecasts.explain.words import EXPLANATIONS, reasons, sentence
@@ -22,6 +23,8 @@ from app.forecasts.versions.loaded import LoadedVersion
 from models.densities.ingredients import DRIFT
 
 MAX_CELLS = 200
+END_OF_IDS = 2**53
+"""Ids of cells lie below this."""
 SPLIT_MODELS = frozenset({"stack", "maf", "cox"})
 """Models whose versions say what their long run is made of."""
 
@@ -50,6 +53,12 @@ def asked_cells(cell: int | None, cells: str | None) -> tuple[int, ...]:
         found = sorted({int(one) for one in (cells or "").split(",")})
     except ValueError as error:
         raise InvalidInput("cells is a list of ids, such as 31,32,203", field="cells") from error
+    if found[0] < 0 or found[-1] >= END_OF_IDS:
+        wrong = found[0] if found[0] < 0 else found[-1]
+        raise InvalidInput(
+            f"cells lists {shortened(str(wrong))}; an id lies within 0 and {END_OF_IDS - 1}",
+            field="cells",
+        )
     if len(found) > MAX_CELLS:
         raise LimitExceeded(
             f"{len(found)} cells are asked for, the limit is {MAX_CELLS}",

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from app.core.roles import Role
-from app.forecasts.explain.document import Asked, asked_cells, explanation
+from app.forecasts.explain.document import END_OF_IDS, Asked, asked_cells, explanation
 from app.forecasts.explain.schemas import ExplainReply
 from app.forecasts.plan import Selector
 from app.forecasts.responses import single_reply
@@ -33,7 +33,7 @@ def explain(
     region: RegionId,
     when: TimeSelection,
     which: VersionSelection,
-    cell: Annotated[int | None, Query(ge=0, lt=2**53, description="a cell's id")] = None,
+    cell: Annotated[int | None, Query(ge=0, lt=END_OF_IDS, description="a cell's id")] = None,
     cells: Annotated[
         str | None,
         Query(

@@ -37,7 +37,19 @@ def query_of(world: World, operation: Operation, rng: Random) -> Query:
     return {n: str(v) for n, v in chosen.items() if n in operation.parameters}
 
 
-GROUPED = ("at", "window", "from", "to", "cell_size_m", "grid", "resolution", "f", "cursor")
+GROUPED = (
+    "at",
+    "window",
+    "from",
+    "to",
+    "shift",
+    "date",
+    "cell_size_m",
+    "grid",
+    "resolution",
+    "f",
+    "cursor",
+)
 
 
 def _values(
@@ -85,6 +97,12 @@ def _values(
         "all": "false",
         "confirm": "no",
         "by": rng.choice(["id", "external_id", "reference"]),
+        "cell": rng.randrange(400),
+        "avoid": rng.randrange(400),
+        "record": rng.choice(["true", "false"]),
+        "lang": rng.choice(["en", "es"]),
+        "paper": rng.choice(["a4", "letter"]),
+        "tolerance_m": round(rng.uniform(1.0, 200.0), 2),
     }  # fmt: skip
     return always, sometimes
 
@@ -128,12 +146,14 @@ def _within(first: datetime, last: datetime, rng: Random) -> datetime:
 
 def _when(world: World, operation: Operation, rng: Random) -> dict[str, Any]:
     past = operation.path.endswith("/outcomes")
-    way = "range" if past else rng.choice(["at", "window", "range"])
+    way = "range" if past else rng.choice(["at", "window", "range", "shift"])
     if way == "window":
         return {"window": rng.randrange(168)}
     start = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=rng.randrange(40_000))
     if past:
         start = _within(*world.times, rng)
+    if way == "shift":
+        return {"shift": rng.choice(["early", "late", "night"]), "date": f"{start:%Y-%m-%d}"}
     if way == "at":
         return {"at": rng.choice([start.isoformat(), f"{start:%Y-%m-%dT%H:%M}"])}
     return {
@@ -209,6 +229,30 @@ def _scored(rng: Random, world: World) -> dict[str, Any]:
     return {"json": {"incidents": incidents, "model": rng.choice(world.versions)}}
 
 
+def _zones(rng: Random, _world: World) -> dict[str, Any]:
+    """A plan by hand, of cells that a grid may have."""
+    return {"json": {"zones": [[rng.randrange(400)] for _ in range(3)], "avoid": [0]}}
+
+
+def _evaluated(rng: Random, world: World) -> dict[str, Any]:
+    """One of the areas on a past week."""
+    areas = _areas(rng, world)["json"]["areas"]
+    week = {
+        "from": (world.times[1] - timedelta(days=7)).isoformat(),
+        "to": world.times[1].isoformat(),
+    }
+    return {"json": {"areas": {**areas, "features": areas["features"][:1]}, **week}}
+
+
+def _streets(rng: Random, world: World) -> dict[str, Any]:
+    """One street as a line."""
+    line = _areas(rng, world)["json"]["areas"]["features"][1]
+    return {
+        "content": json.dumps({"type": "FeatureCollection", "features": [line]}),
+        "headers": {"Content-Type": "application/geo+json"},
+    }
+
+
 def _upload(rng: Random, world: World) -> dict[str, Any]:
     """Incidents in one of the formats."""
     rows = [
@@ -246,6 +290,9 @@ _REGION = "/v1/regions/{region}"
 BODIES: dict[str, Callable[[Random, World], dict[str, Any]]] = {
     f"POST {_REGION}/forecasts/areas": _areas,
     f"POST {_REGION}/forecasts/score": _scored,
+    f"POST {_REGION}/forecasts/zones": _zones,
+    f"POST {_REGION}/evaluations": _evaluated,
+    f"PUT {_REGION}/streets": _streets,
     f"POST {_REGION}/incidents": _upload,
     "POST /v1/regions": _given(lambda rng: {"id": f"made-{rng.randrange(5)}", "timezone": "UTC"}),
     f"PUT {_REGION}/mappings/{{name}}": _given(lambda _: {"columns": {"category": "kind"}}),

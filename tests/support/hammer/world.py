@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 METHODS = ("get", "post", "put", "delete")
-READ_BY_POST = ("/forecasts/areas", "/forecasts/score")
+READ_BY_POST = ("/forecasts/areas", "/forecasts/score", "/forecasts/zones")
 
 
 @dataclass(frozen=True)
