@@ -24,10 +24,29 @@ from app.regions.store import get_region
 
 router = APIRouter(prefix="/v1/regions/{region}/layers", tags=["regions"])
 LayerName = Annotated[str, Path(max_length=63, examples=["beats"])]
+_EXAMPLE = orjson.dumps(
+    {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"name": "D11"},
+                "geometry": {
+                    "type": "Polygon",
+                    "coordinates": [
+                        [[-74.2, 4.5], [-74.0, 4.5], [-74.0, 4.8], [-74.2, 4.8], [-74.2, 4.5]]
+                    ],
+                },
+            }
+        ],
+    }
+).decode()
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {name: {"schema": {"type": "string"}} for name in (GEOJSON, JSON)},
+        "content": {
+            name: {"schema": {"type": "string"}, "example": _EXAMPLE} for name in (GEOJSON, JSON)
+        },
     }
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrc
 
 from models.evaluation.significance import holm
 
@@ -40,9 +40,9 @@ class PlaceCounts:
         """Return p values: of a rise, of a fall, and of the year's excess over the city's average."""
         n, city = self.recent + self.before, self.city_recent + self.city_before
         share = self.city_recent / city if city else 0.0
-        rise = binom.sf(self.recent - 1, n, share) if n else 1.0
-        fall = binom.cdf(self.recent, n, share) if n else 1.0
-        excess = binom.sf(self.before - 1, self.city_before, self.area_share)
+        rise = bdtrc(self.recent - 1, n, share) if n else 1.0
+        fall = bdtr(self.recent, n, share) if n else 1.0
+        excess = bdtrc(self.before - 1, self.city_before, self.area_share)
         return float(rise), float(fall), float(excess)
 
 

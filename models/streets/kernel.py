@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array
-from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from models.streets.network import Lixels, Network
@@ -33,6 +32,9 @@ def diffused(
         mass: (P,) incidents on each lixel.
         bandwidths_m: standard deviations of the kernel along the network.
     """
+    # Here, because API processes import this package and never smooth.
+    from scipy.sparse.csgraph import connected_components
+
     flow = flows(network, lixels)
     volume = diags_array(lixels.length_m, format="csr")
     _, component = connected_components(flow, directed=False)

@@ -11,15 +11,30 @@ from app.core.db.tables import (
     erasure,
     incident,
     monitoring,
+    presence,
     region,
     release,
     run,
     state,
+    street,
     sync,
     version,
 )
 
-SUBJECTS = (access, erasure, incident, monitoring, region, release, run, state, sync, version)
+SUBJECTS = (
+    access,
+    erasure,
+    incident,
+    monitoring,
+    presence,
+    region,
+    release,
+    run,
+    state,
+    street,
+    sync,
+    version,
+)
 STAYING = {"champions"}
 """Tables whose rows hold on to their version: a champion cannot be deleted."""
 

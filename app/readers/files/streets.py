@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 
@@ -135,6 +134,8 @@ def _read(file: IO[bytes], folder: Path) -> _Layer:
 
 def _layer(path: Path, layer: str | None = None) -> _Layer:
     """Read a layer with GDAL: geometries, names, values of `highway`."""
+    import pyogrio  # here, because API processes import this module's limits
+
     info = pyogrio.read_info(path, layer=layer, force_feature_count=False)
     fields = [str(one) for one in info["fields"]]
     name, highway = _columns(fields)
