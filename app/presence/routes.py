@@ -130,7 +130,7 @@ def erase(
     return PresenceErased(erased=erase_presence(state.engine, region, query))
 
 
-@router.delete("/{row_id}", status_code=204)
+@router.delete("/rows/{row_id}", status_code=204)
 @allow(Role.ADMIN)
 def erase_one(
     state: State, region: RegionId, row_id: Annotated[int, Path(ge=1, lt=2**63, examples=[7])]

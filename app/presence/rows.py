@@ -94,7 +94,13 @@ def _members(content: bytes, kind: str) -> Iterator[Mapping[str, Any]]:
     try:
         if kind == CSV:
             text = io.StringIO(content.decode("utf-8-sig"), newline="")
-            for line in csv.DictReader(text, strict=True):
+            lines = csv.DictReader(text, strict=True)
+            if missing := {"from", "to"} - set(lines.fieldnames or ()):
+                raise InvalidInput(
+                    f"the table has no column {', '.join(sorted(missing))}; a first line names them",
+                    code="bad_body",
+                )
+            for line in lines:
                 yield {
                     name: from_spreadsheet(value)
                     for name, value in line.items()

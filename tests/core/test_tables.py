@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from sqlalchemy import Table
 
 import app.core.db.tables as schema
@@ -11,7 +13,6 @@ from app.core.db.tables import (
     erasure,
     incident,
     monitoring,
-    presence,
     region,
     release,
     run,
@@ -21,6 +22,8 @@ from app.core.db.tables import (
     version,
 )
 
+# Imported by name: the package has a table of this name.
+presence = import_module("app.core.db.tables.presence")
 SUBJECTS = (
     access,
     erasure,

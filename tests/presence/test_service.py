@@ -105,8 +105,8 @@ def test_rows_are_erased_for_good_and_that_is_audited(served, empty):
     for unit in "abc":
         post(served, [stay(START + timedelta(hours=i), 1, cell=cell, unit=unit) for i in range(3)])
     ids = [row.id for row in rows_of(served.engine)]
-    assert served.client.delete(f"{URL}/{ids[0]}").status_code == 204
-    assert served.client.delete(f"{URL}/{ids[0]}").status_code == 404
+    assert served.client.delete(f"{URL}/rows/{ids[0]}").status_code == 204
+    assert served.client.delete(f"{URL}/rows/{ids[0]}").status_code == 404
     assert served.client.delete(URL, params={"unit": "b"}).json() == {"erased": 3}
     early = {"to": (START + timedelta(hours=1)).isoformat()}
     assert served.client.delete(URL, params=early).json() == {"erased": 1}
