@@ -35,10 +35,20 @@ from app.regions.store import get_region
 router = APIRouter(prefix="/v1/regions/{region}/presence", tags=["presence"])
 MAX_PAGE = 10_000
 _TIME: Any = {"pattern": TIME_PATTERN}
+_EXAMPLE = (
+    '[{"from": "2026-01-09T22:00-05:00", "to": "2026-01-10T02:00-05:00", "activity": "patrol", '
+    '"unit": "car 1", "cell": 101}]'
+)
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {name: {"schema": {"type": "string"}} for name in TYPES},
+        "content": {
+            name: {
+                "schema": {"type": "string"},
+                **({"example": _EXAMPLE} if name == JSON else {}),
+            }
+            for name in TYPES
+        },
     }
 }
 From = Annotated[

@@ -39,11 +39,19 @@ STREET_TYPES = (
 """The file itself says which of them it is."""
 CACHE_BYTES = 64 << 20
 MIN_TOLERANCE_M, MAX_TOLERANCE_M = 1.0, 200.0
+_EXAMPLE = (
+    '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": "King Street"}, '
+    '"geometry": {"type": "LineString", "coordinates": [[-79.3807, 43.6487], [-79.3778, 43.6493]]}}]}'
+)
 _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}} for kind in STREET_TYPES
+            kind: {
+                "schema": {"type": "string", "format": "binary"},
+                **({"example": _EXAMPLE} if kind == "application/json" else {}),
+            }
+            for kind in STREET_TYPES
         },
     }
 }
