@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterable, Iterator, Sized
 
 from app.core.errors import LimitExceeded
 from app.core.texts import shortened
@@ -50,3 +50,34 @@ def check_length(values: Sized | None, field: str, limit: int) -> None:
             limit=limit,
             asked=len(values),
         )
+
+
+def check_number(asked: float, limit: float, what: str, field: str, advice: str = "") -> None:
+    """Raise if a number is above its limit.
+
+    Args:
+        what: the number in words, such as "700 areas"; the message adds the limit.
+        advice: what to do, after a semicolon.
+
+    Raises:
+        LimitExceeded: it is above.
+    """
+    if asked > limit:
+        said = f"{what}, the limit is {limit}" + (f"; {advice}" if advice else "")
+        raise LimitExceeded(said, field=field, limit=limit, asked=asked)
+
+
+def limited(
+    content: Iterable[bytes], limit: int, refusal: str, field: str | None = None
+) -> Iterator[bytes]:
+    """Yield a body's bytes until there are more than allowed.
+
+    Raises:
+        LimitExceeded: there are, with the message `refusal`.
+    """
+    n_bytes = 0
+    for chunk in content:
+        n_bytes += len(chunk)
+        if n_bytes > limit:
+            raise LimitExceeded(refusal, code="too_large", field=field, limit=limit)
+        yield chunk

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.audit import store as audit
-from app.core.bounds import MAX_LAYER_BYTES
-from app.core.errors import InvalidInput, LimitExceeded, NotFound, NotReady
+from app.core.bounds import MAX_LAYER_BYTES, limited
+from app.core.errors import InvalidInput, NotFound, NotReady
 from app.geo.neighbourhoods import number_of_people
 from app.readers.blocks import ReadOptions
 from app.readers.columns.portals import normalised_name
@@ -49,7 +49,7 @@ def set_population(
     with engine.connect() as connection:
         get_region(connection, region_id)
     digest = sha256()
-    own, people = _read(kind, _bounded(content, digest.update), groups, options)
+    own, people = _read(kind, _hashed(content, digest.update), groups, options)
     with engine.begin() as connection:
         region = outlined(connection, get_region(connection, region_id))
         collection = own or region.neighbourhoods
@@ -99,13 +99,9 @@ def _read(
     return {"type": "FeatureCollection", "features": features}, people
 
 
-def _bounded(content: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+def _hashed(content: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
     """Yield the layer's bytes up to the limit, hashing them."""
-    n_bytes = 0
-    for chunk in content:
-        n_bytes += len(chunk)
-        if n_bytes > MAX_LAYER_BYTES:
-            raise LimitExceeded(f"a layer has at most {MAX_LAYER_BYTES} bytes", code="too_large")
+    for chunk in limited(content, MAX_LAYER_BYTES, f"a layer has at most {MAX_LAYER_BYTES} bytes"):
         update(chunk)
         yield chunk
 

@@ -11,8 +11,9 @@ import numpy as np
 from sqlalchemy import Engine, Row
 
 from app.audit import store as audit
+from app.core.bounds import check_number, limited
 from app.core.db.locks import count_lock
-from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.errors import InvalidInput, NotFound
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.core.zones import check_moment, localised, zone
@@ -68,7 +69,8 @@ def store_presence(
             f"Content-Type {shortened(kind)} is not one of {', '.join(TYPES)}",
             code="unsupported_media_type",
         )
-    body = _whole(content)
+    said = f"a body has at most {MAX_BYTES} bytes; send the rest by itself"
+    body = b"".join(limited(content, MAX_BYTES, said))
     with engine.connect() as connection:
         region = get_region(connection, region_id)
         places = Places(connection, region)
@@ -76,7 +78,10 @@ def store_presence(
     with engine.begin() as connection:
         count_lock(connection, region.key)
         added = add_rows(connection, region.key, parsed.rows)
-        _check_number(count_rows(connection, region.key))
+        n = count_rows(connection, region.key)
+        check_number(
+            n, MAX_STORED, f"the region's log would have {n} rows", "rows", "erase old ones"
+        )
         summary = _summary(parsed, added)
         audit.record(
             connection,
@@ -86,30 +91,6 @@ def store_presence(
             accepted=summary.accepted,
         )
     return summary
-
-
-def _whole(content: Iterable[bytes]) -> bytes:
-    parts, n_bytes = [], 0
-    for chunk in content:
-        n_bytes += len(chunk)
-        if n_bytes > MAX_BYTES:
-            raise LimitExceeded(
-                f"a body has at most {MAX_BYTES} bytes; send the rest by itself",
-                code="too_large",
-                limit=MAX_BYTES,
-            )
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _check_number(n_rows: int) -> None:
-    if n_rows > MAX_STORED:
-        raise LimitExceeded(
-            f"the region's log would have {n_rows} rows, the limit is {MAX_STORED}; erase old ones",
-            field="rows",
-            limit=MAX_STORED,
-            asked=n_rows,
-        )
 
 
 def _summary(parsed: Parsed, added: int) -> PresenceSummary:
@@ -194,13 +175,7 @@ def _period(start: datetime | None, end: datetime | None, timezone: str) -> tupl
     n_slots = -int((first - last) // timedelta(hours=1))
     if n_slots < 1:
         raise InvalidInput("to must be later than from", field="to")
-    if n_slots > 24 * MAX_DAYS:
-        raise LimitExceeded(
-            f"the period spans {n_slots / 24:.4g} days, the limit is {MAX_DAYS}",
-            field="to",
-            limit=MAX_DAYS,
-            asked=n_slots / 24,
-        )
+    check_number(n_slots / 24, MAX_DAYS, f"the period spans {n_slots / 24:.4g} days", "to")
     return first, n_slots
 
 

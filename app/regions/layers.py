@@ -6,7 +6,7 @@ Untrusted layers are parsed in an isolated process.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -14,9 +14,9 @@ import shapely
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
-from app.core.bounds import MAX_LAYER_BYTES, MAX_LAYERS
+from app.core.bounds import MAX_LAYER_BYTES, MAX_LAYERS, check_number, limited
 from app.core.db.locks import count_lock
-from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.errors import InvalidInput, NotFound
 from app.core.texts import shortened
 from app.readers.blocks import ReadOptions
 from app.readers.isolated import isolated_items
@@ -58,7 +58,9 @@ def set_layer(
     with engine.connect() as connection:
         _check_number(connection, get_region(connection, region_id), name)
     asked = {"name_property": name_property}
-    items = isolated_items("layer", _bounded(content), options, asked)
+    said = f"a layer has at most {MAX_LAYER_BYTES} bytes"
+    body = limited(content, MAX_LAYER_BYTES, said, "layer")
+    items = isolated_items("layer", body, options, asked)
     features = {"type": "FeatureCollection", "features": [feature_of(one) for one in items]}
     with engine.begin() as connection:
         region = get_region(connection, region_id)
@@ -104,12 +106,8 @@ def _check_name(name: str) -> None:
 def _check_number(connection: Connection, region: Region, name: str) -> None:
     known = {one.name for one in list_layers(connection, region)} - {NEIGHBOURHOODS}
     if name not in known and len(known) >= MAX_LAYERS:
-        raise LimitExceeded(
-            f"the region has {len(known)} layers, the limit is {MAX_LAYERS}; remove one first",
-            field="layer",
-            limit=MAX_LAYERS,
-            asked=len(known) + 1,
-        )
+        text = f"the region has {len(known)} layers"
+        check_number(len(known) + 1, MAX_LAYERS, text, "layer", "remove one first")
 
 
 def _check_place(connection: Connection, region: Region, features: dict[str, Any]) -> None:
@@ -127,17 +125,3 @@ def _check_place(connection: Connection, region: Region, features: dict[str, Any
 
 def _text(geometry: Any) -> bytes:
     return orjson.dumps(geometry)
-
-
-def _bounded(content: Iterable[bytes]) -> Iterator[bytes]:
-    n_bytes = 0
-    for chunk in content:
-        n_bytes += len(chunk)
-        if n_bytes > MAX_LAYER_BYTES:
-            raise LimitExceeded(
-                f"a layer has at most {MAX_LAYER_BYTES} bytes",
-                code="too_large",
-                field="layer",
-                limit=MAX_LAYER_BYTES,
-            )
-        yield chunk

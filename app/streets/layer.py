@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from app.core.errors import InvalidInput, LimitExceeded
+from app.core.bounds import check_number
+from app.core.errors import InvalidInput
 from app.core.once import once
 from app.geo.antimeridian import continuous
 from app.geo.study_area import to_metres
@@ -129,13 +130,8 @@ def _split(place: IntArray, sizes: IntArray, names: list[str | None], crs: str) 
     network = split_at_junctions(xy_m, np.concatenate([[0], np.cumsum(sizes)]))
     if len(network) == 0:
         raise InvalidInput("the lines have no length", field="streets")
-    if len(network) > MAX_SEGMENTS:
-        raise LimitExceeded(
-            f"{len(network)} segments between junctions, the limit is {MAX_SEGMENTS}",
-            field="streets",
-            limit=MAX_SEGMENTS,
-            asked=len(network),
-        )
+    n = len(network)
+    check_number(n, MAX_SEGMENTS, f"{n} segments between junctions", "streets")
     distinct = sorted({name for name in names if name is not None})
     row = {name: i for i, name in enumerate(distinct)}
     of_line = np.array([UNNAMED if name is None else row[name] for name in names], np.int32)

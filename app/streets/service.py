@@ -11,8 +11,9 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
+from app.core.bounds import limited
 from app.core.db.locks import STREET_LOCK, transaction_lock
-from app.core.errors import LimitExceeded, NotReady
+from app.core.errors import NotReady
 from app.geo.grid import Grid
 from app.incidents.release_cuts import reader_cut
 from app.incidents.releases import advance
@@ -54,7 +55,8 @@ def set_streets(
             code="no_boundary",
         )
     asked = {"boundary": region.boundary, "crs": region.crs}
-    items = isolated_items("streets", _bounded(content), options, asked)
+    said = f"streets may have at most {MAX_LAYER_BYTES} bytes; cut the file to the study area"
+    items = isolated_items("streets", limited(content, MAX_LAYER_BYTES, said), options, asked)
     left_out: dict[str, int] = {}
     layer = layer_of(_blocks(items, left_out), region.crs)
     facts = {
@@ -69,19 +71,6 @@ def set_streets(
         stored = store.put_layer(connection, key, layer, area_digest(region), facts)
         audit.record(connection, "streets.changed", chain=region_id, sha256=stored.digest)
     return stored
-
-
-def _bounded(content: Iterable[bytes]) -> Iterator[bytes]:
-    n_bytes = 0
-    for chunk in content:
-        n_bytes += len(chunk)
-        if n_bytes > MAX_LAYER_BYTES:
-            raise LimitExceeded(
-                f"streets may have at most {MAX_LAYER_BYTES} bytes; cut the file to the study area",
-                code="too_large",
-                limit=MAX_LAYER_BYTES,
-            )
-        yield chunk
 
 
 def _blocks(items: Iterator[Any], left_out: dict[str, int]) -> Iterator[Any]:

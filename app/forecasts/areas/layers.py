@@ -12,8 +12,9 @@ import shapely
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from app.core.bounds import check_number
 from app.core.cache import BoundedCache
-from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.errors import InvalidInput, NotFound
 from app.core.native import shareable
 from app.core.texts import shortened
 from app.forecasts.cells import DEFAULT_RESOLUTION, CellSet, HexCells, SquareCells
@@ -252,12 +253,6 @@ def _hexagons_in(cells: HexCells, polygons_m: NDArray[Any]) -> PolygonOverlap:
     """Return the pieces of hexagons in polygons; over the study area's edge they count whole."""
     hexagons_m = projected(cells.polygons_degrees(), cells.crs)
     target, source = shapely.STRtree(hexagons_m).query(polygons_m, predicate="intersects")
-    if len(source) > MAX_PIECES:
-        raise LimitExceeded(
-            f"areas cross {len(source)} cells, the limit is {MAX_PIECES}",
-            field="within",
-            limit=MAX_PIECES,
-            asked=len(source),
-        )
+    check_number(len(source), MAX_PIECES, f"areas cross {len(source)} cells", "within")
     size_m2 = shapely.area(shapely.intersection(hexagons_m[source], polygons_m[target]))
     return PolygonOverlap(source, target, size_m2 / M2_PER_KM2)

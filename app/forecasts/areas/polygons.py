@@ -10,6 +10,7 @@ import orjson
 import shapely
 from numpy.typing import NDArray
 
+from app.core.bounds import check_number
 from app.core.errors import InvalidInput, LimitExceeded
 from app.geo.hexagons import projected
 from app.geo.study_area import make_valid
@@ -32,23 +33,11 @@ def polygons_m(features: Sequence[Mapping[str, Any]], crs: str, buffer_m: float)
     """
     if not features:
         raise InvalidInput("areas contain no features", field="areas")
-    if len(features) > MAX_AREAS:
-        raise LimitExceeded(
-            f"{len(features)} areas, the limit is {MAX_AREAS}",
-            field="areas",
-            limit=MAX_AREAS,
-            asked=len(features),
-        )
+    check_number(len(features), MAX_AREAS, f"{len(features)} areas", "areas")
     geometries = [_geometry(feature, place) for place, feature in enumerate(features)]
     shapes = np.array(geometries, dtype=object)
     n_vertices = int(shapely.get_num_coordinates(shapes).sum())
-    if n_vertices > MAX_VERTICES:
-        raise LimitExceeded(
-            f"{n_vertices} vertices, the limit is {MAX_VERTICES}",
-            field="areas",
-            limit=MAX_VERTICES,
-            asked=n_vertices,
-        )
+    check_number(n_vertices, MAX_VERTICES, f"{n_vertices} vertices", "areas")
     west, south, east, north = shapely.total_bounds(shapes)
     if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):
         raise InvalidInput("areas must be in degrees (WGS 84)", field="areas")

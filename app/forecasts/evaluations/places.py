@@ -10,7 +10,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from app.core.errors import InvalidInput, LimitExceeded
+from app.core.bounds import check_number
+from app.core.errors import InvalidInput
 from app.core.native import prepared
 from app.forecasts.areas.polygons import polygons_m
 from app.forecasts.versions.loaded import LoadedVersion
@@ -107,10 +108,4 @@ def _of_polygons(version: LoadedVersion, features: Sequence[Mapping[str, Any]]) 
 
 
 def _check_number(field: str, what: str, asked: int, limit: int) -> None:
-    if asked > limit:
-        raise LimitExceeded(
-            f"{asked:,} {what}, the limit is {limit:,}; send fewer, or simpler ones",
-            field=field,
-            limit=limit,
-            asked=asked,
-        )
+    check_number(asked, limit, f"{asked} {what}", field, "send fewer, or simpler ones")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from app.audit import store as audit
-from app.core.errors import InvalidInput, LimitExceeded, NotFound
+from app.core.bounds import check_number
+from app.core.errors import InvalidInput, NotFound
 from app.core.texts import shortened
 from app.forecasts.explain.parts import Parts, parts_of
 from app.forecasts.explain.past import counts_of, hidden, kinds_of, past_of
@@ -59,13 +60,7 @@ def asked_cells(cell: int | None, cells: str | None) -> tuple[int, ...]:
             f"cells lists {shortened(str(wrong))}; an id lies within 0 and {END_OF_IDS - 1}",
             field="cells",
         )
-    if len(found) > MAX_CELLS:
-        raise LimitExceeded(
-            f"{len(found)} cells are asked for, the limit is {MAX_CELLS}",
-            field="cells",
-            limit=MAX_CELLS,
-            asked=len(found),
-        )
+    check_number(len(found), MAX_CELLS, f"{len(found)} cells are asked for", "cells")
     return tuple(found)
 
 

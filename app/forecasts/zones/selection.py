@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.bounds import check_number
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.once import once
 from app.core.priority import give_way
@@ -237,13 +238,7 @@ def given_zones(forecast: Forecast, zones: Sequence[CellIds], field: str) -> lis
         LimitExceeded: too many cells.
     """
     n_cells = sum(len(zone) for zone in zones)
-    if n_cells > MAX_CELLS:
-        raise LimitExceeded(
-            f"{field} have {n_cells} cells, the limit is {MAX_CELLS}",
-            field=field,
-            limit=MAX_CELLS,
-            asked=n_cells,
-        )
+    check_number(n_cells, MAX_CELLS, f"{field} have {n_cells} cells", field)
     row_of = {cell: row for row, cell in enumerate(forecast.cells.ids)}
     seen: set[int | str] = set()
     for place, zone in enumerate(zones):
@@ -267,13 +262,7 @@ def cells_avoided(forecast: Forecast, avoid: CellIds) -> Rows:
         InvalidInput: there is no such cell.
         LimitExceeded: too many are given.
     """
-    if len(avoid) > MAX_AVOIDED:
-        raise LimitExceeded(
-            f"avoid has {len(avoid)} entries, the limit is {MAX_AVOIDED}",
-            field="avoid",
-            limit=MAX_AVOIDED,
-            asked=len(avoid),
-        )
+    check_number(len(avoid), MAX_AVOIDED, f"avoid has {len(avoid)} entries", "avoid")
     row_of = {str(cell): row for row, cell in enumerate(forecast.cells.ids)}
     rows = []
     for one in map(str, avoid):
