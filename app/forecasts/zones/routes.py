@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -111,16 +111,34 @@ _CSV = (
 )
 
 
-def _confined(
-    selector: Selector,
-    options: ZoneOptions,
-    weight: Literal["harm"] | None,
-    inside: str | None,
-    within: str | None,
-) -> Selector:
-    """Return the selector with weight and layers."""
-    avoided = tuple(sorted({area.layer for area in options.avoided_areas()}))
-    return replace(selector, weight=weight, inside=area_of(inside), within=within, avoided=avoided)
+@dataclass(frozen=True)
+class Asked:
+    """What a request for zones asks of which forecast, and the format of the reply."""
+
+    selector: Selector
+    options: ZoneOptions
+    fmt: str
+
+    def confined(self) -> Asked:
+        """Return it with the layers that its options name, which the forecast must know."""
+        avoided = tuple(sorted({area.layer for area in self.options.avoided_areas()}))
+        return replace(self, selector=replace(self.selector, avoided=avoided))
+
+
+async def _asked(
+    selector: Selected,
+    options: Options,
+    f: ZoneFormat = None,
+    weight: Weight = None,
+    inside: InArea = None,
+    within: Within = None,
+    accept: Accept = None,
+) -> Asked:
+    selector = replace(selector, weight=weight, inside=area_of(inside), within=within)
+    return Asked(selector, options, negotiated(f, accept, tuple(FORMATS)))
+
+
+Question = Annotated[Asked, Depends(_asked)]
 
 
 @router.get(
@@ -130,31 +148,19 @@ def _confined(
 )
 @allow(Role.READER)
 async def zones(
-    request: Request,
-    forecasts: Forecasts,
-    region: RegionId,
-    selector: Selected,
-    options: Options,
-    f: ZoneFormat = None,
-    weight: Weight = None,
-    inside: InArea = None,
-    within: Within = None,
-    accept: Accept = None,
+    request: Request, forecasts: Forecasts, region: RegionId, question: Question
 ) -> Response:
     """Choose at most n connected, compact zones, of `max_km2` together, that expect the most."""
-    fmt = negotiated(f, accept, tuple(FORMATS))
-    selector = _confined(selector, options, weight, inside, within)
+    asked = question.confined()
+    if asked.options.record:
+        # The backtest may be newer than the plan: such a reply is no function of its plan.
+        return await run_in_threadpool(_made, forecasts, region, asked)
 
     def make(forecast: Forecast) -> bytes:
-        return FORMATS[fmt](zone_plan(forecasts, forecast, options))
+        return FORMATS[asked.fmt](zone_plan(forecasts, forecast, asked.options))
 
-    if options.record:
-        # The backtest may be newer than the plan: such a reply is no function of its plan.
-        return await run_in_threadpool(
-            lambda: _made(forecasts, forecasts.forecast(region, selector), options, fmt)
-        )
-    spec = ResponseSpec(("zones", options), fmt, make, f"{region}-zones")
-    return await reply(request, forecasts, region, selector, spec)
+    spec = ResponseSpec(("zones", asked.options), asked.fmt, make, f"{region}-zones")
+    return await reply(request, forecasts, region, asked.selector, spec)
 
 
 @router.post(
@@ -165,36 +171,20 @@ async def zones(
 )
 @allow(Role.READER)
 async def edited_zones(
-    request: Request,
-    forecasts: Forecasts,
-    region: RegionId,
-    selector: Selected,
-    options: Options,
-    f: ZoneFormat = None,
-    weight: Weight = None,
-    inside: InArea = None,
-    within: Within = None,
-    accept: Accept = None,
+    request: Request, forecasts: Forecasts, region: RegionId, question: Question
 ) -> Response:
     """Price zones as they are given, or follow the plan before; parameters are those of `GET`.
 
     With `zones` the reply has `price`: what they lose against the best plan. With `previous` each of its
     zones stays unless another gains beyond chance.
     """
-    fmt = negotiated(f, accept, tuple(FORMATS))
-    asked = await json_body(request, ZonesRequest, (JSON,))
-    options = asked.applied(options)
-    selector = _confined(selector, options, weight, inside, within)
-
-    def make() -> Response:
-        return _made(forecasts, forecasts.forecast(region, selector), options, fmt)
-
-    return await run_in_threadpool(make)
+    body = await json_body(request, ZonesRequest, (JSON,))
+    asked = replace(question, options=body.applied(question.options)).confined()
+    return await run_in_threadpool(_made, forecasts, region, asked)
 
 
-def _made(
-    forecasts: ForecastService, forecast: Forecast, options: ZoneOptions, fmt: str
-) -> Response:
+def _made(forecasts: ForecastService, region: str, asked: Asked) -> Response:
+    forecast = forecasts.forecast(region, asked.selector)
     with long_work():
-        body = FORMATS[fmt](zone_plan(forecasts, forecast, options))
-    return single_reply(body, forecast.heading(), fmt)
+        body = FORMATS[asked.fmt](zone_plan(forecasts, forecast, asked.options))
+    return single_reply(body, forecast.heading(), asked.fmt)
