@@ -33,10 +33,9 @@ from models.evaluation.consistency import (
     Observed,
     Outcome,
     as_observed,
-    conditional_likelihood_test,
     estimate_clustering,
+    likelihood_tests,
     number_test,
-    space_test,
 )
 from models.units import DAY_S, HOUR_S, N_WINDOWS, FloatArray
 
@@ -111,13 +110,10 @@ def outcomes_at(shared: Shared, task: Task) -> tuple[Task, dict[str, Outcome]]:
         joint_forecast(shared, Task(task.model, origin_s)) for origin_s in before
     )
     forecast, observed = joint_forecast(shared, task)
-    return task, {
-        "N": number_test(forecast, len(observed)),
-        "S": space_test(forecast, observed, clustering),
-        "CL": conditional_likelihood_test(forecast, observed, clustering),
-        "S independent": space_test(forecast, observed, INDEPENDENT),
-        "CL independent": conditional_likelihood_test(forecast, observed, INDEPENDENT),
-    }
+    clustered = likelihood_tests(forecast, observed, clustering)
+    independent = likelihood_tests(forecast, observed, INDEPENDENT)
+    outcomes = (number_test(forecast, len(observed)), *clustered, *independent)
+    return task, dict(zip(TESTS, outcomes, strict=True))
 
 
 def outcomes_of(

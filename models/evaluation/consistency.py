@@ -13,7 +13,7 @@ estimated on forecasts of earlier periods, and `INDEPENDENT` gives the tests as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,48 +102,35 @@ def number_test(forecast: JointForecast, n: int, seed: int = 0) -> Outcome:
     return Outcome(at_most, min(at_most, at_least) > LEVEL / 2, at_least)
 
 
-def space_test(
+def likelihood_tests(
     forecast: JointForecast,
     observed: Observed,
     clustering: Clustering = INDEPENDENT,
     seed: int = 0,
-) -> Outcome:
-    """Test the cells of the incidents, all hours together, given their number (S-test)."""
-    share = forecast.cell_share(forecast.mean)
-    n = len(observed)
-    rng = np.random.default_rng(seed)
+) -> tuple[Outcome, Outcome]:
+    """Test the incidents given their number, on the same simulations.
 
-    def log_likelihood(cell: IntArray) -> float:
-        return _log_likelihood(np.log(np.maximum(n * share, _LEAST_RATE))[cell], cell)
-
-    simulated = [
-        log_likelihood(drawn.cell)
-        for drawn in simulations(forecast, n, clustering, rng, N_SIMULATIONS)
-    ]
-    return _one_sided(simulated, log_likelihood(observed.cell))
-
-
-def conditional_likelihood_test(
-    forecast: JointForecast,
-    observed: Observed,
-    clustering: Clustering = INDEPENDENT,
-    seed: int = 0,
-) -> Outcome:
-    """Test hours and cells of the incidents together, given their number (CL-test)."""
+    Returns:
+        the S-test, of their cells with all hours together, and the CL-test, of hours and cells together.
+    """
     n = len(observed)
     n_cells = forecast.probability.shape[1]
-    by_slot = np.log(np.maximum(n * forecast.mean / forecast.mean.sum(), _LEAST_RATE))
-    by_cell = np.log(np.maximum(forecast.probability, _LEAST_RATE))
+    of_cell = np.log(np.maximum(n * forecast.cell_share(forecast.mean), _LEAST_RATE))
+    of_slot = np.log(np.maximum(n * forecast.mean / forecast.mean.sum(), _LEAST_RATE))
+    within_slot = np.log(np.maximum(forecast.probability, _LEAST_RATE))
+
+    def log_likelihoods(one: Observed) -> tuple[float, float]:
+        joint = of_slot[one.slot] + within_slot[forecast.window[one.slot], one.cell]
+        return (
+            _log_likelihood(of_cell[one.cell], one.cell),
+            _log_likelihood(joint, one.slot * n_cells + one.cell),
+        )
+
     rng = np.random.default_rng(seed)
-
-    def log_likelihood(one: Observed) -> float:
-        log_rate = by_slot[one.slot] + by_cell[forecast.window[one.slot], one.cell]
-        return _log_likelihood(log_rate, one.slot * n_cells + one.cell)
-
-    simulated = [
-        log_likelihood(drawn) for drawn in simulations(forecast, n, clustering, rng, N_SIMULATIONS)
-    ]
-    return _one_sided(simulated, log_likelihood(observed))
+    drawn = simulations(forecast, n, clustering, rng, N_SIMULATIONS)
+    space, joint = zip(*map(log_likelihoods, drawn), strict=True)
+    found_space, found_joint = log_likelihoods(observed)
+    return _one_sided(space, found_space), _one_sided(joint, found_joint)
 
 
 def _log_likelihood(log_rate: FloatArray, bin_: IntArray) -> float:
@@ -152,8 +139,8 @@ def _log_likelihood(log_rate: FloatArray, bin_: IntArray) -> float:
     return float(log_rate.sum() - gammaln(count + 1.0).sum() - len(bin_))
 
 
-def _one_sided(simulated: Iterable[float], found: float) -> Outcome:
-    quantile = float((np.array(list(simulated)) <= found).mean())
+def _one_sided(simulated: Sequence[float], found: float) -> Outcome:
+    quantile = float((np.array(simulated) <= found).mean())
     return Outcome(quantile, quantile > LEVEL)
 
 

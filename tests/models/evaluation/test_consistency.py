@@ -19,11 +19,10 @@ from models.evaluation.consistency import (
     JointForecast,
     Observed,
     as_observed,
-    conditional_likelihood_test,
     estimate_clustering,
+    likelihood_tests,
     number_test,
     simulations,
-    space_test,
 )
 from models.units import HOUR_S, N_WINDOWS
 
@@ -31,6 +30,14 @@ PYCSEP = {"N upper": 0.05263, "N lower": 0.96126, "S": 0.5317, "CL": 0.15095}
 POISSON = CountModel((1.0,) * N_WINDOWS, (), 1.0, 1.0, 1.0)
 SLOTS = np.arange(168 * 4)
 N_CELLS = 300
+
+
+def space_test(*given, **options):
+    return likelihood_tests(*given, **options)[0]
+
+
+def conditional_likelihood_test(*given, **options):
+    return likelihood_tests(*given, **options)[1]
 
 
 def _pycsep_case() -> tuple[JointForecast, Observed]:
