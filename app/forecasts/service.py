@@ -7,6 +7,8 @@ in the process; the champion is looked up again after `CHAMPION_TTL_S` (`version
 
 from __future__ import annotations
 
+import time
+from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -36,6 +38,8 @@ from models.units import FloatArray
 
 NEWS_TTL_S = 60.0
 PAST = "past"
+PAST_CACHED_S = 60
+"""How long what was read of past incidents serves further requests."""
 """Kind of the cache keys of a region's past incidents."""
 
 
@@ -66,7 +70,12 @@ class ForecastService:
         """Discard the cached versions of a region, after an erasure."""
         self.forget_champion(region_id)
         self.versions.forget(region_id)
+        self.streets.forget(region_id)
         self.cache.discard_where(lambda key: key[:2] == (PAST, region_id))
+
+    def past_key(self, region_id: str, *what: Hashable) -> tuple[Hashable, ...]:
+        """Return the cache key of something read of past incidents: an erasure discards it, as does time."""
+        return (PAST, region_id, *what, int(time.monotonic()) // PAST_CACHED_S)
 
     def forget_kinds(self, region_id: str) -> None:
         """Discard a region's cached choices of categories, after a change by this process."""

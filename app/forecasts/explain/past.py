@@ -6,7 +6,6 @@ stands on released incidents (`app.releases`), of all categories, with enough of
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from app.core.zones import zone
 from app.forecasts.explain.words import EXPLANATIONS, near_message
 from app.forecasts.forecast import Forecast
 from app.forecasts.outcomes import kinds_forecast
-from app.forecasts.service import PAST, ForecastService
+from app.forecasts.service import ForecastService
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.zones.adjacency import neighbours_of
 from app.geo.grid import Grid
@@ -37,8 +36,6 @@ from models.units import DAY_S, IntArray
 N_MONTHS = 24
 NEAR_M, NEAR_DAYS = 200, 21
 RECENT_DAYS, BEFORE_DAYS = 91, 365
-CACHED_S = 60
-"""How long the incidents read for one explanation serve the next ones."""
 ROW_BYTES = 24
 
 
@@ -78,7 +75,7 @@ def past_of(service: ForecastService, forecast: Forecast, *, exact: bool) -> Pas
     version = forecast.version
     whose = "all" if exact else "released"
     place = version.record.version, version.state_id, forecast.plan.codes
-    key = (PAST, version.region.id, *place, whose, int(time.monotonic()) // CACHED_S)
+    key = service.past_key(version.region.id, *place, whose)
 
     def read() -> tuple[Past | None]:
         with service.engine.begin() as connection:

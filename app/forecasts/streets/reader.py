@@ -19,6 +19,7 @@ from app.streets.store import StreetShares, get_layer, layer_facts, no_streets
 LAYER_TTL_S = 1.0
 """How long another process's changes may go unseen."""
 NO_LAYER = ""
+STREET_SHARES = "street shares"
 BYTES_PER_VERTEX = 200
 """Memory of a layer with its trees."""
 
@@ -88,6 +89,10 @@ class StreetReader:
         """Return the names of places; None: the region has no streets."""
         return None if plan.streets == NO_LAYER else self.loaded(plan).names
 
+    def forget(self, region_id: str) -> None:
+        """Read the shares of a region's versions again at the next request."""
+        self.cache.discard_where(lambda key: key[:2] == (STREET_SHARES, region_id))
+
     def shares(self, plan: Plan) -> StreetShares:
         """Return how the version's cells share their incidents among the plan's streets.
 
@@ -96,7 +101,7 @@ class StreetReader:
         """
         version = plan.version
         return self.cache.get_or_make(
-            ("street shares", version.full_name, plan.streets),
+            (STREET_SHARES, version.region.id, version.full_name, plan.streets),
             StreetShares,
             lambda: shares_of(self.engine, version.region, version.record),
             len,

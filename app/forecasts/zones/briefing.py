@@ -212,7 +212,7 @@ class _Page:
         words = self.words
         self.text(words("record"), 9.5, fontweight="bold")
         self.down(14)
-        for name in ("zones", "last_year", "free_cells"):
+        for name in ("zones", "last_year", "last_year_hours", "free_cells"):
             one = record[name]
             if one["share"] is None:
                 continue

@@ -55,6 +55,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "{days} days after each",
         "zones": "Zones of this model",
         "last_year": "Zones of last year's counts, all hours",
+        "last_year_hours": "Zones of last year's counts, these hours",
         "free_cells": "Single cells of this model",
         "warnings": "Mind",
         "source": "Model {model} ({version}, state {state}); data until {until}; made {made} for {region}.",
@@ -95,6 +96,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "horas de los {days} días siguientes",
         "zones": "Zonas de este modelo",
         "last_year": "Zonas de los recuentos del último año, todas las horas",
+        "last_year_hours": "Zonas de los recuentos del último año, estas horas",
         "free_cells": "Celdas sueltas de este modelo",
         "warnings": "Tenga en cuenta",
         "source": "Modelo {model} ({version}, estado {state}); datos hasta el {until}; hecho el "

@@ -22,6 +22,7 @@ from app.incidents.column_store import read_columns
 from app.regions.category_store import kind_names
 from app.regions.kinds import folded
 from app.regions.store import get_region
+from app.registry.new_incidents import incidents_of
 from app.runs.store import get_run, latest_with
 from models.evaluation.metrics import ranked_rows
 from models.evaluation.significance import wilson_interval
@@ -38,8 +39,9 @@ RECORD_BYTES = 2_000
 def record_of(service: ForecastService, forecast: Forecast, options: ZoneOptions) -> dict[str, Any]:
     """Return the members `record` and `record_reason` of a reply; one of them is null.
 
-    Zones of the model's fit at each origin, of the counts of the year before it, and single cells of the fit
-    have the same number and area; incidents of the same hours of the day are counted in them. Figures for
+    Zones of the model's fit at each origin, of the counts of the year before it (of all hours, and of the
+    same hours), and single cells of the fit have the same number and area; incidents of these hours of the
+    day are counted in them, those of unknown time by the share of their hours among these. Figures for
     any number and area would let readers work out single cells' counts, so they are for those who may list
     incidents. They are of all categories, on the region's own cells, and do not heed what a plan avoids.
     """
@@ -65,7 +67,8 @@ def record_of(service: ForecastService, forecast: Forecast, options: ZoneOptions
         about = {"backtest": str(run_id), "model": version.record.model, "hours": list(hours)}
         return {"record": {**about, **found}, "record_reason": None}
 
-    name = ("record", str(run_id), version.record.version, hours, asked)
+    what = ("record", str(run_id), version.record.version, hours, asked)
+    name = service.past_key(version.region.id, *what)
     found: dict[str, Any] = service.cache.get_or_make(name, dict, make, lambda _: RECORD_BYTES)
     return found
 
@@ -93,35 +96,39 @@ class _Record:
         grid = self.version.grid
         origins = sorted(map(int, self.stored))
         rows, time_s, in_hours = self._incidents(origins)
-        caught = {"zones": 0, "last_year": 0, "free_cells": 0}
-        n = 0
+        caught = dict.fromkeys(("zones", "last_year", "last_year_hours", "free_cells"), 0.0)
+        n = 0.0
         for origin_s in origins:
             give_way()
             cells, shares = read_plan(self.stored[str(origin_s)])
             best = grid.rows_of_ids(cells)
             value = np.zeros(len(grid))
             value[best] = shares[list(self.hours)].sum(axis=0)
-            tested = in_hours & (time_s >= origin_s) & (time_s < origin_s + self.days * DAY_S)
-            counts = np.bincount(rows[tested], minlength=len(grid))
+            tested = (time_s >= origin_s) & (time_s < origin_s + self.days * DAY_S)
+            counts = np.bincount(rows[tested], in_hours[tested], len(grid))
             before = (time_s >= origin_s - YEAR_DAYS * DAY_S) & (time_s < origin_s)
             last_year = np.bincount(rows[before], minlength=len(grid)).astype(np.float64)
+            last_year_hours = np.bincount(rows[before], in_hours[before], len(grid)).astype(
+                np.float64
+            )
             zones = self._zones(value)
-            caught["zones"] += int(counts[zones].sum())
-            caught["last_year"] += int(counts[self._zones(last_year)].sum())
-            caught["free_cells"] += int(counts[self._free(value, zones)].sum())
-            n += int(counts.sum())
+            caught["zones"] += counts[zones].sum()
+            caught["last_year"] += counts[self._zones(last_year)].sum()
+            caught["last_year_hours"] += counts[self._zones(last_year_hours)].sum()
+            caught["free_cells"] += counts[self._free(value, zones)].sum()
+            n += counts.sum()
         return {
             "origins": len(origins),
             "first": datetime.fromtimestamp(origins[0], UTC).isoformat(),
             "days": self.days,
-            "incidents": n,
+            "incidents": round(n),
             "n": self.options.n,
             "max_km2": self.options.max_km2,
-            **{name: _share(hits, n) for name, hits in caught.items()},
+            **{name: _share(float(hits), round(n)) for name, hits in caught.items()},
         }
 
-    def _incidents(self, origins: list[int]) -> tuple[IntArray, IntArray, Any]:
-        """Return cell and time (n,) of the incidents that count, and whether each is in the hours."""
+    def _incidents(self, origins: list[int]) -> tuple[IntArray, IntArray, FloatArray]:
+        """Return cell and time (n,) of the incidents that count, and the share of each in the hours."""
         start = datetime.fromtimestamp(origins[0], UTC) - timedelta(days=YEAR_DAYS)
         end = datetime.fromtimestamp(origins[-1], UTC) + timedelta(days=self.days)
         with self.service.engine.connect() as connection:
@@ -134,7 +141,11 @@ class _Record:
             columns = read_columns(connection, region, start, end, wanted)
         rows = self.version.grid.locate(columns.x_m, columns.y_m)
         inside = rows >= 0
-        in_hours = np.isin(columns.window[inside] % DAY_HOURS, self.hours)
+        record = self.version.record
+        found = incidents_of(columns, self.version.region.timezone, record.report.get("data", {}))
+        shared = found.take(inside).shared_by(np.array([record.counts["profile"]])).by_hour()
+        weight = shared.weight * np.isin(shared.window % DAY_HOURS, self.hours)
+        in_hours = np.bincount(shared.incident, weight, int(inside.sum())).astype(np.float64)
         return rows[inside], columns.time_s[inside], in_hours
 
     def _zones(self, value: FloatArray) -> Rows:
@@ -170,8 +181,9 @@ class _Record:
         return places_of_cells_m(self.version.cells)
 
 
-def _share(hits: int, n: int) -> dict[str, Any]:
+def _share(hits: float, n: int) -> dict[str, Any]:
     """Return hits and their share, with the 95 % interval by Wilson."""
+    hits = int(hits) if hits == int(hits) else round(hits, 1)
     if n == 0:
         return {"hits": 0, "share": None, "lo": None, "hi": None}
     low, high = wilson_interval(hits, n)

@@ -97,7 +97,9 @@ class ZonePrice(Reply):
 class Caught(Reply):
     """What a plan caught; the interval is Wilson's of 95 %."""
 
-    hits: int = Field(examples=[58])
+    hits: float = Field(
+        description="incidents of unknown time count by the share of their hours", examples=[58]
+    )
     share: float | None = Field(examples=[0.0371])
     lo: float | None = Field(examples=[0.0288])
     hi: float | None = Field(examples=[0.0476])
@@ -118,6 +120,9 @@ class PlanRecord(Reply):
     zones: Caught
     last_year: Caught = Field(
         description="zones of the counts of the year before each origin, all hours"
+    )
+    last_year_hours: Caught = Field(
+        description="zones of the counts of the year before each origin, these hours"
     )
     free_cells: Caught = Field(description="single cells of the model, of the zones' area")
 

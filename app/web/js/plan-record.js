@@ -5,7 +5,7 @@ import { percent } from "./forecast.js";
 import { count, t } from "./i18n.js";
 import { dayText, inZone } from "./time.js";
 
-const RIVALS = /** @type {const} */ (["zones", "last_year", "free_cells"]);
+const RIVALS = /** @type {const} */ (["zones", "last_year", "last_year_hours", "free_cells"]);
 /** @type {Map<string, Promise<any>>} Asked for once: a record takes seconds. */ const held = new Map();
 
 /** @param {any} plan with what it was asked by @returns {Promise<any>} */
@@ -20,17 +20,19 @@ function ask({ asked: { region, ...asked }, model_version: version }) {
 
 /** @param {any} record @param {string} zone */
 export function recordParts(record, zone) {
-  const end = Math.max(...RIVALS.map((name) => record[name].hi ?? 0), 1e-9);
+  const shown = RIVALS.filter((name) => name in record);
+  const end = Math.max(...shown.map((name) => record[name].hi ?? 0), 1e-9);
   const place = (/** @type {number} */ share) => `${((100 * share) / end).toFixed(1)}%`;
-  const rows = RIVALS.map((name) => {
+  const rows = shown.map((name) => {
     const { hits, share, lo, hi } = record[name];
     return make("tr", { class: name === "zones" ? "own" : "" }, make("th", { scope: "row" }, t(`record_${name}`)),
       make("td", {}, count(hits)), make("td", {}, share === null ? "–" : percent(share, 1)),
       make("td", { class: "gauge" }, ...(share === null ? [] : [make("div", { class: "meter", "aria-hidden": "true" },
         make("i", { class: "part", style: `left: 0; width: ${place(share)}` }), make("i", { class: "whisker", style: `left: ${place(lo)}; width: ${place(hi - lo)}` }))])));
   });
-  const { zones, last_year: last } = record;
-  const more = zones.hits - last.hits;
+  const { zones } = record;
+  // Against the better of last year's lists.
+  const more = Math.round(zones.hits) - Math.round(Math.max(record.last_year.hits, record.last_year_hours?.hits ?? 0));
   const verdict = more > 0 ? t("recordMore", { n: count(more) }) : more < 0 ? t("recordFewer", { n: count(-more) }) : t("recordSame");
   const about = { n: count(record.incidents), periods: count(record.origins), days: count(record.days), date: dayText(inZone(record.first, zone)) };
   return [make("p", {}, t(record.origins === 1 ? "recordOfOne" : "recordOf", about)), make("p", {}, make("strong", {}, verdict)), make("table", {}, make("tbody", {}, ...rows)),

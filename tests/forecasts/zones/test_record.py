@@ -1,5 +1,8 @@
 """What plans caught before: counted again by hand, for those who may list incidents."""
 
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from app.evaluation.backtests.plans import grid_digest, plan_shares, plans_json
 from app.evaluation.backtests.request import BacktestRequest
 from app.forecasts.zones.record import record_of
 from app.forecasts.zones.selection import ZoneOptions
+from app.geo.study_area import to_degrees
 from app.regions.store import get_region
 from app.runs.store import claim_run, finish_run, request_run
 from models.densities.uniform import Uniform
@@ -108,3 +112,40 @@ def _selector():
     from app.forecasts.plan import Selector
 
     return Selector(at=datetime(2019, 12, 30, 20, tzinfo=UTC))
+
+
+def test_unknown_times_count_by_share_and_an_erasure_is_heeded_at_once(tested):
+    served, origins = tested
+    asked = {**SPAN, "record": True}
+    before = served.client.get(BASE, params=asked).json()["record"]
+    profile = np.array(
+        served.client.app.state.forecasts.versions.read("town").record.counts["profile"]
+    )
+    x_m, y_m = (float(one[40]) for one in served.grid.centres_m())
+    longitude, latitude = to_degrees(np.array([x_m]), np.array([y_m]), served.grid.crs)
+    zone = ZoneInfo("America/Bogota")
+    day = datetime.fromtimestamp(origins[0], zone).replace(hour=0, minute=0, second=0)
+    expected, rows = 0.0, []
+    for n in range(1, 21):
+        start = day + timedelta(days=n)
+        rows.append(
+            {
+                "occurred_from": start.isoformat(),
+                "occurred_to": (start + timedelta(days=1)).isoformat(),
+                "longitude": longitude[0],
+                "latitude": latitude[0],
+                "category": served.data.categories[0],
+            }
+        )
+        hours = profile[24 * start.weekday() :][:24]
+        expected += hours[list(HOURS)].sum() / hours.sum()
+    headers = {"Idempotency-Key": "record-of-unknown-times"}
+    reply = served.client.post("/v1/regions/town/incidents", json=rows, headers=headers).json()
+    assert reply["accepted"] == 20
+    served.client.app.state.forecasts.forget_region("town")
+    during = served.client.get(BASE, params=asked).json()["record"]
+    assert during["incidents"] == pytest.approx(before["incidents"] + expected, abs=1)
+    gone = served.client.delete(f"/v1/regions/town/uploads/{reply['upload_id']}")
+    assert gone.status_code == 200, gone.text
+    after = served.client.get(BASE, params=asked).json()["record"]
+    assert after == before
