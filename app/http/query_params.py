@@ -67,7 +67,7 @@ def _check(
             )
     unknown = (n for n in given if n not in anywhere and len(n) <= MAX_NAME_CHARS)
     for name in islice(unknown, MAX_UNKNOWN):
-        if close := get_close_matches(name, sorted(known), 1, LIKENESS):
+        if close := get_close_matches(name.lower(), sorted(known), 1, LIKENESS):
             raise InvalidInput(
                 f"unknown parameter {shortened(name)}; did you mean {shortened(close[0])}?",
                 field=name,

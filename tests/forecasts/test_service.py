@@ -217,7 +217,12 @@ def test_limits_name_the_parameter(served, path, params, field):
 
 @pytest.mark.parametrize(
     ("query", "meant"),
-    [("catgory=theft", "category"), ("modle=stack", "model"), ("Window=3", "window")],
+    [
+        ("catgory=theft", "category"),
+        ("modle=stack", "model"),
+        ("Window=3", "window"),
+        ("BBOX=1,2,3,4", "bbox"),
+    ],
 )
 def test_a_misspelt_parameter_is_not_answered_as_if_it_were_not_there(served, query, meant):
     reply = served.client.get(f"/v1/regions/town/forecasts/density?{query}")
