@@ -96,7 +96,7 @@ def zone_plan(service: ForecastService, forecast: Forecast, options: ZoneOptions
     """
     ground = Ground.of(forecast, options, _avoided(service, forecast, options))
     check_budget(options.max_km2, forecast.cells.area_km2[ground.rows])
-    found = _found(ground)
+    found = _found(service, ground)
     by_hour = counts_by_hour(service, forecast, found.chosen.rows)
     return replace(
         found,
@@ -130,13 +130,14 @@ def places_of(service: ForecastService, forecast: Forecast) -> Places | None:
     return Places(layer.names, layer.shapes, owners)
 
 
-def _found(ground: Ground) -> ZonePlan:
+def _found(service: ForecastService, ground: Ground) -> ZonePlan:
     forecast, options = ground.forecast, ground.options
     nothing = np.empty((0, 0))
     if options.zones is not None:
-        return _priced(ground, options)
+        return _priced(service, ground)
     if options.previous is None:
-        chosen = ground.chosen(ground.best(options.n, options.max_km2), options.max_km2)
+        best = _best(service, ground, options.n, options.max_km2)
+        chosen = ground.chosen(best, options.max_km2)
         return ZonePlan(forecast, options, chosen, nothing)
     _check_number(options.previous, "previous")
     follows = followed(ground, given_zones(forecast, options.previous, "previous"))
@@ -146,20 +147,33 @@ def _found(ground: Ground) -> ZonePlan:
     return ZonePlan(forecast, options, chosen, nothing, status=status, previous=follows.to_json())
 
 
-def _priced(ground: Ground, options: ZoneOptions) -> ZonePlan:
+def _best(service: ForecastService, ground: Ground, n: int, max_km2: float) -> list[Rows]:
+    """Return the best zones; a record, each price and each format of a plan search for the same ones."""
+    options = ground.options
+    asked = (n, max_km2, options.compactness, options.min_separation_m, options.avoid)
+    found: list[Rows] = service.cache.get_or_make(
+        ("best zones", *ground.forecast.plan.key, *asked),
+        list,
+        lambda: ground.best(n, max_km2),
+        lambda zones: sum(zone.nbytes for zone in zones),
+    )
+    return found
+
+
+def _priced(service: ForecastService, ground: Ground) -> ZonePlan:
     """Return given zones as they are, and what they cost.
 
     The best plan beside them has as many zones and as much area as was asked for, or as they have where
     that is more.
     """
-    forecast = ground.forecast
+    forecast, options = ground.forecast, ground.options
     given = options.zones or ()
     _check_number(given, "zones")
     zones = given_zones(forecast, given, "zones")
     area_km2 = float(forecast.cells.area_km2[np.concatenate(zones)].sum())
     budget_km2, n = max(options.max_km2, area_km2), max(options.n, len(zones))
     chosen = ground.chosen(zones, budget_km2)
-    best = ground.chosen(ground.best(n, budget_km2), budget_km2)
+    best = ground.chosen(_best(service, ground, n, budget_km2), budget_km2)
     share = float(forecast.count_share[best.together].sum())
     price = {
         "share_of_incidents_best": share,
