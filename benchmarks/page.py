@@ -1,7 +1,8 @@
 """The page in real Chromium: first view, bytes on the wire, redraw after a change of hour.
 
-The first view is that of the plan, as the page opens, with its zones and the map beneath; that of a link to an
-hour's forecast, with its hotspots, stands beside it. The slower one is judged, and the hours are those of the forecast.
+The first view is that of the plan, as the page opens, with its zones and the map beneath; that of a link
+to an hour's forecast, with its hotspots, stands beside it. The slower one is judged, and the hours are those
+of the forecast.
 
 Toronto's incidents and a `pooled-kde`, which fills the page as any model does; without a registry (or
 `HOTSLOT_BENCH_DATA=synthetic`) the synthetic city. The browser draws in software, as on a machine
