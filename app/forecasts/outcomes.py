@@ -16,7 +16,7 @@ from app.forecasts.plan import Selector
 from app.forecasts.presence import outcome_presence
 from app.forecasts.serialisers import collection, features
 from app.forecasts.service import ForecastService, check_box
-from app.forecasts.time_span import range_of
+from app.forecasts.time_span import check_one_way, range_of, slots_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees
@@ -25,6 +25,7 @@ from app.presence.rates import Recorded
 from app.regions.category_store import kind_names
 from app.regions.kinds import Kinds, folded
 from app.regions.service import policy_of
+from app.regions.shifts import ShiftName
 from app.regions.store import Region, get_region
 from app.registry.history import last_incident_at
 from app.registry.new_incidents import hours_since, incidents_of
@@ -45,8 +46,9 @@ def outcomes_geojson(
     known as an interval, or as its day because its time is a placeholder, is a hit by the share of its
     hours, at the forecast's hourly rates, in which its cell is among them.
 
-    Without a range, the last seven days of data are used. Without `as_of`, the version is one trained
-    only on earlier data, if there is one; otherwise the reply has `in_sample` true.
+    Without a range or a shift, the last seven days of data are used; of a shift without a date, the last
+    that ended within the data. Without `as_of`, the version is one trained only on earlier data, if there is
+    one; otherwise the reply has `in_sample` true.
 
     Raises:
         NotReady: the region has no model or no incidents.
@@ -102,12 +104,17 @@ def outcomes_geojson(
 def _range(
     service: ForecastService, region_id: str, selector: Selector
 ) -> tuple[datetime, datetime]:
-    for name in ("at", "window", "shift"):
+    for name in ("at", "window"):
         if getattr(selector, name) is not None:
             raise InvalidInput(
-                f"outcomes need a range: give from and to, or neither for the last days, not {name}",
+                "outcomes need a range: give a shift, from and to, or neither for the last days, "
+                f"not {name}",
                 field=name,
             )
+    if selector.day is not None or selector.shift is not None:
+        check_one_way(selector)
+    if selector.shift is not None:
+        return _shift(service, region_id, selector, selector.shift)
     if selector.start is None and selector.end is None:
         return _last_days(service, region_id)
     version = service.versions.read(region_id, selector.model)
@@ -122,14 +129,32 @@ def _range(
     return start, end
 
 
+def _shift(
+    service: ForecastService, region_id: str, selector: Selector, name: ShiftName
+) -> tuple[datetime, datetime]:
+    """Return the hours of a shift: of its day, or of the last that ended within the data."""
+    version = service.versions.read(region_id, selector.model)
+    timezone, day = version.region.timezone, selector.day
+    shift = service.kinds.shift(version, name)
+    if day is None:
+        day = shift.last_day(_data_end(service, version), timezone)
+    start, end = shift.span(day, timezone)
+    begin, n_slots = slots_of(Selector(start=start, end=end), timezone)
+    return begin, begin + timedelta(hours=n_slots)
+
+
 def _last_days(service: ForecastService, region_id: str) -> tuple[datetime, datetime]:
-    version = service.versions.read(region_id)
+    end = _data_end(service, service.versions.read(region_id))
+    return end - timedelta(days=DEFAULT_DAYS), end
+
+
+def _data_end(service: ForecastService, version: LoadedVersion) -> datetime:
+    """Return the end of the hour of the region's last incident."""
     with service.engine.connect() as connection:
         last = last_incident_at(connection, version.record.region_key)
     if last is None:
         raise NotReady("the region has no incidents yet", code="no_incidents")
-    end = datetime.fromtimestamp((int(last.timestamp()) // 3600 + 1) * 3600, UTC)
-    return end - timedelta(days=DEFAULT_DAYS), end
+    return datetime.fromtimestamp((int(last.timestamp()) // 3600 + 1) * 3600, UTC)
 
 
 def _version(

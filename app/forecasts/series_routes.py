@@ -90,7 +90,8 @@ def outcomes(
 ) -> Response:
     """Compare what was forecast for past hours with what happened: hits and misses by cell.
 
-    Without `from` and `to` it takes the last seven days of data. Unless `as_of` says otherwise it
+    Without `from` and `to`, and without a shift, it takes the last seven days of data; of a shift without
+    a date, the last that ended within the data. Unless `as_of` says otherwise it
     takes a version that had seen nothing of these hours, if there is one (see `in_sample`).
     """
     body, head = outcomes_geojson(forecasts, region, selector, top)

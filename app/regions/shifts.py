@@ -65,6 +65,13 @@ class Shift:
             day += timedelta(days=1)
         return day
 
+    def last_day(self, until: datetime, timezone: str) -> date:
+        """Return the local day on which the last shift starts that has ended by an instant."""
+        day = until.astimezone(zone(timezone)).date()
+        while self.span(day, timezone)[1] > until:
+            day -= timedelta(days=1)
+        return day
+
 
 DEFAULT_SHIFTS: Mapping[ShiftName, Shift] = {
     "early": Shift(time(6), time(14)),

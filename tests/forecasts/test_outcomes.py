@@ -1,7 +1,8 @@
 """Past forecasts against what happened: counted again, incident by incident, from the database."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -130,8 +131,30 @@ def test_ranges_that_say_nothing_or_too_much_are_refused(service):
     for selector in ({"at": START}, {"window": 3}):
         with pytest.raises(InvalidInput, match="outcomes need a range"):
             outcomes(service, **selector)
+    with pytest.raises(InvalidInput, match="exactly one of"):
+        outcomes(service, shift="night", start=START, end=END)
+    with pytest.raises(InvalidInput, match="date needs a shift"):
+        outcomes(service, start=START, end=END, day=START.date())
     with pytest.raises(LimitExceeded, match=f"{MAX_DAYS + 1} days, the limit is {MAX_DAYS}"):
         outcomes(service, start=START, end=START + timedelta(days=MAX_DAYS + 1))
+
+
+def test_a_shift_has_the_outcomes_of_its_hours(service, served):
+    local = ZoneInfo(served.client.get("/v1/regions/town").json()["timezone"])
+    day = NEW.astimezone(local).date() + timedelta(days=1)
+    begin = datetime.combine(day, time(22), local)
+    of_range = outcomes(service, start=begin, end=begin + timedelta(hours=8))
+    of_shift = outcomes(service, shift="night", day=day)
+    assert of_shift["shift"] == "night"
+    for member in ("from", "to", "incidents", "hits", "features", "cap_curve", "model_version"):
+        assert of_shift[member] == of_range[member], member
+    assert of_shift["incidents"] > 0
+    with served.engine.connect() as connection:
+        last = connection.scalar(text("SELECT max(occurred_at) FROM incidents"))
+    told = outcomes(service, shift="night")
+    begin, end = (datetime.fromisoformat(told[name]) for name in ("from", "to"))
+    assert (begin.hour, end.hour, end - begin) == (22, 6, timedelta(hours=8))
+    assert end <= last + timedelta(hours=1) < end + timedelta(days=1)
 
 
 def test_an_interval_is_a_hit_by_the_share_of_its_hours(service, served, happened):
