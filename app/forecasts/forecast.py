@@ -164,6 +164,11 @@ class Forecast:
             ),
         ]
 
+    @property
+    def warned(self) -> str:
+        """The warnings as one text."""
+        return "; ".join(warning.message for warning in self.warnings)
+
     def heading(self) -> dict[str, Any]:
         """Return the members common to all replies."""
         record = self.version.record
@@ -221,6 +226,7 @@ class Forecast:
             "state": self.version.state_id,
             "data_until": self.version.data_until.isoformat(),
             "at": begin.isoformat(),
+            "from": begin.isoformat(),
             "to": self.until.astimezone(local).isoformat(),
             "utc_offset": begin.isoformat()[-6:],
             "window": self.window,

@@ -12,11 +12,18 @@ from fastapi.concurrency import run_in_threadpool
 from app.core.errors import InvalidInput
 from app.core.roles import Role
 from app.forecasts.areas.layers import Inside
+from app.forecasts.areas.neighbourhoods import neighbourhoods_of
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.documents import hotspots_csv, hotspots_geojson
 from app.forecasts.hotspots.selection import DEFAULT_TOP, HotspotOptions
 from app.forecasts.plan import Plan
-from app.forecasts.rendering import collection_parquet, density_parquet, density_png, density_tif
+from app.forecasts.rendering import (
+    collection_gpkg,
+    collection_parquet,
+    density_parquet,
+    density_png,
+    density_tif,
+)
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
 from app.forecasts.schemas import (
@@ -45,10 +52,12 @@ DENSITY: dict[str, Callable[[Forecast], bytes]] = {
 }
 FEATURES = ("geojson", "csv", "parquet")
 _CELL_COLUMNS = "probability,density_per_km2,expected_count,expected_count_lo,expected_count_hi"
-LABELS = "region,model,model_version,state,data_until,at,to,utc_offset,window,category,cell_size_m"
+LABELS = (
+    "region,model,model_version,state,data_until,at,from,to,utc_offset,window,category,cell_size_m"
+)
 LABELS_EXAMPLE = (
     "toronto,stack,stack-20220101T050000Z-0c4cc6f7d471dba589,7,2022-01-01T04:30:00+00:00,"
-    "2022-01-07T23:00:00-05:00,2022-01-08T00:00:00-05:00,-05:00,119,,250"
+    "2022-01-07T23:00:00-05:00,2022-01-07T23:00:00-05:00,2022-01-08T00:00:00-05:00,-05:00,119,,250"
 )
 _SAME_SLOT = {
     "path.region": "$request.path.region",
@@ -144,10 +153,10 @@ async def _hotspot_options(
     response_class=Response,
     responses=forecast_replies(
         {"geojson": HotspotsReply},
-        ["csv", "parquet"],
-        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS},{LABELS}\n"
+        ["csv", "parquet", "gpkg"],
+        csv=f"rank,id,longitude,latitude,{_CELL_COLUMNS},{LABELS},neighbourhood,warnings\n"
         "1,5935,-79.38009,43.655401,0.005969286,0.095508575,0.026367878,0,0,"
-        f"{LABELS_EXAMPLE}\n",
+        f"{LABELS_EXAMPLE},Church-Yonge Corridor,\n",
     ),
 )
 @allow(Role.READER)
@@ -157,20 +166,24 @@ async def hotspots(
     region: RegionId,
     selector: Selected,
     options: Annotated[HotspotOptions, Depends(_hotspot_options)],
-    f: FeatureFormat = None,
+    f: Annotated[Literal["geojson", "csv", "parquet", "gpkg"] | None, FORMAT] = None,
     weight: Weight = None,
     inside: InArea = None,
     accept: Accept = None,
 ) -> Response:
     """List the top-k% cells (or `n_cells`, or as many as fit `area_km2`), best first."""
-    fmt = negotiated(f, accept, FEATURES)
+    fmt = negotiated(f, accept, (*FEATURES, "gpkg"))
     selector = replace(selector, weight=weight, inside=area_of(inside))
 
     def make(forecast: Forecast) -> bytes:
-        names = forecasts.streets.names(forecast.plan)
+        names, areas = forecasts.streets.names(forecast.plan), None
+        if fmt in ("csv", "gpkg"):
+            areas = neighbourhoods_of(forecasts.layers, forecast)
         if fmt == "csv":
-            return hotspots_csv(forecast, options, names)
-        body = hotspots_geojson(forecast, options, forecasts, names)
+            return hotspots_csv(forecast, options, names, areas)
+        body = hotspots_geojson(forecast, options, forecasts, names, areas)
+        if fmt == "gpkg":
+            return collection_gpkg(body, "hotspots")
         return body if fmt == "geojson" else collection_parquet(body)
 
     if options.compare:

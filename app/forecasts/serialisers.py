@@ -13,6 +13,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, LimitExceeded
+from app.core.output.plain_text import in_spreadsheet
 from app.core.zones import zone
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan, Selector
@@ -25,6 +26,8 @@ BAND_DIGITS = 4
 MAX_VALUES = 4_000_000
 """Maximum number of slots x cells of a reply: about 40 MB of JSON."""
 SERIES_DIGITS = 5
+NAMES = frozenset({"name", "place", "neighbourhood", "area", "category"})
+"""Columns of text from outside, which spreadsheets must not take for formulas."""
 
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 
@@ -87,6 +90,13 @@ def density_json(forecast: Forecast) -> bytes:
     return orjson.dumps(body, option=_JSON)
 
 
+def flat(value: Any) -> Any:
+    """Return a value for formats without lists: those of a list as text, joined by spaces."""
+    if not isinstance(value, list):
+        return value
+    return " ".join(f"{one:.6g}" if isinstance(one, float) else str(one) for one in value)
+
+
 def csv_bytes(columns: dict[str, Any]) -> bytes:
     """Return columns of equal length as CSV with a header line."""
     buffer = io.BytesIO()
@@ -94,6 +104,16 @@ def csv_bytes(columns: dict[str, Any]) -> bytes:
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
     pa_csv.write_csv(pa.table(columns), buffer, options)
     return buffer.getvalue()
+
+
+def forecast_csv(forecast: Forecast, columns: dict[str, Any]) -> bytes:
+    """Return a list of a forecast as CSV that can stand alone: names, labels and, at last, the warnings."""
+    safe = {
+        name: [one and in_spreadsheet(one) for one in column] if name in NAMES else column
+        for name, column in columns.items()
+    }
+    n = len(next(iter(columns.values())))
+    return csv_bytes({**safe, "warnings": pa.repeat(forecast.warned, n)})
 
 
 def density_csv(forecast: Forecast) -> bytes:

@@ -86,17 +86,20 @@ def crosses(west: float, east: float) -> bool:
 
 
 def cut(shape: Any) -> Any:
-    """Cut a continuous shape in degrees at the meridian: every part within -180..180."""
+    """Cut a continuous polygon or line in degrees at the meridian: every part within -180..180."""
     west, _, east, _ = shapely.bounds(shape)
     if not crosses(float(west), float(east)):
         return shape
     parts = []
+    kind = shapely.get_parts(shape)[0].geom_type
     for turns in (-1, 0, 1):
         left = TURN_DEG * turns - HALF_TURN_DEG
         inside = shapely.intersection(shape, shapely.box(left, -90.0, left + TURN_DEG, 90.0))
         moved = affine_transform(inside, (1, 0, 0, 1, -TURN_DEG * turns, 0))
-        parts += [p for p in shapely.get_parts(moved) if p.geom_type == "Polygon"]
-    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+        parts += [p for p in shapely.get_parts(moved) if p.geom_type == kind]
+    if len(parts) == 1:
+        return parts[0]
+    return shapely.multipolygons(parts) if kind == "Polygon" else shapely.multilinestrings(parts)
 
 
 def cut_each(shapes: NDArray[Any]) -> NDArray[Any]:

@@ -19,9 +19,10 @@ from app.forecasts.serialisers import (
     density_geojson,
     density_json,
     features,
+    forecast_csv,
     rounded,
 )
-from tests.support.made_forecasts import forecast_of
+from tests.support.made_forecasts import forecast_of, record_of, version_of
 
 
 @given(
@@ -111,3 +112,13 @@ def test_a_series_without_cells_takes_no_selector_of_cells(selector, field):
     with pytest.raises(InvalidInput, match=f"{field} needs cells=true") as refused:
         check_no_cells(Selector(**selector))
     assert refused.value.field == field
+
+
+def test_a_list_as_csv_stands_alone_and_holds_no_formula():
+    forecast = forecast_of(version_of(record=record_of(n_incidents=10)))
+    assert forecast.warned
+    columns = {"rank": [1, 2], "place": ["=1+1", None], "cells": ["-1 2", "3"]}
+    lines = list(csv.DictReader(io.StringIO(forecast_csv(forecast, columns).decode())))
+    assert [line["place"] for line in lines] == ["'=1+1", ""]
+    assert [line["cells"] for line in lines] == ["-1 2", "3"]
+    assert [line["warnings"] for line in lines] == [forecast.warned] * 2

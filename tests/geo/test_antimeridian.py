@@ -18,6 +18,13 @@ def test_a_shape_over_the_meridian_is_cut_into_parts_within_the_globe():
     assert cut_each(np.array([other]))[0] is other
 
 
+def test_a_line_over_the_meridian_stays_a_line():
+    found = cut(shapely.LineString([(179.9, -17.0), (180.1, -17.0)]))
+    assert found.geom_type == "MultiLineString"
+    assert found.length == pytest.approx(0.2)
+    assert found.bounds == pytest.approx((-180.0, -17.0, 180.0, -17.0))
+
+
 def test_strays_far_away_do_not_move_the_middle():
     assert middle_longitude(np.array([-84.5] * 50 + [120.0])) == -84.5
     assert abs(middle_longitude(np.array([179.99, -179.99] * 10 + [10.0]))) > 179.9

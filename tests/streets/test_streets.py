@@ -7,6 +7,7 @@ import io
 import json
 import xml.etree.ElementTree as ET
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from sqlalchemy import func, select, text
@@ -145,17 +146,32 @@ def test_segments_are_ranked_by_expected_incidents_per_km(served, chosen):
     assert body["features"][0]["geometry"]["type"] == "LineString"
 
 
-def test_ranges_categories_boxes_and_formats(served, chosen):
+def test_ranges_categories_boxes_and_formats(served, chosen, tmp_path):
     span = {"from": "2019-12-27T22:00", "to": "2019-12-28T06:00"}
     asked = {**span, "category": "theft", "top": 1}
     path = "/v1/regions/town/forecasts/streets"
     both = {
         fmt: served.client.get(path, params={**asked, "f": fmt})
-        for fmt in ("geojson", "csv", "gpx")
+        for fmt in ("geojson", "csv", "gpx", "gpkg")
     }
     features = both["geojson"].json()["features"]
     rows = list(csv.DictReader(io.StringIO(both["csv"].text)))
     assert [int(row["id"]) for row in rows] == [f["id"] for f in features]
+    said = features[0]["properties"]
+    assert said["from"] == said["at"] == "2019-12-27T22:00:00-05:00"
+    assert said["to"] == "2019-12-28T06:00:00-05:00"
+    file = tmp_path / "streets.gpkg"
+    file.write_bytes(both["gpkg"].content)
+    frame = gpd.read_file(file, layer="streets")
+    assert frame["id"].tolist() == [f["id"] for f in features]
+    for one in (rows[0], frame.iloc[0]):
+        for name in ("region", "model", "model_version", "state", "data_until", "from", "to"):
+            assert one[name] == said[name], name
+        assert one["warnings"] == "; ".join(
+            w["message"] for w in both["geojson"].json()["warnings"]
+        )
+    drawn = np.array(frame.geometry[0].geoms[0].coords)
+    assert drawn == pytest.approx(np.array(features[0]["geometry"]["coordinates"]), abs=1e-9)
     assert len(rows[0]["longitude"].rpartition(".")[2]) <= DECIMALS
     tracks = ET.fromstring(both["gpx"].content).findall("{*}trk")
     assert len(tracks) == len(features)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from app.core.errors import InvalidInput
+from app.forecasts.areas.neighbourhoods import Neighbourhoods
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.changes import changes_since, moves_of
 from app.forecasts.hotspots.selection import HotspotOptions, hotspot_rows
-from app.forecasts.serialisers import cell_columns, collection, csv_bytes, features, ids_of
+from app.forecasts.serialisers import cell_columns, collection, features, forecast_csv, ids_of
 from app.forecasts.service import ForecastService
 from app.geo.antimeridian import cut
 from app.streets.places import PlaceNames
@@ -66,6 +67,7 @@ def hotspots_geojson(
     options: HotspotOptions,
     service: ForecastService | None = None,
     names: PlaceNames | None = None,
+    neighbourhoods: Neighbourhoods | None = None,
 ) -> bytes:
     """Return the flagged cells' polygons with rank, and what they cover and catch, as GeoJSON.
 
@@ -74,45 +76,57 @@ def hotspots_geojson(
         options: which cells to flag.
         service: required for `compare` only.
         names: of places; None: the region has no streets.
+        neighbourhoods: of the cells; None: they are not named.
     """
     rows = hotspot_rows(forecast, options)
     head = hotspots_head(forecast, rows, options.top)
     labels = {name: [value] * len(rows) for name, value in forecast.labels().items()}
     more: dict[str, list[Any]] = {"rank": list(range(1, len(rows) + 1)), **labels}
-    more.update(_places(forecast, rows, names))
+    places = _places(forecast, rows, names, neighbourhoods)
+    more.update(places)
     if options.compare and service is not None:
         changes, before = changes_since(service, forecast, options, ids_of(forecast, rows))
         head["changes"] = changes
         if before is not None:
             more.update(moves_of(ids_of(forecast, rows), before))
     if options.dissolve:
-        return collection(head, _dissolved(forecast, rows, names))
+        return collection(head, _dissolved(forecast, rows, places))
     return collection(head, features(forecast, rows, **more))
 
 
 def _places(
-    forecast: Forecast, rows: NDArray[np.int64], names: PlaceNames | None
+    forecast: Forecast,
+    rows: NDArray[np.int64],
+    names: PlaceNames | None,
+    neighbourhoods: Neighbourhoods | None,
 ) -> dict[str, list[Any]]:
-    """Return a column with the names of the cells' places, if the region has streets."""
-    if names is None:
-        return {}
-    longitude, latitude = forecast.cells.centres
-    return {"place": names.of(longitude[rows], latitude[rows])}
+    """Return columns with the names of the cells' places and neighbourhoods, as far as there are any."""
+    found: dict[str, list[Any]] = {}
+    if names is not None:
+        longitude, latitude = forecast.cells.centres
+        found["place"] = names.of(longitude[rows], latitude[rows])
+    if neighbourhoods is not None:
+        found["neighbourhood"] = neighbourhoods.of(rows)
+    return found
 
 
 def hotspots_csv(
-    forecast: Forecast, options: HotspotOptions, names: PlaceNames | None = None
+    forecast: Forecast,
+    options: HotspotOptions,
+    names: PlaceNames | None = None,
+    neighbourhoods: Neighbourhoods | None = None,
 ) -> bytes:
-    """Return the flagged cells as CSV, best first.
+    """Return the flagged cells as CSV, best first, with the warnings.
 
     Raises:
         InvalidInput: `dissolve` or `compare` is set; or see `hotspot_rows`.
     """
     if options.dissolve or options.compare:
-        raise InvalidInput("dissolve and compare need f=geojson or f=parquet", field="f")
+        raise InvalidInput("dissolve and compare need f=geojson, f=parquet or f=gpkg", field="f")
     rows = hotspot_rows(forecast, options)
     longitude, latitude = forecast.cells.centres
-    return csv_bytes(
+    return forecast_csv(
+        forecast,
         {
             "rank": np.arange(1, len(rows) + 1),
             "id": ids_of(forecast, rows),
@@ -120,12 +134,12 @@ def hotspots_csv(
             "latitude": latitude[rows],
             **cell_columns(forecast, rows),
             **{name: [value] * len(rows) for name, value in forecast.labels().items()},
-            **_places(forecast, rows, names),
-        }
+            **_places(forecast, rows, names, neighbourhoods),
+        },
     )
 
 
-def _dissolved(forecast: Forecast, rows: NDArray[np.int64], names: PlaceNames | None) -> bytes:
+def _dissolved(forecast: Forecast, rows: NDArray[np.int64], places: dict[str, list[Any]]) -> bytes:
     """Return features of the flagged cells, joined at common edges, most probable first."""
     polygons = forecast.cells.polygons_degrees()[rows]
     parts = shapely.get_parts(shapely.union_all(polygons))
@@ -137,7 +151,6 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64], names: PlaceNames | 
     count = np.bincount(part_of, forecast.expected_count[rows], len(parts))
     low, high = forecast.interval_of(count)
     ids = ids_of(forecast, rows)
-    places = _places(forecast, rows, names).get("place")
     result = []
     for rank, part in enumerate(np.argsort(-probability, kind="stable").tolist(), start=1):
         members = np.flatnonzero(part_of == part)
@@ -152,7 +165,7 @@ def _dissolved(forecast: Forecast, rows: NDArray[np.int64], names: PlaceNames | 
             "expected_count_lo": int(low[part]),
             "expected_count_hi": int(high[part]),
             **forecast.labels(),
-            **({} if places is None else {"place": places[int(members[0])]}),
+            **{name: column[int(members[0])] for name, column in places.items()},
         }
         geometry = shapely.to_geojson(cut(parts[part])).encode()
         result.append(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+import shapely
 from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput
 from app.forecasts.cells import SquareCells
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import cell_columns, ids_of
+from app.forecasts.serialisers import cell_columns, flat, ids_of
 from app.geo.antimeridian import cut_each
 
 if TYPE_CHECKING:
@@ -48,12 +49,40 @@ def density_parquet(forecast: Forecast) -> bytes:
 
 def collection_parquet(geojson: bytes) -> bytes:
     """Return GeoParquet of a FeatureCollection; its other members become `attrs` of the frame."""
+    return _parquet(_frame(geojson))
+
+
+def collection_gpkg(geojson: bytes, layer: str) -> bytes:
+    """Return a GeoPackage of a forecast's FeatureCollection, WGS 84; each feature has the warnings.
+
+    Lists are joined by spaces. Geometries are multiple, as those across the 180th meridian are.
+    """
+    frame = _frame(geojson)
+    columns = {name: [flat(value) for value in frame[name]] for name in frame.columns[1:]}
+    columns["warnings"] = ["; ".join(one["message"] for one in frame.attrs["warnings"])] * len(
+        frame
+    )
+    several = [_multiple(shape) for shape in frame.geometry]
+    buffer = io.BytesIO()
+    made = type(frame)(columns, geometry=several, crs=frame.crs)
+    made.to_file(buffer, driver="GPKG", layer=layer, engine="pyogrio")
+    return buffer.getvalue()
+
+
+def _multiple(shape: Any) -> Any:
+    parts = shapely.get_parts(shape)
+    if shape.geom_type.endswith("LineString"):
+        return shapely.multilinestrings(parts)
+    return shapely.multipolygons(parts)
+
+
+def _frame(geojson: bytes) -> gpd.GeoDataFrame:
     import geopandas as gpd
 
     collection = orjson.loads(geojson)
     frame = gpd.GeoDataFrame.from_features(collection.pop("features"), crs="EPSG:4326")
     frame.attrs = {name: value for name, value in collection.items() if name != "type"}
-    return _parquet(frame)
+    return frame
 
 
 def _parquet(frame: gpd.GeoDataFrame) -> bytes:

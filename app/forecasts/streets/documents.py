@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import collection, csv_bytes, rounded
+from app.forecasts.serialisers import collection, forecast_csv, rounded
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.streets.selection import ChosenStreets, chosen_streets
 from app.geo.antimeridian import cut_each, normalised
@@ -43,7 +43,7 @@ def streets_geojson(forecast: Forecast, reader: StreetReader, top: float) -> byt
 
 
 def streets_csv(forecast: Forecast, reader: StreetReader, top: float) -> bytes:
-    """Return one line per ranked segment as CSV, with the middle of each."""
+    """Return one line per ranked segment as CSV, with the middle of each and the warnings."""
     found = chosen_streets(forecast, reader, top)
     middle = shapely.line_interpolate_point(_lines(found), 0.5, normalized=True)
     columns = _columns(found)
@@ -53,7 +53,7 @@ def streets_csv(forecast: Forecast, reader: StreetReader, top: float) -> bytes:
         "longitude": normalised(shapely.get_x(middle)).round(DECIMALS),
         "latitude": shapely.get_y(middle).round(DECIMALS),
     }
-    return csv_bytes({**columns, **place, **labels})
+    return forecast_csv(forecast, {**columns, **place, **labels})
 
 
 def streets_gpx(forecast: Forecast, reader: StreetReader, top: float) -> bytes:
@@ -62,7 +62,6 @@ def streets_gpx(forecast: Forecast, reader: StreetReader, top: float) -> bytes:
     labels = forecast.labels()
     columns = _columns(found)
     about = f"{labels['region']}, {labels['model_version']}, {labels['at']}"
-    warned = "; ".join(warning.message for warning in forecast.warnings)
     tracks = []
     for row, line in enumerate(_lines(found)):
         name = columns["name"][row] or f"Street {columns['id'][row]}"
@@ -81,7 +80,7 @@ def streets_gpx(forecast: Forecast, reader: StreetReader, top: float) -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<gpx version="1.1" creator="hotslot" xmlns="http://www.topografix.com/GPX/1/1">'
-        f"<metadata><name>{escape(about)}</name><desc>{escape(warned)}</desc></metadata>"
+        f"<metadata><name>{escape(about)}</name><desc>{escape(forecast.warned)}</desc></metadata>"
         f"{''.join(tracks)}</gpx>\n"
     ).encode()
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan
-from app.forecasts.rendering import collection_parquet
+from app.forecasts.rendering import collection_gpkg, collection_parquet
 from app.forecasts.responses import ResponseSpec, reply
 from app.forecasts.routes import LABELS, LABELS_EXAMPLE, Weight
 from app.forecasts.schemas import forecast_replies
@@ -31,6 +31,7 @@ STREETS: dict[str, Callable[[Forecast, StreetReader, float], bytes]] = {
     "csv": streets_csv,
     "parquet": lambda *asked: collection_parquet(streets_geojson(*asked)),
     "gpx": streets_gpx,
+    "gpkg": lambda *asked: collection_gpkg(streets_geojson(*asked), "streets"),
 }
 
 
@@ -39,10 +40,10 @@ STREETS: dict[str, Callable[[Forecast, StreetReader, float], bytes]] = {
     response_class=Response,
     responses=forecast_replies(
         {"geojson": StreetsForecast},
-        ["csv", "parquet", "gpx"],
+        ["csv", "parquet", "gpx", "gpkg"],
         csv="rank,id,name,length_m,share_of_incidents,expected_count,expected_count_lo,expected_count_hi,"
-        f"per_km,longitude,latitude,{LABELS}\n"
-        f"1,20117,Front Street,243.1,0.0021,0.0093,0,0,0.0383,-79.37925,43.649,{LABELS_EXAMPLE}\n",
+        f"per_km,longitude,latitude,{LABELS},warnings\n"
+        f"1,20117,Front Street,243.1,0.0021,0.0093,0,0,0.0383,-79.37925,43.649,{LABELS_EXAMPLE},\n",
     ),
 )
 @allow(Role.READER)
@@ -56,7 +57,7 @@ async def streets(
         Query(gt=0, le=100, allow_inf_nan=False, description="percent of the streets' length"),
     ] = DEFAULT_TOP,
     f: Annotated[
-        Literal["geojson", "csv", "parquet", "gpx"] | None,
+        Literal["geojson", "csv", "parquet", "gpx", "gpkg"] | None,
         Query(description="format; without it, `Accept` decides"),
     ] = None,
     weight: Weight = None,

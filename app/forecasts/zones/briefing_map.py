@@ -84,12 +84,14 @@ def _draw_streets(axes: Axes, plan: ZonePlan, view: View) -> None:
 
 def _draw_neighbourhoods(axes: Axes, plan: ZonePlan, view: View, zones: Any) -> None:
     """Draw the borders of neighbourhoods in a view, and the names of those with room for one."""
-    if plan.places is None:
+    if plan.neighbourhoods is None:
         return
     west, south, east, north = view
-    shapes = shapely.clip_by_rect(projected(plan.places.shapes, plan.forecast.cells.crs), *view)
+    shapes = shapely.clip_by_rect(
+        projected(plan.neighbourhoods.shapes, plan.forecast.cells.crs), *view
+    )
     least_m2 = (east - west) * (north - south) * NAMED_SHARE
-    for name, shape in zip(plan.places.names, shapes, strict=True):
+    for name, shape in zip(plan.neighbourhoods.names, shapes, strict=True):
         for part in shapely.get_parts(shapely.simplify(shape, (east - west) / 1500)):
             if part.geom_type == "Polygon":
                 axes.plot(*_ring(part.exterior), color=QUIET, linewidth=0.5, linestyle=(0, (4, 2)))

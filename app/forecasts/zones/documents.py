@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -11,14 +10,12 @@ import numpy as np
 import orjson
 import shapely
 
-from app.forecasts.serialisers import collection, csv_bytes, ids_of
+from app.forecasts.rendering import collection_gpkg
+from app.forecasts.serialisers import collection, flat, forecast_csv, ids_of
 from app.forecasts.zones.plan import ZonePlan
 from app.forecasts.zones.selection import Rows
 from app.geo.antimeridian import cut, normalised
 from models.zones.problem import compactness_of
-
-LISTS = ("cells", "hours")
-"""Properties that formats without lists write as text, joined by spaces."""
 
 
 def zones_geojson(plan: ZonePlan) -> bytes:
@@ -36,52 +33,22 @@ def zones_geojson(plan: ZonePlan) -> bytes:
 
 
 def zones_csv(plan: ZonePlan) -> bytes:
-    """Return one line per zone as CSV."""
-    lines = [_flat(properties) for _, properties in each_zone(plan)]
-    return csv_bytes({name: [line[name] for line in lines] for name in lines[0]})
+    """Return one line per zone as CSV, with the warnings."""
+    lines = [properties for _, properties in each_zone(plan)]
+    return forecast_csv(
+        plan.forecast, {name: [flat(line[name]) for line in lines] for name in lines[0]}
+    )
 
 
 def zones_gpkg(plan: ZonePlan) -> bytes:
     """Return a GeoPackage with the layer `zones`, WGS 84."""
-    import geopandas as gpd
-
-    found = list(each_zone(plan))
-    frame = gpd.GeoDataFrame(
-        [_flat(properties) for _, properties in found],
-        geometry=[shape_of(plan, zone) for zone, _ in found],
-        crs="EPSG:4326",
-    )
-    return gpkg_of(frame, "zones")
-
-
-def gpkg_of(frame: Any, layer: str) -> bytes:
-    """Return a GeoPackage of a GeoDataFrame."""
-    buffer = io.BytesIO()
-    multi = frame.set_geometry([_multi(shape) for shape in frame.geometry], crs=frame.crs)
-    multi.to_file(buffer, driver="GPKG", layer=layer, engine="pyogrio")
-    return buffer.getvalue()
-
-
-def _multi(shape: Any) -> Any:
-    return shapely.multipolygons(shapely.get_parts(shape))
-
-
-def _flat(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: " ".join(map(_text, value)) if name in LISTS else value
-        for name, value in properties.items()
-    }
-
-
-def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return collection_gpkg(zones_geojson(plan), "zones")
 
 
 def zones_gpx(plan: ZonePlan) -> bytes:
     """Return GPX 1.1: for each zone a waypoint at its best cell and its outline as a track."""
     labels = plan.forecast.labels()
     about = f"{labels['region']}, {labels['model_version']}, {labels['at']} to {labels['to']}"
-    warned = "; ".join(warning.message for warning in plan.forecast.warnings)
     said = "; ".join(f"{name}: {value}" for name, value in labels.items() if value is not None)
     waypoints, tracks = [], []
     for zone, properties in each_zone(plan):
@@ -99,7 +66,7 @@ def zones_gpx(plan: ZonePlan) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<gpx version="1.1" creator="hotslot" xmlns="http://www.topografix.com/GPX/1/1">'
         f"<metadata><name>{escape(about)}</name>"
-        f"<desc>{escape('; '.join(filter(None, [said, warned])))}</desc></metadata>"
+        f"<desc>{escape('; '.join(filter(None, [said, plan.forecast.warned])))}</desc></metadata>"
         f"{''.join(waypoints)}{''.join(tracks)}</gpx>\n"
     ).encode()
 
@@ -189,6 +156,7 @@ def each_zone(plan: ZonePlan) -> Iterator[tuple[Rows, dict[str, Any]]]:
             {
                 "rank": place + 1,
                 "place": plan.place_of(zone),
+                "neighbourhood": plan.neighbourhood_of(zone),
                 "longitude": float(normalised(longitude[best])),
                 "latitude": float(latitude[best]),
                 "n_cells": len(zone),

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.core.errors import LimitExceeded, NotFound
+from app.core.errors import LimitExceeded
 from app.core.once import once
 from app.core.zones import zone
-from app.forecasts.areas.layers import NONE
+from app.forecasts.areas.neighbourhoods import Neighbourhoods, neighbourhoods_of
 from app.forecasts.forecast import Forecast
 from app.forecasts.serialisers import ids_of
 from app.forecasts.service import ForecastService
@@ -29,18 +28,8 @@ from app.forecasts.zones.selection import (
     given_zones,
 )
 from app.forecasts.zones.stability import Status, followed
-from app.regions.layer_store import NEIGHBOURHOODS
 from app.streets.places import PlaceNames, place_name
 from models.units import FloatArray
-
-
-@dataclass(frozen=True)
-class Places:
-    """Names and shapes (degrees) of neighbourhoods (P,), and the place of each cell's (N,), -1 for none."""
-
-    names: tuple[str, ...]
-    shapes: NDArray[Any]
-    part: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +48,7 @@ class ZonePlan:
     options: ZoneOptions
     chosen: ChosenZones
     by_hour: FloatArray
-    places: Places | None = None
+    neighbourhoods: Neighbourhoods | None = None
     street_names: PlaceNames | None = None
     status: tuple[Status, ...] | None = None
     previous: dict[str, Any] | None = None
@@ -81,10 +70,12 @@ class ZonePlan:
             crossing = place_name(self.street_names, float(longitude[best]), float(latitude[best]))
             if crossing is not None:
                 return crossing
-        if self.places is None:
-            return None
-        part = int(self.places.part[best])
-        return None if part == NONE else self.places.names[part]
+        return self.neighbourhood_of(rows)
+
+    def neighbourhood_of(self, rows: Rows) -> str | None:
+        """Return the neighbourhood of the best cell; None where it has none."""
+        best = rows[np.argmax(self.forecast.probability[rows])]
+        return None if self.neighbourhoods is None else self.neighbourhoods.of(best[None])[0]
 
 
 def zone_plan(service: ForecastService, forecast: Forecast, options: ZoneOptions) -> ZonePlan:
@@ -101,7 +92,7 @@ def zone_plan(service: ForecastService, forecast: Forecast, options: ZoneOptions
     return replace(
         found,
         by_hour=by_hour,
-        places=places_of(service, forecast),
+        neighbourhoods=neighbourhoods_of(service.layers, forecast),
         street_names=service.streets.names(forecast.plan),
         record=record_of(service, forecast, options) if options.record else None,
     )
@@ -117,17 +108,6 @@ def _avoided(service: ForecastService, forecast: Forecast, options: ZoneOptions)
         if found.inside is not None:
             rows.append(np.flatnonzero(found.inside))
     return np.concatenate(rows)
-
-
-def places_of(service: ForecastService, forecast: Forecast) -> Places | None:
-    """Return the neighbourhoods of a forecast's cells; None where the region has none."""
-    version, cells = forecast.version, forecast.cells
-    try:
-        layer = service.layers.read(version.region, NEIGHBOURHOODS)
-    except NotFound:
-        return None
-    owners = service.layers.owners(version, forecast.selector, cells, layer)
-    return Places(layer.names, layer.shapes, owners)
 
 
 def _found(service: ForecastService, ground: Ground) -> ZonePlan:

@@ -104,10 +104,11 @@ Options = Annotated[ZoneOptions, Depends(_zone_options)]
 _REPLIES: dict[str, type[BaseModel]] = {"geojson": ZonesReply}
 _OTHERS = ("csv", "parquet", "gpx", "gpkg", "pdf")
 _CSV = (
-    f"rank,place,longitude,latitude,n_cells,area_km2,compactness,share_of_incidents,probability,"
-    f"expected_count,expected_count_lo,expected_count_hi,hours,cells,{LABELS}\n"
-    "1,Downtown,-79.38009,43.655401,2,0.125,1,0.0087,0.0087,0.0384,0,0,0.0384,5935 5936,"
-    f"{LABELS_EXAMPLE}\n"
+    "rank,place,neighbourhood,longitude,latitude,n_cells,area_km2,compactness,share_of_incidents,"
+    f"probability,expected_count,expected_count_lo,expected_count_hi,hours,cells,{LABELS},warnings\n"
+    "1,Yonge Street / Gerrard Street,Church-Yonge Corridor,-79.38009,43.655401,2,0.125,1,0.0087,"
+    "0.0087,0.0384,0,0,0.0384,5935 5936,"
+    f"{LABELS_EXAMPLE},\n"
 )
 
 

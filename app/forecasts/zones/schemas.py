@@ -20,7 +20,8 @@ ZoneCells = Annotated[
 ]
 _ZONE: dict[str, Any] = {
     "rank": 1,
-    "place": "Downtown Yonge East",
+    "place": "Yonge Street / Gerrard Street",
+    "neighbourhood": "Downtown Yonge East",
     "longitude": -79.38009,
     "latitude": 43.655401,
     "n_cells": 4,

@@ -1,11 +1,16 @@
 """Hotspots: exactly the promised cells, ties by the rule, and what changed since last week."""
 
+import csv
+import io
 import math
 
+import geopandas as gpd
 import numpy as np
 import pytest
 
+from app.regions.store import get_region, set_neighbourhoods
 from tests.support.served import NEW, register
+from tests.support.town import halves
 
 BASE = "/v1/regions/town/forecasts"
 AT = "2019-12-30T23:00"
@@ -93,3 +98,36 @@ def test_no_older_version_is_said_in_words_until_there_is_one(served):
     changes = hotspots(served, model="flat-20191225-b823adf7f3", compare=True)["changes"]
     assert changes["against"]["model_version"] == version
     assert changes["entered"] == changes["left"] == []
+
+
+def test_every_row_of_a_file_says_what_it_is_of(served, tmp_path):
+    with served.engine.begin() as connection:
+        parts = {"type": "FeatureCollection", "features": halves()}
+        set_neighbourhoods(connection, get_region(connection, "town").key, parts)
+    asked = {"at": AT, "n_cells": 20}
+    body = hotspots(served, **asked)
+    files = {
+        fmt: served.client.get(f"{BASE}/hotspots", params={**asked, "f": fmt})
+        for fmt in ("csv", "gpkg")
+    }
+    path = tmp_path / "hotspots.gpkg"
+    path.write_bytes(files["gpkg"].content)
+    frame = gpd.read_file(path, layer="hotspots")
+    lines = list(csv.DictReader(io.StringIO(files["csv"].text)))
+    warned = "; ".join(one["message"] for one in body["warnings"])
+    assert warned
+    for rows in (lines, frame.to_dict("records")):
+        for row, feature in zip(rows, body["features"], strict=True):
+            told = feature["properties"]
+            assert told["from"] == told["at"] == "2019-12-30T23:00:00-05:00"
+            assert told["to"] == "2019-12-31T00:00:00-05:00"
+            for name in ("region", "model", "model_version", "state", "data_until", "from", "to"):
+                assert row[name] == told[name], name
+            assert int(row["id"]) == feature["id"]
+            assert row["warnings"] == warned
+        assert {row["neighbourhood"] for row in rows} == {"west", "east"}
+    joined = served.client.get(f"{BASE}/hotspots", params={**asked, "f": "gpkg", "dissolve": True})
+    path.write_bytes(joined.content)
+    areas = gpd.read_file(path)
+    assert sum(len(cells.split()) for cells in areas["cells"]) == 20
+    assert areas["area_km2"].sum() == pytest.approx(body["area_km2"])

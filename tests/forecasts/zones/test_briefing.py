@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from app.cli import app as command_line
 from app.cli.briefing import BY_SUFFIX
 from app.core.messages import Message
+from app.forecasts.areas.neighbourhoods import Neighbourhoods
 from app.forecasts.zones.briefing import zones_pdf
 from app.forecasts.zones.briefing_map import view_of
 from app.forecasts.zones.briefing_texts import TEXTS, Words
-from app.forecasts.zones.plan import Places, ZonePlan
+from app.forecasts.zones.plan import ZonePlan
 from app.forecasts.zones.selection import ZoneOptions, chosen_zones
 from app.geo.synthetic import synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
@@ -55,7 +56,9 @@ def plan_of(n_slots=8, options=None, **selector):
     chosen = chosen_zones(forecast, options)
     by_hour = np.random.default_rng(1).gamma(1.0, size=(n_slots, len(chosen.rows)))
     shapes = forecast.cells.polygons_degrees()
-    places = Places(("The $40 (Old) \\ Town", "Elsewhere"), shapes[:2], np.zeros(len(shapes), int))
+    places = Neighbourhoods(
+        ("The $40 (Old) \\ Town", "Elsewhere"), shapes[:2], np.zeros(len(shapes), int)
+    )
     return ZonePlan(forecast, options, chosen, by_hour, places)
 
 

@@ -1,5 +1,8 @@
 """Zones with their hours, places to avoid, plans edited by hand and plans that follow one another."""
 
+import csv
+import io
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -115,6 +118,16 @@ def test_every_format_says_what_it_is_of(parted, tmp_path):
     )
     assert frame["cells"].tolist() == [" ".join(map(str, one["cells"])) for one in told]
     assert (told[0]["at"], told[0]["to"]) == (body["from"], body["to"])
+    assert told[0]["from"] == told[0]["at"]
+    warned = "; ".join(one["message"] for one in body["warnings"])
+    assert warned
+    lines = list(
+        csv.DictReader(io.StringIO(parted.client.get(BASE, params={**SPAN, "f": "csv"}).text))
+    )
+    for rows in (lines, frame.to_dict("records")):
+        for row, one in zip(rows, told, strict=True):
+            assert row["warnings"] == warned
+            assert row["neighbourhood"] == one["neighbourhood"] in {"west", "east"}
     text = parted.client.get(BASE, params={**SPAN, "f": "gpx"}).text
     for name in ("region", "model_version", "state", "data_until", "at", "to"):
         assert str(told[0][name]) in text
