@@ -96,7 +96,7 @@ def cut(shape: Any) -> Any:
         left = TURN_DEG * turns - HALF_TURN_DEG
         inside = shapely.intersection(shape, shapely.box(left, -90.0, left + TURN_DEG, 90.0))
         moved = affine_transform(inside, (1, 0, 0, 1, -TURN_DEG * turns, 0))
-        parts += [p for p in shapely.get_parts(moved) if p.geom_type == kind]
+        parts += [p for p in shapely.get_parts(moved) if p.geom_type == kind and not p.is_empty]
     if len(parts) == 1:
         return parts[0]
     return shapely.multipolygons(parts) if kind == "Polygon" else shapely.multilinestrings(parts)
