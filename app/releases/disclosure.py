@@ -35,6 +35,7 @@ _NOTHING: dict[str, Any] = {
     "counts": None,
     "neighbourhoods": None,
     "small_areas": None,
+    "worth": {},
 }
 FINGERPRINTS = frozenset({"data_hash", "artifact_sha256"})
 """Members that depend on every bit of all incidents."""
@@ -160,7 +161,15 @@ def shown_validation(scores: Mapping[str, Any], *, exact: bool = False) -> dict[
         "models": models,
         "differences": differences,
         **({"neighbourhoods": shown_shares(shares, scores["n"])} if shares else {}),
+        **({"worth": shown_worth(shown["worth"])} if "worth" in shown else {}),
     }
+
+
+def shown_worth(worth: Mapping[str, Any]) -> dict[str, Any]:
+    """Round what a model is worth."""
+    listed = worth["list_share"]
+    gains = {name: _all_rounded(gain, OF_DIFFERENCES) for name, gain in worth["gains"].items()}
+    return {**worth, "list_share": None if listed is None else rounded(listed), "gains": gains}
 
 
 def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[str, Any]:
@@ -184,6 +193,7 @@ def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[st
         **shown,
         "models": models,
         "differences": [shown_difference(d) for d in shown["differences"]],
+        "worth": {name: shown_worth(one) for name, one in shown.get("worth", {}).items()},
         "neighbourhoods": shares and shown_shares(shares, shown["n"]),
     }
 

@@ -28,6 +28,7 @@ from models.evaluation.significance import (
     hit_rate_differences,
     paired_difference,
 )
+from models.evaluation.worth import score_all_hours, worth_json
 from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import DAY_S, N_WINDOWS, FloatArray
@@ -68,7 +69,7 @@ def validate_model(
     rivals = _fit(fitted, past, data, origin_s, context)
     if current is not None and current.tables is not None:
         rivals[CHAMPION] = current.tables
-    return _compare(rivals, model, test, data, context.seed)
+    return _compare(rivals, model, test, past, data, context.seed)
 
 
 def _fit(
@@ -93,7 +94,12 @@ def _fit(
 
 
 def _compare(
-    rivals: Mapping[str, DensityModel], model: str, test: Incidents, data: TrainingData, seed: int
+    rivals: Mapping[str, DensityModel],
+    model: str,
+    test: Incidents,
+    past: Incidents,
+    data: TrainingData,
+    seed: int,
 ) -> Validation:
     """Score models on the same incidents, compare the candidate with rivals, and decide."""
     rows = data.grid.locate(test.x_m, test.y_m)
@@ -124,6 +130,14 @@ def _compare(
             }
             for name, d in against.items()
         },
+        "worth": worth_json(
+            scored[model],
+            score_all_hours(rivals[model], rows, past.window),
+            scored,
+            test.time_s,
+            seed,
+            DAY_S,
+        ),
         "place_reference": _reference(rivals[model], scored[model].log_density, test),
         "neighbourhoods": share_report(
             flagged,

@@ -142,6 +142,15 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return min(1.0, 2.0 * float(tail) / 2.0**n)
 
 
+def block_seconds(time_s: IntArray) -> int:
+    """Return the length of bootstrap blocks: weeks, or days if there are fewer than `MIN_WEEKS`."""
+    return WEEK_S if _n_weeks(time_s) >= MIN_WEEKS else DAY_S
+
+
+def _n_weeks(time_s: IntArray) -> int:
+    return len(np.unique((time_s - time_s.min()) // WEEK_S)) if len(time_s) else 0
+
+
 def compare_all(
     scores: Mapping[str, ScoredIncidents], time_s: IntArray, against: Sequence[str], seed: int = 0
 ) -> list[dict[str, Any]]:
@@ -151,8 +160,7 @@ def compare_all(
     minus those of the reference, and `hit_rate` is as in `hit_rate_differences`; `p_holm` corrects for all
     returned rows. Blocks are weeks, or days (`block_days` 1) if there are fewer than `MIN_WEEKS`.
     """
-    n_weeks = len(np.unique((time_s - time_s.min()) // WEEK_S)) if len(time_s) else 0
-    block_s = WEEK_S if n_weeks >= MIN_WEEKS else DAY_S
+    n_weeks, block_s = _n_weeks(time_s), block_seconds(time_s)
     pairs = [(m, r) for r in against if r in scores for m in scores if m != r]
     rows: list[dict[str, Any]] = []
     for model, reference in pairs:

@@ -165,6 +165,20 @@ def test_small_areas_join_all_origins(result, results, incidents, grid, protocol
         assert row["pei_lo"] <= row["pei"] <= row["pei_hi"]
 
 
+def test_worth_is_that_of_the_scores_and_no_hour_is_worth_anything_without_one(result):
+    found = result["worth"]
+    assert list(found) == list(QUICK)
+    against = {(d["model"], d["against"]): d for d in result["differences"]}
+    for name in ("uniform", "window-kde"):
+        gains, difference = found[name]["gains"], against[name, "pooled-kde"]
+        assert gains["nats"]["mean"] == pytest.approx(difference["log_score"])
+        assert gains["nats"]["lo"] == pytest.approx(difference["lo"])
+        assert gains["cap_auc"]["mean"] == pytest.approx(difference["cap_auc"])
+        assert "places_hits" not in gains, "prior-counts was not compared"
+    assert found["pooled-kde"]["gains"]["hour_hits"] == {"mean": 0, "lo": 0, "hi": 0}
+    assert found["window-kde"]["gains"]["hour_nats"]["mean"] != 0
+
+
 def test_readers_see_small_areas_of_whole_releases_only(results, incidents, grid, protocol):
     """Parts of test periods, and the year before, would be counts at other instants than releases."""
     bounded = replace(

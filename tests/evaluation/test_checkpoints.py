@@ -30,6 +30,8 @@ def test_interrupted_backtest_goes_on_where_it_stopped(
         assert one.area_shares == expected.area_shares
         for name, values in vars(expected.small_areas).items():
             np.testing.assert_array_equal(getattr(one.small_areas, name), values)
+        for name, values in vars(expected.all_hours).items():
+            np.testing.assert_array_equal(getattr(one.all_hours, name), values)
     assert not list(tmp_path.iterdir())
 
 

@@ -21,6 +21,7 @@ from app.releases.small_counts import grouped_disparity, hidden, too_small
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from models.evaluation.fairness import as_if_reported, group_exposure, incident_shares
+from models.evaluation.worth import GAINS
 from tests.support.town import halves
 
 
@@ -200,8 +201,14 @@ def test_readers_are_told_rounded_means_and_nothing_of_few_incidents(client, mon
     assert any(exact[m] != round(exact[m], 3) for m in means), (
         "who may list incidents sees all digits"
     )
+    gains = exact["worth"]["gains"]
+    assert set(gains) == set(GAINS)
+    nats = exact["models"]["pooled-kde"]["log_score"]
+    assert gains["nats"]["mean"] == pytest.approx(exact["log_score"] - nats)
     monkeypatch.setattr(gate, "LOCAL", Caller("local", frozenset({Role.READER})))
     scores = client.get(path).json()["models"][0]["scores"]
+    for name, gain in scores["worth"]["gains"].items():
+        assert gain == {end: round(value, 3) for end, value in gains[name].items()}
     for name, one in scores["models"].items():
         assert [one[m] for m in means] == [round(exact["models"][name][m], 3) for m in means]
     monkeypatch.setattr(disclosure, "MIN_GROUP", scores["n"] + 1)
@@ -220,11 +227,14 @@ def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
         return {"n": n, "log_score": -1.23456, "cap_auc": 0.98765, "hits": {"1": 1}, "seconds": 1}
 
     one = {**summary(40), "per_origin": [summary(20), summary(20)]}
+    gain = {"mean": 0.01234, "lo": -0.00123, "hi": 0.02345}
+    worth = {"a": {"n": 40, "list_share": 0.34567, "gains": {"nats": gain}}}
     differences = [{"model": "a", "against": "b", "n": 40, "log_score": 0.12345, "lo": 0.1, "p": 0}]
     result = {
         "n": 40,
         "models": {"a": one},
         "differences": differences,
+        "worth": worth,
         "provenance": {"request": {"release": 3}},
         "released": None,
     }
@@ -232,9 +242,12 @@ def test_backtests_tell_rounded_means_and_nothing_of_few_incidents():
     assert told["differences"][0] == {**differences[0], "log_score": 0.123}
     for shown in (told["models"]["a"], *told["models"]["a"]["per_origin"]):
         assert (shown["log_score"], shown["cap_auc"], shown["seconds"]) == (-1.235, 0.988, 1)
+    rounded = {"mean": 0.012, "lo": -0.001, "hi": 0.023}
+    assert told["worth"] == {"a": {"n": 40, "list_share": 0.346, "gains": {"nats": rounded}}}
     for small in ({**result, "released": {}}, {**result, "provenance": {"request": {}}}):
         told = disclosure.shown_backtest(small)
         assert (told["n"], told["models"], told["differences"]) == (0, {}, [])
+        assert told["worth"] == {}
     exact = disclosure.shown_backtest(result, exact=True)
     assert exact == {k: v for k, v in result.items() if k != "released"}
 

@@ -24,6 +24,7 @@ from app.geo.grid import Grid
 from models.base import HORIZON_DAYS
 from models.evaluation.metrics import ScoredIncidents
 from models.evaluation.small_areas import SmallAreaHits
+from models.evaluation.worth import AllHoursScores
 from models.incidents import Incidents
 from models.units import DAY_S
 
@@ -93,8 +94,8 @@ class TaskResult:
     """Scores of one fit on the horizon after its origin.
 
     `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
-    the top 5 % of cells of each window. `small_areas` and `plan` are None for a model brought forward every
-    day.
+    the top 5 % of cells of each window. `small_areas`, `plan` and `all_hours` are None for a model brought
+    forward every day.
     """
 
     task: Task
@@ -105,6 +106,7 @@ class TaskResult:
     report: dict[str, Any] = field(default_factory=dict)
     small_areas: SmallAreaHits | None = None
     plan: PlanShares | None = None
+    all_hours: AllHoursScores | None = None
 
 
 @lru_cache(maxsize=1)
@@ -179,6 +181,8 @@ class TaskStore:
             )
         if result.plan is not None:
             arrays |= {"plan_rows": result.plan.rows, "plan_shares": result.plan.shares}
+        if result.all_hours is not None:
+            arrays |= {f"all_hours_{name}": v for name, v in vars(result.all_hours).items()}
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, header=np.array(header), flagged=result.flagged, **arrays)
         partial.replace(path)
@@ -232,7 +236,10 @@ def _read(path: Path, task: Task) -> TaskResult:
         plan = None
         if "plan_rows" in stored:
             plan = PlanShares(stored["plan_rows"], stored["plan_shares"])
+        flat = None
+        if "all_hours_hits" in stored:
+            flat = AllHoursScores(stored["all_hours_log_density"], stored["all_hours_hits"])
     shares = {int(k): v for k, v in header["area_shares"].items()}
     return TaskResult(
-        task, scored, shares, flagged, header["seconds"], header["report"], small, plan
+        task, scored, shares, flagged, header["seconds"], header["report"], small, plan, flat
     )

@@ -30,6 +30,7 @@ from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
 from models.evaluation.small_areas import small_area_hits
+from models.evaluation.worth import score_all_hours
 from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import DAY_S
@@ -79,7 +80,9 @@ def results_of_fit(
     frozen = score_rows(fitted, grid, test), area_shares(fitted, test.window), flagged_cells(fitted)
     small = small_area_hits(fitted, grid, past, test, cutoff_s)
     plan = plan_shares(fitted, past.window)
-    results = [TaskResult(task, *frozen, seconds, report, small, plan)]
+    rows = grid.locate(test.x_m, test.y_m)
+    flat = score_all_hours(fitted, rows[rows >= 0], past.window)
+    results = [TaskResult(task, *frozen, seconds, report, small, plan, flat)]
     if protocol.refresh is not None:
         daily = daily_scores(fitted, incidents, grid, task, protocol)
         seconds = time.perf_counter() - started

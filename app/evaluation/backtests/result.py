@@ -21,7 +21,8 @@ from models.counts.model import CountModel
 from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram, reliability
 from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
 from models.evaluation.metrics import ScoredIncidents, cap_curve, summarise
-from models.evaluation.significance import compare_all
+from models.evaluation.significance import block_seconds, compare_all
+from models.evaluation.worth import AllHoursScores, worth_json
 from models.incidents import Incidents
 from models.times.aoristic import shared_out
 from models.units import IntArray
@@ -68,11 +69,32 @@ def result_json(
             {m: s for m, (s, _) in scored.items()}, time_s, REFERENCES, protocol.seed
         ),
         "small_areas": small_areas_json(by_model, tests, grid, protocol),
+        "worth": _worth(by_model, {m: s for m, (s, _) in scored.items()}, time_s, protocol.seed),
         "origins": [iso(o) for o in protocol.origins_s],
         "horizon_days": protocol.horizon_days,
         "n": len(time_s),
         **_refresh_json({m: s for m, (s, _) in scored.items()}, time_s, protocol),
     }
+
+
+def _worth(
+    by_model: Mapping[str, Sequence[TaskResult]],
+    scored: Mapping[str, ScoredIncidents],
+    time_s: IntArray,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the gains of each model as fitted, all origins together."""
+    found = {}
+    for name, tasks in by_model.items():
+        known = [task.all_hours for task in tasks if task.all_hours is not None]
+        if len(known) == len(tasks):
+            flat = AllHoursScores(
+                np.concatenate([one.log_density for one in known]),
+                np.concatenate([one.hits for one in known]),
+            )
+            block_s = block_seconds(time_s)
+            found[name] = worth_json(scored[name], flat, scored, time_s, seed, block_s)
+    return found
 
 
 def _refresh_json(
