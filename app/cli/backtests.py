@@ -20,6 +20,9 @@ from app.regions.store import get_region
 from app.releases.disclosure import shown_backtest
 from app.worker.jobs import run_now
 
+SHOWN_PERCENT = 5
+"""Of the streets' length, at which differences are shown."""
+
 
 def backtest(
     region: str,
@@ -78,6 +81,8 @@ def backtest(
     _write(run.result, json_file, plot, calibration, report)
     results().print(result_table(run.result, region))
     results().print(small_areas_table(run.result["small_areas"]))
+    if "streets" in run.result:
+        results().print(streets_table(run.result["streets"]))
     for row in run.result.get("refresh", {}).get("differences", []):
         say(
             f"{row['model']} minus {row['against']}: {row['log_score']:+.4f} nats per incident "
@@ -168,6 +173,34 @@ def small_areas_table(found: dict[str, Any]) -> Table:
             gap = row.get("difference")
             texts.append("{hits:+.0f} [{lo:+.0f}, {hi:+.0f}]".format(**gap) if gap else "")
         table.add_row(name, *texts)
+    return table
+
+
+def streets_table(found: dict[str, Any]) -> Table:
+    """Return a table of what the best streets of equal length caught, one list for all hours."""
+    table = Table(
+        title=f"the best of {found['length_km']:,.0f} km of streets, one list for all hours",
+        caption="share of all incidents caught; minus: hits more than by last year's counts, and than "
+        "the same cells on their streets by length alone [95 %]",
+    )
+    table.add_column("model")
+    for percent in found["percents"]:
+        table.add_column(f"{percent} % of length", justify="right")
+    table.add_column("5 % minus counts", justify="right")
+    table.add_column("minus cells", justify="right")
+    at = found["percents"].index(SHOWN_PERCENT)
+    lists = {name: scores["all_hours"] for name, scores in found["models"].items()}
+    lists["last year's counts"] = found["counts"]
+    for name, rows in sorted(lists.items(), key=lambda item: item[1][at]["hits"]):
+        gaps = rows[at].get("differences", {})
+        table.add_row(
+            name,
+            *(f"{100 * row['share']:.1f} %" for row in rows),
+            *(
+                "{hits:+.0f} [{lo:+.0f}, {hi:+.0f}]".format(**gaps[rival]) if gaps else ""
+                for rival in ("counts", "cells")
+            ),
+        )
     return table
 
 

@@ -37,6 +37,8 @@ _NOTHING: dict[str, Any] = {
     "small_areas": None,
     "worth": {},
 }
+_OPTIONAL = frozenset({"refresh", "streets"})
+"""Members of a result that some lack; where origins are hidden, only those over the others are shown."""
 FINGERPRINTS = frozenset({"data_hash", "artifact_sha256"})
 """Members that depend on every bit of all incidents."""
 
@@ -263,4 +265,5 @@ def released_result(result: Mapping[str, Any]) -> dict[str, Any]:
     released = result.get("released", {})
     if released is None:
         return shown
-    return {**shown, **_NOTHING, **released}
+    of_all = {name: value for name, value in shown.items() if name not in _OPTIONAL}
+    return {**of_all, **_NOTHING, **released}

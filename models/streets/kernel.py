@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 from models.streets.network import Lixels, Network
 from models.units import FloatArray, IntArray
@@ -21,44 +21,55 @@ STEPS = 6
 """Implicit steps from one bandwidth to the next."""
 
 
-def diffused(
-    network: Network, lixels: Lixels, mass: FloatArray, bandwidths_m: Sequence[float]
-) -> Iterator[FloatArray]:
-    """Yield the mass (P,) of each lixel after smoothing by each bandwidth, in ascending order.
+class NetworkKernel:
+    """The kernel of one network; its factors serve any number of masses."""
 
-    Args:
-        network: the segments.
-        lixels: their parts.
-        mass: (P,) incidents on each lixel.
-        bandwidths_m: standard deviations of the kernel along the network.
-    """
-    # Here, because API processes import this package and never smooth.
-    from scipy.sparse.csgraph import connected_components
+    def __init__(self, network: Network, lixels: Lixels) -> None:
+        # Here, because API processes import this package and never smooth.
+        from scipy.sparse.csgraph import connected_components
 
-    flow = flows(network, lixels)
-    volume = diags_array(lixels.length_m, format="csr")
-    _, component = connected_components(flow, directed=False)
-    total = np.bincount(component, mass)
-    now_m2 = 0.0
-    density = mass / lixels.length_m
-    for bandwidth_m in bandwidths_m:
-        until_m2 = bandwidth_m**2 / 2
-        # Streets are nearly planar: a factor has some 25 numbers a lixel, and serves all steps.
-        step = splu(
-            csc_array(volume + flow * ((until_m2 - now_m2) / STEPS)),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
-        for _ in range(STEPS):
-            density = step.solve(lixels.length_m * density)
-        found = np.maximum(density, 0.0) * lixels.length_m
-        # Against rounding: each connected part has exactly its own mass again.
-        there = np.bincount(component, found)
-        found *= np.divide(total, there, out=np.zeros(len(there)), where=there > 0)[component]
-        density = found / lixels.length_m
-        now_m2 = until_m2
-        yield found
+        self.length_m = lixels.length_m
+        self._flow = flows(network, lixels)
+        self._volume = diags_array(lixels.length_m, format="csr")
+        _, self._component = connected_components(self._flow, directed=False)
+        self._factors: dict[tuple[float, float], SuperLU] = {}
+
+    def smoothed(self, mass: FloatArray, bandwidths_m: Sequence[float]) -> Iterator[FloatArray]:
+        """Yield the mass (P,) of each lixel after smoothing by each bandwidth.
+
+        Args:
+            mass: (P,) incidents on each lixel.
+            bandwidths_m: standard deviations of the kernel along the network, ascending.
+        """
+        total = np.bincount(self._component, mass)
+        now_m = 0.0
+        density = mass / self.length_m
+        for bandwidth_m in bandwidths_m:
+            step = self._factor(now_m, bandwidth_m)
+            for _ in range(STEPS):
+                density = step.solve(self.length_m * density)
+            found = np.maximum(density, 0.0) * self.length_m
+            # Against rounding: each connected part has exactly its own mass again.
+            there = np.bincount(self._component, found)
+            scale = np.divide(total, there, out=np.zeros(len(there)), where=there > 0)
+            found *= scale[self._component]
+            density = found / self.length_m
+            now_m = bandwidth_m
+            yield found
+
+    def _factor(self, from_m: float, to_m: float) -> SuperLU:
+        """Return the factors of one step between two bandwidths."""
+        known = self._factors.get((from_m, to_m))
+        if known is None:
+            span_m2 = (to_m**2 - from_m**2) / 2
+            # Streets are nearly planar: a factor has some 25 numbers a lixel, and serves all steps.
+            known = self._factors[from_m, to_m] = splu(
+                csc_array(self._volume + self._flow * (span_m2 / STEPS)),
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
+        return known
 
 
 def flows(network: Network, lixels: Lixels) -> csr_array:

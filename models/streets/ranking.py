@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.units import FloatArray, IntArray
@@ -25,22 +27,33 @@ def n_within(length_m: FloatArray, percent: float) -> int:
     return max(1, int(np.searchsorted(np.cumsum(length_m), allowed, side="right")))
 
 
-def hits_at(
-    expected: FloatArray, length_m: FloatArray, incidents: FloatArray, percent: float
-) -> float:
-    """Return the incidents on the best segments of exactly a percentage of the length.
+def caught_parts(
+    expected: FloatArray, length_m: FloatArray, segment: IntArray, percents: Sequence[float]
+) -> FloatArray:
+    """Return which part (n, K) of an incident the best segments of a percentage of the length catch.
 
-    Of the segment that exceeds it, its part counts; segments of equal rank count by length, whatever
-    their order.
+    The length is met exactly: of the segment that exceeds it, its part within counts, and segments of equal
+    rank count by length. Incidents on no street are never caught.
 
     Args:
         expected: (S,) what a forecast expects of each segment.
         length_m: (S,) their lengths.
-        incidents: (S,) what happened.
+        segment: (n,) row of each incident's segment, -1 on none.
     """
-    _, level = np.unique(-expected / length_m, return_inverse=True)
-    length = np.bincount(level, length_m)
-    found = np.cumsum(np.bincount(level, incidents))
-    covered = np.cumsum(length)
-    allowed = float(covered[-1]) * percent / 100
-    return float(np.interp(allowed, np.append(0.0, covered), np.append(0.0, found)))
+    rank = -expected / length_m
+    order = np.argsort(rank)
+    ranks, covered = rank[order], np.cumsum(length_m[order])
+    own = np.where(segment < 0, np.inf, rank[segment])
+    found = np.zeros((len(segment), len(percents)))
+    for column, percent in enumerate(percents):
+        allowed_m = float(covered[-1]) * percent / 100
+        last = min(int(np.searchsorted(covered, allowed_m)), len(ranks) - 1)
+        begin, end = (
+            np.searchsorted(ranks, ranks[last]),
+            np.searchsorted(ranks, ranks[last], "right"),
+        )
+        before_m = float(covered[begin - 1]) if begin else 0.0
+        part = (allowed_m - before_m) / (float(covered[end - 1]) - before_m)
+        found[own < ranks[last], column] = 1.0
+        found[own == ranks[last], column] = min(part, 1.0)
+    return found

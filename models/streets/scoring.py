@@ -1,81 +1,107 @@
-"""Score forecasts on streets as cells are scored: hits at equal length of street."""
+"""Score forecasts on streets as cells are scored: what the best streets of equal length catch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from models.streets.ranking import hits_at
+from models.densities.prior_counts import PRIOR_DAYS
+from models.densities.state import mean_over_hours
+from models.streets.ranking import caught_parts
 from models.streets.shares import Ground, Snapped, choose_bandwidth, street_shares
+from models.times.intervals import HourShares
 from models.units import DAY_S, FloatArray, IntArray
 
-YEAR_S = 365 * DAY_S
-PERCENTS = (1.0, 2.0, 5.0, 10.0, 20.0)
-BY_HOUR, ALL_HOURS, EVEN, COUNTS = "by hour", "all hours", "even", "counts"
+PERCENTS = (1, 5, 10, 20)
+"""Of the streets' length."""
+ALL_HOURS, BY_HOUR, CELLS, COUNTS = "all_hours", "by_hour", "cells", "counts"
 
 
 @dataclass(frozen=True)
-class StreetScore:
-    """Hits of one origin.
+class StreetTest:
+    """Streets and test incidents of one origin, on which all models are scored.
 
     Args:
-        hits: {ranking: incidents on the best percentage of the streets' length, in order of the percentages}.
-            `by hour`: each incident is judged by its hour's own list; `all hours`: one list for all;
-            `even`: one list of the same cells, shared among their streets by length; `counts`: segments by
-            their incidents of the year before.
-        n: incidents of the test that lie on streets.
-        bandwidth_m: chosen on weeks before the origin.
+        length_m: (S,) of the segments.
+        by_length: (S, N) shares of cells by length alone.
+        shares: (S, N) shares of cells by the kernel.
+        counts: (S,) incidents of the year before.
+        segment: (n,) segment of each test incident, -1 far from every street.
+        bandwidth_m: of the kernel.
     """
 
-    hits: dict[str, tuple[float, ...]]
-    n: int
+    length_m: FloatArray
+    by_length: csr_array
+    shares: csr_array
+    counts: FloatArray
+    segment: IntArray
     bandwidth_m: float
 
+    @classmethod
+    def of(
+        cls,
+        ground: Ground,
+        by_length: csr_array,
+        past: Snapped,
+        cutoff_s: int,
+        lixel: IntArray,
+        minimum: int = 0,
+    ) -> StreetTest:
+        """Learn shares and counts from the past alone.
 
-def score_streets(
-    ground: Ground,
-    known: Snapped,
-    origin_s: int,
-    test: Snapped,
-    window: IntArray,
-    tables: FloatArray,
-    percents: Sequence[float] = PERCENTS,
-) -> StreetScore:
-    """Score a density on streets, and its rivals, at one origin.
+        Args:
+            ground: the streets over the cells.
+            by_length: `length_shares` of the ground.
+            past: what was known at the origin.
+            cutoff_s: the end of the data, UTC seconds.
+            lixel: (n,) lixel of each test incident, -1 on none.
+            minimum: see `street_shares`.
+        """
+        bandwidth_m = choose_bandwidth(ground, past, cutoff_s)
+        year = past.between(cutoff_s - PRIOR_DAYS * DAY_S, np.inf)
+        segment = ground.lixels.segment
+        counts = np.bincount(segment[year.lixel], minlength=len(ground.network))
+        return cls(
+            ground.network.length_m,
+            by_length,
+            street_shares(ground, past, bandwidth_m, minimum).astype(np.float32),
+            counts.astype(np.float64),
+            np.where(lixel < 0, -1, segment[lixel]),
+            bandwidth_m,
+        )
 
-    Args:
-        ground: the streets over the cells.
-        known: incidents; only those before the origin are used.
-        origin_s: the instant that separates training from test.
-        test: incidents after it.
-        window: (n,) hour of the week of each of the test's.
-        tables: (W, N) probabilities of cells, W = 1 or 168, fitted on what came before the origin.
-    """
-    past = known.between(-np.inf, origin_s)
-    bandwidth_m = choose_bandwidth(ground, past, origin_s)
-    length_m = ground.network.length_m
-    segment = ground.lixels.segment[test.lixel]
-    n_segments = len(ground.network)
-    shares = street_shares(ground, past, bandwidth_m)
-    weight = np.bincount(window, minlength=len(tables)) if len(tables) > 1 else np.ones(1)
-    together = np.average(tables, axis=0, weights=weight + 1e-9)
-    year = past.between(origin_s - YEAR_S, origin_s)
-    counts = np.bincount(ground.lixels.segment[year.lixel], minlength=n_segments)
-    single = {
-        ALL_HOURS: shares @ together,
-        EVEN: street_shares(ground, past.between(0, 0), bandwidth_m) @ together,
-        COUNTS: counts.astype(np.float64),
-    }
-    happened = np.bincount(segment, minlength=n_segments).astype(np.float64)
-    hits = {
-        name: tuple(hits_at(expected, length_m, happened, percent) for percent in percents)
-        for name, expected in single.items()
-    }
-    by_hour = np.zeros(len(percents))
-    for hour in np.unique(window).tolist():
-        mine = np.bincount(segment[window == hour], minlength=n_segments).astype(np.float64)
-        expected = shares @ tables[hour % len(tables)]
-        by_hour += [hits_at(expected, length_m, mine, percent) for percent in percents]
-    return StreetScore({BY_HOUR: tuple(by_hour.tolist()), **hits}, len(test), bandwidth_m)
+    def caught(
+        self, tables: FloatArray, rates: FloatArray, hours: HourShares
+    ) -> dict[str, FloatArray]:
+        """Return which part (n, K) of each test incident each ranking catches at `PERCENTS` of the length.
+
+        `all_hours`: one list for all hours; `by_hour`: an incident is judged by its hour's own list;
+        `cells`: one list of the same cells, shared among their streets by length alone; `counts`: segments
+        by their incidents of the year before.
+
+        Args:
+            tables: (W, N) probabilities of cells, W = 1 or 168.
+            rates: (168,) by which hours weigh in the lists for all hours.
+            hours: of the test incidents (n).
+        """
+        together = mean_over_hours(tables, rates)
+        expected = {
+            ALL_HOURS: self.shares @ together,
+            CELLS: self.by_length @ together,
+            COUNTS: self.counts,
+        }
+        found = {name: self._parts(one, self.segment) for name, one in expected.items()}
+        if len(tables) == 1:
+            return {**found, BY_HOUR: found[ALL_HOURS]}
+        each = np.zeros((len(hours.incident), len(PERCENTS)))
+        for window in np.unique(hours.window).tolist():
+            mine = hours.window == window
+            each[mine] = self._parts(
+                self.shares @ tables[window], self.segment[hours.incident[mine]]
+            )
+        return {**found, BY_HOUR: np.stack([hours.mean(column) for column in each.T], axis=1)}
+
+    def _parts(self, expected: FloatArray, segment: IntArray) -> FloatArray:
+        return caught_parts(expected, self.length_m, segment, PERCENTS)

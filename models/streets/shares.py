@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from models.streets.kernel import diffused
+from models.streets.kernel import NetworkKernel
 from models.streets.network import Bits, Lixels, Network
 from models.units import DAY_S, FloatArray, IntArray
 
@@ -40,6 +40,7 @@ class Ground:
         network, lixels: the streets.
         n_cells: number of cells N.
         lixel, cell, length_m: (B,) the parts of lixels that lie in cells.
+        kernel: of the network.
     """
 
     network: Network
@@ -48,6 +49,7 @@ class Ground:
     lixel: IntArray
     cell: IntArray
     length_m: FloatArray
+    kernel: NetworkKernel
 
     @classmethod
     def of(cls, network: Network, lixels: Lixels, bits: Bits, n_cells: int) -> Ground:
@@ -56,7 +58,12 @@ class Ground:
         lixel, cell, length_m = _summed(
             bits.lixel[inside], bits.cell[inside], bits.length_m[inside], n_cells
         )
-        return cls(network, lixels, n_cells, lixel, cell, length_m)
+        kernel = NetworkKernel(network, lixels)
+        return cls(network, lixels, n_cells, lixel, cell, length_m, kernel)
+
+    def metres(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Return segment, cell and length in metres of each segment's part in each cell."""
+        return _summed(self.lixels.segment[self.lixel], self.cell, self.length_m, self.n_cells)
 
 
 @dataclass(frozen=True)
@@ -86,15 +93,24 @@ def street_shares(ground: Ground, past: Snapped, bandwidth_m: float, minimum: in
         minimum: in each cell, segments of fewer incidents share theirs by length; below 2, none do.
     """
     mass = _mass(ground.lixels, past)
-    smooth = next(diffused(ground.network, ground.lixels, mass, [bandwidth_m]))
+    smooth = next(ground.kernel.smoothed(mass, [bandwidth_m]))
     lixel, cell, weight = _weights(ground, past, smooth)
-    n_segments = len(ground.network)
     segment, cell, weight = _summed(ground.lixels.segment[lixel], cell, weight, ground.n_cells)
     if minimum >= 2:
         weight = _pooled(ground, segment, cell, weight, minimum)
+    return _of_cells(ground, segment, cell, weight)
+
+
+def length_shares(ground: Ground) -> csr_array:
+    """Return the share (S, N) that each segment has of each cell's street length."""
+    return _of_cells(ground, *ground.metres())
+
+
+def _of_cells(ground: Ground, segment: IntArray, cell: IntArray, weight: FloatArray) -> csr_array:
+    """Return weights of pairs as shares (S, N) of the sums of their cells."""
     total = np.bincount(cell, weight, ground.n_cells)
-    found = coo_array((weight / total[cell], (segment, cell)), shape=(n_segments, ground.n_cells))
-    return csr_array(found)
+    shape = len(ground.network), ground.n_cells
+    return csr_array(coo_array((weight / total[cell], (segment, cell)), shape=shape))
 
 
 def choose_bandwidth(
@@ -114,7 +130,7 @@ def choose_bandwidth(
     mass = _mass(ground.lixels, known)
     asked = test.lixel * ground.n_cells + test.cell
     best = -np.inf, USUAL_BANDWIDTH_M
-    smoothed = diffused(ground.network, ground.lixels, mass, bandwidths_m)
+    smoothed = ground.kernel.smoothed(mass, bandwidths_m)
     for bandwidth_m, smooth in zip(bandwidths_m, smoothed, strict=False):
         lixel, cell, weight = _weights(ground, known, smooth)
         total = np.bincount(cell, weight, ground.n_cells)
@@ -163,9 +179,7 @@ def _pooled(
     The smallest of the others joins them while they have fewer together than the minimum: one alone would
     be known by the rest.
     """
-    on, at, metres = _summed(
-        ground.lixels.segment[ground.lixel], ground.cell, ground.length_m, ground.n_cells
-    )
+    on, at, metres = ground.metres()
     length_m = np.full(len(weight), _LEAST)
     keys, mine = segment * ground.n_cells + cell, on * ground.n_cells + at
     length_m[np.searchsorted(keys, mine)] = metres

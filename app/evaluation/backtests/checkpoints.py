@@ -7,6 +7,7 @@ import json
 import logging
 import time
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,11 +27,12 @@ from models.evaluation.metrics import ScoredIncidents
 from models.evaluation.small_areas import SmallAreaHits
 from models.evaluation.worth import AllHoursScores
 from models.incidents import Incidents
-from models.units import DAY_S
+from models.units import DAY_S, FloatArray
 
 MAX_AGE_S = 30 * DAY_S
 """Age after which files of interrupted backtests are deleted."""
 _ARRAYS = ("log_density", "mid_rank", "place", "pit_values", "hit_shares")
+_STREETS = "streets_"
 _SMALL_ARRAYS = ("period", "window", "area_km2", "past_hits")
 _log = logging.getLogger("hotslot.backtest")
 
@@ -94,8 +96,9 @@ class TaskResult:
     """Scores of one fit on the horizon after its origin.
 
     `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
-    the top 5 % of cells of each window. `small_areas`, `plan` and `all_hours` are None for a model brought
-    forward every day.
+    the top 5 % of cells of each window. `small_areas`, `plan`, `all_hours` and `streets` (see
+    `StreetTest.caught`) are None for a model brought forward every day, and `streets` where the region has
+    none.
     """
 
     task: Task
@@ -107,6 +110,7 @@ class TaskResult:
     small_areas: SmallAreaHits | None = None
     plan: PlanShares | None = None
     all_hours: AllHoursScores | None = None
+    streets: Mapping[str, FloatArray] | None = None
 
 
 @lru_cache(maxsize=1)
@@ -124,7 +128,12 @@ class TaskStore:
     """Stores results in files named by everything they depend on; without a folder, does nothing."""
 
     def __init__(
-        self, folder: Path | None, incidents: Incidents, grid: Grid, protocol: Protocol
+        self,
+        folder: Path | None,
+        incidents: Incidents,
+        grid: Grid,
+        protocol: Protocol,
+        streets: str = "",
     ) -> None:
         self.folder = folder
         if folder is not None:
@@ -135,6 +144,7 @@ class TaskStore:
             )
             digest.update(repr(protocol.bounds_s).encode())
             digest.update(f"{protocol.refresh} {protocol.delay_days}".encode())
+            digest.update(streets.encode())
             columns = (incidents.x_m, incidents.y_m, incidents.time_s, incidents.window)
             arrivals = () if incidents.arrived_s is None else (incidents.arrived_s,)
             times = incidents.intervals
@@ -183,6 +193,7 @@ class TaskStore:
             arrays |= {"plan_rows": result.plan.rows, "plan_shares": result.plan.shares}
         if result.all_hours is not None:
             arrays |= {f"all_hours_{name}": v for name, v in vars(result.all_hours).items()}
+        arrays |= {f"{_STREETS}{name}": found for name, found in (result.streets or {}).items()}
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, header=np.array(header), flagged=result.flagged, **arrays)
         partial.replace(path)
@@ -239,7 +250,18 @@ def _read(path: Path, task: Task) -> TaskResult:
         flat = None
         if "all_hours_hits" in stored:
             flat = AllHoursScores(stored["all_hours_log_density"], stored["all_hours_hits"])
+        named = [name for name in stored if name.startswith(_STREETS)]
+        streets = {name.removeprefix(_STREETS): stored[name] for name in named} or None
     shares = {int(k): v for k, v in header["area_shares"].items()}
     return TaskResult(
-        task, scored, shares, flagged, header["seconds"], header["report"], small, plan, flat
+        task,
+        scored,
+        shares,
+        flagged,
+        header["seconds"],
+        header["report"],
+        small,
+        plan,
+        flat,
+        streets,
     )

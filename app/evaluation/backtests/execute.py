@@ -14,6 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from app.core.task_pool import run_tasks
 from app.evaluation.backtests.checkpoints import (
     Protocol,
@@ -24,8 +26,9 @@ from app.evaluation.backtests.checkpoints import (
 )
 from app.evaluation.backtests.daily import daily_scores, merged
 from app.evaluation.backtests.plans import plan_shares
+from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid
-from models.base import FitCancelled, FitContext, Progress
+from models.base import DensityModel, FitCancelled, FitContext, Progress
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
@@ -33,7 +36,7 @@ from models.evaluation.small_areas import small_area_hits
 from models.evaluation.worth import score_all_hours
 from models.incidents import Incidents
 from models.times.aoristic import shared_out
-from models.units import DAY_S
+from models.units import DAY_S, N_WINDOWS, FloatArray
 
 __all__ = [
     "Execution",
@@ -59,13 +62,18 @@ def fit_and_score(
     grid: Grid,
     task: Task,
     protocol: Protocol,
+    streets: StreetTests | None = None,
 ) -> TaskResult:
     """Run one task; the fit gets only the incidents before the origin."""
-    return results_of_fit(incidents, grid, task, protocol)[0]
+    return results_of_fit(incidents, grid, task, protocol, streets)[0]
 
 
 def results_of_fit(
-    incidents: Incidents, grid: Grid, task: Task, protocol: Protocol
+    incidents: Incidents,
+    grid: Grid,
+    task: Task,
+    protocol: Protocol,
+    streets: StreetTests | None = None,
 ) -> list[TaskResult]:
     """Fit once; return the scores of the model as fitted and, if asked for, brought forward daily."""
     started = time.perf_counter()
@@ -82,7 +90,8 @@ def results_of_fit(
     plan = plan_shares(fitted, past.window)
     rows = grid.locate(test.x_m, test.y_m)
     flat = score_all_hours(fitted, rows[rows >= 0], past.window)
-    results = [TaskResult(task, *frozen, seconds, report, small, plan, flat)]
+    caught = None if streets is None else _on_streets(streets, fitted, grid, task, past, test)
+    results = [TaskResult(task, *frozen, seconds, report, small, plan, flat, caught)]
     if protocol.refresh is not None:
         daily = daily_scores(fitted, incidents, grid, task, protocol)
         seconds = time.perf_counter() - started
@@ -91,13 +100,27 @@ def results_of_fit(
     return results
 
 
-Shared = tuple[Incidents, Grid, Protocol]
+def _on_streets(
+    streets: StreetTests,
+    fitted: DensityModel,
+    grid: Grid,
+    task: Task,
+    past: Incidents,
+    test: Incidents,
+) -> dict[str, FloatArray]:
+    """Score a fit on streets; hours weigh in lists for all hours as past incidents fell into them."""
+    rates = 1.0 + np.bincount(past.window, minlength=N_WINDOWS).astype(np.float64)
+    hours = test.take(grid.locate(test.x_m, test.y_m) >= 0).by_hour()
+    return streets.by_origin[task.origin_s].caught(fitted.probability_, rates, hours)
+
+
+Shared = tuple[Incidents, Grid, Protocol, StreetTests | None]
 
 
 def _work(shared: Shared, task: Task) -> list[TaskResult]:
     """Run one task; the environment limits the numerical threads, so torch need not be imported for it."""
-    incidents, grid, protocol = shared
-    return results_of_fit(incidents, grid, task, protocol)
+    incidents, grid, protocol, streets = shared
+    return results_of_fit(incidents, grid, task, protocol, streets)
 
 
 def tasks_of(protocol: Protocol) -> list[Task]:
@@ -126,15 +149,19 @@ def run_protocol(
     execution: Execution | None = None,
     progress: Progress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
+    streets: StreetTests | None = None,
 ) -> list[TaskResult]:
     """Run all tasks and return results in the order of `tasks_of`; `incidents` are sorted by time.
+
+    With `streets`, models are also scored on them.
 
     Raises:
         FitCancelled: the caller asked to stop; finished tasks remain stored.
     """
     execution = execution or Execution()
     tasks = tasks_of(protocol)
-    store = TaskStore(execution.task_folder, incidents, grid, protocol)
+    key = "" if streets is None else streets.key
+    store = TaskStore(execution.task_folder, incidents, grid, protocol, key)
     done = {task: known for task in tasks if (known := store.load(task)) is not None}
     # The slowest models, last in the catalog, start first, so that no core is idle at the end.
     todo = [
@@ -143,7 +170,8 @@ def run_protocol(
         if task.model in protocol.models and not _is_done(task, done, protocol)
     ]
     n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
-    with closing(run_tasks(_work, (incidents, grid, protocol), todo, n_jobs, POLL_S)) as results:
+    shared: Shared = (incidents, grid, protocol, streets)
+    with closing(run_tasks(_work, shared, todo, n_jobs, POLL_S)) as results:
         for found in results:
             for result in found or ():
                 done[result.task] = result

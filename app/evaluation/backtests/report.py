@@ -10,6 +10,13 @@ from app.core.output.html_page import page, percent, svg, table
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 
 MAX_NEIGHBOURHOODS = 25
+SHOWN = 1
+"""Which percentage of the streets' length differences are shown at."""
+_STREET_LISTS = {
+    "all_hours": "one for all hours",
+    "by_hour": "each hour's own",
+    "cells": "cells, by length alone",
+}
 
 
 def html_report(result: dict[str, Any]) -> str:
@@ -25,6 +32,7 @@ def html_report(result: dict[str, Any]) -> str:
         _scores(result),
         _differences(result),
         _small_areas(result.get("small_areas")),
+        _streets(result.get("streets")),
         svg(cap_plot(result, "svg")),
         "<h2>Calibration</h2>",
         svg(calibration_plot(result, "svg")),
@@ -104,6 +112,47 @@ def _small_areas(found: dict[str, Any] | None) -> str:
     return table(
         "the best places of small areas, one list for all hours of a test period",
         ["model", "area", "hits", "PAI", "PEI", "RRI", "hits minus prior-counts"],
+        rows,
+    )
+
+
+def _streets(found: dict[str, Any] | None) -> str:
+    """Return what the best streets of equal length caught, and the lists that they are compared with."""
+    if not found:
+        return ""
+    rivals = [("streets by last year's counts", "", found["counts"])]
+    lists = rivals + [
+        (name, said, scores[kind])
+        for name, scores in found["models"].items()
+        for kind, said in _STREET_LISTS.items()
+    ]
+    rows = [
+        [
+            name,
+            said,
+            *(
+                f"{percent(row['share'])} [{percent(row['share_lo'])}, {percent(row['share_hi'])}]"
+                for row in scored
+            ),
+            *(
+                "{hits:+.0f} [{lo:+.0f}, {hi:+.0f}]".format(**gap)
+                for gap in scored[SHOWN].get("differences", {}).values()
+            ),
+        ]
+        for name, said, scored in lists
+    ]
+    heads = [f"{k} % of length" for k in found["percents"]]
+    at = f"{found['percents'][SHOWN]} %"
+    return table(
+        f"the best of {found['length_km']:,.0f} km of streets, at equal length: share of all {found['n']:,} "
+        "incidents",
+        [
+            "model",
+            "list",
+            *heads,
+            f"{at}: hits minus last year's counts",
+            f"{at}: hits minus cells",
+        ],
         rows,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.core.db.tables import backtests
-from app.core.errors import NotReady, PermissionRefused
+from app.core.errors import NotFound, NotReady, PermissionRefused
 from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.software import software
@@ -31,6 +31,7 @@ from app.evaluation.backtests.released import (
 )
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.result import counts_json, iso, neighbourhoods_json, result_json
+from app.evaluation.backtests.streets import StreetTests, street_tests, streets_json
 from app.fitting.data import TrainingData, load_training_data
 from app.fitting.device import choose_device
 from app.geo.grid import Grid, build_grid
@@ -39,6 +40,8 @@ from app.regions.store import get_region
 from app.registry.erasure_marks import since_start
 from app.registry.erasure_traces import drop_backtests
 from app.runs.store import Run, check_room, finish_run, request_run
+from app.streets.layer import StreetLayer
+from app.streets.store import get_layer
 from models.base import Progress
 from models.incidents import Incidents
 from models.units import DAY_S
@@ -122,8 +125,9 @@ def backtest_region(
     )
     grid, incidents = _regridded(data, request.cell_size_m)
     protocol = _protocol(request, data, incidents, settings)
+    streets = _streets(engine, data, grid, incidents, protocol, cancelled)
     execution = Execution(task_folder=tasks_folder(settings))
-    results = run_protocol(incidents, grid, protocol, execution, progress, cancelled)
+    results = run_protocol(incidents, grid, protocol, execution, progress, cancelled, streets)
 
     def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
         shares = data.region.neighbourhoods, data.policy.minimum_count
@@ -131,6 +135,11 @@ def backtest_region(
             **result_json(results, incidents, grid, protocol),
             "counts": counts_json(incidents, data.region.timezone, protocol),
             "neighbourhoods": neighbourhoods_json(results, incidents, grid, protocol, *shares),
+            **(
+                {}
+                if streets is None
+                else {"streets": streets_json(results, incidents, grid, protocol, streets)}
+            ),
         }
 
     found = assemble(results, protocol)
@@ -141,6 +150,28 @@ def backtest_region(
         "provenance": _provenance(data, grid, request),
         "plans": plans_json(results, grid),
     }
+
+
+def _streets(
+    engine: Engine,
+    data: TrainingData,
+    grid: Grid,
+    incidents: Incidents,
+    protocol: Protocol,
+    cancelled: Callable[[], bool],
+) -> StreetTests | None:
+    """Return the region's streets at each origin; None: it has no layer."""
+
+    def read() -> tuple[StreetLayer, str]:
+        with engine.connect() as connection:
+            return get_layer(connection, data.region)
+
+    try:
+        layer, digest = retry_outages(read)
+    except NotFound:
+        return None
+    minimum = data.policy.minimum_count
+    return street_tests(layer, digest, grid, incidents, protocol, minimum, cancelled)
 
 
 def _protocol(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.geo.grid import build_grid
 from app.geo.study_area import StudyArea
-from models.streets.kernel import diffused, flows
+from models.streets.kernel import NetworkKernel, flows
 from models.streets.network import bits_of, lixels_of, split_at_junctions
 from tests.support.made_forecasts import CRS, SOUTH_M, WEST_M, square_area
 
@@ -64,7 +64,7 @@ def test_the_kernel_is_the_gaussian_on_a_line_and_splits_equally():
     lixels = lixels_of(line, 10.0)
     mass = np.zeros(len(lixels))
     mass[200] = 1.0
-    (found,) = diffused(line, lixels, mass, [200.0])
+    (found,) = NetworkKernel(line, lixels).smoothed(mass, [200.0])
     away = (np.arange(len(lixels)) - 200) * 10.0
     exact = np.exp(-0.5 * (away / 200) ** 2) / (200 * np.sqrt(2 * np.pi)) * 10
     assert abs(found - exact).sum() < 0.06
@@ -72,7 +72,7 @@ def test_the_kernel_is_the_gaussian_on_a_line_and_splits_equally():
     lixels = lixels_of(star, 10.0)
     mass = np.zeros(len(lixels))
     mass[lixels.first[0] + 1] = 1.0
-    (found,) = diffused(star, lixels, mass, [100.0])
+    (found,) = NetworkKernel(star, lixels).smoothed(mass, [100.0])
     arms = np.bincount(lixels.segment, found)
     assert abs(arms[1] - arms[2]) < 1e-6
     assert abs(found.sum() - 1) < 1e-12
@@ -83,7 +83,7 @@ def test_mass_stays_in_its_connected_part():
     parts = network_of([(0, 0), (300, 0), (300, 300)], [(1000, 1000), (1400, 1000)])
     lixels = lixels_of(parts)
     mass = np.where(lixels.segment == 0, 3.0, 0.0)
-    for found in diffused(parts, lixels, mass, [50.0, 800.0]):
+    for found in NetworkKernel(parts, lixels).smoothed(mass, [50.0, 800.0]):
         assert found[lixels.segment == 1].sum() == 0
         assert abs(found.sum() - mass.sum()) < 1e-9
         assert found.min() >= 0

@@ -5,9 +5,10 @@ import pytest
 
 from app.geo.grid import build_grid
 from models.streets.network import bits_of, lixels_of
-from models.streets.ranking import hits_at, n_within, ranked_segments
-from models.streets.scoring import ALL_HOURS, BY_HOUR, COUNTS, EVEN, score_streets
-from models.streets.shares import Ground, Snapped, choose_bandwidth, street_shares
+from models.streets.ranking import caught_parts, n_within, ranked_segments
+from models.streets.scoring import ALL_HOURS, BY_HOUR, CELLS, COUNTS, PERCENTS, StreetTest
+from models.streets.shares import Ground, Snapped, choose_bandwidth, length_shares, street_shares
+from models.times.intervals import HourShares
 from models.units import DAY_S
 from tests.models.streets.test_network import network_of
 from tests.support.made_forecasts import square_area
@@ -83,18 +84,35 @@ def test_the_bandwidth_fits_how_incidents_repeat(ground):
     assert choose_bandwidth(ground, late, 300 * DAY_S) == 25.0, "the future cannot be seen"
 
 
-def test_hits_at_equal_length_agree_with_brute_force():
+def test_the_best_streets_of_a_length_agree_with_brute_force():
     rng = np.random.default_rng(2)
     expected, length = rng.gamma(1.0, size=40), rng.uniform(10, 200, 40)
-    happened = rng.poisson(2.0, 40).astype(float)
+    segment = rng.integers(-1, 40, 500)
     order = ranked_segments(expected, length)
     n = n_within(length[order], 30)
-    covered = length[order][:n].sum()
-    percent = 100 * covered / length.sum()
-    assert hits_at(expected, length, happened, percent) == pytest.approx(happened[order[:n]].sum())
-    flat = hits_at(np.zeros(40), length, happened, 25)
-    assert flat == pytest.approx(happened.sum() / 4)
-    assert hits_at(expected, length, happened, 100) == pytest.approx(happened.sum())
+    percents = (100 * length[order][:n].sum() / length.sum(), 30, 100)
+    exact, within, whole = caught_parts(expected, length, segment, percents).T
+    np.testing.assert_allclose(exact, np.isin(segment, order[:n]), atol=1e-9)
+    # Metre by metre: the list ends within a segment, of which so many metres are in it.
+    left_m = 0.3 * length.sum()
+    for row in order:
+        assert within[segment == row] == pytest.approx(np.clip(left_m / length[row], 0, 1))
+        left_m -= length[row]
+    np.testing.assert_array_equal(whole, segment >= 0)
+
+
+def test_lists_are_equally_long_whatever_the_ranking():
+    """As many metres: the parts of segments in a list, times their lengths, sum to the same."""
+    rng = np.random.default_rng(3)
+    length = rng.uniform(0.1, 300, 200)
+    for expected in (
+        rng.gamma(1.0, size=200),
+        rng.poisson(0.5, 200).astype(float),
+        length.copy(),
+        np.zeros(200),
+    ):
+        parts = caught_parts(expected, length, np.arange(200), PERCENTS)
+        np.testing.assert_allclose(length @ parts, np.array(PERCENTS) / 100 * length.sum())
 
 
 def test_a_score_knows_only_what_came_before(ground):
@@ -102,14 +120,39 @@ def test_a_score_knows_only_what_came_before(ground):
     test = snapped(ground, 400, spread=0.2)
     window = np.arange(400) % 168
     tables = np.tile(np.bincount(past.cell, minlength=ground.n_cells) / len(past), (168, 1))
-    origin_s = 290 * DAY_S
-    found = score_streets(ground, past, origin_s, test, window, tables)
-    cut = score_streets(ground, past.between(0, origin_s), origin_s, test, window, tables)
-    assert found == cut
-    assert found.n == 400
+    hours = HourShares(np.arange(400), window, np.ones(400))
+    known = past.between(0, 290 * DAY_S)
+    made = StreetTest.of(ground, length_shares(ground), known, 290 * DAY_S, test.lixel)
+    found = made.caught(tables, np.ones(168), hours)
+    assert made.counts.sum() == len(known)
+    hits = {name: parts.sum(axis=0) for name, parts in found.items()}
     for name in (BY_HOUR, ALL_HOURS, COUNTS):
-        assert list(found.hits[name]) == sorted(found.hits[name])
-        assert found.hits[name][-1] <= 400
+        assert list(hits[name]) == sorted(hits[name])
+        assert hits[name][-1] <= 400
     # Equal tables for all hours are one list.
-    assert found.hits[BY_HOUR] == pytest.approx(found.hits[ALL_HOURS])
-    assert found.hits[ALL_HOURS][2] > found.hits[EVEN][2], "the kernel knows which street it is"
+    np.testing.assert_allclose(found[BY_HOUR], found[ALL_HOURS])
+    assert hits[ALL_HOURS][1] > hits[CELLS][1], "the kernel knows which street it is"
+
+
+def test_an_incident_known_as_an_interval_counts_by_its_hours(ground):
+    """Two hours with opposite cells: its part is the mean of what their lists catch, by its shares."""
+    past, test = snapped(ground, 500), snapped(ground, 60, seed=4)
+    tables = np.zeros((168, ground.n_cells))
+    tables[5, ground.cell.min()] = tables[9, ground.cell.max()] = 1.0
+    made = StreetTest.of(ground, length_shares(ground), past, 300 * DAY_S, test.lixel)
+
+    def caught(window, weight, n):
+        hours = HourShares(np.repeat(np.arange(60), n), np.tile(window, 60), np.tile(weight, 60))
+        return made.caught(tables, np.ones(168), hours)[BY_HOUR]
+
+    both = caught([5, 9], [0.25, 0.75], 2)
+    one, other = caught([5], [1.0], 1), caught([9], [1.0], 1)
+    np.testing.assert_allclose(both, 0.25 * one + 0.75 * other)
+    assert 0 < one.sum() != other.sum() > 0
+
+
+def test_length_alone_is_what_the_kernel_says_without_incidents(ground):
+    plain = street_shares(ground, snapped(ground, 0), 100.0)
+    inside = np.isclose(np.bincount(ground.lixel, ground.length_m), ground.lixels.length_m)
+    assert inside.all()
+    assert abs(plain - length_shares(ground)).max() < 1e-9
