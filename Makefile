@@ -10,7 +10,7 @@ PART ?=
 TEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check docs bench drills rehearse lock clean
+.PHONY: help venv demo test coverage check docs bench drills ecosystem rehearse lock clean
 
 help:
 	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
@@ -20,6 +20,7 @@ help:
 	@echo "make docs    the documentation site in build/site, links checked"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
+	@echo "make ecosystem the service with QGIS, GDAL, OWSLib and nginx, as far as they are installed"
 	@echo "make rehearse run Dockerfile and compose file without a container engine (root)"
 	@echo "make lock    rewrite the lock files from pyproject.toml"
 
@@ -69,6 +70,9 @@ $(FUZZER): $(STAMP) requirements-fuzz.lock
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-fuzz.lock || \
 	  echo "atheris is not available here: the parsers are fuzzed by mutation only"
 	@touch $(FUZZER)
+
+ecosystem: $(STAMP)
+	HOTSLOT_ECOSYSTEM=1 $(BIN)/python -m pytest tests/ecosystem $(TEST_ARGS)
 
 rehearse: $(STAMP)
 	$(BIN)/python -m tests.rehearsal

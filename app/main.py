@@ -54,6 +54,7 @@ from app.http.middleware.early_response import EarlyResponse
 from app.http.middleware.fair_queue import FairQueue
 from app.http.middleware.head_requests import HeadRequests
 from app.http.middleware.observability import Observability
+from app.http.middleware.proxies import Proxies
 from app.http.middleware.rate_limit import RateLimiter
 from app.http.middleware.response_cache import ResponseCache
 from app.http.permissions import RouteTable
@@ -198,6 +199,7 @@ def _add_middleware(app: FastAPI, settings: Settings, table: RouteTable) -> None
     )
     app.add_middleware(EarlyResponse)
     app.add_middleware(Chunking)
+    app.add_middleware(Proxies, root_path=settings.root_path, trusted=settings.trusted_proxies)
 
 
 @asynccontextmanager

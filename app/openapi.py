@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 
 from app.core.media_types import JSON
+from app.http.links import prefix_of
 from app.http.schemas import referenced_schemas
 from app.http.static import StaticReplies
 
@@ -32,9 +34,12 @@ class HotslotApi(FastAPI):
         replies = StaticReplies()
 
         async def document(request: Request) -> Response:
-            return await replies.reply(request, "openapi", self._content, JSON)
+            prefix = prefix_of(request.scope)
+            read = partial(self._content, prefix)
+            return await replies.reply(request, ("openapi", prefix), read, JSON)
 
         self.add_route("/openapi.json", document, include_in_schema=False)
 
-    def _content(self) -> bytes:
-        return orjson.dumps(self.openapi())
+    def _content(self, prefix: str) -> bytes:
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        return orjson.dumps({**self.openapi(), **servers})

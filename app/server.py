@@ -71,6 +71,7 @@ def main(listening_fd: int) -> None:
         log_config=None,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        proxy_headers=False,  # `app.http.middleware.proxies` applies them
         http=DeadlineProtocol,
         ws="none",
     )

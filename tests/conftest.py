@@ -26,6 +26,8 @@ __all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]
 
 collect_ignore = ["rehearsal", "resilience", "support"]
 """`make rehearse`, `make drills`, and what tests import."""
+if os.environ.get("HOTSLOT_ECOSYSTEM") != "1":
+    collect_ignore.append("ecosystem")  # `make ecosystem`
 
 # A loaded machine may take any time for one example.
 hypothesis.settings.register_profile("hotslot", deadline=None)

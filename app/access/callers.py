@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
 import time
 from collections.abc import Awaitable
@@ -32,6 +33,7 @@ from app.core.errors import PermissionRefused
 from app.core.roles import is_loopback, is_remote
 
 T = TypeVar("T")
+READING_METHODS = frozenset(("GET", "HEAD"))
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,20 @@ def credential(scope: Scope) -> str | None:
             return str(value.decode("latin-1"))
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             bearer = value[7:].strip().decode("latin-1")
+        if name == b"authorization" and value[:6].lower() == b"basic ":
+            bearer = _password(value[6:]) if scope["method"] in READING_METHODS else None
     return bearer
+
+
+def _password(encoded: bytes) -> str:
+    """Return the password of Basic authentication, for programs that send no other header.
+
+    Only for reading: a browser that remembers it would send it with other sites' requests, too.
+    """
+    try:
+        return base64.b64decode(encoded, validate=True).decode("latin-1").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 async def _read_again(ring: KeyRing) -> None:
@@ -162,7 +177,15 @@ async def _in_time(work: Awaitable[T]) -> T:
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 PROXY_HEADERS = frozenset(
-    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
+    (
+        b"forwarded",
+        b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+    )
 )
 FOREIGN_SITES = (b"cross-site", b"same-site")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import re
@@ -86,6 +87,40 @@ def _cron(value: str) -> str:
         ) from error
 
 
+_OWN_PATHS = frozenset(
+    ("basemap", "docs", "healthz", "metrics", "ogc", "openapi.json", "readyz", "static", "v1")
+)
+
+
+def check_root_path(value: str) -> str:
+    """Return a path prefix without a slash at its end.
+
+    Raises:
+        ValueError: it is no plain path, or begins like one of the service's own.
+
+    >>> check_root_path("/maps/hotslot/"), check_root_path("/")
+    ('/maps/hotslot', '')
+    """
+    path = value.rstrip("/")
+    parts = path.split("/")[1:]
+    if path and (
+        not re.fullmatch(r"(/[A-Za-z0-9._~-]{1,100}){1,10}", path) or {".", ".."} & set(parts)
+    ):
+        raise ValueError("a root path is like /hotslot: letters, digits and -._~ between slashes")
+    if parts and parts[0] in _OWN_PATHS:
+        raise ValueError(f"a root path cannot begin with /{parts[0]}, which is one of hotslot's")
+    return path
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(
+            "a trusted proxy is an address or a network, such as 10.1.0.0/16"
+        ) from error
+
+
 _MAY_BE_ZERO = frozenset(
     [
         "body_min_bytes_per_s",
@@ -134,6 +169,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     host: str = "127.0.0.1"
     port: int = 8000
+    root_path: Annotated[str, AfterValidator(check_root_path)] = ""
+    """Path under which a proxy offers the service, such as `/hotslot`; the proxy may remove it or not."""
+    trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = ["127.0.0.0/8", "::1"]
+    """Addresses or networks of proxies whose `X-Forwarded-Proto`, `-Host`, `-Prefix` and `-For` count."""
     access: Literal["auto", "keys"] = "auto"
     """auto: no key is needed from localhost while no key was ever created and no token issuer is
     configured (docs/security.md); keys: a key is always needed."""

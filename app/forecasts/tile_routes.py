@@ -19,6 +19,7 @@ from app.forecasts.rendering import check_tile, tile_json, tile_png
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import TileJson, forecast_replies
 from app.forecasts.selectors import Forecasts, Selected
+from app.http.links import base_of
 from app.http.parameters import RegionId
 from app.http.permissions import allow
 
@@ -71,8 +72,7 @@ def _template(request: Request, region: str, forecast: Forecast) -> str:
     }
     known = {name: value for name, value in query.items() if value is not None}
     given = urlencode(known, doseq=True)
-    base = str(request.base_url).rstrip("/")
-    return f"{base}/v1/regions/{quote(region, safe='')}/tiles/{{z}}/{{x}}/{{y}}.png?{given}"
+    return f"{base_of(request)}/v1/regions/{quote(region, safe='')}/tiles/{{z}}/{{x}}/{{y}}.png?{given}"
 
 
 @router.get(

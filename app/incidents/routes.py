@@ -20,6 +20,7 @@ from app.core.zones import localised
 from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
 from app.http.cursors import after_cursor, cursor_of
+from app.http.links import same_with
 from app.http.parameters import (
     Bbox,
     BboxText,
@@ -245,9 +246,7 @@ def list_page(
         audit.record(connection, "export", chain=found.id, **details)
     following = None
     if len(rows) == limit:
-        following = str(
-            request.url.include_query_params(cursor=cursor_of(rows[-1].occurred_at, rows[-1].id))
-        )
+        following = same_with(request, cursor=cursor_of(rows[-1].occurred_at, rows[-1].id))
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     if f == "csv":
         content = incidents_csv(rows, found)

@@ -22,10 +22,11 @@ router = APIRouter(tags=["system"])
 _replies = StaticReplies()
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>
-<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css"></head>
+<link rel="icon" href="static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="static/vendor/swagger-ui/swagger-ui.css"></head>
 <body><div id="swagger-ui"></div>
-<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js"></script>
-<script src="/static/docs.js"></script></body></html>
+<script src="static/vendor/swagger-ui/swagger-ui-bundle.js"></script>
+<script src="static/docs.js"></script></body></html>
 """
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection
 
@@ -22,6 +22,7 @@ from app.core.zones import localised
 from app.forecasts.selectors import Forecasts
 from app.forecasts.warmup import warm_up
 from app.http.app_state import ApiState, CallerOf, State
+from app.http.links import prefix_of
 from app.http.parameters import RegionId, RunId, VersionId
 from app.http.permissions import allow
 from app.http.schemas import MessageReply, links
@@ -92,7 +93,12 @@ def _metrics(run: Run, *, exact: bool) -> dict[str, Any]:
 @router.post("/training-runs", status_code=202, responses={202: {"links": _STARTED}})
 @allow(Role.TRAINER)
 def start(
-    state: State, caller: CallerOf, region: RegionId, new: NewTrainingRun, response: Response
+    asked: Request,
+    state: State,
+    caller: CallerOf,
+    region: RegionId,
+    new: NewTrainingRun,
+    response: Response,
 ) -> TrainingRun:
     """Queue a training run; follow it at the URL in `Location`."""
     until = new.until
@@ -102,7 +108,8 @@ def start(
     request = TrainingRequest(new.model, new.categories, until, new.seed, new.validate_first)
     exact = caller.lists_incidents
     run = request_training(state.engine, state.settings, region, request, exact=exact)
-    response.headers["Location"] = f"/v1/regions/{region}/training-runs/{run.id}"
+    path = f"/v1/regions/{region}/training-runs/{run.id}"
+    response.headers["Location"] = prefix_of(asked.scope) + path
     note = TRAINING_NOTES.make("until_moved_to_release", minimum_count=MIN_GROUP)
     (shown,) = shown_runs(state, caller, region, run, note=None if exact else note)
     return shown

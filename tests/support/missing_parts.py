@@ -38,6 +38,26 @@ PARTS = {
         "a database behind PgBouncer",
         "install PgBouncer (apt-get install pgbouncer)",
     ),
+    "nginx": Part(
+        "there is no nginx",
+        "the service behind a proxy",
+        "install nginx (apt-get install --no-install-recommends nginx-light)",
+    ),
+    "gdal": Part(
+        "there is no ogr2ogr",
+        "GDAL's drivers of OGC API",
+        "install GDAL's programs (apt-get install gdal-bin)",
+    ),
+    "owslib": Part(
+        "there is no OWSLib",
+        "OWSLib's clients of OGC API",
+        "install it in the virtual environment (pip install owslib)",
+    ),
+    "qgis": Part(
+        "there is no QGIS",
+        "QGIS's providers, the project file and the styles",
+        "install QGIS's Python (apt-get install --no-install-recommends python3-qgis qgis-providers)",
+    ),
     "data": Part(
         "the shared data is not here",
         "files of real cities",

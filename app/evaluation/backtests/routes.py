@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from app.core.errors import NotReady
@@ -20,6 +20,7 @@ from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.schemas import Backtest, BacktestList, NewBacktest
 from app.evaluation.backtests.service import request_backtest
 from app.http.app_state import CallerOf, State
+from app.http.links import prefix_of
 from app.http.parameters import RegionId, RunId
 from app.http.permissions import allow
 from app.http.schemas import Responses, links, offered
@@ -57,7 +58,12 @@ def shown_run(run: Run, *, exact: bool, note: Message | None = None) -> Backtest
 @router.post("", status_code=202, responses={202: {"links": _STARTED}})
 @allow(Role.ANALYST, Role.TRAINER)
 def start(
-    state: State, caller: CallerOf, region: RegionId, new: NewBacktest, response: Response
+    asked: Request,
+    state: State,
+    caller: CallerOf,
+    region: RegionId,
+    new: NewBacktest,
+    response: Response,
 ) -> Backtest:
     """Queue a backtest; follow it at the URL in `Location`."""
     origins = None
@@ -79,7 +85,8 @@ def start(
     )
     exact = caller.lists_incidents
     run = request_backtest(state.engine, state.settings, region, request, exact=exact)
-    response.headers["Location"] = f"/v1/regions/{region}/backtests/{run.id}"
+    path = f"/v1/regions/{region}/backtests/{run.id}"
+    response.headers["Location"] = prefix_of(asked.scope) + path
     note = BACKTEST_NOTES.make("periods_moved_to_releases", minimum_count=MIN_GROUP)
     return shown_run(run, exact=exact, note=None if exact else note)
 

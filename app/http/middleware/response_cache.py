@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.db.deadlines import remaining_s
+from app.http.middleware.proxies import PREFIX
 
 KEYED_HEADERS = frozenset(
     (
@@ -78,7 +79,8 @@ class ResponseCache:
             await self.app(scope, receive, send)
             return
         key = (
-            scope["scheme"],  # with the host it is part of the URLs in TileJSON
+            scope["scheme"],  # with host and prefix it is part of the URLs in TileJSON
+            scope.get(PREFIX),
             scope["path"],
             scope["query_string"],
             *(pair for pair in scope["headers"] if pair[0] in KEYED_HEADERS),

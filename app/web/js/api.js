@@ -1,6 +1,9 @@
 /** Requests to hotslot; problems (RFC 9457) become errors with their detail as message. */
 
-const KEY_AT = "hotslot-key";
+/** Path under which a proxy offers the service, such as "/hotslot"; or "". */
+const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+/** A key is for one service, and a host may have several, under different paths. */
+const KEY_AT = `hotslot-key${ROOT}`;
 const KEY_HEADER = "X-API-Key";
 
 export class ApiError extends Error {
@@ -42,7 +45,7 @@ function problemOf(status, statusText, text, type) {
  * @returns {Promise<Response>}
  */
 export async function request(path, options = {}) {
-  const reply = await fetch(path, { ...options, headers: headers(options.headers) });
+  const reply = await fetch(urlOf(path), { ...options, headers: headers(options.headers) });
   if (reply.ok) return reply;
   throw problemOf(reply.status, reply.statusText, await reply.text(), reply.headers.get("content-type") ?? "");
 }
@@ -73,6 +76,9 @@ export function forecastPath(region, kind, parameters) {
   return regionPath(region, `forecasts/${kind}?${query}`);
 }
 
+/** The address of a path of the service. @param {string} path */
+export const urlOf = (path) => ROOT + path;
+
 /** @param {string} region @param {string} rest */
 export const regionPath = (region, rest) => `/v1/regions/${encodeURIComponent(region)}/${rest}`;
 
@@ -97,7 +103,7 @@ export async function save(path, name, body) {
 export function sendFile(path, file, about, onProgress) {
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
-    sending.open("POST", path);
+    sending.open("POST", urlOf(path));
     for (const [name, value] of Object.entries(headers(about))) sending.setRequestHeader(name, value);
     sending.upload.addEventListener("progress", (event) => onProgress(event.loaded / Math.max(event.total, 1)));
     sending.addEventListener("error", () => reject(new TypeError("network")));

@@ -1,5 +1,5 @@
 /** Export: files, a link to this view, a one-page briefing. */
-import { forecastPath, save } from "./api.js";
+import { forecastPath, save, urlOf } from "./api.js";
 import { byId, make } from "./dom.js";
 import { currentLanguage, t } from "./i18n.js";
 import { showError } from "./runs.js";
@@ -29,7 +29,7 @@ export function drawExport({ shown, onBriefing }) {
   const stamp = stampOf(shown);
   const { asked } = shown;
   const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ text) => {
-    const made = make("a", { class: "button", href, download: name }, text);
+    const made = make("a", { class: "button", href: urlOf(href), download: name }, text);
     made.addEventListener("click", (/** @type {Event} */ event) => {
       event.preventDefault();
       save(href, name).catch(showError);
