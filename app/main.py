@@ -34,6 +34,7 @@ from app.data_quality import routes as data_report
 from app.erasure import routes as privacy
 from app.evaluation.backtests import routes as backtests
 from app.evaluation.fairness import routes as fairness
+from app.evaluation.worth import routes as worth
 from app.forecasts import routes as forecasts
 from app.forecasts import series_routes as forecast_series
 from app.forecasts import tile_routes as tiles
@@ -104,6 +105,7 @@ PARTS = (
     states,
     streets,
     backtests,
+    worth,
     keys,
     audit,
     basemap,

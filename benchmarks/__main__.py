@@ -31,6 +31,7 @@ PARTS = (
     "explain",
     "streets",
     "consistency",
+    "worth",
 )
 
 

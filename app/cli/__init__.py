@@ -66,6 +66,10 @@ COMMANDS = {
         "app.cli.backtests:backtest",
         "Compare models: train on the time before each origin, score the days after it.",
     ),
+    "worth": (
+        "app.cli.worth:worth",
+        "Say what the forecast is worth over last year's list, and what of it is the hour.",
+    ),
     "evaluate": (
         "app.cli.evaluations:evaluate_places",
         "Judge places on a past period, beside the forecast's and last year's best cells of the same area.",

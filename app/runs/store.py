@@ -171,9 +171,18 @@ def list_runs(connection: Connection, kind: str, region_key: int, limit: int = 5
 
 
 def latest_with(
-    connection: Connection, kind: str, region_key: int, path: tuple[str, str]
+    connection: Connection,
+    kind: str,
+    region_key: int,
+    path: tuple[str, str],
+    *,
+    on_release: bool = False,
 ) -> UUID | None:
-    """Return a region's newest finished run whose result has `path[1]` in its member `path[0]`."""
+    """Return a region's newest finished run whose result has `path[1]` in its member `path[0]`.
+
+    Args:
+        on_release: only runs that were limited to a release.
+    """
     table = KINDS[kind].table
     query = (
         select(table.c.id)
@@ -182,6 +191,8 @@ def latest_with(
         .order_by(table.c.finished_at.desc())
         .limit(1)
     )
+    if on_release:
+        query = query.where(table.c.request.has_key("release"))
     found: UUID | None = connection.scalar(query)
     return found
 

@@ -251,6 +251,11 @@ class Client(Connection):
         """Start a backtest (`n_origins`, `seed`, ...); its end has the `result`."""
         return self._run(region, "backtests", {"models": list(models), **options}, wait_s)
 
+    def worth(self, region: str, delay_days: int | None = None) -> dict[str, Any]:
+        """Return what the forecast is worth over last year's list, here and in cities like this one."""
+        params = to_params({"delay_days": delay_days})
+        return dict(self.request("GET", f"/v1/regions/{region}/worth", params=params).json())
+
     def _run(
         self, region: str, kind: str, options: Mapping[str, Any], wait_s: float
     ) -> dict[str, Any]:

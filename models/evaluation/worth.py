@@ -28,6 +28,9 @@ from models.evaluation.significance import paired_difference
 from models.units import N_WINDOWS, WEEK_S, FloatArray, IntArray
 
 GAINS = ("nats", "cap_auc", "places_hits", "asked_hits", "hour_nats", "hour_hits")
+OVER_ALL_YEARS = "all_years_hits"
+"""As `places_hits`, over a list of all years: measured by `make bench PART=worth` alone."""
+TYPICAL_GAINS = (*GAINS, OVER_ALL_YEARS)
 DENSITY_RIVAL = "pooled-kde"
 LIST_RIVAL = PriorCounts.name
 _COLUMN = HIT_PERCENTS.index(FLAGGED_PERCENT)

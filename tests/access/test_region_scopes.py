@@ -100,6 +100,7 @@ def test_incidents_of_another_region_are_neither_listed_nor_erased(guarded, unto
         "hour-of-week",
         "erasures",
         "fairness-report",
+        "worth",
         "alarms",
         "models",
         "schedule",

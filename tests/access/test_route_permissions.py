@@ -26,7 +26,7 @@ READER = {
     "areas",    "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
     "schedule", "alarms", "live_scores", "basemap",
     "fairness", "show_policy", "card", "show_layer", "layer_areas",
-    "streets", "lines", "explain",
+    "streets", "lines", "explain", "worth",
 }  # fmt: skip
 """All that a reader's key opens: a new route does not join them unnoticed."""
 

@@ -26,7 +26,7 @@ BASE = {
     "source add": ["town", "--kind", "file", "--url", "https://a.example/x.csv"],
     "source list": ["town"], "source remove": ["town", "none"],
     "train": ["town", "--model", "uniform", "--no-validate"],
-    "presence list": ["town"], "presence erase": ["town"], "presence exposure": ["town"],
+    "worth": ["town"], "presence list": ["town"], "presence erase": ["town"], "presence exposure": ["town"],
 }  # fmt: skip
 FILES = {
     *("json_file", "output", "plot", "calibration", "report", "html", "figure", "boundary"),

@@ -62,7 +62,7 @@ def test_no_command_lets_a_name_act_on_the_terminal(names, monkeypatch, capsys, 
     for command in (
         ["region", "list"], ["models", "names"], ["audit", "list"], ["data-report", "names"],
         ["fairness-report", "names"], ["model-card", "names"], ["ingest", "names", str(file)],
-        ["forecast", "names", "density", *at, "--category", NAME], ["status"],
+        ["forecast", "names", "density", *at, "--category", NAME], ["status"], ["worth", "names"],
         ["forecast", "names", "density", *at, "--category", "\x1b[31m[red]"],
         ["region", "policy", "\x1b[31m[red]"], ["ingest", "names", "\x1b[31m[red].csv"],
         ["audit", "list", "--region", "\x1b[31m"], ["source", "remove", "names", "\x1b[31m[red]"],

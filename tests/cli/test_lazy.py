@@ -21,7 +21,7 @@ FURTHER = {
     "fairness-report", "model-card", "erase", "key create", "key list", "key rotate", "key revoke",
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
     "presence add", "presence list", "presence exposure", "presence erase",
-    "assimilate", "evaluate", "categories alias", "categories group", "categories weight",
+    "assimilate", "evaluate", "worth", "categories alias", "categories group", "categories weight",
 }  # fmt: skip
 HEAVY = (
     "alembic", "fastapi", "geopandas", "httpx", "matplotlib", "numpy", "pandas", "psycopg", "pyarrow",

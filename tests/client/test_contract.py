@@ -80,6 +80,7 @@ CALLS = {
     "upload": lambda c: c.upload("town", ROWS, "key", date_only="interval"),
     "train": lambda c: c.train("town", seed=1, until="2026-01-01T00:00Z", categories=["theft"]),
     "backtest": lambda c: c.backtest("town", ["maf", "uniform"], **BACKTEST),
+    "worth": lambda c: c.worth("town", 7),
 }
 READ = {
     "regions": ["regions"],
@@ -102,6 +103,7 @@ READ = {
     "hour_of_week": ["exact", "interval", "placeholder"],
     "train": ["id", "status"],
     "backtest": ["id", "status"],
+    "worth": ["own", "typical", "by_size"],
 }
 """Members of replies that the client relies on."""
 

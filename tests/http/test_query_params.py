@@ -95,6 +95,7 @@ OWN = {
     ("presence", "to"): ("2019-12-26T00:00Z", "2020-01-01"),
     ("presence", "unit"): ("car 1", "car 2"),
     ("lines", "tolerance_m"): ("1", "80"),
+    ("worth", "delay_days"): ("0", "90"),
     ("zones", "n"): ("1", "4"),
     ("explain", "cell"): ("100", "101"),
     ("explain", "cells"): ("100,101", "101,102"),

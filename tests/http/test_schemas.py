@@ -11,6 +11,7 @@ from app.data_quality import schemas as data_quality
 from app.erasure import schemas as erasure
 from app.evaluation.backtests import schemas as backtests
 from app.evaluation.fairness import schemas as fairness
+from app.evaluation.worth import schemas as worth
 from app.forecasts import schemas as forecasts
 from app.forecasts.areas import schemas as forecast_areas
 from app.forecasts.evaluations import schemas as evaluations
@@ -46,6 +47,7 @@ MODULES = (
     runs,
     sync,
     training,
+    worth,
 )
 REPLIES = [
     model

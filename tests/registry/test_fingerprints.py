@@ -49,7 +49,12 @@ def doors(town, version):
     at = "at=2020-01-04T12:00"
     yield from (f"{base}/forecasts/density?{at}&f={f}" for f in ("json", "geojson", "csv", "tif"))
     yield from (f"{base}/forecasts/hotspots?{at}", f"{base}/forecasts/samples?{at}&n=5")
-    yield from (f"{base}/training-runs", f"{base}/fairness-report", f"{base}/alarms")
+    yield from (
+        f"{base}/training-runs",
+        f"{base}/fairness-report",
+        f"{base}/worth",
+        f"{base}/alarms",
+    )
 
 
 @pytest.mark.parametrize("role", ["reader", "trainer", "ingester"])

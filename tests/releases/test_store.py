@@ -116,6 +116,7 @@ DOORS = (
     "/models/{v}/card",
     "/models/{v}/card?f=html",
     "/fairness-report",
+    "/worth",
     "/training-runs",
     "/alarms",
     "/forecasts/density?at=2024-02-01T10:00",

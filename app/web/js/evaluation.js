@@ -42,6 +42,7 @@ export async function drawEvaluation(known) {
   pane.replaceChildren(
     ...(record ? recordPart(record, version, region) : [make("h3", {}, t("hitRates")), make("p", { class: "note" }, t("unscored"))]),
     backtestPart(known),
+    worthPart(region),
     ownPlacesPart(region),
     outcomesPart(known),
     ...late,
@@ -50,6 +51,9 @@ export async function drawEvaluation(known) {
     make("h3", {}, t("modelAndData")), facts(region, version),
   );
 }
+
+/** What it is worth over what everybody can make. @param {any} region */
+const worthPart = (region) => lazyDetails("worth", t("worthTitle"), region.id, async (holder) => (await import("./worth.js")).drawWorth(holder, region));
 
 /** Places of the reader's own on a past period. @param {any} region */
 function ownPlacesPart(region) {

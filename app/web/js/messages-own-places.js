@@ -16,6 +16,11 @@ export const OWN_PLACES = {
     ownMore: "They caught {hits} more than {name} (95 %: {lo} to {hi} more).",
     ownFewer: "They caught {hits} fewer than {name} (95 %: {lo} to {hi} fewer).",
     ownSame: "No clear difference from {name}: {hits} apart (95 %: {lo} to {hi}).",
+    worthTitle: "What it is worth",
+    worthOwn: "This city, tested on {n} incidents since {date}", worthLike: "Cities like it: about {n} incidents, known {days} days late",
+    worthTable: "By number of incidents: caught more of 1,000 in 5 % of the area", worthSize: "incidents", worthMine: "this city",
+    worthPlaces: "places, 95 %", worthHour: "the hour, 95 %", worthBoth: "both, 95 %",
+    worthHow: "Places: one list for all hours, minus a list of last year's fullest cells. The hour: lists for the hour asked, minus that one list. Measured in four real cities, thinned to that many incidents.",
     ownHow: "The other lists are whole cells of no larger area, at all hours. The forecast knew nothing of the period; last year's list has the cells with the most incidents in the 365 days before it.",
   },
   es: {
@@ -34,6 +39,11 @@ export const OWN_PLACES = {
     ownMore: "Captaron {hits} más que {name} (95 %: de {lo} a {hi} más).",
     ownFewer: "Captaron {hits} menos que {name} (95 %: de {lo} a {hi} menos).",
     ownSame: "Sin diferencia clara con {name}: {hits} (95 %: de {lo} a {hi}).",
+    worthTitle: "Qué vale",
+    worthOwn: "Esta ciudad, probada con {n} incidentes desde el {date}", worthLike: "Ciudades parecidas: unos {n} incidentes, conocidos con {days} días de retraso",
+    worthTable: "Por número de incidentes: alcanzados de más de cada 1.000 en el 5 % de la superficie", worthSize: "incidentes", worthMine: "esta ciudad",
+    worthPlaces: "lugares, 95 %", worthHour: "la hora, 95 %", worthBoth: "ambos, 95 %",
+    worthHow: "Lugares: una lista para todas las horas, menos una lista de las celdas más llenas del último año. La hora: listas para la hora pedida, menos esa única lista. Medido en cuatro ciudades reales de las que se conservaron otros tantos incidentes.",
     ownHow: "Las otras listas son celdas enteras de superficie no mayor, a todas las horas. El pronóstico no sabía nada del período; la lista del último año tiene las celdas con más incidentes en los 365 días anteriores.",
   },
 };
