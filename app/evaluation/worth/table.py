@@ -93,11 +93,11 @@ def least_size(rows: Sequence[TypicalWorth], gain: str) -> int | None:
 
 
 def outcome(gain: Mapping[str, float]) -> str:
-    """Return `more` or `fewer` if beyond chance, and in each city that was measured; else `same`."""
-    if gain["lo"] > 0 and gain.get("lowest", 1) > 0:
-        return "more"
-    if gain["hi"] < 0 and gain.get("highest", -1) < 0:
-        return "fewer"
+    """Return `more` or `fewer` if beyond chance, `mixed` if so but not in each city measured; else `same`."""
+    if gain["lo"] > 0:
+        return "more" if gain.get("lowest", 1) > 0 else "mixed"
+    if gain["hi"] < 0:
+        return "fewer" if gain.get("highest", -1) < 0 else "mixed"
     return "same"
 
 

@@ -78,8 +78,8 @@ def test_beyond_the_table_is_what_is_at_its_edge(n, days):
         ({"lo": -0.01, "hi": 0.0}, "same"),
         ({"lo": -0.01, "hi": -0.001}, "fewer"),
         ({"lo": 0.001, "hi": 0.02, "lowest": 0.0001, "highest": 0.03}, "more"),
-        ({"lo": 0.001, "hi": 0.02, "lowest": -0.001, "highest": 0.03}, "same"),
-        ({"lo": -0.02, "hi": -0.01, "lowest": -0.03, "highest": 0.001}, "same"),
+        ({"lo": 0.001, "hi": 0.02, "lowest": -0.001, "highest": 0.03}, "mixed"),
+        ({"lo": -0.02, "hi": -0.01, "lowest": -0.03, "highest": 0.001}, "mixed"),
         ({"lo": -0.02, "hi": -0.01, "lowest": -0.03, "highest": -0.001}, "fewer"),
     ],
 )

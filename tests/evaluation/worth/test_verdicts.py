@@ -28,13 +28,23 @@ def test_a_city_where_only_the_hour_is_worth_something():
     assert "the hour is +0.1 %" in whole
 
 
-@pytest.mark.parametrize(("given", "said"), [(UP, "more"), (FLAT, "same"), (DOWN, "fewer")])
+MIXED = {**UP, "lowest": -0.003, "highest": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(UP, "more"), (FLAT, "same"), (DOWN, "fewer"), (MIXED, "mixed")]
+)
 def test_every_outcome_has_its_sentence(given, said):
     gains = dict.fromkeys(TYPICAL_GAINS, given)
     codes = [one.code for one in verdicts(gains)]
     topics = ("places", "all_years", "hour", "map")
     assert codes == [f"worth_{topic}_{said}" for topic in topics]
     assert set(codes) <= VERDICTS_OF_WORTH.templates.keys()
+
+
+def test_cities_that_differ_are_named():
+    (found,) = verdicts({"places_hits": MIXED})
+    assert found.message.endswith("(+4.0 to +20.0), but cities differ (-3.0 to +50.0)")
 
 
 def test_what_was_not_tested_is_not_said():
