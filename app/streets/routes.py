@@ -34,6 +34,7 @@ STREET_TYPES = (
     "application/zip",
     "application/flatgeobuf",
     "application/vnd.openstreetmap.data+pbf",
+    "application/vnd.openstreetmap.data+xml",
     "application/octet-stream",
 )
 """The file itself says which of them it is."""
@@ -69,7 +70,7 @@ async def put(
 ) -> StreetsReply:
     """Store street lines as the region's layer: cut to the study area, split at junctions.
 
-    GeoJSON, GeoPackage, FlatGeobuf, a zipped shapefile or an OpenStreetMap extract (.osm.pbf), of which
+    GeoJSON, GeoPackage, FlatGeobuf, a zipped shapefile or an OpenStreetMap extract (.osm.pbf, .osm), of which
     only roads are taken. Lines meet where they share a vertex.
     """
     if media_type_of(content_type) not in STREET_TYPES:

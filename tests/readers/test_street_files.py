@@ -13,8 +13,10 @@ import pytest
 import shapely
 
 from app.core.errors import InvalidInput, LimitExceeded
+from app.readers.blocks import ReadOptions
 from app.readers.files import streets
 from app.readers.files.streets import street_items
+from app.readers.isolated import isolated_items
 
 BOX = shapely.box(-79.40, 43.60, -79.30, 43.70)
 ASKED = {"boundary": json.loads(shapely.to_geojson(BOX)), "crs": "EPSG:32617"}
@@ -143,12 +145,46 @@ def test_an_extract_of_openstreetmap_gives_its_streets():
     np.testing.assert_allclose(way.coords, [(-79.3493, 43.6005), (-79.3486, 43.6010)], atol=1e-6)
 
 
+OSM_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<osm version="0.6" generator="drawn">
+  <node id="1" lat="43.6005" lon="-79.3493"/><node id="2" lat="43.6010" lon="-79.3486"/>
+  <node id="3" lat="43.6015" lon="-79.3479"/><node id="4" lat="43.6020" lon="-79.3472">
+    <tag k="highway" v="crossing"/></node>
+  <way id="1"><nd ref="1"/><nd ref="2"/><nd ref="3"/>
+    <tag k="highway" v="residential"/><tag k="name" v="Caf\u00e9 Street"/></way>
+  <way id="2"><nd ref="2"/><nd ref="4"/><tag k="highway" v="tertiary_link"/></way>
+  <way id="3"><nd ref="1"/><nd ref="4"/><tag k="highway" v="footway"/></way>
+</osm>
+"""
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "\n"])
+def test_openstreetmap_as_xml_gives_its_streets(before):
+    content = before + (OSM_XML.partition("\n")[2] if before == "\n" else OSM_XML)
+    lines, names, left_out = read(content.encode())
+    assert sorted(names, key=str) == ["Caf\u00e9 Street", None]
+    assert left_out == {"not_lines": 0, "not_streets": 1, "outside": 0}
+    street = lines[names.index("Caf\u00e9 Street")]
+    expected = [(-79.3493, 43.6005), (-79.3486, 43.6010), (-79.3479, 43.6015)]
+    np.testing.assert_allclose(street.coords, expected, atol=1e-6)
+
+
+def test_openstreetmap_is_read_in_the_isolated_process():
+    for content in (OSM_XML.encode(), osm_extract()):
+        *blocks, left_out = isolated_items("streets", [content], ReadOptions(), ASKED)
+        assert [*blocks, left_out] == list(street_items(io.BytesIO(content), ASKED))
+        assert sum(len(block["names"]) for block in blocks) == 2
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
         (b"", "unsupported_media_type"),
         (b"name,geometry\na,b\n", "unsupported_media_type"),
-        (b'<?xml version="1.0"?><osm version="0.6"/>', "unsupported_media_type"),
+        (b'<?xml version="1.0"?><osm version="0.6"/>', None),
+        (b'<?xml version="1.0"?><!DOCTYPE osm []><osm version="0.6"/>', "unsupported_media_type"),
+        (b"<gpx/>", "unsupported_media_type"),
+        (OSM_XML.encode()[:400], None),
         (b"<OGRVRTDataSource/>", "unsupported_media_type"),
         (b'{"type":"FeatureCollection","features":[]}', None),
         (b'{"type":"FeatureCollection","features":[{"type":"Feature"', None),

@@ -19,7 +19,7 @@ def streets(
     region: str,
     file: Annotated[
         Path | None,
-        typer.Argument(help="GeoJSON, GeoPackage, FlatGeobuf, zipped shapefile or .osm.pbf."),
+        typer.Argument(help="GeoJSON, GeoPackage, FlatGeobuf, zipped shapefile, .osm.pbf or .osm."),
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the layer instead.")] = False,
 ) -> None:

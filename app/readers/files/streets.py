@@ -7,6 +7,7 @@ read with SQLite alone.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ MAX_NAME_CHARS = 100
 MAX_UNPACKED_BYTES = 1 << 30
 DEGREE_DECIMALS = 7
 LINES_AT_ONCE = 2_000
+FIRST_BYTES = 256
+_OSM_XML = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*\?>)?\s*<osm[\s>]")
+"""Before the root only an XML declaration is taken: a document type could define entities without end."""
 _LINES = (1, 5)  # shapely's type ids of LineString and MultiLineString
 
 
@@ -66,7 +70,8 @@ def street_items(file: IO[bytes], asked: Mapping[str, Any]) -> Iterator[dict[str
     Coordinates are degrees times ten to the seventh, longitude and latitude in turn.
 
     Args:
-        file: GeoJSON, GeoPackage, FlatGeobuf, a zipped shapefile, or an extract of OpenStreetMap (.osm.pbf).
+        file: GeoJSON, GeoPackage, FlatGeobuf, a zipped shapefile, or an extract of OpenStreetMap
+            (.osm.pbf or .osm).
         asked: `boundary`, GeoJSON of the study area, and its `crs`.
 
     Raises:
@@ -109,7 +114,7 @@ def _check(n: int, limit: int, what: str) -> None:
 
 def _read(file: IO[bytes], folder: Path) -> _Layer:
     """Read the layer of a file, which is recognised by its first bytes."""
-    first = file.read(64)
+    first = file.read(FIRST_BYTES)
     file.seek(0)
     if first.startswith(SQLITE_MAGIC):
         return _geopackage(file, folder / "streets.gpkg")
@@ -117,13 +122,15 @@ def _read(file: IO[bytes], folder: Path) -> _Layer:
         return _layer(_unzipped(file, folder))
     if b"OSMHeader" in first:
         suffix, layer = ".osm.pbf", "lines"
+    elif _OSM_XML.match(first):
+        suffix, layer = ".osm", "lines"
     elif first.startswith(b"fgb"):
         suffix, layer = ".fgb", None
     elif first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         suffix, layer = ".geojson", None
     else:
         raise InvalidInput(
-            "streets must be GeoJSON, a GeoPackage, FlatGeobuf, a zipped shapefile or .osm.pbf",
+            "streets must be GeoJSON, a GeoPackage, FlatGeobuf, a zipped shapefile, .osm.pbf or .osm",
             field="streets",
             code="unsupported_media_type",
         )
