@@ -72,6 +72,7 @@ from app.readers.isolated import end_all
 from app.region_edits import routes as region_edits
 from app.regions import layer_routes as layers
 from app.regions import routes as regions
+from app.register import routes as register
 from app.states import routes as states
 from app.streets import routes as streets
 from app.sync import routes as sync
@@ -89,6 +90,7 @@ PARTS = (
     kinds,
     presence,
     operations,
+    register,
     privacy,
     fairness,
     sync,

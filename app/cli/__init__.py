@@ -163,6 +163,23 @@ COMMANDS = {
         "Print hours of presence by cell as JSON; without --from those of the last 28 days.",
     ),
     "presence erase": ("app.cli.presence:erase", "Erase rows for good."),
+    "register file": (
+        "app.cli.register:file",
+        "File the forecast of the region's next day; refused once the day has begun.",
+    ),
+    "register list": (
+        "app.cli.register:show_all",
+        "List what was filed, the newest first, and what it caught beside last year's list.",
+    ),
+    "register show": ("app.cli.register:show", "Print what was filed of a day, as JSON."),
+    "register export": (
+        "app.cli.register:export",
+        "Export the whole register: scores as CSV, or all that was filed as NDJSON.",
+    ),
+    "register verify": (
+        "app.cli.register:verify",
+        "Check register and audit log; status 1 when a forecast or score was altered, removed or added.",
+    ),
     "key create": (
         "app.cli.access:create",
         "Create a key and print it once. The first key ends access without keys.",
@@ -183,7 +200,7 @@ COMMANDS = {
     ),
     "audit verify": (
         "app.cli.access:verify",
-        "Check the log; status 1 when an entry was changed, removed or moved.",
+        "Check the log, and filed forecasts against it; status 1 when one was changed, removed or moved.",
     ),
 }
 """Location and help of each command; modules are imported only when a command is run."""
@@ -193,6 +210,7 @@ GROUPS = {
     "mapping": "Column mappings of a region.",
     "source": "Open-data sources of a region's incidents.",
     "presence": "The presence log (optional): where somebody was, and what was done.",
+    "register": "Forecasts filed before their day, scored after it.",
     "key": "API keys.",
     "audit": "The audit log.",
 }

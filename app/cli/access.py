@@ -24,6 +24,7 @@ from app.audit.verification import heads_json, read_anchor, verify_audit
 from app.cli.console import complain, console, echo_json, opened, results
 from app.core.roles import Key, Role
 from app.core.settings import Settings
+from app.register.verification import verify_register
 
 KeyId = Annotated[str, typer.Argument(help="Id of the key, as `hotslot key list` shows it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -133,10 +134,11 @@ def verify(
         Path | None, typer.Option(help="Earlier output of `hotslot audit head`.")
     ] = None,
 ) -> None:
-    """Check the log; status 1 when an entry was changed, removed or moved."""
+    """Check the log, and filed forecasts against it; status 1 when one was changed, removed or moved."""
     with opened(Settings()) as engine:
         report = verify_audit(engine, read_anchor(anchor) if anchor else None)
-    _fail_on(report.problems)
+        register = verify_register(engine)
+    _fail_on([*report.problems, *register.problems])
     typer.echo(f"{report.n_entries} entries in {len(report.heads)} chains follow one another")
     for chain, (seq, digest) in report.heads.items():
         typer.echo(f"{chain} {seq} {digest}")

@@ -9,6 +9,7 @@ MEDIA_TYPES = {
     "json": JSON,
     "geojson": GEOJSON,
     "csv": "text/csv",
+    "ndjson": "application/x-ndjson",
     "parquet": PARQUET,
     "tif": "image/tiff; application=geotiff; profile=cloud-optimized",
     "png": "image/png",

@@ -303,6 +303,10 @@ class Settings(BaseSettings):
     retention_runs: int = 1000
     """Number of newest trainings, and backtests, to retain per region; also those that versions name."""
 
+    register_at_hour: int = Field(default=20, ge=-1, le=23)
+    """Hour of the local day from which on the next day's forecast is filed; -1: only by hand."""
+    register_retention_days: int = Field(default=400, ge=100, le=36_500)
+    """Filed forecasts and their scores are deleted so many days after their day."""
     presence_retention_days: int = Field(default=400, ge=1, le=36_500)
     """Rows of the presence log are deleted so many days after they ended."""
 

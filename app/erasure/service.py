@@ -22,6 +22,7 @@ from app.incidents.uploads.erasure import forget_uploads
 from app.monitoring import live_score_store as live_scores
 from app.regions.category_store import drop_unused_categories
 from app.regions.store import get_region
+from app.register.service import forget_erased
 from app.registry import erasure_traces as traces
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt
@@ -201,6 +202,7 @@ def _finish(
     unpin(connection, region_key, gone.days)
     drop_states(connection, region_key)
     drop_shares(connection, region_key)
+    forget_erased(connection, region_key, gone.inserted_at, gone.days, dropped)
     # Not which incident: audit entries are permanent.
     details: dict[str, Any] = {
         "what": what,

@@ -19,6 +19,7 @@ from app.monitoring.service import monitor_region
 from app.presence.service import forget_old_presence
 from app.readers.folders import sweep_parser_folders
 from app.regions.store import list_regions
+from app.register.service import keep_register
 from app.registry import retention
 from app.registry.erasure_marks import newest_erasure, vacuum_erased
 from app.runs.queue import forget_ended_jobs, forget_lost_upkeep
@@ -64,6 +65,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
                 _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
             dropped += _drop_versions(engine, settings, region.key, now)
             forget_old_presence(engine, settings, region, now)
+            keep_register(engine, settings, region, now)
         except HotslotError as error:
             failed += 1
             _log.error(

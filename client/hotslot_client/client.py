@@ -203,6 +203,11 @@ class Client(Connection):
         path = f"/v1/regions/{region}/presence"
         return to_frame(self.request("GET", path, params=to_params(filters)).json())
 
+    def register(self, region: str, limit: int = 100) -> dict[str, Any]:
+        """Return what was filed before its day, the newest first, and what it caught (`record`)."""
+        path, params = f"/v1/regions/{region}/register", to_params({"limit": limit})
+        return dict(self.request("GET", path, params=params).json())
+
     def hour_of_week(
         self, region: str, category: str | Sequence[str] | None = None
     ) -> pd.DataFrame:

@@ -21,6 +21,7 @@ FURTHER = {
     "fairness-report", "model-card", "erase", "key create", "key list", "key rotate", "key revoke",
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
     "presence add", "presence list", "presence exposure", "presence erase",
+    "register file", "register list", "register show", "register export", "register verify",
     "assimilate", "evaluate", "worth", "categories alias", "categories group", "categories weight",
 }  # fmt: skip
 HEAVY = (

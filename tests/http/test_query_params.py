@@ -94,6 +94,7 @@ OWN = {
     ("presence", "from"): ("2019-12-01", "2019-12-26T00:00Z"),
     ("presence", "to"): ("2019-12-26T00:00Z", "2020-01-01"),
     ("presence", "unit"): ("car 1", "car 2"),
+    ("register", "f"): ("json", "csv"),
     ("lines", "tolerance_m"): ("1", "80"),
     ("worth", "delay_days"): ("0", "90"),
     ("zones", "n"): ("1", "4"),
@@ -113,6 +114,7 @@ NOT_TRIED = {
     ("zones", "paper"): "of the PDF; tests/forecasts/zones/test_briefing.py",
     ("outcomes", "date"): "goes with a shift, which outcomes refuse",
     ("presence", "cursor"): "made by the page before; tests/presence/test_service.py",
+    ("register", "cursor"): "made by the page before; tests/register/test_filing.py",
     ("fairness-report", "reporting"): "needs neighbourhoods; tests/evaluation/test_fairness.py",
 }
 
@@ -154,6 +156,7 @@ def furnished(served, settings):
         for unit, start in (("car 1", NEW), ("car 2", NEW + timedelta(days=2)))
     ]
     client.post(f"{TOWN}/presence", json=rows).raise_for_status()
+    client.post(f"{TOWN}/register").raise_for_status()
     return served
 
 

@@ -23,6 +23,7 @@ from app.incidents import schemas as incidents
 from app.monitoring import schemas as monitoring
 from app.region_edits import schemas as region_edits
 from app.regions import schemas as regions
+from app.register import schemas as register
 from app.runs import schemas as runs
 from app.sync import schemas as sync
 from app.training import schemas as training
@@ -43,6 +44,7 @@ MODULES = (
     incidents,
     monitoring,
     region_edits,
+    register,
     regions,
     runs,
     sync,

@@ -13,6 +13,7 @@ from app.core.errors import HotslotError
 from app.erasure.service import erase_incident
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
+from app.forecasts.service import ForecastService
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
 from app.incidents.kinds.tables import change_kinds
@@ -37,6 +38,8 @@ from app.regions.layers import remove_layer, set_layer
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import add_region, cancel_run, set_policy
 from app.regions.store import get_region
+from app.register.scoring import score_due
+from app.register.service import file_next
 from app.registry.champions import promote, roll_back
 from app.states.service import assimilate
 from app.streets.service import remove_streets, set_streets
@@ -166,6 +169,21 @@ class Acts:
 
     def erase_stays(self):
         assert erase_presence(self.engine, REGION, PresenceQuery()) == 1
+
+    def file(self):
+        file_next(ForecastService(self.engine, self.settings), REGION)
+
+    def score(self):
+        """Score what was filed, as if it had been of a day whose incidents are known."""
+        with self.engine.begin() as connection:
+            region = get_region(connection, REGION)
+            span = (
+                "starts_at = :start, ends_at = :start + interval '1 day', filed_at = '2023-01-01'"
+            )
+            values = {"start": datetime(2023, 5, 30, 5, tzinfo=UTC)}
+            connection.execute(text(f"UPDATE register_entries SET {span}"), values)
+        if not score_due(self.engine, region, datetime.now(UTC)):
+            raise HotslotError("nothing was scored")
 
     def forget(self):
         remove_mapping(self.engine, REGION, "m")
@@ -319,7 +337,9 @@ WALK = (
     ("forget_stays", ["presence.dropped"], set()),
     ("stay", ["presence.stored"], set()),
     ("erase_stays", ["presence.erased"], set()),
+    ("file", ["register.filed"], set()),
     ("later", ["ingest"], set()),
+    ("score", ["register.scored"], {"register_entries"}),
     ("assimilate", ["state.made"], LEDGER),
     ("erase", ["training.requested", "erase"], set()),
     ("key", ["key.created"], set()),

@@ -8,6 +8,7 @@ import { count, fixed, number, t } from "./i18n.js";
 import { lateDataPart } from "./late-data.js";
 import { COLOURS } from "./overlays.js";
 import { lazyDetails } from "./panel-state.js";
+import { registerPart } from "./register.js";
 import { follow, showError } from "./runs.js";
 import { BASELINES, PAST, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
@@ -35,13 +36,14 @@ export async function drawEvaluation(known) {
     pane.replaceChildren(make("p", { class: "notice" }, t("noModel")));
     return;
   }
-  const [record, { alarms }, late] = await Promise.all([
-    trackRecord(region, version), getJson(regionPath(region.id, "alarms")), lateDataPart(region, version, known.onTested),
+  const [record, { alarms }, late, filed] = await Promise.all([
+    trackRecord(region, version), getJson(regionPath(region.id, "alarms")), lateDataPart(region, version, known.onTested), registerPart(region),
   ]);
   const warnings = (shown?.warnings ?? []).map((/** @type {any} */ warning) => make("li", {}, messageText(warning)));
   pane.replaceChildren(
     ...(record ? recordPart(record, version, region) : [make("h3", {}, t("hitRates")), make("p", { class: "note" }, t("unscored"))]),
     backtestPart(known),
+    ...filed,
     worthPart(region),
     ownPlacesPart(region),
     outcomesPart(known),

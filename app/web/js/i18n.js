@@ -2,13 +2,14 @@
 import { LAYERS } from "./messages-layers.js";
 import { MAP_MESSAGES } from "./messages-map.js";
 import { OWN_PLACES } from "./messages-own-places.js";
+import { REGISTER } from "./messages-register.js";
 import { STREET_MESSAGES } from "./messages-streets.js";
 import { WHY_MESSAGES } from "./messages-why.js";
 import { MESSAGES } from "./messages.js";
 import { PLAN } from "./messages-plan.js";
 
 /** Texts by topic: each module has the same keys in every language. @type {Record<string, Record<string, string>>[]} */
-export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES, WHY_MESSAGES, PLAN, LAYERS, STREET_MESSAGES];
+export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES, WHY_MESSAGES, PLAN, LAYERS, STREET_MESSAGES, REGISTER];
 
 let language = "en";
 /** @type {Record<string, string>} */ let texts = textsOf(language);

@@ -201,6 +201,7 @@ def path_values(world: World, operation: Operation, rng: Random) -> dict[str, An
         "external_id": f"none-{rng.randrange(1000)}",
         "upload": rng.randrange(10**6, 10**7),
         "name": f"mapping{rng.randrange(5)}",
+        "entry": rng.randrange(1, 10**6),
         "row_id": rng.randrange(10**6, 10**7),
         "key_id": f"{rng.getrandbits(48):012x}",
     }
@@ -324,6 +325,7 @@ BODIES: dict[str, Callable[[Random, World], dict[str, Any]]] = {
     f"POST {_REGION}/training-runs": _given(lambda _: {"model": "uniform", "validate": False}),
     f"POST {_REGION}/backtests": _given(lambda _: {"models": ["uniform"], "n_origins": 1}),
     f"POST {_REGION}/state": lambda _rng, _world: {},
+    f"POST {_REGION}/register": lambda _rng, _world: {},
     f"POST {_REGION}/models/rollback": lambda _rng, _world: {},
     f"POST {_REGION}/models/{{version}}/promote": lambda _rng, _world: {},
     "POST /v1/keys": _given(lambda _: {"name": "hammered", "roles": ["reader"], "expires_days": 1}),

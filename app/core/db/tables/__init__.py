@@ -18,6 +18,7 @@ from app.core.db.tables.monitoring import (
 )
 from app.core.db.tables.presence import presence
 from app.core.db.tables.region import categories, region_layers, regions, secrets
+from app.core.db.tables.register import register_entries, register_periods, register_scores
 from app.core.db.tables.release import release_groups, released_scores, releases, withheld_versions
 from app.core.db.tables.run import backtests, training_runs
 from app.core.db.tables.state import forecast_states
@@ -60,6 +61,9 @@ __all__ = [
     "promotions",
     "region_layers",
     "regions",
+    "register_entries",
+    "register_periods",
+    "register_scores",
     "release_groups",
     "released_scores",
     "releases",

@@ -1,0 +1,33 @@
+/** Texts about forecasts filed before their day and scored after it. @type {Record<string, Record<string, string>>} */
+export const REGISTER = {
+  en: {
+    registerTitle: "Filed before, scored after",
+    registerHow: "Every evening the next day's forecast is filed, and nobody can change it unnoticed: its digest is in the audit log. When the day's incidents are in, its lists are counted, beside a list of the cells that had the most incidents in the last year.",
+    registerNone: "Nothing is filed yet. The worker files the next day's forecast every evening, while the data are recent.",
+    registerWaits: "{filed} days are filed since {date}; none is scored yet. A day is scored when the data have come further than the day after it.",
+    registerWaitsReader: "{filed} days are filed since {date}. The record is shown from the first whole week with 20 incidents on.",
+    registerMore: "It caught more than last year's list", registerFewer: "It caught fewer than last year's list",
+    registerSame: "No clear difference from last year's list",
+    registerCaught: "The {top} % of cells named beforehand caught {ours} of {n} incidents on {days} days, last year's list {others}",
+    registerRange: "The difference lies between {lo} and {hi} incidents (95 %).",
+    registerTable: "Incidents caught by cells named beforehand", registerCells: "Cells", registerOurs: "Forecast", registerPast: "Last year's list", registerGap: "Difference, 95 %",
+    registerCounts: "The number of incidents lay within the range filed on {covered} of {days} days; the ranges are made to hold 9 of 10. Expected: {expected}, came: {n}.",
+    registerNewest: "Filed last: {day}, on {filed}, with the digest {digest}",
+    registerSave: "Save the register (CSV)",
+  },
+  es: {
+    registerTitle: "Archivado antes, evaluado después",
+    registerHow: "Cada noche se archiva el pronóstico del día siguiente, y nadie puede cambiarlo sin que se note: su huella está en el registro de auditoría. Cuando llegan los incidentes del día se cuenta lo que captaron sus listas, junto a una lista de las celdas con más incidentes del último año.",
+    registerNone: "Todavía no hay nada archivado. El proceso de fondo archiva cada noche el pronóstico del día siguiente, mientras los datos sean recientes.",
+    registerWaits: "Hay {filed} días archivados desde el {date}; ninguno está evaluado todavía. Un día se evalúa cuando los datos pasan del día siguiente.",
+    registerWaitsReader: "Hay {filed} días archivados desde el {date}. El balance se muestra desde la primera semana entera con 20 incidentes.",
+    registerMore: "Captó más que la lista del último año", registerFewer: "Captó menos que la lista del último año",
+    registerSame: "Sin diferencia clara con la lista del último año",
+    registerCaught: "El {top} % de las celdas, nombradas de antemano, captó {ours} de {n} incidentes en {days} días; la lista del último año, {others}",
+    registerRange: "La diferencia está entre {lo} y {hi} incidentes (95 %).",
+    registerTable: "Incidentes captados por celdas nombradas de antemano", registerCells: "Celdas", registerOurs: "Pronóstico", registerPast: "Lista del último año", registerGap: "Diferencia, 95 %",
+    registerCounts: "El número de incidentes cayó dentro del intervalo archivado en {covered} de {days} días; los intervalos están hechos para acertar 9 de 10. Esperados: {expected}, ocurridos: {n}.",
+    registerNewest: "Último archivado: {day}, el {filed}, con la huella {digest}",
+    registerSave: "Guardar el archivo (CSV)",
+  },
+};
