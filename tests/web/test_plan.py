@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.page_texts import assert_accessible, content_of, plain
+from tests.support.town import halves
 
 pytestmark = pytest.mark.browser
 OPEN = "?region=town"
@@ -242,3 +243,97 @@ def test_a_chosen_zone_says_why(open_seen):
     asked = parse_qs(urlsplit(got.value.url).query)
     assert (asked.get("cells") or asked["cell"])[0].split(",") == [str(cell) for cell in cells]
     expect(page.locator(".zone-why .whole-of-it")).to_contain_text("times")
+
+
+@pytest.fixture
+def beats(site):
+    url = f"{site.url}/v1/regions/town/layers/beats"
+    httpx.put(url, json={"type": "FeatureCollection", "features": halves()}).raise_for_status()
+    yield "beats"
+    httpx.delete(url)
+
+
+def test_zones_stay_inside_an_area_of_a_layer(open_seen, beats):
+    seen = open_seen(accept_downloads=True)
+    page = seen.open(NIGHT)
+    _drawn(page, 3)
+    page.click("#plan-more > summary")
+    assert not page.is_visible("#plan-area")
+    page.select_option("#plan-within", "beats")
+    expect(page.locator("#plan .kept")).to_have_text("Each zone stays inside one area (beats).")
+    expect(page.locator("#plan-area option")).to_have_text(
+        ["Each zone in any one of them", "east", "west"]
+    )
+    reply = _reply(seen)
+    assert reply["within"] == "beats"
+    for zone in (feature["properties"] for feature in reply["features"]):
+        assert f"in {zone['area']}" in page.inner_text(f"#plan-zones [data-rank='{zone['rank']}']")
+    page.select_option("#plan-area", "west")
+    expect(page.locator("#plan .kept")).to_have_text("All zones stay inside west.")
+    reply = _reply(seen)
+    assert reply["inside"] == {"layer": "beats", "area": "west"}
+    share = reply["share_of_incidents_expected"] / reply["inside_share"]
+    assert f"{100 * share:.1f} % of the incidents in west" in plain(page.inner_text("#plan"))
+    expect(page.locator("#plan-record")).to_contain_text(re.compile("whole city|Not known yet"))
+    assert "beats-west" in _one_page(page, lambda: page.click("[data-file=pdf]"))
+    # The link restores both choices; a layer that is not there is dropped.
+    again = open_seen().open(page.url.partition("/?")[2].join(["?", ""]))
+    expect(again.locator("#plan-area")).to_have_value("west")
+    assert again.inner_text("#plan-zones") == page.inner_text("#plan-zones")
+    other = open_seen().open(f"{NIGHT}&within=gone&area=west")
+    _drawn(other, 3)
+    assert "within" not in other.url
+    assert other.locator("#plan .kept").count() == 0
+
+
+def test_a_plan_keeps_to_the_zones_of_the_shift_before(open_seen):
+    seen = open_seen()
+    page = seen.open(NIGHT)
+    _drawn(page, 3)
+    page.locator("#plan-more > summary").focus()
+    page.keyboard.press("Enter")
+    page.locator("#plan-follow").focus()
+    with page.expect_response(lambda r: r.request.method == "POST") as got:
+        page.keyboard.press("ArrowDown")
+    reply = got.value.json()
+    before = httpx.get([url for url in seen.requests if "/forecasts/zones?shift=late" in url][-1])
+    former = [feature["properties"] for feature in before.json()["features"]]
+    sent = got.value.request.post_data_json
+    assert sent == {"previous": [zone["cells"] for zone in former]}
+    _drawn(page, 3)
+    moved = reply["previous"]["moved"]
+    told = page.inner_text("#plan .kept")
+    assert "earlier plan stay" in told
+    assert "(Late, 14–22, Dec 20, 2019)" in told
+    if 0 < moved < 3:
+        assert told.startswith(f"{3 - moved} of 3")
+    words = {"kept": "stays", "moved": "moved here", "new": "new"}
+    for zone in (feature["properties"] for feature in reply["features"]):
+        row = page.inner_text(f"#plan-zones [data-rank='{zone['rank']}']")
+        assert words[zone["status"]] in row
+    rows = page.locator("#plan-former li").all_inner_texts()
+    for row, zone, one in zip(rows, former, reply["previous"]["zones"], strict=True):
+        assert row.startswith(zone["place"] or "at ") or not zone["place"]
+        assert ("stays" in row) == (one["status"] == "kept")
+    assert "follow=shift" in page.url
+    # The day before has other zones to keep to; with changes by hand there is nothing to keep.
+    page.select_option("#plan-follow", "day")
+    expect(page.locator("#plan .kept")).to_contain_text("Night, 22–06, Dec 19, 2019")
+    page.click("[data-key=zoneDrop-2]")
+    _drawn(page, 2)
+    assert page.locator("#plan .kept").count() == 0
+    page.click("[data-key=undo]")
+    _drawn(page, 3)
+    expect(page.locator("#plan .kept")).to_contain_text("earlier plan")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert "earlier plan" in page.text_content("#briefing")
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_what_a_plan_keeps_to_is_accessible_in_spanish(open_seen, size, beats):
+    page = open_seen(*size).open(f"{NIGHT}&lang=es&within=beats&follow=day")
+    _drawn(page, 3)
+    assert "Cada zona queda dentro de una sola área (beats)." in page.inner_text("#plan")
+    assert "del plan anterior" in page.inner_text("#plan")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert_accessible(page, "body")

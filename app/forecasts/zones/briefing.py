@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,8 @@ class _Page:
             self.lines(words("kinds", kinds=", ".join(kinds)), 8.5)
         if self.forecast.plan.harm is not None:
             self.lines(words("weighted"), 8.5)
+        for line in self._kept():
+            self.lines(line, 8.5)
         self.down(4)
 
     def _offsets(self) -> str:
@@ -129,14 +132,28 @@ class _Page:
             city_hi=round(head["expected_total_hi"]),
         )
         free = head["share_of_free_cells"]
+        inside = self.forecast.selector.inside
+        share = head["share_of_incidents_expected"] / head.get("inside_share", 1.0)
         price = words(
-            "price",
+            "price" if inside is None else "price_inside",
+            inside=inside and inside.area,
             area=words.number(head["area_km2"]),
             share_area=words.percent(head["share_of_area"], 2),
-            share=words.percent(head["share_of_incidents_expected"], 1),
+            share=words.percent(share, 1),
             of_free="–" if free is None else words.percent(free),
         )
         return f"{sure} {price}"
+
+    def _kept(self) -> Iterator[str]:
+        """Yield what the plan keeps to: areas of a layer, and the plan before."""
+        selector, previous = self.forecast.selector, self.plan.previous
+        if selector.inside is not None:
+            yield self.words("inside", area=selector.inside.area)
+        if selector.within is not None:
+            yield self.words("within", layer=selector.within)
+        if previous is not None:
+            n = len(previous["zones"])
+            yield self.words("follows", n=n, kept=n - previous["moved"])
 
     def _maps(self) -> None:
         """Draw the city with its zones, and beside it the zones enlarged."""
@@ -176,6 +193,8 @@ class _Page:
             self.down(14)
             details = [point] if where else []
             details.append(words("area", area=words.number(row["area_km2"])))
+            if "status" in row:
+                details.append(words(row["status"]))
             self.text("; ".join(details), 7.5, x=at["where"], color=QUIET)
             hour = datetime.fromisoformat(self.plan.hours[int(np.argmax(row["hours"]))])
             if len(row["hours"]) > 1:

@@ -44,6 +44,15 @@ TEXTS: dict[Language, dict[str, str]] = {
         "{city_hi} in the city.",
         "price": "The zones cover {area} km² ({share_area} of the city) and expect {share} of its incidents: "
         "{of_free} of what as many of the best single cells would.",
+        "price_inside": "The zones cover {area} km² ({share_area} of {inside}) and expect {share} of its "
+        "incidents: {of_free} of what as many of the best single cells would.",
+        "inside": "All zones stay inside {area}.",
+        "within": "Each zone stays inside one area ({layer}).",
+        "follows": "{kept} of {n} zones of the plan before stay; those that do not are given up for places "
+        "that are better beyond chance, or no longer fit.",
+        "kept": "stays",
+        "moved": "moved here",
+        "new": "new",
         "where": "Where",
         "expected": "Expected",
         "by_hour": "Hour by hour",
@@ -85,6 +94,15 @@ TEXTS: dict[Language, dict[str, str]] = {
         "price": "Las zonas cubren {area} km² ({share_area} de la ciudad) y esperan {share} de "
         "sus incidentes: "
         "{of_free} de lo que captarían otras tantas celdas sueltas, las mejores.",
+        "price_inside": "Las zonas cubren {area} km² ({share_area} de {inside}) y esperan {share} de sus "
+        "incidentes: {of_free} de lo que captarían otras tantas celdas sueltas, las mejores.",
+        "inside": "Todas las zonas quedan dentro de {area}.",
+        "within": "Cada zona queda dentro de una sola área ({layer}).",
+        "follows": "Se mantienen {kept} de {n} zonas del plan anterior; las demás se dejan por lugares "
+        "mejores más allá del azar, o ya no encajan.",
+        "kept": "se mantiene",
+        "moved": "trasladada aquí",
+        "new": "nueva",
         "where": "Dónde",
         "expected": "Esperados",
         "by_hour": "Hora a hora",

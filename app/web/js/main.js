@@ -222,7 +222,7 @@ async function showRegion(anew) {
   known = await knownRegion(view.region);
   const served = known.champion && (await lookWhatServes());
   if (anew) forgetRegionNote();
-  if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "", zones: "", weight: "" });
+  if (anew) Object.assign(view, { at: "", category: "", model: "", cell: null, place: "", zones: "", weight: "", within: "", area: "" });
   forgetUsual();
   forgetOutcomes();
   shown = null;

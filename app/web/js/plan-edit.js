@@ -57,7 +57,7 @@ export const zonesIn = (text) => (text ? text.split("_").map((zone) => zone.spli
 export const zonesText = (zones) => zones.map((zone) => zone.join(".")).join("_");
 
 /** @param {any} plan @returns {number[][]} */
-const cellsOf = (plan) => plan.features.map((/** @type {any} */ { properties }) => properties.cells);
+export const cellsOf = (plan) => plan.features.map((/** @type {any} */ { properties }) => properties.cells);
 
 /** Cells across the sides of a cell. @param {number} id @param {number} nx */
 const beside = (id, nx) => [...(id % nx ? [id - 1] : []), ...((id + 1) % nx ? [id + 1] : []), id - nx, id + nx];

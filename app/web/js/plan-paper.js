@@ -9,8 +9,9 @@ import { address } from "./view.js";
 const plain = (/** @type {string} */ text) => text.normalize("NFD").replace(/[^\w-]+/g, "-");
 
 /** Names state all by which plans differ. @param {any} plan */
-const stampOf = ({ asked, at, n_slots: n = 1, zones, model_version: version }) =>
-  ["plan", asked.region, at.slice(0, 13), `${n}h`, `${asked.n}cars`, ...(asked.category ? [plain(asked.category)] : []), ...(asked.weight ? [asked.weight] : []), ...(zones.length ? ["edited"] : []), version].join("-");
+const stampOf = ({ asked, at, n_slots: n = 1, zones, former, model_version: version }) =>
+  ["plan", asked.region, at.slice(0, 13), `${n}h`, `${asked.n}cars`, ...(asked.category ? [plain(asked.category)] : []), ...(asked.weight ? [asked.weight] : []),
+    ...[asked.inside ?? asked.within].filter(Boolean).map(plain), ...(former ? ["kept"] : []), ...(zones.length ? ["edited"] : []), version].join("-");
 
 /** Where letters are of that size, so is paper. */
 const paper = () => (/-(US|CA|MX|PH|CL|CO|VE)$/i.test(navigator.language) ? "letter" : "a4");
@@ -38,7 +39,7 @@ export function fillPlanSheet(region, plan, picture) {
 export function drawActions(plan) {
   const file = (/** @type {string} */ f) => {
     const { region: id, ...asked } = plan.asked;
-    return save(forecastPath(id, "zones", { ...asked, f, ...(f === "pdf" ? { lang: currentLanguage(), paper: paper(), record: true } : {}) }), `${stampOf(plan)}.${f}`, plan.zones.length ? { zones: plan.zones } : undefined);
+    return save(forecastPath(id, "zones", { ...asked, f, ...(f === "pdf" ? { lang: currentLanguage(), paper: paper(), record: true } : {}) }), `${stampOf(plan)}.${f}`, plan.sent);
   };
   const status = make("span", { class: "note", role: "status" });
   const copy = make("button", { type: "button", id: "plan-copy" }, t("planCopy"));

@@ -42,8 +42,10 @@ export function recordParts(record, zone) {
 /** A part that fills when the record is there. @param {any} plan @param {string} zone the region's time zone */
 export function recordPart(plan, zone) {
   const body = make("div", {}, make("p", { class: "note" }, t("loading")));
+  const { within, inside } = plan.asked;
+  const freely = within || inside || plan.former ? [make("p", { class: "note" }, t("recordAnywhere"))] : [];
   ask(plan).then(
-    ({ record, record_reason: reason }) => body.replaceChildren(...(record ? recordParts(record, zone) : [make("p", { class: "note" }, t(`record_${reason}`))])),
+    ({ record, record_reason: reason }) => body.replaceChildren(...(record ? [...recordParts(record, zone), ...freely] : [make("p", { class: "note" }, t(`record_${reason}`))])),
     () => body.replaceChildren(make("p", { class: "note" }, t("recordFailed"))),
   );
   return make("div", { class: "fact", id: "plan-record" }, make("h3", {}, t("recordTitle")), body);

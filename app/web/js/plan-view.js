@@ -63,13 +63,14 @@ function hourBars(reply, hours, most) {
 const hoursOf = ({ hours }) => (hours?.length > 1 ? hours : null);
 
 /**
- * @param {any} reply @param {{chosen: number, onZone: (rank: number) => void, tools: (zone: any) => Node[], below: (zone: any) => Node[]}} act
+ * @param {any} reply @param {{chosen: number, onZone: (rank: number) => void, words: (zone: any) => string, tools: (zone: any) => Node[], below: (zone: any) => Node[]}} act
  */
-export function zoneList(reply, { chosen, onZone, tools, below }) {
+export function zoneList(reply, { chosen, onZone, words, tools, below }) {
   const most = Math.max(...reply.features.flatMap((/** @type {any} */ { properties }) => hoursOf(properties) ?? []), 1e-9);
   return make("ol", { id: "plan-zones", "aria-label": t("zoneList") }, ...reply.features.map((/** @type {any} */ { properties: zone }) => {
     const place = placeText(zone);
     const hours = hoursOf(zone);
+    const more = words(zone);
     const pin = make("button", {
       type: "button", class: "pin", "aria-pressed": String(zone.rank === chosen), "aria-label": t("zoneShow", { rank: zone.rank, place }),
       "data-key": `zone-${zone.rank}`, onclick: () => onZone(zone.rank),
@@ -77,7 +78,7 @@ export function zoneList(reply, { chosen, onZone, tools, below }) {
     return make("li", { class: zone.rank === chosen ? "zone chosen" : "zone", "data-rank": zone.rank },
       pin,
       make("div", { class: "what" }, make("strong", {}, place),
-        make("span", { class: "at" }, zoneWords(zone.expected_count)), make("span", { class: "at" }, areaText(zone.area_km2))),
+        ...(more ? [make("span", { class: "at" }, more)] : []), make("span", { class: "at" }, zoneWords(zone.expected_count)), make("span", { class: "at" }, areaText(zone.area_km2))),
       ...(hours ? [hourBars(reply, hours, most)] : []),
       make("span", { class: "tools" }, ...tools(zone)),
       ...below(zone));
@@ -101,10 +102,13 @@ function sure({ expected_count: n, expected_count_lo: lo, expected_count_hi: hi 
 /** @param {any} reply */
 function facts(reply) {
   const { share_of_area: area, share_of_incidents_expected: share, share_of_free_cells: free, share_of_harm_expected: harm } = reply;
-  const worth = t("cityShare", { share: percent(share, 1), area: percent(area, 2), times: number(share / area, 2) });
+  const { inside, inside_share: part } = reply;
+  const worth = inside
+    ? t("insideShare", { share: percent(share / part, 1), area: inside.area, part: percent(area, 2), times: number(share / part / area, 2) })
+    : t("cityShare", { share: percent(share, 1), area: percent(area, 2), times: number(share / area, 2) });
   return [
     sure(reply),
-    fact(t("cityTitle"), harm === undefined ? worth : `${worth} ${t("harmShare", { share: percent(harm, 1) })}`, [mark("part", 0, share)]),
+    fact(t("cityTitle"), harm === undefined ? worth : `${worth} ${t("harmShare", { share: percent(harm, 1) })}`, [mark("part", 0, inside ? share / part : share)]),
     ...(free === null ? [] : [fact(t("freeTitle"), t("freeShare", { share: percent(free) }), [mark("part", 0, Math.min(free, 1))])]),
   ];
 }
@@ -117,7 +121,7 @@ function provenance({ data_until: end, lead_hours: lead, model }, zone) {
 
 /**
  * All of a plan.
- * @param {any} reply @param {string} zone the region's time zone @param {Parameters<typeof zoneList>[1] & {changed: Node[], after: Node[]}} act
+ * @param {any} reply @param {string} zone the region's time zone @param {Parameters<typeof zoneList>[1] & {changed: Node[], after: Node[], facts: Node[]}} act
  */
 export function planParts(reply, zone, act) {
   const [strong, rest] = headline(reply);
@@ -127,6 +131,7 @@ export function planParts(reply, zone, act) {
     zoneList(reply, act),
     ...act.after,
     ...(reply.n_zones < reply.n && !reply.price ? [make("p", { class: "note" }, t("zonesFewer", { n: count(reply.n_zones) }))] : []),
+    ...act.facts,
     ...facts(reply),
     recordPart(reply, zone),
     provenance(reply, zone),

@@ -4,14 +4,15 @@ import { byId, make } from "./dom.js";
 import { selectors } from "./export.js";
 import { count, number, t } from "./i18n.js";
 import { openMap } from "./open-map.js";
-import { addPart, clickedCell, openEdit, pricePart, setGround, stopEdit, zoneBelow, zoneTools, zonesIn, zonesText } from "./plan-edit.js";
+import { addPart, cellsOf, clickedCell, openEdit, pricePart, setGround, stopEdit, zoneBelow, zoneTools, zonesIn, zonesText } from "./plan-edit.js";
+import { formerPart, formerSpan, keepAsked, keptLines, keptWords, openKeep, outlineKept, syncKeep } from "./plan-keep.js";
 import { drawActions, fillPlanSheet } from "./plan-paper.js";
 import { planParts, squareMiles } from "./plan-view.js";
 import { ZoneOverlay, zonesOf } from "./plan-zones.js";
 import { messageText } from "./service-messages.js";
 import { shiftChoice, shiftName, shiftOf, shiftsOf, spanOf } from "./shifts.js";
 import { inZone, longDayText, plusHours, timesText, zoneText } from "./time.js";
-import { MAX_CARS, SIZES, view } from "./view.js";
+import { MAX_CARS, SIZES, askedFor, view } from "./view.js";
 import { addWhy } from "./why.js";
 
 /** Area of a small zone, km2; of larger cells one is the least. */
@@ -34,21 +35,30 @@ function zoneKm2(size, of) {
   return Math.max(SMALL_KM2, cell) * 2 ** SIZES.indexOf(size);
 }
 
-/** What the service is asked for. @param {any} of a region @returns {Record<string, any>} */
-export function planAsked(of) {
-  const shift = of.shifts && shiftOf(of, view);
-  const when = shift ? { shift: shift.name, date: view.at.slice(0, 10) } : {};
-  const { category, model, weight, ...hours } = selectors();
-  return { ...(shift ? when : hours), category, model, weight, n: view.cars, max_km2: view.cars * zoneKm2(view.size, of), min_separation_m: view.apart || "" };
+/** What the service is asked for. @param {any} of a region @param {{at: string, hours: number}} span @returns {Record<string, any>} */
+function planAsked(of, { at, hours }) {
+  const shift = of.shifts && shiftOf(of, { at, hours });
+  const when = shift ? { shift: shift.name, date: at.slice(0, 10) } : {};
+  const { category, model, weight, ...times } = selectors({ ...askedFor(), at, hours });
+  return { ...(shift ? when : times), category, model, weight, n: view.cars, max_km2: view.cars * zoneKm2(view.size, of), min_separation_m: view.apart || "", ...keepAsked() };
 }
 
 /** Ask for the zones of what view says. @param {any} of a region */
 export async function loadPlan(of) {
-  const asked = planAsked(of);
+  const asked = planAsked(of, view);
   const zones = zonesIn(view.zones);
   const path = forecastPath(of.id, "zones", asked);
-  const [reply] = await Promise.all([zones.length ? postJson(path, { zones }) : getJson(path, { cache: "no-cache" }), loadWeights(of.id)]);
-  return { ...reply, asked: { ...asked, region: of.id }, zones };
+  const weights = loadWeights(of.id);
+  const former = zones.length ? null : await loadFormer(of);
+  const sent = zones.length ? { zones } : former ? { previous: cellsOf(former) } : undefined;
+  const [reply] = await Promise.all([sent ? postJson(path, sent) : getJson(path, { cache: "no-cache" }), weights]);
+  return { ...reply, asked: { ...asked, region: of.id }, zones, former, sent };
+}
+
+/** The earlier plan that is followed, if one is. @param {any} of a region */
+async function loadFormer(of) {
+  const span = formerSpan(of);
+  return span && { ...(await getJson(forecastPath(of.id, "zones", planAsked(of, span)), { cache: "no-cache" })), span };
 }
 
 /** Harm is offered where the region has weights. @param {string} id */
@@ -81,7 +91,7 @@ function redrawPlan() {
   if (!shown) return;
   const key = document.activeElement?.closest("#plan") && document.activeElement.getAttribute("data-key");
   byId("plan").replaceChildren(...planParts(shown, region.timezone, {
-    chosen, onZone: choose, changed: pricePart(shown), after: addPart(shown, MAX_CARS),
+    chosen, onZone: choose, changed: [...pricePart(shown), ...keptLines(shown, region)], words: keptWords, after: addPart(shown, MAX_CARS), facts: formerPart(shown),
     tools: (zone) => zoneTools(shown, zone), below: (zone) => [...zoneBelow(shown, zone), ...whyPart(zone)],
   }));
   if (key) byId("plan").querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
@@ -114,6 +124,7 @@ export function mapPlan() {
   if (attached !== map) map.attach(overlay);
   attached = map;
   const zones = shown && view.tab === "plan" ? zonesOf(shown) : [];
+  if (region) outlineKept(map, region);
   map.frame(zones.flatMap(({ rings }) => rings.flat()));
   overlay.show(zones, chosen);
 }
@@ -167,6 +178,7 @@ export function syncPlan(of) {
   fill("plan-apart", [...new Set([...APART_M, view.apart])].sort((a, b) => a - b).map((m) => option(String(m), distanceText(m))), view.apart);
   const each = zoneKm2(view.size, of);
   byId("plan-size-note").textContent = t("sizeNote", { m: count(across(view.size)), km2: number(each, 2), mi2: squareMiles(each) });
+  syncKeep(of, mapPlan);
   if (view.category || view.weight || view.apart) byId("plan-more").open = true;
   byId("plan-summary").textContent = t("planSummary", {
     cars: view.cars === 1 ? t("carsOne") : t("carsMany", { n: view.cars }), size: t(`size_${view.size}`).toLocaleLowerCase(),
@@ -198,6 +210,7 @@ export function openPlan(act) {
   on("plan-cars", (n) => change({ cars: Math.min(Math.max(Math.round(Number(n)) || 1, 1), MAX_CARS) }));
   on("plan-size", (size) => change({ size }));
   on("plan-kinds", (kind) => change(kind === "harm" ? { weight: "harm", category: "" } : { weight: "", category: kind.slice(1) }));
+  openKeep(on, change);
   on("plan-apart", (m) => change({ apart: Number(m) }));
   for (const [id, step] of /** @type {[string, number][]} */ ([["cars-less", -1], ["cars-more", 1]])) {
     byId(id).addEventListener("click", () => change({ cars: Math.min(Math.max(view.cars + step, 1), MAX_CARS) }));

@@ -6,6 +6,8 @@ export const MAX_HOURS = 24;
 export const TABS = ["plan", "forecast", "trust", "run", "take"];
 export const SIZES = ["small", "medium", "large"];
 export const MAX_CARS = 10;
+/** Whose earlier plan the zones of a plan keep to. */
+export const FOLLOWED = ["shift", "day"];
 const MAX_APART_M = 50_000;
 const ENTRY_MS = 1_000;
 
@@ -27,6 +29,8 @@ const DEFAULTS = {
   weight: "",
   /** Zones changed by hand, as ids of cells: `1.2.3_7.8`; "" leaves them to the service. */
   zones: "",
+  /** Layer of which each zone stays in one area, the one area that all stay in, and the earlier plan that is followed. */
+  within: "", area: "", follow: "",
   strip: "",
   /** How another forecast is shown beside this one: "", side or difference; what differs, "" for nothing. */
   vs: "", vsAt: "", vsCategory: "", vsModel: "",
@@ -66,6 +70,9 @@ export function readAddress() {
   view.apart = within(Number(text("apart")), 0, MAX_APART_M, 0);
   view.weight = text("weight") === "harm" ? "harm" : "";
   view.zones = /^\d+([._]\d+)*$/.test(text("zones")) ? text("zones") : "";
+  view.within = /^[\w-]*$/.test(text("within")) ? text("within") : "";
+  view.area = view.within ? text("area") : "";
+  view.follow = FOLLOWED.includes(text("follow")) ? text("follow") : "";
   view.layer = /^[\w-]*$/.test(text("layer")) ? text("layer") : "";
   view.strip = text("strip") === "data" ? "data" : "";
   view.lang = given.get("lang");
@@ -79,15 +86,15 @@ const within = (value, low, high, otherwise) =>
 export function address() {
   const { region, at, hours, measure, top, category, model, cell, place, tab, strip, layer, vs, embed, theme, lang } = view;
   const other = vs ? { vs, vs_at: view.vsAt, vs_category: view.vsCategory, vs_model: view.vsModel } : {};
-  const { cars, size, apart, weight, zones } = view;
-  const plan = tab === "plan" ? { cars, size, apart: apart || "", weight, zones } : {};
+  const { cars, size, apart, weight, zones, within, area, follow } = view;
+  const plan = tab === "plan" ? { cars, size, apart: apart || "", weight, within, area, follow, zones } : {};
   const state = { region, at: view.isLive ? "" : at, hours, measure, top, category, model, cell, map: place, tab, ...plan, strip, layer, ...other, embed, theme, lang };
   const given = Object.entries(state).filter(([, value]) => value !== "" && value !== null);
   return `${location.pathname}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
 
 /** What the browser's Back goes through: what is looked at, not how. */
-const looked = () => [view.region, view.at, view.hours, view.category, view.model, view.tab, view.cars, view.size, view.apart, view.weight, view.zones].join("|");
+const looked = () => [view.region, view.at, view.hours, view.category, view.model, view.tab, view.cars, view.size, view.apart, view.weight, view.within, view.area, view.follow, view.zones].join("|");
 let last = "";
 let changedMs = -Infinity;
 

@@ -22,7 +22,9 @@ from app.forecasts.zones.plan import ZonePlan
 from app.forecasts.zones.selection import ZoneOptions, chosen_zones
 from app.geo.synthetic import synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
+from app.regions.store import get_region, set_neighbourhoods
 from tests.support.made_forecasts import forecast_of
+from tests.support.town import halves
 
 BASE = "/v1/regions/town/forecasts/zones"
 ESCAPED = re.compile(rb"\\([()\\nrt]|[0-7]{3})")
@@ -89,6 +91,34 @@ def test_one_page_says_shift_places_and_source(lang, paper):
     ):
         assert part in text
     assert {"en": "9 or 10 incidents", "es": "9 o 10 incidentes"}[lang] in text
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_the_page_says_what_the_plan_keeps_to(served, lang):
+    """The zones of the plan before, and the area that all stay in."""
+    with served.engine.begin() as connection:
+        parts = {"type": "FeatureCollection", "features": halves()}
+        set_neighbourhoods(connection, get_region(connection, "town").key, parts)
+    asked = {"shift": "night", "date": "2019-12-30", "max_km2": 2, "n": 3}
+    before = served.client.get(BASE, params={**asked, "date": "2019-12-29"}).json()
+    previous = [one["properties"]["cells"] for one in before["features"]]
+    kept = {**asked, "inside": "neighbourhoods:west"}
+    told = served.client.post(BASE, params=kept, json={"previous": previous}).json()
+    pdf = served.client.post(
+        BASE, params={**kept, "f": "pdf", "lang": lang}, json={"previous": previous}
+    ).content
+    text = " ".join(words_of(pdf))
+    words = Words(lang)
+    n_kept = len(previous) - told["previous"]["moved"]
+    assert words("follows", n=len(previous), kept=n_kept)[:20] in text
+    assert words("inside", area="west") in text
+    for one in told["features"]:
+        assert words(one["properties"]["status"]) in text
+    share = told["share_of_incidents_expected"] / told["inside_share"]
+    assert words.percent(share, 1) in text
+    each = {**asked, "within": "neighbourhoods", "f": "pdf", "lang": lang}
+    within = " ".join(words_of(served.client.get(BASE, params=each).content))
+    assert words("within", layer="neighbourhoods") in within
 
 
 def test_twenty_zones_and_a_single_hour_fit_the_page():
