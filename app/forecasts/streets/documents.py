@@ -15,7 +15,7 @@ from app.forecasts.forecast import Forecast
 from app.forecasts.serialisers import collection, forecast_csv, rounded
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.streets.selection import ChosenStreets, chosen_streets
-from app.geo.antimeridian import cut_each, normalised
+from app.geo.antimeridian import normalised
 from models.counts.negative_binomial import LEVEL
 from models.streets.ranking import M_PER_KM
 
@@ -27,7 +27,7 @@ def streets_geojson(forecast: Forecast, reader: StreetReader, top: float) -> byt
     found = chosen_streets(forecast, reader, top)
     columns = _columns(found)
     labels = orjson.dumps(forecast.labels())[1:]
-    geometry = shapely.to_geojson(cut_each(_lines(found)))
+    geometry = found.streets.geometry_json
     names = list(columns)
     parts = [
         b'{"type":"Feature","id":%d,"properties":%b,%b,"geometry":%b}'
@@ -35,9 +35,9 @@ def streets_geojson(forecast: Forecast, reader: StreetReader, top: float) -> byt
             values[1],
             orjson.dumps(dict(zip(names, values, strict=True)))[:-1],
             labels,
-            line.encode(),
+            geometry[values[1]],
         )
-        for values, line in zip(zip(*columns.values(), strict=True), geometry, strict=True)
+        for values in zip(*columns.values(), strict=True)
     ]
     return collection(_head(found), b",".join(parts))
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import shapely
 from sqlalchemy import Engine
 
 from app.core.cache import BoundedCache, TTLCache
 from app.core.once import once
 from app.forecasts.plan import Plan
 from app.forecasts.versions.loaded import LoadedVersion
+from app.geo.antimeridian import cut_each
 from app.regions.store import get_region
 from app.streets.layer import StreetLayer
 from app.streets.places import PlaceNames
 from app.streets.service import shares_of
 from app.streets.store import StreetShares, get_layer, layer_facts, no_streets
+from models.units import FloatArray
 
 LAYER_TTL_S = 1.0
 """How long another process's changes may go unseen."""
 NO_LAYER = ""
 STREET_SHARES = "street shares"
-BYTES_PER_VERTEX = 200
-"""Memory of a layer with its trees."""
+BYTES_PER_VERTEX = 300
+"""Memory of a layer with its trees and texts."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class LoadedStreets:
     layer: StreetLayer
     digest: str
     crs: str
+
+    @once
+    def length_m(self) -> FloatArray:
+        """Length (S,) of each segment."""
+        return self.layer.length_m.astype(np.float64)
+
+    @once
+    def geometry_json(self) -> list[bytes]:
+        """GeoJSON of each segment: equal in all replies."""
+        of = np.repeat(np.arange(len(self.layer)), np.diff(self.layer.start))
+        lines = np.asarray(shapely.linestrings(self.layer.degrees, indices=of))
+        return [text.encode() for text in shapely.to_geojson(cut_each(lines)).tolist()]
 
     @once
     def names(self) -> PlaceNames:

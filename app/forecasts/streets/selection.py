@@ -26,6 +26,8 @@ class ChosenStreets:
     """A forecast on street segments, and those that it ranks first.
 
     Args:
+        count_share: (S,) share of the expected incidents of each segment.
+        share: (S,) what is ranked: the same, or with weights the share of the harm.
         rows: segments to choose from: all, or those that touch the requested box.
         chosen: the best of them, best first.
     """
@@ -34,25 +36,15 @@ class ChosenStreets:
     streets: LoadedStreets
     shares: StreetShares
     top: float
+    count_share: FloatArray
+    share: FloatArray
     rows: NDArray[np.int64]
     chosen: NDArray[np.int64]
 
-    @once
-    def count_share(self) -> FloatArray:
-        """Share (S,) of the expected incidents of each segment."""
-        found: FloatArray = self.shares.matrix @ self.forecast.count_share
-        return found
-
-    @once
-    def share(self) -> FloatArray:
-        """What is ranked (S,): the share of incidents, or with weights of the harm."""
-        found: FloatArray = self.shares.matrix @ self.forecast.probability
-        return found
-
-    @once
+    @property
     def length_m(self) -> FloatArray:
         """Length (S,) of each segment."""
-        return self.streets.layer.length_m.astype(np.float64)
+        return self.streets.length_m
 
     @once
     def expected_count(self) -> FloatArray:
@@ -73,12 +65,14 @@ def chosen_streets(forecast: Forecast, reader: StreetReader, top: float) -> Chos
         rows = rows_in_bbox(streets, forecast.selector.bbox)
         if len(rows) == 0:
             raise InvalidInput("no street touches the bbox", field="bbox")
-    every = ChosenStreets(forecast, streets, shares, top, rows, rows)
+    count_share = share = shares.matrix @ forecast.count_share
+    if forecast.harm_total is not None:
+        share = shares.matrix @ forecast.probability
     give_way()
-    ranking = rows[ranked_segments(every.share[rows], every.length_m[rows])]
+    ranking = rows[ranked_segments(share[rows], streets.length_m[rows])]
     # The percentage is of all streets shown, whatever their order.
-    n = n_within(every.length_m[ranking], top)
-    return ChosenStreets(forecast, streets, shares, top, rows, ranking[:n])
+    n = n_within(streets.length_m[ranking], top)
+    return ChosenStreets(forecast, streets, shares, top, count_share, share, rows, ranking[:n])
 
 
 def rows_in_bbox(streets: LoadedStreets, bbox: Bbox) -> NDArray[np.int64]:
