@@ -260,7 +260,7 @@ def test_zones_stay_inside_an_area_of_a_layer(open_seen, beats):
     page.click("#plan-more > summary")
     assert not page.is_visible("#plan-area")
     page.select_option("#plan-within", "beats")
-    expect(page.locator("#plan .kept")).to_have_text("Each zone stays inside one area (beats).")
+    expect(page.locator("#plan .stays")).to_have_text("Each zone stays inside one area (beats).")
     expect(page.locator("#plan-area option")).to_have_text(
         ["Each zone in any one of them", "east", "west"]
     )
@@ -269,7 +269,7 @@ def test_zones_stay_inside_an_area_of_a_layer(open_seen, beats):
     for zone in (feature["properties"] for feature in reply["features"]):
         assert f"in {zone['area']}" in page.inner_text(f"#plan-zones [data-rank='{zone['rank']}']")
     page.select_option("#plan-area", "west")
-    expect(page.locator("#plan .kept")).to_have_text("All zones stay inside west.")
+    expect(page.locator("#plan .stays")).to_have_text("All zones stay inside west.")
     reply = _reply(seen)
     assert reply["inside"] == {"layer": "beats", "area": "west"}
     share = reply["share_of_incidents_expected"] / reply["inside_share"]
@@ -283,7 +283,7 @@ def test_zones_stay_inside_an_area_of_a_layer(open_seen, beats):
     other = open_seen().open(f"{NIGHT}&within=gone&area=west")
     _drawn(other, 3)
     assert "within" not in other.url
-    assert other.locator("#plan .kept").count() == 0
+    assert other.locator("#plan .stays").count() == 0
 
 
 def test_a_plan_keeps_to_the_zones_of_the_shift_before(open_seen):
@@ -302,7 +302,7 @@ def test_a_plan_keeps_to_the_zones_of_the_shift_before(open_seen):
     assert sent == {"previous": [zone["cells"] for zone in former]}
     _drawn(page, 3)
     moved = reply["previous"]["moved"]
-    told = page.inner_text("#plan .kept")
+    told = page.inner_text("#plan .stays")
     assert "earlier plan stay" in told
     assert "(Late, 14–22, Dec 20, 2019)" in told
     if 0 < moved < 3:
@@ -318,13 +318,13 @@ def test_a_plan_keeps_to_the_zones_of_the_shift_before(open_seen):
     assert "follow=shift" in page.url
     # The day before has other zones to keep to; with changes by hand there is nothing to keep.
     page.select_option("#plan-follow", "day")
-    expect(page.locator("#plan .kept")).to_contain_text("Night, 22–06, Dec 19, 2019")
+    expect(page.locator("#plan .stays")).to_contain_text("Night, 22–06, Dec 19, 2019")
     page.click("[data-key=zoneDrop-2]")
     _drawn(page, 2)
-    assert page.locator("#plan .kept").count() == 0
+    assert page.locator("#plan .stays").count() == 0
     page.click("[data-key=undo]")
     _drawn(page, 3)
-    expect(page.locator("#plan .kept")).to_contain_text("earlier plan")
+    expect(page.locator("#plan .stays")).to_contain_text("earlier plan")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert "earlier plan" in page.text_content("#briefing")
 

@@ -114,7 +114,7 @@ class _Page:
             self.lines(words("kinds", kinds=", ".join(kinds)), 8.5)
         if self.forecast.plan.harm is not None:
             self.lines(words("weighted"), 8.5)
-        for line in self._kept():
+        for line in self._follows():
             self.lines(line, 8.5)
         self.down(4)
 
@@ -144,7 +144,7 @@ class _Page:
         )
         return f"{sure} {price}"
 
-    def _kept(self) -> Iterator[str]:
+    def _follows(self) -> Iterator[str]:
         """Yield what the plan keeps to: areas of a layer, and the plan before."""
         selector, previous = self.forecast.selector, self.plan.previous
         if selector.inside is not None:
@@ -153,7 +153,7 @@ class _Page:
             yield self.words("within", layer=selector.within)
         if previous is not None:
             n = len(previous["zones"])
-            yield self.words("follows", n=n, kept=n - previous["moved"])
+            yield self.words("follows", n=n, stay=n - previous["moved"])
 
     def _maps(self) -> None:
         """Draw the city with its zones, and beside it the zones enlarged."""

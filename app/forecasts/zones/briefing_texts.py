@@ -48,7 +48,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "incidents: {of_free} of what as many of the best single cells would.",
         "inside": "All zones stay inside {area}.",
         "within": "Each zone stays inside one area ({layer}).",
-        "follows": "{kept} of {n} zones of the plan before stay; those that do not are given up for places "
+        "follows": "{stay} of {n} zones of the plan before stay; those that do not are given up for places "
         "that are better beyond chance, or no longer fit.",
         "kept": "stays",
         "moved": "moved here",
@@ -98,7 +98,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "incidentes: {of_free} de lo que captarían otras tantas celdas sueltas, las mejores.",
         "inside": "Todas las zonas quedan dentro de {area}.",
         "within": "Cada zona queda dentro de una sola área ({layer}).",
-        "follows": "Se mantienen {kept} de {n} zonas del plan anterior; las demás se dejan por lugares "
+        "follows": "Se mantienen {stay} de {n} zonas del plan anterior; las demás se dejan por lugares "
         "mejores más allá del azar, o ya no encajan.",
         "kept": "se mantiene",
         "moved": "trasladada aquí",

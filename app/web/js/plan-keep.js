@@ -33,7 +33,7 @@ function areaNames(region, then) {
 }
 
 /** Outline the areas that zones stay inside; elsewhere what the map has otherwise. @param {any} map @param {any} region */
-export function outlineKept(map, region) {
+export function outlineAreas(map, region) {
   const key = view.tab === "plan" && view.within && held.get(keyOf(region)) ? keyOf(region) : "";
   if (key || outlined) map.parts(key ? held.get(key) : region.neighbourhoods);
   outlined = key;
@@ -86,7 +86,7 @@ function formerText({ span }, region) {
 }
 
 /** Where zones stay and how many of the earlier ones stay, in a line each. @param {any} plan @param {any} region */
-export function keptLines(plan, region) {
+export function followLines(plan, region) {
   const { within, inside } = plan.asked;
   const lines = [];
   if (inside) lines.push(t("insideText", { area: inside.slice(inside.indexOf(":") + 1) }));
@@ -94,13 +94,13 @@ export function keptLines(plan, region) {
   if (plan.previous) {
     const [n, moved] = [plan.previous.zones.length, plan.previous.moved];
     const key = moved === 0 ? "followAll" : moved === n ? "followNone" : "followSome";
-    lines.push(t(key, { plan: formerText(plan.former, region), n: count(n), kept: count(n - moved) }));
+    lines.push(t(key, { plan: formerText(plan.former, region), n: count(n), stay: count(n - moved) }));
   }
-  return lines.map((text) => make("p", { class: "note kept" }, text));
+  return lines.map((text) => make("p", { class: "note stays" }, text));
 }
 
 /** Below a zone's place: its area, and whether it stays. @param {any} zone properties */
-export const keptWords = ({ area, status }) => [...(area ? [t("zoneIn", { area })] : []), ...(status ? [t(`zone_${status}`)] : [])].join(" · ");
+export const zoneNotes = ({ area, status }) => [...(area ? [t("zoneIn", { area })] : []), ...(status ? [t(`zone_${status === "kept" ? "stays" : status}`)] : [])].join(" · ");
 
 /** Each zone of the earlier plan: stays or moved, and why. @param {any} plan */
 export function formerPart(plan) {

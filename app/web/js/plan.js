@@ -5,7 +5,7 @@ import { selectors } from "./export.js";
 import { count, number, t } from "./i18n.js";
 import { openMap } from "./open-map.js";
 import { addPart, cellsOf, clickedCell, openEdit, pricePart, setGround, stopEdit, zoneBelow, zoneTools, zonesIn, zonesText } from "./plan-edit.js";
-import { formerPart, formerSpan, keepAsked, keptLines, keptWords, openKeep, outlineKept, syncKeep } from "./plan-keep.js";
+import { formerPart, formerSpan, keepAsked, followLines, zoneNotes, openKeep, outlineAreas, syncKeep } from "./plan-keep.js";
 import { drawActions, fillPlanSheet } from "./plan-paper.js";
 import { planParts, squareMiles } from "./plan-view.js";
 import { ZoneOverlay, zonesOf } from "./plan-zones.js";
@@ -91,7 +91,7 @@ function redrawPlan() {
   if (!shown) return;
   const key = document.activeElement?.closest("#plan") && document.activeElement.getAttribute("data-key");
   byId("plan").replaceChildren(...planParts(shown, region.timezone, {
-    chosen, onZone: choose, changed: [...pricePart(shown), ...keptLines(shown, region)], words: keptWords, after: addPart(shown, MAX_CARS), facts: formerPart(shown),
+    chosen, onZone: choose, changed: [...pricePart(shown), ...followLines(shown, region)], words: zoneNotes, after: addPart(shown, MAX_CARS), facts: formerPart(shown),
     tools: (zone) => zoneTools(shown, zone), below: (zone) => [...zoneBelow(shown, zone), ...whyPart(zone)],
   }));
   if (key) byId("plan").querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
@@ -124,7 +124,7 @@ export function mapPlan() {
   if (attached !== map) map.attach(overlay);
   attached = map;
   const zones = shown && view.tab === "plan" ? zonesOf(shown) : [];
-  if (region) outlineKept(map, region);
+  if (region) outlineAreas(map, region);
   map.frame(zones.flatMap(({ rings }) => rings.flat()));
   overlay.show(zones, chosen);
 }

@@ -110,7 +110,7 @@ def test_the_page_says_what_the_plan_keeps_to(served, lang):
     text = " ".join(words_of(pdf))
     words = Words(lang)
     n_kept = len(previous) - told["previous"]["moved"]
-    assert words("follows", n=len(previous), kept=n_kept)[:20] in text
+    assert words("follows", n=len(previous), stay=n_kept)[:20] in text
     assert words("inside", area="west") in text
     for one in told["features"]:
         assert words(one["properties"]["status"]) in text
