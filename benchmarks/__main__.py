@@ -32,6 +32,7 @@ PARTS = (
     "streets",
     "consistency",
     "worth",
+    "small-areas",
 )
 
 

@@ -74,6 +74,10 @@ COMMANDS = {
         "app.cli.evaluations:evaluate_places",
         "Judge places on a past period, beside the forecast's and last year's best cells of the same area.",
     ),
+    "contest": (
+        "app.cli.contest:contest",
+        "Choose cells as in NIJ's forecasting challenge, and judge them beside last year's on past periods.",
+    ),
     "paper-table": (
         "app.cli.paper:paper_table",
         "Print the study's Table 1: flow, KDE and GMM per hour of the week, and pooled models.",

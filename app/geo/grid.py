@@ -141,6 +141,15 @@ def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
         LimitExceeded: the cell size is not within 100 m..5 km, or over 200,000 cells.
     """
     check_cell_size(cell_size_m)
+    return cover(area, cell_size_m)
+
+
+def cover(area: StudyArea, cell_size_m: float) -> Grid:
+    """Build the same cells of any size, also smaller than those of regions may be.
+
+    Raises:
+        LimitExceeded: over 200,000 cells.
+    """
     west, south, east, north = area.polygon_m.bounds
     x0_m = math.floor(west / cell_size_m) * cell_size_m
     y0_m = math.floor(south / cell_size_m) * cell_size_m

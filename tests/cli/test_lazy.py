@@ -22,7 +22,8 @@ FURTHER = {
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
     "presence add", "presence list", "presence exposure", "presence erase",
     "register file", "register list", "register show", "register export", "register verify",
-    "assimilate", "evaluate", "worth", "categories alias", "categories group", "categories weight",
+    "assimilate", "evaluate", "worth", "contest",
+    "categories alias", "categories group", "categories weight",
 }  # fmt: skip
 HEAVY = (
     "alembic", "fastapi", "geopandas", "httpx", "matplotlib", "numpy", "pandas", "psycopg", "pyarrow",
