@@ -28,6 +28,7 @@ PRIOR_INCIDENTS = 20.0
 N_PERIODS = 13
 TOP = 4
 """The mixture is fitted to this many times the cells of the largest area."""
+NOT_LISTED = 1 << 40
 _ROUNDS = 300
 _OLDEST_DAYS = 3_700.0
 
@@ -49,11 +50,11 @@ class Selection:
     weights: FloatArray
 
     def rank_of(self, x_m: NDArray[Any], y_m: NDArray[Any]) -> IntArray:
-        """Return the place (n,) in the list of the cell of each point, 0 is best; `len(ids)`: not in it."""
+        """Return the place (n,) in the list of each point's cell, 0 is best; `NOT_LISTED` without one."""
         cell = self.tiling.cell_of(x_m, y_m)
         order = np.argsort(self.ids)
         place = np.minimum(np.searchsorted(self.ids[order], cell), len(order) - 1)
-        return np.where(self.ids[order][place] == cell, order[place], len(self.ids))
+        return np.where(self.ids[order][place] == cell, order[place], NOT_LISTED)
 
 
 @dataclass(frozen=True)

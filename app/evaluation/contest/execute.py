@@ -158,7 +158,6 @@ def _scores(
 ) -> list[dict[str, Any]]:
     """Return the rows of all horizons that are over, areas and contestants."""
     rows = []
-    total_km2 = data.area.area_km2
     for horizon, days in enumerate(HORIZONS_DAYS):
         judged = judged_origins(origins, days, data.cutoff_s)
         if not judged:
@@ -166,7 +165,7 @@ def _scores(
         tests = [_after(data.incidents, origin_s) for origin_s in judged]
         within = [t.time_s < o + days * DAY_S for t, o in zip(tests, judged, strict=True)]
         time_s = np.concatenate([t.time_s[w] for t, w in zip(tests, within, strict=True)])
-        for place, budget_km2 in enumerate(AREAS_KM2):
+        for place in range(len(AREAS_KM2)):
             rival = _hits([found[Task(RIVAL, o)] for o in judged], within, place)
             for name in CONTESTANTS:
                 lists = [found[Task(name, o)] for o in judged]
@@ -175,24 +174,21 @@ def _scores(
                     len(hits),
                     float(hits.sum()),
                     float(np.mean([one.area_km2[place] for one in lists])),
-                    total_km2,
+                    data.area.area_km2,
                     float(sum(one.best[horizon, place] for one in lists)),
                 )
-                gap = paired_difference(hits, rival, time_s, block_s=DAY_S)
-                rows.append(
-                    {
-                        "contestant": name,
-                        "days": days,
-                        "periods": len(judged),
-                        "budget_km2": budget_km2,
-                        **score.to_json(),
-                        "difference": {
-                            end: len(hits) * getattr(gap, key)
-                            for end, key in (("hits", "mean"), ("lo", "lo"), ("hi", "hi"))
-                        },
-                    }
-                )
+                row = {"contestant": name, "days": days, "periods": len(judged)}
+                row |= {"budget_km2": AREAS_KM2[place], **score.to_json()}
+                rows.append({**row, "difference": _difference(hits, rival, time_s)})
     return rows
+
+
+def _difference(
+    hits: NDArray[np.float64], rival: NDArray[np.float64], time_s: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return by how many hits a list is ahead of the rival's, with an interval over days."""
+    gap = paired_difference(hits, rival, time_s, block_s=DAY_S)
+    return {"hits": len(hits) * gap.mean, "lo": len(hits) * gap.lo, "hi": len(hits) * gap.hi}
 
 
 def _hits(

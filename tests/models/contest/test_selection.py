@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from models.base import FitContext, TooFewIncidents
-from models.contest.rules import SIDE_M
+from models.contest.rules import CELL_KM2, SIDE_M, n_cells
+from models.contest.scoring import selection_hits
 from models.contest.selection import (
     MEMORY_DAYS,
+    NOT_LISTED,
     PRIOR_WEIGHTS,
     Places,
     chosen,
@@ -85,11 +87,10 @@ def test_a_stray_early_date_does_not_lengthen_the_past():
 def test_the_weights_follow_how_places_move():
     still = learned_weights(Places.of(town()), END_S)
     moving = learned_weights(Places.of(town(moves=True)), END_S)
-    memory = np.log(MEMORY_DAYS)
-    assert still @ memory / still.sum() > np.log(365)
-    # Last month's places are worth little for the next, and the more so the longer ago.
-    assert moving.sum() < 0.5 * still.sum()
     assert still.sum() == pytest.approx(1.0, abs=0.1)
+    assert still[3:].sum() > 0.8
+    # Places last 28 days, of which the periods that are learned from see a part before they begin.
+    assert moving[0] > 0.2 > 10 * still[0]
 
 
 def test_a_short_past_takes_the_usual_weights():
@@ -100,6 +101,7 @@ def test_the_rank_is_that_of_the_cell():
     past = town(3_000)
     selection = fit_selection(past, FitContext(END_S))
     rank = selection.rank_of(past.x_m, past.y_m)
+    assert rank[rank != NOT_LISTED].max() < len(selection.ids)
     cell = selection.tiling.cell_of(past.x_m, past.y_m)
     assert set(rank[rank < len(selection.ids)]) == set(range(len(selection.ids)))
     listed = rank < len(selection.ids)
@@ -137,4 +139,16 @@ def test_nothing_can_be_learned_from_nothing():
 def test_a_single_incident_is_enough():
     selection = fit_selection(incidents([0.0], [0.0], [5.0]), FitContext(END_S))
     assert len(selection.ids) == 1
-    assert selection.rank_of(np.array([X0_M]), np.array([Y0_M])).tolist() == [0]
+    x_m, y_m = np.array([X0_M, X0_M + 5000.0]), np.array([Y0_M, Y0_M])
+    assert selection.rank_of(x_m, y_m).tolist() == [0, NOT_LISTED]
+
+
+def test_a_short_list_catches_nothing_outside_itself():
+    past = town(400).before(START_S + 5 * DAY_S)
+    selection = fit_selection(past, FitContext(START_S + 5 * DAY_S))
+    assert len(selection.ids) < n_cells()[0]
+    far = incidents(np.full(50, 90_000.0), np.zeros(50), np.full(50, 6.0))
+    found = selection_hits(selection, far, START_S + 5 * DAY_S)
+    assert not found.in_list.any()
+    assert found.best[0].tolist() == [50, 50, 50]
+    assert found.area_km2 == pytest.approx(len(selection.ids) * CELL_KM2)
