@@ -65,6 +65,10 @@ from app.incidents import routes as incidents
 from app.incidents.kinds import routes as kinds
 from app.monitoring import routes as operations
 from app.monitoring import system_routes as system
+from app.ogc import coverage_routes as ogc_coverages
+from app.ogc import incident_routes as ogc_incidents
+from app.ogc import qgis_routes as ogc_qgis
+from app.ogc import routes as ogc
 from app.openapi import HotslotApi
 from app.presence import routes as presence
 from app.readers.folders import sweep_parser_folders
@@ -104,6 +108,10 @@ PARTS = (
     forecast_zones,
     tiles,
     evaluations,
+    ogc_incidents,
+    ogc_coverages,
+    ogc_qgis,
+    ogc,
     states,
     streets,
     backtests,

@@ -19,6 +19,10 @@ MEDIA_TYPES = {
     "gpx": "application/gpx+xml",
     "gpkg": "application/geopackage+sqlite3",
     "pdf": "application/pdf",
+    "qgs": "application/x-qgis-project",
+    "qml": "application/vnd.qgis.qml+xml",
+    "sld": "application/vnd.ogc.sld+xml",
+    "covjson": "application/prs.coverage+json",
 }
 BINARY = frozenset({"parquet", "tif", "png", "gpkg", "pdf"})
 """Formats that are not text; they are compressed by themselves."""

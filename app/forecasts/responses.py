@@ -59,6 +59,10 @@ class ResponseSpec:
         """Value of `Content-Type`."""
         return MEDIA_TYPES[self.fmt]
 
+    def key(self, plan: Plan) -> tuple[object, ...]:
+        """Return the key under which the reply of a plan is cached."""
+        return ("reply", *plan.key, self.fmt, *self.variant)
+
     def disposition(self) -> dict[str, str]:
         """Return the header with the file's name, for formats that browsers save."""
         if self.name is None or self.fmt == "json":
@@ -93,7 +97,7 @@ async def reply(
         plan = await run_in_threadpool(service.plan, region, selector)
     if spec.check is not None:
         spec.check(plan)
-    key = ("reply", *plan.key, spec.fmt, *spec.variant)
+    key = spec.key(plan)
     etag = f'W/"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}"'
     headers = {
         "ETag": etag,
@@ -120,13 +124,8 @@ async def reply(
     return Response(found.body, headers=headers, media_type=spec.media_type)
 
 
-def _encoded(
-    service: ForecastService,
-    plan: Plan,
-    spec: ResponseSpec,
-    key: tuple[object, ...],
-    wanted: str | None,
-) -> Encoded:
+def body_of(service: ForecastService, plan: Plan, spec: ResponseSpec) -> Encoded:
+    """Return the reply to a plan without compression, from the cache if possible; for use in `long_work`."""
 
     def plain() -> Encoded:
         give_way()
@@ -135,8 +134,19 @@ def _encoded(
         body = spec.make(forecast)
         return Encoded(body, None, provenance_headers(forecast.heading()))
 
+    return service.cache.get_or_make((*spec.key(plan), None), Encoded, plain, len)
+
+
+def _encoded(
+    service: ForecastService,
+    plan: Plan,
+    spec: ResponseSpec,
+    key: tuple[object, ...],
+    wanted: str | None,
+) -> Encoded:
+
     def encode() -> Encoded:
-        made = service.cache.get_or_make((*key, None), Encoded, plain, len)
+        made = body_of(service, plan, spec)
         if wanted is None or len(made) < COMPRESS_FROM_BYTES:
             return made
         give_way()
@@ -144,7 +154,7 @@ def _encoded(
 
     with long_work():
         if wanted is None:
-            return service.cache.get_or_make((*key, None), Encoded, plain, len)
+            return body_of(service, plan, spec)
         return service.cache.get_or_make((*key, wanted), Encoded, encode, len)
 
 

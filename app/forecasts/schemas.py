@@ -278,7 +278,8 @@ class TileJson(Reply):
     bounds: list[float] = Field(examples=[[-79.649443, 43.579557, -79.113553, 43.858794]])
     center: list[float] = Field(examples=[[-79.381498, 43.719176, 11]])
     hotslot: dict[str, Any] = Field(
-        description="at, model_version, unit and scale: what the colours mean",
+        description="at, to, model_version, unit and scale: what the colours mean; temporal: from when on, "
+        "and in which steps, hours can be asked for",
         examples=[{"unit": "probability per km2", "scale": [{"value": 0.0, "colour": "#ffffd9"}]}],
     )
 

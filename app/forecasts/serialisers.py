@@ -233,15 +233,21 @@ def check_series(service: ForecastService, plan: Plan) -> None:
         )
 
 
-def _cells_by_slot(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
-    plan, rows = forecast.plan, forecast.rows
+def slot_tables(
+    service: ForecastService, forecast: Forecast, rows: NDArray[np.int64]
+) -> FloatArray:
+    """Return the share (K, len(rows)) of each hour's incidents in cells; `check_series` limits the number."""
+    plan = forecast.plan
     slots = plan.slot_kinds
     tables = service.tables.tables_of(plan.version, plan.codes, slots)
     _, regridding = service.cells.of(plan.version, plan.selector)
     moved = {s: t if regridding is None else regridding.apply(t) for s, t in tables.items()}
-    counts = np.stack(
-        [mean * moved[slot][rows] for slot, mean in zip(slots, forecast.slot_mean, strict=True)]
-    )
+    return np.stack([moved[slot][rows] for slot in slots])
+
+
+def _cells_by_slot(service: ForecastService, forecast: Forecast) -> dict[str, Any]:
+    rows = forecast.rows
+    counts = forecast.slot_mean[:, None] * slot_tables(service, forecast, rows)
     longitude, latitude = forecast.cells.centres
     return {
         "id": ids_of(forecast, rows),

@@ -23,6 +23,8 @@ FRAMEWORK_PATHS = frozenset({"/openapi.json"})
 """Routes that the framework makes; they show no data."""
 ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
 """Paths that need no place in a pool: health must be visible under full load."""
+COUNTED_PATHS = ("/{region}/forecasts/", "/{region}/tiles/", "/ogc/collections/{region}.{kind}/")
+"""Parts of paths of routes whose uses the audit log counts: they show forecasts."""
 _ATTRIBUTE = "hotslot_rule"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
@@ -148,7 +150,7 @@ def rule_of(route: Route) -> RoutePolicy:
         raise UndeclaredRoute(
             f"{sorted(route.methods or ())} {route.path}: {UndeclaredRoute.__doc__}"
         )
-    is_read = "/{region}/forecasts/" in route.path or "/{region}/tiles/" in route.path
+    is_read = any(part in route.path for part in COUNTED_PATHS)
     rule = replace(rule, counted=route.name if is_read else None, path=route.path)
     if not isinstance(route, APIRoute):
         return rule

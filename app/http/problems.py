@@ -158,10 +158,10 @@ def problem(
     )
 
 
-def problem_of(error: HotslotError) -> Response:
-    """Build the reply to one of our own errors."""
+def problem_of(error: HotslotError, invalid: int = 422) -> Response:
+    """Build the reply to one of our own errors; `invalid` is the status of what a request gets wrong."""
     status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
-    status = STATUS_OF_CODE.get(error.code, status)
+    status = STATUS_OF_CODE.get(error.code, invalid if status == 422 else status)
     headers = None
     if isinstance(error, Unavailable):
         headers = {"Retry-After": str(error.retry_after_s)}
@@ -176,7 +176,7 @@ def problem_of(error: HotslotError) -> Response:
     return problem(status, detail, error.code, field=error.field, headers=headers, **more)
 
 
-def _of_validation(error: RequestValidationError) -> Response:
+def validation_problem(error: RequestValidationError, status: int = 422) -> Response:
     """Say what was wrong and where; never the value, which may not even be JSON."""
     errors = [
         {
@@ -190,7 +190,7 @@ def _of_validation(error: RequestValidationError) -> Response:
     first = errors[0]
     detail = f"{first['field']}: {first['message']}"
     more = {name: first[name] for name in ("limit", "asked") if name in first}
-    return problem(422, detail, "invalid_input", field=first["field"], errors=errors, **more)
+    return problem(status, detail, "invalid_input", field=first["field"], errors=errors, **more)
 
 
 def _place(loc: Sequence[object]) -> str:
@@ -249,7 +249,7 @@ def _handler(make: Callable[[Any], Response]) -> Handler:
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of every route a problem+json reply."""
     app.add_exception_handler(HotslotError, _handler(problem_of))
-    app.add_exception_handler(RequestValidationError, _handler(_of_validation))
+    app.add_exception_handler(RequestValidationError, _handler(validation_problem))
     app.add_exception_handler(HTTPException, _handler(_of_http))
     app.add_exception_handler(DataError, _handler(_of_database))
     app.add_exception_handler(IntegrityError, _handler(_of_database))

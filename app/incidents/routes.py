@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
-from app.audit import store as audit
 from app.core.errors import InvalidInput
 from app.core.media_types import JSON, MEDIA_TYPES, media_type_of
 from app.core.roles import Role
@@ -32,6 +31,7 @@ from app.http.parameters import (
 )
 from app.http.permissions import allow
 from app.http.schemas import offered
+from app.incidents.listing import exported
 from app.incidents.mappings import (
     list_mappings,
     remove_mapping,
@@ -40,7 +40,7 @@ from app.incidents.mappings import (
 )
 from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingReply, UploadReply
 from app.incidents.service import UploadSource, ingest
-from app.incidents.store import PageQuery, page, spans_of
+from app.incidents.store import PageQuery, spans_of
 from app.incidents.summary import StoreChoices
 from app.incidents.views import HEADER, incidents_csv, incidents_geojson, incidents_parquet
 from app.incidents.writes import middle_of
@@ -239,11 +239,8 @@ def list_page(
             _check_order(connection, found, box)
         spans = None if category is None else spans_of(connection, found, category)
         query = PageQuery(box, start, end, spans, after_cursor(cursor), limit)
-        rows = page(connection, found, query)
-        # Without the filters' values: entries cannot be erased, and these may single out an incident.
         n_filters = sum(asked is not None for asked in (bbox, when, category))
-        details: dict[str, Any] = {"incidents": len(rows), "filters": n_filters, "format": f}
-        audit.record(connection, "export", chain=found.id, **details)
+        rows = exported(connection, found, query, n_filters, f)
     following = None
     if len(rows) == limit:
         following = same_with(request, cursor=cursor_of(rows[-1].occurred_at, rows[-1].id))

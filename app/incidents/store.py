@@ -37,6 +37,8 @@ class PageQuery:
     categories: tuple[KindSpan, ...] | None = None
     after: tuple[datetime, int] | None = None
     limit: int = 100
+    only: int | None = None
+    """The id of the one to list."""
 
 
 def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
@@ -87,6 +89,8 @@ def _conditions(region_key: int, query: PageQuery) -> list[ColumnElement[bool]]:
         conditions.append(c.occurred_at < query.end)
     if query.categories is not None:
         conditions.append(or_(false(), *(_within(span) for span in query.categories)))
+    if query.only is not None:
+        conditions.append(c.id == query.only)
     if query.after is not None:
         conditions.append(tuple_(c.occurred_at, c.id) > tuple_(*query.after))
     return conditions

@@ -19,7 +19,10 @@ ROUTES = [
     if isinstance(route, Route)
     for method in sorted(route.methods or ())
 ]
-PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static/{path:path}"}
+PUBLIC = {
+    "/", "/docs", "/healthz", "/readyz", "/static/{path:path}", "/ogc/conformance",
+    "/ogc/tileMatrixSets", "/ogc/tileMatrixSets/WebMercatorQuad",
+}  # fmt: skip
 """Routes that ask no key: none may show anything of a region."""
 READER = {
     "me", "metrics", "list_all", "show", "density", "hotspots", "edited_zones", "zones", "samples", "series",
@@ -27,6 +30,8 @@ READER = {
     "schedule", "alarms", "live_scores", "basemap",
     "fairness", "show_policy", "card", "show_layer", "layer_areas",
     "streets", "lines", "explain", "worth",
+    "landing", "collections", "describe_collection", "items", "item", "position", "area", "cube",
+    "tilesets", "tileset", "project_file", "style",
 }  # fmt: skip
 """All that a reader's key opens: a new route does not join them unnoticed."""
 

@@ -16,6 +16,7 @@ from app.core.zones import zone
 from app.forecasts.cells import SquareCells
 from app.forecasts.forecast import Forecast
 from app.forecasts.rendering.colours import N_COLOURS, palette, shade, upper_end
+from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import crosses, normalised
 from app.geo.study_area import to_metres
 
@@ -29,6 +30,8 @@ LATTICE_FROM_ZOOM = 8
 OPAQUE = 215
 FAINTEST = 70
 TRANSPARENT = 255
+STEP = "PT1H"
+"""Forecasts are of whole hours (ISO 8601)."""
 
 
 def check_tile(z: int, x: int, y: int) -> None:
@@ -88,6 +91,16 @@ def _png(colour: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+def hour_extent(version: LoadedVersion) -> dict[str, Any]:
+    """Return which hours can be asked of a version: each from the end of its data on.
+
+    Earlier ones can be, too, but the version has seen what happened in them.
+    """
+    local = version.data_until.astimezone(zone(version.region.timezone))
+    first = local.replace(minute=0, second=0, microsecond=0)
+    return {"interval": [[first.isoformat(), None]], "grid": {"resolution": STEP}}
+
+
 def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
     """Return TileJSON 3.0 of a forecast; its member `hotslot` explains the colours.
 
@@ -118,6 +131,8 @@ def tile_json(forecast: Forecast, template: str) -> dict[str, Any]:
         "center": [*centre, 11],
         "hotslot": {
             "at": local.isoformat(),
+            "to": forecast.until.astimezone(zone(region.timezone)).isoformat(),
+            "temporal": hour_extent(forecast.version),
             "model_version": forecast.version.record.version,
             "state": forecast.version.state_id,
             "unit": "probability per km2",
