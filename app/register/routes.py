@@ -51,7 +51,9 @@ def file(
     "",
     response_class=Response,
     responses={
-        200: offered({"json": RegisterPage}, ["csv", "ndjson"], csv=",".join(HEADER) + "\n")
+        200: offered(
+            {"json": RegisterPage, "ndjson": RegisterEntry}, ["csv"], csv=",".join(HEADER) + "\n"
+        )
     },
 )
 @allow(Role.READER)

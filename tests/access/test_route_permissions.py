@@ -29,7 +29,7 @@ READER = {
     "areas",    "score", "describe", "tile", "cap", "calibration", "report", "events", "models", "model",
     "schedule", "alarms", "live_scores", "basemap",
     "fairness", "show_policy", "card", "show_layer", "layer_areas",
-    "streets", "lines", "explain", "worth",
+    "streets", "lines", "explain", "worth", "list_filed",
     "landing", "collections", "describe_collection", "items", "item", "position", "area", "cube",
     "tilesets", "tileset", "project_file", "style",
 }  # fmt: skip
