@@ -123,6 +123,7 @@ def _network(value: str) -> str:
 
 _MAY_BE_ZERO = frozenset(
     [
+        "backtest_processes",
         "body_min_bytes_per_s",
         "disk_reserve_bytes",
         "max_errors_echoed",
@@ -140,6 +141,7 @@ _MAY_BE_ZERO = frozenset(
 _MOST = {
     "port": 65_535,
     "workers": 1_000,
+    "backtest_processes": 1_000,
     "database_pool_size": 10_000,
     "database_timeout_s": 100_000,
 }
@@ -260,6 +262,8 @@ class Settings(BaseSettings):
     job_stalled_s: float = 40.0
     """A running job without a heartbeat for this long is run again elsewhere."""
     job_max_attempts: int = 3
+    backtest_processes: int = 0
+    """Parallel fits of a backtest in each worker. 0: one per core of the machine, shared by its workers."""
     training_memory_bytes: int = Field(default=8 << 30, ge=512 << 20)
     """Cap on a fit's process; its libraries alone need nearly half a gigabyte."""
     training_precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"

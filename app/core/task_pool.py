@@ -10,7 +10,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ class _Place(Generic[TaskT]):
     pipe: Connection
     primed: bool = False
     task: TaskT | None = None
+    sent: bool = False
 
 
 def _serve(pipe: Connection, parent: int, work: Callable[[Any, Any], Any]) -> None:
@@ -70,6 +71,18 @@ def run_tasks(
     n_jobs: int,
     poll_s: float,
 ) -> Generator[ResultT | None, None, None]:
+    """Work through a list of tasks; see `run_taken`."""
+    todo = deque(tasks)
+    return run_taken(work, shared, lambda: todo.popleft() if todo else None, n_jobs, poll_s)
+
+
+def run_taken(
+    work: Callable[[Any, TaskT], ResultT],
+    shared: object,
+    take: Callable[[], TaskT | None],
+    n_jobs: int,
+    poll_s: float,
+) -> Generator[ResultT | None, None, None]:
     """Yield results as they come, and None whenever `poll_s` passed without one.
 
     Closing the iterator, or an exception at its consumer, kills the processes at once. Must be
@@ -78,29 +91,33 @@ def run_tasks(
     Args:
         work: called as work(shared, task) in a process with one numerical thread; importable.
         shared: sent once to each process.
+        take: returns a task for a process that has none, or None if there is none now; the iterator ends when
+            there is none and no process has one.
+        n_jobs: maximum number of processes; they start when there is a task for them.
 
     Raises:
         ProcessDied: a task's processes were killed or crashed `MAX_DEATHS` times.
         Exception: what `work` raised.
     """
-    todo, deaths = deque(tasks), dict.fromkeys(tasks, 0)
+    again: deque[TaskT] = deque()
+    deaths: Counter[TaskT] = Counter()
     places: list[_Place[TaskT]] = []
+
+    def next_task() -> TaskT | None:
+        return again.popleft() if again else take()
+
     try:
-        while todo or any(place.task is not None for place in places):
-            while todo and len(places) < n_jobs:
-                places.append(_start(work))
+        while _has_task(work, places, next_task, n_jobs):
             for place in places:
-                if place.task is None and todo:
-                    place.task = todo.popleft()
-                    _send(place, shared)
+                _send(place, shared)
             ready = wait([place.pipe for place in places], poll_s)
             for place in [p for p in places if p.pipe in ready]:
                 answer = _receive(place)
                 if answer is None:
                     places.remove(place)
-                    _give_back(place, todo, deaths)
+                    _give_back(place, again, deaths)
                 else:
-                    place.task = None
+                    place.task, place.sent = None, False
                     yield _unwrapped(answer)
             yield None
     finally:
@@ -109,6 +126,26 @@ def run_tasks(
         for place in places:
             place.process.join()
             place.pipe.close()
+
+
+def _has_task(
+    work: Callable[[Any, TaskT], Any],
+    places: list[_Place[TaskT]],
+    next_task: Callable[[], TaskT | None],
+    n_jobs: int,
+) -> bool:
+    """Give tasks to processes without one, start more for further tasks; return whether any has one."""
+    for place in places:
+        if place.task is None:
+            place.task = next_task()
+            if place.task is None:
+                break
+    else:
+        # All start before the first gets what is shared, which waits until it has started.
+        while len(places) < n_jobs and (task := next_task()) is not None:
+            places.append(_start(work))
+            places[-1].task = task
+    return any(place.task is not None for place in places)
 
 
 def _start(work: Callable[[Any, TaskT], Any]) -> _Place[TaskT]:
@@ -129,6 +166,10 @@ def _unwrapped(answer: tuple[bool, Any]) -> Any:
 
 
 def _send(place: _Place[TaskT], shared: object) -> None:
+    """Send a new task to its process."""
+    if place.task is None or place.sent:
+        return
+    place.sent = True
     try:
         if not place.primed:
             # Not in the process's arguments: writing those blocks forever if it dies early.
@@ -148,7 +189,7 @@ def _receive(place: _Place[TaskT]) -> tuple[bool, Any] | None:
     return answer
 
 
-def _give_back(place: _Place[TaskT], todo: deque[TaskT], deaths: dict[TaskT, int]) -> None:
+def _give_back(place: _Place[TaskT], again: deque[TaskT], deaths: Counter[TaskT]) -> None:
     """Put a dead process's task back to the head of the queue.
 
     Raises:
@@ -162,7 +203,7 @@ def _give_back(place: _Place[TaskT], todo: deque[TaskT], deaths: dict[TaskT, int
     if deaths[place.task] >= MAX_DEATHS:
         how = how_it_ended(place.process.exitcode or 0)
         raise ProcessDied(f"{MAX_DEATHS} processes died on {place.task}, the last {how}")
-    todo.appendleft(place.task)
+    again.appendleft(place.task)
 
 
 @contextmanager

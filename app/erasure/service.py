@@ -13,10 +13,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
-from app.core.db.locks import INGEST_LOCK, STATE_LOCK, TRAIN_LOCK, transaction_lock
+from app.core.db.locks import INGEST_LOCK, STATE_LOCK, TRAIN_LOCK, UNITS_LOCK, transaction_lock
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
 from app.erasure import store
+from app.evaluation.backtests.unit_store import drop_units
 from app.incidents.placing import follow_incidents
 from app.incidents.uploads.erasure import forget_uploads
 from app.monitoring import live_score_store as live_scores
@@ -174,6 +175,7 @@ def _lock(connection: Connection, region_key: int) -> None:
     transaction_lock(connection, STATE_LOCK, region_key)
     hold_collection(connection)
     transaction_lock(connection, TRAIN_LOCK, region_key)
+    transaction_lock(connection, UNITS_LOCK, region_key)
 
 
 def _finish(
@@ -203,6 +205,7 @@ def _finish(
     drop_states(connection, region_key)
     drop_shares(connection, region_key)
     forget_erased(connection, region_key, gone.inserted_at, gone.days, dropped)
+    drop_units(connection, region_key)
     # Not which incident: audit entries are permanent.
     details: dict[str, Any] = {
         "what": what,

@@ -14,6 +14,7 @@ from app.core.db.tables import erased_versions, erasures, model_versions, traini
 HOLDERS = (
     "incidents", "incident_history", "categories", "uploads", "artifacts", "forecast_grids",
     "model_versions", "training_runs", "backtests", "live_scores",
+    "backtest_data", "backtest_units",
 )  # fmt: skip
 """Tables from which an erasure removes rows or parts."""
 

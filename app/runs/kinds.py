@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Table
 
-from app.core.db.tables import backtests, sync_runs, training_runs
+from app.core.db.tables import (
+    backtest_data,
+    backtest_units,
+    backtests,
+    sync_runs,
+    training_runs,
+)
 
 TASK_QUEUE = "hotslot"
 SYNC_QUEUE = "hotslot-sync"
@@ -17,6 +23,9 @@ TRAIN_PRIORITY = 0
 BACKTEST_PRIORITY = -MAX_TURNS
 SCHEDULED_PRIORITY = -2 * MAX_TURNS
 """Requests of people come before scheduled ones."""
+HELP_TASK = "hotslot.help"
+HELP_PRIORITY = -3 * MAX_TURNS
+"""A worker helps with another's backtest when nothing else waits."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class RunKind:
         priority: highest priority of its jobs.
         takes_turns: whether regions take turns within the kind's priorities.
         exclusive: whether runs of a region work one at a time.
+        parts: tables whose rows exist only while a run works; its end deletes them.
     """
 
     name: str
@@ -41,11 +51,18 @@ class RunKind:
     priority: int = 0
     takes_turns: bool = True
     exclusive: bool = False
+    parts: tuple[Table, ...] = ()
 
 
 TRAIN = RunKind("train", "training", "trainings", training_runs, "hotslot.train", exclusive=True)
 BACKTEST = RunKind(
-    "backtest", "backtest", "backtests", backtests, "hotslot.backtest", priority=BACKTEST_PRIORITY
+    "backtest",
+    "backtest",
+    "backtests",
+    backtests,
+    "hotslot.backtest",
+    priority=BACKTEST_PRIORITY,
+    parts=(backtest_units, backtest_data),
 )
 SYNC = RunKind(
     "sync", "sync", "syncs", sync_runs, "hotslot.sync", queue=SYNC_QUEUE, takes_turns=False

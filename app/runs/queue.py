@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from app.runs.kinds import MAX_TURNS, RunKind
+from app.runs.kinds import HELP_PRIORITY, HELP_TASK, MAX_TURNS, TASK_QUEUE, RunKind
 
 MAINTENANCE_TASK = "hotslot.maintenance"
 MAINTENANCE_QUEUE = "hotslot-maintenance"
@@ -62,6 +62,55 @@ def defer_job(
         "args": json.dumps({"run_id": str(run_id)}),
     }
     return int(connection.execute(_DEFER, values).scalar_one())
+
+
+_INVITED = text(
+    """
+    SELECT 1 FROM procrastinate_jobs
+    WHERE queue_name = :queue AND task_name = :task AND status = 'todo' AND args->>'run_id' = :run
+    LIMIT 1
+    """
+)
+_INVITATIONS = text(
+    """
+    DELETE FROM procrastinate_jobs
+    WHERE queue_name = :queue AND task_name = :task AND status = 'todo' AND args->>'run_id' = :run
+    """
+)
+
+
+def invite_helper(connection: Connection, run_id: UUID) -> None:
+    """Queue a job by which a worker helps with a run, unless one is queued."""
+    found = {"queue": TASK_QUEUE, "task": HELP_TASK, "run": str(run_id)}
+    if connection.execute(_INVITED, found).first() is None:
+        args = json.dumps({"run_id": str(run_id)})
+        values = {"priority": HELP_PRIORITY, "lock": None, "args": args}
+        connection.execute(_DEFER, {**found, **values})
+
+
+def drop_invitations(connection: Connection, run_id: UUID) -> None:
+    """Remove the jobs by which workers would help with a run."""
+    found = {"queue": TASK_QUEUE, "task": HELP_TASK, "run": str(run_id)}
+    connection.execute(_INVITATIONS, found)
+
+
+# As procrastinate fetches: a job whose lock is held, or asked for by another one before it, cannot start.
+_OTHERS_WAIT = text(
+    """
+    SELECT 1 FROM procrastinate_jobs AS job
+    WHERE job.queue_name = :queue AND job.status = 'todo' AND job.priority > :priority
+      AND coalesce(job.scheduled_at, now()) <= now()
+      AND (job.lock IS NULL OR NOT EXISTS (
+          SELECT FROM procrastinate_jobs AS other WHERE other.lock = job.lock AND other.status = 'doing'))
+    LIMIT 1
+    """
+)
+
+
+def others_wait(connection: Connection) -> bool:
+    """Return whether work that comes before helping could start now."""
+    values = {"queue": TASK_QUEUE, "priority": HELP_PRIORITY}
+    return connection.execute(_OTHERS_WAIT, values).first() is not None
 
 
 _ENDED = text(

@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from app.audit import store as audit
 from app.core.db.locks import count_lock
 from app.core.errors import Conflict, NotFound, QueueFull
 from app.core.texts import cut
 from app.runs.kinds import KINDS
-from app.runs.queue import defer_job, drop_waiting_job, fair_priority
+from app.runs.queue import defer_job, drop_invitations, drop_waiting_job, fair_priority
 
 FINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running")
@@ -50,6 +50,8 @@ class Run:
     model_version: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] | None = None
+    job_id: int | None = None
+    """Its job on the queue; None: it runs in the terminal that asked for it."""
 
     @property
     def finished(self) -> bool:
@@ -263,7 +265,7 @@ def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
 def finish_run(
     connection: Connection, kind: str, run: Run, status: str, message: str, **values: Any
 ) -> None:
-    """End a run; `values` are further columns (model_version, metrics, result).
+    """End a run and delete its parts; `values` are further columns (model_version, metrics, result).
 
     Raises:
         Superseded: the run no longer belongs to this attempt.
@@ -272,6 +274,10 @@ def finish_run(
         values["progress"] = 1.0
     ended = {"status": status, "message": cut(message), "finished_at": func.now()}
     _write(connection, kind, run, {**values, **ended})
+    for part in KINDS[kind].parts:
+        connection.execute(delete(part).where(part.c.run_id == run.id))
+    if KINDS[kind].parts:
+        drop_invitations(connection, run.id)
 
 
 def request_cancel(connection: Connection, kind: str, run: Run) -> Run:

@@ -1,8 +1,9 @@
 """The process of one run, started by a worker, so that fits affect neither its heartbeat nor memory.
 
-`python -m app.worker.run_process KIND RUN_ID`, `... maintenance -` or `... assimilate REGION,...`; settings
-come from the environment. Exit status: 0 ended (the outcome is in the run's row), 3 to be retried (lost the
-database, killed from outside), 4 superseded by another worker, 5 the memory limit was too small.
+`python -m app.worker.run_process KIND RUN_ID`, `... maintenance -`, `... assimilate REGION,...` or
+`... help RUN_ID,JOB_ID`; settings come from the environment. Exit status: 0 ended (the outcome is in the
+run's row), 3 to be retried (lost the database, killed from outside), 4 superseded by another worker, 5 the
+memory limit was too small, 6 a helper would not fit the same as the others.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def main(kind: str, what: str) -> int:
     cap_memory(settings.training_memory_bytes, settings.device)
     # After the limit, which their memory counts against; only fits load torch.
     from app.core.db.engine import open_engine
+    from app.worker.help import run_help
     from app.worker.jobs import work_on
 
     engine = open_engine(settings)
@@ -62,6 +64,8 @@ def main(kind: str, what: str) -> int:
             run_maintenance(engine, settings)
         elif kind == "assimilate":
             run_assimilation(engine, what.split(","))
+        elif kind == "help":
+            return run_help(engine, settings, *what.split(","))
         else:
             work_on(engine, settings, kind, UUID(what))
     except Superseded as error:

@@ -13,7 +13,7 @@ from app.core.settings import Settings
 from app.releases.store import last_uploads
 from app.states.service import region_behind
 from app.streets.store import without_shares
-from app.worker.tasks import run_child
+from app.worker.children import run_child
 
 AT_LEAST_EVERY_S = 3600.0
 MAX_AT_ONCE = 50

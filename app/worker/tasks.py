@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import sys
-from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +14,11 @@ from sqlalchemy import Engine
 from app.core.db.engine import network_options
 from app.core.errors import Unavailable
 from app.core.settings import Settings
-from app.runs.kinds import KINDS, RunKind
+from app.runs.kinds import HELP_TASK, KINDS, TASK_QUEUE, RunKind
 from app.runs.queue import MAINTENANCE_QUEUE, MAINTENANCE_TASK
 from app.worker.active_jobs import ActiveJobs
+from app.worker.children import CANCEL_GRACE_S, CANCEL_LOOK_S, run_child
+from app.worker.help import Helper
 from app.worker.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
 from app.worker.recovery import MAX_ATTEMPTS
 from app.worker.run_process import OUT_OF_MEMORY, RETRY, SUPERSEDED
@@ -28,10 +26,6 @@ from app.worker.run_process import OUT_OF_MEMORY, RETRY, SUPERSEDED
 RETRY_WAIT_S = 5
 RETRY_WAIT_MAX_S = 300
 KILLED_BY_SIGKILL = -9
-TERMINATE_GRACE_S = 2.0
-CANCEL_LOOK_S = 1.0
-CANCEL_GRACE_S = 4.0
-"""Time for a cancelled run to stop by itself before its process is killed."""
 MAINTENANCE_LIMIT_S = 30 * 60.0
 """Maintenance takes seconds to minutes; after this limit it is killed, so as not to block later ones."""
 _log = logging.getLogger("hotslot.worker")
@@ -52,73 +46,6 @@ class CappedBackoff(BaseRetryStrategy):
             return None
         pause_s = min(RETRY_WAIT_S * 2**job.attempts, RETRY_WAIT_MAX_S)
         return RetryDecision(retry_in={"seconds": pause_s})
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of a child, with settings that may come from other sources."""
-    threads = settings.training_threads or max(1, (os.cpu_count() or 1) // 2)
-    environment = {
-        **os.environ,
-        "HOTSLOT_PARENT_PID": str(os.getpid()),
-        "HOTSLOT_HOME": str(settings.home),
-        "HOTSLOT_DEVICE": settings.device,
-        "HOTSLOT_LOG_LEVEL": settings.log_level,
-        "HOTSLOT_LOG_FORMAT": settings.log_format,
-        "HOTSLOT_TRAINING_THREADS": str(threads),
-        "HOTSLOT_TRAINING_MEMORY_BYTES": str(settings.training_memory_bytes),
-        "OMP_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
-    }
-    if settings.database_url is not None:
-        environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()
-    return environment
-
-
-async def run_child(
-    settings: Settings,
-    kind: str,
-    run_id: str,
-    until: Callable[[], Coroutine[Any, Any, None]] | None = None,
-) -> int:
-    """Start a child and wait for its end; if this task is cancelled, end the child first.
-
-    Args:
-        settings: settings of the child.
-        kind: kind of the run.
-        run_id: id of the run.
-        until: the child is killed when it returns.
-    """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app.worker.run_process",
-        kind,
-        run_id,
-        stdin=asyncio.subprocess.DEVNULL,
-        env=child_environment(settings),
-    )
-    killer = None if until is None else asyncio.create_task(_kill_after(process, until))
-    try:
-        return await process.wait()
-    except asyncio.CancelledError:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), TERMINATE_GRACE_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        raise
-    finally:
-        if killer is not None:
-            killer.cancel()
-
-
-async def _kill_after(
-    process: asyncio.subprocess.Process, until: Callable[[], Coroutine[Any, Any, None]]
-) -> None:
-    await until()
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
 
 
 async def _ignored_cancelling(engine: Engine, kind: str, run_id: str) -> None:
@@ -215,6 +142,13 @@ def build_app(
 
     for kind in KINDS.values():
         add_task(kind)
+    helper = Helper(settings, engine)
+
+    # Without retries: the run's own worker invites again.
+    @app.task(name=HELP_TASK, queue=TASK_QUEUE, pass_context=True)
+    async def help_backtest(context: Any, run_id: str) -> None:
+        with active_jobs.hold(context.job):
+            await helper.help(run_id, context.job)
 
     @app.periodic(cron=settings.maintenance_cron, periodic_id="maintenance")
     @app.task(

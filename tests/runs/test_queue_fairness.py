@@ -9,7 +9,9 @@ from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
 from app.regions.store import get_region
-from app.runs.store import list_runs, request_cancel
+from app.runs.kinds import SCHEDULED_PRIORITY
+from app.runs.queue import drop_invitations, invite_helper, others_wait
+from app.runs.store import list_runs, queue_run, request_cancel
 from app.training.service import TrainingRequest, request_training
 
 REGIONS = ("a", "b", "c")
@@ -95,3 +97,32 @@ def test_a_run_that_is_cancelled_while_it_waits_leaves_no_job(queue, engine):
         for run in list_runs(connection, "train", key):
             assert request_cancel(connection, "train", run).status == "cancelled"
     assert order() == "b"
+
+
+def test_helpers_are_invited_once_come_last_and_leave_for_what_can_start(queue, engine, settings):
+    train, _, _ = queue
+    run = request_backtest(engine, settings, "a", BacktestRequest(("uniform",)))
+    jobs = "SELECT task_name FROM procrastinate_jobs ORDER BY priority DESC, id"
+    with engine.begin() as connection:
+        connection.execute(_TAKE)
+        for _ in range(2):
+            invite_helper(connection, run.id)
+        assert not others_wait(connection), "an invitation is no other work"
+    request_backtest(engine, settings, "b", BacktestRequest(("uniform",)))
+    with engine.begin() as connection:
+        queue_run(connection, "train", run.id, run.region_key, SCHEDULED_PRIORITY)
+        names = list(connection.scalars(text(jobs)))
+        assert names == ["hotslot.backtest"] * 2 + ["hotslot.train", "hotslot.help"]
+        assert others_wait(connection)
+        connection.execute(text("DELETE FROM procrastinate_jobs WHERE task_name <> 'hotslot.help'"))
+    train("a")
+    with engine.begin() as connection:
+        connection.execute(_TAKE)
+    train("a")
+    with engine.begin() as connection:
+        assert not others_wait(connection), "the second training waits for the first"
+        drop_invitations(connection, run.id)
+        assert "hotslot.help" not in list(connection.scalars(text(jobs)))
+    train("b")
+    with engine.begin() as connection:
+        assert others_wait(connection)

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from app.states.store import last_number
+from app.worker.children import run_child
 from app.worker.states import StateWatch
-from app.worker.tasks import run_child
 from tests.support.small_region import START, place, row, train
 
 __all__ = ["place"]

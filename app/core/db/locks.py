@@ -19,6 +19,8 @@ SYNC_LOCK = 0x686F7379
 """With a source's key; held by a session while it reads the source."""
 TRAIN_LOCK = 0x686F7473
 """With a region's key: one training of a region writes at a time."""
+UNITS_LOCK = 0x686F7475
+"""With a region's key: held while data of a backtest's units are stored, and by erasures."""
 MIGRATION_LOCK = 0x686F74736C6F74
 
 

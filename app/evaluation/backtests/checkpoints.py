@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import time
@@ -165,7 +166,7 @@ class TaskStore:
         if path is None or not path.exists():
             return None
         try:
-            return _read(path, task)
+            return unpack_result(path.read_bytes(), task)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             _log.warning("unreadable result, fitting again", extra={"reason": str(error)})
             return None
@@ -175,27 +176,8 @@ class TaskStore:
         path = self._path(result.task)
         if path is None:
             return
-        header = json.dumps(
-            {
-                "n_cells": result.scored.n_cells,
-                "best_hits": result.scored.best_hits,
-                "area_shares": result.area_shares,
-                "seconds": result.seconds,
-                "report": result.report,
-            }
-        )
-        arrays = {name: getattr(result.scored, name) for name in _ARRAYS}
-        if result.small_areas is not None:
-            arrays.update(
-                {f"small_{name}": np.asarray(v) for name, v in vars(result.small_areas).items()}
-            )
-        if result.plan is not None:
-            arrays |= {"plan_rows": result.plan.rows, "plan_shares": result.plan.shares}
-        if result.all_hours is not None:
-            arrays |= {f"all_hours_{name}": v for name, v in vars(result.all_hours).items()}
-        arrays |= {f"{_STREETS}{name}": found for name, found in (result.streets or {}).items()}
         partial = path.with_suffix(".partial.npz")
-        np.savez(partial, header=np.array(header), flagged=result.flagged, **arrays)
+        partial.write_bytes(pack_result(result))
         partial.replace(path)
 
     def clear(self, tasks: list[Task]) -> None:
@@ -231,8 +213,39 @@ def _delete_old(folder: Path) -> None:
                 path.unlink()
 
 
-def _read(path: Path, task: Task) -> TaskResult:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+def pack_result(result: TaskResult) -> bytes:
+    """Return a result as an npz archive."""
+    header = json.dumps(
+        {
+            "n_cells": result.scored.n_cells,
+            "best_hits": result.scored.best_hits,
+            "area_shares": result.area_shares,
+            "seconds": result.seconds,
+            "report": result.report,
+        }
+    )
+    arrays = {name: getattr(result.scored, name) for name in _ARRAYS}
+    if result.small_areas is not None:
+        arrays.update(
+            {f"small_{name}": np.asarray(v) for name, v in vars(result.small_areas).items()}
+        )
+    if result.plan is not None:
+        arrays |= {"plan_rows": result.plan.rows, "plan_shares": result.plan.shares}
+    if result.all_hours is not None:
+        arrays |= {f"all_hours_{name}": v for name, v in vars(result.all_hours).items()}
+    arrays |= {f"{_STREETS}{name}": found for name, found in (result.streets or {}).items()}
+    file = io.BytesIO()
+    np.savez(file, header=np.array(header), flagged=result.flagged, **arrays)
+    return file.getvalue()
+
+
+def unpack_result(content: bytes, task: Task) -> TaskResult:
+    """Return the result of a task from `pack_result`.
+
+    Raises:
+        ValueError, KeyError, zipfile.BadZipFile: the archive is damaged.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         header = json.loads(str(stored["header"]))
         scored = ScoredIncidents(
             **{name: stored[name] for name in _ARRAYS},

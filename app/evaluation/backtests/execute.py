@@ -114,10 +114,11 @@ def _on_streets(
     return streets.by_origin[task.origin_s].caught(fitted.probability_, rates, hours)
 
 
-Shared = tuple[Incidents, Grid, Protocol, StreetTests | None]
+Inputs = tuple[Incidents, Grid, Protocol, StreetTests | None]
+"""What all fits of a backtest read."""
 
 
-def _work(shared: Shared, task: Task) -> list[TaskResult]:
+def _work(shared: Inputs, task: Task) -> list[TaskResult]:
     """Run one task; the environment limits the numerical threads, so torch need not be imported for it."""
     incidents, grid, protocol, streets = shared
     return results_of_fit(incidents, grid, task, protocol, streets)
@@ -170,7 +171,7 @@ def run_protocol(
         if task.model in protocol.models and not _is_done(task, done, protocol)
     ]
     n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
-    shared: Shared = (incidents, grid, protocol, streets)
+    shared: Inputs = (incidents, grid, protocol, streets)
     with closing(run_tasks(_work, shared, todo, n_jobs, POLL_S)) as results:
         for found in results:
             for result in found or ():

@@ -14,14 +14,13 @@ from app.core.errors import NotFound, NotReady, PermissionRefused
 from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.software import software
-from app.evaluation.backtests.checkpoints import models_digest, tasks_folder
+from app.evaluation.backtests.checkpoints import models_digest
 from app.evaluation.backtests.execute import (
-    Execution,
     Protocol,
     TaskResult,
     held_out,
-    run_protocol,
 )
+from app.evaluation.backtests.fits import Fit, local_fits, with_others
 from app.evaluation.backtests.plans import grid_digest, plans_json
 from app.evaluation.backtests.released import (
     check_periods,
@@ -87,11 +86,16 @@ def execute_backtest(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
-    """Run a claimed backtest and store its result."""
+    """Run a claimed backtest and store its result; other workers may help if it has a job on the queue."""
     request = BacktestRequest.from_json(run.request)
-    result = backtest_region(
-        engine, settings, run.region_key, request, progress=progress, cancelled=cancelled
-    )
+
+    def backtest(fit: Fit) -> dict[str, Any]:
+        return backtest_region(engine, settings, run.region_key, request, fit, cancelled)
+
+    if run.job_id is None:
+        result = backtest(local_fits(settings, progress, cancelled))
+    else:
+        result = with_others(engine, settings, run, progress, cancelled, backtest)
 
     def store() -> None:
         with engine.begin() as connection:
@@ -107,9 +111,8 @@ def backtest_region(
     settings: Settings,
     region_key: int,
     request: BacktestRequest,
-    *,
-    progress: Progress = lambda _share, _message: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    fit: Fit,
+    cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     """Run a backtest on a region's stored incidents and return its result as JSON.
 
@@ -126,8 +129,7 @@ def backtest_region(
     grid, incidents = _regridded(data, request.cell_size_m)
     protocol = _protocol(request, data, incidents, settings)
     streets = _streets(engine, data, grid, incidents, protocol, cancelled)
-    execution = Execution(task_folder=tasks_folder(settings))
-    results = run_protocol(incidents, grid, protocol, execution, progress, cancelled, streets)
+    results = fit((incidents, grid, protocol, streets))
 
     def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
         shares = data.region.neighbourhoods, data.policy.minimum_count

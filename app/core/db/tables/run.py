@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.db.tables.base import OPEN_RUN, metadata, run_columns
@@ -28,4 +40,50 @@ backtests = Table(
     Column("result", JSONB),
     Index("ix_backtests_region_created", "region_key", "created_at"),
     Index("ix_backtests_open", "region_key", postgresql_where=text(OPEN_RUN)),
+)
+
+
+def _part_of_backtest() -> tuple[Column[object], ...]:
+    """Return the key of rows that exist only while a backtest runs, and the plan that they belong to."""
+    return (
+        Column("run_id", ForeignKey("backtests.id", ondelete="CASCADE"), primary_key=True),
+        Column("number", Integer, primary_key=True),
+        # SHA-256 of what is fitted and with what: writes for an earlier plan find no row.
+        Column("plan", Text, nullable=False),
+    )
+
+
+backtest_data = Table(
+    "backtest_data",
+    metadata,
+    *_part_of_backtest(),
+    # A block of the incidents and cells that all units are fitted to: see app/evaluation/backtests/inputs.py.
+    Column("content", LargeBinary, nullable=False),
+    CheckConstraint("number BETWEEN 0 AND 1023", name="number_bound"),
+    CheckConstraint("octet_length(plan) = 64", name="plan_bound"),
+    CheckConstraint("octet_length(content) <= 8388608", name="content_bound"),
+)
+
+backtest_units = Table(
+    "backtest_units",
+    metadata,
+    *_part_of_backtest(),
+    Column("model", Text, nullable=False),
+    Column("origin_s", BigInteger, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    # Raised by each claim; results of an older one are refused.
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # Who works on it, or did it, and on which machine.
+    Column("worker", Text),
+    Column("machine", Text),
+    Column("heartbeat_at", DateTime(timezone=True)),
+    Column("result", LargeBinary),
+    CheckConstraint("status IN ('waiting', 'working', 'done')", name="status"),
+    CheckConstraint("(status = 'done') = (result IS NOT NULL)", name="result"),
+    CheckConstraint("octet_length(plan) = 64", name="plan_bound"),
+    CheckConstraint("char_length(model) <= 100", name="model_bound"),
+    CheckConstraint("char_length(worker) <= 100", name="worker_bound"),
+    CheckConstraint("char_length(machine) <= 100", name="machine_bound"),
+    CheckConstraint("octet_length(result) <= 268435456", name="result_bound"),
 )

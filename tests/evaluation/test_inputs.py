@@ -1,0 +1,89 @@
+"""What fits read, and what they give, are the same bits after the way through the database."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from app.evaluation.backtests.execute import results_of_fit
+from app.evaluation.backtests.inputs import (
+    InputsDiffer,
+    pack_inputs,
+    pack_results,
+    plan_digest,
+    unpack_inputs,
+    unpack_results,
+)
+from models.times.intervals import Intervals
+
+
+def equal(a, b):
+    for one in fields(a):
+        left, right = getattr(a, one.name), getattr(b, one.name)
+        if isinstance(left, np.ndarray):
+            assert left.dtype == right.dtype
+            np.testing.assert_array_equal(left, right)
+        elif hasattr(left, "__dataclass_fields__"):
+            equal(left, right)
+        else:
+            assert left == right
+
+
+@pytest.fixture
+def known_late(incidents):
+    """Incidents with every column: intervals, arrivals and minutes."""
+    n = len(incidents)
+    hours = np.where(np.arange(n) % 5 == 0, 2, 0)
+    total = int(hours.sum())
+    intervals = Intervals.evenly(
+        incidents.time_s,
+        incidents.time_s + 3600 * hours,
+        hours,
+        np.arange(total, dtype=np.int16) % 168,
+        np.full(total, 0.5, np.float32),
+    )
+    minute = (incidents.time_s // 60 % 60).astype(np.int16)
+    late = {"arrived_s": incidents.time_s + 9, "intervals": intervals, "minute": minute}
+    return replace(incidents, **late)
+
+
+def test_inputs_come_back_as_they_were(incidents, known_late, grid, protocol):
+    timed = replace(protocol, bounds_s=(1, 2), refresh="daily", delay_days=3)
+    for given in (incidents, known_late):
+        content = pack_inputs((given, grid, timed, None))
+        assert pack_inputs((given, grid, timed, None)) == content
+        found, cells, asked, streets = unpack_inputs(content, plan_digest(content))
+        equal(found, given)
+        equal(cells, grid)
+        assert asked == timed
+        assert streets is None
+
+
+def test_other_data_and_other_software_are_refused(incidents, grid, protocol, monkeypatch):
+    content = pack_inputs((incidents, grid, protocol, None))
+    plan = plan_digest(content)
+    moved = replace(incidents, x_m=np.nextafter(incidents.x_m, np.float32(0)))
+    assert plan_digest(pack_inputs((moved, grid, protocol, None))) != plan
+    assert (
+        plan_digest(pack_inputs((incidents, grid, replace(protocol, device="cuda"), None))) != plan
+    )
+    with pytest.raises(InputsDiffer):
+        unpack_inputs(content[:-1] + b"?", plan)
+    monkeypatch.setattr("app.evaluation.backtests.inputs.models_digest", lambda: "other models")
+    with pytest.raises(InputsDiffer, match="software"):
+        unpack_inputs(content, plan)
+
+
+@pytest.mark.parametrize("refresh", [None, "daily"])
+def test_results_of_a_fit_come_back_as_they_were(incidents, grid, protocol, results, refresh):
+    asked = replace(protocol, refresh=refresh)
+    task = results[0].task
+    made = results_of_fit(incidents, grid, task, asked)
+    content = pack_results(made)
+    assert pack_results(made) == content
+    found = unpack_results(content, task, asked)
+    assert len(found) == (1 if refresh is None else 2)
+    for one, expected in zip(found, made, strict=True):
+        equal(one, expected)
