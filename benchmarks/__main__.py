@@ -33,6 +33,7 @@ PARTS = (
     "consistency",
     "worth",
     "small-areas",
+    "units",
 )
 
 

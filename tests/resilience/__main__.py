@@ -37,6 +37,7 @@ from tests.resilience import (
     states,
     supervision,
     times,
+    units,
 )
 
 ALL = (
@@ -49,6 +50,7 @@ ALL = (
     *jobs.DRILLS,
     *leases.DRILLS,
     *supervision.DRILLS,
+    *units.DRILLS,
     *states.DRILLS,
     *machines.DRILLS,
     *corrupted_versions.DRILLS,
