@@ -63,7 +63,7 @@ class Helper:
             # Also where the worker stops: others need not wait until the claims expire.
             with suppress(HotslotError):
                 await asyncio.to_thread(self._release, run_id, job)
-        if status:
+        if status and await asyncio.to_thread(self._is_wanted, run_id):
             self._left_alone.add(run_id)
             _log.warning("helping failed", extra={"run": run_id, "status": status})
 

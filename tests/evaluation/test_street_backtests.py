@@ -13,6 +13,7 @@ from rich.console import Console
 from app.cli.backtests import streets_table
 from app.evaluation.backtests.checkpoints import Protocol, Task, TaskStore
 from app.evaluation.backtests.execute import fit_and_score
+from app.evaluation.backtests.inputs import pack_inputs, plan_digest, unpack_inputs
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.streets import street_tests, streets_json
@@ -24,9 +25,10 @@ from app.main import create_app
 from app.regions.store import get_region
 from app.streets.snapping import SNAP_M
 from app.streets.store import get_layer
-from app.worker.jobs import run_now
+from app.worker.jobs import run_claimed, run_now
 from models.streets.scoring import PERCENTS
 from models.units import DAY_S
+from tests.support.shared_backtests import claimed, lasting
 from tests.support.small_region import BOX, START, backtest
 
 GEOJSON = {"content-type": "application/geo+json"}
@@ -280,6 +282,30 @@ def test_streets_do_not_see_the_future(known):
     year_ago = data.incidents.between(origin_s - 372 * DAY_S, origin_s - 365 * DAY_S)
     assert one.counts.sum() - delayed.counts.sum() <= len(week) - len(year_ago)
     assert one.counts.sum() > delayed.counts.sum()
+
+
+def test_other_workers_get_the_same_streets(known):
+    data, _ = known
+    protocol = Protocol(("prior-counts",), origins_of(data), 28)
+    streets = street_tests(layer_of_blocks(200.0), "one", data.grid, data.incidents, protocol, 3)
+    content = pack_inputs((data.incidents, data.grid, protocol, streets))
+    found = unpack_inputs(content, plan_digest(content))
+    assert pack_inputs(found) == content
+    assert found[3].key == streets.key
+    assert found[3].by_origin.keys() == streets.by_origin.keys()
+    task = task_of(protocol)
+    ours = fit_and_score(data.incidents, data.grid, task, protocol, streets)
+    theirs = fit_and_score(*found[:2], task, *found[2:])
+    for kind, parts in ours.streets.items():
+        np.testing.assert_array_equal(theirs.streets[kind], parts)
+
+
+def test_a_shared_backtest_scores_streets_alike(engine, settings, town, layer):
+    alone = run_now(engine, settings, town, REQUEST, quiet)
+    shared = run_claimed(engine, settings, "backtest", claimed(engine, settings, town, REQUEST))
+    assert shared.status == "succeeded", shared.message
+    assert "streets" in shared.result
+    assert lasting(shared.result) == lasting(alone.result)
 
 
 def test_streets_outside_all_cells_catch_nothing(known):

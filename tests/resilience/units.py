@@ -25,6 +25,7 @@ REQUEST = {
     "models": ["pooled-kde", "multi-kde", "window-kde", "gmm"],
     "n_origins": 4,
     "horizon_days": 1,
+    "n_seeds": 5,
 }
 PATIENCE_S = 900.0
 CANCEL_S = 5.0
