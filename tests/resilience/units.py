@@ -75,7 +75,7 @@ def units_shared() -> tuple[bool, str]:
         expected = lasting(undisturbed["result"])
         for place in range(n):
             watch, path = Watch(target), start_backtest(target, **REQUEST)
-            wait_for(lambda watch=watch: min(watch.look()) > 0)  # type: ignore[misc]
+            wait_for(lambda watch=watch: min(watch.look()) > 0, PATIENCE_S)  # type: ignore[misc]
             _kill(target, VICTIMS[place % len(VICTIMS)])
             run = _watched(target, path, watch)
             again = watch.n_claims - watch.n_units
@@ -97,7 +97,7 @@ def units_cancelled() -> tuple[bool, str]:
             upload(target, place, f"seed-{place}")
         for _ in range(n):
             watch, path = Watch(target), start_backtest(target)
-            wait_for(lambda watch=watch: min(watch.look()) > 0)  # type: ignore[misc]
+            wait_for(lambda watch=watch: min(watch.look()) > 0, PATIENCE_S)  # type: ignore[misc]
             target.call("DELETE", path).raise_for_status()
             waits.append(wait_for(lambda: not target.pids(POOL)))
             wait_until_done(target, path)
