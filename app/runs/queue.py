@@ -10,7 +10,7 @@ import json
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, text
 
 from app.runs.kinds import HELP_PRIORITY, HELP_TASK, MAX_TURNS, TASK_QUEUE, RunKind
 
@@ -88,8 +88,12 @@ def invite_helper(connection: Connection, run_id: UUID) -> None:
         connection.execute(_DEFER, {**found, **values})
 
 
-def drop_invitations(connection: Connection, run_id: UUID) -> None:
-    """Remove the jobs by which workers would help with a run."""
+def drop_parts(connection: Connection, kind: RunKind, run_id: UUID) -> None:
+    """Remove a run's parts, and the jobs by which workers would help with it."""
+    if not kind.parts:
+        return
+    for part in kind.parts:
+        connection.execute(delete(part).where(part.c.run_id == run_id))
     found = {"queue": TASK_QUEUE, "task": HELP_TASK, "run": str(run_id)}
     connection.execute(_INVITATIONS, found)
 

@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from app.audit import store as audit
 from app.core.db.locks import count_lock
 from app.core.errors import Conflict, NotFound, QueueFull
 from app.core.texts import cut
 from app.runs.kinds import KINDS
-from app.runs.queue import defer_job, drop_invitations, drop_waiting_job, fair_priority
+from app.runs.queue import defer_job, drop_parts, drop_waiting_job, fair_priority
 
 FINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running")
@@ -50,8 +50,7 @@ class Run:
     model_version: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] | None = None
-    job_id: int | None = None
-    """Its job on the queue; None: it runs in the terminal that asked for it."""
+    job_id: int | None = None  # None: it runs in the terminal that asked for it
 
     @property
     def finished(self) -> bool:
@@ -60,8 +59,7 @@ class Run:
 
 
 def _as_run(row: Row[Any]) -> Run:
-    names = Run.__dataclass_fields__
-    return Run(**{name: value for name, value in row._mapping.items() if name in names})
+    return Run(**{k: value for k, value in row._mapping.items() if k in Run.__dataclass_fields__})
 
 
 def check_room(connection: Connection, kind: str, region_key: int, limit: int) -> None:
@@ -274,10 +272,7 @@ def finish_run(
         values["progress"] = 1.0
     ended = {"status": status, "message": cut(message), "finished_at": func.now()}
     _write(connection, kind, run, {**values, **ended})
-    for part in KINDS[kind].parts:
-        connection.execute(delete(part).where(part.c.run_id == run.id))
-    if KINDS[kind].parts:
-        drop_invitations(connection, run.id)
+    drop_parts(connection, KINDS[kind], run.id)
 
 
 def request_cancel(connection: Connection, kind: str, run: Run) -> Run:

@@ -9,8 +9,8 @@ from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
 from app.regions.store import get_region
-from app.runs.kinds import SCHEDULED_PRIORITY
-from app.runs.queue import drop_invitations, invite_helper, others_wait
+from app.runs.kinds import BACKTEST, SCHEDULED_PRIORITY
+from app.runs.queue import drop_parts, invite_helper, others_wait
 from app.runs.store import list_runs, queue_run, request_cancel
 from app.training.service import TrainingRequest, request_training
 
@@ -121,7 +121,7 @@ def test_helpers_are_invited_once_come_last_and_leave_for_what_can_start(queue, 
     train("a")
     with engine.begin() as connection:
         assert not others_wait(connection), "the second training waits for the first"
-        drop_invitations(connection, run.id)
+        drop_parts(connection, BACKTEST, run.id)
         assert "hotslot.help" not in list(connection.scalars(text(jobs)))
     train("b")
     with engine.begin() as connection:
