@@ -105,7 +105,7 @@ class Plan:
     harm: Harm | None = None
     """Weights of the categories, if asked for."""
     layers: tuple[str, ...] = ()
-    """Digests of the layers of the selector."""
+    """Digests of the neighbourhoods, by which replies name places, and of the selector's layers."""
     streets: str = ""
     """Digest of the region's street layer; empty: it has none."""
 

@@ -17,13 +17,13 @@ from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.documents import hotspots_csv, hotspots_geojson
 from app.forecasts.hotspots.selection import DEFAULT_TOP, HotspotOptions
 from app.forecasts.plan import Plan
-from app.forecasts.rendering import (
+from app.forecasts.rendering.files import (
     collection_gpkg,
     collection_parquet,
     density_parquet,
-    density_png,
     density_tif,
 )
+from app.forecasts.rendering.picture import density_png
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
 from app.forecasts.schemas import (

@@ -33,6 +33,7 @@ from app.forecasts.versions.version_reader import VersionReader
 from app.forecasts.warnings import WARNINGS
 from app.geo.hour_of_week import next_slot_of
 from app.http.parameters import check_bbox_order
+from app.regions.layer_store import NEIGHBOURHOODS
 from app.regions.shifts import ShiftName
 from models.units import FloatArray
 
@@ -99,7 +100,8 @@ class ForecastService:
             return None
         if not self.streets.is_cached(region_id):
             return None
-        if any(self.layers.cached(version.region, name) is None for name in selector.layers):
+        layers = (NEIGHBOURHOODS, *selector.layers)
+        if any(self.layers.known_digest(version.region, name) is None for name in layers):
             return None
         news = self.brief.recall(_news_kind(), version.full_name, tuple)
         if news is None:
@@ -164,7 +166,9 @@ class ForecastService:
             harm = harm_of(version, kinds, self.kinds.codes(version), codes)
         if not is_trained_with(version, kinds):
             news = (*news, WARNINGS.make("former_kinds"))
-        layers = tuple(self.layers.read(version.region, name).sha256 for name in selector.layers)
+        neighbourhoods = self.layers.digest(version.region, NEIGHBOURHOODS)
+        named = [self.layers.read(version.region, name).sha256 for name in selector.layers]
+        layers = (neighbourhoods, *named)
         streets = self.streets.digest(version)
         return Plan(version, selector, start_s, n_slots, news, codes, harm, layers, streets)
 

@@ -14,7 +14,7 @@ from app.core.media_types import GEOJSON, JSON, MEDIA_TYPES
 from app.core.roles import Caller
 from app.core.texts import shortened
 from app.forecasts.plan import Plan, Selector
-from app.forecasts.rendering import hour_extent
+from app.forecasts.rendering.tiles import hour_extent
 from app.forecasts.service import ForecastService
 from app.forecasts.streets.reader import NO_LAYER
 from app.geo.antimeridian import normalised

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.core.media_types import GEOJSON, JSON, MEDIA_TYPES
 from app.core.roles import Caller, Role
 from app.forecasts.plan import Selector
-from app.forecasts.rendering import STEP
+from app.forecasts.rendering.tiles import STEP
 from app.forecasts.selectors import Forecasts, VersionSelection
 from app.forecasts.service import ForecastService
 from app.http.app_state import ApiState, CallerOf, State

@@ -18,6 +18,7 @@ OF_NO_SETTING = {
     "BENCH_CITIES",
     "BENCH_MODELS",
     "BENCH_ORIGINS",
+    "BENCH_OUT",
     "DRILL_REPEATS",
 }
 

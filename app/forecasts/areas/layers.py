@@ -33,6 +33,7 @@ LAYER_TTL_S = 60.0
 MOST = 0.5
 """Least share of a cell that a layer's areas must cover for the cell to belong to one of them."""
 NONE = -1
+NO_LAYER_BYTES = 100
 MAX_NAMED = 8
 
 
@@ -117,7 +118,8 @@ class LayerReader:
 
     def forget(self, region_id: str, name: str) -> None:
         """Read a layer again at the next request."""
-        self.cache.discard_where(lambda key: key[:1] == ("layer",) and key[2:] == (region_id, name))
+        of_layer = ("layer", "no layer")
+        self.cache.discard_where(lambda key: key[0] in of_layer and key[2:] == (region_id, name))
 
     def cached(self, region: Region, name: str) -> Layer | None:
         """Return a layer, or None if that needs the database."""
@@ -138,6 +140,27 @@ class LayerReader:
             found = layer_of(stored)
             self.cache.put(("layer", region.key, region.id, name), found, found.n_bytes)
         return found
+
+    def digest(self, region: Region, name: str) -> str:
+        """Return the digest of a layer; empty where the region has no such layer."""
+        known = self.known_digest(region, name)
+        if known is not None:
+            return known
+        try:
+            return self.read(region, name).sha256
+        except NotFound:
+            key = ("no layer", region.key, region.id, name)
+            self.cache.put(key, time.monotonic(), NO_LAYER_BYTES)
+            return ""
+
+    def known_digest(self, region: Region, name: str) -> str | None:
+        """Return the digest of a layer, or None if that needs the database."""
+        found = self.cached(region, name)
+        if found is not None:
+            return found.sha256
+        seen_s = self.cache.get(("no layer", region.key, region.id, name), float)
+        is_fresh = seen_s is not None and time.monotonic() < seen_s + LAYER_TTL_S
+        return "" if is_fresh else None
 
     def covered(self, version: LoadedVersion, layer: Layer) -> PolygonOverlap:
         """Return the pieces of the version's own cells in each area of a layer."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan
-from app.forecasts.rendering import collection_gpkg, collection_parquet
+from app.forecasts.rendering.files import collection_gpkg, collection_parquet
 from app.forecasts.responses import ResponseSpec, reply
 from app.forecasts.routes import LABELS, LABELS_EXAMPLE, Weight
 from app.forecasts.schemas import forecast_replies

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import shapely
 
-from app.forecasts.rendering import collection_gpkg
+from app.forecasts.rendering.files import collection_gpkg
 from app.forecasts.serialisers import collection, flat, forecast_csv, ids_of
 from app.forecasts.zones.plan import ZonePlan
 from app.forecasts.zones.selection import Rows

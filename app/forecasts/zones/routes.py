@@ -15,7 +15,7 @@ from app.core.priority import long_work
 from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Selector
-from app.forecasts.rendering import collection_parquet
+from app.forecasts.rendering.files import collection_parquet
 from app.forecasts.responses import ResponseSpec, reply, single_reply
 from app.forecasts.routes import FORMAT, LABELS, LABELS_EXAMPLE, InArea, Weight, area_of
 from app.forecasts.schemas import forecast_replies

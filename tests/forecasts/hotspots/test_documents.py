@@ -131,3 +131,20 @@ def test_every_row_of_a_file_says_what_it_is_of(served, tmp_path):
     areas = gpd.read_file(path)
     assert sum(len(cells.split()) for cells in areas["cells"]) == 20
     assert areas["area_km2"].sum() == pytest.approx(body["area_km2"])
+
+
+def test_a_file_names_the_neighbourhoods_of_today(served):
+    asked = {"at": AT, "n_cells": 20, "f": "csv"}
+
+    def names() -> set[str]:
+        text = served.client.get(f"{BASE}/hotspots", params=asked).text
+        return {row.get("neighbourhood", "") for row in csv.DictReader(io.StringIO(text))}
+
+    west, _ = halves()
+    for name in ("old town", "new town"):
+        west["properties"] = {"name": name}
+        with served.engine.begin() as connection:
+            parts = {"type": "FeatureCollection", "features": [west]}
+            set_neighbourhoods(connection, get_region(connection, "town").key, parts)
+        served.client.app.state.forecasts.forget_layer("town", "neighbourhoods")
+        assert names() == {name, ""}
