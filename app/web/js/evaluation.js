@@ -12,6 +12,7 @@ import { registerPart } from "./register.js";
 import { follow, showError } from "./runs.js";
 import { BASELINES, PAST, caughtAt, modelName, rivalsOf, trackRecord } from "./scores.js";
 import { messageText } from "./service-messages.js";
+import { streetsPart } from "./street-scores.js";
 import { dayText, inZone } from "./time.js";
 import { view } from "./view.js";
 
@@ -104,6 +105,7 @@ function recordPart(record, version, region) {
     ...record.differences.filter((d) => ![PAST, "uniform"].includes(d.against)).map((d) => verdict(d)),
     ...rivalsOf(record).filter((name) => name !== PAST).map((name) => catchVerdict(record, name)),
     ...refreshPart(record, version),
+    ...streetsPart(record.backtest, version.model),
     ...(record.backtest ? curves(record, version.model) : []),
   ];
 }
