@@ -44,8 +44,8 @@ def test_streets_are_judged_as_the_reply_says(open_seen, streets):
         told.inner_text()
     )
     assert f"which of their streets: {cells}." in plain(told.inner_text())
-    rows = [line.split("\t") for line in plain(page.inner_text("#street-rates")).splitlines()][1:]
-    rows = [[cell.strip() for cell in row] for row in rows if len(row) == 5]
+    rows = [line.split("\t") for line in plain(page.inner_text("#street-rates")).splitlines()]
+    rows = [[cell.strip() for cell in row] for row in rows if len(row) == 5][1:]
     for shown, scored in zip(
         rows, (own["all_hours"], own["by_hour"], streets["counts"], own["cells"]), strict=False
     ):
