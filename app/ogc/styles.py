@@ -9,10 +9,12 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from app.forecasts.rendering.colours import palette
-from app.ogc.collections import STREETS
+from app.ogc.collections import STREETS, ZONES
 from app.ogc.features import FeatureSet
 
 N_CLASSES = 5
+EDGES = {False: ((35, 35, 35), 0.2), True: ((215, 48, 31), 0.9)}
+"""Colour and width (mm) of outlines; those of zones stand out from the density beneath."""
 SLD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<StyledLayerDescriptor version="1.0.0" xmlns="http://www.opengis.net/sld" '
@@ -95,9 +97,10 @@ def _symbol(place: int, step: Step, kind: str) -> str:
         options = {"line_color": colour, "line_width": "1.2", "line_width_unit": "MM"}
     else:
         kind_of, cls = "fill", "SimpleFill"
+        edge, width = EDGES[kind == ZONES]
         options = {
-            "color": colour, "style": "solid", "outline_color": "35,35,35,160",
-            "outline_style": "solid", "outline_width": "0.2", "outline_width_unit": "MM",
+            "color": colour, "style": "solid", "outline_color": ",".join(map(str, (*edge, 255))),
+            "outline_style": "solid", "outline_width": str(width), "outline_width_unit": "MM",
         }  # fmt: skip
     given = "".join(
         f'<Option type="QString" name="{name}" value="{value}"/>' for name, value in options.items()
@@ -120,9 +123,11 @@ def _rule(step: Step, kind: str) -> str:
     if kind == STREETS:
         drawn = f"<LineSymbolizer><Stroke>{_css(stroke=colour, stroke_width=3)}</Stroke></LineSymbolizer>"
     else:
+        edge, width = EDGES[kind == ZONES]
+        shown = "#{:02x}{:02x}{:02x}".format(*edge)
         drawn = (
             f"<PolygonSymbolizer><Fill>{_css(fill=colour, fill_opacity=0.75)}</Fill>"
-            f"<Stroke>{_css(stroke='#232323', stroke_width=0.5)}</Stroke></PolygonSymbolizer>"
+            f"<Stroke>{_css(stroke=shown, stroke_width=3 * width)}</Stroke></PolygonSymbolizer>"
         )
     return f"<Rule><Title>{escape(step.label)}</Title>{_filter(step, kind)}{drawn}</Rule>\n"
 

@@ -95,7 +95,7 @@ extent = project.viewSettings().defaultViewExtent()
 found["crs"] = project.crs().authid()
 found["colours"] = {
     "tiles": drawn([tiles], extent, "qgis-tiles.png"),
-    "zones": drawn([layers["zones"], tiles], extent, "qgis-zones.png"),
+    "zones": drawn([layers["zones"], layers["streets"], tiles], extent, "qgis-zones.png"),
     "streets": drawn([layers["streets"]], extent, "qgis-streets.png"),
 }
 source = f"url='{base}/ogc' typename='town.incidents' pagingEnabled='true' authcfg='hotslot'"

@@ -21,9 +21,13 @@ ASK_AGAIN = (429, 503)
 PATIENCE_S = 60.0
 SPARE = "spare"
 """The region that is written to; all others must answer alike."""
-LOOSE = re.compile(r"^/(metrics|readyz|healthz)$|^/v1/(regions|keys|audit|me)\b(?!/\{region\})")
+LOOSE = re.compile(
+    r"^/(metrics|readyz|healthz|ogc|ogc/collections)$|^/v1/(regions|keys|audit|me)\b(?!/\{region\})"
+)
 """Paths whose replies change while others write."""
-WHEN_MADE = re.compile(rb"""((?:generated_at|made_at|Made)[">:=\s]{1,6})\d[0-9T:+Z-]{18,31}""")
+WHEN_MADE = re.compile(
+    rb"""((?:generated_at|made_at|timeStamp|Made)[">:=\s]{1,6})\d[0-9T:+Z-]{18,31}"""
+)
 
 
 @dataclass(frozen=True)

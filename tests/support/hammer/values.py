@@ -60,6 +60,11 @@ def _values(
     formats = _choices(operation.parameters.get("f", {}))
     if formats:
         always["f"] = rng.choice(formats)
+    if "coords" in operation.parameters:
+        west, south, east, north = _box(world, rng)
+        ring = f"{west} {south},{east} {south},{east} {north},{west} {south}"
+        is_area = operation.path.endswith("/area")
+        always["coords"] = f"POLYGON(({ring}))" if is_area else f"POINT({west} {south})"
     first, last = world.times
     sometimes = {
         **_how_to_read(rng),
@@ -102,6 +107,10 @@ def _values(
         "record": rng.choice(["true", "false"]),
         "lang": rng.choice(["en", "es"]),
         "paper": rng.choice(["a4", "letter"]),
+        "bbox-crs": "OGC:CRS84",
+        "delay_days": rng.randrange(3),
+        "offset": rng.randrange(50),
+        "parameter-name": rng.choice(["probability", "expected_count,density_per_km2"]),
         "tolerance_m": round(rng.uniform(1.0, 200.0), 2),
     }  # fmt: skip
     return always, sometimes
@@ -203,6 +212,10 @@ def path_values(world: World, operation: Operation, rng: Random) -> dict[str, An
         "name": f"mapping{rng.randrange(5)}",
         "entry": rng.randrange(1, 10**6),
         "row_id": rng.randrange(10**6, 10**7),
+        "kind": rng.choice(["hotspots", "zones", "streets", "neighbourhoods", "density", "none"]),
+        "fmt": rng.choice(["qml", "sld"]),
+        "feature": rng.randrange(400),
+        "incident": rng.randrange(1, 10**4),
         "key_id": f"{rng.getrandbits(48):012x}",
     }
 
