@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Cells, DensityModel
-from models.evaluation.metrics import n_top
-from models.units import FloatArray, IntArray
+from models.densities.state import mean_over_hours
+from models.evaluation.metrics import n_top, ranked_rows
+from models.units import N_WINDOWS, FloatArray, IntArray
 
 FLAGGED_PERCENT = 5
 
@@ -20,6 +22,36 @@ def flagged_cells(model: DensityModel, percent: float = FLAGGED_PERCENT) -> NDAr
     count = n_top(model.probability_.shape[1], percent)
     order = np.argsort(-model.probability_, axis=1, kind="stable")[:, :count]
     return np.sort(order, axis=1).astype(np.int32)
+
+
+def listed_cells(
+    model: DensityModel, past_window: NDArray[Any], percent: float = FLAGGED_PERCENT
+) -> NDArray[np.int32]:
+    """Return rows (k,) of the top-k% cells of all hours, ascending: one list for a whole period.
+
+    Hours weigh as past incidents (n,) fell into the windows.
+    """
+    rates = 1.0 + np.bincount(past_window, minlength=N_WINDOWS).astype(np.float64)
+    order = ranked_rows(mean_over_hours(model.probability_, rates))
+    return np.sort(order[: n_top(len(order), percent)]).astype(np.int32)
+
+
+def turnover(lists: Sequence[NDArray[Any]]) -> dict[str, float | None]:
+    """Measure how steady lists of cells (k,) are from issue to issue.
+
+    Returns:
+        `jaccard`, the mean overlap of successive lists; `left`, the mean share of a list that is not on the
+        next one; `flip_flop`, the share of the cells that left before the last issue and came back later.
+        None where there are too few issues, or no cell left.
+    """
+    pairs = list(pairwise(set(one.tolist()) for one in lists))
+    left = [(k, cell) for k, (a, b) in enumerate(pairs[:-1], 2) for cell in a - b]
+    back = [any(cell in later for later in lists[k:]) for k, cell in left]
+    return {
+        "jaccard": float(np.mean([len(a & b) / len(a | b) for a, b in pairs])) if pairs else None,
+        "left": float(np.mean([len(a - b) / len(a) for a, b in pairs])) if pairs else None,
+        "flip_flop": float(np.mean(back)) if back else None,
+    }
 
 
 def overlap(first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -8,6 +8,8 @@ the sums by cell.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,8 @@ def _forecast(n: float = 2000.0, counts: CountModel = POISSON) -> JointForecast:
     return JointForecast(mean * n / mean.sum(), SLOTS % N_WINDOWS, SLOTS * HOUR_S, table, counts)
 
 
-def test_equal_to_pycsep():
+def test_equal_to_pycsep(monkeypatch):
+    monkeypatch.setattr(consistency, "LEAST_SIMULATIONS", consistency.N_SIMULATIONS)
     forecast, observed = _pycsep_case()
     number = number_test(forecast, len(observed))
     assert number.upper == pytest.approx(PYCSEP["N upper"], abs=0.01)
@@ -86,6 +89,21 @@ def test_periods_drawn_from_the_forecast_pass_as_often_as_stated(monkeypatch, cl
             not test(forecast, one, clustering, seed=i).passed for i, one in enumerate(drawn)
         )
         assert failed <= 7, "5 % of 40, and chance"
+
+
+def test_stopping_early_changes_no_verdict(monkeypatch):
+    monkeypatch.setattr(consistency, "N_SIMULATIONS", 300)
+    forecast = _forecast(300)
+    drawn = list(
+        simulations(forecast, 300, Clustering(0.1, 0.3, 0.5), np.random.default_rng(9), 12)
+    )
+    verdicts = []
+    for least in (100, 300):
+        monkeypatch.setattr(consistency, "LEAST_SIMULATIONS", least)
+        found = [likelihood_tests(forecast, one, seed=i) for i, one in enumerate(drawn)]
+        verdicts.append([[outcome.passed for outcome in pair] for pair in found])
+    assert verdicts[0] == verdicts[1]
+    assert {passed for pair in verdicts[0] for passed in pair} == {True, False}
 
 
 def test_a_wrong_number_wrong_places_and_wrong_hours_are_found(monkeypatch):
@@ -125,6 +143,24 @@ def test_clustering_is_recovered_and_independence_too():
     assert found.by_cell < 0.03
     assert found.followers < 0.1
     assert estimate_clustering([]) == INDEPENDENT
+
+
+def test_one_table_for_all_hours_is_as_good_as_168_equal_ones(monkeypatch):
+    forecast = _forecast()
+    one = replace(forecast, probability=forecast.probability[:1])
+    same = replace(forecast, probability=np.repeat(one.probability, N_WINDOWS, axis=0))
+    np.testing.assert_allclose(one.cell_share(one.mean), same.cell_share(same.mean))
+    drawn = list(simulations(one, 2000, INDEPENDENT, np.random.default_rng(8), 20))
+    slots = np.bincount(np.concatenate([d.slot for d in drawn]), minlength=len(SLOTS)) / 40_000
+    rate = one.mean / one.mean.sum()
+    assert np.abs(slots - rate).max() < 5 * np.sqrt(rate.max() / 40_000)
+    found = [vars(estimate_clustering([(each, drawn[0])])) for each in (one, same)]
+    assert found[0] == pytest.approx(found[1])
+    monkeypatch.setattr(consistency, "LEAST_SIMULATIONS", consistency.N_SIMULATIONS)
+    for seen in drawn[1:4]:
+        pairs = zip(likelihood_tests(one, seen), likelihood_tests(same, seen), strict=True)
+        for of_one, of_same in pairs:
+            assert of_one.quantile == pytest.approx(of_same.quantile, abs=0.1)
 
 
 def test_simulations_follow_the_rates():

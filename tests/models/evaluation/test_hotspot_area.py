@@ -9,8 +9,10 @@ from models.evaluation.hotspot_area import (
     compactness,
     disparity,
     flagged_cells,
+    listed_cells,
     overlap,
     shares_by_part,
+    turnover,
 )
 
 
@@ -34,6 +36,28 @@ def test_overlap_is_jaccard_and_one_row_stands_for_all_windows():
     assert overlap(one, one) == 1.0
     assert overlap(one, np.array([[3, 4, 5]])) == 0.0
     assert overlap(one, np.array([[0, 1, 2], [2, 3, 4]])) == pytest.approx((1 + 1 / 5) / 2)
+
+
+def test_turnover_counts_who_leaves_and_who_comes_back():
+    issues = [np.array(one) for one in ([1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 4, 5], [1, 2, 3, 4])]
+    found = turnover(issues)
+    assert found["jaccard"] == pytest.approx(3 / 5)
+    assert found["left"] == pytest.approx(1 / 4)
+    # Cells 4 and 3 left and came back; 5 left with the last issue and could not.
+    assert found["flip_flop"] == 1.0
+    assert turnover([*issues[:3], np.array([1, 2, 5, 6])])["flip_flop"] == 0.5
+    assert turnover(issues[:1] * 3) == {"jaccard": 1.0, "left": 0.0, "flip_flop": None}
+    assert turnover(issues[:1]) == {"jaccard": None, "left": None, "flip_flop": None}
+    assert turnover(issues[:2])["flip_flop"] is None
+
+
+def test_the_list_of_all_hours_weighs_them_as_incidents_fell(fixed_model):
+    table = np.full((168, 4), 0.1)
+    table[:, 0], table[9, 0], table[9, 3] = 0.7, 0.1, 0.7
+    model = fixed_model(table)
+    quiet, busy = np.zeros(0, np.int16), np.full(500, 9, np.int16)
+    assert listed_cells(model, quiet, 25).tolist() == [0]
+    assert listed_cells(model, busy, 25).tolist() == [3]
 
 
 def test_shares_by_part_are_of_area_and_sum_to_one():
