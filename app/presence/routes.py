@@ -16,6 +16,7 @@ from app.core.zones import localised
 from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
 from app.http.cursors import after_cursor, cursor_of
+from app.http.links import same_with
 from app.http.parameters import TIME_PATTERN, RegionId, moment
 from app.http.permissions import allow
 from app.http.schemas import offered
@@ -107,9 +108,7 @@ def list_stays(
     found, rows = list_presence(state.engine, region, query, limit, f)
     following = None
     if len(rows) == limit:
-        following = str(
-            request.url.include_query_params(cursor=cursor_of(rows[-1].started_at, rows[-1].id))
-        )
+        following = same_with(request, cursor=cursor_of(rows[-1].started_at, rows[-1].id))
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     content = presence_csv(rows, found) if f == "csv" else presence_geojson(rows, found, following)
     return Response(content, headers=headers, media_type=MEDIA_TYPES[f])

@@ -58,7 +58,9 @@ class Own(Reply):
     """What the region's own test says, in words."""
 
     source: Literal["backtest", "validation"]
-    run: UUID | None = Field(description="the backtest", examples=[None])
+    run: UUID | None = Field(
+        description="the backtest", examples=["8c1b2f60-5b0a-4a4e-9d0e-3c2a5f7f1c11"]
+    )
     since: Instant
     n_origins: int = Field(examples=[4])
     horizon_days: int = Field(examples=[28])
