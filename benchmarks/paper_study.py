@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from app.cli.console import results
-from app.cli.paper import scores
+from app.cli.evaluation.paper import scores
 from app.evaluation.paper.figure import FigureRequest, block_losses, block_plot
 from app.evaluation.paper.table import PaperRequest, paper_table
 from benchmarks.cities import City, load_city, machine

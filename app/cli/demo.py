@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from app.cli.backtests import result_table
 from app.cli.console import complain, console, opened, progress_bar, progress_of, results
 from app.cli.demo_data import DemoData, prepare
+from app.cli.evaluation.backtests import result_table
 from app.cli.incidents import print_summary
 from app.cli.serve import run_service
 from app.core.errors import Unavailable

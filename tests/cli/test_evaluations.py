@@ -10,7 +10,7 @@ import shapely
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.cli.evaluations import NAMES
+from app.cli.evaluation.evaluations import NAMES
 from app.core.errors import InvalidInput
 from tests.support.served import NEW, served
 

@@ -10,7 +10,7 @@ import shapely
 from fastapi.testclient import TestClient
 from rich.console import Console
 
-from app.cli.backtests import streets_table
+from app.cli.evaluation.backtests import streets_table
 from app.evaluation.backtests.checkpoints import Protocol, Task, TaskStore
 from app.evaluation.backtests.execute import fit_and_score
 from app.evaluation.backtests.inputs import pack_inputs, plan_digest, unpack_inputs

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.cli import COMMANDS
+from app.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 MIN_LINES = 20
