@@ -27,6 +27,7 @@ DECIMALS = 3
 """Of means: a difference must not reveal one further incident's log density."""
 MEANS = ("log_score", "cap_auc")
 OF_DIFFERENCES = (*MEANS, "mean", "lo", "hi", "cap_auc_lo", "cap_auc_hi")
+OF_GAINS = ("gain", "lo", "hi", "p", "t", "p_t", "z", "p_w", "places", "hours", "rate")
 _NOTHING: dict[str, Any] = {
     "models": {},
     "differences": [],
@@ -36,6 +37,8 @@ _NOTHING: dict[str, Any] = {
     "neighbourhoods": None,
     "small_areas": None,
     "worth": {},
+    "consistency": None,
+    "information_gain": None,
 }
 _OPTIONAL = frozenset({"refresh", "streets"})
 """Members of a result that some lack; where origins are hidden, only those over the others are shown."""
@@ -196,8 +199,16 @@ def shown_backtest(result: Mapping[str, Any], *, exact: bool = False) -> dict[st
         "models": models,
         "differences": [shown_difference(d) for d in shown["differences"]],
         "worth": {name: shown_worth(one) for name, one in shown.get("worth", {}).items()},
+        "information_gain": _rounded_gains(shown.get("information_gain")),
         "neighbourhoods": shares and shown_shares(shares, shown["n"]),
     }
+
+
+def _rounded_gains(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
+        return None
+    rows = [{**row, **_all_rounded(row, OF_GAINS)} for row in found["rows"]]
+    return {**found, "rows": rows}
 
 
 def shown_shares(shares: Mapping[str, Any], n: int) -> dict[str, Any]:

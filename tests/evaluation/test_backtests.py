@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.evaluation.backtests.counts import count_forecasts, counts_json
 from app.evaluation.backtests.execute import (
     Protocol,
     Task,
@@ -19,7 +20,6 @@ from app.evaluation.backtests.execute import (
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.result import (
-    counts_json,
     neighbourhoods_json,
     result_json,
     seed_spread,
@@ -41,7 +41,7 @@ def result(results, incidents, grid, protocol):
     half = grid.x0_m + grid.nx * grid.cell_size_m / 2
     return {
         **result_json(results, incidents, grid, protocol),
-        "counts": counts_json(incidents, TIMEZONE, protocol),
+        "counts": counts_json(count_forecasts(incidents, TIMEZONE, protocol), protocol),
         "neighbourhoods": neighbourhoods_json(
             results, incidents, grid, protocol, two_parts(grid, half), 0
         ),
@@ -275,3 +275,21 @@ def test_divide_gives_every_cell_a_part(grid):
     found = divide(grid, two_parts(grid, half))
     assert set(found.part.tolist()) == {0, 1}
     assert np.all(np.isnan(found.population))
+
+
+def test_near_misses_and_turnover_of_each_model(result, results, incidents, grid, protocol):
+    for name in QUICK:
+        near = result["models"][name]["near_misses"]
+        assert near["distance_m"] == [0, 250, 500, 1000]
+        assert near["half_width_cells"] == [0, 0, 1, 2], "cells of 500 m"
+        assert near["fss"][0] == near["fss"][1]
+    best = result["models"]["pooled-kde"]["near_misses"]["fss"]
+    assert best[-1] > best[0] > result["models"]["uniform"]["near_misses"]["fss"][0]
+    lists = [set(r.listed.tolist()) for r in results if r.task.model == "window-kde"]
+    found = result["models"]["window-kde"]["turnover"]
+    assert found["jaccard"] == len(lists[0] & lists[1]) / len(lists[0] | lists[1])
+    assert found["flip_flop"] is None, "two origins"
+    assert result["models"]["uniform"]["turnover"]["left"] == 0.0
+    before = [replace(r, listed=None) for r in results]  # of an earlier version
+    older = result_json(before, incidents, grid, protocol)["models"]["uniform"]
+    assert "near_misses" not in older

@@ -27,6 +27,7 @@ def test_interrupted_backtest_goes_on_where_it_stopped(
         assert one.task == expected.task
         np.testing.assert_array_equal(one.scored.log_density, expected.scored.log_density)
         np.testing.assert_array_equal(one.flagged, expected.flagged)
+        np.testing.assert_array_equal(one.listed, expected.listed)
         assert one.area_shares == expected.area_shares
         for name, values in vars(expected.small_areas).items():
             np.testing.assert_array_equal(getattr(one.small_areas, name), values)

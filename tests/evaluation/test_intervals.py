@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from app.evaluation.backtests.checkpoints import Protocol, Task
+from app.evaluation.backtests.counts import count_forecasts, counts_json
 from app.evaluation.backtests.execute import fit_and_score
-from app.evaluation.backtests.result import counts_json
 from models.units import DAY_S
 from tests.support.hidden_times import exact_times, hidden
 from tests.support.square_grid import square_grid
@@ -59,5 +59,5 @@ def test_an_interval_that_ends_after_the_origin_teaches_nothing(known, origin_s)
 
 def test_hourly_intervals_hold_when_half_the_times_are_not_exact(known, origin_s):
     protocol = Protocol(("uniform",), (origin_s,), 28)
-    found = counts_json(known, "UTC", protocol)
+    found = counts_json(count_forecasts(known, "UTC", protocol), protocol)
     assert found["coverage"] == pytest.approx(0.9, abs=0.04)

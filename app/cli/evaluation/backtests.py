@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 
 import orjson
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli.console import complain, opened, parse_time, progress_of, results, say
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened
+from app.evaluation.backtests.joint_tables import PlainTable, plain_tables
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.request import DEFAULT_MODELS, BacktestRequest
@@ -81,6 +83,8 @@ def backtest(
     _write(run.result, json_file, plot, calibration, report)
     results().print(result_table(run.result, region))
     results().print(small_areas_table(run.result["small_areas"]))
+    for one in plain_tables(run.result):
+        results().print(rich_table(one))
     if "streets" in run.result:
         results().print(streets_table(run.result["streets"]))
     for row in run.result.get("refresh", {}).get("differences", []):
@@ -201,6 +205,16 @@ def streets_table(found: dict[str, Any]) -> Table:
                 for rival in ("counts", "cells")
             ),
         )
+    return table
+
+
+def rich_table(plain: PlainTable) -> Table:
+    """Return a table for the terminal."""
+    table = Table(caption=plain.caption)
+    for place, heading in enumerate(plain.heads):
+        table.add_column(heading, justify="right" if place else "left")
+    for row in plain.rows:
+        table.add_row(*(escape(text) for text in row))
     return table
 
 

@@ -68,6 +68,10 @@ class Protocol:
         """Return the end of the data that were known at an origin."""
         return origin_s - self.delay_days * DAY_S
 
+    def known(self, incidents: Incidents, origin_s: int) -> Incidents:
+        """Return the incidents that were known at an origin."""
+        return incidents.before(self.cutoff_of(origin_s)).known_at(origin_s)
+
     def end_of(self, origin_s: int) -> int:
         """Return the end of the test period of an origin."""
         end_s = origin_s + self.horizon_days * DAY_S
@@ -97,9 +101,9 @@ class TaskResult:
     """Scores of one fit on the horizon after its origin.
 
     `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
-    the top 5 % of cells of each window. `small_areas`, `plan`, `all_hours` and `streets` (see
-    `StreetTest.caught`) are None for a model brought forward every day, and `streets` where the region has
-    none.
+    the top 5 % of cells of each window, `listed` (k,) those of all hours, one list for the whole period.
+    `small_areas`, `plan`, `all_hours`, `listed` and `streets` (see `StreetTest.caught`) are None for a model
+    brought forward every day, and `streets` where the region has none.
     """
 
     task: Task
@@ -112,6 +116,7 @@ class TaskResult:
     plan: PlanShares | None = None
     all_hours: AllHoursScores | None = None
     streets: Mapping[str, FloatArray] | None = None
+    listed: NDArray[np.int32] | None = None
 
 
 @lru_cache(maxsize=1)
@@ -234,6 +239,8 @@ def pack_result(result: TaskResult) -> bytes:
     if result.all_hours is not None:
         arrays |= {f"all_hours_{name}": v for name, v in vars(result.all_hours).items()}
     arrays |= {f"{_STREETS}{name}": found for name, found in (result.streets or {}).items()}
+    if result.listed is not None:
+        arrays["listed"] = result.listed
     file = io.BytesIO()
     np.savez(file, header=np.array(header), flagged=result.flagged, **arrays)
     return file.getvalue()
@@ -265,6 +272,7 @@ def unpack_result(content: bytes, task: Task) -> TaskResult:
             flat = AllHoursScores(stored["all_hours_log_density"], stored["all_hours_hits"])
         named = [name for name in stored if name.startswith(_STREETS)]
         streets = {name.removeprefix(_STREETS): stored[name] for name in named} or None
+        listed = stored.get("listed")
     shares = {int(k): v for k, v in header["area_shares"].items()}
     return TaskResult(
         task,
@@ -277,4 +285,5 @@ def unpack_result(content: bytes, task: Task) -> TaskResult:
         plan,
         flat,
         streets,
+        listed,
     )

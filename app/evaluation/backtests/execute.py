@@ -30,7 +30,7 @@ from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid
 from models.base import DensityModel, FitCancelled, FitContext, Progress
 from models.catalog import create_model
-from models.evaluation.hotspot_area import flagged_cells
+from models.evaluation.hotspot_area import flagged_cells, listed_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
 from models.evaluation.small_areas import small_area_hits
 from models.evaluation.worth import score_all_hours
@@ -91,7 +91,8 @@ def results_of_fit(
     rows = grid.locate(test.x_m, test.y_m)
     flat = score_all_hours(fitted, rows[rows >= 0], past.window)
     caught = None if streets is None else _on_streets(streets, fitted, grid, task, past, test)
-    results = [TaskResult(task, *frozen, seconds, report, small, plan, flat, caught)]
+    listed = listed_cells(fitted, past.window)
+    results = [TaskResult(task, *frozen, seconds, report, small, plan, flat, caught, listed)]
     if protocol.refresh is not None:
         daily = daily_scores(fitted, incidents, grid, task, protocol)
         seconds = time.perf_counter() - started

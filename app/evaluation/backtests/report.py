@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from app.core.output.html_page import page, percent, svg, table
+from app.evaluation.backtests.joint_tables import plain_tables
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 
 MAX_NEIGHBOURHOODS = 25
@@ -37,6 +38,7 @@ def html_report(result: dict[str, Any]) -> str:
         "<h2>Calibration</h2>",
         svg(calibration_plot(result, "svg")),
         _counts(result.get("counts")),
+        *(table(one.caption, one.heads, one.rows) for one in plain_tables(result)),
         _flagged(result),
         _neighbourhoods(result.get("neighbourhoods")),
         "<h2>Provenance</h2><details><summary>request, data and versions</summary><pre>",

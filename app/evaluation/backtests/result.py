@@ -3,46 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.evaluation.backtests.checkpoints import daily_name
+from app.evaluation.backtests.counts import iso
 from app.evaluation.backtests.execute import Protocol, TaskResult, joined
 from app.evaluation.backtests.small_areas import small_areas_json
 from app.evaluation.fairness.shares import share_report
-from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
-from models.counts.fit import Slots, delivered_hours
-from models.counts.model import CountModel
-from models.evaluation.calibration import evaluate_counts, ks_distance, pit_histogram, reliability
-from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap
+from models.evaluation.calibration import ks_distance, pit_histogram, reliability
+from models.evaluation.hotspot_area import FLAGGED_PERCENT, compactness, overlap, turnover
 from models.evaluation.metrics import ScoredIncidents, cap_curve, summarise
+from models.evaluation.near_misses import fractions_skill, skill_sums
 from models.evaluation.significance import block_seconds, compare_all
 from models.evaluation.worth import AllHoursScores, worth_json
 from models.incidents import Incidents
-from models.times.aoristic import shared_out
 from models.units import IntArray
 
-COUNT_SPANS = ("by_hour", "by_day", "by_week")
-"""Sums of counts that are scored, as `evaluate_counts` names them."""
 REFERENCES = ("pooled-kde", "prior-counts", "uniform")
 
 
-def iso(time_s: int) -> str:
-    """Format UTC seconds as RFC 3339."""
-    return datetime.fromtimestamp(time_s, UTC).isoformat()
+def of_first_seed(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, list[TaskResult]]:
+    """Return the results of the first seed by model, in the order of origins."""
+    first = [r for r in results if r.task.seed == protocol.seed]
+    return {m: [r for r in first if r.task.model == m] for m in protocol.compared}
 
 
 def result_json(
     results: Sequence[TaskResult], incidents: Incidents, grid: Grid, protocol: Protocol
 ) -> dict[str, Any]:
     """Return scores by model (of the first seed), differences with intervals, scores by origin."""
-    first = [r for r in results if r.task.seed == protocol.seed]
-    by_model = {m: [r for r in first if r.task.model == m] for m in protocol.compared}
+    by_model = of_first_seed(results, protocol)
     scored = {name: joined(tasks) for name, tasks in by_model.items()}
     tests = [protocol.held_out(incidents, o) for o in protocol.origins_s]
     tests = [t.take(grid.locate(t.x_m, t.y_m) >= 0) for t in tests]
@@ -59,6 +53,7 @@ def result_json(
             },
             "reliability": reliability(found.pit_values),
             "flagged": _flagged(tasks, grid),
+            **_lists(tasks, tests, grid),
             "seeds": seed_spread([r for r in results if r.task.model == name]),
             "per_origin": [_one_origin(t) for t in tasks],
             "seconds": round(sum(t.seconds for t in tasks), 2),
@@ -141,6 +136,21 @@ def _flagged(tasks: Sequence[TaskResult], grid: Grid) -> dict[str, float | None]
     }
 
 
+def _lists(tasks: Sequence[TaskResult], tests: Sequence[Incidents], grid: Grid) -> dict[str, Any]:
+    """Return how near the best 5 % of cells of all hours lay to what happened, and how steady they are."""
+    if any(task.listed is None for task in tasks):
+        return {}
+    lists = [task.listed for task in tasks if task.listed is not None]
+    sums = [
+        skill_sums(listed, grid.locate(test.x_m, test.y_m), grid)
+        for listed, test in zip(lists, tests, strict=True)
+    ]
+    return {
+        "near_misses": {"percent": FLAGGED_PERCENT, **fractions_skill(sums, grid.cell_size_m)},
+        "turnover": {"percent": FLAGGED_PERCENT, **turnover(lists)},
+    }
+
+
 def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
     """Return standard deviations of a model's scores over seeds, on the same incidents.
 
@@ -158,81 +168,6 @@ def seed_spread(tasks: Sequence[TaskResult]) -> dict[str, float | int | None]:
         "log_score_sd": None if spread is None else float(spread[0]),
         "cap_auc_sd": None if spread is None else float(spread[1]),
     }
-
-
-def counts_json(incidents: Incidents, timezone: str, protocol: Protocol) -> dict[str, Any]:
-    """Evaluate the count model on the same origins: coverage of its 90 % intervals, PIT, totals.
-
-    Slots after the last incident, and days that seem to be missing from the feed, are left out. Incidents
-    known as intervals count at an hour drawn by the shares that earlier incidents give its hours.
-    """
-    end_s = int(incidents.time_s[-1]) + 1
-    per_origin = []
-    for origin_s in protocol.origins_s:
-        shared = shared_out(incidents, incidents.before(origin_s))
-        past = shared.before(origin_s)
-        slots, count = counted_slots(past.at_s, timezone, int(past.time_s[0]), origin_s)
-        until_s = min(protocol.end_of(origin_s), end_s)
-        later, observed = counted_slots(shared.at_s, timezone, origin_s, until_s)
-        delivered = _delivered_since(slots, count, later, observed)
-        scores = evaluate_counts(
-            CountModel.fit(slots, count),
-            later.take(delivered),
-            observed[delivered],
-            seed=protocol.seed,
-        )
-        per_origin.append({"origin": iso(origin_s), **scores})
-    weight = np.array([o["n_slots"] for o in per_origin], np.float64)
-
-    def average(name: str) -> Any:
-        values = np.array([o[name] for o in per_origin])
-        return np.average(values, axis=0, weights=weight).tolist()
-
-    return {
-        "nominal": per_origin[0]["nominal"],
-        "n_slots": int(weight.sum()),
-        "coverage": average("coverage"),
-        "mean_width": average("mean_width"),
-        "pit": average("pit"),
-        **{name: _mean_scores([o[name] for o in per_origin]) for name in COUNT_SPANS},
-        "totals_covered": sum(o["total"]["covered"] for o in per_origin),
-        "per_origin": per_origin,
-    }
-
-
-def _mean_scores(found: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """Return the scores of all origins as one, weighted by the forecasts in each; None without any."""
-    known = [scores for scores in found if scores is not None]
-    if not known:
-        return None
-    weight = [scores["n"] for scores in known]
-
-    def mean(values: Sequence[float]) -> float:
-        return float(np.average(values, weights=weight))
-
-    return {
-        "n": sum(weight),
-        "crps": mean([scores["crps"] for scores in known]),
-        "log_score": mean([scores["log_score"] for scores in known]),
-        "coverage": {
-            level: mean([scores["coverage"][level] for scores in known])
-            for level in known[0]["coverage"]
-        },
-    }
-
-
-def _delivered_since(
-    before: Slots, count: IntArray, later: Slots, observed: IntArray
-) -> NDArray[np.bool_]:
-    """Return which of the later slots (n,) were delivered; all, if none seems to be."""
-    both = Slots(
-        *(
-            np.concatenate([getattr(before, name), getattr(later, name)])
-            for name in ("time_s", "window", "holiday")
-        )
-    )
-    found = delivered_hours(both, np.concatenate([count, observed]))[len(count) :]
-    return found if found.any() else np.ones(len(observed), np.bool_)
 
 
 def neighbourhoods_json(

@@ -15,12 +15,15 @@ from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.software import software
 from app.evaluation.backtests.checkpoints import models_digest
+from app.evaluation.backtests.counts import count_forecasts, counts_json, iso
 from app.evaluation.backtests.execute import (
     Protocol,
     TaskResult,
     held_out,
 )
 from app.evaluation.backtests.fits import Fit, local_fits, with_others
+from app.evaluation.backtests.gains import gains_json
+from app.evaluation.backtests.joint import consistency_json, number_outcomes
 from app.evaluation.backtests.plans import grid_digest, plans_json
 from app.evaluation.backtests.released import (
     check_periods,
@@ -29,7 +32,7 @@ from app.evaluation.backtests.released import (
     with_released,
 )
 from app.evaluation.backtests.request import BacktestRequest
-from app.evaluation.backtests.result import counts_json, iso, neighbourhoods_json, result_json
+from app.evaluation.backtests.result import neighbourhoods_json, of_first_seed, result_json
 from app.evaluation.backtests.streets import StreetTests, street_tests, streets_json
 from app.fitting.data import TrainingData, load_training_data
 from app.fitting.device import choose_device
@@ -129,13 +132,18 @@ def backtest_region(
     grid, incidents = _regridded(data, request.cell_size_m)
     protocol = _protocol(request, data, incidents, settings)
     streets = _streets(engine, data, grid, incidents, protocol, cancelled)
+    counts = count_forecasts(incidents, data.region.timezone, protocol, cancelled)
     results = fit((incidents, grid, protocol, streets))
+    numbers = number_outcomes(counts, protocol)
 
     def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
         shares = data.region.neighbourhoods, data.policy.minimum_count
+        by_model = of_first_seed(results, protocol)
         return {
             **result_json(results, incidents, grid, protocol),
-            "counts": counts_json(incidents, data.region.timezone, protocol),
+            "counts": counts_json(counts, protocol),
+            "consistency": consistency_json(by_model, numbers),
+            "information_gain": gains_json(by_model, incidents, grid, protocol, counts),
             "neighbourhoods": neighbourhoods_json(results, incidents, grid, protocol, *shares),
             **(
                 {}

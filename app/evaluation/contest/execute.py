@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from app.core.errors import NotReady
 from app.core.task_pool import run_tasks
-from app.evaluation.backtests.result import iso
+from app.evaluation.backtests.counts import iso
 from app.fitting.data import TrainingData, load_training_data
 from app.geo.grid import Grid, cover
 from app.regions.store import get_region

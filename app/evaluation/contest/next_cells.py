@@ -7,7 +7,7 @@ from typing import Any
 
 import shapely
 
-from app.evaluation.backtests.result import iso
+from app.evaluation.backtests.counts import iso
 from app.evaluation.contest.execute import Contest
 from app.fitting.data import TrainingData
 from app.geo.antimeridian import cut

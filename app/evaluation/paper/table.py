@@ -20,8 +20,8 @@ from sqlalchemy import Engine
 from app.core.errors import NotReady
 from app.core.settings import Settings
 from app.evaluation.backtests.checkpoints import tasks_folder
+from app.evaluation.backtests.counts import iso
 from app.evaluation.backtests.execute import Execution, Protocol, TaskResult, held_out, run_protocol
-from app.evaluation.backtests.result import iso
 from app.fitting.data import load_training_data
 from app.fitting.device import choose_device
 from app.geo.grid import Grid

@@ -2,6 +2,7 @@
 import { may, missing } from "./access.js";
 import { getJson, postJson, regionPath, save } from "./api.js";
 import { lineChart } from "./charts.js";
+import { consistencyPart } from "./consistency.js";
 import { byId, definitions, make, table } from "./dom.js";
 import { comparison, percent } from "./forecast.js";
 import { count, fixed, number, t } from "./i18n.js";
@@ -106,6 +107,7 @@ function recordPart(record, version, region) {
     ...rivalsOf(record).filter((name) => name !== PAST).map((name) => catchVerdict(record, name)),
     ...refreshPart(record, version),
     ...streetsPart(record.backtest, version.model),
+    ...consistencyPart(record.backtest, version.model, region.timezone),
     ...(record.backtest ? curves(record, version.model) : []),
   ];
 }

@@ -1,4 +1,5 @@
 /** Language: texts and numbers. */
+import { CONSISTENCY } from "./messages-consistency.js";
 import { LAYERS } from "./messages-layers.js";
 import { MAP_MESSAGES } from "./messages-map.js";
 import { OWN_PLACES } from "./messages-own-places.js";
@@ -9,7 +10,7 @@ import { MESSAGES } from "./messages.js";
 import { PLAN } from "./messages-plan.js";
 
 /** Texts by topic: each module has the same keys in every language. @type {Record<string, Record<string, string>>[]} */
-export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES, WHY_MESSAGES, PLAN, LAYERS, STREET_MESSAGES, REGISTER];
+export const TOPICS = [MESSAGES, OWN_PLACES, MAP_MESSAGES, WHY_MESSAGES, PLAN, LAYERS, STREET_MESSAGES, REGISTER, CONSISTENCY];
 
 let language = "en";
 /** @type {Record<string, string>} */ let texts = textsOf(language);
