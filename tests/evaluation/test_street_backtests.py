@@ -300,7 +300,8 @@ def test_other_workers_get_the_same_streets(known):
         np.testing.assert_array_equal(theirs.streets[kind], parts)
 
 
-def test_a_shared_backtest_scores_streets_alike(engine, settings, town, layer):
+def test_a_shared_backtest_scores_streets_alike(client, engine, settings, town, without):
+    store_streets(client, drawn(200.0))  # whatever layer another test has left
     alone = run_now(engine, settings, town, REQUEST, quiet)
     shared = run_claimed(engine, settings, "backtest", claimed(engine, settings, town, REQUEST))
     assert shared.status == "succeeded", shared.message
