@@ -27,13 +27,13 @@ from benchmarks.cities import DATA, FILES, City, load_city, machine
 from models.base import HORIZON_DAYS, FitContext
 from models.catalog import create_model
 from models.counts.model import CountModel
+from models.evaluation.clustering import estimate_clustering
 from models.evaluation.consistency import (
     INDEPENDENT,
     JointForecast,
     Observed,
     Outcome,
     as_observed,
-    estimate_clustering,
     likelihood_tests,
     number_test,
 )

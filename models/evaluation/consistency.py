@@ -8,12 +8,13 @@ its places, the CL-test hours and places given the number (Zechar, Gerstenberger
 Seismology draws incidents independently. Crimes come in batches (several victims of one event, a
 series of thefts in one street), and some places do better or worse for a month; a forecast of independent
 incidents is then rejected however good its rates are. `Clustering` says how much of either there is; it is
-estimated on forecasts of earlier periods, and `INDEPENDENT` gives the tests as seismology defines them.
+estimated on forecasts of earlier periods (`clustering.py`), and `INDEPENDENT` gives the tests as seismology
+defines them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,6 @@ N_SIMULATIONS = 500
 LEAST_SIMULATIONS = 100
 """Fewer are run than `N_SIMULATIONS` once no pass can change any more (Besag & Clifford 1991), and where
 none of the first was as unlikely: of tests that would pass, one in 170 is lost so at most."""
-_ROUNDS = 20
 _LEAST_RATE = 1e-300
 
 
@@ -51,6 +51,15 @@ INDEPENDENT = Clustering()
 
 
 @dataclass(frozen=True)
+class CountErrors:
+    """Variances of the errors of slots, days and the level, relative to the mean; see `CountModel`."""
+
+    by_slot: float = 0.0
+    by_day: float = 0.0
+    by_level: float = 0.0
+
+
+@dataclass(frozen=True)
 class JointForecast:
     """Rates of a period's hours and cells.
 
@@ -64,7 +73,7 @@ class JointForecast:
     window: IntArray
     time_s: IntArray
     probability: FloatArray
-    counts: CountModel
+    counts: CountModel | CountErrors
 
     def cell_share(self, rate: FloatArray) -> FloatArray:
         """Return the share of each cell (N,) in the incidents of all slots with these rates (K,)."""
@@ -233,57 +242,6 @@ def _slots_of(
     position = np.searchsorted(upto, within, side="right") - 1
     drawn: IntArray = order[np.clip(position, start[window], start[window + 1] - 1)]
     return drawn
-
-
-def estimate_clustering(past: Iterable[tuple[JointForecast, Observed]]) -> Clustering:
-    """Estimate the clustering from forecasts of earlier periods and what then happened.
-
-    The variance of a cell's count is (1 + followers) x mean + by_cell x mean^2, whose two numbers are
-    fitted by least squares with weights from the fit itself. Incidents in the same hour and cell, beyond
-    the forecast's pairs, are those that come at once.
-    """
-    mean, count, pairs, n = [], [], 0.0, 0
-    for forecast, observed in past:
-        n_cells = forecast.probability.shape[1]
-        expected = len(observed) * forecast.cell_share(forecast.mean)
-        mean.append(expected)
-        count.append(np.bincount(observed.cell, minlength=n_cells).astype(np.float64))
-        pairs += _excess_pairs(forecast, observed)
-        n += len(observed)
-    if not n:
-        return INDEPENDENT
-    scale, by_cell = _variance_function(np.concatenate(mean), np.concatenate(count))
-    at_once = max(pairs / n, 0.0)
-    followers = max(scale - 1.0, at_once)
-    return Clustering(by_cell, followers, at_once / followers if followers > 0 else 0.0)
-
-
-def _excess_pairs(forecast: JointForecast, observed: Observed) -> float:
-    """Count ordered pairs of incidents in the same hour and cell, less those that the forecast expects."""
-    n_cells = forecast.probability.shape[1]
-    _, count = np.unique(observed.slot * n_cells + observed.cell, return_counts=True)
-    share = forecast.mean / forecast.mean.sum()
-    squares = (forecast.probability**2).sum(axis=1)[forecast.window % len(forecast.probability)]
-    n = len(observed)
-    expected = n * n * float((share**2 * squares).sum())
-    return float((count * (count - 1.0)).sum()) - expected
-
-
-def _variance_function(mean: FloatArray, count: FloatArray) -> tuple[float, float]:
-    """Fit variance = a x mean + b x mean^2, a >= 1 and b >= 0, to counts of cells; return a and b."""
-    mean, count = mean[mean > 0], count[mean > 0]
-    squared = (count - mean) ** 2
-    terms = np.stack([mean, mean**2], axis=1)
-    scale, by_cell = 1.0, 0.1
-    for _ in range(_ROUNDS):
-        variance = terms @ np.array([scale, by_cell])
-        # The variance of a squared deviation; small means have long tails.
-        weight = 1.0 / (variance**2 * (2.0 + 1.0 / np.maximum(mean, 1e-3)))
-        solution, *_ = np.linalg.lstsq(
-            terms * np.sqrt(weight)[:, None], squared * np.sqrt(weight), rcond=None
-        )
-        scale, by_cell = max(float(solution[0]), 1.0), max(float(solution[1]), 0.0)
-    return scale, by_cell
 
 
 def as_observed(

@@ -7,7 +7,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from app.evaluation.backtests.execute import results_of_fit
+from app.evaluation.backtests.clustering import joint_tests
+from app.evaluation.backtests.counts import count_forecasts
+from app.evaluation.backtests.execute import Inputs, fit_unit
 from app.evaluation.backtests.inputs import (
     InputsDiffer,
     pack_inputs,
@@ -16,6 +18,7 @@ from app.evaluation.backtests.inputs import (
     unpack_inputs,
     unpack_results,
 )
+from app.geo.synthetic import TIMEZONE
 from models.times.intervals import Intervals
 
 
@@ -29,6 +32,12 @@ def equal(a, b):
             equal(left, right)
         else:
             assert left == right
+
+
+@pytest.fixture(scope="module")
+def joint(incidents, grid, protocol):
+    counts = count_forecasts(incidents, TIMEZONE, protocol)
+    return joint_tests(incidents, grid, protocol, counts)
 
 
 @pytest.fixture
@@ -52,22 +61,32 @@ def known_late(incidents):
 def test_inputs_come_back_as_they_were(incidents, known_late, grid, protocol):
     timed = replace(protocol, bounds_s=(1, 2), refresh="daily", delay_days=3)
     for given in (incidents, known_late):
-        content = pack_inputs((given, grid, timed, None))
-        assert pack_inputs((given, grid, timed, None)) == content
-        found, cells, asked, streets = unpack_inputs(content, plan_digest(content))
+        content = pack_inputs(Inputs(given, grid, timed))
+        assert pack_inputs(Inputs(given, grid, timed)) == content
+        found, cells, asked, streets, joint = unpack_inputs(content, plan_digest(content))
         equal(found, given)
         equal(cells, grid)
         assert asked == timed
         assert streets is None
+        assert joint is None
+
+
+def test_joint_tests_come_back_as_they_were(incidents, grid, protocol, joint):
+    content = pack_inputs(Inputs(incidents, grid, protocol, joint=joint))
+    found = unpack_inputs(content, plan_digest(content)).joint
+    assert list(found.by_origin) == list(joint.by_origin) == list(protocol.origins_s)
+    for origin_s, one in joint.by_origin.items():
+        equal(found.by_origin[origin_s], one)
+    assert found.key == joint.key
 
 
 def test_other_data_and_other_software_are_refused(incidents, grid, protocol, monkeypatch):
-    content = pack_inputs((incidents, grid, protocol, None))
+    content = pack_inputs(Inputs(incidents, grid, protocol))
     plan = plan_digest(content)
     moved = replace(incidents, x_m=np.nextafter(incidents.x_m, np.float32(0)))
-    assert plan_digest(pack_inputs((moved, grid, protocol, None))) != plan
+    assert plan_digest(pack_inputs(Inputs(moved, grid, protocol))) != plan
     assert (
-        plan_digest(pack_inputs((incidents, grid, replace(protocol, device="cuda"), None))) != plan
+        plan_digest(pack_inputs(Inputs(incidents, grid, replace(protocol, device="cuda")))) != plan
     )
     with pytest.raises(InputsDiffer):
         unpack_inputs(content[:-1] + b"?", plan)
@@ -77,10 +96,13 @@ def test_other_data_and_other_software_are_refused(incidents, grid, protocol, mo
 
 
 @pytest.mark.parametrize("refresh", [None, "daily"])
-def test_results_of_a_fit_come_back_as_they_were(incidents, grid, protocol, results, refresh):
+def test_results_of_a_fit_come_back_as_they_were(
+    incidents, grid, protocol, results, joint, refresh
+):
     asked = replace(protocol, refresh=refresh)
     task = results[0].task
-    made = results_of_fit(incidents, grid, task, asked)
+    made = fit_unit(Inputs(incidents, grid, asked, joint=joint), task)
+    assert made[0].joint is not None
     content = pack_results(made)
     assert pack_results(made) == content
     found = unpack_results(content, task, asked)

@@ -4,8 +4,20 @@ from app.cli.evaluation.backtests import rich_table
 from app.evaluation.backtests.joint_tables import plain_tables
 from app.evaluation.backtests.report import html_report
 
-NUMBER = {"passed": 3, "of": 4, "rate": 0.75}
-FAILURE = {"origin": "2024-03-01T00:00:00+00:00", "test": "N", "quantile": 0.012}
+TEST = {"quantile": 0.4, "passed": True}
+ROW = {
+    "origin": "2024-03-01T00:00:00+00:00",
+    "N": TEST,
+    "S": {"quantile": 0.012, "passed": False},
+    "CL": TEST,
+    "clustering": {"periods": 0},
+}
+RATES = {
+    name: {"passed": n, "of": 4, "rate": n / 4}
+    for name, n in {"N": 4, "S": 3, "CL": 4, "all": 3}.items()
+}
+FAILURE = {"origin": ROW["origin"], "test": "S", "quantile": 0.012}
+LATER = {**ROW, "S": TEST, "clustering": {"periods": 1}}
 RESULT = {
     "models": {
         "stack": {
@@ -14,7 +26,12 @@ RESULT = {
             "turnover": {"jaccard": 0.5, "left": 0.25, "flip_flop": None},
         }
     },
-    "consistency": {"models": {"stack": {"N": NUMBER, "failures": [FAILURE], "per_origin": []}}},
+    "consistency": {
+        "periods_before": 3,
+        "models": {
+            "stack": {**RATES, "failures": [FAILURE], "per_origin": [ROW, LATER, LATER, LATER]}
+        },
+    },
     "information_gain": {
         "block_days": 7,
         "rows": [
@@ -29,8 +46,9 @@ RESULT = {
 
 def test_every_figure_is_in_its_table():
     tests, failures, gains, lists = plain_tables(RESULT)
-    assert tests.rows == [["stack", "3 of 4"]]
-    assert failures.rows == [["stack", "2024-03-01", "N", "0.012"]]
+    assert tests.rows == [["stack", "4 of 4", "3 of 4", "4 of 4", "3 of 4"]]
+    assert "for 1 of the origins there was none" in tests.caption
+    assert failures.rows == [["stack", "2024-03-01", "S", "0.012"]]
     assert gains.rows == [
         [
             "stack over uniform", "+1.250 [+1.000, +1.500]", "+1.000", "+0.500", "-0.250",

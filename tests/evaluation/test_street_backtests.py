@@ -12,7 +12,7 @@ from rich.console import Console
 
 from app.cli.evaluation.backtests import streets_table
 from app.evaluation.backtests.checkpoints import Protocol, Task, TaskStore
-from app.evaluation.backtests.execute import fit_and_score
+from app.evaluation.backtests.execute import Inputs, fit_and_score, fit_unit
 from app.evaluation.backtests.inputs import pack_inputs, plan_digest, unpack_inputs
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.request import BacktestRequest
@@ -288,14 +288,14 @@ def test_other_workers_get_the_same_streets(known):
     data, _ = known
     protocol = Protocol(("prior-counts",), origins_of(data), 28)
     streets = street_tests(layer_of_blocks(200.0), "one", data.grid, data.incidents, protocol, 3)
-    content = pack_inputs((data.incidents, data.grid, protocol, streets))
+    content = pack_inputs(Inputs(data.incidents, data.grid, protocol, streets))
     found = unpack_inputs(content, plan_digest(content))
     assert pack_inputs(found) == content
-    assert found[3].key == streets.key
-    assert found[3].by_origin.keys() == streets.by_origin.keys()
+    assert found.streets.key == streets.key
+    assert found.streets.by_origin.keys() == streets.by_origin.keys()
     task = task_of(protocol)
     ours = fit_and_score(data.incidents, data.grid, task, protocol, streets)
-    theirs = fit_and_score(*found[:2], task, *found[2:])
+    (theirs,) = fit_unit(found, task)
     for kind, parts in ours.streets.items():
         np.testing.assert_array_equal(theirs.streets[kind], parts)
 

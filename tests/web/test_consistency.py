@@ -27,13 +27,15 @@ def test_passes_failures_gain_and_list_are_said(open_seen, backtest):
     seen = open_seen()
     page = seen.open(f"{EVENING}&tab=trust")
     found = backtest["consistency"]["models"]["pooled-kde"]
-    passed = found["N"]["passed"]
+    passed = found["all"]["passed"]
     expect(page.locator("#consistency")).to_have_text(
-        f"In {passed} of 4 periods the number of incidents looked like what was forecast."
+        f"In {passed} of 4 periods what happened looked like what was forecast."
     )
     failed = page.locator("#inconsistent li")
     expect(failed).to_have_count(len(found["failures"]))
     text = plain(page.inner_text("#pane-trust"))
+    assert f"Places: {found['S']['passed']} of 4." in text
+    assert "In 1 of them no earlier period said how incidents cluster" in text
     (gain,) = [
         row
         for row in backtest["information_gain"]["rows"]
@@ -45,7 +47,24 @@ def test_passes_failures_gain_and_list_are_said(open_seen, backtest):
     assert f"1,000 m: {near[-1]:.2f}" in text
     page.select_option("#language", "es")
     expect(page.locator("#consistency")).to_have_text(
-        f"En {passed} de 4 períodos el número de incidentes se parecía a lo pronosticado."
+        f"En {passed} de 4 períodos lo ocurrido se parecía a lo pronosticado."
+    )
+
+
+def test_periods_without_earlier_ones_claim_no_verdict(open_seen, backtest):
+    seen = open_seen()
+
+    def alone(route) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        for one in body["result"]["consistency"]["models"]["pooled-kde"]["per_origin"]:
+            one["clustering"]["periods"] = 0
+        route.fulfill(response=reply, json=body)
+
+    seen.page.route(re.compile(r"/backtests/[^/]+$"), alone)
+    page = seen.open(f"{EVENING}&tab=trust")
+    expect(page.locator("#consistency")).to_contain_text(
+        "No earlier period says how incidents cluster"
     )
 
 

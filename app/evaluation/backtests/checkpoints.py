@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import models
 from app.core.private_files import private_folder
 from app.core.settings import Settings
+from app.evaluation.backtests.joint_tests import JointOutcome
 from app.evaluation.backtests.plans import PlanShares
 from app.geo.grid import Grid
 from models.base import HORIZON_DAYS
@@ -102,8 +103,8 @@ class TaskResult:
 
     `area_shares` is {percent: share of the area in the top-k% cells}; `flagged` (W, k) are the rows of
     the top 5 % of cells of each window, `listed` (k,) those of all hours, one list for the whole period.
-    `small_areas`, `plan`, `all_hours`, `listed` and `streets` (see `StreetTest.caught`) are None for a model
-    brought forward every day, and `streets` where the region has none.
+    `small_areas`, `plan`, `all_hours`, `listed`, `joint` and `streets` (see `StreetTest.caught`) are None for
+    a model brought forward every day; `streets` also where the region has none, `joint` for later seeds.
     """
 
     task: Task
@@ -117,6 +118,7 @@ class TaskResult:
     all_hours: AllHoursScores | None = None
     streets: Mapping[str, FloatArray] | None = None
     listed: NDArray[np.int32] | None = None
+    joint: JointOutcome | None = None
 
 
 @lru_cache(maxsize=1)
@@ -227,6 +229,7 @@ def pack_result(result: TaskResult) -> bytes:
             "area_shares": result.area_shares,
             "seconds": result.seconds,
             "report": result.report,
+            "joint": None if result.joint is None else asdict(result.joint),
         }
     )
     arrays = {name: getattr(result.scored, name) for name in _ARRAYS}
@@ -286,4 +289,5 @@ def unpack_result(content: bytes, task: Task) -> TaskResult:
         flat,
         streets,
         listed,
+        None if header["joint"] is None else JointOutcome.of(header["joint"]),
     )

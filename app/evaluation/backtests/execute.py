@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from app.evaluation.backtests.checkpoints import (
     daily_name,
 )
 from app.evaluation.backtests.daily import daily_scores, merged
+from app.evaluation.backtests.joint_tests import JointTests
 from app.evaluation.backtests.plans import plan_shares
 from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid
@@ -74,6 +76,7 @@ def results_of_fit(
     task: Task,
     protocol: Protocol,
     streets: StreetTests | None = None,
+    joint: JointTests | None = None,
 ) -> list[TaskResult]:
     """Fit once; return the scores of the model as fitted and, if asked for, brought forward daily."""
     started = time.perf_counter()
@@ -92,7 +95,13 @@ def results_of_fit(
     flat = score_all_hours(fitted, rows[rows >= 0], past.window)
     caught = None if streets is None else _on_streets(streets, fitted, grid, task, past, test)
     listed = listed_cells(fitted, past.window)
-    results = [TaskResult(task, *frozen, seconds, report, small, plan, flat, caught, listed)]
+    tested = None
+    if joint is not None and task.seed == protocol.seed:
+        given = fitted.probability_, rows, test.at_s, protocol.seed
+        tested = joint.by_origin[task.origin_s].outcome(*given)
+    results = [
+        TaskResult(task, *frozen, seconds, report, small, plan, flat, caught, listed, tested)
+    ]
     if protocol.refresh is not None:
         daily = daily_scores(fitted, incidents, grid, task, protocol)
         seconds = time.perf_counter() - started
@@ -115,14 +124,25 @@ def _on_streets(
     return streets.by_origin[task.origin_s].caught(fitted.probability_, rates, hours)
 
 
-Inputs = tuple[Incidents, Grid, Protocol, StreetTests | None]
-"""What all fits of a backtest read."""
+class Inputs(NamedTuple):
+    """What all fits of a backtest read; without `streets` or `joint`, these are not tested."""
+
+    incidents: Incidents
+    grid: Grid
+    protocol: Protocol
+    streets: StreetTests | None = None
+    joint: JointTests | None = None
 
 
 def _work(shared: Inputs, task: Task) -> list[TaskResult]:
     """Run one task; the environment limits the numerical threads, so torch need not be imported for it."""
-    incidents, grid, protocol, streets = shared
-    return results_of_fit(incidents, grid, task, protocol, streets)
+    return fit_unit(shared, task)
+
+
+def fit_unit(inputs: Inputs, task: Task) -> list[TaskResult]:
+    """Return `results_of_fit` on what all fits read."""
+    incidents, grid, protocol, streets, joint = inputs
+    return results_of_fit(incidents, grid, task, protocol, streets, joint)
 
 
 def tasks_of(protocol: Protocol) -> list[Task]:
@@ -152,10 +172,11 @@ def run_protocol(
     progress: Progress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
     streets: StreetTests | None = None,
+    joint: JointTests | None = None,
 ) -> list[TaskResult]:
     """Run all tasks and return results in the order of `tasks_of`; `incidents` are sorted by time.
 
-    With `streets`, models are also scored on them.
+    With `streets`, models are also scored on them; with `joint`, fits have their S- and CL-tests.
 
     Raises:
         FitCancelled: the caller asked to stop; finished tasks remain stored.
@@ -163,6 +184,7 @@ def run_protocol(
     execution = execution or Execution()
     tasks = tasks_of(protocol)
     key = "" if streets is None else streets.key
+    key += "" if joint is None else joint.key
     store = TaskStore(execution.task_folder, incidents, grid, protocol, key)
     done = {task: known for task in tasks if (known := store.load(task)) is not None}
     # The slowest models, last in the catalog, start first, so that no core is idle at the end.
@@ -172,7 +194,7 @@ def run_protocol(
         if task.model in protocol.models and not _is_done(task, done, protocol)
     ]
     n_jobs = min(execution.n_jobs or os.cpu_count() or 1, max(len(todo), 1))
-    shared: Inputs = (incidents, grid, protocol, streets)
+    shared = Inputs(incidents, grid, protocol, streets, joint)
     with closing(run_tasks(_work, shared, todo, n_jobs, POLL_S)) as results:
         for found in results:
             for result in found or ():

@@ -28,8 +28,10 @@ def local_fits(settings: Settings, progress: Progress, cancelled: Callable[[], b
     execution = Execution(settings.backtest_processes, tasks_folder(settings))
 
     def fit(inputs: Inputs) -> list[TaskResult]:
-        incidents, grid, protocol, streets = inputs
-        return run_protocol(incidents, grid, protocol, execution, progress, cancelled, streets)
+        incidents, grid, protocol, streets, joint = inputs
+        return run_protocol(
+            incidents, grid, protocol, execution, progress, cancelled, streets, joint
+        )
 
     return fit
 

@@ -29,14 +29,17 @@ from app.evaluation.backtests.checkpoints import (
     unpack_result,
 )
 from app.evaluation.backtests.execute import Inputs
+from app.evaluation.backtests.joint_tests import JointTest, JointTests
 from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid
+from models.evaluation.consistency import Clustering, CountErrors
 from models.incidents import Incidents
 from models.streets.scoring import StreetTest
 from models.times.intervals import Intervals
 
 _GRID_NUMBERS = ("crs", "x0_m", "y0_m", "cell_size_m", "nx", "ny")
 _GRID_ARRAYS = ("cell_id", "area_km2")
+_JOINT_ARRAYS = ("mean", "window", "time_s")
 _STREET_NUMBERS = ("digest", "minimum", "n_segments", "length_km")
 
 
@@ -48,11 +51,12 @@ class InputsDiffer(HotslotError):
 
 def pack_inputs(inputs: Inputs) -> bytes:
     """Return an npz archive; equal inputs give equal bytes."""
-    incidents, grid, protocol, streets = inputs
+    incidents, grid, protocol, streets, joint = inputs
     header = {
         "protocol": asdict(protocol),
         "grid": {name: getattr(grid, name) for name in _GRID_NUMBERS},
         "streets": None if streets is None else _street_numbers(streets),
+        "joint": None if joint is None else _joint_numbers(joint),
     }
     arrays = {f"grid_{name}": getattr(grid, name) for name in _GRID_ARRAYS}
     arrays |= _columns("incidents", incidents)
@@ -60,6 +64,8 @@ def pack_inputs(inputs: Inputs) -> bytes:
         arrays |= _columns("intervals", incidents.intervals)
     if streets is not None:
         arrays |= _street_arrays(streets)
+    for origin_s, test in () if joint is None else joint.by_origin.items():
+        arrays |= {f"joint_{origin_s}_{name}": getattr(test, name) for name in _JOINT_ARRAYS}
     file = io.BytesIO()
     np.savez(file, header=np.array(json.dumps(header, sort_keys=True)), **arrays)
     return file.getvalue()
@@ -96,7 +102,33 @@ def unpack_inputs(content: bytes, plan: str) -> Inputs:
     given: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in header["protocol"].items()
     }
-    return incidents, grid, Protocol(**given), streets
+    joint = None if header["joint"] is None else _joint(header["joint"], arrays)
+    return Inputs(incidents, grid, Protocol(**given), streets, joint)
+
+
+def _joint_numbers(joint: JointTests) -> dict[str, Any]:
+    return {
+        str(origin_s): {
+            "errors": asdict(test.errors),
+            "clustering": asdict(test.clustering),
+            "n_before": test.n_before,
+        }
+        for origin_s, test in joint.by_origin.items()
+    }
+
+
+def _joint(numbers: dict[str, Any], arrays: dict[str, Any]) -> JointTests:
+    return JointTests(
+        {
+            int(origin): JointTest(
+                **{name: arrays[f"joint_{origin}_{name}"] for name in _JOINT_ARRAYS},
+                errors=CountErrors(**found["errors"]),
+                clustering=Clustering(**found["clustering"]),
+                n_before=found["n_before"],
+            )
+            for origin, found in numbers.items()
+        }
+    )
 
 
 def _street_numbers(streets: StreetTests) -> dict[str, Any]:

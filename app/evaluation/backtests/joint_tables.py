@@ -32,12 +32,18 @@ def plain_tables(result: dict[str, Any]) -> list[PlainTable]:
 def _consistency(found: dict[str, Any] | None) -> PlainTable | None:
     if not found or not found["models"]:
         return None
+    first = next(iter(found["models"].values()))["per_origin"]
+    alone = sum(not one["clustering"]["periods"] for one in first)
     rows = [
-        [name, f"{one['N']['passed']} of {one['N']['of']}"] for name, one in found["models"].items()
+        [name, *(f"{one[test]['passed']} of {one[test]['of']}" for test in ("N", "S", "CL", "all"))]
+        for name, one in found["models"].items()
     ]
     return PlainTable(
-        "periods in which the number of incidents looked like what was forecast (N-test)",
-        ["model", "N"],
+        "periods in which what happened looked like what was forecast: its number (N), places (S), "
+        "hours and places (CL). Clustering is estimated on up to "
+        f"{found['periods_before']} earlier periods; for {alone} of the origins there was none, and "
+        "incidents were drawn independently",
+        ["model", "N", "S", "CL", "all three"],
         rows,
     )
 

@@ -15,12 +15,9 @@ from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.software import software
 from app.evaluation.backtests.checkpoints import models_digest
+from app.evaluation.backtests.clustering import joint_tests
 from app.evaluation.backtests.counts import count_forecasts, counts_json, iso
-from app.evaluation.backtests.execute import (
-    Protocol,
-    TaskResult,
-    held_out,
-)
+from app.evaluation.backtests.execute import Inputs, Protocol, TaskResult, held_out
 from app.evaluation.backtests.fits import Fit, local_fits, with_others
 from app.evaluation.backtests.gains import gains_json
 from app.evaluation.backtests.joint import consistency_json, number_outcomes
@@ -133,7 +130,8 @@ def backtest_region(
     protocol = _protocol(request, data, incidents, settings)
     streets = _streets(engine, data, grid, incidents, protocol, cancelled)
     counts = count_forecasts(incidents, data.region.timezone, protocol, cancelled)
-    results = fit((incidents, grid, protocol, streets))
+    joint = joint_tests(incidents, grid, protocol, counts, cancelled)
+    results = fit(Inputs(incidents, grid, protocol, streets, joint))
     numbers = number_outcomes(counts, protocol)
 
     def assemble(results: Sequence[TaskResult], protocol: Protocol) -> dict[str, Any]:
@@ -142,7 +140,7 @@ def backtest_region(
         return {
             **result_json(results, incidents, grid, protocol),
             "counts": counts_json(counts, protocol),
-            "consistency": consistency_json(by_model, numbers),
+            "consistency": consistency_json(by_model, numbers, joint),
             "information_gain": gains_json(by_model, incidents, grid, protocol, counts),
             "neighbourhoods": neighbourhoods_json(results, incidents, grid, protocol, *shares),
             **(

@@ -23,7 +23,7 @@ from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.task_pool import run_taken
 from app.evaluation.backtests.checkpoints import Protocol, TaskResult
-from app.evaluation.backtests.execute import POLL_S, Inputs, results_of_fit, tasks_of
+from app.evaluation.backtests.execute import POLL_S, Inputs, fit_unit, tasks_of
 from app.evaluation.backtests.inputs import (
     InputsDiffer,
     pack_inputs,
@@ -81,8 +81,7 @@ def n_places(engine: Engine, settings: Settings) -> int:
 
 def _fit(inputs: Inputs, unit: Unit) -> tuple[Unit, bytes]:
     """Fit one unit in a process of a pool."""
-    incidents, grid, protocol, streets = inputs
-    return unit, pack_results(results_of_fit(incidents, grid, unit.task, protocol, streets))
+    return unit, pack_results(fit_unit(inputs, unit.task))
 
 
 class UnitWork:
@@ -162,7 +161,7 @@ def run_shared(
         PlanGone: incidents were erased; the data must be read again.
         Superseded: another worker has taken over the run.
     """
-    protocol = inputs[2]
+    protocol = inputs.protocol
     # The slowest models, last in the catalog, start first, so that no core is idle at the end.
     tasks = [task for task in reversed(tasks_of(protocol)) if task.model in protocol.models]
     content = pack_inputs(inputs)
@@ -255,7 +254,7 @@ def help_with(engine: Engine, settings: Settings, run_id: UUID, worker: str) -> 
     except PlanGone:
         return 0
     inputs = unpack_inputs(content, plan)
-    _check_device(inputs[2], settings)
+    _check_device(inputs.protocol, settings)
     claimant = Claimant(run_id, plan, worker, this_machine(), settings.job_stalled_s, helps=True)
     work = UnitWork(engine, claimant)
     try:

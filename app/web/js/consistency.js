@@ -1,8 +1,10 @@
 /** Whether what happened looked like what was forecast, how near the misses were, and how steady the list is: in words. */
-import { definitions, make } from "./dom.js";
+import { make } from "./dom.js";
 import { count, fixed, t } from "./i18n.js";
 import { modelName } from "./scores.js";
 import { dayText, inZone } from "./time.js";
+
+const TESTS = ["N", "S", "CL"];
 
 /** @param {any} backtest its result @param {string} model the served one @param {string} zone @returns {(Element | string)[]} */
 export function consistencyPart(backtest, model, zone) {
@@ -10,19 +12,24 @@ export function consistencyPart(backtest, model, zone) {
   const scores = backtest?.models[model];
   if (!scores) return [];
   return [
-    ...(found ? testsPart(found, zone) : []),
+    ...(found?.all ? testsPart(found, backtest.consistency.models, model, zone) : []),
     ...gainPart(backtest, model),
     ...listPart(scores),
   ];
 }
 
-/** @param {any} found @param {string} zone */
-function testsPart({ N: number, failures }, zone) {
+/** @param {any} found @param {any} models @param {string} model @param {string} zone */
+function testsPart(found, models, model, zone) {
+  const { all, failures, per_origin: periods } = found;
+  const rival = models["pooled-kde"] && model !== "pooled-kde" ? models["pooled-kde"] : null;
+  const independent = periods.filter((/** @type {any} */ one) => !one.clustering.periods).length;
   const failed = failures.map((/** @type {any} */ one) => make("li", {}, t(`failed${one.test}`, { date: dayText(inZone(one.origin, zone)) })));
   return [
     make("h3", {}, t("consistencyTitle")),
-    make("p", { class: "headline", id: "consistency" }, t("passedN", { n: count(number.passed), of: count(number.of) })),
-    make("p", { class: "note" }, t("consistencyHow")),
+    make("p", { class: "headline", id: "consistency" }, t(independent === all.of ? "consistentAlone" : "consistent", { n: count(all.passed), of: count(all.of) })),
+    make("p", { class: "note" }, t("consistencyHow"), " ", TESTS.map((test) => t(`passed${test}`, { n: count(found[test].passed), of: count(found[test].of) })).join(" "),
+      ...(rival ? [" ", t("consistentRival", { name: modelName("pooled-kde"), n: count(rival.all.passed), of: count(rival.all.of) })] : []),
+      ...(independent && independent < all.of ? [" ", t("consistencyFirst", { n: count(independent) })] : [])),
     ...(failed.length ? [make("ul", { class: "plain", id: "inconsistent" }, ...failed)] : []),
   ];
 }
@@ -39,11 +46,12 @@ function gainPart(backtest, model) {
 /** @param {any} scores of the served model */
 function listPart({ near_misses: near, turnover }) {
   const score = (/** @type {number} */ value) => fixed(value, 2);
-  /** @type {[string, string][]} */
-  const rows = [];
   const share = (/** @type {number} */ value) => `${fixed(100 * value, 0)}\u00a0%`;
-  if (near?.fss) rows.push([t("nearMisses", { top: near.percent }), near.distance_m.map((/** @type {number} */ d, /** @type {number} */ i) => `${count(d)} m: ${score(near.fss[i])}`).join(", ")]);
-  if (typeof turnover?.left === "number") rows.push([t("turnoverLeft", { top: turnover.percent }), share(turnover.left)]);
-  if (typeof turnover?.flip_flop === "number") rows.push([t("turnoverBack"), share(turnover.flip_flop)]);
-  return rows.length ? [make("h3", {}, t("listTitle")), definitions(rows), ...(near?.fss ? [make("p", { class: "note" }, t("nearHow"))] : [])] : [];
+  /** @type {string[]} */
+  const lines = [];
+  if (near?.fss) lines.push(`${t("nearMisses", { top: near.percent })} ${near.distance_m.map((/** @type {number} */ d, /** @type {number} */ i) => `${count(d)} m: ${score(near.fss[i])}`).join(", ")}.`);
+  if (typeof turnover?.left === "number") lines.push(`${t("turnoverLeft", { top: turnover.percent })}: ${share(turnover.left)}.`);
+  if (typeof turnover?.flip_flop === "number") lines.push(`${t("turnoverBack")}: ${share(turnover.flip_flop)}.`);
+  if (!lines.length) return [];
+  return [make("h3", {}, t("listTitle")), make("ul", { class: "plain" }, ...lines.map((line) => make("li", {}, line))), ...(near?.fss ? [make("p", { class: "note" }, t("nearHow"))] : [])];
 }

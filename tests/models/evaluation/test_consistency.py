@@ -15,13 +15,13 @@ import pytest
 
 from models.counts.model import CountModel
 from models.evaluation import consistency
+from models.evaluation.clustering import estimate_clustering
 from models.evaluation.consistency import (
     INDEPENDENT,
     Clustering,
     JointForecast,
     Observed,
     as_observed,
-    estimate_clustering,
     likelihood_tests,
     number_test,
     simulations,
