@@ -160,7 +160,8 @@ def _document(
 
 @router.delete("", status_code=204)
 @allow(Role.ADMIN)
-def remove(state: State, region: RegionId) -> Response:
+def remove(request: Request, state: State, region: RegionId) -> Response:
     """Remove the region's streets; its forecasts stay."""
     remove_streets(state.engine, region)
+    request.app.state.forecasts.streets.forget(region)
     return Response(status_code=204)

@@ -161,8 +161,10 @@ def furnished(served, settings):
 
 
 def gets(document):
-    """(path, name of the parameter) of every query parameter of every GET."""
+    """(path, name of the parameter) of every query parameter of every GET; OGC API has tests of its own."""
     for path, item in document["paths"].items():
+        if path.startswith("/ogc"):
+            continue
         for parameter in item.get("get", {}).get("parameters", []):
             if parameter["in"] == "query":
                 yield path, parameter["name"]

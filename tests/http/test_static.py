@@ -66,5 +66,6 @@ def test_modules_are_asked_for_at_once():
         "schedule.js",
         "columns.js",
         "key-admin.js",
+        "worth.js",
     }
     assert told == {file.name for file in (static.WEB / "js").iterdir()} - later

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from sqlalchemy import text
 
-from app.forecasts.rendering import STEP
+from app.forecasts.rendering.tiles import STEP
 from app.ogc.crs import references
 from app.regions.service import add_region
 from tests.ogc.conftest import AT

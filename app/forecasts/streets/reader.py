@@ -106,7 +106,8 @@ class StreetReader:
         return None if plan.streets == NO_LAYER else self.loaded(plan).names
 
     def forget(self, region_id: str) -> None:
-        """Read the shares of a region's versions again at the next request."""
+        """Read a region's layer and the shares of its versions again at the next request."""
+        self.brief.forget("streets", region_id)
         self.cache.discard_where(lambda key: key[:2] == (STREET_SHARES, region_id))
 
     def shares(self, plan: Plan) -> StreetShares:
