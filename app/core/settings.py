@@ -2,124 +2,30 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
-import re
-import sys
-import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.bounds import MAX_KEYS, MAX_REGIONS
-from app.core.cron import check_cron
-from app.core.errors import InvalidInput
 from app.core.roles import Role
-
-_log = logging.getLogger("hotslot.settings")
-
-
-def default_home() -> Path:
-    """Return `/var/lib/hotslot` for root, otherwise the user's data folder.
-
-    A user without one, as containers with any user id have, gets `temporary_home`.
-    """
-    if os.geteuid() == 0:
-        return Path("/var/lib/hotslot")
-    data = os.environ.get("XDG_DATA_HOME")
-    if data and sys.platform != "darwin":
-        return Path(data) / "hotslot"
-    try:
-        home = Path.home()
-    except RuntimeError:  # neither HOME nor an entry in passwd
-        return temporary_home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "hotslot"
-    return home / ".local" / "share" / "hotslot"
-
-
-def temporary_home() -> Path:
-    """Return the folder for files that may be lost: heartbeats, caches, unfinished backtests."""
-    return Path(tempfile.gettempdir()) / f"hotslot-{os.geteuid()}"
-
-
-def _can_be_made(home: Path) -> bool:
-    """Return whether this user can write a folder, or create it."""
-
-    def may(path: Path, mode: int) -> bool:
-        return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
-
-    # `exists` would raise for what lies in a folder closed to this user.
-    there = next((p for p in (home, *home.parents) if may(p, os.F_OK)), Path("/"))
-    return may(there, os.W_OK | os.X_OK)
-
-
-def _is_ours(home: Path) -> bool:
-    """Return whether a folder in a place that everyone may write is this user's, or not there."""
-    return not home.is_symlink() and (not home.exists() or home.stat().st_uid == os.geteuid())
-
-
-def _tiles_url(value: str) -> str:
-    parts = urlsplit(value)
-    plain_host = re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", parts.netloc)
-    holes = all(hole in value for hole in ("{z}", "{x}", "{y}"))
-    if parts.scheme not in ("http", "https") or not plain_host or not holes:
-        raise ValueError("a tile URL is http(s)://HOST/... with {z}, {x} and {y}")
-    return value
-
-
-def _origin(value: str) -> str:
-    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", value):
-        raise ValueError("an origin is http(s)://HOST or http(s)://HOST:PORT")
-    return value
-
-
-def _cron(value: str) -> str:
-    try:
-        return check_cron(value)
-    except InvalidInput as error:
-        raise ValueError(
-            "must be a cron expression of five fields that matches some time"
-        ) from error
-
-
-_OWN_PATHS = frozenset(
-    ("basemap", "docs", "healthz", "metrics", "ogc", "openapi.json", "readyz", "static", "v1")
+from app.core.setting_values import (
+    can_be_made,
+    check_root_path,
+    cron,
+    default_home,
+    is_ours,
+    network,
+    not_empty,
+    origin,
+    temporary_home,
+    tiles_url,
 )
 
-
-def check_root_path(value: str) -> str:
-    """Return a path prefix without a slash at its end.
-
-    Raises:
-        ValueError: it is no plain path, or begins like one of the service's own.
-
-    >>> check_root_path("/maps/hotslot/"), check_root_path("/")
-    ('/maps/hotslot', '')
-    """
-    path = value.rstrip("/")
-    parts = path.split("/")[1:]
-    if path and (
-        not re.fullmatch(r"(/[A-Za-z0-9._~-]{1,100}){1,10}", path) or {".", ".."} & set(parts)
-    ):
-        raise ValueError("a root path is like /hotslot: letters, digits and -._~ between slashes")
-    if parts and parts[0] in _OWN_PATHS:
-        raise ValueError(f"a root path cannot begin with /{parts[0]}, which is one of hotslot's")
-    return path
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError as error:
-        raise ValueError(
-            "a trusted proxy is an address or a network, such as 10.1.0.0/16"
-        ) from error
-
+_log = logging.getLogger("hotslot.settings")
 
 _MAY_BE_ZERO = frozenset(
     [
@@ -148,13 +54,6 @@ _MOST = {
 _MOST_S, _MOST_OF_ALL = 1e8, 2**53
 
 
-def _named(home: Any) -> Any:
-    """Refuse an empty path: it would make the working directory the home, and close it to others."""
-    if home == "":
-        raise ValueError("the home is empty: name a folder, or unset it for the default")
-    return home
-
-
 class Settings(BaseSettings):
     """Read from the environment once, at the edge (CLI, API factory, worker); then passed along."""
 
@@ -164,7 +63,7 @@ class Settings(BaseSettings):
         extra="ignore",
     )
 
-    home: Annotated[Path, BeforeValidator(_named)] = Field(default_factory=default_home)
+    home: Annotated[Path, BeforeValidator(not_empty)] = Field(default_factory=default_home)
     database_url: SecretStr | None = None
     """Any PostgreSQL >= 14; unset means hotslot's own embedded server in `home`."""
 
@@ -173,7 +72,7 @@ class Settings(BaseSettings):
     port: int = 8000
     root_path: Annotated[str, AfterValidator(check_root_path)] = ""
     """Path under which a proxy offers the service, such as `/hotslot`; the proxy may remove it or not."""
-    trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = ["127.0.0.0/8", "::1"]
+    trusted_proxies: list[Annotated[str, AfterValidator(network)]] = ["127.0.0.0/8", "::1"]
     """Addresses or networks of proxies whose `X-Forwarded-Proto`, `-Host`, `-Prefix` and `-For` count."""
     access: Literal["auto", "keys"] = "auto"
     """auto: no key is needed from localhost while no key was ever created and no token issuer is
@@ -193,13 +92,13 @@ class Settings(BaseSettings):
     """Roles for the values of that claim."""
     oidc_regions_claim: str | None = None
     """Claim with the region ids that a token is limited to; None: tokens are not limited."""
-    page_tiles_url: Annotated[str, AfterValidator(_tiles_url)] | None = None
+    page_tiles_url: Annotated[str, AfterValidator(tiles_url)] | None = None
     """Raster tiles beneath the page's cells, as `https://tiles.example/{z}/{x}/{y}.png`: each viewer's
     browser then asks that host. None: the page fetches nothing from outside."""
     basemap: Path | None = None
     """A PMTiles file of streets, water and names, served at `/basemap` and drawn beneath and above the
     page's cells; nothing is asked of other hosts."""
-    page_frame_ancestors: list[Annotated[str, AfterValidator(_origin)]] = []
+    page_frame_ancestors: list[Annotated[str, AfterValidator(origin)]] = []
     """Origins of other sites that may show the page's view `?embed=1` in a frame."""
     page_tiles_attribution: str = ""
     """Attribution of the tiles or the base map; unset, a base map's own is shown."""
@@ -296,7 +195,7 @@ class Settings(BaseSettings):
     """How often a worker looks whether forecasts are behind what was uploaded."""
     state_quiet_s: float = 10.0
     """Forecasts are brought up to date so long after the last of several uploads."""
-    maintenance_cron: Annotated[str, AfterValidator(_cron)] = "*/5 * * * *"
+    maintenance_cron: Annotated[str, AfterValidator(cron)] = "*/5 * * * *"
     """When upkeep runs (UTC): live scores, alarms, rollback, retention, collection."""
     auto_rollback: bool = True
     """Roll back to the previous champion when live scores show that the new one is worse."""
@@ -324,10 +223,10 @@ class Settings(BaseSettings):
                     "HOTSLOT_DATABASE_URL to a PostgreSQL database"
                 )
             return self
-        if not _can_be_made(self.home):
+        if not can_be_made(self.home):
             _log.warning("home %s cannot be written, using %s", self.home, temporary_home())
             self.home = temporary_home()
-        if self.home == temporary_home() and not _is_ours(self.home):
+        if self.home == temporary_home() and not is_ours(self.home):
             raise ValueError(f"{self.home} belongs to another user: set HOTSLOT_HOME")
         return self
 

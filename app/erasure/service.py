@@ -17,7 +17,7 @@ from app.core.db.locks import INGEST_LOCK, STATE_LOCK, TRAIN_LOCK, UNITS_LOCK, t
 from app.core.errors import Conflict, NotFound
 from app.core.texts import shortened
 from app.erasure import store
-from app.evaluation.backtests.unit_store import drop_units
+from app.evaluation.backtests.sharing.unit_store import drop_units
 from app.incidents.placing import follow_incidents
 from app.incidents.uploads.erasure import forget_uploads
 from app.monitoring import live_score_store as live_scores

@@ -34,6 +34,8 @@ from app.ogc.parameters import interval_text
 from app.regions.layer_store import NEIGHBOURHOODS as LAYER
 
 Make = Callable[[Forecast], bytes]
+BYTES_PER_FEATURE = 4_000
+"""Memory of a feature and its shape, about."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,17 @@ def feature_set(
         selector = replace(selector, summed_by=LAYER)
     plan = forecasts.plan(region, selector)
     with long_work():
-        body = body_of(forecasts, plan, _spec(forecasts, kind)).body
+        # Each page of a listing needs all features.
+        return forecasts.cache.get_or_make(
+            ("ogc features", kind, *plan.key),
+            FeatureSet,
+            lambda: _feature_set(forecasts, plan, kind),
+            lambda found: BYTES_PER_FEATURE * len(found.features),
+        )
+
+
+def _feature_set(forecasts: ForecastService, plan: Plan, kind: str) -> FeatureSet:
+    body = body_of(forecasts, plan, _spec(forecasts, kind)).body
     collection = orjson.loads(body)
     found = collection.pop("features")
     del collection["type"]

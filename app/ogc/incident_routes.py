@@ -11,7 +11,7 @@ import shapely
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.core.errors import NotFound
-from app.core.media_types import GEOJSON, MEDIA_TYPES
+from app.core.media_types import GEOJSON
 from app.core.roles import Role
 from app.forecasts.selectors import Forecasts
 from app.http.app_state import CallerOf, State
@@ -36,7 +36,7 @@ from app.ogc.routes import (
     Json,
     Limit,
     When,
-    content_crs,
+    geojson_reply,
     ground_of_region,
 )
 from app.ogc.schemas import Collection, Items
@@ -105,9 +105,7 @@ def incident_items(
         "links": links,
         "features": shown,
     }
-    return Response(
-        orjson.dumps(body), media_type=MEDIA_TYPES[f or "geojson"], headers=content_crs(reference)
-    )
+    return geojson_reply(body, reference, f)
 
 
 @router.get(
@@ -136,9 +134,7 @@ def incident_item(
     path = f"/ogc/collections/{region}.incidents"
     own = {"rel": "self", "href": link(request, f"{path}/items/{incident}"), "type": GEOJSON}
     body = {**shown, "links": [own, to(request, "collection", path)]}
-    return Response(
-        orjson.dumps(body), media_type=MEDIA_TYPES[f or "geojson"], headers=content_crs(reference)
-    )
+    return geojson_reply(body, reference, f)
 
 
 def _span(interval: Interval | None) -> tuple[datetime | None, datetime | None]:

@@ -66,17 +66,17 @@ def parse_datetime(text: str | None) -> Interval | None:
 
 
 def _moment(text: str) -> datetime:
-    if _TIME.fullmatch(text) is not None:
-        try:
-            # A plus sign that was not percent-encoded arrives as a space.
-            found = datetime.fromisoformat(text.upper().replace(" ", "+"))
-            return found.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-    raise InvalidInput(
+    not_a_time = InvalidInput(
         f"not an RFC 3339 time with its offset, such as 2026-01-10T23:00:00Z: {shortened(text)}",
         field="datetime",
     )
+    if _TIME.fullmatch(text) is None:
+        raise not_a_time
+    try:
+        # A plus sign that was not percent-encoded arrives as a space.
+        return datetime.fromisoformat(text.upper().replace(" ", "+")).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise not_a_time from error
 
 
 def utc_text(moment: datetime) -> str:

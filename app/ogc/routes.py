@@ -176,9 +176,10 @@ def _selector(which: VersionSelection, when: When = None) -> Selector:
 Asked = Annotated[Selector, Depends(_selector)]
 
 
-def content_crs(reference: Reference) -> dict[str, str]:
-    """Return the header that names the system of a reply."""
-    return {"Content-Crs": f"<{reference.uri}>"}
+def geojson_reply(body: dict[str, Any], reference: Reference, f: str | None) -> Response:
+    """Return a reply whose header names the system of its shapes, under the name of its format asked for."""
+    headers = {"Content-Crs": f"<{reference.uri}>"}
+    return Response(orjson.dumps(body), media_type=MEDIA_TYPES[f or "geojson"], headers=headers)
 
 
 @router.get(
@@ -232,9 +233,7 @@ def items(
         "hotslot": found.head,
         "features": found.shown(rows, reference),
     }
-    return Response(
-        orjson.dumps(body), media_type=MEDIA_TYPES[f or "geojson"], headers=content_crs(reference)
-    )
+    return geojson_reply(body, reference, f)
 
 
 @router.get(
@@ -266,9 +265,7 @@ def item(
         "href": link(request, f"{path}/items/{feature}", **pins_of(found.plan)),
     }
     body = {**shown, "links": [{**pinned, "type": GEOJSON}, to(request, "collection", path, JSON)]}
-    return Response(
-        orjson.dumps(body), media_type=MEDIA_TYPES[f or "geojson"], headers=content_crs(reference)
-    )
+    return geojson_reply(body, reference, f)
 
 
 def _checked(

@@ -119,25 +119,19 @@ def _compare(
         name: summarise(scored[name], area_shares(m, test.window)) for name, m in rivals.items()
     }
     flagged = {name: [flagged_cells(m)] for name, m in rivals.items()}
+    flat = score_all_hours(rivals[model], rows, past.window)
     details = {
         "models": scores,
         "differences": {
-            name: {
-                **asdict(d),
+            name: asdict(d)
+            | {
                 "hit_rate": hit_rate_differences(
                     scored[model], scored[name], test.time_s, seed, DAY_S
-                ),
+                )
             }
             for name, d in against.items()
         },
-        "worth": worth_json(
-            scored[model],
-            score_all_hours(rivals[model], rows, past.window),
-            scored,
-            test.time_s,
-            seed,
-            DAY_S,
-        ),
+        "worth": worth_json(scored[model], flat, scored, test.time_s, seed, DAY_S),
         "place_reference": _reference(rivals[model], scored[model].log_density, test),
         "neighbourhoods": share_report(
             flagged,
@@ -148,14 +142,16 @@ def _compare(
             data.policy.minimum_count,
         ),
     }
-    deciding = {name: d for name, d in against.items() if name != PAST}
-    decision = (
-        decide(deciding)
-        if deciding
-        else PromotionDecision(True, f"it is the reference model {REFERENCE}")
-    )
+    decision = _decided({name: d for name, d in against.items() if name != PAST})
     origin_s = data.cutoff_s - HORIZON_DAYS * DAY_S
     return Validation({"origin_s": origin_s, **details, **scores[model]}, against, decision)
+
+
+def _decided(against: Mapping[str, Difference]) -> PromotionDecision:
+    """Decide by differences to rivals; without any, the model is the reference itself."""
+    if not against:
+        return PromotionDecision(True, f"it is the reference model {REFERENCE}")
+    return decide(against)
 
 
 def _reference(model: DensityModel, log_density: FloatArray, test: Incidents) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 
 from app.core.errors import HotslotError, Unavailable
 from app.core.settings import Settings
-from app.evaluation.backtests.inputs import InputsDiffer
-from app.evaluation.backtests.unit_store import is_wanted, release_units
-from app.evaluation.backtests.units import help_with, n_places
+from app.evaluation.backtests.sharing.inputs import InputsDiffer
+from app.evaluation.backtests.sharing.unit_store import is_wanted, release_units
+from app.evaluation.backtests.sharing.units import help_with, n_places
 from app.worker.children import CANCEL_GRACE_S, CANCEL_LOOK_S, run_child
 
 DIFFERS = 6

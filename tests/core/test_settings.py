@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.core import settings as module
-from app.core.settings import Settings, default_home, temporary_home
+from app.core import setting_values as module
+from app.core.setting_values import default_home, temporary_home
+from app.core.settings import Settings
 
 
 def test_an_empty_home_is_refused_and_not_taken_for_the_working_directory(monkeypatch):

@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from app.evaluation.backtests.clustering import joint_tests
+from app.evaluation.backtests.consistency.clustering import joint_tests
 from app.evaluation.backtests.counts import count_forecasts
 from app.evaluation.backtests.execute import Inputs, fit_unit
-from app.evaluation.backtests.inputs import (
+from app.evaluation.backtests.sharing.inputs import (
     InputsDiffer,
     pack_inputs,
     pack_results,
@@ -90,7 +90,9 @@ def test_other_data_and_other_software_are_refused(incidents, grid, protocol, mo
     )
     with pytest.raises(InputsDiffer):
         unpack_inputs(content[:-1] + b"?", plan)
-    monkeypatch.setattr("app.evaluation.backtests.inputs.models_digest", lambda: "other models")
+    monkeypatch.setattr(
+        "app.evaluation.backtests.sharing.inputs.models_digest", lambda: "other models"
+    )
     with pytest.raises(InputsDiffer, match="software"):
         unpack_inputs(content, plan)
 

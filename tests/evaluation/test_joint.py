@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.evaluation.backtests.clustering import joint_tests, periods_before
+from app.evaluation.backtests.consistency.clustering import joint_tests, periods_before
+from app.evaluation.backtests.consistency.joint import consistency_json, number_outcomes
+from app.evaluation.backtests.consistency.joint_tests import JointTests
 from app.evaluation.backtests.counts import count_forecasts
 from app.evaluation.backtests.execute import Execution, Protocol, run_protocol
-from app.evaluation.backtests.joint import consistency_json, number_outcomes
-from app.evaluation.backtests.joint_tests import JointTests
 from app.evaluation.backtests.result import of_first_seed
 from app.geo.synthetic import TIMEZONE
 from app.releases.disclosure import shown_backtest

@@ -1,7 +1,7 @@
 """Tables of joint tests, gains and lists: every figure of the result, and nothing where there is none."""
 
 from app.cli.evaluation.backtests import rich_table
-from app.evaluation.backtests.joint_tables import plain_tables
+from app.evaluation.backtests.consistency.joint_tables import plain_tables
 from app.evaluation.backtests.report import html_report
 
 TEST = {"quantile": 0.4, "passed": True}

@@ -13,9 +13,9 @@ from rich.console import Console
 from app.cli.evaluation.backtests import streets_table
 from app.evaluation.backtests.checkpoints import Protocol, Task, TaskStore
 from app.evaluation.backtests.execute import Inputs, fit_and_score, fit_unit
-from app.evaluation.backtests.inputs import pack_inputs, plan_digest, unpack_inputs
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.request import BacktestRequest
+from app.evaluation.backtests.sharing.inputs import pack_inputs, plan_digest, unpack_inputs
 from app.evaluation.backtests.streets import street_tests, streets_json
 from app.fitting.data import load_training_data
 from app.geo.boundaries import study_area_from_geojson

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.evaluation.backtests.checkpoints import Task
 from app.evaluation.backtests.request import BacktestRequest
-from app.evaluation.backtests.unit_store import (
+from app.evaluation.backtests.sharing.unit_store import (
     BLOCK_BYTES,
     MAX_HELP_ATTEMPTS,
     Claimant,

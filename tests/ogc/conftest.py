@@ -22,7 +22,7 @@ AT = "2019-12-27T23:00:00-05:00"
 @pytest.fixture(scope="module")
 def ogc(served):
     """A client of the service with an administrator's key."""
-    key = create_key(served.engine, NewKey("admin", ("admin",))).text
+    key = create_key(served.engine, NewKey("admin", ("admin",), rate_per_s=0)).text
     served.client.headers["X-API-Key"] = key
     with served.engine.begin() as connection:
         collection = {"type": "FeatureCollection", "features": halves()}
@@ -42,7 +42,10 @@ def ogc(served):
 @pytest.fixture(scope="module")
 def keyed(ogc, served, settings):
     """Clients by role, of another process on the same database."""
-    keys = {r: create_key(served.engine, NewKey(r, (r,))).text for r in ("reader", "analyst")}
+    keys = {
+        r: create_key(served.engine, NewKey(r, (r,), rate_per_s=0)).text
+        for r in ("reader", "analyst")
+    }
     with TestClient(create_app(settings, served.engine)) as client:
         yield lambda role, path, **query: client.get(
             path, params=query, headers={"X-API-Key": keys[role]}

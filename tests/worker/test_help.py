@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.evaluation.backtests.checkpoints import Task
 from app.evaluation.backtests.request import BacktestRequest
-from app.evaluation.backtests.unit_store import Claimant, claim_unit, store_plan
+from app.evaluation.backtests.sharing.unit_store import Claimant, claim_unit, store_plan
 from app.regions.service import add_region
 from app.runs.store import finish_run, request_cancel
 from app.worker import help as helping

@@ -14,7 +14,7 @@ from app.cli.console import complain, opened, parse_time, progress_of, results, 
 from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened
-from app.evaluation.backtests.joint_tables import PlainTable, plain_tables
+from app.evaluation.backtests.consistency.joint_tables import PlainTable, plain_tables
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 from app.evaluation.backtests.report import html_report
 from app.evaluation.backtests.request import DEFAULT_MODELS, BacktestRequest

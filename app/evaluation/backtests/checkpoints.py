@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import models
 from app.core.private_files import private_folder
 from app.core.settings import Settings
-from app.evaluation.backtests.joint_tests import JointOutcome
+from app.evaluation.backtests.consistency.joint_tests import JointOutcome
 from app.evaluation.backtests.plans import PlanShares
 from app.geo.grid import Grid
 from models.base import HORIZON_DAYS

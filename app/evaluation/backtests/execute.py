@@ -25,8 +25,8 @@ from app.evaluation.backtests.checkpoints import (
     TaskStore,
     daily_name,
 )
+from app.evaluation.backtests.consistency.joint_tests import JointTests
 from app.evaluation.backtests.daily import daily_scores, merged
-from app.evaluation.backtests.joint_tests import JointTests
 from app.evaluation.backtests.plans import plan_shares
 from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid

@@ -13,8 +13,8 @@ from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.evaluation.backtests.checkpoints import TaskResult, tasks_folder
 from app.evaluation.backtests.execute import Execution, Inputs, run_protocol
-from app.evaluation.backtests.unit_store import PlanGone, count_erasures
-from app.evaluation.backtests.units import run_shared
+from app.evaluation.backtests.sharing.unit_store import PlanGone, count_erasures
+from app.evaluation.backtests.sharing.units import run_shared
 from app.runs.store import Run
 from models.base import Progress
 

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from app.core.output.html_page import page, percent, svg, table
-from app.evaluation.backtests.joint_tables import plain_tables
+from app.evaluation.backtests.consistency.joint_tables import plain_tables
 from app.evaluation.backtests.plots import calibration_plot, cap_plot
 
 MAX_NEIGHBOURHOODS = 25

@@ -15,12 +15,12 @@ from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.software import software
 from app.evaluation.backtests.checkpoints import models_digest
-from app.evaluation.backtests.clustering import joint_tests
+from app.evaluation.backtests.consistency.clustering import joint_tests
+from app.evaluation.backtests.consistency.joint import consistency_json, number_outcomes
 from app.evaluation.backtests.counts import count_forecasts, counts_json, iso
 from app.evaluation.backtests.execute import Inputs, Protocol, TaskResult, held_out
 from app.evaluation.backtests.fits import Fit, local_fits, with_others
 from app.evaluation.backtests.gains import gains_json
-from app.evaluation.backtests.joint import consistency_json, number_outcomes
 from app.evaluation.backtests.plans import grid_digest, plans_json
 from app.evaluation.backtests.released import (
     check_periods,

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.settings import check_root_path
+from app.core.setting_values import check_root_path
 
 PREFIX = "hotslot.prefix"
 """Key of the scope: the path under which clients reach this service, such as `/hotslot`; or empty."""

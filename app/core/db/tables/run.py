@@ -57,7 +57,7 @@ backtest_data = Table(
     "backtest_data",
     metadata,
     *_part_of_backtest(),
-    # A block of the incidents and cells that all units are fitted to: see app/evaluation/backtests/inputs.py.
+    # A block of the incidents and cells that all units are fitted to: see backtests/sharing/inputs.py.
     Column("content", LargeBinary, nullable=False),
     CheckConstraint("number BETWEEN 0 AND 1023", name="number_bound"),
     CheckConstraint("octet_length(plan) = 64", name="plan_bound"),

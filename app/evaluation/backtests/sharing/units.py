@@ -24,7 +24,7 @@ from app.core.settings import Settings
 from app.core.task_pool import run_taken
 from app.evaluation.backtests.checkpoints import Protocol, TaskResult
 from app.evaluation.backtests.execute import POLL_S, Inputs, fit_unit, tasks_of
-from app.evaluation.backtests.inputs import (
+from app.evaluation.backtests.sharing.inputs import (
     InputsDiffer,
     pack_inputs,
     pack_results,
@@ -32,7 +32,7 @@ from app.evaluation.backtests.inputs import (
     unpack_inputs,
     unpack_results,
 )
-from app.evaluation.backtests.unit_store import (
+from app.evaluation.backtests.sharing.unit_store import (
     Claimant,
     PlanGone,
     Tally,

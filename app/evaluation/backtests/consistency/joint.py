@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from app.evaluation.backtests.checkpoints import Protocol, TaskResult
-from app.evaluation.backtests.clustering import N_BEFORE, REFERENCE, errors_of
+from app.evaluation.backtests.consistency.clustering import N_BEFORE, REFERENCE, errors_of
+from app.evaluation.backtests.consistency.joint_tests import JointOutcome, JointTest, JointTests
 from app.evaluation.backtests.counts import CountForecast, iso
-from app.evaluation.backtests.joint_tests import JointOutcome, JointTest, JointTests
 from models.evaluation.consistency import LEVEL, N_SIMULATIONS, JointForecast, Outcome, number_test
 
 TESTS = ("N", "S", "CL")

@@ -28,8 +28,8 @@ from app.evaluation.backtests.checkpoints import (
     pack_result,
     unpack_result,
 )
+from app.evaluation.backtests.consistency.joint_tests import JointTest, JointTests
 from app.evaluation.backtests.execute import Inputs
-from app.evaluation.backtests.joint_tests import JointTest, JointTests
 from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid
 from models.evaluation.consistency import Clustering, CountErrors

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from app.evaluation.backtests.checkpoints import Protocol
+from app.evaluation.backtests.consistency.joint_tests import JointTest, JointTests
 from app.evaluation.backtests.counts import CountForecast, known_times
-from app.evaluation.backtests.joint_tests import JointTest, JointTests
 from app.geo.grid import Grid
 from app.releases.store import MIN_GROUP
 from models.base import FitCancelled, FitContext

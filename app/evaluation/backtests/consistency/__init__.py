@@ -1,0 +1,1 @@
+"""Tests of the joint forecasts of a backtest: number, places, hours with places."""

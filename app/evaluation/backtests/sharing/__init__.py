@@ -1,0 +1,1 @@
+"""Fits of a backtest that several workers share."""
