@@ -148,7 +148,7 @@ def _compare(
 
 
 def _decided(against: Mapping[str, Difference]) -> PromotionDecision:
-    """Decide by differences to rivals; without any, the model is the reference itself."""
+    """Decide by differences to rivals; without any, the candidate is the reference model."""
     if not against:
         return PromotionDecision(True, f"it is the reference model {REFERENCE}")
     return decide(against)
