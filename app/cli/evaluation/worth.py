@@ -70,5 +70,5 @@ def _cell(gains: dict[str, Any], name: str) -> str:
     if name not in gains:
         return ""
     scale, places = (1, 3) if name.endswith("nats") else (1_000, 0)
-    mean, lo, hi = (f"{scale * gains[name][end]:+.{places}f}" for end in ("mean", "lo", "hi"))
+    mean, lo, hi = (f"{scale * gains[name][end]:+z.{places}f}" for end in ("mean", "lo", "hi"))
     return f"{mean} [{lo}, {hi}]"
