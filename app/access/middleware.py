@@ -161,15 +161,14 @@ def _check(
 
 async def _refusal(scope: Scope, gate: AccessControl, refusal: HotslotError) -> ASGIApp:
     """Return the reply to a refused request; repeated anonymous refusals are rate-limited."""
-    if isinstance(refusal, Unauthenticated | PermissionRefused | InvalidInput):
-        caller = scope.get("state", {}).get("caller")
-        if caller is None:
-            try:
-                gate.addresses.charge_refused(address_of(scope))
-            except RateLimited as limited:
-                refusal = limited
+    caller = scope.get("state", {}).get("caller")
+    if caller is None and isinstance(refusal, Unauthenticated | PermissionRefused | InvalidInput):
+        try:
+            gate.addresses.charge_refused(address_of(scope))
+        except RateLimited as limited:
+            refusal = limited
     if isinstance(refusal, RateLimited):
-        await gate.brake.wait()
+        await gate.brake.wait(address_of(scope) if caller is None else caller.actor)
     if refusal.code == "overloaded":
         SHED.inc()
     return problem_of(refusal)

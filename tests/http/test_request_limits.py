@@ -19,9 +19,36 @@ from app.geo.study_area import StudyArea
 from app.http.body_stream import BodyStream
 from app.http.middleware import rate_limit
 from app.http.middleware.body_limits import BodyLimits
-from app.http.middleware.rate_limit import RateLimiter, address_of
+from app.http.middleware.rate_limit import (
+    REFUSED_PER_S,
+    REFUSED_PER_S_OF_ONE,
+    SLOW_NO_S,
+    Brake,
+    RateLimiter,
+    address_of,
+)
 
 READER = frozenset({Role.READER})
+
+
+def test_the_refusals_of_one_sender_wait_for_each_other_and_not_those_of_others(monkeypatch):
+    waits_s: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits_s.append(seconds)
+        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0)
+
+    async def refuse(brake: Brake, *senders: str) -> None:
+        await asyncio.gather(*(brake.wait(sender) for sender in senders))
+
+    monkeypatch.setattr(rate_limit.asyncio, "sleep", note)
+    brake = Brake()
+    asyncio.run(refuse(brake, *["flood"] * 20, "other"))
+    assert waits_s[19] == pytest.approx(20 / REFUSED_PER_S_OF_ONE)
+    assert waits_s[20] == pytest.approx(max(SLOW_NO_S, 21 / REFUSED_PER_S))
+    asyncio.run(refuse(brake, "flood"))
+    assert waits_s[21] == pytest.approx(1 / REFUSED_PER_S_OF_ONE)  # nobody waits for what has gone
+    assert brake.n_waiting == 0
 
 
 def test_a_bucket_fills_at_its_rate(monkeypatch):

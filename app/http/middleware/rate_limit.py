@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,6 +23,8 @@ MAX_TRACKED = 10_000
 SLOW_NO_S = 0.02
 REFUSED_PER_S = 250.0
 """Refusals a second for exceeded rates, of all senders together, so that floods cost little."""
+REFUSED_PER_S_OF_ONE = 25.0
+"""Of one sender: a refusal takes the event loop about a millisecond, which others wait for."""
 REFUSAL_COST = 4.0
 """Cost of a request without a valid key, in requests for public pages."""
 
@@ -132,15 +135,27 @@ class Brake:
 
     def __init__(self) -> None:
         self.n_waiting = 0
+        self._n_of: Counter[str] = Counter()
 
     def is_full(self) -> bool:
         """Return whether one more would have to wait for over a second."""
         return self.n_waiting >= REFUSED_PER_S
 
-    async def wait(self) -> None:
-        """Wait, the longer the more others wait."""
+    async def wait(self, sender: str = "") -> None:
+        """Wait, the longer the more others wait, and the more of the same sender.
+
+        Args:
+            sender: actor or address; empty: only the others count.
+        """
         self.n_waiting += 1
+        if sender:
+            self._n_of[sender] += 1
+        of_one_s = self._n_of[sender] / REFUSED_PER_S_OF_ONE
         try:
-            await asyncio.sleep(min(1.0, max(SLOW_NO_S, self.n_waiting / REFUSED_PER_S)))
+            await asyncio.sleep(min(1.0, max(SLOW_NO_S, self.n_waiting / REFUSED_PER_S, of_one_s)))
         finally:
             self.n_waiting -= 1
+            if sender:
+                self._n_of[sender] -= 1
+                if not self._n_of[sender]:
+                    del self._n_of[sender]
