@@ -24,6 +24,7 @@ from app.core.setting_values import (
     temporary_home,
     tiles_url,
 )
+from app.core.source_settings import SourceSettings
 
 _log = logging.getLogger("hotslot.settings")
 
@@ -54,13 +55,14 @@ _MOST = {
 _MOST_S, _MOST_OF_ALL = 1e8, 2**53
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings, BaseSettings):
     """Read from the environment once, at the edge (CLI, API factory, worker); then passed along."""
 
     model_config = SettingsConfigDict(
         env_prefix="HOTSLOT_",
         secrets_dir=os.environ.get("HOTSLOT_SECRETS_DIR"),
         extra="ignore",
+        hide_input_in_errors=True,  # it may be secret
     )
 
     home: Annotated[Path, BeforeValidator(not_empty)] = Field(default_factory=default_home)
@@ -172,23 +174,6 @@ class Settings(BaseSettings):
     training_threads: int = 0
     """0: half of the machine's cores, at least one."""
 
-    sync_tokens: dict[str, SecretStr] = {}
-    """App tokens of open-data portals by name: `{"chicago": "..."}`; a source stores only the name."""
-    sync_allow_loopback: bool = False
-    """Allow sources on this machine, also by plain http: for tests and local mirrors."""
-    source_hosts: list[str] = []
-    """Hosts of sources in a private network: exact names, addresses, or networks such as 10.1.0.0/16."""
-    sync_request_timeout_s: float = 30.0
-    sync_deadline_s: float = 6 * 3600.0
-    """Of one run; the next continues where it stopped."""
-    sync_max_retries: int = 5
-    sync_backoff_s: float = 1.0
-    """Before the first retry; doubled each time, at most `sync_max_wait_s`."""
-    sync_max_wait_s: float = 120.0
-    sync_max_page_bytes: int = 128 << 20
-    sync_max_archive_bytes: int = 4 << 30
-    sync_tick_s: float = 30.0
-    """How often a worker looks for sources that are due."""
     schedule_tick_s: float = 15.0
     """How often a worker looks for trainings that are due."""
     state_tick_s: float = 5.0

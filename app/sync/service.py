@@ -17,7 +17,8 @@ from app.core.errors import InvalidInput, LimitExceeded, SourceFailed
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.regions.store import get_region
-from app.sync.connectors.address import checked_url, public_addresses
+from app.sync.connectors.address import checked_url
+from app.sync.connectors.network import route_to
 from app.sync.presets import PRESETS, Preset
 from app.sync.spec import SourceSpec
 from app.sync.store import (
@@ -64,12 +65,7 @@ def _check_reachable(address: httpx.URL, settings: Settings) -> None:
         InvalidInput: every sync would be refused.
     """
     try:
-        public_addresses(
-            address.host,
-            address.port or 443,
-            allow_loopback=settings.sync_allow_loopback,
-            allowed=settings.source_hosts,
-        )
+        route_to(address.host, address.port or 443, settings)
     except SourceFailed as refusal:
         if refusal.code == "private_address":
             raise InvalidInput(refusal.message, field="url", code=refusal.code) from refusal

@@ -234,9 +234,11 @@ def _json(value) -> tuple[int, dict, bytes]:
     return 200, {"content-type": "application/json"}, json.dumps(value).encode()
 
 
-def serve(portals: Portals) -> uvicorn.Server:
+def serve(portals: Portals, **options) -> uvicorn.Server:
     """Serve in a thread on a free port; end by `should_exit`."""
-    config = uvicorn.Config(portals, "127.0.0.1", 0, log_level="critical", lifespan="off")
+    config = uvicorn.Config(
+        portals, "127.0.0.1", 0, log_level="critical", lifespan="off", **options
+    )
     server = uvicorn.Server(config)
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:

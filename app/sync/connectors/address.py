@@ -6,9 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-import httpcore
 import httpx
 
 from app.core.errors import InvalidInput, SourceFailed
@@ -41,6 +39,23 @@ NOT_PUBLIC = {
     ),
 }
 """Networks that Python 3.11 wrongly considers global, or that embed IPv4 addresses."""
+NEVER = {
+    4: _networks(
+        "0.0.0.0/8",  # this network
+        "100.100.100.200/32",  # metadata of Alibaba
+        "168.63.129.16/32",  # of Azure
+        "169.254.0.0/16",  # link-local, metadata of most clouds
+        "192.0.0.0/24",  # of Oracle; protocol assignments
+        "224.0.0.0/3",  # multicast, reserved, broadcast
+    ),
+    6: _networks(
+        *("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"),
+        *("fd00:ec2::/32", "fd20:ce::/32", "fd00:c1::/32", "fd00:42::/32"),  # metadata of clouds
+        *("fe80::/10", "ff00::/8"),  # link-local, multicast
+    ),
+}
+"""What no setting allows: metadata services, link-local addresses, and those that embed IPv4 addresses."""
+METADATA = int(ipaddress.IPv4Address("169.254.169.254"))
 
 
 def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
@@ -63,7 +78,7 @@ def checked_url(url: str, *, allow_loopback: bool) -> httpx.URL:
         )
     if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
         raise InvalidInput(f"port {parsed.port} does not exist", field="url")
-    plain = parsed.scheme == "http" and allow_loopback and _loopback(parsed.host)
+    plain = parsed.scheme == "http" and allow_loopback and is_loopback(parsed.host)
     if parsed.scheme != "https" and not plain:
         raise InvalidInput("a source's address must start with https://", field="url")
     return parsed
@@ -87,39 +102,6 @@ def public_addresses(
     return addresses
 
 
-class PublicNetwork(httpcore.SyncBackend):
-    """Connect to the checked addresses themselves, since a second lookup could resolve differently."""
-
-    def __init__(self, *, allow_loopback: bool, allowed: Sequence[str] = ()) -> None:
-        self.allow_loopback = allow_loopback
-        self.allowed = allowed
-
-    def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> Any:
-        """Connect to the first address that answers.
-
-        Raises:
-            SourceFailed: as `public_addresses`.
-        """
-        *others, last = public_addresses(
-            host, port, allow_loopback=self.allow_loopback, allowed=self.allowed
-        )
-        for address in others:
-            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return super().connect_tcp(address, port, *args, **options)
-        return super().connect_tcp(last, port, *args, **options)
-
-
-class PublicTransport(httpx.HTTPTransport):
-    """Speak HTTP over `PublicNetwork`; httpx itself offers no hook for a custom network backend."""
-
-    def __init__(self, *, allow_loopback: bool, allowed: Sequence[str] = ()) -> None:
-        super().__init__(trust_env=False)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            network_backend=PublicNetwork(allow_loopback=allow_loopback, allowed=allowed),
-        )
-
-
 def check_address(
     text: str, host: str, *, allow_loopback: bool, allowed: Sequence[str] = ()
 ) -> None:
@@ -128,29 +110,49 @@ def check_address(
     Raises:
         SourceFailed: such an address.
     """
-    address = _plain(text)
-    if address is not None and (_is_public(address) or (allow_loopback and address.is_loopback)):
+    address = plain_address(text)
+    if address is None or _is_never(address):
+        raise SourceFailed(f"{host} is not a public address: never allowed", code="private_address")
+    if _is_public(address) or (allow_loopback and address.is_loopback):
         return
-    if address is not None and _is_allowed(address, host, allowed):
+    if _is_allowed(address, host, allowed):
         return
     raise SourceFailed(
-        f"{host} is not a public address: refused; an operator can allow it in HOTSLOT_SOURCE_HOSTS",
+        f"{host} is not a public address: refused; an operator can allow it in HOTSLOT_SOURCE_HOSTS "
+        "or HOTSLOT_SOURCE_NETWORKS",
         code="private_address",
     )
 
 
-def _is_allowed(address: Address, host: str, allowed: Sequence[str]) -> bool:
-    """Return whether an operator allows this exact host, or a network that holds the address."""
-    for one in allowed:
-        if one.casefold() == host.casefold():
-            return True
+def in_networks(address: Address, names: Sequence[str]) -> bool:
+    """Return whether one of these is a network that holds an address; host names are passed over."""
+    for one in names:
         with suppress(ValueError):
             if address in ipaddress.ip_network(one):
                 return True
     return False
 
 
-def _plain(text: str) -> Address | None:
+def is_named(host: str, names: Sequence[str]) -> bool:
+    """Return whether a host is one of these, by its exact name."""
+    return host.casefold() in map(str.casefold, names)
+
+
+def _is_allowed(address: Address, host: str, allowed: Sequence[str]) -> bool:
+    """Return whether an operator allows this exact host, or a network that holds the address.
+
+    A name alone does not allow this machine: whoever answers for the name could otherwise lead inside.
+    """
+    return in_networks(address, allowed) or (is_named(host, allowed) and not address.is_loopback)
+
+
+def _is_never(address: Address) -> bool:
+    if address.version == 6 and (address.is_loopback or int(address) & 0xFFFFFFFF == METADATA):
+        return not address.is_loopback
+    return any(address in network for network in NEVER[address.version])
+
+
+def plain_address(text: str) -> Address | None:
     """Parse an address without a zone; one that maps IPv4 becomes that IPv4 address."""
     try:
         address = ipaddress.ip_address(text)
@@ -171,7 +173,8 @@ def _is_public(address: Address) -> bool:
     return not any(address in network for network in NOT_PUBLIC[address.version])
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by the form of its name."""
     if host == "localhost":
         return True
     try:

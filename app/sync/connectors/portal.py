@@ -17,7 +17,8 @@ import orjson
 
 from app.core.errors import InvalidInput, SourceFailed
 from app.core.settings import Settings
-from app.sync.connectors.address import PublicTransport, checked_url
+from app.sync.connectors.address import checked_url
+from app.sync.connectors.network import SourceTransport
 
 # Socrata answers 202 while it prepares the answer.
 RETRIED_STATUS = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
@@ -67,9 +68,7 @@ class PortalClient:
         self.alive = alive
         self.deadline = time.monotonic() + settings.sync_deadline_s
         self._client = httpx.Client(
-            transport=PublicTransport(
-                allow_loopback=settings.sync_allow_loopback, allowed=settings.source_hosts
-            ),
+            transport=SourceTransport(settings),
             follow_redirects=False,
             trust_env=False,
             headers={"User-Agent": "hotslot", "Accept-Encoding": "gzip"},
