@@ -1,7 +1,9 @@
-"""Each method of the client sends what the OpenAPI document of the application describes."""
+"""Each method of both clients sends what the OpenAPI document of the application describes."""
 
+import asyncio
 import inspect
 import re
+import uuid
 from datetime import UTC, datetime
 
 import geopandas as gpd
@@ -14,7 +16,7 @@ import shapely
 
 from app.core.settings import Settings
 from app.main import create_app
-from hotslot_client import Client
+from hotslot_client import AsyncClient, Client, Unreachable
 
 AT = datetime(2026, 1, 9, 23, tzinfo=UTC)
 RANGE = {"from_": "2026-01-09", "to": "2026-01-10"}
@@ -74,6 +76,12 @@ CALLS = {
     "incidents": lambda c: c.incidents(
         "town", 5, bbox=(0, 0, 1, 1), datetime="2026-01-01/..", category="theft", cursor="x"
     ),
+    "incident_pages": lambda c: next(
+        iter(c.incident_pages("town", 5, datetime="2026-01-01/..", category=["theft", "arson"]))
+    ),
+    "create_region": lambda c: c.create_region(
+        "town", "America/Bogota", PLACES, name="Town", cell_size_m=300
+    ),
     "record_presence": lambda c: c.record_presence("town", ROWS),
     "presence": lambda c: c.presence("town", from_=AT, to=AT, unit="car", limit=5),
     "register": lambda c: c.register("town", limit=5),
@@ -98,7 +106,9 @@ READ = {
     "evaluate": ["periods", "total", "notes"],
     "score": ["scores"],
     "outcomes": ["features"],
-    "incidents": ["features"],
+    "incidents": ["features", "next"],
+    "incident_pages": ["features", "next"],
+    "create_region": ["id", "boundary"],
     "record_presence": ["received", "accepted"],
     "presence": ["features"],
     "register": ["entries", "record", "filed"],
@@ -155,7 +165,27 @@ def properties(document, schema):
 
 def test_every_method_is_checked():
     public = {n for n, _ in inspect.getmembers(Client, inspect.isfunction) if not n.startswith("_")}
-    assert set(CALLS) == public - {"close", "request"}
+    assert set(CALLS) == public - {"carry_out", "close", "pages", "request"}
+
+
+@pytest.mark.parametrize("name", sorted(set(CALLS) - {"incident_pages"}))
+def test_the_clients_send_the_same(name, monkeypatch):
+    monkeypatch.setattr("uuid.uuid4", lambda: uuid.UUID(int=7))
+    sent = []
+
+    async def keep(request):
+        sent.append(request)
+        raise httpx.ReadTimeout("enough")
+
+    async def asked():
+        async with AsyncClient(retries=0, transport=httpx.MockTransport(keep)) as client:
+            with pytest.raises(Unreachable, match="enough"):
+                await CALLS[name](client)
+
+    asyncio.run(asked())
+    (of_async,), of_sync = sent, sent_by(name)
+    assert (of_async.method, of_async.url) == (of_sync.method, of_sync.url)
+    assert of_async.content == of_sync.content
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
@@ -179,6 +209,7 @@ def test_a_method_sends_what_is_documented(document, name):
 @pytest.mark.parametrize("name", sorted(READ))
 def test_replies_have_what_a_method_reads(document, name):
     responses = operation_of(document, sent_by(name))["responses"]
-    content = next(responses[code]["content"] for code in ("200", "202") if code in responses)
+    good = ("200", "201", "202")
+    content = next(responses[code]["content"] for code in good if code in responses)
     kind = next(t for t in ("application/json", "application/geo+json") if t in content)
     assert set(READ[name]) <= properties(document, content[kind]["schema"])

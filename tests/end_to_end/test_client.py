@@ -1,12 +1,26 @@
-"""The Python client against the real application."""
+"""The Python clients against the real application."""
+
+import asyncio
 
 import geopandas as gpd
 import httpx
 import pandas as pd
 import pytest
 import shapely
+import shapely.geometry
 
-from hotslot_client import Busy, Client, Invalid, NotFound, Unreachable
+from app.geo.synthetic import synthetic_city
+from hotslot_client import (
+    AsyncClient,
+    Busy,
+    Client,
+    Conflict,
+    Invalid,
+    LimitExceeded,
+    NoModel,
+    NotFound,
+    Unreachable,
+)
 
 AT = "2019-12-31T23:00"
 
@@ -87,7 +101,59 @@ def test_errors_carry_the_problem(client):
         client.density("nowhere", at=AT)
     with pytest.raises(Invalid) as refused:
         client.samples("town", n=10_001, at=AT)
-    assert (refused.value.field, refused.value.problem["limit"]) == ("n", 10_000)
+    assert isinstance(refused.value, LimitExceeded)
+    assert (refused.value.field, refused.value.limit, refused.value.asked) == ("n", 10_000, 10_001)
+    with pytest.raises(Invalid) as swapped:
+        client.hotspots("town", at=AT, bbox=(4.6, -74.1, 4.7, -74.0))
+    assert (swapped.value.code, swapped.value.field) == ("bbox_order", "bbox")
+
+
+def test_a_region_of_ones_own_has_no_model_yet(client):
+    outline = shapely.geometry.shape(synthetic_city().area.to_geojson())
+    whole = gpd.GeoDataFrame(geometry=[outline], crs="EPSG:4326")
+    made = client.create_region("other", "America/Bogota", whole, name="Other", cell_size_m=400)
+    assert (made["name"], made["cell_size_m"], made["warnings"]) == ("Other", 400, [])
+    assert client.region("other")["boundary"]["type"] in ("Polygon", "MultiPolygon")
+    with pytest.raises(NoModel):
+        client.density("other", at=AT)
+    with pytest.raises(Conflict) as twice:
+        client.create_region("other", "America/Bogota")
+    assert not isinstance(twice.value, NoModel)
+
+
+def test_pages_are_fetched_as_they_are_needed(client, served):
+    first = next(iter(client.incident_pages("town", 7)))
+    assert len(first) == 7
+    assert "next" in first.attrs
+    datetime = "2019-03-01T00:00Z/2019-03-08T00:00Z"
+    found = list(client.incident_pages("town", 40, datetime=datetime))
+    assert len(found) > 2
+    assert {len(page) for page in found[:-1]} == {40}
+    together = pd.concat(found, ignore_index=True)
+    assert together.equals(pd.DataFrame(client.incidents("town", datetime=datetime)))
+    path = "/v1/regions/town/incidents"
+    pages = list(client.pages(path, datetime=datetime, limit=40))
+    assert [len(page["features"]) for page in pages] == [len(page) for page in found]
+
+
+def test_calls_wait_for_replies_together(address, client):
+    datetime = "2019-03-01T00:00Z/2019-03-08T00:00Z"
+
+    async def asked():
+        async with AsyncClient(address) as hotslot:
+            hours = [f"2019-12-31T{hour:02}:00" for hour in (1, 9, 17)]
+            frames = await asyncio.gather(*(hotslot.density("town", at=at) for at in hours))
+            with pytest.raises(NotFound):
+                await hotslot.density("nowhere", at=AT)
+            run = await hotslot.train("town", "uniform", wait_s=0.1)
+            pages = [page async for page in hotslot.incident_pages("town", 40, datetime=datetime)]
+            return hours, frames, run, pages
+
+    hours, frames, run, pages = asyncio.run(asked())
+    for at, frame in zip(hours, frames, strict=True):
+        assert frame.equals(client.density("town", at=at))
+    assert run["status"] == "queued"
+    assert len(pd.concat(pages)) == len(client.incidents("town", datetime=datetime))
 
 
 def test_busy_services_are_asked_again_and_keys_are_sent():
