@@ -1,8 +1,9 @@
 """Limit concurrent requests by pools that cannot starve each other, shared fairly within each.
 
 A holder may have half as many places of a pool as are still free (dynamic thresholds: Choudhury and
-Hahne, IEEE/ACM Transactions on Networking 6, 1998). One alone gets a third, two a quarter each, and a
-newcomer finds a place however many the others hold, without a queue or a reservation per holder.
+Hahne, IEEE/ACM Transactions on Networking 6, 1998): one alone gets a third, two a quarter each. The last
+quarter of a pool is for holders of none, so fewer busy holders than that leave a newcomer a place,
+without a queue or a reservation per holder.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Pool:
 
     def __init__(self, size: int, most: int | None = None, *, shared: bool = True) -> None:
         self.size = size
+        self.reserve = size // 4
         self.shared = shared
         self.most = size if most is None else most
         self.n_taken = 0
@@ -52,7 +54,9 @@ class Pool:
         if holder == LOCAL_ACTOR or not self.shared:
             return free > 0
         held = self.held.get(holder, 0)
-        return 2 * held < free and held < self.most
+        if not held:
+            return free > 0
+        return free > max(2 * held, self.reserve) and held < self.most
 
     def take(self, holder: str) -> bool:
         """Take a place if there is one for the holder; return it with `give_back`."""

@@ -22,6 +22,7 @@ from app.releases.disclosure import shown_mean
 from app.releases.store import latest
 from app.runs.queue import queue_depth
 from app.runs.schedules import database_clock, failure_of
+from app.runs.workers import count_workers
 
 LIVE_DAYS = 28
 _OLDEST = text(
@@ -29,12 +30,6 @@ _OLDEST = text(
     SELECT extract(epoch FROM now() - min(greatest(e.at, coalesce(j.scheduled_at, e.at))))
     FROM procrastinate_jobs AS j JOIN procrastinate_events AS e ON e.job_id = j.id
     WHERE j.status = 'todo' AND e.type = 'deferred' AND coalesce(j.scheduled_at, now()) <= now()
-    """
-)
-_LIVING = text(
-    """
-    SELECT count(*) FROM procrastinate_workers
-    WHERE last_heartbeat > now() - make_interval(secs => :stalled)
     """
 )
 
@@ -71,7 +66,7 @@ class ServiceStatus:
     oldest_job_s: float | None
     """Age of the longest waiting job."""
     workers: int
-    """Number of workers with a recent heartbeat."""
+    """Number of worker processes with a recent heartbeat, on all machines."""
     regions: list[RegionStatus]
 
 
@@ -87,7 +82,7 @@ def read_status(connection: Connection, stalled_s: float) -> ServiceStatus:
         at=now,
         queue=queue_depth(connection),
         oldest_job_s=_oldest_waiting_s(connection),
-        workers=_living_workers(connection, stalled_s),
+        workers=count_workers(connection, stalled_s),
         regions=[_region(connection, region, now) for region in list_regions(connection)],
     )
 
@@ -148,11 +143,6 @@ def _oldest_waiting_s(connection: Connection) -> float | None:
     """Return how many seconds the oldest job that could start has waited."""
     found = connection.scalar(_OLDEST)
     return None if found is None else float(found)
-
-
-def _living_workers(connection: Connection, stalled_s: float) -> int:
-    """Count job claimers with a recent heartbeat; a worker process has three, one per queue."""
-    return int(connection.scalar(_LIVING, {"stalled": stalled_s}) or 0)
 
 
 def _last_training_s(connection: Connection, region_key: int) -> float | None:

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Collection
+from uuid import UUID, uuid4
 
 from procrastinate import App
 from procrastinate.jobs import Status
 from sqlalchemy import Engine
 
 from app.core.db.engine import conninfo, open_engine
+from app.core.errors import HotslotError
 from app.core.processes import heartbeat_sender
 from app.core.roles import seeing_unreleased
 from app.core.settings import Settings
@@ -19,6 +21,7 @@ from app.monitoring.schedules.service import tick
 from app.runs.kinds import KIND_OF_TASK, RUN_QUEUES
 from app.runs.queue import MAINTENANCE_QUEUE
 from app.runs.schedules import database_clock
+from app.runs.workers import forget_worker, note_worker
 from app.sync.schedule import queue_due
 from app.worker.active_jobs import ActiveJobs
 from app.worker.health import beat
@@ -124,12 +127,46 @@ async def _run_maintenance(app: App, settings: Settings) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
+async def _say_alive(engine: Engine, worker: UUID, every_s: float) -> None:
+    """Record this process's heartbeat, for as long as the worker lives."""
+
+    def beat() -> None:
+        with engine.begin() as connection:
+            note_worker(connection, worker)
+
+    while True:
+        try:
+            await asyncio.to_thread(beat)
+        except Exception:
+            # As the others: the loop must survive a temporary loss of the database.
+            _log.exception("recording the heartbeat failed")
+        await asyncio.sleep(every_s)
+
+
+def _forget(engine: Engine, worker: UUID) -> None:
+    try:
+        with engine.begin() as connection:
+            forget_worker(connection, worker)
+    except HotslotError as error:
+        _log.info("counted until its heartbeat is old", extra={"reason": error.message})
+
+
 async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) -> bool:
     """Run jobs until SIGTERM or SIGINT or, without `wait`, until no job can start.
 
     procrastinate's worker ends when it loses the database for half a minute, and is then restarted.
     Returns whether a signal ended it.
     """
+    worker = uuid4()
+    alive = asyncio.create_task(_say_alive(engine, worker, settings.job_heartbeat_s))
+    try:
+        return await _serve_queue(settings, engine, wait)
+    finally:
+        await _cancel_all([alive])
+        await asyncio.to_thread(_forget, engine, worker)
+
+
+async def _serve_queue(settings: Settings, engine: Engine, wait: bool) -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

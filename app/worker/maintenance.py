@@ -24,6 +24,7 @@ from app.registry import retention
 from app.registry.erasure_marks import newest_erasure, vacuum_erased
 from app.runs.queue import forget_ended_jobs, forget_lost_upkeep
 from app.runs.schedules import drop_old_ticks
+from app.runs.workers import forget_lost_workers
 from app.sync.store import drop_old_runs
 from app.worker.recovery import end_abandoned_runs
 
@@ -79,6 +80,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
         retention.drop_runs(connection, settings.retention_runs)
         drop_old_ticks(connection, now - MAX_TICK_AGE)
         forget_lost_upkeep(connection)
+        forget_lost_workers(connection)
         forget_ended_jobs(connection, now - MAX_ENDED_JOB_AGE)
         drop_old_runs(connection, now - MAX_SYNC_RUN_AGE)
         if artifacts or grids:

@@ -28,6 +28,26 @@ def test_one_alone_gets_a_third_and_two_get_a_quarter_each():
     assert both.held == {"a": 6, "b": 6}
 
 
+def test_busy_holders_who_never_end_leave_a_newcomer_a_place():
+    """Fewer holders than a quarter of the places, each of which takes all that it can."""
+    pool = Pool(64)
+    assert [taken(pool, name) for name in "ab"] == [22, 14]
+    for n in range(2, 15):
+        assert taken(pool, str(n)) > 0
+        assert pool.may("new"), n
+
+
+@given(st.lists(st.tuples(st.integers(0, 14), st.booleans()), max_size=400))
+def test_fifteen_busy_holders_of_64_leave_a_newcomer_a_place_whatever_the_order(steps):
+    pool = Pool(64)
+    for holder, takes in steps:
+        if takes:
+            taken(pool, str(holder))
+        elif str(holder) in pool.held:
+            pool.give_back(str(holder))
+        assert pool.may("new")
+
+
 def test_the_caller_on_this_machine_and_unshared_pools_take_all():
     assert taken(Pool(24), LOCAL_ACTOR) == 24
     assert taken(Pool(24, shared=False), "a") == 24

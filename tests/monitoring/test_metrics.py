@@ -37,7 +37,8 @@ def client(engine, settings, town):
         raise_alarm(connection, key, str(run.model_version), check, datetime.now(UTC))
         connection.execute(
             text(
-                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - '1 h'::interval)"
+                "INSERT INTO worker_processes (id, heartbeat_at)"
+                " VALUES (gen_random_uuid(), now() - '1 h'::interval)"
             )
         )
     with TestClient(create_app(settings, engine)) as opened:

@@ -20,7 +20,13 @@ from app.core.db.tables.presence import presence
 from app.core.db.tables.region import categories, region_layers, regions, secrets
 from app.core.db.tables.register import register_entries, register_periods, register_scores
 from app.core.db.tables.release import release_groups, released_scores, releases, withheld_versions
-from app.core.db.tables.run import backtest_data, backtest_units, backtests, training_runs
+from app.core.db.tables.run import (
+    backtest_data,
+    backtest_units,
+    backtests,
+    training_runs,
+    worker_processes,
+)
 from app.core.db.tables.state import forecast_states
 from app.core.db.tables.street import street_layers, street_shares
 from app.core.db.tables.sync import sync_runs, sync_sources
@@ -79,4 +85,5 @@ __all__ = [
     "training_runs",
     "uploads",
     "withheld_versions",
+    "worker_processes",
 ]

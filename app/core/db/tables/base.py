@@ -70,6 +70,8 @@ def run_columns() -> tuple[SchemaItem, ...]:
         Column("status", Text, nullable=False, server_default=text("'queued'")),
         Column("progress", Double, nullable=False, server_default=text("0")),
         Column("message", Text, nullable=False, server_default=text("'queued'")),
+        # What it is at, or how it ended: {"code", "params", "message"}; NULL in rows of earlier versions.
+        Column("said", JSONB(none_as_null=True)),
         Column("request", JSONB, nullable=False),
         # Raised by each claim; a worker may write only while its own number is the newest (fencing).
         Column("attempt", Integer, nullable=False, server_default=text("0")),
@@ -84,4 +86,5 @@ def run_columns() -> tuple[SchemaItem, ...]:
         CheckConstraint(
             "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
         ),
+        CheckConstraint("pg_column_size(said) <= 16384", name="said_bound"),
     )

@@ -13,6 +13,8 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    Uuid,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -31,6 +33,14 @@ training_runs = Table(
     Index("ix_training_runs_region_finished", "region_key", "finished_at"),
     # Each worker looks every few seconds for runs that nobody works on; finished ones accumulate.
     Index("ix_training_runs_open", "region_key", postgresql_where=text(OPEN_RUN)),
+)
+
+worker_processes = Table(
+    "worker_processes",
+    metadata,
+    # Drawn by each process as it starts, so that no two machines can have the same.
+    Column("id", Uuid, primary_key=True),
+    Column("heartbeat_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 backtests = Table(

@@ -1,0 +1,97 @@
+"""Worker processes are counted once each, whatever runs inside them and wherever they are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from app.monitoring.status import read_status
+from app.runs.workers import forget_lost_workers, note_worker
+
+STALLED_S = 5.0
+
+
+@contextmanager
+def worker(settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process of its own home, as on a machine of its own."""
+    environment = {
+        **os.environ,
+        "HOTSLOT_HOME": str(settings.home),
+        "HOTSLOT_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HOTSLOT_JOB_HEARTBEAT_S": "0.5",
+        "HOTSLOT_JOB_STALLED_S": str(STALLED_S),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def counted(engine) -> int:
+    with engine.connect() as connection:
+        return read_status(connection, STALLED_S).workers
+
+
+def becomes(engine, n: int) -> bool:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        if counted(engine) == n:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def lanes(engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(text("SELECT count(*) FROM procrastinate_workers")) or 0)
+
+
+def test_each_process_counts_once_until_it_stops_or_dies(engine, settings):
+    assert counted(engine) == 0
+    with worker(settings) as first, worker(settings) as second:
+        assert becomes(engine, 2)
+        end = time.monotonic() + 60
+        while lanes(engine) < 6 and time.monotonic() < end:
+            time.sleep(0.2)
+        assert lanes(engine) == 6, "each has a lane for every queue"
+        assert counted(engine) == 2
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 0
+        assert counted(engine) == 1, "one that stops is gone at once"
+        second.kill()
+        second.wait(60)
+        assert becomes(engine, 0), "one that was killed is gone when its heartbeat is old"
+
+
+def test_processes_that_died_are_forgotten(engine):
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO worker_processes (id, heartbeat_at)"
+                " SELECT gen_random_uuid(), now() - make_interval(hours => h)"
+                " FROM unnest(ARRAY[1, 23, 25]) AS h"
+            )
+        )
+        before = connection.scalar(text("SELECT count(*) FROM worker_processes"))
+        assert forget_lost_workers(connection) >= 1
+        ages = text("SELECT max(now() - heartbeat_at) < '24 h' FROM worker_processes")
+        assert connection.scalar(ages)
+        assert connection.scalar(text("SELECT count(*) FROM worker_processes")) < before
+
+
+def test_a_heartbeat_is_one_row(engine):
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM worker_processes"))
+        worker_id = connection.scalar(text("SELECT gen_random_uuid()"))
+        for _ in range(3):
+            note_worker(connection, worker_id)
+        assert read_status(connection, STALLED_S).workers == 1
