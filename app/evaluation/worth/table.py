@@ -41,7 +41,7 @@ class WorthTable:
     """Gains at sizes (S,) and delays (D,), linear in the logarithm of the size and in the days between them.
 
     Args:
-        stored: as `benchmarks/worth.py` writes it.
+        stored: as `benchmarks/quality/worth.py` writes it.
     """
 
     def __init__(self, stored: Mapping[str, Any]) -> None:

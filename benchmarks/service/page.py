@@ -28,7 +28,7 @@ from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
-from benchmarks.serve import server
+from benchmarks.service.serve import server
 from tests.support.service import remove_home
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")

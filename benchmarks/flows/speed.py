@@ -17,7 +17,7 @@ from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
 from app.geo.synthetic import CRS, TIMEZONE, synthetic_city
 from benchmarks.cities import load_city, machine
-from benchmarks.flow_rivals import (
+from benchmarks.flows.rivals import (
     BATCH,
     BLOCKS,
     LIBRARIES,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.quarter_city import BAD_DAY, MORE_DAYS, MOVED_FROM_DAY, N_DAYS
+from benchmarks.studies.quarter_city import BAD_DAY, MORE_DAYS, MOVED_FROM_DAY, N_DAYS
 
 COLOURS = {"volume": "#b2182b", "place": "#7b3294", "calibration": "#e08214", "rollback": "#1b7837"}
 PLANTED = "#f4e3c1"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cities import machine
-from benchmarks.flow_rivals import BATCH, BLOCKS, LEARNING_RATE, STEPS, WIDTH, fit_zuko
+from benchmarks.flows.rivals import BATCH, BLOCKS, LEARNING_RATE, STEPS, WIDTH, fit_zuko
 from models.base import FitContext
 from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import member_keys

@@ -16,7 +16,7 @@ import torch
 from scipy.stats import binom
 
 from benchmarks.cities import load_city, machine
-from benchmarks.flows_speed import TEST_DAYS
+from benchmarks.flows.speed import TEST_DAYS
 from models.base import Cells, FitContext
 from models.flows.swag import SwagSettings
 from models.flows.windows import WindowFlows, window_preset

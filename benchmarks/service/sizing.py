@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 from app.geo.grid import build_grid
 from app.geo.synthetic import synthetic_city
 from benchmarks.cities import machine
-from benchmarks.ingest import (
+from benchmarks.service.ingest import (
     N_ROWS,
     REGION,
     csv_of_rows,

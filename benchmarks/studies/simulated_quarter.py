@@ -38,13 +38,20 @@ from app.worker.jobs import run_now
 from app.worker.main import run_worker
 from app.worker.maintenance import maintain
 from benchmarks.cities import machine
-from benchmarks.quarter_city import BAD_DAY, MORE_DAYS, MOVED_FROM_DAY, N_DAYS, QuarterCity, load
-from benchmarks.quarter_picture import draw
+from benchmarks.studies.quarter_city import (
+    BAD_DAY,
+    MORE_DAYS,
+    MOVED_FROM_DAY,
+    N_DAYS,
+    QuarterCity,
+    load,
+)
+from benchmarks.studies.quarter_picture import draw
 
 REGION = "quarter"
 MODEL = "multi-kde"
 CRON = "30 4 * * MON"
-PICTURE = Path(__file__).parents[1] / "docs" / "quarter.png"
+PICTURE = Path(__file__).parents[2] / "docs" / "quarter.png"
 
 
 @dataclass

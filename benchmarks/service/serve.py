@@ -33,7 +33,7 @@ from app.regions.store import get_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
-from benchmarks.load import load
+from benchmarks.service.load import load
 from tests.support.processes import processes_of
 from tests.support.service import free_port, remove_home
 
@@ -246,7 +246,7 @@ def _throughput(home: Path, client: httpx.Client, port: int, region: str) -> dic
     for name, path in PATHS.items():
         reply = client.get(f"/{region}/forecasts/{path}", headers={"Accept-Encoding": "identity"})
         (bodies / f"{name}.json").write_bytes(reply.raise_for_status().content)
-    bare = ["-m", "uvicorn", "benchmarks.serve_bare:app", "--workers", str(PROCESSES)]
+    bare = ["-m", "uvicorn", "benchmarks.service.serve_bare:app", "--workers", str(PROCESSES)]
     shares = {}
     with server(bare, {"HOTSLOT_BENCH_BODIES": str(bodies)}, "/density") as bare_port:
         for name, path in PATHS.items():

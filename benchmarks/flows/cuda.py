@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 
 from benchmarks.cities import load_city, machine
-from benchmarks.flow_rivals import mean_score
-from benchmarks.flows_speed import TEST_DAYS
+from benchmarks.flows.rivals import mean_score
+from benchmarks.flows.speed import TEST_DAYS
 from models.base import FitContext
 from models.densities.maf import Maf
 from models.densities.maf_window import MafWindow

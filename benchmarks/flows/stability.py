@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.cities import load_city, machine
-from benchmarks.flows_speed import TEST_DAYS, synthetic
+from benchmarks.flows.speed import TEST_DAYS, synthetic
 from models.base import Cells, FitContext
 from models.densities.maf import Maf
 from models.flows.windows import WindowFlows, WindowSettings, paper_preset, window_preset

@@ -17,7 +17,7 @@ from app.data_quality.service import data_report
 from app.incidents.store import KindSpan, PageQuery, page
 from app.regions.store import get_region
 from benchmarks.cities import machine
-from benchmarks.ingest import (
+from benchmarks.service.ingest import (
     N_ROWS,
     REGION,
     csv_of_rows,

@@ -32,7 +32,7 @@ from app.states.service import assimilate
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import DATA, FILES, City, load_city, machine
-from benchmarks.ingest import fresh_home
+from benchmarks.service.ingest import fresh_home
 from models.base import HORIZON_DAYS, FitContext
 from models.counts.model import CountModel
 from models.densities.refresh import USUAL_STRENGTH, Refresh

@@ -1,0 +1,1 @@
+"""Benchmarks of the flows: speed, stability, quality, scale."""

@@ -1,0 +1,1 @@
+"""Benchmarks of forecasts: scores, rivals, tests and plans on real cities."""

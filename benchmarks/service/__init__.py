@@ -1,0 +1,1 @@
+"""Benchmarks of the service: ingest, reads, replies, page, sizes."""

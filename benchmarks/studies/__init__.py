@@ -1,0 +1,1 @@
+"""Studies: the paper's and a simulated quarter."""
