@@ -36,12 +36,14 @@ PresetNameOption = Annotated[
     str | None, typer.Option("--preset", help="A preset city, see hotslot source presets.")
 ]
 KindOption = Annotated[
-    str | None, typer.Option(help="socrata, arcgis, ckan, file or police-archive.")
+    str | None, typer.Option(help="socrata, arcgis, ckan, file, police-archive or folder.")
 ]
-UrlOption = Annotated[str | None, typer.Option(help="Dataset, layer, portal, file.")]
+UrlOption = Annotated[str | None, typer.Option(help="Dataset, layer, portal, file, folder:NAME.")]
 DatasetOption = Annotated[
     str | None,
-    typer.Option(help="CKAN resource or package; layer of an ArcGIS service; police force."),
+    typer.Option(
+        help="CKAN resource or package; ArcGIS layer; police force; pattern of names in a folder."
+    ),
 ]
 ColumnsOption = Annotated[
     list[str] | None, typer.Option(help="field=column, repeated or with commas.")

@@ -111,6 +111,17 @@ def ca_file(path: Path) -> Path:
     return path
 
 
+def drop_root(path: Path) -> Path:
+    """Return a folder's absolute path.
+
+    Raises:
+        ValueError: it is relative, or the root of the file system.
+    """
+    if not path.is_absolute() or path == Path("/"):
+        raise ValueError("must be the absolute path of a folder for incoming files")
+    return path
+
+
 class SourceSettings(BaseSettings):
     """What the operator of the machine allows sources; nothing of it can be set over HTTP."""
 
@@ -128,6 +139,10 @@ class SourceSettings(BaseSettings):
     """Hosts, domains (`.city.example`), addresses and networks that are reached without the proxy."""
     source_ca_file: Annotated[Path, AfterValidator(ca_file)] | None = None
     """PEM certificates of further authorities that sources' certificates may come from."""
+    source_folder: Annotated[Path, AfterValidator(drop_root)] | None = None
+    """Folder below which sources may be drop folders (`folder:NAME`)."""
+    source_settle_s: float = 5.0
+    """Between two looks at a dropped file: it is read if nothing of it has changed."""
     sync_request_timeout_s: float = 30.0
     sync_deadline_s: float = 6 * 3600.0
     """Of one run; the next continues where it stopped."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 
 import orjson
@@ -22,13 +23,16 @@ from app.incidents.service import UploadSource, received
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.regions.store import Region, get_region_by_key
 from app.runs.store import Run, Superseded, finish_run, heartbeat
+from app.sync.connectors import drops
 from app.sync.connectors.arcgis import arcgis_pages
 from app.sync.connectors.archives import archive_pages
 from app.sync.connectors.ckan import ckan_pages
 from app.sync.connectors.files import file_pages
-from app.sync.connectors.pages import Connector, Page, joined
+from app.sync.connectors.folder import folder_pages
+from app.sync.connectors.pages import Connector, DropConnector, Page, joined
 from app.sync.connectors.portal import PortalClient
 from app.sync.connectors.socrata import socrata_pages
+from app.sync.connectors.visit import Visit
 from app.sync.spec import SourceSpec
 from app.sync.store import (
     Source,
@@ -46,6 +50,7 @@ CONNECTORS: Mapping[str, Connector] = {
     "file": file_pages,
     "police-archive": archive_pages,
 }
+DROPS: Mapping[str, DropConnector] = {"folder": folder_pages}
 PAGED = frozenset({"socrata", "arcgis", "ckan"})
 TOKEN_HEADERS = {
     "socrata": ("X-App-Token", ""),
@@ -109,10 +114,8 @@ class _Sweep:
 
     def read(self) -> None:
         """Store page after page, then end the run."""
-        spec = self.source.spec
-        headers = token_headers(self.settings, spec)
-        with PortalClient(self.settings, spec.url, headers, self._alive) as portal:
-            for page in self._pages(portal, spec):
+        with closing(self._pages(self.source.spec)) as pages:
+            for page in pages:
                 self._store(page)
         with self.engine.begin() as connection:
             note_success(connection, self.source)
@@ -125,9 +128,15 @@ class _Sweep:
         reasons = ", ".join(f"{code} {n:,}" for code, n in self.refused.most_common(5))
         return f"{self.message}; rejected: {reasons}"
 
-    def _pages(self, portal: PortalClient, spec: SourceSpec) -> Iterator[Page]:
-        pages = CONNECTORS[spec.kind](portal, spec, dict(self.source.state))
-        return pages if spec.has_ids or spec.kind not in PAGED else joined(pages)
+    def _pages(self, spec: SourceSpec) -> Generator[Page]:
+        state = dict(self.source.state)
+        if spec.kind in DROPS:
+            yield from DROPS[spec.kind](Visit(self.settings, self._alive), spec, state)
+            return
+        headers = token_headers(self.settings, spec)
+        with PortalClient(self.settings, spec.url, headers, self._alive) as portal:
+            pages = CONNECTORS[spec.kind](portal, spec, state)
+            yield from pages if spec.has_ids or spec.kind not in PAGED else joined(pages)
 
     def _alive(self) -> None:
         self.progress(self.share, self.message)
@@ -137,7 +146,12 @@ class _Sweep:
             with self.engine.begin() as connection:
                 self._seal(connection, page, IngestSummary())
         else:
-            self._store_rows(page, page.body)
+            try:
+                self._store_rows(page, page.body)
+            except HotslotError as error:
+                if page.name:
+                    error.message = f"{page.name}: {error.message}"
+                raise
         self.share, self.message = page.share, page.message or self.message
 
     def _store_rows(self, page: Page, body: Iterable[bytes]) -> None:
@@ -198,7 +212,9 @@ class _Sweep:
             "rejected": summary.rejected,
             "deleted": sum(result is not None for result in erased),
         }
-        if len(orjson.dumps(page.state)) > MAX_STATE_BYTES:
+        dropped = self.source.spec.kind in DROPS
+        limit = drops.MAX_STATE_BYTES if dropped else MAX_STATE_BYTES
+        if len(orjson.dumps(page.state)) > limit:
             raise SourceFailed("the portal's cursor is too long to store", code="too_large")
         save_page(connection, self.source, self.run, page.state, counts)
         heartbeat(connection, "sync", self.run, page.share, page.message or self.message)

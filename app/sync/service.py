@@ -18,6 +18,7 @@ from app.core.settings import Settings
 from app.core.texts import shortened
 from app.regions.store import get_region
 from app.sync.connectors.address import checked_url
+from app.sync.connectors.folder import folder_parts, folder_root
 from app.sync.connectors.network import route_to
 from app.sync.presets import PRESETS, Preset
 from app.sync.spec import SourceSpec
@@ -56,6 +57,20 @@ def find_preset(name: str) -> Preset:
             field="preset",
         )
     return found
+
+
+def _checked_place(spec: SourceSpec, settings: Settings) -> str:
+    """Return the host of a source, or the name of its drop folder, after checking where it lies.
+
+    Raises:
+        InvalidInput: it is no address of this kind, or not allowed.
+    """
+    if spec.kind == "folder":
+        folder_root(settings)
+        return f"folder:{folder_parts(spec.url)[0]}"
+    address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
+    _check_reachable(address, settings)
+    return address.host
 
 
 def _check_reachable(address: httpx.URL, settings: Settings) -> None:
@@ -102,9 +117,8 @@ def add_source(
         raise InvalidInput("give either every or cron, not both", field="cron")
     tidy = None if cron is None else check_cron(cron)
     spec = replace(spec, feed=spec.feed or name)
-    address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
+    host = _checked_place(spec, settings)
     spec.checked()
-    _check_reachable(address, settings)
     with engine.begin() as connection:
         region = get_region(connection, region_id)
         count_lock(connection, region.key)
@@ -122,7 +136,7 @@ def add_source(
             chain=region.id,
             source=name,
             kind=spec.kind,
-            host=address.host,
+            host=host,
         )
         return insert_source(connection, region.key, name, spec, every_s=every_s, cron=tidy)
 

@@ -13,7 +13,7 @@ from app.core.texts import shortened
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.personal import is_personal
 
-Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive"]
+Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive", "folder"]
 KINDS: tuple[str, ...] = get_args(Kind)
 SOCRATA_CHANGED = ":updated_at"
 MAX_OVERLAP_DAYS = 366.0
@@ -34,8 +34,9 @@ class SourceSpec:
     Args:
         kind: the API that answers at `url`.
         url: Socrata's `.../resource/ID.json`, an ArcGIS layer (or service), a CKAN portal, a file, an
-            archive; an archive's may hold `{month}`.
-        dataset: CKAN's resource or package; the name of an ArcGIS service's layer; an archive's force.
+            archive (an archive's may hold `{month}`); or `folder:NAME/...`, a drop folder.
+        dataset: CKAN's resource or package; the name of an ArcGIS service's layer; an archive's force; a
+            pattern for names of dropped files, such as `incidents-*.csv`.
         columns: {field or part: column of the portal}; ArcGIS geometry is `geometry.x`, `geometry.y`.
         crs: of `x`, `y`; ArcGIS geometry is always asked for in degrees.
         time_format: of times that are not ISO 8601, as `strptime` takes it.

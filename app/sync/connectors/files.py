@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import IO
 
 import httpx
 
 from app.core.errors import SourceFailed
+from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES
 from app.readers.formats import READERS, SUFFIX_TYPES
 from app.sync.connectors.pages import Page, State
@@ -36,18 +38,33 @@ def file_pages_at(portal: PortalClient, spec: SourceSpec, url: str, state: State
         if download.unchanged or download.sha256 == state.get("sha256"):
             yield Page(state | known(download), share=1.0, message="unchanged")
             return
-        magic = file.read(len(GZIP_MAGIC))
-        file.seek(0)
-        chunks = iter(lambda: file.read(READ_BYTES), b"")
-        yield Page(
-            known(download),
-            chunks,
-            content_type_of(url, download.content_type),
-            spec.mapping,
-            share=1.0,
-            message="file read",
-            content_encoding="gzip" if magic == GZIP_MAGIC else None,
-        )
+        content_type = content_type_of(url, download.content_type)
+        yield file_page(file, known(download), content_type, spec.mapping, message="file read")
+
+
+def file_page(
+    file: IO[bytes],
+    state: State,
+    content_type: str,
+    mapping: ColumnMapping,
+    *,
+    share: float = 1.0,
+    message: str = "",
+    name: str = "",
+) -> Page:
+    """Return an open file as one page; whether it is compressed is seen from its first bytes."""
+    magic = file.read(len(GZIP_MAGIC))
+    file.seek(0)
+    return Page(
+        state,
+        iter(lambda: file.read(READ_BYTES), b""),
+        content_type,
+        mapping,
+        share=share,
+        message=message or name,
+        content_encoding="gzip" if magic == GZIP_MAGIC else None,
+        name=name,
+    )
 
 
 def conditions(state: State) -> dict[str, str]:
@@ -68,9 +85,13 @@ def known(download: Downloaded) -> State:
 
 def content_type_of(url: str, declared: str | None) -> str:
     """Choose the type by the path's suffix, else the server's header, else CSV."""
-    suffixes = [s.lower() for s in PurePosixPath(httpx.URL(url).path).suffixes]
+    found = type_of_name(httpx.URL(url).path)
+    return found or (declared if declared in READERS else None) or "text/csv"
+
+
+def type_of_name(name: str) -> str | None:
+    """Return the type that a name's suffix stands for, also before `.gz`."""
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
-    if suffixes and suffixes[-1] in SUFFIX_TYPES:
-        return SUFFIX_TYPES[suffixes[-1]]
-    return declared if declared in READERS else "text/csv"
+    return SUFFIX_TYPES.get(suffixes[-1]) if suffixes else None

@@ -13,6 +13,7 @@ from app.readers.columns.fields import JOINED
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES
 from app.sync.connectors.portal import PortalClient
+from app.sync.connectors.visit import Visit
 from app.sync.spec import SourceSpec
 
 ROWS_TYPE = "application/x-ndjson"
@@ -28,6 +29,7 @@ class Page:
         body: the rows, or None if there are none.
         deleted: external ids of rows that the portal withdrew.
         share: of the sweep that is done, 0..1.
+        name: of the file that it is, for errors.
     """
 
     state: State
@@ -38,9 +40,11 @@ class Page:
     share: float = 0.0
     message: str = ""
     content_encoding: str | None = None
+    name: str = ""
 
 
 Connector = Callable[[PortalClient, SourceSpec, State], Iterator[Page]]
+DropConnector = Callable[[Visit, SourceSpec, State], Iterator[Page]]
 
 
 class RowShaper:

@@ -19,13 +19,13 @@ from app.core.errors import InvalidInput, SourceFailed
 from app.core.settings import Settings
 from app.sync.connectors.address import checked_url
 from app.sync.connectors.network import SourceTransport
+from app.sync.connectors.visit import Visit
 
 # Socrata answers 202 while it prepares the answer.
 RETRIED_STATUS = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 CONNECT_TIMEOUT_S = 10.0
-NAP_S = 1.0
 MAX_REASON_CHARS = 200
 MAX_REFUSAL_CHARS = 4_000
 T = TypeVar("T")
@@ -51,22 +51,20 @@ class Downloaded:
     content_type: str | None = None
 
 
-class PortalClient:
+class PortalClient(Visit):
     """A client of one portal, for one run.
 
     Args:
         home: the source's address; `headers` (they hold the token) go to its host alone.
-        alive: called at least once a second while waiting and reading; may raise to end the run.
+        alive: see `Visit`.
     """
 
     def __init__(
         self, settings: Settings, home: str, headers: Mapping[str, str], alive: Callable[[], None]
     ) -> None:
-        self.settings = settings
+        super().__init__(settings, alive)
         self.origin = _origin(checked_url(home, allow_loopback=settings.sync_allow_loopback))
         self.headers = dict(headers)
-        self.alive = alive
-        self.deadline = time.monotonic() + settings.sync_deadline_s
         self._client = httpx.Client(
             transport=SourceTransport(settings),
             follow_redirects=False,
@@ -167,10 +165,7 @@ class PortalClient:
             raise SourceFailed(
                 f"the portal asks to wait {wait_s:.0f} s; the next run will retry", code="busy"
             ) from error
-        until = time.monotonic() + wait_s
-        while (rest_s := until - time.monotonic()) > 0:
-            self.alive()
-            time.sleep(min(rest_s, NAP_S))
+        self.wait(wait_s)
 
     @contextmanager
     def _opened(
@@ -181,11 +176,7 @@ class PortalClient:
         target = checked_url(url, allow_loopback=loopback)
         target = target.copy_merge_params(dict(params)) if params else target
         for _ in range(MAX_REDIRECTS + 1):
-            if time.monotonic() > self.deadline:
-                raise SourceFailed(
-                    "the run's deadline has passed; the next run continues", code="deadline"
-                )
-            self.alive()
+            self.check()
             own = self.headers if _origin(target) == self.origin else {}
             with self._client.stream("GET", target, headers={**conditions, **own}) as response:
                 if response.status_code not in REDIRECTS:
@@ -223,11 +214,7 @@ class PortalClient:
             total += len(chunk)
             if total > max_bytes:
                 raise SourceFailed(f"the answer is over {max_bytes} bytes", code="too_large")
-            if time.monotonic() > self.deadline:
-                raise SourceFailed(
-                    "the run's deadline has passed; the next run continues", code="deadline"
-                )
-            self.alive()
+            self.check()
             yield chunk
 
 
