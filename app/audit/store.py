@@ -183,6 +183,18 @@ def head(connection: Connection, chain: str) -> tuple[int, str] | None:
     return None if row is None else (row.seq, row.hash)
 
 
+def heads(connection: Connection) -> dict[str, tuple[int, str]]:
+    """Return {chain: (seq, hash)} of all recorded heads."""
+    return {row.chain: (row.seq, row.hash) for row in connection.execute(select(audit_heads))}
+
+
+def last_entries(connection: Connection, chain: str, limit: int) -> list[Entry]:
+    """Return a chain's last entries, in order."""
+    query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq.desc())
+    rows = connection.execute(query.limit(limit)).all()
+    return [Entry(**row._mapping) for row in reversed(rows)]
+
+
 def newest(
     connection: Connection,
     *,

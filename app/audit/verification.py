@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,31 @@ def check_chains(connection: Connection, anchor: Heads) -> AuditReport:
         if fault is not None:
             problems.append(f"{chain}: {fault}")
     return AuditReport(heads, n_entries, problems)
+
+
+def check_tails(connection: Connection, n_entries: int) -> list[str]:
+    """Check the last entries of every chain against each other and the head; one line a fault.
+
+    The caller's transaction reads one snapshot. Blanked entries are taken as they are: only
+    `verify_audit` finds what vouches for them.
+    """
+    problems = []
+    for chain, head in audit.heads(connection).items():
+        tail = audit.last_entries(connection, chain, n_entries)
+        fault = _fault_of_tail(tail, head)
+        if fault is not None:
+            problems.append(f"{chain}: {fault}")
+    return problems
+
+
+def _fault_of_tail(tail: Sequence[audit.Entry], head: tuple[int, str]) -> str | None:
+    for before, entry in zip([None, *tail[:-1]], tail, strict=True):
+        if entry.hash != entry.computed_hash() and not entry.is_blanked:
+            return f"entry {entry.seq} was changed"
+        if before is not None and (before.seq + 1, before.hash) != (entry.seq, entry.previous_hash):
+            return f"entry {entry.seq} does not follow the one before it"
+    last = (tail[-1].seq, tail[-1].hash) if tail else (0, audit.FIRST_HASH)
+    return None if last == head else f"ends at entry {last[0]}, its head says otherwise"
 
 
 def _check_chain(

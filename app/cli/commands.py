@@ -41,6 +41,10 @@ COMMANDS = {
         "app.cli.monitoring:status",
         "Show regions, champions, queue, workers and alarms.",
     ),
+    "doctor": (
+        "app.cli.doctor:doctor",
+        "Say what is wrong with this installation, and what to do; status 1: warnings, 2: errors.",
+    ),
     "forecast": (
         "app.cli.forecasts:forecast",
         "Forecast one slot; the suffix of the output sets the format of a density.",

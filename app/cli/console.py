@@ -149,7 +149,8 @@ def exit_status(error: Exception) -> int | None:
             complain(error.message)
             return 1
         case ValidationError() if error.title == Settings.__name__:
-            _print_settings_errors(error)
+            for fault in settings_faults(error):
+                complain(fault)
         case DataError() | UnicodeError():
             complain("a value is out of range, or contains characters that cannot be stored")
         case SettingsError():
@@ -159,14 +160,16 @@ def exit_status(error: Exception) -> int | None:
     return 2
 
 
-def _print_settings_errors(error: ValidationError) -> None:
-    """Print name and reason of each invalid setting, without the value, which may be secret."""
+def settings_faults(error: ValidationError) -> list[str]:
+    """Return name and reason of each invalid setting, without the value, which may be secret."""
+    found = []
     for fault in error.errors(include_url=False, include_input=False):
         reason = fault["msg"].removeprefix("Value error, ")
         if fault["loc"]:  # empty where several settings contradict each other
             name, *within = (str(part) for part in fault["loc"])
             reason = f"{'.'.join([f'HOTSLOT_{name.upper()}', *within])}: {reason}"
-        complain(reason)
+        found.append(reason)
+    return found
 
 
 def alone(option: str, *others: object) -> None:

@@ -10,12 +10,21 @@ from sqlalchemy import Engine
 from app.core.errors import Unavailable
 from app.core.roles import seeing_unreleased
 from app.monitoring.status import RegionStatus, read_status
+from app.monitoring.upkeep_store import coarse_dead_share, tables_upkeep, transaction_ids_used
 from app.registry.alarms import ALARM_KINDS
 from models.units import DAY_S
 
 QUEUE = Gauge("hotslot_queue_jobs", "Jobs by status", ["status"])
 OLDEST_JOB = Gauge("hotslot_queue_oldest_job_seconds", "How long the oldest job has waited")
 WORKERS = Gauge("hotslot_workers", "Job claimers with a recent heartbeat")
+DEAD_ROWS = Gauge(
+    "hotslot_table_dead_share",
+    "Dead rows of a table that vacuum has not removed, as a share of all, in steps of 0.05",
+    ["table"],
+)
+IDS_USED = Gauge(
+    "hotslot_transaction_ids_used", "Share of transaction ids used since the oldest frozen row"
+)
 RUNS = Gauge("hotslot_training_runs", "Training runs by status", ["region", "status"])
 TRAINED_SECONDS = Gauge(
     "hotslot_training_last_seconds", "Duration of the last finished training", ["region"]
@@ -53,12 +62,17 @@ def refresh_metrics(engine: Engine, stalled_s: float) -> None:
     try:
         with seeing_unreleased(False), engine.connect() as connection:
             found = read_status(connection, stalled_s)
+            tables, ids_used = tables_upkeep(connection), transaction_ids_used(connection)
     except Unavailable:
         return
     for status in ("todo", "doing", "failed"):
         QUEUE.labels(status).set(found.queue.get(status, 0))
     OLDEST_JOB.set(found.oldest_job_s or 0.0)
     WORKERS.set(found.workers)
+    IDS_USED.set(ids_used)
+    DEAD_ROWS.clear()
+    for table in tables:
+        DEAD_ROWS.labels(table.name).set(coarse_dead_share(table))
     for gauge in BY_REGION:
         gauge.clear()
     for region in found.regions:

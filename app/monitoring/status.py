@@ -81,7 +81,7 @@ def read_status(connection: Connection, stalled_s: float) -> ServiceStatus:
     return ServiceStatus(
         at=now,
         queue=queue_depth(connection),
-        oldest_job_s=_oldest_waiting_s(connection),
+        oldest_job_s=oldest_waiting_s(connection),
         workers=count_workers(connection, stalled_s),
         regions=[_region(connection, region, now) for region in list_regions(connection)],
     )
@@ -139,7 +139,7 @@ def _last_days(periods: Sequence[Period]) -> list[Period]:
     return found
 
 
-def _oldest_waiting_s(connection: Connection) -> float | None:
+def oldest_waiting_s(connection: Connection) -> float | None:
     """Return how many seconds the oldest job that could start has waited."""
     found = connection.scalar(_OLDEST)
     return None if found is None else float(found)

@@ -49,6 +49,7 @@ class Source:
     next_due_at: datetime | None
     last_success_at: datetime | None
     last_error: str | None
+    created_at: datetime
 
 
 def _as_source(row: Row[Any]) -> Source:

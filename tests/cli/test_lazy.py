@@ -23,7 +23,7 @@ FURTHER = {
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
     "presence add", "presence list", "presence exposure", "presence erase",
     "register file", "register list", "register show", "register export", "register verify",
-    "assimilate", "evaluate", "worth", "contest",
+    "assimilate", "evaluate", "worth", "contest", "doctor",
     "categories alias", "categories group", "categories weight",
 }  # fmt: skip
 HEAVY = (

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from app.cli import app as command_line
 from app.core.logging import REQUEST_ID, JsonFormatter, TextFormatter
 from app.main import create_app
+from app.monitoring.upkeep_store import MIN_DEAD_ROWS
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.alarms import Check, raise_alarm
@@ -70,6 +71,26 @@ def test_metrics_tell_of_regions_and_queue(client, engine, town):
     age = (datetime.now(UTC) - version.cutoff).total_seconds()
     assert found["hotslot_model_age_seconds"]["town",] == pytest.approx(age, abs=60)
     assert found["hotslot_ingest_lag_seconds"]["town",] == pytest.approx(age, abs=90_000)
+
+
+def test_metrics_tell_of_dead_rows_in_steps(client, engine):
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in (
+            "CREATE TABLE bloated (n int) WITH (autovacuum_enabled = off)",
+            "INSERT INTO bloated SELECT generate_series(1, 40000)",
+            "DELETE FROM bloated WHERE n <= 14001",
+            "CREATE TABLE hardly (n int) WITH (autovacuum_enabled = off)",
+            f"INSERT INTO hardly SELECT generate_series(2, {MIN_DEAD_ROWS})",
+            "DELETE FROM hardly",
+            "SELECT pg_stat_force_next_flush()",
+        ):
+            connection.execute(text(statement))
+        found = samples(client)["hotslot_table_dead_share"]
+        connection.execute(text("DROP TABLE bloated, hardly"))
+    assert found["bloated",] == 0.35
+    assert found["hardly",] == 0, "a few dead rows could be of single corrections"
+    assert found["incidents",] == 0
+    assert 0 < samples(client)["hotslot_transaction_ids_used"][()] < 0.01
 
 
 def test_the_dashboard_asks_for_metrics_that_exist(client):

@@ -54,6 +54,8 @@ def test_settings_named_in_the_files_exist(services):
     for path in MANIFESTS:
         for document in yaml.safe_load_all(path.read_text()):
             pods = document.get("spec", {}).get("template", {}).get("spec", {})
+            # Links of the service `hotslot` would set HOTSLOT_PORT to tcp://ADDRESS:80.
+            assert not pods or pods["enableServiceLinks"] is False
             for container in pods.get("containers", []):
                 named |= {entry["name"] for entry in container["env"]}
     known = {f"HOTSLOT_{name.upper()}" for name in Settings.model_fields} | {"HOTSLOT_SECRETS_DIR"}

@@ -10,6 +10,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 
 from app.core.db.deadlines import (
     GRACE_S,
@@ -19,11 +20,12 @@ from app.core.db.deadlines import (
     NoAnswerInTime,
 )
 from app.core.devserver.cluster import close_if_there
-from app.core.devserver.server import ensure_running
+from app.core.devserver.server import ensure_running, running_url
 from app.core.errors import InvalidInput, Unavailable
 from app.core.settings import Settings
 
 MIN_SERVER_VERSION = 140000
+NEWEST_TESTED_VERSION = 18
 CONNECT_TIMEOUT_S = 3
 PROBES = 3
 
@@ -61,7 +63,7 @@ def open_engine(settings: Settings) -> Engine:
     try:
         _require_version(engine)
         if settings.database_url is not None:
-            _require_sessions(engine)
+            require_sessions(engine)
     except BaseException:
         engine.dispose()
         raise
@@ -74,11 +76,54 @@ def _address(settings: Settings) -> URL:
     else:
         address = settings.database_url.get_secret_value()
         close_if_there(settings.home)
+    return _as_psycopg(address)
+
+
+def _as_psycopg(address: str) -> URL:
     if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
         raise InvalidInput(
             "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"
         )
     return make_url("postgresql+psycopg://" + address.split("://", 1)[1])
+
+
+def open_to_look(settings: Settings, timeout_s: float) -> Engine | None:
+    """Open an engine whose transactions read only and leave no trace in sessions that a pooler shares.
+
+    Nothing is connected yet, started, created or closed to others.
+
+    Args:
+        timeout_s: limit of each statement and of each wait.
+
+    Returns:
+        None: the embedded server of `settings.home` does not run.
+
+    Raises:
+        InvalidInput: the address is not PostgreSQL's.
+    """
+    given = settings.database_url
+    address = running_url(settings.home) if given is None else given.get_secret_value()
+    if address is None:
+        return None
+    engine = create_engine(
+        _as_psycopg(address),
+        poolclass=NullPool,
+        isolation_level="REPEATABLE READ",
+        connect_args=network_options(settings),
+        execution_options={"postgresql_readonly": True},
+    )
+
+    def connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        made = DeadlineConnection.connect(*args, **options)
+        made.limit_waits(timeout_s + GRACE_S)
+        return made
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "begin", begin)
+    return engine
 
 
 def network_options(settings: Settings) -> dict[str, Any]:
@@ -133,7 +178,7 @@ def _require_version(engine: Engine) -> None:
         )
 
 
-def _require_sessions(engine: Engine) -> None:
+def require_sessions(engine: Engine) -> None:
     """Raise if a pooler gives each transaction another of the server's connections.
 
     Locks of a session (syncs), LISTEN (the queue) and every session's deadlines would be lost, or

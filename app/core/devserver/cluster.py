@@ -99,12 +99,26 @@ def locate(home: Path) -> Cluster:
     run_as = (account.pw_uid, account.pw_gid)
     if _server_inside(home, account.pw_gid, install):
         return Cluster(home, home / "postgres", install / "bin", run_as)
-    name = hashlib.sha256(str(home).encode()).hexdigest()[:16]
-    base = ROOT_CLUSTERS / name
+    base = _outside(home)
     for folder in (ROOT_CLUSTERS, base):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
     return Cluster(home, base / "postgres", _reachable_install(install) / "bin", run_as)
+
+
+def find(home: Path) -> Cluster | None:
+    """Return the cluster of a home as it is, without creating any folder; None: it has none."""
+    home = home.expanduser().resolve()
+    for base in (home, _outside(home)):
+        cluster = Cluster(home, base / "postgres", _binaries() / "bin", None)
+        if cluster.data.exists():
+            return cluster
+    return None
+
+
+def _outside(home: Path) -> Path:
+    """Return where the cluster of root's home lies if the server's user cannot reach that home."""
+    return ROOT_CLUSTERS / hashlib.sha256(str(home).encode()).hexdigest()[:16]
 
 
 def close_home(home: Path) -> None:

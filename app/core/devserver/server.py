@@ -35,7 +35,7 @@ from typing import IO
 
 import psycopg
 
-from app.core.devserver.cluster import USER, Cluster, close_home, create, locate, own, run
+from app.core.devserver.cluster import USER, Cluster, close_home, create, find, locate, own, run
 from app.core.errors import InvalidInput, Unavailable
 from app.core.private_files import open_lock
 from app.core.settings import Settings
@@ -105,6 +105,12 @@ def release(home: Path) -> None:
             return
         cluster = locate(home)
         run(cluster, "pg_ctl", "stop", "-D", cluster.data, "-m", "fast", "-w", check=False)
+
+
+def running_url(home: Path) -> str | None:
+    """Return the URL of the home's server if it runs now; nothing is started or created."""
+    cluster = find(home)
+    return cluster.url() if cluster is not None and _listens(cluster) else None
 
 
 def data_directory(home: Path) -> Path:

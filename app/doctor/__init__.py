@@ -1,0 +1,1 @@
+"""Says what is wrong with an installation, and what to do; changes nothing."""
