@@ -24,7 +24,8 @@ def newest(
     request: Request,
     state: State,
     chain: Annotated[
-        str | None, Query(max_length=63, description="a region's id; * for the service")
+        str | None,
+        Query(max_length=63, description="a region's id; * for the service; reads are included"),
     ] = None,
     action: Annotated[str | None, Query(max_length=64)] = None,
     actor: Annotated[str | None, Query(max_length=300)] = None,

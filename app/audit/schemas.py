@@ -12,7 +12,10 @@ from app.http.schemas import Instant, Reply
 class AuditEntry(Reply):
     """One entry of a chain."""
 
-    chain: str = Field(description="a region's id; * for the service", examples=["*"])
+    chain: str = Field(
+        description="a region's id; * for the service; before the reads of either, ~",
+        examples=["*"],
+    )
     seq: int = Field(examples=[4])
     at: Instant
     actor: str = Field(examples=["b0ed7b5e98fc"])

@@ -4,6 +4,9 @@ Each entry's hash covers its content and the hash before it, so an edited, remov
 breaks the chain after it. Entries hold nothing that could single out an incident. Older ones that did
 were blanked by a migration: their hash stays, and a `BLANKED` entry covers what remains.
 
+Reads (`READS`) have a chain of their own beside each chain. Its old entries are deleted by policy
+(`pruning.py`); no other entry is in it, so none can go that way.
+
 Recording locks the chain's head row until the commit, so record last.
 """
 
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, literal, select, update
+from sqlalchemy import Connection, case, delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db.tables import audit_heads, audit_log, regions
@@ -25,6 +28,11 @@ from app.core.texts import cut
 
 SERVICE_CHAIN = "*"
 """Chain of entries that concern no single region."""
+READS_MARK = "~"
+"""First character of a chain of reads; no region's id begins with it."""
+READS = frozenset({"forecast.read", "data_report.read", "hour_of_week.read"})
+PRUNED = "reads.pruned"
+"""Action of an entry which says what was deleted of the chain of reads beside its own chain."""
 FIRST_HASH = "0" * 64
 READ_ROWS = 5_000
 BLANKED = "details.blanked"
@@ -73,6 +81,16 @@ class Entry:
         return hashlib.sha256(_canonical(content).encode()).hexdigest()
 
 
+def chain_of_reads(chain: str) -> str:
+    """Return the name of the chain of reads beside a chain."""
+    return READS_MARK + chain
+
+
+def is_of_reads(chain: str) -> bool:
+    """Return whether a chain is one of reads."""
+    return chain.startswith(READS_MARK)
+
+
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -114,10 +132,12 @@ def record(
     """Add an entry in the caller's transaction.
 
     Args:
-        chain: a region's id, or the service's own chain.
+        chain: a region's id, or the service's own chain; reads go to the chain of reads beside it.
         actor: who did it; None takes the current request's caller.
         details: JSON values, nothing personal, since entries cannot be erased; long ones are cut.
     """
+    if action in READS:
+        chain = chain_of_reads(chain)
     start = upsert(audit_heads).values(chain=chain, seq=0, hash=FIRST_HASH)
     connection.execute(start.on_conflict_do_nothing())
     head = connection.execute(
@@ -164,6 +184,12 @@ def chain_names(connection: Connection) -> list[str]:
     return sorted(connection.scalars(names))
 
 
+def chains_of_reads(connection: Connection) -> list[str]:
+    """List the chains of reads."""
+    names = select(audit_heads.c.chain).where(audit_heads.c.chain.startswith(READS_MARK))
+    return sorted(connection.scalars(names))
+
+
 def entries(connection: Connection, chain: str) -> Iterator[Entry]:
     """Yield a chain's entries in order, read in batches."""
     query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq)
@@ -173,6 +199,21 @@ def entries(connection: Connection, chain: str) -> Iterator[Entry]:
             yield Entry(**row._mapping)
         after = audit_log.c.seq > rows[-1].seq
         rows = connection.execute(query.where(after).limit(READ_ROWS)).all()
+
+
+def first_entries(connection: Connection, chain: str, limit: int) -> list[Entry]:
+    """Return the first stored entries of a chain, in order."""
+    query = select(audit_log).where(audit_log.c.chain == chain).order_by(audit_log.c.seq)
+    return [Entry(**row._mapping) for row in connection.execute(query.limit(limit))]
+
+
+def delete_reads(connection: Connection, chain: str, before_seq: int) -> int:
+    """Delete the entries of a chain of reads before a number; return how many.
+
+    The database refuses to delete those of the last week, and of any other chain.
+    """
+    query = delete(audit_log).where(audit_log.c.chain == chain, audit_log.c.seq < before_seq)
+    return connection.execute(query).rowcount
 
 
 def head(connection: Connection, chain: str) -> tuple[int, str] | None:
@@ -204,7 +245,11 @@ def newest(
     before: datetime | None,
     limit: int,
 ) -> list[Entry]:
-    """Return the newest matching entries, newest first; for display, not for verifying hashes."""
+    """Return the newest matching entries, newest first; for display, not for verifying hashes.
+
+    Args:
+        chain: also entries of the chain of reads beside it.
+    """
     details = case(
         (func.octet_length(audit_log.c.details) <= 2 * MAX_DETAILS_CHARS, audit_log.c.details),
         else_=literal('{"left_out": "written before entries were limited: see audit verify"}'),
@@ -213,7 +258,9 @@ def newest(
     query = select(*columns, details.label("details")).order_by(
         audit_log.c.at.desc(), audit_log.c.chain, audit_log.c.seq.desc()
     )
-    for column, wanted in (("chain", chain), ("action", action), ("actor", actor)):
+    if chain is not None:
+        query = query.where(audit_log.c.chain.in_([chain, chain_of_reads(chain)]))
+    for column, wanted in (("action", action), ("actor", actor)):
         if wanted is not None:
             query = query.where(audit_log.c[column] == wanted)
     if before is not None:

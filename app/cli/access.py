@@ -20,7 +20,7 @@ from app.access.service import (
     rotate_key,
 )
 from app.audit import store as audit
-from app.audit.verification import heads_json, read_anchor, verify_audit
+from app.audit.verification import anchor_json, read_anchor, verify_audit
 from app.cli.console import complain, console, echo_json, opened, results
 from app.core.roles import Key, Role
 from app.core.settings import Settings
@@ -125,7 +125,7 @@ def head() -> None:
     """Print the last entry of every chain; store it elsewhere as an anchor for `verify`."""
     with opened(Settings()) as engine:
         report = verify_audit(engine)
-    echo_json(heads_json(report.heads))
+    echo_json(anchor_json(report))
     _fail_on(report.problems)
 
 
@@ -140,6 +140,10 @@ def verify(
         register = verify_register(engine)
     _fail_on([*report.problems, *register.problems])
     typer.echo(f"{report.n_entries} entries in {len(report.heads)} chains follow one another")
+    for chain, n in report.pruned.items():
+        typer.echo(f"{chain} {n} entries of reads were deleted by policy, after {report.days} days")
+    for note in report.notes:
+        console.print(note)
     for chain, (seq, digest) in report.heads.items():
         typer.echo(f"{chain} {seq} {digest}")
 

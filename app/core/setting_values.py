@@ -94,6 +94,17 @@ def cron(value: str) -> str:
         ) from error
 
 
+def days_of_reads(value: int) -> int:
+    """Return after how many days entries of reads are deleted.
+
+    Raises:
+        ValueError: less than a week, which the audit log refuses, and not 0.
+    """
+    if value and value < 7:
+        raise ValueError("entries of reads stay at least 7 days in the audit log; 0: for ever")
+    return value
+
+
 _OWN_PATHS = frozenset(
     ("basemap", "docs", "healthz", "metrics", "ogc", "openapi.json", "readyz", "static", "v1")
 )

@@ -16,6 +16,7 @@ from app.core.setting_values import (
     can_be_made,
     check_root_path,
     cron,
+    days_of_reads,
     default_home,
     is_ours,
     network,
@@ -30,6 +31,7 @@ _log = logging.getLogger("hotslot.settings")
 
 _MAY_BE_ZERO = frozenset(
     [
+        "audit_reads_retention_days",
         "backtest_processes",
         "body_min_bytes_per_s",
         "disk_reserve_bytes",
@@ -139,6 +141,10 @@ class Settings(SourceSettings, BaseSettings):
     """Public pages from one address; a quarter as many may be rejected for a missing key. 0: no limit."""
     audit_reads_every_s: float = 60.0
     """Forecast reads are counted by key and written to the audit log together."""
+    audit_reads_retention_days: Annotated[int, AfterValidator(days_of_reads)] = Field(
+        default=90, le=36_500
+    )
+    """Entries of reads are deleted from the audit log so many days later; 0: never."""
     max_field_chars: int = 4096
     max_unfinished_runs: int = 50
     """Trainings, and backtests, of a region that are queued or running; schedules and erasures add one

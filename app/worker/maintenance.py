@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from app.audit import store as audit
+from app.audit.pruning import prune_reads
 from app.core.db.engine import long_statements
 from app.core.db.locks import TRAIN_LOCK, transaction_lock
 from app.core.errors import HotslotError
@@ -74,6 +75,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
                 extra={"region": region.id, "reason": error.message},
             )
     end_abandoned_runs(engine)
+    prune_reads(engine, settings.audit_reads_retention_days, now)
     with engine.begin() as connection:
         long_statements(connection)
         artifacts, grids = retention.collect(connection)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
 from app.audit import store as audit
-from app.audit.verification import check_chains, verify_audit
+from app.audit.verification import Anchor, check_chains, verify_audit
 from app.core.db.engine import open_engine
 from app.core.db.schema import MIGRATIONS, migrate
 from app.core.db.tables import regions
@@ -72,7 +72,7 @@ def upgraded(server_url):
                 for action, details in OLD:
                     audit.record(made, action, chain=chain, **details)
             audit.record(made, "key.created", key="k")
-        anchor = verify_audit(engine).heads
+        anchor = Anchor(verify_audit(engine).heads)
         migrate(engine)
         yield engine, anchor
         engine.dispose()
@@ -113,7 +113,7 @@ def test_a_forged_blanking_is_seen(upgraded, forgery):
         transaction = connection.begin()
         connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER USER"))
         connection.execute(text(forgery))
-        found = check_chains(connection, {}).problems
+        found = check_chains(connection).problems
         transaction.rollback()
     assert len(found) == 1, found
     assert found[0].startswith("here: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from app.access.read_counter import ReadCounter
 from app.audit import store as audit
-from app.audit.verification import check_chains, heads_json, read_anchor, verify_audit
+from app.audit.verification import anchor_json, check_chains, read_anchor, verify_audit
 from app.cli import app as command_line
 
 CSV = b"occurred_at,longitude,latitude,category,external_id\n2024-01-01T10:00:00Z,-74.06,4.66,theft,%s\n"
@@ -32,7 +33,7 @@ def tampered(engine, *statements: str) -> list[str]:
         connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER USER"))
         for statement in statements:
             connection.execute(text(statement))
-        found = check_chains(connection, {}).problems
+        found = check_chains(connection).problems
         transaction.rollback()
     return found
 
@@ -100,7 +101,7 @@ def test_what_an_owner_of_the_tables_does_is_seen(engine, chained, statements, s
 
 def test_a_tail_cut_with_its_head_is_seen_by_the_anchor(engine, chained, tmp_path):
     anchor_file = tmp_path / "anchor.json"
-    anchor_file.write_text(json.dumps(heads_json(verify_audit(engine).heads)))
+    anchor_file.write_text(json.dumps(anchor_json(verify_audit(engine))))
     anchor = read_anchor(anchor_file)
     with engine.connect() as connection:
         transaction = connection.begin()
@@ -113,10 +114,10 @@ def test_a_tail_cut_with_its_head_is_seen_by_the_anchor(engine, chained, tmp_pat
                 "WHERE chain = 'chained'"
             )
         )
-        assert check_chains(connection, {}).problems == []
+        assert check_chains(connection).problems == []
         assert "the anchor has entry 8" in check_chains(connection, anchor).problems[0]
         transaction.rollback()
-    wrong = {**anchor, chained: (8, "0" * 64)}
+    wrong = replace(anchor, heads={**anchor.heads, chained: (8, "0" * 64)})
     assert "not the one of the anchor" in verify_audit(engine, wrong).problems[0]
     assert verify_audit(engine, anchor).problems == []
 

@@ -3,14 +3,19 @@
 import base64
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
+from app.audit import store as audit
+from app.audit.pruning import prune_reads
+from app.audit.verification import verify_audit
 from app.erasure.service import erase_incident
 from app.region_edits.removal import remove_region
 from app.register.service import all_entries
-from app.register.verification import check_register
+from app.register.verification import check_register, verify_register
+from tests.register.conftest import Clock
 
 
 @pytest.fixture
@@ -20,6 +25,19 @@ def scored(diary):
     assert diary.score() == 3
     assert diary.problems() == []
     return diary
+
+
+def test_it_verifies_when_old_reads_have_left_the_audit_log(scored):
+    for age in (200, 150, 100):
+        Clock.moment = datetime.now(UTC) - timedelta(days=age)
+        with scored.engine.begin() as connection:
+            audit.record(connection, "forecast.read", chain="city", reads={"density": age})
+    Clock.moment = None
+    assert prune_reads(scored.engine, 90, datetime.now(UTC)) == 2
+    report = verify_register(scored.engine, "city")
+    assert (report.n_entries, report.n_scores, report.problems) == (3, 3, [])
+    assert verify_audit(scored.engine).problems == []
+    assert verify_audit(scored.engine).pruned["~city"] == 2
 
 
 OTHER = "SELECT forecast FROM register_entries WHERE id <> :id LIMIT 1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+AUDIT_PRUNING_LOCK = 0x686F7470
 COUNT_LOCK = 0x686F7463
 IDEMPOTENCY_LOCK = 0x686F746B
 INGEST_LOCK = 0x686F7469
