@@ -1,9 +1,11 @@
-"""Fill the reference pages of the documentation from the code (a hook of mkdocs)."""
+"""Fill pages of the documentation from the code and from notebooks (a hook of mkdocs)."""
 
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,7 +15,9 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def on_page_markdown(markdown: str, page: Any, **_options: Any) -> str:
-    """Replace the marker of a reference page; called by mkdocs for each page."""
+    """Replace the marker of a reference page or a notebook's; called by mkdocs for each page."""
+    if page.file.src_uri.startswith("notebooks/"):
+        return markdown + notebook(Path(page.file.abs_src_path).with_suffix(".ipynb"))
     for marker, build in MARKERS.items():
         if page.file.src_uri.startswith("reference/") and marker in markdown:
             return markdown.replace(marker, build())
@@ -26,6 +30,13 @@ def openapi_document() -> dict[str, Any]:
     from app.main import create_app
 
     return create_app(Settings()).openapi()
+
+
+def notebook(path: Path) -> str:
+    """Write a notebook's cells as Markdown."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = (("".join(cell["source"]), cell["cell_type"] == "code") for cell in cells)
+    return "\n\n".join(f"```python\n{text}\n```" if code else text for text, code in texts)
 
 
 def operations() -> str:
