@@ -9,6 +9,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     # Test processes run side by side: more threads than cores make small fits ten times slower.
     os.environ.setdefault(_name, "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,11 +19,12 @@ from app.core.db.engine import open_engine
 from app.core.devserver.server import ensure_running, release
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
+from tests.support.forked_readers import forked_readers, new_readers
 from tests.support.lost_clusters import remove_lost_clusters
 from tests.support.missing_parts import pytest_sessionfinish, pytest_terminal_summary
 from tests.support.town import add_town, draw_town, own_database
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = ["new_readers", "pytest_sessionfinish", "pytest_terminal_summary"]
 
 collect_ignore = ["rehearsal", "resilience", "support"]
 """`make rehearse`, `make drills`, and what tests import."""
@@ -41,6 +43,13 @@ def pytest_collection_finish() -> None:
     """Exclude all modules and tests from garbage collections, which took a twentieth of the time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def readers() -> Iterator[None]:
+    """Reader processes start quickly; modules that test their start use `new_readers`."""
+    with forked_readers():
+        yield
 
 
 @pytest.fixture(scope="session")

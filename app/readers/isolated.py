@@ -123,15 +123,7 @@ def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Pop
     with parser_folder() as (folder, held):
         path = folder / "orders.json"
         path.write_bytes(orjson.dumps(orders))
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "app.readers.child", str(path)],
-            stdin=body,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # library warnings repeat the values of odd cells
-            cwd=folder,
-            env=_environment(str(folder)),
-            pass_fds=[held],
-        )
+        process = _process(path, body, held)
         with _lock:
             _running.add(process)
         try:
@@ -143,6 +135,19 @@ def _started(orders: dict[str, Any], body: IO[bytes]) -> Iterator[subprocess.Pop
                 _running.discard(process)
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def _process(orders: Path, body: IO[bytes], held: int) -> subprocess.Popen[bytes]:
+    """Start the reading process in the folder of its orders."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "app.readers.child", str(orders)],
+        stdin=body,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # library warnings repeat the values of odd cells
+        cwd=orders.parent,
+        env=_environment(str(orders.parent)),
+        pass_fds=[held],
+    )
 
 
 def _environment(folder: str) -> dict[str, str]:

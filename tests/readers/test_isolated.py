@@ -31,6 +31,7 @@ from tests.support.inputs import hostile_bodies as bodies
 from tests.support.inputs.hostile_excel import row, workbook
 from tests.support.processes import peak_memory_mb
 
+pytestmark = pytest.mark.usefixtures("new_readers")
 SCALE = 0.02
 MEMORY_MB = 200.0
 PATIENCE_S = 30.0
