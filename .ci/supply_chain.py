@@ -25,6 +25,8 @@ PERMISSIVE = re.compile(
     re.IGNORECASE,
 )
 ALLOWED = {
+    # Of the two, EPL-2.0: used as a library, unchanged.
+    "asyncssh": "EPL-2.0 OR GPL-2.0-or-later",
     # Used as libraries, unchanged, and replaceable: what the LGPL asks for.
     "psycopg": "LGPL-3.0-only",
     "psycopg-binary": "LGPL-3.0-only",
@@ -60,7 +62,9 @@ def licence_of(package: Distribution) -> str:
     if expression := metadata.get("License-Expression"):
         return expression
     names = [
-        c.split("::")[-1].strip() for c in metadata.get_all("Classifier") or [] if "License" in c
+        name
+        for c in metadata.get_all("Classifier") or []
+        if "License" in c and (name := c.split("::")[-1].strip()) != "OSI Approved"
     ]
     text = (metadata.get("License") or "").strip().splitlines()
     return "; ".join(names) or (text[0][:80] if text else "UNKNOWN")

@@ -36,9 +36,12 @@ PresetNameOption = Annotated[
     str | None, typer.Option("--preset", help="A preset city, see hotslot source presets.")
 ]
 KindOption = Annotated[
-    str | None, typer.Option(help="socrata, arcgis, ckan, file, police-archive or folder.")
+    str | None, typer.Option(help="socrata, arcgis, ckan, file, police-archive, folder or sftp.")
 ]
-UrlOption = Annotated[str | None, typer.Option(help="Dataset, layer, portal, file, folder:NAME.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(help="Dataset, layer, portal, file, folder:NAME, sftp://USER@HOST/FOLDER."),
+]
 DatasetOption = Annotated[
     str | None,
     typer.Option(
@@ -61,6 +64,9 @@ DeletedWhenOption = Annotated[
     str | None, typer.Option(help="COLUMN=VALUE that marks a withdrawn row.")
 ]
 TokenOption = Annotated[str | None, typer.Option(help="Name of a token in HOTSLOT_SYNC_TOKENS.")]
+HostKeyOption = Annotated[
+    str | None, typer.Option(help="Fingerprint of an SFTP server's key, SHA256:...")
+]
 PageRowsOption = Annotated[int | None, typer.Option(help="Rows per request.")]
 EsriDatesOption = Annotated[str | None, typer.Option(help="utc (documented) or local.")]
 DateOnlyOption = Annotated[
@@ -90,6 +96,7 @@ def add(
     where: WhereOption = None,
     deleted_when: DeletedWhenOption = None,
     token: TokenOption = None,
+    host_key: HostKeyOption = None,
     page_rows: PageRowsOption = None,
     esri_dates: EsriDatesOption = None,
     date_only: DateOnlyOption = None,
@@ -101,6 +108,7 @@ def add(
 ) -> None:
     """Add a source; `hotslot sync` reads it, or a worker with --every-hours."""
     origin = _stated(kind=kind, url=url, dataset=dataset, token=token, licence=licence)
+    origin |= _stated(host_key=host_key)
     rows = _stated(crs=crs, time_format=time_format, esri_dates=esri_dates, date_only=date_only)
     updates = _stated(
         where=where, changed=changed, overlap_days=overlap_days, deleted_when=deleted_when

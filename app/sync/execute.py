@@ -31,6 +31,7 @@ from app.sync.connectors.files import file_pages
 from app.sync.connectors.folder import folder_pages
 from app.sync.connectors.pages import Connector, DropConnector, Page, joined
 from app.sync.connectors.portal import PortalClient
+from app.sync.connectors.sftp import sftp_pages
 from app.sync.connectors.socrata import socrata_pages
 from app.sync.connectors.visit import Visit
 from app.sync.spec import SourceSpec
@@ -50,7 +51,7 @@ CONNECTORS: Mapping[str, Connector] = {
     "file": file_pages,
     "police-archive": archive_pages,
 }
-DROPS: Mapping[str, DropConnector] = {"folder": folder_pages}
+DROPS: Mapping[str, DropConnector] = {"folder": folder_pages, "sftp": sftp_pages}
 PAGED = frozenset({"socrata", "arcgis", "ckan"})
 TOKEN_HEADERS = {
     "socrata": ("X-App-Token", ""),

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import httpx
 from sqlalchemy import Engine
 
 from app.audit import store as audit
@@ -20,6 +19,7 @@ from app.regions.store import get_region
 from app.sync.connectors.address import checked_url
 from app.sync.connectors.folder import folder_parts, folder_root
 from app.sync.connectors.network import route_to
+from app.sync.connectors.sftp import sftp_address
 from app.sync.presets import PRESETS, Preset
 from app.sync.spec import SourceSpec
 from app.sync.store import (
@@ -68,19 +68,24 @@ def _checked_place(spec: SourceSpec, settings: Settings) -> str:
     if spec.kind == "folder":
         folder_root(settings)
         return f"folder:{folder_parts(spec.url)[0]}"
-    address = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
-    _check_reachable(address, settings)
-    return address.host
+    if spec.kind == "sftp":
+        address = sftp_address(spec.url)
+        host, port = address.host, address.port
+    else:
+        parsed = checked_url(spec.url, allow_loopback=settings.sync_allow_loopback)
+        host, port = parsed.host, parsed.port or 443
+    _check_reachable(host, port, settings)
+    return host
 
 
-def _check_reachable(address: httpx.URL, settings: Settings) -> None:
+def _check_reachable(host: str, port: int, settings: Settings) -> None:
     """Raise if a source's host is in a private network that no setting allows; unknown hosts pass.
 
     Raises:
         InvalidInput: every sync would be refused.
     """
     try:
-        route_to(address.host, address.port or 443, settings)
+        route_to(host, port, settings)
     except SourceFailed as refusal:
         if refusal.code == "private_address":
             raise InvalidInput(refusal.message, field="url", code=refusal.code) from refusal

@@ -13,7 +13,7 @@ from app.core.texts import shortened
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.columns.personal import is_personal
 
-Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive", "folder"]
+Kind = Literal["socrata", "arcgis", "ckan", "file", "police-archive", "folder", "sftp"]
 KINDS: tuple[str, ...] = get_args(Kind)
 SOCRATA_CHANGED = ":updated_at"
 MAX_OVERLAP_DAYS = 366.0
@@ -23,7 +23,9 @@ TEXT_LIMITS = {
     "url": MAX_ADDRESS_CHARS,
     "where": MAX_ADDRESS_CHARS,
     "licence": MAX_ADDRESS_CHARS,
-    **dict.fromkeys(("dataset", "changed", "deleted_when", "token", "preset"), MAX_TEXT_CHARS),
+    **dict.fromkeys(
+        ("dataset", "changed", "deleted_when", "token", "preset", "host_key"), MAX_TEXT_CHARS
+    ),
 }
 
 
@@ -34,7 +36,8 @@ class SourceSpec:
     Args:
         kind: the API that answers at `url`.
         url: Socrata's `.../resource/ID.json`, an ArcGIS layer (or service), a CKAN portal, a file, an
-            archive (an archive's may hold `{month}`); or `folder:NAME/...`, a drop folder.
+            archive (an archive's may hold `{month}`); `folder:NAME/...`, a drop folder; or
+            `sftp://USER@HOST/FOLDER`.
         dataset: CKAN's resource or package; the name of an ArcGIS service's layer; an archive's force; a
             pattern for names of dropped files, such as `incidents-*.csv`.
         columns: {field or part: column of the portal}; ArcGIS geometry is `geometry.x`, `geometry.y`.
@@ -45,7 +48,8 @@ class SourceSpec:
         overlap_days: how far a sweep looks back before the newest change that an earlier one saw.
         where: a further condition, in the portal's own language.
         deleted_when: `COLUMN=VALUE` that marks a withdrawn row.
-        token: name of the app token in the setting `sync_tokens`; never its value.
+        token: name of the app token (SFTP: password or key) in the setting `sync_tokens`; never its value.
+        host_key: fingerprint of an SFTP server's key, `SHA256:...`.
         page_rows: rows requested at once.
         esri_dates: `utc` as the API documents; `local` for publishers that store wall time there.
         month_times: `refuse` rows dated by month alone, or `spread` them over the month.
@@ -73,6 +77,7 @@ class SourceSpec:
     preset: str | None = None
     feed: str = ""
     date_only: str | None = None
+    host_key: str | None = None
 
     @property
     def mapping(self) -> ColumnMapping:
@@ -150,10 +155,24 @@ class SourceSpec:
                 code="month_resolution",
             )
 
+        if self.kind == "sftp":
+            self._check_sftp()
         months = MONTH in self.url
         if months and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", self.first_month or ""):
             raise InvalidInput(
                 f"a URL with {MONTH} requires first_month, YYYY-MM", field="first_month"
+            )
+
+    def _check_sftp(self) -> None:
+        if not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", self.host_key or ""):
+            raise InvalidInput(
+                "a source of kind sftp requires host_key, SHA256:... as `ssh-keygen -lf` prints it",
+                field="host_key",
+            )
+        if self.token is None:
+            raise InvalidInput(
+                "a source of kind sftp requires token, the name of a password or key in sync_tokens",
+                field="token",
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from app.core.errors import SourceFailed
 from app.sync.connectors.pages import Page, RowShaper, State
-from app.sync.connectors.portal import Broken, PortalClient, error_text
+from app.sync.connectors.portal import PortalClient, error_text
+from app.sync.connectors.visit import Broken
 from app.sync.spec import SourceSpec
 
 DAY_MS = 86_400_000

@@ -139,30 +139,27 @@ def _connect_request(target: str, port: int, proxy: httpx.URL) -> bytes:
 
 
 def _answer(stream: httpcore.NetworkStream, timeout: float | None) -> bytes:
-    """Read a proxy's answer up to its empty line; the source itself says nothing before we do."""
+    """Read a proxy's answer up to its empty line and no further: a server may speak first (SSH does)."""
     answer = b""
     while not answer.endswith(b"\r\n\r\n"):
-        part = stream.read(MAX_ANSWER_BYTES, timeout)
+        part = stream.read(1, timeout)
         answer += part
-        if not part or len(answer) > MAX_ANSWER_BYTES or b"\r\n\r\n" in answer[:-4]:
-            break
+        if not part or len(answer) > MAX_ANSWER_BYTES:
+            return b""
     return answer
 
 
 def _require_tunnel(answer: bytes, host: str) -> None:
     found = _STATUS.match(answer)
-    if found is None:
-        raise httpcore.ProxyError(f"the proxy {host} does not answer as one")
-    status = int(found[1])
-    if status in RETRIED_STATUS:
-        raise httpcore.ProxyError(f"the proxy {host} answers with status {status}")
+    status = int(found[1]) if found else 0
+    if found is None or status in RETRIED_STATUS:
+        said = f"answers with status {status}" if found else "does not answer as one"
+        raise httpcore.ProxyError(f"the proxy {host} {said}")
     if not 200 <= status < 300:
         reason = "it wants another user or password" if status == 407 else "it refuses this host"
         raise SourceFailed(
             f"the proxy {host} answers with status {status}: {reason}", code="proxy_refused"
         )
-    if not answer.endswith(b"\r\n\r\n") or b"\r\n\r\n" in answer[:-4]:
-        raise httpcore.ProxyError(f"the proxy {host} does not answer as one")
 
 
 class SourceTransport(httpx.HTTPTransport):

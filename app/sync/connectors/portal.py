@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import httpx
 import orjson
@@ -19,7 +17,7 @@ from app.core.errors import InvalidInput, SourceFailed
 from app.core.settings import Settings
 from app.sync.connectors.address import checked_url
 from app.sync.connectors.network import SourceTransport
-from app.sync.connectors.visit import Visit
+from app.sync.connectors.visit import Broken, Visit
 
 # Socrata answers 202 while it prepares the answer.
 RETRIED_STATUS = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
@@ -28,15 +26,6 @@ MAX_REDIRECTS = 5
 CONNECT_TIMEOUT_S = 10.0
 MAX_REASON_CHARS = 200
 MAX_REFUSAL_CHARS = 4_000
-T = TypeVar("T")
-
-
-class Broken(Exception):
-    """A temporary failure; the portal may say when to retry."""
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True)
@@ -107,7 +96,7 @@ class PortalClient(Visit):
                 raise broken
             return answer
 
-        return self._tried(ask)
+        return self.tried(ask, httpx.TransportError)
 
     def download(
         self, url: str, file: IO[bytes], conditions: Mapping[str, str], max_bytes: int
@@ -141,31 +130,7 @@ class PortalClient(Visit):
                 content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
             )
 
-        return self._tried(fetch)
-
-    def _tried(self, work: Callable[[], T]) -> T:
-        attempt = 0
-        while True:
-            try:
-                return work()
-            except (Broken, httpx.TransportError) as error:
-                attempt += 1
-                self._wait(error, attempt)
-
-    def _wait(self, error: Exception, attempt: int) -> None:
-        settings = self.settings
-        reason = str(error) or type(error).__name__
-        if attempt > settings.sync_max_retries:
-            raise SourceFailed(f"gave up after {attempt} attempts: {reason}") from error
-        asked_s = getattr(error, "retry_after_s", None)
-        # Jitter, so that sources that failed together retry at different times.
-        own_s = min(settings.sync_backoff_s * 2 ** (attempt - 1), settings.sync_max_wait_s)
-        wait_s = own_s * random.uniform(0.5, 1.0) if asked_s is None else asked_s
-        if wait_s > settings.sync_max_wait_s or time.monotonic() + wait_s > self.deadline:
-            raise SourceFailed(
-                f"the portal asks to wait {wait_s:.0f} s; the next run will retry", code="busy"
-            ) from error
-        self.wait(wait_s)
+        return self.tried(fetch, httpx.TransportError)
 
     @contextmanager
     def _opened(
