@@ -8,9 +8,10 @@ FUZZER := $(VENV)/.fuzzer-installed
 DEMO_ARGS ?=
 PART ?=
 TEST_ARGS ?=
+NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check docs bench drills ecosystem rehearse lock clean
+.PHONY: help venv demo test coverage check docs docs-pictures bench drills ecosystem rehearse lock clean
 
 help:
 	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
@@ -18,6 +19,7 @@ help:
 	@echo "make coverage the tests with coverage, which may not fall"
 	@echo "make check   ruff, mypy, import-linter, language, documentation, deployment files, licences, pip-audit"
 	@echo "make docs    the documentation site in build/site, links checked"
+	@echo "make docs-pictures the pictures of the tutorials anew, of the real service in Chromium (minutes)"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
 	@echo "make ecosystem the service with QGIS, GDAL, OWSLib and nginx, as far as they are installed"
@@ -42,6 +44,10 @@ coverage: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+
+# NAMES='plan why' makes only those.
+docs-pictures: $(STAMP)
+	$(BIN)/python -m tests.pictures $(NAMES)
 
 check: $(STAMP) docs
 	$(BIN)/ruff format --check .

@@ -26,8 +26,8 @@ def synthetic_streets(area: StudyArea, block_m: float = BLOCK_M, seed: int = 0) 
     bend = rng.normal(0.0, BEND_SHARE * block_m, (2, ny, nx))
     longitude, latitude = to_degrees(x_m + bend[0], y_m + bend[1], area.crs)
     place = np.stack([longitude, latitude], axis=-1)
-    named = [(f"{row + 1}th Street", place[row]) for row in range(ny)]
-    named += [(f"{column + 1}th Avenue", place[:, column]) for column in range(nx)]
+    named = [(f"{_ordinal(row + 1)} Street", place[row]) for row in range(ny)]
+    named += [(f"{_ordinal(column + 1)} Avenue", place[:, column]) for column in range(nx)]
     for start in range(-ny + 2, nx - 1, AVENUE_EVERY):
         rows = np.arange(max(0, -start), min(ny, nx - start))
         named.append((f"Diagonal {start + ny}", place[rows, rows + start]))
@@ -41,3 +41,13 @@ def synthetic_streets(area: StudyArea, block_m: float = BLOCK_M, seed: int = 0) 
         if len(line) > 1
     ]
     return {"type": "FeatureCollection", "features": features}
+
+
+def _ordinal(n: int) -> str:
+    """Write a number as an ordinal.
+
+    >>> [_ordinal(n) for n in (1, 2, 3, 4, 11, 21, 112)]
+    ['1st', '2nd', '3rd', '4th', '11th', '21st', '112th']
+    """
+    endings = {} if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}
+    return f"{n}{endings.get(n % 10, 'th')}"

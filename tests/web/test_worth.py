@@ -35,5 +35,5 @@ def test_the_tab_says_what_the_service_says(open_seen, worth, language, title, p
     expect(rows).to_have_count(len(worth["by_size"]) + 1)
     gain = worth["by_size"][3]["gains"]["places_hits"]
     mean, lo, hi = (f"{round(1000 * gain[end])}".replace("-", "−") for end in ("mean", "lo", "hi"))
-    assert f"{mean} ({lo} – {hi})" in plain(rows.nth(3).inner_text())
+    assert f"{mean} ({lo} – {hi})" in " ".join(plain(rows.nth(3).inner_text()).split())
     assert_accessible(page, "#worth")

@@ -41,5 +41,5 @@ function sizes({ by_size: bySize, own, n_incidents: n }) {
 function gainText(gain) {
   if (!gain) return "–";
   const [mean, lo, hi] = [gain.mean, gain.lo, gain.hi].map((value) => count(Math.round(PER * value) || 0));
-  return `${mean} (${lo} – ${hi})`;
+  return make("span", {}, `${mean} `, make("small", {}, `(${lo} – ${hi})`));
 }

@@ -1,0 +1,1 @@
+"""Pictures of the documentation, made of a city that does not exist."""
