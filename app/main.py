@@ -79,6 +79,7 @@ from app.regions import routes as regions
 from app.register import routes as register
 from app.states import routes as states
 from app.streets import routes as streets
+from app.subscriptions import routes as subscriptions
 from app.sync import routes as sync
 from app.training import routes as training
 
@@ -98,6 +99,7 @@ PARTS = (
     privacy,
     fairness,
     sync,
+    subscriptions,
     data_report,
     training,
     forecasts,

@@ -61,6 +61,12 @@ def all_keys(connection: Connection) -> list[Key]:
     return [_as_key(row) for row in rows]
 
 
+def find_key(connection: Connection, key_id: str) -> Key | None:
+    """Return one key; None: there is none of that id."""
+    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
+    return None if row is None else _as_key(row)
+
+
 def locked_key(connection: Connection, key_id: str) -> Key:
     """Return one key and lock its row for this transaction.
 

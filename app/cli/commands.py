@@ -148,6 +148,34 @@ COMMANDS = {
         "app.cli.sync:presets",
         "List the preset cities with their licences.",
     ),
+    "subscription add": (
+        "app.cli.subscriptions:add",
+        "Send zones at each new state, each morning or each shift; print a webhook's secret once.",
+    ),
+    "subscription list": (
+        "app.cli.subscriptions:list_all",
+        "List what is sent where, with numbers of deliveries.",
+    ),
+    "subscription remove": (
+        "app.cli.subscriptions:remove",
+        "Remove a subscription with its deliveries.",
+    ),
+    "subscription rotate": (
+        "app.cli.subscriptions:rotate",
+        "Give a webhook a new secret and print it once.",
+    ),
+    "subscription test": (
+        "app.cli.subscriptions:test",
+        "Send the next 24 hours now, from this process; status 1 if that fails.",
+    ),
+    "subscription deliveries": (
+        "app.cli.subscriptions:deliveries",
+        "List the newest deliveries, with the reason of the last failure.",
+    ),
+    "subscription retry": (
+        "app.cli.subscriptions:retry",
+        "Let dead deliveries wait again; a worker sends them.",
+    ),
     "presence add": (
         "app.cli.presence:add",
         "Store where somebody was; a row that is sent again adds nothing.",
@@ -204,6 +232,7 @@ GROUPS = {
     "categories": "Categories of a region: aliases, groups, weights.",
     "mapping": "Column mappings of a region.",
     "source": "Open-data sources of a region's incidents.",
+    "subscription": "Who is sent which forecasts: webhooks, e-mail, folders.",
     "presence": "The presence log (optional): where somebody was, and what was done.",
     "register": "Forecasts filed before their day, scored after it.",
     "key": "API keys.",

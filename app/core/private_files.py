@@ -11,7 +11,10 @@ from pathlib import Path
 from app.core.errors import InvalidInput
 
 OTHERS = 0o077
-OURS = ("backtests", "cache", "worker.beat", "postgres.lock", "postgres.users", "postgres.password")
+OURS = (
+    *("backtests", "cache", "worker.beat", "push.key"),
+    *("postgres.lock", "postgres.users", "postgres.password"),
+)
 """What hotslot writes into its home beside the embedded server's folder, which has a mode of its own."""
 _TOP = ("bin", "boot", "dev", "etc", "home", "lib", "opt", "run", "srv", "usr", "var", "var/lib")
 _SYSTEM = frozenset(Path("/", name) for name in ("", *_TOP))

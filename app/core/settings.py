@@ -40,6 +40,7 @@ _MAY_BE_ZERO = frozenset(
         "port",
         "rate_limit_keyless_per_s",
         "rate_limit_per_s",
+        "push_backoff_s",
         "retention_champion_days",
         "sync_backoff_s",
         "sync_max_retries",
@@ -49,6 +50,7 @@ _MAY_BE_ZERO = frozenset(
 )
 _MOST = {
     "port": 65_535,
+    "smtp_port": 65_535,
     "workers": 1_000,
     "backtest_processes": 1_000,
     "database_pool_size": 10_000,
@@ -203,6 +205,31 @@ class Settings(SourceSettings, BaseSettings):
     """Filed forecasts and their scores are deleted so many days after their day."""
     presence_retention_days: int = Field(default=400, ge=1, le=36_500)
     """Rows of the presence log are deleted so many days after they ended."""
+
+    push_key: Annotated[SecretStr, Field(min_length=32)] | None = None
+    """The secrets of webhooks are derived from it; None: from a file in the home of the embedded server."""
+    push_folder: Path | None = None
+    """Subscriptions write their files into folders below it, nowhere else; None: nowhere."""
+    push_tick_s: float = 5.0
+    """How often a worker looks for deliveries that are due."""
+    push_timeout_s: float = 30.0
+    """Of one attempt to deliver, as a whole."""
+    push_backoff_s: float = 30.0
+    """Before the second attempt; doubled each time, at most an hour."""
+    push_max_attempts: int = Field(default=10, ge=1, le=50)
+    push_retention_days: int = Field(default=30, ge=1, le=3650)
+    """Deliveries that have ended are deleted so many days later."""
+    smtp_host: str | None = None
+    """Mail server of subscriptions by e-mail; None: there are none."""
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    """`none` without user and password only, or to this machine."""
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_sender: str | None = None
+    """Address in From."""
+    smtp_ca_file: Path | None = None
+    """Certificates of the authorities that the mail server's may come from; None: the system's."""
 
     @model_validator(mode="after")
     def _home_that_can_be_written(self) -> Settings:

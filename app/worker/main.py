@@ -25,6 +25,7 @@ from app.runs.workers import forget_worker, note_worker
 from app.sync.schedule import queue_due
 from app.worker.active_jobs import ActiveJobs
 from app.worker.health import beat
+from app.worker.pushes import push_repeatedly
 from app.worker.recovery import MAX_ATTEMPTS, give_up, requeue_lost_runs
 from app.worker.states import assimilate_repeatedly
 from app.worker.tasks import build_app
@@ -232,6 +233,7 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
                 ),
                 asyncio.create_task(_run_maintenance(app, settings)),
                 asyncio.create_task(assimilate_repeatedly(engine, settings)),
+                asyncio.create_task(push_repeatedly(engine, settings)),
             ]
         lanes = [asyncio.create_task(_lane(app, settings, queue, wait)) for queue in RUN_QUEUES]
         try:

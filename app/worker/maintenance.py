@@ -26,6 +26,7 @@ from app.registry.erasure_marks import newest_erasure, vacuum_erased
 from app.runs.queue import forget_ended_jobs, forget_lost_upkeep
 from app.runs.schedules import drop_old_ticks
 from app.runs.workers import forget_lost_workers
+from app.subscriptions.service import forget_old_deliveries
 from app.sync.store import drop_old_runs
 from app.worker.recovery import end_abandoned_runs
 
@@ -67,6 +68,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
                 _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
             dropped += _drop_versions(engine, settings, region.key, now)
             forget_old_presence(engine, settings, region, now)
+            forget_old_deliveries(engine, settings, region, now)
             keep_register(engine, settings, region, now)
         except HotslotError as error:
             failed += 1

@@ -1,7 +1,7 @@
 """The process of one run, started by a worker, so that fits affect neither its heartbeat nor memory.
 
-`python -m app.worker.run_process KIND RUN_ID`, `... maintenance -`, `... assimilate REGION,...` or
-`... help RUN_ID,JOB_ID`; settings come from the environment. Exit status: 0 ended (the outcome is in the
+`python -m app.worker.run_process KIND RUN_ID`, `... maintenance -`, `... assimilate REGION,...`, `... push -`
+or `... help RUN_ID,JOB_ID`; settings come from the environment. Exit status: 0 ended (the outcome is in the
 run's row), 3 to be retried (lost the database, killed from outside), 4 superseded by another worker, 5 the
 memory limit was too small, 6 a helper would not fit the same as the others.
 """
@@ -64,6 +64,8 @@ def main(kind: str, what: str) -> int:
             run_maintenance(engine, settings)
         elif kind == "assimilate":
             run_assimilation(engine, what.split(","))
+        elif kind == "push":
+            run_pushes(engine, settings)
         elif kind == "help":
             return run_help(engine, settings, *what.split(","))
         else:
@@ -86,6 +88,14 @@ def run_maintenance(engine: Engine, settings: Settings) -> None:
     with engine.connect() as connection:
         now = database_clock(connection)
     _log.info("maintenance done", extra=asdict(maintain(engine, settings, now)))
+
+
+def run_pushes(engine: Engine, settings: Settings) -> None:
+    """Send the deliveries of subscriptions that are due."""
+    from app.subscriptions.sending import Sender
+
+    sent = Sender(engine, settings).send_due()
+    _log.info("pushed", extra={"delivered": sent.delivered, "failed": sent.failed})
 
 
 def run_assimilation(engine: Engine, region_ids: list[str]) -> None:

@@ -27,6 +27,8 @@ BASE = {
     "source list": ["town"], "source remove": ["town", "none"],
     "train": ["town", "--model", "uniform", "--no-validate"],
     "worth": ["town"], "presence list": ["town"], "presence erase": ["town"], "presence exposure": ["town"],
+    "subscription add": ["town", "x", "files", "--on", "shift"], "subscription list": ["town"],
+    "subscription deliveries": ["town", "none"], "subscription rotate": ["town", "none"],
     "register list": ["town"], "register show": ["town", "2019-12-31"], "register file": ["town"],
     "register export": ["town"], "register verify": ["town"],
 }  # fmt: skip

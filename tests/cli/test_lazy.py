@@ -22,6 +22,8 @@ FURTHER = {
     "fairness-report", "model-card", "erase", "key create", "key list", "key rotate", "key revoke",
     "audit list", "audit head", "audit verify", "region edit", "region remove", "categories show",
     "presence add", "presence list", "presence exposure", "presence erase",
+    "subscription add", "subscription list", "subscription remove", "subscription rotate",
+    "subscription test", "subscription deliveries", "subscription retry",
     "register file", "register list", "register show", "register export", "register verify",
     "assimilate", "evaluate", "worth", "contest", "doctor",
     "categories alias", "categories group", "categories weight",

@@ -19,6 +19,7 @@ from app.core.db.tables import (
     run,
     state,
     street,
+    subscription,
     sync,
     version,
 )
@@ -37,6 +38,7 @@ SUBJECTS = (
     run,
     state,
     street,
+    subscription,
     sync,
     version,
 )

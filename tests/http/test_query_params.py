@@ -114,6 +114,8 @@ NOT_TRIED = {
     ("zones", "paper"): "of the PDF; tests/forecasts/zones/test_briefing.py",
     ("outcomes", "date"): "goes with a shift, which outcomes refuse",
     ("presence", "cursor"): "made by the page before; tests/presence/test_service.py",
+    ("deliveries", "state"): "needs a subscription; tests/subscriptions/test_routes.py",
+    ("deliveries", "limit"): "needs a subscription; tests/subscriptions/test_routes.py",
     ("register", "cursor"): "made by the page before; tests/register/test_filing.py",
     ("fairness-report", "reporting"): "needs neighbourhoods; tests/evaluation/test_fairness.py",
 }

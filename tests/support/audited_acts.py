@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import shapely
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.access.service import NewKey, create_key, revoke_key, rotate_key
@@ -43,6 +44,16 @@ from app.register.service import file_next
 from app.registry.champions import promote, roll_back
 from app.states.service import assimilate
 from app.streets.service import remove_streets, set_streets
+from app.subscriptions.sending import Sender
+from app.subscriptions.service import (
+    add_subscription,
+    forget_old_deliveries,
+    remove_subscription,
+    request_test,
+    retry_deliveries,
+    rotate_secret,
+)
+from app.subscriptions.spec import SubscriptionSpec
 from app.sync.schedule import claim_here
 from app.sync.service import add_source, remove_source
 from app.sync.spec import SourceSpec
@@ -50,6 +61,7 @@ from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_claimed, run_now
 from app.worker.maintenance import maintain
 from tests.support.portals import COLUMNS, SOCRATA_PATH
+from tests.support.receivers import receiving
 
 REGION = "walked"
 RUNS = {"training_runs", "sync_runs", "sync_sources"}
@@ -65,6 +77,7 @@ class Acts:
     def __init__(self, engine, settings, town_csv, client, portal_url):
         self.engine, self.settings, self.csv = engine, settings, town_csv
         self.spec = SourceSpec("socrata", portal_url + SOCRATA_PATH, columns=COLUMNS, page_rows=50)
+        self.portal_url = portal_url
         self.made: dict[str, str] = {}
         self.client = client
 
@@ -169,6 +182,47 @@ class Acts:
 
     def erase_stays(self):
         assert erase_presence(self.engine, REGION, PresenceQuery()) == 1
+
+    def subscribe(self):
+        self.settings.push_key = SecretStr("k" * 40)
+        spec = SubscriptionSpec("state", "webhook", f"{self.portal_url}/none")
+        add_subscription(self.engine, self.settings, REGION, "hook", spec)
+
+    def push(self):
+        """Fail at once: the portal is no receiver."""
+        settings = self.settings.model_copy(update={"push_max_attempts": 1})
+        with self.engine.begin() as connection:
+            connection.execute(text("UPDATE deliveries SET next_at = now(), attempts = 0"))
+        Sender(self.engine, settings).send_due()
+
+    def test(self):
+        request_test(self.engine, REGION, "hook")
+
+    def retry(self):
+        if not retry_deliveries(self.engine, REGION, "hook"):
+            raise HotslotError("no dead delivery")
+
+    def take(self):
+        """Deliver to a receiver that takes everything."""
+        with receiving() as receiver:
+            spec = SubscriptionSpec("state", "webhook", receiver.url).to_json()
+            with self.engine.begin() as connection:
+                change = text("UPDATE subscriptions SET spec = CAST(:spec AS jsonb)")
+                connection.execute(change, {"spec": json.dumps(spec)})
+                connection.execute(text("UPDATE deliveries SET next_at = now(), attempts = 0"))
+            Sender(self.engine, self.settings).send_due()
+
+    def new_secret(self):
+        rotate_secret(self.engine, self.settings, REGION, "hook", 1.0)
+
+    def forget_deliveries(self):
+        with self.engine.connect() as connection:
+            region = get_region(connection, REGION)
+        later = datetime.now(UTC) + timedelta(days=self.settings.push_retention_days + 1)
+        assert forget_old_deliveries(self.engine, self.settings, region, later) == 1
+
+    def unsubscribe(self):
+        remove_subscription(self.engine, REGION, "hook")
 
     def file(self):
         file_next(ForecastService(self.engine, self.settings), REGION)
@@ -337,6 +391,14 @@ WALK = (
     ("forget_stays", ["presence.dropped"], set()),
     ("stay", ["presence.stored"], set()),
     ("erase_stays", ["presence.erased"], set()),
+    ("subscribe", ["subscription.added"], set()),
+    ("test", ["subscription.tested"], set()),
+    ("push", ["delivery.dead"], {"deliveries"}),
+    ("retry", ["delivery.retried"], set()),
+    ("new_secret", ["subscription.rotated"], set()),
+    ("take", ["forecast.pushed"], {"deliveries", "subscriptions"}),
+    ("forget_deliveries", ["deliveries.dropped"], set()),
+    ("unsubscribe", ["subscription.removed"], set()),
     ("file", ["register.filed"], set()),
     ("later", ["ingest"], set()),
     ("score", ["register.scored"], {"register_entries"}),

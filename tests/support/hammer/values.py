@@ -329,6 +329,17 @@ BODIES: dict[str, Callable[[Random, World], dict[str, Any]]] = {
             }
         ]
     },
+    f"POST {_REGION}/subscriptions": _given(
+        lambda rng: {
+            "name": f"s{rng.randrange(5)}",
+            "occasion": "shift",
+            "target": "folder",
+            "address": "hammered",
+        }
+    ),
+    f"POST {_REGION}/subscriptions/{{name}}/rotate": _given(lambda _: {}),
+    f"POST {_REGION}/subscriptions/{{name}}/test": lambda _rng, _world: {},
+    f"POST {_REGION}/subscriptions/{{name}}/deliveries/{{delivery_id}}/retry": lambda _rng, _w: {},
     f"PATCH {_REGION}": _given(lambda rng: {"name": f"spare {rng.randrange(9)}"}),
     f"PUT {_REGION}/categories/aliases": _given(lambda _: {"aliases": {}}),
     f"PUT {_REGION}/categories/groups": _given(lambda _: {"groups": {"all": ["theft"]}}),

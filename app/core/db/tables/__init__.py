@@ -29,6 +29,7 @@ from app.core.db.tables.run import (
 )
 from app.core.db.tables.state import forecast_states
 from app.core.db.tables.street import street_layers, street_shares
+from app.core.db.tables.subscription import deliveries, subscriptions
 from app.core.db.tables.sync import sync_runs, sync_sources
 from app.core.db.tables.version import (
     artifacts,
@@ -51,6 +52,7 @@ __all__ = [
     "backtests",
     "categories",
     "champions",
+    "deliveries",
     "drift_checks",
     "erased_keys",
     "erased_versions",
@@ -80,6 +82,7 @@ __all__ = [
     "secrets",
     "street_layers",
     "street_shares",
+    "subscriptions",
     "sync_runs",
     "sync_sources",
     "training_runs",
