@@ -54,7 +54,7 @@ def source_host(value: str) -> str:
     Raises:
         ValueError: it is none of these, or the name of a cloud's metadata service.
     """
-    if re.fullmatch(r"[0-9a-fA-F.:]+(/.*)?", value) and re.search(r"\d", value):
+    if re.search(r"[:/]|(^|\.)\d+$", value) and "://" not in value:  # no name ends in a number
         return source_network(value)
     if not _HOST.fullmatch(value) or len(value) > MAX_HOST_CHARS:
         raise ValueError(f"{value!r} is not a host name, an address or a network")

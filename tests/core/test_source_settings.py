@@ -16,6 +16,9 @@ from app.core.source_settings import source_network
         ("source_networks", ["169.254.0.0/16"], "not within a private network"),
         ("source_networks", ["10.1.2.3/16"], "not a network such as 10.1.0.0/16"),
         ("source_hosts", ["0.0.0.0/0"], "not within a private network"),
+        ("source_hosts", ["10.1.2"], "not a network"),
+        ("source_hosts", ["167772161"], "not a network"),
+        ("source_hosts", ["rms.example:443"], "not a network"),
         ("source_hosts", ["metadata.google.internal"], "never a source"),
         ("source_hosts", ["https://rms.example"], "not a host name"),
         ("source_no_proxy", ["*.example"], "not a host, a domain or a network"),
@@ -39,12 +42,19 @@ def test_a_wrong_setting_is_refused_in_one_line_without_its_secret(capsys, name,
 
 def test_named_hosts_and_networks_are_taken():
     settings = Settings(
-        source_hosts=["rms.police.example", "10.1.2.3", "intranet"],
+        source_hosts=["rms.police.example", "10.1.2.3", "cad1", "d1.example"],
         source_networks=["10.1.0.0/16", "fd12:3456::/32"],
         source_no_proxy=[".city.example", "10.0.0.0/8"],
     )
     assert settings.allowed_sources == [
-        *("rms.police.example", "10.1.2.3/32", "intranet", "10.1.0.0/16", "fd12:3456::/32")
+        *(
+            "rms.police.example",
+            "10.1.2.3/32",
+            "cad1",
+            "d1.example",
+            "10.1.0.0/16",
+            "fd12:3456::/32",
+        )
     ]
 
 

@@ -17,6 +17,7 @@ class SftpServer(asyncssh.SSHServer):
     """What the server knows, and what was tried on it."""
 
     host_key = asyncssh.generate_private_key("ssh-ed25519")
+    second_key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
     client_key = asyncssh.generate_private_key("ssh-ed25519")
 
     def __init__(self, root: Path, *, offers_sftp: bool) -> None:
@@ -62,7 +63,7 @@ class SftpServer(asyncssh.SSHServer):
             "127.0.0.1",
             0,
             server_factory=lambda: self,
-            server_host_keys=[self.host_key],
+            server_host_keys=[self.host_key, self.second_key],
             sftp_factory=self._files if self.offers_sftp else None,
         )
         self.port = listener.get_port()

@@ -203,6 +203,18 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
         assert secret not in written
 
 
+def test_proxies_and_authorities_of_the_environment_do_not_count(
+    ask, portal, proxy, authority, monkeypatch
+):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    assert ask(**INSIDE) == {"rows": 3}
+    assert proxy.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    with pytest.raises(SourceFailed, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(**INSIDE, source_ca_file=None)
+
+
 def test_a_proxy_that_is_overloaded_is_asked_again(ask, names, proxy):
     names[HOST], proxy.status = PUBLIC, 503
     with pytest.raises(SourceFailed, match="gave up after 3 attempts: the proxy"):

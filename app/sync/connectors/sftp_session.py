@@ -24,10 +24,14 @@ from app.sync.connectors.sftp import SftpAddress
 from app.sync.connectors.visit import NAP_S, Broken, Visit
 
 HOST_KEYS = (
-    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
-    *("rsa-sha2-512", "rsa-sha2-256"),
+    ("ssh-ed25519",),
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    ("rsa-sha2-512", "rsa-sha2-256"),
 )
-"""Plain keys: a certificate would have no fingerprint to compare."""
+"""Kinds of keys, asked for one after the other, since a server has several and shows one of them.
+
+No certificates: they would have no fingerprint to compare.
+"""
 NS_PER_S = 1_000_000_000
 T = TypeVar("T")
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it logs each connection
@@ -38,14 +42,14 @@ class _Pinned(asyncssh.SSHClient):
 
     def __init__(self, host_key: str) -> None:
         self.wanted = host_key.rstrip("=")
-        self.shown = ""
+        self.shown: list[str] = []
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
     ) -> bool:
         """Return whether this is the stated key."""
-        self.shown = key.get_fingerprint().rstrip("=")
-        return self.shown == self.wanted
+        self.shown.append(key.get_fingerprint().rstrip("="))
+        return self.shown[-1] == self.wanted
 
 
 @contextmanager
@@ -93,7 +97,6 @@ def _login(address: SftpAddress, password: str | None, key: bytes | None) -> dic
         "config": None,
         "known_hosts": ([], [], []),  # an empty value would mean the user's own file
         "x509_trusted_certs": None,
-        "server_host_key_algs": list(HOST_KEYS),
         "compression_algs": None,
     }
 
@@ -119,16 +122,25 @@ class Session:
             SourceFailed: any other.
         """
         self.close()
+        self._pinned.shown.clear()
+        if not any(self._enters(options, kinds) for kinds in HOST_KEYS):
+            keys = " and ".join(self._pinned.shown)
+            reason = (
+                f"has the key {keys}, not the one stated with --host-key; ask its operator which is right"
+                if keys
+                else "and hotslot have no kind of key or cipher in common"
+            )
+            raise SourceFailed(f"{self._address.host} {reason}", code="host_key")
+
+    def _enters(self, options: dict[str, Any], kinds: Sequence[str]) -> bool:
+        """Log in, unless the server's key of these kinds is not the stated one, or it has none."""
         timeout_s = self._visit.settings.sync_request_timeout_s
+        more = {"login_timeout": timeout_s, "server_host_key_algs": list(kinds)}
         try:
             with self._socket() as connected_socket:
-                self._do(self._enter(connected_socket, {**options, "login_timeout": timeout_s}))
-        except asyncssh.HostKeyNotVerifiable as error:
-            raise SourceFailed(
-                f"{self._address.host} has the key {self._pinned.shown or 'of another kind'}, not the "
-                "one stated with --host-key; ask its operator which is right",
-                code="host_key",
-            ) from error
+                self._do(self._enter(connected_socket, {**options, **more}))
+        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed):
+            return False
         except asyncssh.PermissionDenied as error:
             raise SourceFailed(
                 f"{self._address.host} refuses the user or the token", code="token"
@@ -137,6 +149,7 @@ class Session:
             raise Broken(str(error) or "the SFTP server does not answer") from error
         except asyncssh.Error as error:
             raise SourceFailed(f"the SFTP server refuses: {error.reason}") from error
+        return True
 
     @contextmanager
     def _socket(self) -> Iterator[socket.socket]:
