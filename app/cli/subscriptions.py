@@ -13,7 +13,7 @@ from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.forecasts.zones.selection import DEFAULT_KM2, DEFAULT_ZONES, MAX_ZONES
 from app.subscriptions.delivery_store import Delivery, Status
-from app.subscriptions.schemas import DeliveryReply, NewSubscription, SubscriptionReply
+from app.subscriptions.schemas import DeliveryReply, SubscriptionReply
 from app.subscriptions.sending import Sender
 from app.subscriptions.service import (
     DEFAULT_GRACE_HOURS,
@@ -28,7 +28,12 @@ from app.subscriptions.service import (
     rotate_secret,
     subscriptions_of,
 )
-from app.subscriptions.spec import DEFAULT_HOUR, DEFAULT_LEAD_MINUTES, MAX_LEAD_MINUTES
+from app.subscriptions.spec import (
+    DEFAULT_HOUR,
+    DEFAULT_LEAD_MINUTES,
+    MAX_LEAD_MINUTES,
+    SubscriptionSpec,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -63,7 +68,6 @@ def add(
 ) -> None:
     """Send zones at each new state, each morning or each shift; print a webhook's secret once."""
     given: dict[str, Any] = {
-        "name": name,
         "occasion": occasion,
         "target": target or _target_of(address),
         "address": address,
@@ -76,8 +80,7 @@ def add(
         "paper": paper,
         **({"formats": tuple(dict.fromkeys(formats))} if formats else {}),
     }
-    # Without validation: the service checks, and its messages are those of a command.
-    spec = NewSubscription.model_construct(**given).spec()
+    spec = SubscriptionSpec(**given)
     settings = Settings()
     with opened(settings) as engine:
         added = add_subscription(engine, settings, region, name, spec)

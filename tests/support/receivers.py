@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -117,6 +118,7 @@ class MailServer:
     refusals: deque = field(default_factory=deque)
     logins: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
+    certificate: Path | None = None
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
         if self.refusals:
