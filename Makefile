@@ -22,7 +22,7 @@ help:
 	@echo "make docs-pictures the pictures of the tutorials anew, of the real service in Chromium (minutes)"
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
-	@echo "make ecosystem the service with QGIS, GDAL, OWSLib, nginx, mail and webhooks, as far as they are installed"
+	@echo "make ecosystem the service with QGIS, GDAL, OWSLib, R, nginx, mail and webhooks, as far as they are installed"
 	@echo "make rehearse run Dockerfile and compose file without a container engine (root)"
 	@echo "make lock    rewrite the lock files from pyproject.toml"
 

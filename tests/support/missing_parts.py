@@ -58,6 +58,11 @@ PARTS = {
         "QGIS's providers, the project file and the styles",
         "install QGIS's Python (apt-get install --no-install-recommends python3-qgis qgis-providers)",
     ),
+    "r": Part(
+        "there is no R",
+        "the recipes for R",
+        "install R (apt-get install --no-install-recommends r-cran-sf r-cran-httr2 r-cran-jsonlite)",
+    ),
     "data": Part(
         "the shared data is not here",
         "files of real cities",
