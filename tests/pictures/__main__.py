@@ -90,9 +90,8 @@ def take(browser: Any, url: str, shot: Shot, until: datetime) -> bytes:
     """Open the page as on the evening after the data end at a local midnight, and take the picture."""
     width, height = shot.size
     context = browser.new_context(
-        viewport={"width": width, "height": height}, device_scale_factor=shot.scale,
-        locale="en-US", color_scheme="light",
-    )  # fmt: skip
+        viewport={"width": width, "height": height}, locale="en-US", color_scheme="light"
+    )
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     is_map = shot.address.startswith("?")

@@ -20,7 +20,6 @@ class Shot:
         act: clicks, with the Playwright page; what they lead to must be there at their end.
         part: selectors of the first and the last element in the picture; None: all of the window.
         size: of the window in CSS pixels.
-        scale: device pixels for each of them.
     """
 
     address: str
@@ -28,7 +27,6 @@ class Shot:
     act: Act = lambda page: None
     part: tuple[str, str] | None = None
     size: tuple[int, int] = (1280, 800)
-    scale: float = 1.0
 
 
 PLAN = "body[data-ready=true][data-load=done] #plan-zones > li"
@@ -88,7 +86,7 @@ SHOTS = {
         size=(1280, PANEL_HEIGHT),
     ),
     "api": Shot("docs", "#swagger-ui .opblock", _hotspots_operation, size=(1100, 760)),
-    "phone": Shot("?tab=plan", PLAN, size=(390, 844), scale=1.5),
+    "phone": Shot("?tab=plan", PLAN, size=(390, 844)),
 }  # fmt: skip
 """Pictures of the page by the name of their file."""
 PAPER = "paper"
