@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections import Counter
 
 import pytest
 from fastapi.testclient import TestClient
@@ -103,8 +104,14 @@ def place(path, **values):
     return path
 
 
+def texts_for(name, times):
+    """All texts where a parameter's name is met first; elsewhere a quarter, each time another one."""
+    times[name] += 1
+    return TEXTS if times[name] == 1 else TEXTS[times[name] % 4 :: 4]
+
+
 def test_query_parameters_at_their_extremes(client):
-    faults = []
+    faults, times = [], Counter()
     for method, path, parameters in operations(client):
         if method != "GET" and "/incidents" not in path and "/population" not in path:
             continue
@@ -113,7 +120,7 @@ def test_query_parameters_at_their_extremes(client):
             base = AT if timed and name not in ("at", "window", "from", "to") else {}
             if name in ("from", "to"):
                 base = {"from": "2019-12-31T00:00", "to": "2019-12-31T05:00"}
-            for value in TEXTS:
+            for value in texts_for(name, times):
                 reply = client.request(
                     method, place(path), params={**base, name: value}, content=b"a\n1\n",
                     headers={"content-type": "text/csv"},
