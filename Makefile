@@ -9,6 +9,8 @@ DEMO_ARGS ?=
 PART ?=
 TEST_ARGS ?=
 NAMES ?=
+# One more than CI has cores: tests wait for pages, processes and deadlines.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test coverage check docs docs-pictures bench drills ecosystem rehearse lock clean
@@ -36,11 +38,11 @@ demo: $(STAMP)
 	$(BIN)/hotslot demo $(DEMO_ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 # Apart from `make test`, which it slows; no least share is set yet.
 coverage: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TEST_ARGS)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q

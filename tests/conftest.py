@@ -8,6 +8,8 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     # Test processes run side by side: more threads than cores make small fits ten times slower.
     os.environ.setdefault(_name, "1")
+# Else each process that tests start compiles the application anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +21,19 @@ from app.core.db.engine import open_engine
 from app.core.devserver.server import ensure_running, release
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
+from tests.support.forked_pools import forked_pools, new_pools
 from tests.support.forked_readers import forked_readers, new_readers
 from tests.support.lost_clusters import remove_lost_clusters
 from tests.support.missing_parts import pytest_sessionfinish, pytest_terminal_summary
 from tests.support.town import add_town, draw_town, own_database
 
-__all__ = ["new_readers", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = [
+    "forked_pools",
+    "new_pools",
+    "new_readers",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
 
 collect_ignore = ["rehearsal", "resilience", "support"]
 """`make rehearse`, `make drills`, and what tests import."""

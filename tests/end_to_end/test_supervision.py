@@ -30,6 +30,8 @@ from tests.resilience.supervision import (
 from tests.support.service import API, WORKER, Service, service, started
 from tests.support.uploads import upload
 
+pytestmark = pytest.mark.usefixtures("new_pools")
+
 
 @pytest.mark.slow
 def test_what_dies_is_started_again_and_nothing_outlives_the_supervisor(tmp_path):

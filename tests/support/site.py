@@ -44,6 +44,7 @@ def working(settings) -> Iterator[None]:
         "HOTSLOT_HOME": str(settings.home),
         "HOTSLOT_DATABASE_URL": settings.database_url.get_secret_value(),
         "HOTSLOT_TRAINING_THREADS": "1",
+        "HOTSLOT_BACKTEST_PROCESSES": "1",  # each imports for longer than it fits here
     }
     worker = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
     try:
