@@ -36,6 +36,9 @@ class Message:
     params: Mapping[str, Any] = field(hash=False)
     message: str
 
+    def __str__(self) -> str:
+        return self.message
+
     def to_json(self) -> dict[str, Any]:
         """Return it as replies show it."""
         return asdict(self)

@@ -117,7 +117,7 @@ NOTES = {
     "soon",
     "unused_stored": "{n:,} stored artifacts and grids belong to no version: maintenance removes them",
 }
-FINDINGS = MessageTable({**ERRORS, **WARNINGS, **NOTES})
+DOCTOR_FINDINGS = MessageTable({**ERRORS, **WARNINGS, **NOTES})
 
 
 @dataclass(frozen=True)
@@ -139,4 +139,4 @@ def finding(code: str, **params: Any) -> Finding:
         KeyError: no such code, or a parameter is missing.
     """
     level: Level = "error" if code in ERRORS else "warning" if code in WARNINGS else "note"
-    return Finding(level, FINDINGS.make(code, **params))
+    return Finding(level, DOCTOR_FINDINGS.make(code, **params))

@@ -27,8 +27,9 @@ from app.regions import store
 from app.regions.category_store import categories_of
 from app.regions.learning_policy import SAME_PLACE_DEG, SETTINGS_PATH, LearningPolicy, Place
 from app.regions.store import Region, get_region, remove_setting, set_setting
+from app.runs.cancelling import request_cancel
 from app.runs.kinds import KINDS
-from app.runs.store import Run, get_run, request_cancel
+from app.runs.store import Run, get_run
 
 REGION_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DEFAULT_CELL_SIZE_M = 250.0

@@ -6,7 +6,7 @@ are only marked (`erasures`). Names of unused categories are removed wherever th
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,10 +16,12 @@ from sqlalchemy import Connection, cast, delete, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 
 from app.core.db.tables import alarms, model_versions, training_runs
+from app.registry.erasure_texts import blank_names
 from app.registry.integrity import seal_version
 from app.registry.retention import collect
 from app.registry.store import sound_version
 from app.releases.small_counts import OTHER
+from app.runs.words import words
 
 FEW = 100
 """A version of fewer incidents is deleted when one is erased: its densities are bumps around each one.
@@ -28,7 +30,6 @@ From 100 on, one incident changes no cell's share by more than a hundredth.
 """
 FEW_OF_CATEGORY = 20
 """The same for a category, which has a density of its own; also the minimum shown to readers."""
-GONE = "(erased)"
 
 _OF_FEW = text(
     """
@@ -74,7 +75,7 @@ _OF_FEW = text(
 )
 _OF_FEW_BACKTESTS = text(
     """
-    UPDATE backtests SET result = NULL, message = :message
+    UPDATE backtests SET result = NULL, message = :message, said = CAST(:said AS jsonb)
     WHERE region_key = :region AND result IS NOT NULL
       AND coalesce(finished_at, created_at) >= :inserted_at
       AND ((result ->> 'n')::float8 < :few
@@ -83,16 +84,6 @@ _OF_FEW_BACKTESTS = text(
                                 jsonb_build_object('few', CAST(:few_of_category AS integer))))
     """
 )
-_TEXTS = (
-    ("training_runs", "message"),
-    ("backtests", "message"),
-    ("sync_runs", "message"),
-    ("sync_sources", "last_error"),
-    ("schedules", "failure"),
-    ("alarms", "message"),
-    ("promotions", "reason"),
-)
-"""Texts for people, in which names are quoted."""
 _REPORTS = ("report", "scores", "gate", "settings", "provenance", "counts")
 
 
@@ -167,7 +158,7 @@ def drop_versions(connection: Connection, region_key: int, versions: Sequence[st
         .where(runs.region_key == region_key, runs.model_version.in_(versions))
         .values(
             model_version=None,
-            message="its version was trained on few incidents, some of which were erased",
+            **words("run_version_erased"),
             metrics={},
             request=runs.request.concat(cast({"categories": None, "until": None}, JSONB)),
         )
@@ -187,8 +178,9 @@ def drop_backtests(connection: Connection, region_key: int, inserted_at: Any) ->
         "inserted_at": inserted_at,
         "few": FEW,
         "few_of_category": FEW_OF_CATEGORY,
-        "message": "its result was made from few incidents, some of which were erased",
+        **words("run_result_erased"),
     }
+    values["said"] = json.dumps(values["said"])
     return connection.execute(_OF_FEW_BACKTESTS, values).rowcount
 
 
@@ -197,7 +189,7 @@ def forget_names(connection: Connection, region_key: int, names: Sequence[str]) 
     if not names:
         return
     _trim_requests(connection, region_key, names)
-    _trim_texts(connection, region_key, names)
+    blank_names(connection, region_key, names)
     _trim_reports(connection, region_key, names)
     connection.execute(
         text(
@@ -206,23 +198,6 @@ def forget_names(connection: Connection, region_key: int, names: Sequence[str]) 
         ),
         {"region": region_key, "names": list(names)},
     )
-
-
-def _trim_texts(connection: Connection, region_key: int, names: Sequence[str]) -> None:
-    """Blank names in texts, all in one pass: there may be thousands."""
-    quoted = re.compile("|".join(re.escape(repr(name)) for name in names))
-    for table, column in _TEXTS:
-        of_region = f"FROM {table} WHERE region_key = :region AND {column} ~ '[''\"]'"
-        change = text(
-            f"UPDATE {table} SET {column} = :after WHERE region_key = :region AND {column} = :before"  # noqa: S608
-        )
-        for before in connection.scalars(
-            text(f"SELECT DISTINCT {column} {of_region}"), {"region": region_key}
-        ).all():
-            after = quoted.sub(GONE, before)
-            if after != before:
-                values = {"region": region_key, "before": before, "after": after}
-                connection.execute(change, values)
 
 
 def _trim_requests(connection: Connection, region_key: int, names: Sequence[str]) -> None:
@@ -240,7 +215,7 @@ def _trim_requests(connection: Connection, region_key: int, names: Sequence[str]
         left = [name for name in run.request["categories"] if name not in gone]
         values: dict[str, Any] = {"request": {**run.request, "categories": left or None}}
         if run.status == "queued" and not left:
-            values |= {"status": "cancelled", "message": "its categories were erased"}
+            values |= {"status": "cancelled", **words("run_categories_erased")}
         connection.execute(update(training_runs).where(runs.id == run.id).values(**values))
 
 

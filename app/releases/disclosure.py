@@ -19,6 +19,7 @@ import numpy as np
 
 from app.releases.small_counts import fold_names, grouped_disparity, hidden, too_small
 from app.releases.store import MIN_GROUP
+from app.runs.words import words
 from models.evaluation.metrics import EMPTY_SUMMARY
 
 ALL = "all"
@@ -62,22 +63,24 @@ def shown_request(request: Mapping[str, Any], shown: Collection[str]) -> dict[st
     return {**request, "categories": fold_names(request["categories"], shown)}
 
 
-def shown_message(run: Mapping[str, Any]) -> str:
-    """Return a run's message, or its status alone unless it was made on a release."""
+def shown_words(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run says, or its status alone unless it was made on a release."""
     if on_release(run["request"]):
-        return str(run["message"])
-    return "done; not released" if run["status"] == "succeeded" else str(run["status"])
+        return {"message": run["message"], "said": run["said"]}
+    status = run["status"]
+    return words("run_not_released" if status == "succeeded" else f"run_{status}")
 
 
 def shown_run(run: Mapping[str, Any], shown: Collection[str], *, withheld: bool) -> dict[str, Any]:
     """Return a training run for readers; of a withheld version only that it is done."""
     found = {**run, "request": shown_request(run["request"], shown)}
     if run["model_version"] is None:
-        return {**found, "message": shown_message(run)}
+        return {**found, **shown_words(run)}
     if not withheld:
         return found
     metrics = {k: v for k, v in run["metrics"].items() if k == "seconds"}
-    return {**found, "metrics": metrics, "message": "done; not released yet", "model_version": None}
+    hidden_words = words("run_not_released_yet")
+    return {**found, "metrics": metrics, **hidden_words, "model_version": None}
 
 
 def shown_version(version: Mapping[str, Any], shown: Collection[str]) -> dict[str, Any]:

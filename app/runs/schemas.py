@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.http.schemas import Instant, Reply
+from app.http.schemas import Instant, MessageReply, Reply
 
 
 class RunReply(Reply):
@@ -19,6 +19,16 @@ class RunReply(Reply):
     )
     progress: float = Field(ge=0, le=1, examples=[1.0])
     message: str | None = Field(examples=["promoted: first version of this region"])
+    said: MessageReply | None = Field(
+        description="what it is at or how it ended, by code; null in runs of earlier versions",
+        examples=[
+            {
+                "code": "promoted_first",
+                "params": {},
+                "message": "first version of this region",
+            }
+        ],
+    )
     created_at: Instant
     started_at: Instant | None
     finished_at: Instant | None

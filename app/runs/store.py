@@ -18,9 +18,10 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from app.audit import store as audit
 from app.core.db.locks import count_lock
 from app.core.errors import Conflict, NotFound, QueueFull
-from app.core.texts import cut
+from app.core.messages import Message
 from app.runs.kinds import KINDS
-from app.runs.queue import defer_job, drop_parts, drop_waiting_job, fair_priority
+from app.runs.queue import defer_job, drop_parts, fair_priority
+from app.runs.words import columns_of, words
 
 FINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running")
@@ -50,6 +51,8 @@ class Run:
     model_version: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] | None = None
+    said: dict[str, Any] | None = None
+    """What it is at, or how it ended, by code; None in rows of earlier versions."""
     job_id: int | None = None  # None: it runs in the terminal that asked for it
 
     @property
@@ -90,7 +93,7 @@ def create_run(
     table = KINDS[kind].table
     row = connection.execute(
         insert(table)
-        .values(id=uuid4(), region_key=region_key, request=dict(request))
+        .values(id=uuid4(), region_key=region_key, request=dict(request), **words("run_queued"))
         .returning(*table.c)
     ).one()
     return _as_run(row)
@@ -208,7 +211,7 @@ def claim_run(connection: Connection, kind: str, run_id: UUID) -> Run | None:
             attempt=table.c.attempt + 1,
             started_at=func.now(),
             heartbeat_at=func.now(),
-            message="started",
+            **words("run_started"),
         )
         .returning(*table.c)
     ).one_or_none()
@@ -227,13 +230,24 @@ def count_failure(connection: Connection, kind: str, run_id: UUID) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def heartbeat(connection: Connection, kind: str, run: Run, progress: float, message: str) -> bool:
+def heartbeat(
+    connection: Connection,
+    kind: str,
+    run: Run,
+    progress: float,
+    said: Message,
+    details: str | None = None,
+) -> bool:
     """Write progress; returns whether the caller asked to cancel.
+
+    Args:
+        said: what the run is at.
+        details: the row's English text, where it says more.
 
     Raises:
         Superseded: the run no longer belongs to this attempt.
     """
-    values = {"progress": progress, "message": cut(message), "heartbeat_at": func.now()}
+    values = {"progress": progress, **columns_of(said, details), "heartbeat_at": func.now()}
     return _write(connection, kind, run, values)
 
 
@@ -251,51 +265,26 @@ def _write(connection: Connection, kind: str, run: Run, values: Mapping[str, Any
     return bool(asked)
 
 
-def is_cancelling(connection: Connection, kind: str, run_id: UUID) -> bool:
-    """Return whether a running run has been asked to stop."""
-    table = KINDS[kind].table
-    query = select(table.c.cancel_requested).where(
-        table.c.id == run_id, table.c.status == "running"
-    )
-    return bool(connection.scalar(query))
-
-
 def finish_run(
-    connection: Connection, kind: str, run: Run, status: str, message: str, **values: Any
+    connection: Connection,
+    kind: str,
+    run: Run,
+    status: str,
+    said: Message,
+    details: str | None = None,
+    **values: Any,
 ) -> None:
     """End a run and delete its parts; `values` are further columns (model_version, metrics, result).
+
+    Args:
+        said: how it ended.
+        details: the row's English text, where it says more.
 
     Raises:
         Superseded: the run no longer belongs to this attempt.
     """
     if status == "succeeded":
         values["progress"] = 1.0
-    ended = {"status": status, "message": cut(message), "finished_at": func.now()}
+    ended = {"status": status, **columns_of(said, details), "finished_at": func.now()}
     _write(connection, kind, run, {**values, **ended})
     drop_parts(connection, KINDS[kind], run.id)
-
-
-def request_cancel(connection: Connection, kind: str, run: Run) -> Run:
-    """Cancel a queued run at once, or ask a running one to stop.
-
-    Raises:
-        Conflict: it is already finished.
-    """
-    table = KINDS[kind].table
-    ended = connection.execute(
-        update(table)
-        .where(table.c.id == run.id, table.c.status == "queued")
-        .values(status="cancelled", message="cancelled before it started", finished_at=func.now())
-        .returning(table.c.job_id)
-    ).one_or_none()
-    if ended is not None:
-        drop_waiting_job(connection, ended.job_id)
-    else:
-        asked = connection.execute(
-            update(table)
-            .where(table.c.id == run.id, table.c.status == "running")
-            .values(cancel_requested=True)
-        ).rowcount
-        if not asked:
-            raise Conflict(f"run {run.id} is already finished", code="already_finished")
-    return get_run(connection, kind, run.id)

@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import Connection, Engine
 
 from app.core.errors import HotslotError, SourceFailed, Unavailable
+from app.core.messages import Message
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.erasure.service import erase_within
@@ -23,6 +24,7 @@ from app.incidents.service import UploadSource, received
 from app.incidents.summary import IngestSummary, StoreChoices
 from app.regions.store import Region, get_region_by_key
 from app.runs.store import Run, Superseded, finish_run, heartbeat
+from app.runs.words import RUN_MESSAGES, RunProgress
 from app.sync.connectors import drops
 from app.sync.connectors.arcgis import arcgis_pages
 from app.sync.connectors.archives import archive_pages
@@ -63,12 +65,15 @@ TOKEN_HEADERS = {
 MAX_MESSAGE_CHARS = 300
 MAX_STATE_BYTES = 16_000
 MIN_ROWS_JUDGED = 20
-Progress = Callable[[float, str], None]
 _log = logging.getLogger("hotslot.sync")
 
 
 def execute_sync(
-    engine: Engine, settings: Settings, run: Run, progress: Progress, _cancelled: Callable[[], bool]
+    engine: Engine,
+    settings: Settings,
+    run: Run,
+    progress: RunProgress,
+    _cancelled: Callable[[], bool],
 ) -> None:
     """Work on a claimed run until it ends, and store the outcome with the source.
 
@@ -102,7 +107,7 @@ class _Sweep:
         run: Run,
         region: Region,
         source: Source,
-        progress: Progress,
+        progress: RunProgress,
     ) -> None:
         self.engine = engine
         self.settings = settings
@@ -110,7 +115,7 @@ class _Sweep:
         self.region = region
         self.source = source
         self.progress = progress
-        self.share, self.message = 0.0, "asking the portal"
+        self.share, self.message = 0.0, RUN_MESSAGES.make("asking_portal")
         self.refused: Counter[str] = Counter()
 
     def read(self) -> None:
@@ -120,14 +125,16 @@ class _Sweep:
                 self._store(page)
         with self.engine.begin() as connection:
             note_success(connection, self.source)
-            finish_run(connection, "sync", self.run, "succeeded", self._outcome())
+            finish_run(connection, "sync", self.run, "succeeded", *self._outcome())
 
-    def _outcome(self) -> str:
-        """Describe the outcome, with the reasons for rejected rows."""
+    def _outcome(self) -> tuple[Message, str]:
+        """Describe the outcome, with the reasons for rejected rows, and say it in detail."""
         if not self.refused:
-            return self.message
-        reasons = ", ".join(f"{code} {n:,}" for code, n in self.refused.most_common(5))
-        return f"{self.message}; rejected: {reasons}"
+            return self.message, self.message.message
+        found = self.refused.most_common(5)
+        reasons = ", ".join(f"{code} {n:,}" for code, n in found)
+        said = RUN_MESSAGES.make("source_rows_rejected", reasons=dict(found))
+        return said, f"{self.message.message}; rejected: {reasons}"
 
     def _pages(self, spec: SourceSpec) -> Generator[Page]:
         state = dict(self.source.state)

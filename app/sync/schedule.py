@@ -12,6 +12,7 @@ from app.core.errors import NotReady
 from app.regions.store import get_region, get_region_by_key
 from app.runs.schedules import database_clock
 from app.runs.store import Run, get_run, queue_run
+from app.runs.words import RUN_FAILURES
 from app.sync.store import (
     Source,
     active_run,
@@ -28,7 +29,7 @@ from app.sync.store import (
     set_next_due,
 )
 
-ABANDONED = "its process has died; the next run continues where it stopped"
+ABANDONED = RUN_FAILURES.make("run_sync_abandoned")
 
 
 def request_sync(engine: Engine, region_id: str, name: str | None = None) -> list[Run]:
@@ -92,7 +93,7 @@ def claim_here(engine: Engine, region_id: str, name: str, *, full: bool = False)
         region = get_region(connection, region_id)
         source = get_source(connection, region.key, name)
         lock_idle_source(connection, source)
-        end_active_run(connection, source, "ended for a run from the command line")
+        end_active_run(connection, source, RUN_FAILURES.make("run_ended_for_another"))
         if full:
             forget_state(connection, source)
         set_next_due(connection, source, _next_due(connection, source, region.timezone))

@@ -26,8 +26,10 @@ from sqlalchemy import (
 from app.core.db.locks import SYNC_LOCK
 from app.core.db.tables import sync_runs, sync_sources
 from app.core.errors import Conflict, NotFound
+from app.core.messages import Message
 from app.core.texts import shortened
 from app.runs.store import Run, claim_run, get_run
+from app.runs.words import columns_of, words
 from app.sync.spec import SourceSpec
 
 ACTIVE = ("queued", "running")
@@ -169,12 +171,12 @@ def active_run(connection: Connection, source: Source) -> tuple[Run, bool] | Non
     return get_run(connection, "sync", row.id), row.job_id is not None
 
 
-def end_active_run(connection: Connection, source: Source, message: str) -> None:
+def end_active_run(connection: Connection, source: Source, why: Message) -> None:
     """End a run that nobody works on; a process that still does will be refused."""
     connection.execute(
         update(sync_runs)
         .where(sync_runs.c.source_key == source.key, sync_runs.c.status.in_(ACTIVE))
-        .values(status="failed", message=message, finished_at=func.now())
+        .values(status="failed", **columns_of(why), finished_at=func.now())
     )
 
 
@@ -187,6 +189,7 @@ def new_run(connection: Connection, source: Source) -> Run:
             region_key=source.region_key,
             source_key=source.key,
             request={"source": source.name, "source_key": source.key},
+            **words("run_queued"),
         )
     )
     return get_run(connection, "sync", run_id)

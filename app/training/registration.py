@@ -15,6 +15,7 @@ from app.audit import store as audit
 from app.core.db.locks import TRAIN_LOCK, transaction_lock
 from app.core.db.tables import training_runs
 from app.core.errors import Conflict
+from app.core.messages import Message
 from app.fitting.data import TrainingData
 from app.regions.store import get_region_by_key
 from app.registry import store as registry
@@ -27,11 +28,10 @@ from app.registry.retention import hold_unnamed
 from app.registry.version_registration import register_version
 from app.registry.visibility import is_registered, is_too_near, release, withhold
 from app.runs.store import Run, finish_run
+from app.training.promotion_policy import PROMOTION_REASONS, REPLACES_ERASED
 from app.training.report import probability_tables, provenance
 from app.training.validation import Validation
 from models.base import DensityModel, FitContext
-
-REPLACES_ERASED = "the champion was trained on incidents that have been erased"
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,23 @@ def register(engine: Engine, run: Run, fitted: Fitted) -> None:
         current = get_champion(connection, run.region_key)
         wins, reason = _verdict(connection, run.region_key, name, fitted, current)
         new = _version(run, fitted, name, (sha256, grid_sha256))
-        new.gate.update(promote=wins, reason=reason)
+        new.gate.update(promote=wins, reason=reason.message)
         known = is_registered(connection, run.region_key, name)
         register_version(connection, new, tables)
-        if _may_be_shown(connection, new, fitted) or reason == REPLACES_ERASED:
+        if _may_be_shown(connection, new, fitted) or reason.code == REPLACES_ERASED:
             release(connection, run.region_key, name)
         elif not known:
             withhold(connection, run.region_key, name)
         mark_if_late(connection, run.region_key, name, run.id)
         if wins and (current is None or current.version != name):
             revision = current.revision if current else 0
-            promote(connection, run.region_key, name, reason, revision)
-        _finish(connection, run, fitted, new)
+            promote(connection, run.region_key, name, reason.message, revision)
+        _finish(connection, run, fitted, new, reason)
 
 
-def _finish(connection: Connection, run: Run, fitted: Fitted, new: registry.NewVersion) -> None:
+def _finish(
+    connection: Connection, run: Run, fitted: Fitted, new: registry.NewVersion, reason: Message
+) -> None:
     """End the run with its metrics and say in the audit log what it came to."""
     outcome = {"promoted": new.gate["promote"], "reason": new.gate["reason"]}
     metrics = {
@@ -97,9 +99,15 @@ def _finish(connection: Connection, run: Run, fitted: Fitted, new: registry.NewV
         "scores": new.scores,
     }
     kind = "promoted" if outcome["promoted"] else "registered as challenger"
-    message = f"{kind}: {outcome['reason']}"
     finish_run(
-        connection, "train", run, "succeeded", message, model_version=new.version, metrics=metrics
+        connection,
+        "train",
+        run,
+        "succeeded",
+        reason,
+        f"{kind}: {reason.message}",
+        model_version=new.version,
+        metrics=metrics,
     )
     audit.record_for(
         connection,
@@ -193,26 +201,28 @@ def _verdict(
     name: str,
     fitted: Fitted,
     current: Champion | None,
-) -> tuple[bool, str]:
+) -> tuple[bool, Message]:
     """Return whether to make the version champion, and the reason."""
+    why = PROMOTION_REASONS.make
     if current is None:
-        return True, "first version of this region"
+        return True, why("promoted_first")
     if current.version == name:
-        return True, "this version is already the champion"
+        return True, why("promoted_again")
     champion = registry.sound_version(connection, region_key, current.version)
     if champion is None:
-        damaged = "the champion's record differs from what was registered"
-        return fitted.request["categories"] is None, damaged
+        if fitted.request["categories"] is None:
+            return True, why("promoted_for_damaged")
+        return False, why("challenger_for_damaged")
     if _replaces_erased(connection, fitted, champion):
-        return True, REPLACES_ERASED
+        return True, why(REPLACES_ERASED)
     if fitted.request["categories"] is not None:
-        return False, "trained on some categories only"
+        return False, why("challenger_some_categories")
     if fitted.cutoff < champion.cutoff:
-        return False, f"its data ends before the champion's ({champion.cutoff:%Y-%m-%d})"
+        return False, why("challenger_older_data", until=f"{champion.cutoff:%Y-%m-%d}")
     if registry.grid_of(connection, champion)[0].cell_size_m != fitted.data.grid.cell_size_m:
-        return True, "the region's cell size has changed"
+        return True, why("promoted_for_cell_size")
     if fitted.validation is None:
-        return False, "not validated"
+        return False, why("challenger_not_validated")
     return fitted.validation.decision.promote, fitted.validation.decision.reason
 
 

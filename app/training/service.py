@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.bounds import MAX_CATEGORIES_NAMED, check_length, check_text
 from app.core.errors import InvalidInput, NotReady
+from app.core.messages import Message
 from app.core.retry import retry_outages
 from app.core.settings import Settings
 from app.core.texts import shortened
@@ -24,10 +25,11 @@ from app.incidents.releases import NO_RELEASE, released_until
 from app.regions.store import Region, get_region
 from app.releases.small_counts import OTHER
 from app.runs.store import Run, check_room, request_run
+from app.runs.words import RUN_MESSAGES, RunProgress
 from app.training.registration import Fitted, register
 from app.training.report import data_facts
 from app.training.validation import validate_model
-from models.base import FitCancelled, FitContext, Progress
+from models.base import FitCancelled, FitContext
 from models.catalog import MODEL_NAMES, create_model
 from models.densities.small_counts import pool_small_counts
 
@@ -133,7 +135,7 @@ def execute_training(
     engine: Engine,
     settings: Settings,
     run: Run,
-    progress: Progress,
+    progress: RunProgress,
     cancelled: Callable[[], bool],
 ) -> None:
     """Execute a claimed run: load, validate, fit, register, and promote if the policy agrees.
@@ -145,7 +147,7 @@ def execute_training(
     """
     request = TrainingRequest.from_json(run.request)
     clock = StepClock()
-    progress(0.0, "reading incidents")
+    progress(0.0, RUN_MESSAGES.make("reading_incidents"))
     data = retry_outages(
         lambda: load_training_data(
             engine,
@@ -160,7 +162,7 @@ def execute_training(
         raise NotReady(_why_none_are_left(data), code="no_incidents")
     context = fit_context(settings, data.cutoff_s, request.seed or 0, progress, cancelled)
     clock.done("read")
-    fitted = _fit(engine, request, data, context, clock)
+    fitted = _fit(engine, request, data, context, Steps(context, progress), clock)
     if cancelled():
         # Cancelled during the last steps: do not promote the version.
         raise FitCancelled("cancelled before registration")
@@ -181,7 +183,7 @@ def fit_context(
     settings: Settings,
     cutoff_s: int,
     seed: int,
-    progress: Progress,
+    progress: RunProgress,
     cancelled: Callable[[], bool],
 ) -> FitContext:
     """Create the context of fits in this process and set its number of threads."""
@@ -204,16 +206,19 @@ def _fit(
     request: TrainingRequest,
     data: TrainingData,
     context: FitContext,
+    steps: Steps,
     clock: StepClock,
 ) -> Fitted:
     """Validate, fit to everything, test for memorisation, fit the counts."""
     validation = None
     fit_from = 0.05
     if request.validate:
+        steps.begin(0.05, RUN_MESSAGES.make("validating_model", model=request.model))
         validation = validate_model(engine, data, request.model, context.part(0.05, 0.5))
         fit_from = 0.5
     clock.done("validate")
     data = data.shared_out()
+    steps.begin(fit_from, RUN_MESSAGES.make("fitting_model", model=request.model))
     model = create_model(request.model).fit(
         data.incidents, data.grid, context.part(fit_from, 0.92, f"fitting {request.model}: ")
     )
@@ -222,18 +227,36 @@ def _fit(
         model.category_density_.pop(len(data.categories) - 1, None)
     pooled = pool_small_counts(model, data.rows, data.incidents.category, data.policy.minimum_count)
     clock.done("fit")
-    context.report(0.92, "testing for memorisation")
+    steps.begin(0.92, RUN_MESSAGES.make("testing_memorisation"))
     memorisation = memorisation_report(data, model, context.seed)
-    context.report(0.93, "fitting counts")
+    steps.begin(0.93, RUN_MESSAGES.make("fitting_counts"))
     counts = fit_counts(data).state()
     clock.done("counts")
-    context.report(0.96, "registering")
+    steps.begin(0.96, RUN_MESSAGES.make("registering_version"))
     report = {**model.report(), **data_facts(data), "memorisation": memorisation}
     if pooled is not None:
         report["small_counts"] = pooled
     return Fitted(
         request.to_json(), data, model, counts, report, validation, context, clock.steps_s
     )
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a training; what models report within one are details of it."""
+
+    context: FitContext
+    progress: RunProgress
+
+    def begin(self, share: float, said: Message) -> None:
+        """Begin a step.
+
+        Raises:
+            FitCancelled: the caller asked the training to stop.
+        """
+        if self.context.cancelled():
+            raise FitCancelled(said.message)
+        self.progress(share, said)
 
 
 class StepClock:

@@ -16,7 +16,7 @@ from app.fitting.data import TrainingData
 from app.registry import store as registry
 from app.registry.champions import get_champion
 from app.registry.stored_model import StoredModel
-from app.training.promotion_policy import PromotionDecision, decide
+from app.training.promotion_policy import CHAMPION, PROMOTION_REASONS, PromotionDecision, decide
 from models.base import HORIZON_DAYS, DensityModel, FitContext
 from models.catalog import create_model
 from models.densities.small_counts import pool_small_counts
@@ -36,7 +36,6 @@ from models.units import DAY_S, N_WINDOWS, FloatArray
 REFERENCE = "pooled-kde"
 PAST = "prior-counts"
 """Shown beside every model, but not decisive: it is a list of places, and a poor density."""
-CHAMPION = "the champion"
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,8 @@ def _compare(
 def _decided(against: Mapping[str, Difference]) -> PromotionDecision:
     """Decide by differences to rivals; without any, the candidate is the reference model."""
     if not against:
-        return PromotionDecision(True, f"it is the reference model {REFERENCE}")
+        reason = PROMOTION_REASONS.make("promoted_reference", model=REFERENCE)
+        return PromotionDecision(True, reason)
     return decide(against)
 
 

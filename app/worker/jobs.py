@@ -10,12 +10,14 @@ from sqlalchemy import Engine
 
 from app.audit import store as audit
 from app.core.errors import Conflict, HotslotError, Unavailable
+from app.core.messages import Message
 from app.core.retry import OUTAGE_S, retry_outages
 from app.core.roles import acting_as
 from app.core.settings import Settings
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import execute_backtest
 from app.regions.store import get_region
+from app.runs.cancelling import is_cancelling
 from app.runs.kinds import KINDS
 from app.runs.store import (
     Run,
@@ -26,8 +28,8 @@ from app.runs.store import (
     finish_run,
     get_run,
     heartbeat,
-    is_cancelling,
 )
+from app.runs.words import RUN_FAILURES, RUN_MESSAGES, as_text, words_of
 from app.sync.execute import execute_sync
 from app.training.service import TrainingRequest, execute_training
 from models.base import FitCancelled, Progress, TooFewIncidents
@@ -51,15 +53,24 @@ class RunMonitor:
         self._last_beat = 0.0
         self._answered = time.monotonic()
         self._share = 0.0
+        self._said = RUN_MESSAGES.make("run_started")
         self._cancelled = False
 
-    def progress(self, share: float, message: str) -> None:
+    def progress(self, share: float, message: str | Message) -> None:
         """Write progress if half a second has passed.
+
+        Args:
+            message: what the run is at; a text only gives details of it.
 
         Raises:
             Superseded: another worker has taken over the run.
             Unavailable: the database has not answered for a minute.
         """
+        details = None
+        if isinstance(message, Message):
+            self._said = message
+        else:
+            details = message
         now = time.monotonic()
         if now - self._last_beat < BEAT_EVERY_S:
             return
@@ -67,7 +78,9 @@ class RunMonitor:
         self._share = max(self._share, min(share, 1.0))
         try:
             with self.engine.begin() as connection:
-                self._cancelled = heartbeat(connection, self.kind, self.run, self._share, message)
+                self._cancelled = heartbeat(
+                    connection, self.kind, self.run, self._share, self._said, details
+                )
         except Unavailable:
             if now - self._answered > OUTAGE_S:
                 raise
@@ -133,24 +146,26 @@ def run_claimed(
     """Execute a claimed run; `watch` also receives its progress (for the terminal)."""
     monitor = RunMonitor(engine, kind, run)
 
-    def progress(share: float, message: str) -> None:
+    def progress(share: float, message: str | Message) -> None:
         monitor.progress(share, message)
         if watch is not None:
-            watch(share, message)
+            as_text(watch)(share, message)
 
     try:
         with acting_as(f"run:{run.id}"):
             EXECUTORS[kind](engine, settings, run, progress, monitor.cancelled)
     except FitCancelled:
-        _end(engine, kind, run, "cancelled", "cancelled on request")
+        _end(engine, kind, run, "cancelled", RUN_MESSAGES.make("run_cancelled_on_request"))
     except (Superseded, Unavailable):
         raise
     except MemoryError as error:
-        _end(engine, kind, run, "failed", f"out of memory: {error}")
+        said = RUN_FAILURES.make("run_out_of_memory")
+        _end(engine, kind, run, "failed", said, f"{said.message}: {error}")
     except TooFewIncidents as error:
-        _end(engine, kind, run, "failed", f"too few incidents: {error}")
+        said = RUN_FAILURES.make("run_too_few_incidents", reason=str(error))
+        _end(engine, kind, run, "failed", said)
     except HotslotError as error:
-        _end(engine, kind, run, "failed", f"{error.code}: {error.message}")
+        _end(engine, kind, run, "failed", words_of(error), f"{error.code}: {error.message}")
     except Exception as error:
         _log.exception("run failed", extra={"run": str(run.id)})
         _end(engine, kind, run, "failed", _reason(error))
@@ -158,17 +173,19 @@ def run_claimed(
         return get_run(connection, kind, run.id)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> Message:
     """Describe an error; PyTorch reports exhausted memory by a RuntimeError."""
     if isinstance(error, RuntimeError) and "allocate" in str(error).lower():
-        return "out of memory"
-    return f"internal error ({type(error).__name__}); the worker's log has the details"
+        return RUN_FAILURES.make("run_out_of_memory")
+    return RUN_FAILURES.make("run_crashed", error=type(error).__name__)
 
 
-def _end(engine: Engine, kind: str, run: Run, status: str, message: str) -> None:
+def _end(
+    engine: Engine, kind: str, run: Run, status: str, said: Message, details: str | None = None
+) -> None:
     def end() -> None:
         with engine.begin() as connection:
-            finish_run(connection, kind, run, status, message)
+            finish_run(connection, kind, run, status, said, details)
 
     retry_outages(end)
 
@@ -193,11 +210,12 @@ def end_cancelled(engine: Engine, kind: str, run_id: UUID) -> bool:
         )
         if run is None:
             return False
-        finish_run(connection, kind, run, "cancelled", "cancelled on request")
+        said = RUN_MESSAGES.make("run_cancelled_on_request")
+        finish_run(connection, kind, run, "cancelled", said)
     return True
 
 
-def fail_run(engine: Engine, kind: str, run_id: UUID, reason: str) -> None:
+def fail_run(engine: Engine, kind: str, run_id: UUID, reason: Message) -> None:
     """End a run whose last attempt died without an outcome."""
     with engine.begin() as connection:
         run = claim_run(connection, kind, run_id)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from app.runs.kinds import BACKTEST, KIND_OF_TASK, KINDS, SCHEDULED_PRIORITY, TRAIN
 from app.runs.store import queue_run
+from app.runs.words import RUN_FAILURES
 from app.worker.jobs import fail_run
 
 MAX_ATTEMPTS = 10
@@ -15,7 +16,7 @@ MAX_ATTEMPTS = 10
 
 It exceeds the limit of the run's own failures (`job_max_attempts`).
 """
-GIVEN_UP = f"gave up after {MAX_ATTEMPTS} attempts that lost the worker or the database"
+GIVEN_UP = RUN_FAILURES.make("run_gave_up", attempts=MAX_ATTEMPTS)
 
 # If a suspended worker resumes and ends its job, the worker that replaced it loses the job.
 _LOST = """
@@ -51,7 +52,7 @@ def end_abandoned_runs(engine: Engine) -> int:
         with engine.connect() as connection:
             found = connection.scalars(query, {"abandoned_s": _ABANDONED_S}).all()
         for run_id in found:
-            fail_run(engine, kind, run_id, "its process vanished")
+            fail_run(engine, kind, run_id, RUN_FAILURES.make("run_process_vanished"))
             ended += 1
     return ended
 

@@ -16,6 +16,7 @@ from app.core.errors import Unavailable
 from app.core.settings import Settings
 from app.runs.kinds import HELP_TASK, KINDS, TASK_QUEUE, RunKind
 from app.runs.queue import MAINTENANCE_QUEUE, MAINTENANCE_TASK
+from app.runs.words import RUN_FAILURES
 from app.worker.active_jobs import ActiveJobs
 from app.worker.children import CANCEL_GRACE_S, CANCEL_LOOK_S, run_child
 from app.worker.help import Helper
@@ -75,19 +76,20 @@ async def supervise(settings: Settings, engine: Engine, kind: str, run_id: str, 
         return
     if status == OUT_OF_MEMORY:
         # Another attempt would need as much memory.
-        await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), "out of memory")
+        said = RUN_FAILURES.make("run_out_of_memory")
+        await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), said)
         return
     if status == KILLED_BY_SIGKILL:
-        reason = "its process was killed, most likely out of memory"
+        reason = RUN_FAILURES.make("run_process_killed")
     elif status == RETRY:
-        reason = "its process lost the database"
+        reason = RUN_FAILURES.make("run_lost_database")
     else:
-        reason = f"its process ended with status {status}"
+        reason = RUN_FAILURES.make("run_process_ended", status=status)
     _log.warning("child failed", extra={"run": run_id, "status": status, "attempt": job.attempts})
     if await asyncio.to_thread(_is_last_try, settings, engine, kind, run_id, status, job):
         await asyncio.to_thread(fail_run, engine, kind, UUID(run_id), reason)
         return
-    raise ChildFailed(reason)
+    raise ChildFailed(reason.message)
 
 
 async def supervise_maintenance(

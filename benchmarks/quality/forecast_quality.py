@@ -16,6 +16,7 @@ from app.evaluation.backtests.counts import count_forecasts, counts_json
 from app.evaluation.backtests.execute import Execution, Protocol, run_protocol
 from app.evaluation.backtests.request import DEFAULT_MODELS
 from app.evaluation.backtests.result import result_json
+from app.runs.words import as_text
 from benchmarks.cities import DATA, FILES, load_city, machine
 from models.base import HORIZON_DAYS
 from models.catalog import MODEL_NAMES
@@ -36,7 +37,9 @@ def backtest_city(name: str, models: tuple[str, ...], n_jobs: int = 0) -> dict[s
     started = time.perf_counter()
     protocol = Protocol(models, tuple(city.origins(N_ORIGINS)))
     counts = count_forecasts(city.incidents, city.timezone, protocol)
-    results = run_protocol(city.incidents, city.grid, protocol, Execution(n_jobs), _progress)
+    results = run_protocol(
+        city.incidents, city.grid, protocol, Execution(n_jobs), as_text(_progress)
+    )
     return {
         **result_json(results, city.incidents, city.grid, protocol),
         "counts": counts_json(counts, protocol),

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.cli import doctor as command
-from app.doctor.findings import ERRORS, FINDINGS, NOTES, WARNINGS, finding
+from app.doctor.findings import DOCTOR_FINDINGS, ERRORS, NOTES, WARNINGS, finding
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_settings_that_cannot_be_read_are_findings(monkeypatch):
 
 
 def test_each_code_has_one_level():
-    assert len(FINDINGS.templates) == len(ERRORS) + len(WARNINGS) + len(NOTES)
+    assert len(DOCTOR_FINDINGS.templates) == len(ERRORS) + len(WARNINGS) + len(NOTES)

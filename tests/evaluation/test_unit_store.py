@@ -27,6 +27,7 @@ from app.evaluation.backtests.sharing.unit_store import (
 )
 from app.regions.service import add_region
 from app.runs.store import Superseded, claim_run, finish_run
+from app.runs.words import RUN_MESSAGES
 from tests.support.shared_backtests import claimed, left
 
 PLAN, OTHER_PLAN = "a" * 64, "b" * 64
@@ -150,6 +151,8 @@ def test_an_end_and_an_erasure_remove_all(engine, run):
         assert is_wanted(connection, run.id)
     assert left(engine, run.id) == (3, 1, 0)
     with engine.begin() as connection:
-        finish_run(connection, "backtest", run, "succeeded", "done", result={})
+        finish_run(
+            connection, "backtest", run, "succeeded", RUN_MESSAGES.make("run_done"), result={}
+        )
         assert not is_wanted(connection, run.id)
     assert left(engine, run.id) == (0, 0, 0)

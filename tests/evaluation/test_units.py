@@ -12,7 +12,8 @@ from app.erasure.service import erase_incident
 from app.evaluation.backtests import fits
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.sharing.units import n_places
-from app.runs.store import Superseded, claim_run, request_cancel
+from app.runs.cancelling import request_cancel
+from app.runs.store import Superseded, claim_run
 from app.worker.jobs import run_claimed, run_now
 from tests.support.shared_backtests import (
     N_UNITS,

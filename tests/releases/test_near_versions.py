@@ -141,6 +141,8 @@ def test_a_failed_run_of_who_lists_incidents_tells_readers_no_reason(engine, set
     assert (run["status"], run["message"]) == ("failed", "failed")
     listed = place("reader", "GET", "/backtests").json()["backtests"]
     assert [one["message"] for one in listed] == ["failed"]
+    assert [one["said"]["code"] for one in listed] == ["run_failed"]
+    assert listed[0]["said"]["params"] == {}
     assert "no_incidents" in place("analyst", "GET", "/backtests").json()["backtests"][0]["message"]
 
 

@@ -9,9 +9,10 @@ from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
 from app.regions.store import get_region
+from app.runs.cancelling import request_cancel
 from app.runs.kinds import BACKTEST, SCHEDULED_PRIORITY
 from app.runs.queue import drop_parts, invite_helper, others_wait
-from app.runs.store import list_runs, queue_run, request_cancel
+from app.runs.store import list_runs, queue_run
 from app.training.service import TrainingRequest, request_training
 
 REGIONS = ("a", "b", "c")

@@ -29,7 +29,7 @@ def test_a_file_is_one_page_and_unchanged_then(portals, client):
     assert (body, page.content_type, page.content_encoding) == (BODY, "text/csv", None)
     assert page.mapping.columns == COLUMNS
     ((same, nothing),) = pages(portals, client, page.state)
-    assert (same.state, nothing, same.message) == (page.state, None, "unchanged")
+    assert (same.state, nothing, str(same.message)) == (page.state, None, "unchanged")
 
 
 def test_equal_bytes_under_a_new_etag_are_unchanged_and_the_etag_is_noted(portals, client):

@@ -78,4 +78,8 @@ def test_an_interrupted_sweep_gives_no_page():
 def _read(pages):
     """What is in each page while it is current."""
     for page in pages:
-        yield page.state, None if page.body is None else b"".join(page.body), page.message
+        yield (
+            page.state,
+            None if page.body is None else b"".join(page.body),
+            str(page.message or ""),
+        )

@@ -18,6 +18,7 @@ from app.core.errors import Conflict, HotslotError, InvalidInput
 from app.main import create_app
 from app.runs.kinds import SYNC_QUEUE
 from app.runs.store import Superseded, get_run
+from app.runs.words import RUN_FAILURES
 from app.sync.schedule import claim_here, queue_due, request_sync
 from app.sync.service import remove_source
 from app.sync.store import end_active_run, held_source
@@ -26,6 +27,8 @@ from app.worker.jobs import run_claimed, work_on
 from app.worker.main import serve_queue
 from app.worker.recovery import requeue_lost_runs
 from tests.support.portals import SOCRATA_PATH, socrata_row
+
+TAKEN_OVER = RUN_FAILURES.make("run_ended_for_another")
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_a_run_that_was_ended_writes_no_more(portals, socrata):
     def end(query):
         if int(query["$offset"]) > 0:
             with city.engine.begin() as connection:
-                end_active_run(connection, city.source, "taken over")
+                end_active_run(connection, city.source, TAKEN_OVER)
 
     portals.before_rows = end
     with pytest.raises(Superseded):

@@ -46,7 +46,7 @@ def test_planted_bad_version_is_never_promoted(fixed_model, truth, spoil):
         found = planted(fixed_model, truth, spoil, 400, seed)
         decision = decide({"the champion": found})
         assert not decision.promote
-        assert "the champion" in decision.reason
+        assert "the champion" in decision.reason.message
 
 
 def test_equal_and_better_versions_are_promoted(fixed_model, truth):

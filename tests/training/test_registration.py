@@ -9,9 +9,12 @@ from sqlalchemy import text
 from app.core.errors import Conflict
 from app.registry.champions import get_champion
 from app.registry.integrity import seal_version
-from app.training.promotion_policy import PromotionDecision
-from app.training.registration import (
+from app.training.promotion_policy import (
+    PROMOTION_REASONS,
     REPLACES_ERASED,
+    PromotionDecision,
+)
+from app.training.registration import (
     Fitted,
     _artifact,
     _check_not_changed,
@@ -30,13 +33,19 @@ def begun(served):
         connection.rollback()
 
 
+POLICY = {
+    True: PROMOTION_REASONS.make("promoted_not_worse", measured=["+0.1 nats against theirs"]),
+    False: PROMOTION_REASONS.make("challenger_not_finite", rival="theirs"),
+}
+
+
 def fitted_on(served, fixed_model, *, ahead=timedelta(0), promote=None, **request):
     """A training with the champion's data, so long after it."""
     known = {"model": "truth", "categories": None, "until": None, **request}
     data = replace(served.data, cutoff_s=int((NEW + ahead).timestamp()))
     validation = None
     if promote is not None:
-        validation = Validation({}, {}, PromotionDecision(promote, f"policy says {promote}"))
+        validation = Validation({}, {}, PromotionDecision(promote, POLICY[promote]))
     return Fitted(
         known, data, fixed_model(served.tables), {}, {}, validation, FitContext(data.cutoff_s), {}
     )
@@ -44,21 +53,24 @@ def fitted_on(served, fixed_model, *, ahead=timedelta(0), promote=None, **reques
 
 def verdict(served, begun, fitted, name="new"):
     connection, current = begun
-    return _verdict(connection, served.data.region.key, name, fitted, current)
+    promotes, why = _verdict(connection, served.data.region.key, name, fitted, current)
+    assert why.code.startswith("promoted_" if promotes else "challenger_")
+    return promotes, why.message
 
 
 def test_the_first_version_and_the_champion_itself_serve(served, fixed_model, begun):
     connection, current = begun
     fitted = fitted_on(served, fixed_model)
     key = served.data.region.key
-    assert _verdict(connection, key, "new", fitted, None) == (True, "first version of this region")
+    promotes, why = _verdict(connection, key, "new", fitted, None)
+    assert (promotes, why.message) == (True, "first version of this region")
     assert verdict(served, begun, fitted, current.version)[0] is True
 
 
 @pytest.mark.parametrize("promote", [True, False])
 def test_of_equal_data_the_policy_decides(served, fixed_model, begun, promote):
     fitted = fitted_on(served, fixed_model, promote=promote)
-    assert verdict(served, begun, fitted) == (promote, f"policy says {promote}")
+    assert verdict(served, begun, fitted) == (promote, POLICY[promote].message)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +132,11 @@ def test_the_same_training_without_erased_incidents_replaces_a_marked_champion(
     )
     fitted = fitted_on(served, fixed_model, promote=False, **request_of)
     found = verdict(served, begun, fitted)
-    assert found == ((True, REPLACES_ERASED) if promoted else (False, "policy says False"))
+    assert found == (
+        (True, PROMOTION_REASONS.templates[REPLACES_ERASED])
+        if promoted
+        else (False, POLICY[False].message)
+    )
 
 
 def test_a_region_that_changed_during_the_training_gets_no_version(served, fixed_model, begun):

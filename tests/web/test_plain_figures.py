@@ -205,22 +205,39 @@ def test_figures_of_a_list_have_as_many_digits_and_tomorrow_has_the_chosen_hour(
     expect(page.locator("#when")).to_contain_text("05:00 – 06:00")
 
 
-def test_steps_of_a_training_are_said_in_the_pages_language(open_seen):
+WORSE = (
+    "sin poner en servicio: peor que la actual en los últimos 28 días, por 0,0213 nats "
+    "(de 0,0101 a 0,0325)"
+)
+
+
+def test_what_runs_say_is_said_in_the_pages_language(open_seen):
     seen = open_seen()
     page = seen.open(EVENING)
     page.select_option("#language", "es")
-    told = page.evaluate(
+    shown = page.evaluate(
         """async () => {
-          const { stepText } = await import("/static/js/runs.js");
-          return ["validating stack: 1: flow: bandwidth 1 m", "flow step 3", "fitting counts",
-            "3 of 7 fits", ""].map((message) => stepText({ message, status: "queued" }));
+          const { runText } = await import("/static/js/runs.js");
+          const said = (code, params = {}) =>
+            ({ said: { code, params, message: "English" }, message: "English details" });
+          return [
+            said("validating_model", { model: "stack" }),
+            said("fits_done", { n: 3, n_fits: 1700 }),
+            said("promoted_not_worse", { differences: { "pooled-kde": 0.01 } }),
+            said("challenger_worse_than_champion", { deficit: 0.0213, low: 0.0101, high: 0.0325 }),
+            said("code_of_a_later_version"),
+            { said: null, message: "done" },
+            { said: null, message: null, status: "queued" },
+          ].map(runText);
         }"""
     )
-    assert told == [
+    assert shown == [
         "probando con semanas pasadas",
-        "aprendiendo",
-        "aprendiendo cuántos esperar",
-        "3 de 7 ajustes",
+        "3 de 1700 ajustes",
+        "en servicio: no peor que los demás en los últimos 28 días",
+        WORSE,
+        "English",
+        "done",
         "en espera",
     ]
 

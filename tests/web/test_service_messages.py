@@ -18,6 +18,8 @@ from app.incidents.parsing.row_errors import ROW_MESSAGES
 
 COUNTED = {"n"}
 """The page shows rejected rows by code, with their number."""
+PRINTED = {"DOCTOR_FINDINGS"}
+"""Tables of messages that only the command line shows."""
 RUN_TO_IMPORT = ("app.cli.__main__", "app.server")
 
 
@@ -28,7 +30,8 @@ def tables() -> dict[str, MessageTable]:
         if module.name in RUN_TO_IMPORT:
             continue
         members = vars(importlib.import_module(module.name))
-        for name in [n for n, value in members.items() if isinstance(value, MessageTable)]:
+        made = (n for n, value in members.items() if isinstance(value, MessageTable))
+        for name in (n for n in made if n not in PRINTED):
             assert found.setdefault(name, members[name]) is members[name], name
     return found
 
@@ -55,8 +58,13 @@ def page_table() -> dict[str, dict[str, set[str]]]:
     """Read the page's table: {language: {code: names of the parameters it needs}}."""
     found: dict[str, dict[str, set[str]]] = {}
     for language in ("en", "es"):
-        text = (WEB / "js" / f"service-messages-{language}.js").read_text()
-        block = text.partition("= {\n")[2].removesuffix("};\n")
+        block = "".join(
+            (WEB / "js" / f"{file}-messages-{language}.js")
+            .read_text()
+            .partition("= {\n")[2]
+            .removesuffix("};\n")
+            for file in ("service", "run")
+        )
         lines = re.findall(r'^  (\w+): "((?:[^"\\]|\\.)*)",$', block, re.MULTILINE)
         assert len(lines) == len(block.splitlines())
         found[language] = {

@@ -12,7 +12,9 @@ from app.evaluation.backtests.checkpoints import Task
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.sharing.unit_store import Claimant, claim_unit, store_plan
 from app.regions.service import add_region
-from app.runs.store import finish_run, request_cancel
+from app.runs.cancelling import request_cancel
+from app.runs.store import finish_run
+from app.runs.words import RUN_MESSAGES
 from app.worker import help as helping
 from app.worker.help import Helper, helper_name, run_help
 from tests.support.shared_backtests import claimed, units
@@ -102,7 +104,7 @@ def test_nobody_helps_with_what_has_ended_or_without_a_free_core(
     help_once(helper, run)
     monkeypatch.setattr(helping, "n_places", lambda _engine, _settings: 1)
     with engine.begin() as connection:
-        finish_run(connection, "backtest", run, "failed", "planted")
+        finish_run(connection, "backtest", run, "failed", RUN_MESSAGES.make("run_failed"))
     help_once(helper, run)
     assert children[0] == []
     assert run_help(engine, settings, str(run.id), "7") == 0

@@ -1,7 +1,8 @@
 """Cancelling a training in its last steps."""
 
 from app.regions.store import get_region
-from app.runs.store import list_runs, request_cancel
+from app.runs.cancelling import request_cancel
+from app.runs.store import list_runs
 from app.training.service import TrainingRequest
 from app.worker import jobs
 from app.worker.jobs import run_now
@@ -14,7 +15,7 @@ def test_a_run_that_is_cancelled_before_it_is_registered_promotes_nothing(
     asked = []
 
     def watch(_share: float, message: str) -> None:
-        if message == "fitting counts" and not asked:
+        if str(message) == "fitting counts" and not asked:
             with engine.begin() as connection:
                 (run,) = list_runs(connection, "train", get_region(connection, town).key)
                 asked.append(request_cancel(connection, "train", run))

@@ -56,7 +56,7 @@ def test_a_training_outlives_a_restart_of_the_database(
             time.sleep(AWAY_S)
 
     def see(_self, _share, message):
-        if message.endswith(step) and not restarts:
+        if str(message).endswith(step) and not restarts:
             restarts.append(threading.Thread(target=restart))
             restarts[0].start()
             gone.wait()

@@ -30,7 +30,8 @@ from app.evaluation.backtests.daily import daily_scores, merged
 from app.evaluation.backtests.plans import plan_shares
 from app.evaluation.backtests.streets import StreetTests
 from app.geo.grid import Grid
-from models.base import DensityModel, FitCancelled, FitContext, Progress
+from app.runs.words import RunProgress, fits_said
+from models.base import DensityModel, FitCancelled, FitContext
 from models.catalog import create_model
 from models.evaluation.hotspot_area import flagged_cells, listed_cells
 from models.evaluation.metrics import ScoredIncidents, area_shares, score_rows
@@ -169,7 +170,7 @@ def run_protocol(
     grid: Grid,
     protocol: Protocol,
     execution: Execution | None = None,
-    progress: Progress = lambda _share, _message: None,
+    progress: RunProgress = lambda _share, _message: None,
     cancelled: Callable[[], bool] = lambda: False,
     streets: StreetTests | None = None,
     joint: JointTests | None = None,
@@ -200,7 +201,7 @@ def run_protocol(
             for result in found or ():
                 done[result.task] = result
                 store.save(result)
-            progress(len(done) / len(tasks), f"{len(done)} of {len(tasks)} fits")
+            progress(len(done) / len(tasks), fits_said(len(done), len(tasks)))
             if cancelled():
                 raise FitCancelled("backtest cancelled")
     store.clear(tasks)

@@ -16,14 +16,14 @@ from app.evaluation.backtests.execute import Execution, Inputs, run_protocol
 from app.evaluation.backtests.sharing.unit_store import PlanGone, count_erasures
 from app.evaluation.backtests.sharing.units import run_shared
 from app.runs.store import Run
-from models.base import Progress
+from app.runs.words import RunProgress
 
 Fit = Callable[[Inputs], list[TaskResult]]
 """Runs all fits of a backtest and returns their results in the order of `tasks_of`."""
 MAX_PLANS = 5
 
 
-def local_fits(settings: Settings, progress: Progress, cancelled: Callable[[], bool]) -> Fit:
+def local_fits(settings: Settings, progress: RunProgress, cancelled: Callable[[], bool]) -> Fit:
     """Return what runs all fits in processes of this one, and keeps finished ones in files."""
     execution = Execution(settings.backtest_processes, tasks_folder(settings))
 
@@ -40,7 +40,7 @@ def with_others(
     engine: Engine,
     settings: Settings,
     run: Run,
-    progress: Progress,
+    progress: RunProgress,
     cancelled: Callable[[], bool],
     backtest: Callable[[Fit], dict[str, Any]],
 ) -> dict[str, Any]:

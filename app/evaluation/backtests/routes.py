@@ -26,7 +26,7 @@ from app.http.permissions import allow
 from app.http.schemas import Responses, links, offered
 from app.regions.service import cancel_run, run_of_region
 from app.regions.store import get_region
-from app.releases.disclosure import shown_backtest, shown_message
+from app.releases.disclosure import shown_backtest, shown_words
 from app.releases.store import MIN_GROUP
 from app.runs.store import Run, list_runs
 
@@ -51,7 +51,7 @@ def shown_run(run: Run, *, exact: bool, note: Message | None = None) -> Backtest
     if run.result is not None:
         shown["result"] = shown_backtest(run.result, exact=exact)
     if not exact:
-        shown["message"] = shown_message(shown)
+        shown.update(shown_words(shown))
     return Backtest.model_validate(shown)
 
 

@@ -39,9 +39,9 @@ from app.regions.store import get_region
 from app.registry.erasure_marks import since_start
 from app.registry.erasure_traces import drop_backtests
 from app.runs.store import Run, check_room, finish_run, request_run
+from app.runs.words import RUN_MESSAGES, RunProgress
 from app.streets.layer import StreetLayer
 from app.streets.store import get_layer
-from models.base import Progress
 from models.incidents import Incidents
 from models.units import DAY_S
 
@@ -83,7 +83,7 @@ def execute_backtest(
     engine: Engine,
     settings: Settings,
     run: Run,
-    progress: Progress,
+    progress: RunProgress,
     cancelled: Callable[[], bool],
 ) -> None:
     """Run a claimed backtest and store its result; other workers may help if it has a job on the queue."""
@@ -99,7 +99,8 @@ def execute_backtest(
 
     def store() -> None:
         with engine.begin() as connection:
-            finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+            done = RUN_MESSAGES.make("run_done")
+            finish_run(connection, "backtest", run, "succeeded", done, result=result)
             if since_start(connection, backtests, run.region_key, run.id):
                 drop_backtests(connection, run.region_key, run.started_at or run.created_at)
 

@@ -26,6 +26,7 @@ from app.fitting.data import load_training_data
 from app.fitting.device import choose_device
 from app.geo.grid import Grid
 from app.regions.store import get_region
+from app.runs.words import as_text
 from models.base import HORIZON_DAYS, Progress
 from models.evaluation.metrics import HIT_PERCENTS, n_top
 from models.evaluation.significance import mcnemar_exact, paired_difference, wilson_interval
@@ -161,7 +162,7 @@ def _fit(
         if group:
             protocol = Protocol(group, (origin_s,), n_seeds=n_seeds, device=request.device)
             execution = Execution(request.n_jobs, request.task_folder)
-            results += run_protocol(incidents, grid, protocol, execution, progress)
+            results += run_protocol(incidents, grid, protocol, execution, as_text(progress))
     return results
 
 

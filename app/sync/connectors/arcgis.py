@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from app.core.errors import SourceFailed
+from app.runs.words import RUN_MESSAGES
 from app.sync.connectors.pages import Page, RowShaper, State
 from app.sync.connectors.portal import PortalClient, error_text
 from app.sync.connectors.visit import Broken
@@ -47,7 +48,7 @@ def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterat
     """
     layer = _layer(portal, spec)
     if layer.edited_ms is not None and state.get("edited_ms") == layer.edited_ms:
-        yield Page(state, share=1.0, message="unchanged")
+        yield Page(state, share=1.0, message=RUN_MESSAGES.make("source_unchanged"))
         return
     shaper = RowShaper(spec)
     since, high = state.get("since_ms"), state.get("high_ms")
@@ -60,7 +61,8 @@ def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterat
         records = [_record(feature, layer, spec) for feature in answer.get("features", [])]
         _check_order([int(record[layer.id_field]) for record in records], after)
         if not records:
-            yield Page(_ended(spec, layer, high), share=1.0, message=f"{done:,} rows read")
+            said = RUN_MESSAGES.make("source_rows_read", n=done)
+            yield Page(_ended(spec, layer, high), share=1.0, message=said)
             return
         high = _highest(spec, answer["features"], high)
         after = max(int(record[layer.id_field]) for record in records)
@@ -71,7 +73,7 @@ def arcgis_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterat
             records,
             now if more else _ended(spec, layer, high),
             min(1.0, done / max(total, 1)),
-            f"{done:,} of {total:,} rows",
+            RUN_MESSAGES.make("source_rows", n=done, total=total),
         )
         if not more:
             return

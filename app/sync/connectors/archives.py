@@ -25,6 +25,7 @@ from app.readers.blocks import MAX_ROW_CHARS
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.context import chunks_of
 from app.readers.files.decoding import lines_of, text_of
+from app.runs.words import RUN_MESSAGES
 from app.sync.connectors.files import conditions, known
 from app.sync.connectors.pages import Page, State
 from app.sync.connectors.portal import PortalClient
@@ -52,7 +53,7 @@ def archive_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Itera
         found = False
         for page in _archive(portal, spec, spec.url.replace(MONTH, month), {}, None, only=month):
             newest = max(month, done or "")
-            yield Page({"month": newest}, page.body, mapping=page.mapping, message=month)
+            yield Page({"month": newest}, page.body, mapping=page.mapping, message=page.message)
             found = True
         if not found and done is not None and month > done:
             return
@@ -72,7 +73,7 @@ def _archive(
         limit = portal.settings.sync_max_archive_bytes
         download = portal.download(url, file, conditions(state.get("known", {})), limit)
         if download.unchanged:
-            yield Page(state, share=1.0, message="unchanged")
+            yield Page(state, share=1.0, message=RUN_MESSAGES.make("source_unchanged"))
             return
         if not download.found:
             if only is None:
@@ -112,7 +113,7 @@ def _months(
             _rows(archive, info, month),
             mapping=ColumnMapping({name: name for name in FIELDS}),
             share=place / len(wanted),
-            message=month,
+            message=RUN_MESSAGES.make("source_month", month=month),
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.core.errors import SourceFailed
+from app.runs.words import RUN_MESSAGES
 from app.sync.connectors.files import file_pages_at
 from app.sync.connectors.pages import Page, RowShaper, State
 from app.sync.connectors.portal import PortalClient, error_text
@@ -30,7 +31,7 @@ def ckan_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator
         return
     modified = _modified(resource)
     if modified is not None and state.get("complete") == modified:
-        yield Page(state, share=1.0, message="unchanged")
+        yield Page(state, share=1.0, message=RUN_MESSAGES.make("source_unchanged"))
         return
     shaper = RowShaper(spec)
     offset = int(state.get("offset", 0)) if state.get("modified") == modified else 0
@@ -53,10 +54,12 @@ def ckan_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Iterator
             break
         now = {"modified": modified, "offset": offset}
         share = min(1.0, offset / max(total, 1))
-        yield shaper.page(records, now, share, f"{offset:,} of {total:,} rows")
+        yield shaper.page(
+            records, now, share, RUN_MESSAGES.make("source_rows", n=offset, total=total)
+        )
     after = _modified(_resource(portal, spec))
     complete = {"complete": modified} if modified is not None and after == modified else {}
-    yield Page(complete, share=1.0, message=f"{offset:,} rows read")
+    yield Page(complete, share=1.0, message=RUN_MESSAGES.make("source_rows_read", n=offset))
 
 
 def _action(portal: PortalClient, spec: SourceSpec, name: str, params: Mapping[str, str]) -> Any:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import IO, Any, Protocol
 
 from app.core.errors import SourceFailed
+from app.runs.words import RUN_MESSAGES
 from app.sync.connectors.files import file_page, type_of_name
 from app.sync.connectors.pages import Page, State
 from app.sync.connectors.visit import Visit
@@ -90,7 +91,7 @@ def drop_pages(visit: Visit, spec: SourceSpec, drop: Drop, state: State) -> Iter
     known = Known(state)
     new = [file for file in _wanted(drop.list(), spec) if not known.seen(file)]
     if not new:
-        yield Page(state, share=1.0, message="no new file")
+        yield Page(state, share=1.0, message=RUN_MESSAGES.make("source_no_new_file"))
         return
     visit.wait(visit.settings.source_settle_s)
     now = set(_wanted(drop.list(), spec))
@@ -109,19 +110,27 @@ def drop_pages(visit: Visit, spec: SourceSpec, drop: Drop, state: State) -> Iter
             state = known.with_file(dropped, digest)
             n_read, n_again = n_read + (not again), n_again + again
             if again:
-                yield Page(state, share=share, message=f"{dropped.name}: read before")
+                read_before = RUN_MESSAGES.make("source_file_known", name=dropped.name)
+                yield Page(state, share=share, message=read_before)
                 continue
             content_type = type_of_name(dropped.name) or "text/csv"
-            yield file_page(copy, state, content_type, spec.mapping, share=share, name=dropped.name)
+            reading = RUN_MESSAGES.make("source_file", name=dropped.name)
+            yield file_page(
+                copy, state, content_type, spec.mapping, reading, share=share, name=dropped.name
+            )
     n_links = sum(not file.is_plain for file in new)
+    n_waiting = len(new) - n_links - n_read - n_again
     counts = {
         "read": n_read,
         "with content that was read before": n_again,
-        "not complete yet": len(new) - n_links - n_read - n_again,
+        "not complete yet": n_waiting,
         "refused, which are links or no files": n_links,
     }
-    said = [f"{n:,} {what}" for what, n in counts.items() if n or what == "read"]
-    yield Page(state, share=1.0, message="files: " + ", ".join(said))
+    details = [f"{n:,} {what}" for what, n in counts.items() if n or what == "read"]
+    said = RUN_MESSAGES.make(
+        "source_files", n_read=n_read, n_known=n_again, n_waiting=n_waiting, n_refused=n_links
+    )
+    yield Page(state, share=1.0, message=replace(said, message="files: " + ", ".join(details)))
 
 
 def _wanted(files: Sequence[DroppedFile], spec: SourceSpec) -> list[DroppedFile]:

@@ -10,9 +10,11 @@ from typing import IO
 import httpx
 
 from app.core.errors import SourceFailed
+from app.core.messages import Message
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES
 from app.readers.formats import READERS, SUFFIX_TYPES
+from app.runs.words import RUN_MESSAGES
 from app.sync.connectors.pages import Page, State
 from app.sync.connectors.portal import Downloaded, PortalClient
 from app.sync.spec import SourceSpec
@@ -36,10 +38,13 @@ def file_pages_at(portal: PortalClient, spec: SourceSpec, url: str, state: State
         if not download.found:
             raise SourceFailed("the file does not exist (404)")
         if download.unchanged or download.sha256 == state.get("sha256"):
-            yield Page(state | known(download), share=1.0, message="unchanged")
+            yield Page(
+                state | known(download), share=1.0, message=RUN_MESSAGES.make("source_unchanged")
+            )
             return
         content_type = content_type_of(url, download.content_type)
-        yield file_page(file, known(download), content_type, spec.mapping, message="file read")
+        said = RUN_MESSAGES.make("source_file_read")
+        yield file_page(file, known(download), content_type, spec.mapping, said)
 
 
 def file_page(
@@ -47,9 +52,9 @@ def file_page(
     state: State,
     content_type: str,
     mapping: ColumnMapping,
+    message: Message,
     *,
     share: float = 1.0,
-    message: str = "",
     name: str = "",
 ) -> Page:
     """Return an open file as one page; whether it is compressed is seen from its first bytes."""
@@ -61,7 +66,7 @@ def file_page(
         content_type,
         mapping,
         share=share,
-        message=message or name,
+        message=message,
         content_encoding="gzip" if magic == GZIP_MAGIC else None,
         name=name,
     )

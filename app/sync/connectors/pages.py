@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from app.core.messages import Message
 from app.readers.columns.fields import JOINED
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.files.decoding import READ_BYTES
@@ -38,7 +39,7 @@ class Page:
     mapping: ColumnMapping = field(default_factory=ColumnMapping)
     deleted: Sequence[str] = ()
     share: float = 0.0
-    message: str = ""
+    message: Message | None = None
     content_encoding: str | None = None
     name: str = ""
 
@@ -73,7 +74,7 @@ class RowShaper:
         return list(dict.fromkeys(column for column in wanted if column))
 
     def page(
-        self, records: Sequence[Mapping[str, Any]], state: State, share: float, message: str
+        self, records: Sequence[Mapping[str, Any]], state: State, share: float, message: Message
     ) -> Page:
         """Build a page from records."""
         rows: list[bytes] = []

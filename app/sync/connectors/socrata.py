@@ -13,6 +13,7 @@ from typing import Any
 
 from app.core.errors import SourceFailed
 from app.core.texts import shortened
+from app.runs.words import RUN_MESSAGES
 from app.sync.connectors.pages import Page, RowShaper, State
 from app.sync.connectors.portal import PortalClient
 from app.sync.spec import SourceSpec
@@ -40,13 +41,20 @@ def socrata_pages(portal: PortalClient, spec: SourceSpec, state: State) -> Itera
             records = records[1:]
         high = _highest(spec, records, high)
         if not records:
-            yield Page(_ended(spec, high), share=1.0, message=f"{offset:,} rows read")
+            yield Page(
+                _ended(spec, high),
+                share=1.0,
+                message=RUN_MESSAGES.make("source_rows_read", n=offset),
+            )
             return
         offset += len(records)
         last_id = records[-1][":id"]
         now = {"since": since, "high": high, "offset": offset, "last_id": last_id}
         yield shaper.page(
-            records, now, min(1.0, offset / max(total, 1)), f"{offset:,} of {total:,} rows"
+            records,
+            now,
+            min(1.0, offset / max(total, 1)),
+            RUN_MESSAGES.make("source_rows", n=offset, total=total),
         )
 
 

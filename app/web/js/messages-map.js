@@ -12,8 +12,6 @@ export const MAP_MESSAGES = {
     contrast: "Difference of the two", contrastUnit: "incidents expected per cell: more (orange) or fewer (purple) than in the other",
     comparedWith: "Compared with {other}: {n} incidents expected here, {m} there.", unlikeCells: "Their cells differ, so there is no difference by cell.",
     cellKeys: "By keyboard: Enter on the map takes the cell in its middle, arrow keys its neighbours, Escape lets go.",
-    stepReading: "reading incidents", stepValidating: "testing on past weeks", stepLearning: "learning", stepTesting: "looking for memorised incidents",
-    stepCounts: "learning how many to expect", stepRegistering: "storing the version", stepFits: "{n} of {all} fits",
   },
   es: {
     more: "Más opciones",
@@ -26,7 +24,5 @@ export const MAP_MESSAGES = {
     contrast: "Diferencia entre los dos", contrastUnit: "incidentes esperados por celda: más (naranja) o menos (morado) que en el otro",
     comparedWith: "Comparado con {other}: {n} incidentes esperados aquí, {m} allí.", unlikeCells: "Sus celdas son distintas: no hay diferencia por celda.",
     cellKeys: "Con el teclado: Intro en el mapa toma la celda del centro; las flechas, sus vecinas; Escape la suelta.",
-    stepReading: "leyendo incidentes", stepValidating: "probando con semanas pasadas", stepLearning: "aprendiendo", stepTesting: "buscando incidentes memorizados",
-    stepCounts: "aprendiendo cuántos esperar", stepRegistering: "guardando la versión", stepFits: "{n} de {all} ajustes",
   },
 };

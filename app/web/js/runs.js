@@ -1,7 +1,8 @@
 /** Long jobs: start one, show its progress and how it ended. */
 import { events, getJson } from "./api.js";
 import { byId, make } from "./dom.js";
-import { t } from "./i18n.js";
+import { currentLanguage, t } from "./i18n.js";
+import { messageText } from "./service-messages.js";
 
 const ENDED = ["succeeded", "failed", "cancelled"];
 const POLL_MS = 700;
@@ -46,26 +47,13 @@ export function showRun(status, run) {
   status.classList.toggle("bad", run.status === "failed");
   status.classList.toggle("good", run.status === "succeeded");
   const keys = /** @type {Record<string, string>} */ ({ succeeded: "trainingDone", failed: "trainingFailed", cancelled: "trainingCancelled" });
-  const text = ended(run) ? t(keys[run.status], { message: run.message ?? run.status }) : `${Math.round(100 * (run.progress ?? 0))} % · ${stepText(run)}`;
+  const text = ended(run) ? t(keys[run.status], { message: runText(run) }) : `${Math.round(100 * (run.progress ?? 0))} % · ${runText(run)}`;
   const bar = make("progress", { max: 1, value: run.progress ?? 0, "aria-label": text });
-  status.replaceChildren(...(ended(run) ? [] : [bar]), make("div", { title: run.message || false }, text));
+  status.replaceChildren(...(ended(run) ? [] : [bar]), make("div", { title: (currentLanguage() === "en" && run.message) || false }, text));
 }
 
-/** What the worker's own words for its steps begin with. @type {[RegExp, string][]} */
-const STEPS = [
-  [/^reading/, "stepReading"], [/^validating/, "stepValidating"], [/^testing/, "stepTesting"], [/^fitting counts/, "stepCounts"],
-  [/^registering/, "stepRegistering"], [/^(\d+) of (\d+) fits/, "stepFits"],
-];
-
-/** What a run is at, in plain words; the worker's own are for whoever points at them. @param {any} run */
-export function stepText({ message, status }) {
-  if (!message) return t(`run_${status}`);
-  for (const [begins, key] of STEPS) {
-    const found = message.match(begins);
-    if (found) return t(key, { n: found[1] ?? "", all: found[2] ?? "" });
-  }
-  return t("stepLearning");
-}
+/** What a run is at or how it ended; one of an earlier version has only English words. @param {any} run @returns {string} */
+export const runText = ({ said, message, status }) => (said ? messageText(said) : message || t(`run_${status}`));
 
 /**
  * Start a job and follow it to its end by asking again and again.

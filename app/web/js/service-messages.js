@@ -4,12 +4,14 @@
  * `{name}` is filled from the message's params: numbers and lists as the language writes them, or as the
  * format after the colon says. A test compares this table with the service's.
  */
+import { RUNS_ENGLISH } from "./run-messages-en.js";
+import { RUNS_SPANISH } from "./run-messages-es.js";
 import { ENGLISH } from "./service-messages-en.js";
 import { SPANISH } from "./service-messages-es.js";
 import { count, currentLanguage, fixed, number } from "./i18n.js";
 import { dayText, monthText } from "./time.js";
 
-const SERVICE_MESSAGES = { en: ENGLISH, es: SPANISH };
+const SERVICE_MESSAGES = { en: { ...ENGLISH, ...RUNS_ENGLISH }, es: { ...SPANISH, ...RUNS_SPANISH } };
 
 const FIELD = /\{(\w+)(?::(\w+))?\}/g;
 const FORMATS = /** @type {Record<string, (value: any) => string>} */ ({

@@ -14,6 +14,7 @@ from app.forecasts.zones.selection import ZoneOptions
 from app.geo.study_area import to_degrees
 from app.regions.store import get_region
 from app.runs.store import claim_run, finish_run, request_run
+from app.runs.words import RUN_MESSAGES
 from models.densities.uniform import Uniform
 from models.evaluation.significance import wilson_interval
 from models.units import DAY_S
@@ -42,7 +43,9 @@ def tested(served):
         key = get_region(connection, "town").key
         run = request_run(connection, "backtest", key, BacktestRequest())
         run = claim_run(connection, "backtest", run.id)
-        finish_run(connection, "backtest", run, "succeeded", "done", result=result)
+        finish_run(
+            connection, "backtest", run, "succeeded", RUN_MESSAGES.make("run_done"), result=result
+        )
     return served, origins
 
 

@@ -51,7 +51,8 @@ from app.evaluation.backtests.sharing.unit_store import (
 from app.fitting.device import choose_device
 from app.runs.queue import invite_helper, others_wait
 from app.runs.store import Run
-from models.base import FitCancelled, Progress
+from app.runs.words import RunProgress, fits_said
+from models.base import FitCancelled
 
 BEAT_EVERY_S = 1.0
 INVITE_EVERY_S = 3.0
@@ -148,7 +149,7 @@ def run_shared(
     run: Run,
     n_erased: int,
     inputs: Inputs,
-    progress: Progress,
+    progress: RunProgress,
     cancelled: Callable[[], bool],
 ) -> list[TaskResult]:
     """Run all fits of a claimed backtest together with other workers; results are as by `run_protocol`.
@@ -185,7 +186,9 @@ def run_shared(
 class _Leader:
     """What the worker of the run does beside its own units."""
 
-    def __init__(self, work: UnitWork, progress: Progress, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, work: UnitWork, progress: RunProgress, cancelled: Callable[[], bool]
+    ) -> None:
         self.work = work
         self.progress = progress
         self.cancelled = cancelled
@@ -205,9 +208,8 @@ class _Leader:
     def _look(self, *, fresh: bool = False) -> Tally:
         tally = self.work.tally(fresh=fresh)
         if tally.n_units:
-            others = f", {tally.n_workers} workers" if tally.n_workers > 1 else ""
-            done = f"{tally.n_done} of {tally.n_units} fits{others}"
-            self.progress(tally.n_done / tally.n_units, done)
+            said = fits_said(tally.n_done, tally.n_units, tally.n_workers)
+            self.progress(tally.n_done / tally.n_units, said)
         if self.cancelled():
             raise FitCancelled("backtest cancelled")
         if not tally.n_units:
