@@ -183,6 +183,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     add_problem_handlers(app)
     app.add_exception_handler(Exception, internal_error)
     table = RouteTable([*app.routes, *(route for part in PARTS for route in part.router.routes)])
+    app.table = table
     for part in PARTS:
         app.include_router(part.router)
     _add_middleware(app, settings, table)
