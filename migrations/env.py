@@ -8,8 +8,8 @@ from app.core.settings import Settings
 
 
 def include_name(name, type_, parent_names):
-    """Leave the queue's own tables (procrastinate's) out of comparisons."""
-    return not (type_ == "table" and str(name).startswith("procrastinate_"))
+    """Leave the queue's own tables (procrastinate's) and partitions out of comparisons."""
+    return not (type_ == "table" and str(name).startswith(("procrastinate_", "incidents_p")))
 
 
 def run(connection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -12,10 +13,11 @@ from typing import Annotated
 import typer
 
 from app.access.service import require_keys_for_others
-from app.cli.console import console, opened
+from app.cli.console import console, opened, progress_bar
 from app.core.db.engine import open_engine
+from app.core.db.partitions import CopyProgress, advance_copy, copy_progress, restart
 from app.core.db.schema import migrate
-from app.core.errors import InvalidInput
+from app.core.errors import Conflict, InvalidInput
 from app.core.logging import configure_logging
 from app.core.processes import Child, Supervisor
 from app.core.settings import Settings
@@ -85,12 +87,48 @@ def serve(
     run_service(settings, base.workers if workers is None else workers, processes)
 
 
-def migrate_command() -> None:
+def migrate_command(
+    copy_incidents: Annotated[
+        bool,
+        typer.Option(
+            "--copy-incidents",
+            help="Copy incidents into partitions now, not by the workers' upkeep.",
+        ),
+    ] = False,
+) -> None:
     """Bring the database's schema up to date."""
-    settings = Settings()
-    engine = open_engine(settings)
+    engine = open_engine(Settings())
     try:
         migrate(engine)
+        console.print("schema is current")
+        if copy_incidents:
+            with progress_bar() as bar:
+                task = bar.add_task("incidents into partitions", total=1.0)
+                restart(engine)
+                left = advance_copy(engine, math.inf, lambda p: bar.update(task, completed=p.share))
+        else:
+            with engine.connect() as connection:
+                left = copy_progress(connection)
     finally:
         engine.dispose()
-    console.print("schema is current")
+    _say_what_is_left(left)
+
+
+def _say_what_is_left(left: CopyProgress | None) -> None:
+    """Say how far the copy into partitions is.
+
+    Raises:
+        Conflict: the copy differs from what was copied.
+    """
+    if left is None:
+        return
+    if left.stage == "differs":
+        raise Conflict(
+            "the copy of the incidents into partitions differs from them, and was not taken; the log says "
+            "in which region; `hotslot migrate --copy-incidents` begins it anew",
+            code="copy_differs",
+        )
+    console.print(
+        f"{left.share:.0%} of the incidents are copied into partitions; workers go on with it while hotslot "
+        "serves, or run `hotslot migrate --copy-incidents`"
+    )

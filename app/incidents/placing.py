@@ -33,7 +33,8 @@ _NEXT = text(
 _MOVED = "CREATE TEMP TABLE moved_incidents (id bigint, x_m real, y_m real) ON COMMIT DROP"
 _MOVE = text(
     """
-    UPDATE incidents AS i SET x_m = m.x_m, y_m = m.y_m FROM moved_incidents AS m WHERE i.id = m.id
+    UPDATE incidents AS i SET x_m = m.x_m, y_m = m.y_m FROM moved_incidents AS m
+    WHERE i.region_key = :region AND i.id = m.id
     """
 )
 # Monday 00:00 of the local week is window 0.
@@ -105,7 +106,7 @@ def project_again(connection: Connection, region_key: int, crs: str) -> int:
         places = np.array([(row.longitude, row.latitude) for row in rows], np.float64)
         x_m, y_m = (_finite(v) for v in to_metres(places[:, 0], places[:, 1], crs))
         _copy(connection, [row.id for row in rows], x_m, y_m)
-        connection.execute(_MOVE)
+        connection.execute(_MOVE, {"region": region_key})
         connection.execute(text("TRUNCATE moved_incidents"))
         after, done = rows[-1].id, done + len(rows)
     connection.execute(text("DROP TABLE moved_incidents"))

@@ -62,6 +62,16 @@ _SOME_PLACES = text(
     """
 )
 PLACES_SAMPLED = 1_000
+_PARTITION = text(
+    "SELECT tableoid::regclass::text FROM incidents WHERE region_key = :region LIMIT 1"
+)
+_ALL_HAVE_GROWN = text(
+    """
+    SELECT 2 * whole.reltuples < sum(part.reltuples) FROM pg_class AS whole
+    JOIN pg_inherits ON inhparent = whole.oid JOIN pg_class AS part ON part.oid = inhrelid
+    WHERE whole.oid = 'incidents'::regclass GROUP BY whole.reltuples
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -171,13 +181,18 @@ def add_categories(connection: Connection, region_key: int) -> None:
             connection.execute(_RESPELL, {"name": name, "there": there.name})
 
 
-def refresh_statistics(connection: Connection) -> None:
-    """Update the planner's statistics after many rows were added at once.
+def refresh_statistics(connection: Connection, region_key: int) -> None:
+    """Update the planner's statistics after many rows were added to a region at once.
 
     Until autovacuum runs (minutes, for large tables) plans would be made for the table as it was: a read
-    of one hour among ten million new rows exceeded its deadline.
+    of one hour among ten million new rows exceeded its deadline. The region's partition is enough until
+    all have grown twofold; autovacuum never looks at them as a whole.
     """
-    connection.execute(text("ANALYZE (SKIP_LOCKED) incidents, categories"))
+    partition = connection.scalar(_PARTITION, {"region": region_key})
+    if partition is not None:
+        connection.execute(text(f"ANALYZE (SKIP_LOCKED) {partition}, categories"))
+    if connection.scalar(_ALL_HAVE_GROWN):
+        connection.execute(text("ANALYZE (SKIP_LOCKED) incidents"))
 
 
 def some_places(connection: Connection, region_key: int) -> NDArray[np.float64]:

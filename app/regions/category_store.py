@@ -65,7 +65,11 @@ def drop_unused_categories(connection: Connection, region_key: int) -> list[str]
     keys = list(connection.scalars(_UNUSED, values))
     if not keys:
         return []
-    return list(connection.scalars(_DROP_UNUSED, {**values, "keys": keys}))
+    # PostgreSQL checks each name by the foreign key of incidents, and would plan for each which partition.
+    connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+    dropped = list(connection.scalars(_DROP_UNUSED, {**values, "keys": keys}))
+    connection.execute(text("SET LOCAL plan_cache_mode = DEFAULT"))
+    return dropped
 
 
 def kinds_of(connection: Connection, region: Region) -> dict[int, KindKey]:

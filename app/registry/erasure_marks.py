@@ -16,7 +16,7 @@ HOLDERS = (
     "model_versions", "training_runs", "backtests", "live_scores",
     "backtest_data", "backtest_units",
 )  # fmt: skip
-"""Tables from which an erasure removes rows or parts."""
+"""Tables from which an erasure removes rows or parts, besides the partitions of incidents."""
 
 
 def mark(
@@ -107,7 +107,8 @@ def vacuum_erased(engine: Engine, since: datetime) -> None:
     Until then they remain as dead rows in the database's files, though no query sees them.
     """
     query = text(
-        "SELECT relname FROM pg_stat_user_tables WHERE relname = ANY(:names)"
+        "SELECT s.relname FROM pg_stat_user_tables AS s JOIN pg_class AS c ON c.oid = relid"
+        " WHERE relkind = 'r' AND (s.relname = ANY(:names) OR s.relname ~ '^incidents_p[0-9]+$')"
         " AND coalesce(greatest(last_vacuum, last_autovacuum), '-infinity') < :since"
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

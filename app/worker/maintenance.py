@@ -12,6 +12,7 @@ from app.audit import store as audit
 from app.audit.pruning import prune_reads
 from app.core.db.engine import long_statements
 from app.core.db.locks import TRAIN_LOCK, transaction_lock
+from app.core.db.partitions import advance_copy
 from app.core.errors import HotslotError
 from app.core.roles import UPKEEP_ACTOR, acting_as
 from app.core.settings import Settings
@@ -34,6 +35,8 @@ MAX_TICK_AGE = timedelta(days=400)
 MAX_SYNC_RUN_AGE = timedelta(days=90)
 FILE_CLEANUP_PERIOD = timedelta(days=1)
 MAX_ENDED_JOB_AGE = timedelta(days=30)
+COPY_S = 240.0
+"""For the copy of incidents into partitions, once after an upgrade: less than until the next time."""
 _log = logging.getLogger("hotslot.maintenance")
 
 
@@ -91,7 +94,15 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
             audit.record(connection, "unnamed.collected", artifacts=artifacts, grids=grids)
     _clean_up_after_erasures(engine, settings)
     sweep_parser_folders()
+    _copy_into_partitions(engine)
     return MaintenanceResult(len(regions), failed, dropped, artifacts, grids)
+
+
+def _copy_into_partitions(engine: Engine) -> None:
+    progress = advance_copy(engine, COPY_S)
+    if progress is not None:
+        found = {"stage": progress.stage, "share": round(progress.share, 3)}
+        _log.info("incidents are being copied into partitions", extra=found)
 
 
 def _clean_up_after_erasures(engine: Engine, settings: Settings) -> None:

@@ -159,7 +159,10 @@ def _bare_copy(engine: Engine, home: Path) -> float:
         long_statements(connection)
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
-            with file.open("wb") as out, cursor.copy("COPY incidents TO STDOUT") as copy:
+            with (
+                file.open("wb") as out,
+                cursor.copy("COPY (SELECT * FROM incidents) TO STDOUT") as copy,
+            ):
                 for chunk in copy:
                     out.write(chunk)
             cursor.execute("CREATE TABLE bare (LIKE incidents INCLUDING ALL)")

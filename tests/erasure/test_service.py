@@ -15,7 +15,7 @@ from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.champions import get_champion, promote
-from app.registry.erasure_marks import marked_versions
+from app.registry.erasure_marks import marked_versions, newest_erasure, vacuum_erased
 from app.runs.store import get_run
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now, work_on
@@ -54,7 +54,11 @@ def traces(engine, *needles):
     found = []
     with engine.connect() as connection:
         names = connection.scalars(
-            text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            # A partition's rows are those of incidents.
+            text(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+                " AND tablename !~ '^incidents_p'"
+            )
         ).all()
         for name in names:
             for row in connection.scalars(text(f'SELECT t::text FROM "{name}" AS t')):
@@ -80,6 +84,21 @@ def test_no_table_keeps_a_trace(engine, settings, region):
     with pytest.raises(NotFound) as caught:
         erase_incident(engine, region, "case-4711")
     assert "4711" not in caught.value.message
+
+
+def test_the_partition_of_erased_rows_is_vacuumed(engine, settings, region):
+    send(engine, settings, region, rows(4))
+    erase_incident(engine, region, "x3")
+    with engine.connect() as connection:
+        newest = newest_erasure(connection)
+    vacuum_erased(engine, newest)
+    done = text(
+        "SELECT last_vacuum >= :erased FROM pg_stat_user_tables WHERE relid = ("
+        " SELECT i.tableoid FROM incidents AS i JOIN regions AS r ON r.key = region_key"
+        " WHERE r.id = :region LIMIT 1)"
+    )
+    with engine.connect() as connection:
+        assert connection.scalar(done, {"erased": newest, "region": region})
 
 
 def test_dependent_versions_are_marked_and_replaced(engine, settings, region):

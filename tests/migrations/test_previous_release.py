@@ -18,6 +18,7 @@ from sqlalchemy import make_url, text
 
 from app.audit.verification import verify_audit
 from app.core.db.engine import open_engine
+from app.core.db.partitions import copy_progress
 from app.core.db.schema import migrate
 from app.core.settings import Settings
 from app.main import create_app
@@ -76,6 +77,15 @@ def test_the_old_champion_answers_as_it_did(client):
     assert "former_maf" in [warning["code"] for warning in now["warnings"]], "it was no flow"
     assert "band_lo" not in now["cells"], "it knew none"
     assert now["expected_total"] == pytest.approx(then["expected_total"], abs=1e-9)
+
+
+def test_its_incidents_are_in_partitions(upgraded):
+    _, engine = upgraded
+    with engine.connect() as connection:
+        kind = text("SELECT relkind FROM pg_class WHERE oid = 'incidents'::regclass")
+        assert connection.scalar(kind) == "p"
+        assert connection.scalar(text("SELECT count(*) FROM incidents")) > 0
+        assert copy_progress(connection) is None
 
 
 def test_what_was_stored_is_listed_still(client):

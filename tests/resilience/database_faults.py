@@ -236,7 +236,9 @@ def _state_of(url: str) -> str:
 
 
 def _ours(name: str | None, kind: str) -> bool:
-    return not (kind == "table" and str(name).startswith(("procrastinate_", "alembic_")))
+    return not (
+        kind == "table" and str(name).startswith(("procrastinate_", "alembic_", "incidents_p"))
+    )
 
 
 DRILLS = (

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.db.engine import long_statements, translate_errors
 from app.core.db.locks import MIGRATION_LOCK, transaction_lock
+from app.core.db.partitions import copy_if_small
 from app.core.errors import Conflict, Unavailable
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
@@ -33,7 +34,9 @@ def head_revision() -> str | None:
 
 
 def migrate(engine: Engine) -> None:
-    """Upgrade the schema in one transaction under a lock.
+    """Upgrade the schema in one transaction under a lock; then copy few incidents into partitions.
+
+    Many are left to the maintenance and to `hotslot migrate --copy-incidents`.
 
     Raises:
         Conflict: a newer version of hotslot has migrated the schema.
@@ -47,6 +50,7 @@ def migrate(engine: Engine) -> None:
         config = _alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    copy_if_small(engine)
 
 
 def schema_is_current(connection: Connection) -> bool:

@@ -78,11 +78,13 @@ _CONFLICTS = text(
     SELECT c."row", m.external_id, to_char(i.occurred_at AT TIME ZONE :zone, 'YYYY-MM-DD') AS day,
            k.name
     FROM changed_incidents AS c JOIN merged_incidents AS m USING (dedup_key)
-    JOIN incidents AS i ON i.id = c.id JOIN categories AS k ON k.key = i.category_key
+    JOIN incidents AS i ON i.region_key = :region AND i.id = c.id
+    JOIN categories AS k ON k.key = i.category_key
     WHERE c.conflicts ORDER BY c."row" LIMIT :limit
     """
 )
-_APPLIED = "c.id = i.id AND NOT c.same AND NOT c.conflicts AND NOT c.outdated AND NOT c.turned_back"
+_APPLIED = """i.region_key = :region AND c.id = i.id
+    AND NOT c.same AND NOT c.conflicts AND NOT c.outdated AND NOT c.turned_back"""
 _KEEP_HISTORY = text(
     f"""
     INSERT INTO incident_history (region_key, external_id, action, before, incident_id)
@@ -108,7 +110,7 @@ _NOTE = text(
     UPDATE incidents AS i SET reference = coalesce(m.reference, i.reference),
         revised_at = greatest(i.revised_at, to_timestamp(m.revised_s))
     FROM changed_incidents AS c JOIN merged_incidents AS m USING (dedup_key)
-    WHERE c.id = i.id AND c.same
+    WHERE i.region_key = :region AND c.id = i.id AND c.same
     """
 )
 
@@ -129,9 +131,12 @@ class Changes:
     outdated: int = 0
     turned_back: int = 0
 
-    def refusal(self, connection: Connection, echoed: int, timezone: str) -> RefusedRows:
+    def refusal(
+        self, connection: Connection, region_key: int, echoed: int, timezone: str
+    ) -> RefusedRows:
         """Return the conflicts as rejected rows; what is stored is named only to those who may list it."""
-        found = connection.execute(_CONFLICTS, {"limit": echoed, "zone": timezone}).all()
+        values = {"region": region_key, "limit": echoed, "zone": timezone}
+        found = connection.execute(_CONFLICTS, values).all()
         shown = sees_unreleased.get()
         each = [
             {"id": shortened(row.external_id), "stored": f" ({row.day}, {row.name})" * shown}
@@ -163,8 +168,11 @@ def compare_versions(
     return changes
 
 
-def apply_changes(connection: Connection, upload_id: int, changes: Changes) -> None:
+def apply_changes(
+    connection: Connection, region_key: int, upload_id: int, changes: Changes
+) -> None:
     """Correct the incidents that may be corrected; their earlier versions go to the history."""
-    connection.execute(_KEEP_HISTORY)
-    changes.corrected = connection.execute(_CORRECT, {"upload": upload_id}).rowcount
-    connection.execute(_NOTE)
+    values = {"region": region_key}
+    connection.execute(_KEEP_HISTORY, values)
+    changes.corrected = connection.execute(_CORRECT, {**values, "upload": upload_id}).rowcount
+    connection.execute(_NOTE, values)

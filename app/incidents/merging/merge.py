@@ -174,12 +174,13 @@ def merge(connection: Connection, region_key: int, upload_id: int, rules: MergeR
         is_current=rules.is_current or rules.replace_conflicts,
     )
     if merged.changes.conflicts:
-        merged.refused.append(merged.changes.refusal(connection, rules.echoed, rules.timezone))
+        refused = merged.changes.refusal(connection, region_key, rules.echoed, rules.timezone)
+        merged.refused.append(refused)
     if rules.replace_feed:
         merged.removed = feeds.remove_missing(connection, region_key)
     twins = settle_twins(connection, region_key, upload_id, rules.near_duplicates)
     merged.twins = twins or merged.twins
-    apply_changes(connection, upload_id, merged.changes)
+    apply_changes(connection, region_key, upload_id, merged.changes)
     values = {"region": region_key, "upload": upload_id, "limit": MAX_EQUAL_ROWS}
     insert = _INSERT.format(only="" if twins is None else _WITHOUT_TWINS)
     merged.added = connection.execute(text(insert), values).rowcount

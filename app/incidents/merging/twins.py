@@ -77,7 +77,8 @@ _EXAMPLES = text(
         ) AS m WHERE {_IS_NEW} LIMIT 100
     ), pairs AS ({_PAIRS})
     SELECT DISTINCT ON (pairs."row") pairs."row", m.category, k.name AS stored, pairs.distance_m
-    FROM pairs JOIN merged_incidents AS m USING ("row") JOIN incidents AS i USING (id)
+    FROM pairs JOIN merged_incidents AS m USING ("row")
+    JOIN incidents AS i ON i.region_key = :region AND i.id = pairs.id
     JOIN categories AS k ON k.key = i.category_key
     ORDER BY pairs."row", pairs.renamed, pairs.distance_m LIMIT {SHOWN}
     """  # noqa: S608
@@ -105,7 +106,7 @@ _KEEP_HISTORY = text(
     """
     INSERT INTO incident_history (region_key, external_id, action, before, incident_id)
     SELECT i.region_key, i.external_id, 'corrected', to_jsonb(i), i.id
-    FROM twins JOIN incidents AS i USING (id)
+    FROM twins JOIN incidents AS i ON i.region_key = :region AND i.id = twins.id
     """
 )
 # An incident whose id the file lacks stays known by it.
@@ -124,7 +125,7 @@ _CORRECT = text(
                    (CASE WHEN renumbered THEN m.occurrence ELSE i.occurrence END)
             FROM (SELECT m.external_id IS NOT NULL OR i.external_id IS NULL AS renumbered) AS r)
     FROM twins JOIN merged_incidents AS m USING ("row")
-    WHERE i.id = twins.id
+    WHERE i.region_key = :region AND i.id = twins.id
     """
 )
 
@@ -167,8 +168,9 @@ def settle_twins(
             break
     if answer == "skip":
         return Twins(skipped=n_twins)
-    connection.execute(_KEEP_HISTORY)
-    return Twins(corrected=connection.execute(_CORRECT, {"upload": upload_id}).rowcount)
+    connection.execute(_KEEP_HISTORY, {"region": region_key})
+    upload = {"region": region_key, "upload": upload_id}
+    return Twins(corrected=connection.execute(_CORRECT, upload).rowcount)
 
 
 def _question(found: Row[Any], examples: Sequence[Row[Any]]) -> Conflict:

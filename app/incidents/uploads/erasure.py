@@ -32,7 +32,8 @@ _EMPTIED = text(
     WITH emptied AS (
         SELECT u.id, u.body_sha256 FROM uploads AS u
         WHERE u.region_key = :region AND u.id = ANY(:uploads)
-          AND NOT EXISTS (SELECT FROM incidents AS i WHERE i.upload_id = u.id)
+          AND NOT EXISTS (
+              SELECT FROM incidents AS i WHERE i.region_key = :region AND i.upload_id = u.id)
           AND NOT EXISTS (SELECT FROM incident_history AS h
                           WHERE h.region_key = :region AND h.before ->> 'upload_id' = u.id::text)
     )
@@ -63,7 +64,8 @@ _SAME_BODY = text(
     """
     SELECT u.id, u.idempotency_key FROM uploads AS u JOIN uploads AS mine ON mine.id = :upload
     WHERE u.region_key = :region AND (u.id = :upload OR u.body_sha256 = mine.body_sha256)
-      AND (u.id = :upload OR NOT EXISTS (SELECT FROM incidents AS i WHERE i.upload_id = u.id))
+      AND (u.id = :upload OR NOT EXISTS (
+          SELECT FROM incidents AS i WHERE i.region_key = :region AND i.upload_id = u.id))
     """
 )
 

@@ -50,7 +50,7 @@ def merge_upload(
     merged = merge(connection, region.key, upload_id, _rules(upload))
     follow_incidents(connection, region.key)
     if merged.added >= STATISTICS_FROM_ROWS:
-        writes.refresh_statistics(connection)
+        writes.refresh_statistics(connection, region.key)
     summary = _sum_up(upload, merged)
     summary.upload_id = upload_id
     if (n_rows := summary.received - summary.rejected) and upload.crs is not None:

@@ -15,7 +15,7 @@ LOCKED = text(
     "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     " AND (locktype IN ('advisory', 'tuple') OR mode = 'RowExclusiveLock' AND relation IN"
-    " (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'))"
+    " (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')))"
 )
 
 

@@ -217,7 +217,6 @@ def path_values(world: World, operation: Operation, rng: Random) -> dict[str, An
         "feature": rng.randrange(400),
         "incident": rng.randrange(1, 10**4),
         "key_id": f"{rng.getrandbits(48):012x}",
-        "delivery_id": str(uuid.UUID(int=rng.getrandbits(128))),
     }
 
 

@@ -8,7 +8,7 @@ hour of the week is what every fit and every slot query asks for.
 from app.core.db.tables.access import api_keys, audit_heads, audit_log
 from app.core.db.tables.base import metadata
 from app.core.db.tables.erasure import erased_keys, erased_versions, erasures
-from app.core.db.tables.incident import feeds, incident_history, incidents, uploads
+from app.core.db.tables.incident import feeds, incident_copy, incident_history, incidents, uploads
 from app.core.db.tables.monitoring import (
     alarms,
     drift_checks,
@@ -61,6 +61,7 @@ __all__ = [
     "forecast_grids",
     "forecast_states",
     "grids",
+    "incident_copy",
     "incident_history",
     "incidents",
     "live_scores",

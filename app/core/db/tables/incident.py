@@ -10,11 +10,11 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
-    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -54,14 +54,15 @@ uploads = Table(
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),
     created_at(),
     UniqueConstraint("region_key", "idempotency_key"),
-    # Workers look for the last upload of every region.
-    Index("ix_uploads_region", "region_key", "id"),
+    # Incidents refer to it; workers look for the last upload of every region.
+    UniqueConstraint("region_key", "id"),
 )
 
+# Statements name the region, so that PostgreSQL reads one partition (docs/decisions.md).
 incidents = Table(
     "incidents",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("id", BigInteger, nullable=False, server_default=text("nextval('incident_ids')")),
     of_region(),
     # The start, where the incident has an interval.
     Column("occurred_at", DateTime(timezone=True), nullable=False),
@@ -78,7 +79,7 @@ incidents = Table(
     # counts equal rows of one file, so that two true incidents at one place and minute stay two.
     Column("dedup_key", Uuid, nullable=False),
     Column("occurrence", SmallInteger, nullable=False),
-    Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), nullable=False),
+    Column("upload_id", BigInteger, nullable=False),
     Column("inserted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     # A number that incidents may share, such as a case number.
     Column("reference", Text),
@@ -88,9 +89,13 @@ incidents = Table(
     Column("revised_at", DateTime(timezone=True)),
     # The exclusive end of an interval; NULL: the incident occurred at `occurred_at`.
     Column("occurred_to", DateTime(timezone=True)),
+    PrimaryKeyConstraint("region_key", "id"),
     UniqueConstraint("region_key", "dedup_key", "occurrence"),
     ForeignKeyConstraint(
         ["region_key", "category_key"], ["categories.region_key", "categories.key"]
+    ),
+    ForeignKeyConstraint(
+        ["region_key", "upload_id"], ["uploads.region_key", "uploads.id"], ondelete="CASCADE"
     ),
     CheckConstraint('"window" >= 0 AND "window" < 168', name="window"),
     CheckConstraint("source IN ('reported', 'discovered')", name="source"),
@@ -104,6 +109,29 @@ incidents = Table(
         "upload_id",
         postgresql_using="brin",
         postgresql_with={"autosummarize": "on"},
+    ),
+    postgresql_partition_by="HASH (region_key)",
+)
+
+# One row while the incidents of an older database are being copied (app/core/db/partitions.py).
+incident_copy = Table(
+    "incident_copy",
+    metadata,
+    Column("stage", Text, nullable=False, server_default=text("'copying'")),
+    # Where the copy, or the comparison after it, goes on.
+    Column("region", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "after_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("'0001-01-01 00:00:00+00'"),
+    ),
+    Column("after_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("copied", BigInteger, nullable=False, server_default=text("0")),
+    # Estimated at the start.
+    Column("total", BigInteger, nullable=False),
+    CheckConstraint(
+        "stage IN ('copying', 'comparing', 'swapping', 'dropping', 'differs')", name="stage"
     ),
 )
 
