@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from app.regions.service import add_region
 from app.regions.store import get_region
+from app.registry.erasure_texts import GONE
 from app.registry.erasure_traces import (
     FEW,
     FEW_OF_CATEGORY,
-    GONE,
     _without,
     drop_backtests,
     forget_names,
