@@ -19,6 +19,7 @@ PARTS = {
     "generality": "quality.generality",
     "ingest": "service.ingest",
     "reads": "service.reads",
+    "partitions": "service.partitions",
     "serve": "service.serve",
     "sizing": "service.sizing",
     "page": "service.page",
