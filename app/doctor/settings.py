@@ -18,7 +18,8 @@ PREFIX = "HOTSLOT_"
 MIN_BEATS = 3
 _ELSEWHERE = re.compile(
     # The secrets' folder, what processes pass on, `make` and Compose read; Kubernetes' links to a service.
-    r"SECRETS_DIR|PARENT_PID|PULSE_FD|TORCH|TAG|SHARED|ECOSYSTEM|PICTURES|(BENCH|DRILL|TESTS)_.*"
+    r"SECRETS_DIR|PARENT_PID|PULSE_FD|TORCH|TAG|SHARED|ECOSYSTEM|DOCS_PICTURES|URL|KEY"
+    r"|(BENCH|DRILL|TESTS)_.*"
     r"|(.+_)?SERVICE_(HOST|PORT)(_.+)?|(.+_)?PORT_\d+_.+"
 )
 

@@ -80,6 +80,7 @@ async def put(
     body = BodyStream(request, state.settings)
     limits = reading_limits(state.settings, body.gone)
     facts = await beside_others(state, partial(set_streets, state.engine, region, body, limits))
+    request.app.state.forecasts.streets.forget(region)
     return StreetsReply.model_validate(facts_json(region, facts, changed=False))
 
 

@@ -10,6 +10,8 @@ import subprocess
 import httpx
 import pytest
 
+from tests.ecosystem.pictures import keep_map
+
 pytestmark = pytest.mark.slow
 KINDS = ("hotspots", "zones", "streets", "neighbourhoods", "density")
 
@@ -61,6 +63,15 @@ def test_a_box_is_asked_of_the_service(gdal):
     x, y = whole[0]["geometry"]["coordinates"][0][0]
     part = gdal("town.hotspots", "-spat", str(x), str(y), str(x + 1e-4), str(y + 1e-4))
     assert 0 < len(part) < len(whole)
+    cells = {"column": "expected_count", "cmap": "YlGnBu", "vmin": 0}
+    keep_map(
+        {
+            "town.density": (gdal("town.density"), cells),
+            "town.streets": (gdal("town.streets"), {"color": "0.6", "linewidth": 0.3}),
+            "town.hotspots": (whole, {"facecolor": "none", "edgecolor": "tab:red"}),
+        },
+        "gdal.png",
+    )
 
 
 def test_incidents_of_many_pages(gdal, proxied):

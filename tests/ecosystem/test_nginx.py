@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from hotslot_client import Client
+from tests.ecosystem.pictures import keep_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 SITE = "proxied"
@@ -40,6 +41,7 @@ def test_the_page_works_through_the_proxy(seen, proxied):
     expect(page.locator("#region")).to_have_value(proxied.region)
     page.reload()
     expect(page.locator("body")).to_have_attribute("data-load", "done")
+    keep_page(page, "nginx.png")
     assert page.url.startswith(f"{proxied.url}/?region=")
     page.goto(proxied.url)  # without its slash
     assert page.url.startswith(f"{proxied.url}/")

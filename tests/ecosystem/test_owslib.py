@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from tests.ecosystem.pictures import keep_hours
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -51,6 +55,9 @@ def test_the_density_as_coverages(clients):
         "town.density",
         "position",
         coords=f"POINT({middle[0]} {middle[1]})",
-        datetime="2019-12-28T03:00:00Z/2019-12-28T06:00:00Z",
+        datetime_="2019-12-28T00:00:00Z/2019-12-28T12:00:00Z",
     )
-    assert b"PointSeries" in found if isinstance(found, bytes) else found["domain"]
+    coverage = json.loads(found) if isinstance(found, bytes) else found
+    times = coverage["domain"]["axes"]["t"]["values"]
+    assert (times[0], len(times)) == ("2019-12-27T19:00:00-05:00", 12)
+    keep_hours(coverage, "owslib.png")

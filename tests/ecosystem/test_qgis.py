@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.ecosystem.conftest import PREFIX
+from tests.ecosystem.pictures import keep_file
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("qgis_script.py")
@@ -37,8 +37,7 @@ def qgis(proxied, tmp_path_factory):
         command, capture_output=True, text=True, env=environment, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    if "HOTSLOT_PICTURES" in os.environ:  # those of docs/gis.md
-        shutil.copy(folder / "qgis-zones.png", os.environ["HOTSLOT_PICTURES"])
+    keep_file(folder / "qgis-zones.png", "qgis-zones.png")
     return json.loads(done.stdout.splitlines()[-1])
 
 

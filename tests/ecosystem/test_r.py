@@ -12,6 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.ecosystem.pictures import keep_file
+
 pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs/examples"
 HERE = {
@@ -83,5 +85,4 @@ def test_the_recipes(rscript, proxied, tmp_path):
     assert "n is 20000, the limit is 10000" in done.stdout
     with Image.open(tmp_path / "hotspots.png") as picture:
         assert picture.size == (480, 440)
-    if os.environ.get("HOTSLOT_DOCS_PICTURES"):
-        shutil.copy(tmp_path / "hotspots.png", EXAMPLES / "r.png")
+    keep_file(tmp_path / "hotspots.png", "r.png")

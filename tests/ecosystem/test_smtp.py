@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 
+from tests.ecosystem.pictures import keep_text
 from tests.support.nginx import write_certificate
 from tests.support.pushing import asked, pushing, until
 from tests.support.receivers import mail_server
@@ -56,3 +57,8 @@ def test_the_briefing_arrives_after_a_refusal(running, mail):
     assert pdf.get_content().startswith(b"%PDF-")
     (listed,) = asked(running, "GET", "/subscriptions/desk/deliveries")["deliveries"]
     assert (listed["id"], listed["attempts"]) == (sent_id, 2)
+    head = [f"{name}: {message[name]}" for name in ("From", "To", "Subject", "Message-ID")]
+    body = message.get_body(("plain",)).get_content().splitlines()
+    size_kb = len(pdf.get_content()) / 1000
+    attached = f"[attached: {pdf.get_filename()}, {size_kb:.0f} kB]"
+    keep_text("\n".join([*head, "", *body, "", attached]), "mail.png")

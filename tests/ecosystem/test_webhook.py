@@ -3,8 +3,11 @@ gets it when it is back."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from tests.ecosystem.pictures import keep_text
 from tests.support.pushing import asked, pushing, send_incidents, until
 from tests.support.receivers import receiving, verifies
 
@@ -46,6 +49,20 @@ def test_a_new_state_arrives_signed_and_once(running, receiver):
     assert [f["properties"] for f in shown["features"]] == [
         f["properties"] for f in said["zones"]["features"]
     ]
+    keep_text(_shown(others[-1]), "webhook.png")
+
+
+def _shown(told):
+    """The request as its receiver sees it, shortened."""
+    said = told.json()
+    said["zones"] = f"... a GeoJSON of {len(said['zones']['features'])} zones"
+    said["warnings"] = [said["warnings"][0], f"... {len(said['warnings'])} warnings"]
+    head = [
+        f"{n}: {v}"
+        for n, v in told.headers.items()
+        if n.lower().startswith(("webhook", "content-t"))
+    ]
+    return "\n".join(["POST", *head, "", *json.dumps(said, indent=1).splitlines()])
 
 
 def test_one_that_was_given_up_is_listed_and_retried(running, receiver):

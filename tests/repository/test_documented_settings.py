@@ -14,6 +14,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OF_NO_SETTING = {
     "SECRETS_DIR",
     "SHARED",
+    "DOCS_PICTURES",
+    "URL",  # of the client's examples
+    "KEY",
     "BENCH_ROWS",
     "BENCH_CITIES",
     "BENCH_MODELS",

@@ -48,7 +48,8 @@ def stored(served):
     drawn = synthetic_streets(synthetic_city().area, 200.0)
     reply = served.client.put(PATH, content=json.dumps(drawn), headers=GEOJSON)
     assert reply.status_code == 200, reply.text
-    served.client.app.state.forecasts.brief.forget("streets", "town")
+    at_once = served.client.get("/v1/regions/town/forecasts/streets", params=AT)
+    assert at_once.status_code == 200, at_once.text
     return StreetsReply.model_validate(reply.json())
 
 
@@ -248,7 +249,6 @@ def test_a_stored_layer_reads_back(chosen):
 def test_the_layer_is_removed(served, stored):
     assert served.client.delete(PATH).status_code == 204
     assert served.client.delete(PATH).status_code == 404
-    served.client.app.state.forecasts.brief.forget("streets", "town")
     gone = served.client.get("/v1/regions/town/forecasts/streets", params=AT)
     assert (gone.status_code, gone.json()["code"]) == (404, "no_streets")
     assert "place" not in hotspots(served)[0]["properties"]
