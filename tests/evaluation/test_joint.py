@@ -80,7 +80,7 @@ def test_results_of_files_are_those_of_fits(incidents, grid, wide, joint, tested
 
     def count(_share, message):
         nonlocal fits
-        fits = int(message.split()[0])
+        fits = message.params["n"]
 
     run = incidents, grid, wide, Execution(1, tmp_path), count
     with pytest.raises(FitCancelled):
