@@ -71,7 +71,7 @@ def test_a_run_whose_job_is_gone_is_queued_again_and_given_up_in_the_end(engine,
     give_up(engine, TRAIN.task, str(run.id))
     with engine.connect() as connection:
         ended = get_run(connection, "train", run.id)
-    assert (ended.status, ended.message) == ("failed", GIVEN_UP)
+    assert (ended.status, ended.message) == ("failed", GIVEN_UP.message)
     assert build_app(conninfo(engine), settings, engine).tasks[TRAIN.task].queue == "hotslot"
 
 
