@@ -40,12 +40,20 @@ collect_ignore = ["rehearsal", "resilience", "support"]
 if os.environ.get("HOTSLOT_ECOSYSTEM") != "1":
     collect_ignore.append("ecosystem")  # `make ecosystem`
 
+LONG = frozenset(("web", "end_to_end"))
+"""Folders of tests with browsers and services."""
+
 # A loaded machine may take any time for one example.
 hypothesis.settings.register_profile("hotslot", deadline=None)
 hypothesis.settings.load_profile("hotslot")
 
 # Tests call services as the command line does; requests to the API say what they may see themselves.
 sees_unreleased.set(True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: 0 if item.path.parent.name in LONG else 1)
 
 
 def pytest_collection_finish() -> None:

@@ -110,7 +110,8 @@ def keys(served, engine):
 @pytest.fixture
 def office(served, engine, settings, keys, receiver, mail, tmp_path):
     folder = tmp_path / "push"
-    folder.mkdir(mode=0o750)
+    folder.mkdir()
+    folder.chmod(0o750)
     more = {
         "push_folder": folder, "smtp_host": "127.0.0.1", "smtp_port": mail.port,
         "smtp_security": "none", "smtp_sender": "hotslot@city.example",
