@@ -126,7 +126,10 @@ def density_csv(forecast: Forecast) -> bytes:
             "longitude": longitude[rows],
             "latitude": latitude[rows],
             **cell_columns(forecast, rows),
-            **{name: pa.repeat(value, len(rows)) for name, value in forecast.labels().items()},
+            **{
+                name: pa.repeat(value and in_spreadsheet(value) if name in NAMES else value, len(rows))
+                for name, value in forecast.labels().items()
+            },
         }
     )
 

@@ -122,3 +122,9 @@ def test_a_list_as_csv_stands_alone_and_holds_no_formula():
     assert [line["place"] for line in lines] == ["'=1+1", ""]
     assert [line["cells"] for line in lines] == ["-1 2", "3"]
     assert [line["warnings"] for line in lines] == [forecast.warned] * 2
+
+
+def test_a_density_as_csv_holds_no_formula():
+    forecast = forecast_of(version_of(), category="=1+1")
+    lines = list(csv.DictReader(io.StringIO(density_csv(forecast).decode())))
+    assert {line["category"] for line in lines} == {"'=1+1"}
