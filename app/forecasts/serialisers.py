@@ -127,7 +127,9 @@ def density_csv(forecast: Forecast) -> bytes:
             "latitude": latitude[rows],
             **cell_columns(forecast, rows),
             **{
-                name: pa.repeat(value and in_spreadsheet(value) if name in NAMES else value, len(rows))
+                name: pa.repeat(
+                    value and in_spreadsheet(value) if name in NAMES else value, len(rows)
+                )
                 for name, value in forecast.labels().items()
             },
         }
