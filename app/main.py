@@ -26,6 +26,7 @@ from app.access.read_counter import ReadCounter
 from app.access.service import require_keys_for_others
 from app.audit import routes as audit
 from app.core.db.engine import open_engine
+from app.core.db.replica import RoutedEngine, with_replica
 from app.core.errors import Unavailable
 from app.core.logging import configure_logging
 from app.core.private_files import write_privately
@@ -149,7 +150,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         basemap.check_basemap(settings.basemap)
-        own = engine or open_engine(settings)
+        own = with_replica(engine or open_engine(settings), settings)
         require_keys_for_others(own, settings)
         threads = settings.request_threads + ADMIN_TURNS + SPARE_THREADS
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
@@ -164,6 +165,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
                 yield
             finally:
                 end_all()
+        if isinstance(own, RoutedEngine):
+            own.replica.engine.dispose()
         if engine is None:
             own.dispose()
 
@@ -180,6 +183,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     add_problem_handlers(app)
     app.add_exception_handler(Exception, internal_error)
     table = RouteTable([*app.routes, *(route for part in PARTS for route in part.router.routes)])
+    app.table = table
     for part in PARTS:
         app.include_router(part.router)
     _add_middleware(app, settings, table)

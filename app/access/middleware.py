@@ -8,12 +8,14 @@ it exists.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.callers import AccessControl, asked, caller_of, credential, known, payer
 from app.access.read_counter import NOBODY
 from app.core.db.deadlines import answered_within
+from app.core.db.replica import may_read_replica
 from app.core.errors import (
     HotslotError,
     InvalidInput,
@@ -132,8 +134,9 @@ class Access:
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             token = current_actor.set(caller.actor)
+            source = may_read_replica(found.region) if rule.replica else nullcontext()
             try:
-                with seeing_unreleased(caller.lists_incidents), under_way(caller.actor):
+                with seeing_unreleased(caller.lists_incidents), under_way(caller.actor), source:
                     await app(scope, receive, send)
             finally:
                 current_actor.reset(token)

@@ -128,6 +128,7 @@ def run_json(run: Run) -> dict[str, object]:
         "status": run.status,
         "progress": run.progress,
         "message": run.message,
+        "said": run.said,
         "model_version": run.model_version,
         "metrics": run.metrics,
     }

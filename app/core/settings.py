@@ -72,6 +72,10 @@ class Settings(SourceSettings, BaseSettings):
     home: Annotated[Path, BeforeValidator(not_empty)] = Field(default_factory=default_home)
     database_url: SecretStr | None = None
     """Any PostgreSQL >= 14; unset means hotslot's own embedded server in `home`."""
+    read_database_url: SecretStr | None = None
+    """A replica of it, from which the API reads where the replica knows all that was done."""
+    read_max_lag_s: float = 10.0
+    """A replica further behind is not used."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     host: str = "127.0.0.1"

@@ -90,6 +90,8 @@ WARNINGS = {
     "lower HOTSLOT_DATABASE_POOL_SIZE or raise max_connections",
     "prepared_transaction": "a prepared transaction ({name}) is {hours:,.0f} h old and holds back "
     "vacuum: ROLLBACK PREPARED it",
+    "replica_unused": "the replica is not read ({reason}): repair it, or correct or unset "
+    "HOTSLOT_READ_DATABASE_URL",
     "replication_slot": "the replication slot {name} is unused and retains {mb:,} MB of log: start its "
     "replica, or drop it before the disk is full",
     "schedule_failing": "the schedule of {region} fails: {reason}",

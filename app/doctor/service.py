@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.access.service import require_keys_for_others
 from app.core.db.engine import open_to_look, require_sessions
+from app.core.db.replica import fault_of, position
 from app.core.errors import HotslotError, InvalidInput
 from app.core.settings import Settings
 from app.core.texts import cut
@@ -72,9 +73,10 @@ def _examine_database(settings: Settings) -> Iterator[Finding]:
         found += _guarded(name, partial(_connected, engine, settings, check))
     yield from found
     if _NO_SCHEMA & {each.message.code for each in found}:
-        yield finding("checks_skipped", checks=["keys", *_OF_SERVICE])
+        yield finding("checks_skipped", checks=["keys", "the replica", *_OF_SERVICE])
         return
     yield from _guarded("keys", lambda: _check_keys(engine, settings))
+    yield from _guarded("the replica", lambda: _check_replica(engine, settings))
     for name, check in _OF_SERVICE.items():
         yield from _guarded(name, partial(_connected, engine, settings, check))
 
@@ -103,6 +105,27 @@ def _check_keys(engine: Engine, settings: Settings) -> Iterator[Finding]:
         require_keys_for_others(engine, settings)
     except InvalidInput as error:
         yield finding("keys_missing", reason=error.message)
+
+
+def _check_replica(engine: Engine, settings: Settings) -> Iterator[Finding]:
+    """Find out why reads would not use the replica."""
+    if settings.read_database_url is None:
+        return
+    there = settings.model_copy(update={"database_url": settings.read_database_url})
+    replica = open_to_look(there, TIMEOUT_S)
+    if replica is None:  # only an embedded server is not there
+        return
+    with engine.connect() as connection:
+        known = position(connection, None)
+    try:
+        with replica.connect() as connection:
+            found = position(connection, None, of_replica=True)
+    except DBAPIError as error:
+        fault: str | None = _reason(error)
+    else:
+        fault = fault_of(known, found, settings.read_max_lag_s)
+    if fault is not None:
+        yield finding("replica_unused", reason=fault)
 
 
 def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

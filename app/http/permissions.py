@@ -6,6 +6,7 @@ answered 404 before any handler is looked up: what is not declared is closed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -25,6 +26,11 @@ ALWAYS_SERVED = frozenset(("/healthz", "/readyz", "/metrics"))
 """Paths that need no place in a pool: health must be visible under full load."""
 COUNTED_PATHS = ("/{region}/forecasts/", "/{region}/tiles/", "/ogc/collections/{region}.{kind}/")
 """Parts of paths of routes whose uses the audit log counts: they show forecasts."""
+REPLICA_PATHS = re.compile(
+    r"/v1/regions(/{region}(/(alarms|categories|fairness-report|forecasts|incidents|layers|learning-policy"
+    r"|mappings|models|presence|state|streets|tiles)(/.*)?)?)?|/ogc(/.*)?"
+)
+"""Templates of paths whose GET requests may read from a replica: runs and what writes are not among them."""
 _ATTRIBUTE = "hotslot_rule"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
@@ -43,6 +49,7 @@ class RoutePolicy:
         streams: its handler reads the body, so that the size limit of JSON does not apply.
         large: its body is parsed in another thread, so that it may be large.
         lasting: its reply is a stream of events; see `event_streams.py`.
+        replica: whether it may read from a replica of the database.
         counted: name under which the audit log counts its uses; None: not counted.
         parameters: names of its query parameters.
         lists: those that may be repeated.
@@ -55,6 +62,7 @@ class RoutePolicy:
     streams: bool = False
     lasting: bool = False
     large: bool = False
+    replica: bool = False
     counted: str | None = None
     parameters: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
@@ -151,7 +159,12 @@ def rule_of(route: Route) -> RoutePolicy:
             f"{sorted(route.methods or ())} {route.path}: {UndeclaredRoute.__doc__}"
         )
     is_read = any(part in route.path for part in COUNTED_PATHS)
-    rule = replace(rule, counted=route.name if is_read else None, path=route.path)
+    rule = replace(
+        rule,
+        replica="GET" in (route.methods or ()) and bool(REPLICA_PATHS.fullmatch(route.path)),
+        counted=route.name if is_read else None,
+        path=route.path,
+    )
     if not isinstance(route, APIRoute):
         return rule
     capacity = query_capacity(route.dependant)

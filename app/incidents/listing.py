@@ -1,24 +1,20 @@
-"""List incidents to someone who may see them, with an entry in the audit log."""
+"""Record in the audit log that incidents were listed to someone who may see them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Engine
 
 from app.audit import store as audit
-from app.incidents.store import PageQuery, page
 from app.regions.store import Region
 
 
-def exported(
-    connection: Connection, region: Region, query: PageQuery, n_filters: int, fmt: str
-) -> list[Row[Any]]:
-    """Return a page of incidents and record that they were listed.
+def record_listing(engine: Engine, region: Region, n: int, n_filters: int, fmt: str) -> None:
+    """Record that `n` incidents were listed, after they were read and before they are sent.
 
     Without the filters' values: entries cannot be erased, and these may single out an incident.
     """
-    rows = page(connection, region, query)
-    details: dict[str, Any] = {"incidents": len(rows), "filters": n_filters, "format": fmt}
-    audit.record(connection, "export", chain=region.id, **details)
-    return rows
+    with engine.begin() as connection:
+        details: dict[str, Any] = {"incidents": n, "filters": n_filters, "format": fmt}
+        audit.record(connection, "export", chain=region.id, **details)

@@ -31,7 +31,7 @@ from app.http.parameters import (
 )
 from app.http.permissions import allow
 from app.http.schemas import offered
-from app.incidents.listing import exported
+from app.incidents.listing import record_listing
 from app.incidents.mappings import (
     list_mappings,
     remove_mapping,
@@ -40,7 +40,7 @@ from app.incidents.mappings import (
 )
 from app.incidents.schemas import IncidentPage, Mapping, MappingList, MappingReply, UploadReply
 from app.incidents.service import UploadSource, ingest
-from app.incidents.store import PageQuery, spans_of
+from app.incidents.store import PageQuery, page, spans_of
 from app.incidents.summary import StoreChoices
 from app.incidents.views import HEADER, incidents_csv, incidents_geojson, incidents_parquet
 from app.incidents.writes import middle_of
@@ -231,7 +231,7 @@ def list_page(
     f: Annotated[str, Query(pattern="^(geojson|csv|parquet)$")] = "geojson",
 ) -> Response:
     """List incidents in order of time; `next` links to the following page."""
-    with state.engine.begin() as connection:
+    with state.engine.connect() as connection:
         found = get_region(connection, region)
         start, end = _interval(when, found.timezone)
         box = parse_bbox(bbox)
@@ -240,7 +240,8 @@ def list_page(
         spans = None if category is None else spans_of(connection, found, category)
         query = PageQuery(box, start, end, spans, after_cursor(cursor), limit)
         n_filters = sum(asked is not None for asked in (bbox, when, category))
-        rows = exported(connection, found, query, n_filters, f)
+        rows = page(connection, found, query)
+    record_listing(state.engine, found, len(rows), n_filters, f)
     following = None
     if len(rows) == limit:
         following = same_with(request, cursor=cursor_of(rows[-1].occurred_at, rows[-1].id))

@@ -20,8 +20,8 @@ from app.http.links import link, same_with
 from app.http.parameters import RegionId
 from app.http.permissions import allow
 from app.http.schemas import Feature, offered
-from app.incidents.listing import exported
-from app.incidents.store import PageQuery
+from app.incidents.listing import record_listing
+from app.incidents.store import PageQuery, page
 from app.incidents.views import Rows, incidents_geojson
 from app.ogc.collections import INCIDENTS, check_kind, collection, to
 from app.ogc.crs import Reference, box_in_degrees, in_reference, parse_crs
@@ -80,7 +80,7 @@ def incident_items(
     f: GeoJson = None,
 ) -> Response:
     """List incidents in order of time; `next` leads to further ones. Each listing is audited."""
-    with state.engine.begin() as connection:
+    with state.engine.connect() as connection:
         found = get_region(connection, region)
         reference = parse_crs(crs, found.crs, "crs")
         box = box_in_degrees(bbox, parse_crs(bbox_crs, found.crs, "bbox-crs"))
@@ -88,7 +88,8 @@ def incident_items(
         bounds = None if box is None else _bounds(box)
         query = PageQuery(bounds, start, end, after=after_cursor(cursor), limit=limit)
         n_filters = sum(asked is not None for asked in (bbox, when))
-        rows = exported(connection, found, query, n_filters, "geojson")
+        rows = page(connection, found, query)
+    record_listing(state.engine, found, len(rows), n_filters, "geojson")
     links = [
         {"rel": "self", "href": same_with(request), "type": GEOJSON},
         to(request, "collection", f"/ogc/collections/{region}.incidents"),
@@ -123,11 +124,12 @@ def incident_item(
     f: GeoJson = None,
 ) -> Response:
     """Show one incident; audited like a listing."""
-    with state.engine.begin() as connection:
+    with state.engine.connect() as connection:
         found = get_region(connection, region)
         reference = parse_crs(crs, found.crs, "crs")
         query = PageQuery(only=incident, limit=1)
-        rows = exported(connection, found, query, 1, "geojson")
+        rows = page(connection, found, query)
+    record_listing(state.engine, found, len(rows), 1, "geojson")
     if not rows:
         raise NotFound(f"no incident {incident} in {region}", field="incident", code="no_feature")
     (shown,) = _features(rows, found, reference, None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
 from app.access.store import find_key
 from app.core.db.locks import count_lock
+from app.core.errors import Unavailable
 from app.core.roles import Role, seeing_unreleased, with_included
 from app.regions.learning_policy import LearningPolicy
 from app.regions.shifts import shifts_of
@@ -26,16 +28,28 @@ from app.subscriptions.store import Subscription, list_subscriptions
 
 NO_KEYS = ("local", "oidc:")
 """How actors begin who have no key: the command line, holders of tokens."""
+_log = logging.getLogger("hotslot.push")
 
 
 def queue_deliveries(engine: Engine) -> bool:
-    """Store what is due now in all regions; return whether a delivery waits to be sent."""
+    """Store what is due now in all regions; return whether a delivery waits to be sent.
+
+    Faults of a subscription are logged and do not affect the others.
+
+    Raises:
+        Unavailable: the database cannot be reached, which would affect all that follow.
+    """
     with engine.connect() as connection:
         found = list_subscriptions(connection)
     for subscription in found:
-        # A transaction for each, so that a fault of one does not stop the others' deliveries.
-        with engine.begin() as connection:
-            queue_due(connection, subscription)
+        try:
+            with engine.begin() as connection:
+                queue_due(connection, subscription)
+        except Unavailable:
+            raise
+        except Exception:
+            about = {"region_key": subscription.region_key, "subscription": subscription.name}
+            _log.exception("looking for what is due failed", extra=about)
     with engine.connect() as connection:
         return any_due(connection)
 

@@ -59,6 +59,12 @@ BODIES = {
                                     "horizon_days": 2, "cell_size_m": 500.0, "seed": 1,
                                     "n_seeds": 1},
     ("POST", f"{BASE}/sync-runs"): {"source": "s"},
+    ("POST", f"{BASE}/subscriptions"): {
+        "name": "s", "occasion": "shift", "target": "folder", "address": "desk", "at_hour": 6,
+        "shifts": ["late"], "lead_minutes": 30, "n": 3, "max_km2": 0.5, "lang": "en", "paper": "a4",
+        "formats": ["pdf"],
+    },
+    ("POST", f"{BASE}/subscriptions/m/rotate"): {"grace_hours": 1.0},
     ("POST", "/v1/keys"): {"name": "k", "roles": ["reader"], "regions": ["town"],
                            "expires_days": 1.0, "rate_per_s": 1.0},
     ("POST", "/v1/keys/none/rotate"): {"grace_hours": 1.0},
@@ -98,7 +104,8 @@ def operations(client):
 
 def place(path, **values):
     known = {"region": "town", "version": "none", "run_id": "none", "name": "m", "key_id": "none",
-             "external_id": "none", "upload": "1", "z": "10", "x": "301", "y": "498"}  # fmt: skip
+             "external_id": "none", "delivery_id": "none", "upload": "1", "z": "10", "x": "301",
+             "y": "498"}  # fmt: skip
     for name, value in (known | values).items():
         path = path.replace("{" + name + "}", value)
     return path

@@ -109,6 +109,14 @@ def test_each_json_reply_names_its_model(document):
     assert unnamed == []
 
 
+def test_operations_say_what_they_do_and_which_need_no_key(document):
+    paths = document["paths"]
+    for name, operation in operations(document).items():
+        assert len(operation["summary"].split()) > 1, name
+    assert paths["/healthz"]["get"]["security"] == []
+    assert "security" not in paths["/v1/regions"]["get"]
+
+
 def test_request_bodies_have_examples_that_are_taken(document, served):
     for name, operation in operations(document).items():
         for media_type, content in operation.get("requestBody", {}).get("content", {}).items():

@@ -139,6 +139,21 @@ def test_nothing_is_stored_for_an_owner_whose_key_has_ended(engine, settings, sm
     assert queued_at(engine, "2026-01-11T00:00+00:00") == []
 
 
+def test_a_fault_of_one_does_not_stop_the_others(engine, settings, small):
+    for occasion in ("morning", "shift"):
+        subscribe(engine, settings, occasion, at_hour=0, shifts=())
+    since(engine, "2026-01-01")
+    with engine.begin() as connection:
+        broken = (
+            """UPDATE subscriptions SET spec = spec || '{"at_hour": 99}' WHERE name = 'morning'"""
+        )
+        connection.execute(text(broken))
+    assert queue_deliveries(engine) is True
+    found = occasions(engine)
+    assert found
+    assert all(occasion.startswith("shift:") for occasion in found)
+
+
 def test_owners(engine, settings, small):
     made = {
         "admin": NewKey("t", ("admin",)),

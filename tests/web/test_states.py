@@ -61,7 +61,7 @@ def test_what_late_data_cost_is_measured_on_request(open_seen, tmp_path):
     page = seen.open(f"{EVENING}&tab=trust")
     expect(page.locator("#late-data")).to_have_count(0)
     page.locator("#start-late").click()
-    expect(page.locator("#late-data tbody tr")).to_have_count(5, timeout=240_000)
+    expect(page.locator("#late-data tbody tr")).to_have_count(5, timeout=600_000)
     days = page.locator("#late-data tbody tr > :first-child").all_inner_texts()
     assert days == ["0", "1", "7", "14", "45"]
     page.locator("#late-data").scroll_into_view_if_needed()

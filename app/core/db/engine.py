@@ -41,25 +41,9 @@ def open_engine(settings: Settings) -> Engine:
             transactions is in front of it.
         Unavailable: the server cannot be reached.
     """
-    timeout_ms = int(settings.database_timeout_s * 1000)
-    engine = create_engine(
-        _address(settings),
-        poolclass=DeadlinePool,
-        pool_size=settings.database_pool_size,
-        max_overflow=settings.database_pool_size,
-        pool_timeout=settings.database_timeout_s,
-        pool_pre_ping=True,
-        pool_recycle=1800,
-        connect_args=network_options(settings),
-    )
+    address = _address(settings)
+    engine = engine_on(address, settings)
     event.listen(engine, "handle_error", _translate)
-    session = {
-        "statement_timeout": str(timeout_ms),
-        "lock_timeout": str(timeout_ms),
-        "idle_in_transaction_session_timeout": str(10 * timeout_ms),
-        "timezone": "UTC",
-    }
-    _bound_waits(engine, settings.database_timeout_s + GRACE_S, session)
     try:
         _require_version(engine)
         if settings.database_url is not None:
@@ -70,20 +54,46 @@ def open_engine(settings: Settings) -> Engine:
     return engine
 
 
-def _address(settings: Settings) -> URL:
+def engine_on(address: str, settings: Settings, field: str = "database_url") -> Engine:
+    """Create an engine whose statements, and waits for connections, have a deadline.
+
+    Args:
+        field: the setting that an invalid address comes from.
+
+    Raises:
+        InvalidInput: the address is not PostgreSQL's.
+    """
+    timeout_ms = int(settings.database_timeout_s * 1000)
+    engine = create_engine(
+        _as_psycopg(address, field),
+        poolclass=DeadlinePool,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_size,
+        pool_timeout=settings.database_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args=network_options(settings),
+    )
+    session = {
+        "statement_timeout": str(timeout_ms),
+        "lock_timeout": str(timeout_ms),
+        "idle_in_transaction_session_timeout": str(10 * timeout_ms),
+        "timezone": "UTC",
+    }
+    _bound_waits(engine, settings.database_timeout_s + GRACE_S, session)
+    return engine
+
+
+def _address(settings: Settings) -> str:
     if settings.database_url is None:
-        address = ensure_running(settings.home)
-    else:
-        address = settings.database_url.get_secret_value()
-        close_if_there(settings.home)
-    return _as_psycopg(address)
+        return ensure_running(settings.home)
+    close_if_there(settings.home)
+    return settings.database_url.get_secret_value()
 
 
-def _as_psycopg(address: str) -> URL:
+def _as_psycopg(address: str, field: str = "database_url") -> URL:
     if not address.startswith(("postgres://", "postgresql://", "postgresql+psycopg://")):
-        raise InvalidInput(
-            "HOTSLOT_DATABASE_URL must start with postgresql://", field="database_url"
-        )
+        raise InvalidInput(f"HOTSLOT_{field.upper()} must start with postgresql://", field=field)
     return make_url("postgresql+psycopg://" + address.split("://", 1)[1])
 
 
@@ -206,7 +216,7 @@ def _translate(context: Any) -> None:
     error = context.original_exception
     if context.is_pre_ping and not isinstance(error, NoAnswerInTime):
         return  # The server closed an idle connection: the pool opens a new one.
-    found = _unavailable(error)
+    found = unavailable(error)
     if found is not None:
         raise found
 
@@ -217,13 +227,13 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except (PoolTimeout, psycopg.Error, OperationalError) as error:
-        found = _unavailable(error)
+        found = unavailable(error)
         if found is None:
             raise
         raise found from error
 
 
-def _unavailable(error: BaseException) -> Unavailable | None:
+def unavailable(error: BaseException) -> Unavailable | None:
     """Return what a fault of the database means for the caller; None for faults of a query."""
     if isinstance(error, PoolTimeout):
         return Unavailable("all database connections are busy", code="database_busy")

@@ -16,37 +16,39 @@ VERDICTS_OF_WORTH = MessageTable(
     {
         "worth_places_more": "places: one list for all hours catches {mean:.1f} more of 1,000 incidents than "
         "last year's list of the same area ({lo:+.1f} to {hi:+.1f})",
-        "worth_places_same": "places: no more than a list of last year's places; one list for all hours "
-        "catches {mean:+.1f} of 1,000 incidents ({lo:+.1f} to {hi:+.1f})",
-        "worth_places_fewer": "places: last year's list is better; one list for all hours catches "
-        "{mean:+.1f} of 1,000 incidents ({lo:+.1f} to {hi:+.1f})",
-        "worth_places_mixed": "places: one list for all hours catches {mean:+.1f} more of 1,000 incidents "
-        "than last year's list ({lo:+.1f} to {hi:+.1f}), but cities differ ({lowest:+.1f} to {highest:+.1f})",
+        "worth_places_same": "places: no more than a list of last year's places; the difference of one "
+        "list for all hours is {mean:+.1f} of 1,000 incidents ({lo:+.1f} to {hi:+.1f})",
+        "worth_places_fewer": "places: last year's list is better; the difference of one list "
+        "for all hours is {mean:+.1f} of 1,000 incidents ({lo:+.1f} to {hi:+.1f})",
+        "worth_places_mixed": "places: the difference of one list for all hours from last year's "
+        "list is {mean:+.1f} of 1,000 incidents ({lo:+.1f} to {hi:+.1f}), but cities differ "
+        "({lowest:+.1f} to {highest:+.1f})",
         "worth_all_years_more": "all years: it catches {mean:.1f} more of 1,000 incidents than a list of all "
         "years ({lo:+.1f} to {hi:+.1f})",
         "worth_all_years_same": "all years: no more than a list of all years' places ({mean:+.1f} of 1,000 "
         "incidents, {lo:+.1f} to {hi:+.1f})",
         "worth_all_years_fewer": "all years: a list of all years is better ({mean:+.1f} of 1,000 incidents, "
         "{lo:+.1f} to {hi:+.1f})",
-        "worth_all_years_mixed": "all years: it catches {mean:+.1f} more of 1,000 incidents than a list of "
-        "all years ({lo:+.1f} to {hi:+.1f}), but cities differ ({lowest:+.1f} to {highest:+.1f})",
+        "worth_all_years_mixed": "all years: the difference from a list of all years is {mean:+.1f} of 1,000 "
+        "incidents ({lo:+.1f} to {hi:+.1f}), but cities differ ({lowest:+.1f} to {highest:+.1f})",
         "worth_hour_more": "the hour: a list for the hour asked catches {mean:.1f} more of 1,000 incidents "
         "than one list for all hours ({lo:+.1f} to {hi:+.1f})",
         "worth_hour_same": "the hour: a list for the hour asked catches no more than one list for all hours "
         "({mean:+.1f} of 1,000 incidents, {lo:+.1f} to {hi:+.1f})",
         "worth_hour_fewer": "the hour: a list for the hour asked catches fewer than one list for all hours "
         "({mean:+.1f} of 1,000 incidents, {lo:+.1f} to {hi:+.1f})",
-        "worth_hour_mixed": "the hour: a list for the hour asked catches {mean:+.1f} more of 1,000 "
-        "incidents than one list for all hours ({lo:+.1f} to {hi:+.1f}), but cities differ "
-        "({lowest:+.1f} to {highest:+.1f})",
+        "worth_hour_mixed": "the hour: the difference of a list for the hour asked from "
+        "one list for all hours is {mean:+.1f} of 1,000 incidents ({lo:+.1f} to {hi:+.1f}), but cities "
+        "differ ({lowest:+.1f} to {highest:+.1f})",
         "worth_map_more": "the map: {mean:.1f} % denser where incidents happen than a smooth map of all "
         "incidents ({lo:+.1f} to {hi:+.1f} %), of which the hour is {hour:+.1f} %",
         "worth_map_same": "the map: no denser where incidents happen than a smooth map of all incidents "
         "({mean:+.1f} %, {lo:+.1f} to {hi:+.1f}), of which the hour is {hour:+.1f} %",
         "worth_map_fewer": "the map: less dense where incidents happen than a smooth map of all incidents "
         "({mean:+.1f} %, {lo:+.1f} to {hi:+.1f}), of which the hour is {hour:+.1f} %",
-        "worth_map_mixed": "the map: {mean:+.1f} % denser where incidents happen than a smooth map of all "
-        "incidents ({lo:+.1f} to {hi:+.1f} %), but cities differ ({lowest:+.1f} to {highest:+.1f} %), "
+        "worth_map_mixed": "the map: density where incidents happen, against a smooth map of all "
+        "incidents: {mean:+.1f} % ({lo:+.1f} to {hi:+.1f} %), but cities differ "
+        "({lowest:+.1f} to {highest:+.1f} %), "
         "of which the hour is {hour:+.1f} %",
     }
 )

@@ -57,6 +57,9 @@ export const count = (value) => written(value, { maximumFractionDigits: 0 });
 /** @param {number} value @param {number} [places] */
 export const fixed = (value, places = 1) => written(value, { minimumFractionDigits: places, maximumFractionDigits: places });
 
+/** A difference, with its sign. @param {number} value */
+export const signed = (value) => written(value, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+
 /** One minus sign everywhere. @param {number} value @param {Intl.NumberFormatOptions} options */
 function written(value, options) {
   return value.toLocaleString(language, options).replace("-", "−");

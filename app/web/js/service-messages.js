@@ -8,7 +8,7 @@ import { RUNS_ENGLISH } from "./run-messages-en.js";
 import { RUNS_SPANISH } from "./run-messages-es.js";
 import { ENGLISH } from "./service-messages-en.js";
 import { SPANISH } from "./service-messages-es.js";
-import { count, currentLanguage, fixed, number } from "./i18n.js";
+import { count, currentLanguage, fixed, number, signed } from "./i18n.js";
 import { dayText, monthText } from "./time.js";
 
 const SERVICE_MESSAGES = { en: { ...ENGLISH, ...RUNS_ENGLISH }, es: { ...SPANISH, ...RUNS_SPANISH } };
@@ -18,6 +18,7 @@ const FORMATS = /** @type {Record<string, (value: any) => string>} */ ({
   percent: (share) => fixed(100 * share),
   whole: count,
   fixed,
+  signed,
   degrees: (value) => value.toFixed(5),
   day: (date) => dayText(`${date}T00:00`),
   month: monthText,

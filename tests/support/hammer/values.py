@@ -210,7 +210,6 @@ def path_values(world: World, operation: Operation, rng: Random) -> dict[str, An
         "external_id": f"none-{rng.randrange(1000)}",
         "upload": rng.randrange(10**6, 10**7),
         "name": f"mapping{rng.randrange(5)}",
-        "delivery_id": str(uuid.UUID(int=rng.getrandbits(128))),
         "entry": rng.randrange(1, 10**6),
         "row_id": rng.randrange(10**6, 10**7),
         "kind": rng.choice(["hotspots", "zones", "streets", "neighbourhoods", "density", "none"]),
@@ -218,6 +217,7 @@ def path_values(world: World, operation: Operation, rng: Random) -> dict[str, An
         "feature": rng.randrange(400),
         "incident": rng.randrange(1, 10**4),
         "key_id": f"{rng.getrandbits(48):012x}",
+        "delivery_id": str(uuid.UUID(int=rng.getrandbits(128))),
     }
 
 
