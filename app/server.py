@@ -61,7 +61,7 @@ def main(listening_fd: int) -> None:
     # uvicorn raises the signal again when it is done; the default would skip our clean-up.
     signal.signal(signal.SIGTERM, _exit)
     sys.setswitchinterval(SWITCH_S)
-    gc.disable()  # `app.main.freeze_garbage_collector` enables it after start-up
+    gc.disable()  # `app.core.memory.freeze_garbage_collector` enables it after start-up
     settings = Settings()
     config = uvicorn.Config(
         "app.main:create_served_app",

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from app.core.errors import InvalidInput
@@ -54,9 +55,8 @@ def _create(file: Path) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     try:
-        file.hardlink_to(draft)
-    except FileExistsError:
-        pass
+        with suppress(FileExistsError):
+            file.hardlink_to(draft)
     finally:
         draft.unlink()
 

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import shapely
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.access.service import NewKey, create_key, revoke_key, rotate_key
@@ -23,14 +22,6 @@ from app.incidents.population import remove_population, set_population
 from app.incidents.service import UploadSource, ingest, ingest_file
 from app.incidents.summary import StoreChoices
 from app.monitoring.schedules.service import ScheduleRequest, remove_schedule, set_schedule
-from app.presence.service import (
-    erase_presence,
-    exposure_of,
-    forget_old_presence,
-    list_presence,
-    store_presence,
-)
-from app.presence.store import PresenceQuery
 from app.readers.columns.mapping import ColumnMapping
 from app.readers.isolated import reading_limits
 from app.region_edits.removal import remove_region
@@ -44,34 +35,23 @@ from app.register.service import file_next
 from app.registry.champions import promote, roll_back
 from app.states.service import assimilate
 from app.streets.service import remove_streets, set_streets
-from app.subscriptions.sending import Sender
-from app.subscriptions.service import (
-    add_subscription,
-    forget_old_deliveries,
-    remove_subscription,
-    request_test,
-    retry_deliveries,
-    rotate_secret,
-)
-from app.subscriptions.spec import SubscriptionSpec
 from app.sync.schedule import claim_here
 from app.sync.service import add_source, remove_source
 from app.sync.spec import SourceSpec
 from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_claimed, run_now
 from app.worker.maintenance import maintain
+from tests.support.audited_pushing import REGION, ActsOfPresence, ActsOfPushing
 from tests.support.portals import COLUMNS, SOCRATA_PATH
-from tests.support.receivers import receiving
 
-REGION = "walked"
 RUNS = {"training_runs", "sync_runs", "sync_sources"}
+"""A refused run has failed, and says so."""
 LEDGER = {"releases", "uploads"}
 """In which steps readers see incidents; no act of anybody."""
-"""A refused run has failed, and says so."""
 CASE = b"occurred_at,longitude,latitude,category,external_id\n2023-05-05T10:00:00Z,%f,%f,theft,case-1\n"
 
 
-class Acts:
+class Acts(ActsOfPresence, ActsOfPushing):
     """One region and all that can be done to it, in an order that makes sense."""
 
     def __init__(self, engine, settings, town_csv, client, portal_url):
@@ -153,76 +133,6 @@ class Acts:
 
     def unstreet(self):
         remove_streets(self.engine, REGION)
-
-    def stay(self):
-        start = datetime.now(UTC) - timedelta(days=1)
-        centre = shapely.from_geojson(json.dumps(synthetic_city().area.to_geojson())).centroid
-        row = {
-            "from": start.isoformat(),
-            "to": (start + timedelta(hours=1)).isoformat(),
-            "activity": "patrol",
-            "geometry": json.loads(shapely.to_geojson(centre.buffer(0.001))),
-        }
-        body = [json.dumps([row]).encode()]
-        told = store_presence(self.engine, REGION, body, "application/json", self.settings)
-        assert told.accepted == 1, told.errors
-
-    def stays(self):
-        list_presence(self.engine, REGION, PresenceQuery(), 10, "geojson")
-
-    def exposure(self):
-        exposure_of(self.engine, REGION, None, None)
-
-    def forget_stays(self):
-        with self.engine.connect() as connection:
-            region = get_region(connection, REGION)
-        days = self.settings.presence_retention_days + 1
-        later = datetime.now(UTC) + timedelta(days=days)
-        assert forget_old_presence(self.engine, self.settings, region, later) == 1
-
-    def erase_stays(self):
-        assert erase_presence(self.engine, REGION, PresenceQuery()) == 1
-
-    def subscribe(self):
-        self.settings.push_key = SecretStr("k" * 40)
-        spec = SubscriptionSpec("state", "webhook", f"{self.portal_url}/none")
-        add_subscription(self.engine, self.settings, REGION, "hook", spec)
-
-    def push(self):
-        """Fail at once: the portal is no receiver."""
-        settings = self.settings.model_copy(update={"push_max_attempts": 1})
-        with self.engine.begin() as connection:
-            connection.execute(text("UPDATE deliveries SET next_at = now(), attempts = 0"))
-        Sender(self.engine, settings).send_due()
-
-    def test(self):
-        request_test(self.engine, REGION, "hook")
-
-    def retry(self):
-        if not retry_deliveries(self.engine, REGION, "hook"):
-            raise HotslotError("no dead delivery")
-
-    def take(self):
-        """Deliver to a receiver that takes everything."""
-        with receiving() as receiver:
-            spec = SubscriptionSpec("state", "webhook", receiver.url).to_json()
-            with self.engine.begin() as connection:
-                change = text("UPDATE subscriptions SET spec = CAST(:spec AS jsonb)")
-                connection.execute(change, {"spec": json.dumps(spec)})
-                connection.execute(text("UPDATE deliveries SET next_at = now(), attempts = 0"))
-            Sender(self.engine, self.settings).send_due()
-
-    def new_secret(self):
-        rotate_secret(self.engine, self.settings, REGION, "hook", 1.0)
-
-    def forget_deliveries(self):
-        with self.engine.connect() as connection:
-            region = get_region(connection, REGION)
-        later = datetime.now(UTC) + timedelta(days=self.settings.push_retention_days + 1)
-        assert forget_old_deliveries(self.engine, self.settings, region, later) == 1
-
-    def unsubscribe(self):
-        remove_subscription(self.engine, REGION, "hook")
 
     def file(self):
         file_next(ForecastService(self.engine, self.settings), REGION)

@@ -10,6 +10,7 @@ from contextlib import suppress
 import httpx
 
 from app.core.errors import InvalidInput, SourceFailed
+from app.core.roles import is_loopback
 
 MAX_URL_CHARS = 2000
 MAX_PORT = 65_535
@@ -171,13 +172,3 @@ def _is_public(address: Address) -> bool:
     if not any(address in network for network in PUBLIC[address.version]):
         return False
     return not any(address in network for network in NOT_PUBLIC[address.version])
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, by the form of its name."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

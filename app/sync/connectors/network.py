@@ -18,10 +18,10 @@ import httpcore
 import httpx
 
 from app.core.errors import SourceFailed
+from app.core.roles import is_loopback
 from app.core.settings import Settings
 from app.sync.connectors.address import (
     in_networks,
-    is_loopback,
     is_named,
     plain_address,
     public_addresses,

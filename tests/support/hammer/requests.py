@@ -14,7 +14,8 @@ import httpx
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.support.hammer.values import BODIES, Query, path_values, query_of
+from tests.support.hammer.bodies import BODIES
+from tests.support.hammer.values import Query, path_values, query_of
 from tests.support.hammer.world import Operation, World
 
 ASK_AGAIN = (429, 503)
