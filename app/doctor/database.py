@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from app.core.db.engine import MIN_SERVER_VERSION, NEWEST_TESTED_VERSION
 from app.core.db.schema import head_revision, schema_is_current
 from app.core.settings import Settings
 from app.doctor import store
 from app.doctor.findings import Finding, finding
+from app.doctor.machine import check_places, there
+from app.monitoring import upkeep_limits as limits
 from app.monitoring.upkeep_store import (
-    MIN_DEAD_ROWS,
     open_transactions,
+    rooms,
     tables_upkeep,
     transaction_ids_used,
 )
 
 MAX_USED = 0.9
 MAX_CLOCK_S = 5.0
-MAX_DEAD = 0.3
-"""Autovacuum begins at a fifth; a third means that it does not come, or cannot remove anything."""
-MAX_IDS_USED = 0.35
-"""Autovacuum freezes at a tenth (autovacuum_freeze_max_age, 200 million)."""
-IDLE_S, WORKING_S, PREPARED_S = 900.0, 7200.0, 3600.0
-MAX_RETAINED_BYTES = 1 << 30
 WHY_ON = {
     "autovacuum": "dead rows stay for good; set it to on",
     "fsync": "a power failure destroys the database; set it to on",
@@ -46,10 +44,7 @@ def check_server(connection: Connection, settings: Settings) -> Iterator[Finding
         yield finding("server_untested", version=major, newest=NEWEST_TESTED_VERSION)
     if found.is_replica:
         yield finding("database_is_replica")
-    if found.encoding != "UTF8":
-        yield finding("encoding", encoding=found.encoding)
-    if not found.has_plpgsql:
-        yield finding("language_missing")
+    yield from _check_language(found)
     if not found.may_use_temporary:
         yield finding("rights_missing", user=found.user_name, rights="TEMPORARY on the database")
     if found.used >= MAX_USED * found.places:
@@ -59,6 +54,15 @@ def check_server(connection: Connection, settings: Settings) -> Iterator[Finding
         yield finding("pool_too_large", wanted=wanted, places=found.places)
     for name in store.switched_off(connection, tuple(WHY_ON)):
         yield finding("server_setting", name=name, value="off", why=WHY_ON[name])
+
+
+def _check_language(found: Row[Any]) -> Iterator[Finding]:
+    if found.encoding != "UTF8":
+        yield finding("encoding", encoding=found.encoding)
+    if not found.has_plpgsql:
+        yield finding("language_missing")
+    if found.collation_was is not None and found.collation_was != found.collation:
+        yield finding("collation_changed", was=found.collation_was, now=found.collation)
 
 
 def check_clock(connection: Connection, _settings: Settings) -> Iterator[Finding]:
@@ -96,16 +100,12 @@ def check_schema(connection: Connection, _settings: Settings) -> Iterator[Findin
 
 
 def check_upkeep(connection: Connection, _settings: Settings) -> Iterator[Finding]:
-    """Find tables full of dead rows, ids that run out, and what keeps vacuum from its work."""
-    for table in tables_upkeep(connection):
-        if table.dead >= MIN_DEAD_ROWS and table.dead_share > MAX_DEAD:
-            at = "never" if table.vacuumed_at is None else f"{table.vacuumed_at:%Y-%m-%d %H:%M}"
-            params = {"table": table.name, "share": round(table.dead_share, 3), "dead": table.dead}
-            yield finding("dead_rows", vacuumed_at=at, **params)
+    """Find tables that need vacuum or statistics, ids that run out, and what keeps vacuum from its work."""
+    yield from _check_tables(connection)
     used = transaction_ids_used(connection)
-    if used > MAX_IDS_USED:
+    if used > limits.MAX_IDS_USED:
         yield finding("ids_run_out", share=round(used, 3))
-    for open_one in open_transactions(connection, idle_s=IDLE_S, working_s=WORKING_S):
+    for open_one in open_transactions(connection, idle_s=limits.IDLE_S, working_s=limits.WORKING_S):
         yield finding(
             "open_transaction",
             pid=open_one.pid,
@@ -113,10 +113,51 @@ def check_upkeep(connection: Connection, _settings: Settings) -> Iterator[Findin
             application=open_one.application or "an unnamed client",
             minutes=round(open_one.open_s / 60),
         )
-    for prepared in store.prepared_transactions(connection, PREPARED_S):
+    for prepared in store.prepared_transactions(connection, limits.PREPARED_S):
         yield finding("prepared_transaction", name=prepared.name, hours=prepared.age_s / 3600)
     for slot in store.unused_slots(connection):
-        if slot.retained_bytes > MAX_RETAINED_BYTES:
+        if slot.retained_bytes > limits.MAX_RETAINED_BYTES:
             yield finding("replication_slot", name=slot.name, mb=slot.retained_bytes >> 20)
     for index in store.invalid_indexes(connection):
         yield finding("index_invalid", index=index)
+
+
+def _check_tables(connection: Connection) -> Iterator[Finding]:
+    full = set()
+    for table in tables_upkeep(connection):
+        if table.dead >= limits.MIN_DEAD_ROWS and table.dead_share > limits.MAX_DEAD:
+            full.add(table.name)
+            params = {"table": table.name, "share": round(table.dead_share, 3), "dead": table.dead}
+            yield finding("dead_rows", vacuumed_at=_moment(table.vacuumed_at), **params)
+        if (
+            table.changed >= limits.MIN_CHANGED_ROWS
+            and table.changed > limits.MAX_CHANGED * table.live
+        ):
+            params = {"table": table.name, "changed": table.changed, "rows": table.live}
+            yield finding("statistics_old", analyzed_at=_moment(table.analyzed_at), **params)
+    for part in rooms(connection):
+        if part.spare_bytes < limits.MIN_SPARE_BYTES or part.spare_share <= limits.MAX_SPARE:
+            continue
+        if part.kind != "index" and part.table_name in full:  # vacuum first
+            continue
+        sizes = {"share": round(part.spare_share, 2), "mb": part.bytes >> 20}
+        if part.kind == "index":
+            yield finding("index_bloated", index=part.name, table=part.table_name, **sizes)
+        else:
+            yield finding("table_bloated", table=part.name, **sizes)
+
+
+def _moment(at: datetime | None) -> str:
+    return "never" if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+def check_storage(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """Find a full disk of a database server on this machine, and a log that cannot be archived."""
+    # The embedded server's folder is among those of the machine.
+    folders = store.local_folders(connection) if settings.database_url is not None else []
+    found = [place for place in map(Path, folders) if place.is_dir()]
+    home = there(settings.home.expanduser())
+    yield from check_places(found, settings, seen=[home.stat().st_dev])
+    archiver = store.archiver(connection)
+    if archiver is not None:
+        yield finding("archiving_fails", file=archiver.file, since=_moment(archiver.since))

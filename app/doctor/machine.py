@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from app.core.devserver.cluster import HOME_FILE, ROOT_CLUSTERS, find
@@ -45,13 +45,28 @@ def check_disks(settings: Settings) -> Iterator[Finding]:
     """Find disks that are nearly full: of the home, the embedded database and temporary files."""
     home = settings.home.expanduser()
     cluster = find(home) if settings.database_url is None else None
-    places = [_there(home), *([cluster.data] if cluster else [])]
-    reserve = settings.disk_reserve_bytes
-    seen: set[int] = set()
+    yield from check_places([there(home), *([cluster.data] if cluster else [])], settings)
+    temporary = tempfile.gettempdir()
+    free = shutil.disk_usage(temporary).free
+    if free < settings.max_body_bytes:
+        sizes = {"free_mb": free >> 20, "wanted_mb": settings.max_body_bytes >> 20}
+        yield finding("temporary_folder_small", path=temporary, **sizes)
+
+
+def check_places(
+    places: Iterable[Path], settings: Settings, seen: Iterable[int] = ()
+) -> Iterator[Finding]:
+    """Find disks that are nearly full, each once.
+
+    Args:
+        places: existing folders on them.
+        seen: devices that are looked at elsewhere.
+    """
+    known, reserve = set(seen), settings.disk_reserve_bytes
     for place in places:
-        if place.stat().st_dev in seen:
+        if place.stat().st_dev in known:
             continue
-        seen.add(place.stat().st_dev)
+        known.add(place.stat().st_dev)
         free = shutil.disk_usage(place).free
         sizes = {"path": str(place), "free_mb": free >> 20}
         if free < reserve:
@@ -61,14 +76,9 @@ def check_disks(settings: Settings) -> Iterator[Finding]:
         inodes = os.statvfs(place)
         if inodes.f_files and inodes.f_favail < MIN_FREE_INODES * inodes.f_files:
             yield finding("inodes_low", path=str(place))
-    temporary = tempfile.gettempdir()
-    free = shutil.disk_usage(temporary).free
-    if free < settings.max_body_bytes:
-        sizes = {"free_mb": free >> 20, "wanted_mb": settings.max_body_bytes >> 20}
-        yield finding("temporary_folder_small", path=temporary, **sizes)
 
 
-def _there(path: Path) -> Path:
+def there(path: Path) -> Path:
     """Return the nearest folder of a path that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 

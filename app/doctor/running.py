@@ -9,10 +9,13 @@ from sqlalchemy import Connection
 
 from app.audit.verification import check_tails
 from app.core.cron import next_tick
+from app.core.db.partitions import copy_progress
 from app.core.errors import InvalidInput
+from app.core.messages import Message
 from app.core.settings import Settings
 from app.core.zones import zone
 from app.doctor import store
+from app.doctor.database import MAX_CLOCK_S
 from app.doctor.findings import Finding, finding
 from app.forecasts.warnings import STALE_AFTER_DAYS
 from app.monitoring.status import oldest_waiting_s
@@ -34,6 +37,8 @@ FEED_GRACE = timedelta(hours=1)
 STATE_LATE_S = 86_400.0
 MIN_RELEASES = 2
 """A first release may add too few incidents to those of the training for a state of its own."""
+FAILED_TRAININGS = 3
+DEAD_DAYS = 7
 READ_BYTES = 128 << 20
 AUDIT_ENTRIES = 100
 
@@ -53,6 +58,8 @@ def check_queue(connection: Connection, settings: Settings) -> Iterator[Finding]
     lost = store.lost_jobs(connection, LOST_TIMES * settings.job_stalled_s)
     if lost:
         yield finding("jobs_lost", jobs=lost)
+    for clock in store.wrong_worker_clocks(connection, settings.job_stalled_s, MAX_CLOCK_S):
+        yield finding("worker_clock_differs", machine=clock.machine, seconds=clock.clock_ahead_s)
     last = store.last_maintenance(connection)
     if last is not None:
         due = next_tick(settings.maintenance_cron, "UTC", last)
@@ -71,6 +78,29 @@ def check_feeds(connection: Connection, _settings: Settings) -> Iterator[Finding
             yield _late_feed(region.id, source)
     for region_id, reason in failures_by_region(connection).items():
         yield finding("schedule_failing", region=region_id, reason=reason)
+    for failed in store.failed_schedules(connection, FAILED_TRAININGS):
+        yield finding(
+            "scheduled_trainings_fail", region=failed.region, n=failed.failed, reason=failed.message
+        )
+
+
+def check_deliveries(connection: Connection, _settings: Settings) -> Iterator[Finding]:
+    """Find subscriptions whose deliveries were given up."""
+    for dead in store.dead_deliveries(connection, DEAD_DAYS):
+        names = {"region": dead.region, "subscription": dead.subscription}
+        reason = "unknown" if dead.failure is None else Message.from_json(dead.failure).message
+        yield finding("deliveries_dead", n=dead.n, days=DEAD_DAYS, reason=reason, **names)
+
+
+def check_copy(connection: Connection, _settings: Settings) -> Iterator[Finding]:
+    """Say how far an upgrade's copy of incidents into partitions is, and whether it rests."""
+    progress = copy_progress(connection)
+    if progress is None:
+        return
+    if progress.stage == "differs":
+        yield finding("copy_differs")
+    else:
+        yield finding("copy_under_way", stage=progress.stage, share=round(progress.share, 3))
 
 
 def _late_feed(region_id: str, source: Source) -> Finding:

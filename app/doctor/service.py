@@ -33,11 +33,14 @@ _OF_SERVER = {
     "the clock": database.check_clock,
     "the schema": database.check_schema,
     "upkeep": database.check_upkeep,
+    "storage": database.check_storage,
 }
 _OF_SERVICE = {
+    "partitions": running.check_copy,
     "time zones": running.check_zones,
     "the queue": running.check_queue,
     "feeds": running.check_feeds,
+    "deliveries": running.check_deliveries,
     "forecasts": running.check_forecasts,
     "models": running.check_models,
     "the audit log": running.check_audit,

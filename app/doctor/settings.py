@@ -13,6 +13,7 @@ from app.core.roles import is_loopback
 from app.core.setting_values import temporary_home
 from app.core.settings import Settings
 from app.doctor.findings import Finding, finding
+from app.subscriptions.delivery_store import LEASE
 
 PREFIX = "HOTSLOT_"
 MIN_BEATS = 3
@@ -54,13 +55,41 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     heartbeat_s, stalled_s = settings.job_heartbeat_s, settings.job_stalled_s
     if stalled_s < MIN_BEATS * heartbeat_s:
         yield finding("stalled_too_soon", stalled_s=stalled_s, heartbeat_s=heartbeat_s)
+    if settings.database_timeout_s > stalled_s:
+        limits = {"timeout_s": settings.database_timeout_s, "stalled_s": stalled_s}
+        yield finding("database_timeout_long", **limits)
+    lease_s = LEASE.total_seconds()
+    if settings.push_timeout_s >= lease_s:
+        yield finding("push_timeout_long", timeout_s=settings.push_timeout_s, lease_s=lease_s)
     if settings.basemap is not None and not settings.basemap.is_file():
         yield finding("basemap_missing", path=str(settings.basemap))
     if settings.home == temporary_home():
         yield finding("temporary_home", path=str(settings.home))
+    for name in ("push_folder", "source_folder"):
+        folder = getattr(settings, name)
+        if folder is not None and not folder.is_dir():
+            yield finding("folder_missing", name=_named(name), path=str(folder))
+    yield from _check_mail(settings)
     yield from _check_tokens(settings)
     yield from _check_exposure(settings)
     yield from _check_memory(settings)
+
+
+def _named(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"
+
+
+def _check_mail(settings: Settings) -> Iterator[Finding]:
+    """Find parts of the mail server's settings that lack what they need."""
+    for given, needed in (
+        ("smtp_host", "smtp_sender"),
+        ("smtp_sender", "smtp_host"),
+        ("smtp_user", "smtp_host"),
+        ("smtp_user", "smtp_password"),
+        ("smtp_password", "smtp_user"),
+    ):
+        if getattr(settings, given) is not None and getattr(settings, needed) is None:
+            yield finding("mail_incomplete", given=_named(given), needed=_named(needed))
 
 
 def _check_tokens(settings: Settings) -> Iterator[Finding]:
@@ -85,7 +114,7 @@ def _check_exposure(settings: Settings) -> Iterator[Finding]:
     if is_loopback(settings.host):
         return
     rates = ("rate_limit_per_s", "rate_limit_keyless_per_s")
-    unlimited = [f"{PREFIX}{name.upper()}" for name in rates if getattr(settings, name) == 0]
+    unlimited = [_named(name) for name in rates if getattr(settings, name) == 0]
     if unlimited:
         yield finding("no_rate_limit", settings=unlimited, host=settings.host)
     if settings.sync_allow_loopback:

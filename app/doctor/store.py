@@ -17,17 +17,20 @@ QUEUE_TABLES = (
     "procrastinate_workers",
     "procrastinate_periodic_defers",
 )
-_SERVER = text(
-    """
+_SERVER = """
     SELECT current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS is_replica,
            pg_encoding_to_char(encoding) AS encoding, current_user::text AS user_name,
            current_setting('max_connections')::int
                - current_setting('superuser_reserved_connections')::int AS places,
            (SELECT sum(numbackends) FROM pg_stat_database)::int AS used,
            has_database_privilege(current_database(), 'TEMPORARY') AS may_use_temporary,
-           EXISTS (SELECT FROM pg_language WHERE lanname = 'plpgsql') AS has_plpgsql
-    FROM pg_database WHERE datname = current_database()
+           EXISTS (SELECT FROM pg_language WHERE lanname = 'plpgsql') AS has_plpgsql,
+           {collation}
+    FROM pg_database AS d WHERE datname = current_database()
     """
+# Of the libraries that order texts: known since PostgreSQL 15.
+_COLLATION = (
+    "d.datcollversion AS collation_was, pg_database_collation_actual_version(d.oid) AS collation"
 )
 _SWITCHED_OFF = text(
     "SELECT name FROM pg_settings WHERE name = ANY(:names) AND setting = 'off' ORDER BY name"
@@ -62,6 +65,25 @@ _INVALID = text(
     WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname = current_schema() ORDER BY 1
     """
 )
+# What a server on this machine writes into, as far as this user may ask.
+_FOLDERS = text(
+    """
+    SELECT folder FROM (
+        SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE')
+                    THEN current_setting('data_directory') END AS folder
+        UNION ALL SELECT nullif(pg_tablespace_location(oid), '') FROM pg_tablespace
+    ) AS folders
+    WHERE folder IS NOT NULL
+      AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1')
+    """
+)
+_ARCHIVER = text(
+    """
+    SELECT last_failed_wal AS file, last_failed_time AS since FROM pg_stat_archiver
+    WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
+      AND current_setting('archive_mode') <> 'off'
+    """
+)
 _KNOWS_ZONE = text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :zone)")
 _LOST_JOBS = text(
     """
@@ -72,6 +94,40 @@ _LOST_JOBS = text(
 )
 _MAINTAINED = text(
     "SELECT max(defer_timestamp) FROM procrastinate_periodic_defers WHERE periodic_id = 'maintenance'"
+)
+_WORKER_CLOCKS = text(
+    """
+    SELECT machine, clock_ahead_s FROM worker_processes
+    WHERE heartbeat_at > now() - make_interval(secs => :stalled_s) AND abs(clock_ahead_s) > :most_s
+    ORDER BY machine, clock_ahead_s
+    """
+)
+_DEAD_DELIVERIES = text(
+    """
+    SELECT r.id AS region, s.name AS subscription, count(*) AS n,
+           (array_agg(d.failure ORDER BY d.ended_at DESC))[1] AS failure
+    FROM deliveries AS d JOIN subscriptions AS s ON s.key = d.subscription_key
+    JOIN regions AS r ON r.key = s.region_key
+    WHERE d.status = 'dead' AND d.ended_at > now() - make_interval(days => :days)
+    GROUP BY r.id, s.name ORDER BY r.id, s.name
+    """
+)
+# Those that ended, the newest first; one that succeeded clears all before it.
+_FAILED_SCHEDULES = text(
+    """
+    SELECT r.id AS region, n.failed, n.message FROM schedules AS s JOIN regions AS r ON r.key = s.region_key
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS failed, (array_agg(message ORDER BY tick_at DESC))[1] AS message,
+               bool_and(status = 'failed') AS all_failed
+        FROM (
+            SELECT t.tick_at, u.status, u.message FROM schedule_ticks AS t
+            JOIN training_runs AS u ON u.id = t.run_id
+            WHERE t.region_key = s.region_key AND u.status IN ('succeeded', 'failed')
+            ORDER BY t.tick_at DESC LIMIT :n
+        ) AS newest
+    ) AS n
+    WHERE n.all_failed AND n.failed = :n ORDER BY r.id
+    """
 )
 # The hash of a megabyte takes milliseconds: only so many bytes are read, those last promoted first.
 _DAMAGED = text(
@@ -121,8 +177,10 @@ class Served:
 
 
 def server(connection: Connection) -> Row[Any]:
-    """Return version, role, encoding, connections and rights of the server and of this user."""
-    return connection.execute(_SERVER).one()
+    """Return version, role, encoding, collation, connections and rights of the server and of this user."""
+    is_known = (connection.dialect.server_version_info or (0,)) >= (15,)
+    collation = _COLLATION if is_known else "NULL AS collation_was, NULL AS collation"
+    return connection.execute(text(_SERVER.format(collation=collation))).one()
 
 
 def switched_off(connection: Connection, names: Sequence[str]) -> list[str]:
@@ -156,6 +214,16 @@ def invalid_indexes(connection: Connection) -> list[str]:
     return list(connection.scalars(_INVALID))
 
 
+def local_folders(connection: Connection) -> list[str]:
+    """Return the folders of a server that runs on this machine; empty: it does not, or hides them."""
+    return list(connection.scalars(_FOLDERS))
+
+
+def archiver(connection: Connection) -> Row[Any] | None:
+    """Return (file, since) of a piece of the log that could not be archived, or None."""
+    return connection.execute(_ARCHIVER).one_or_none()
+
+
 def knows_zone(connection: Connection, zone: str) -> bool:
     """Return whether the database knows a time zone."""
     return bool(connection.scalar(_KNOWS_ZONE, {"zone": zone}))
@@ -170,6 +238,21 @@ def last_maintenance(connection: Connection) -> datetime | None:
     """Return when maintenance was last queued."""
     found = connection.scalar(_MAINTAINED)
     return None if found is None else datetime.fromtimestamp(int(found), UTC)
+
+
+def wrong_worker_clocks(connection: Connection, stalled_s: float, most_s: float) -> list[Row[Any]]:
+    """Return (machine, clock_ahead_s) of living workers whose clock is off the database's."""
+    return list(connection.execute(_WORKER_CLOCKS, {"stalled_s": stalled_s, "most_s": most_s}))
+
+
+def dead_deliveries(connection: Connection, days: int) -> list[Row[Any]]:
+    """Return (region, subscription, n, failure) of what was given up within so many days."""
+    return list(connection.execute(_DEAD_DELIVERIES, {"days": days}))
+
+
+def failed_schedules(connection: Connection, n: int) -> list[Row[Any]]:
+    """Return (region, failed, message) of schedules of whose trainings the last `n` all failed."""
+    return list(connection.execute(_FAILED_SCHEDULES, {"n": n}))
 
 
 def damaged_artifacts(connection: Connection, budget_bytes: int) -> list[Row[Any]]:

@@ -10,7 +10,17 @@ from sqlalchemy import Engine
 from app.core.errors import Unavailable
 from app.core.roles import seeing_unreleased
 from app.monitoring.status import RegionStatus, read_status
-from app.monitoring.upkeep_store import coarse_dead_share, tables_upkeep, transaction_ids_used
+from app.monitoring.upkeep_limits import MAX_TABLES
+from app.monitoring.upkeep_store import (
+    Room,
+    TableUpkeep,
+    coarse_dead_share,
+    coarse_room,
+    open_transactions,
+    rooms,
+    tables_upkeep,
+    transaction_ids_used,
+)
 from app.registry.alarms import ALARM_KINDS
 from models.units import DAY_S
 
@@ -21,6 +31,20 @@ DEAD_ROWS = Gauge(
     "hotslot_table_dead_share",
     "Dead rows of a table that vacuum has not removed, as a share of all, in steps of 0.05",
     ["table"],
+)
+TABLE_BYTES = Gauge(
+    "hotslot_table_bytes",
+    "Disk of a table with its indexes as of its last vacuum or analyze, in steps of 16 MiB",
+    ["table"],
+)
+SPARE = Gauge(
+    "hotslot_table_spare_share",
+    "Share of these bytes that is empty by estimate, in steps of 0.05; 0 below 256 MiB",
+    ["table"],
+)
+OPEN_SECONDS = Gauge(
+    "hotslot_oldest_transaction_seconds",
+    "How long the oldest of other transactions has been open; vacuum removes nothing it may read",
 )
 IDS_USED = Gauge(
     "hotslot_transaction_ids_used", "Share of transaction ids used since the oldest frozen row"
@@ -62,7 +86,9 @@ def refresh_metrics(engine: Engine, stalled_s: float) -> None:
     try:
         with seeing_unreleased(False), engine.connect() as connection:
             found = read_status(connection, stalled_s)
-            tables, ids_used = tables_upkeep(connection), transaction_ids_used(connection)
+            tables, parts = tables_upkeep(connection), rooms(connection)
+            ids_used = transaction_ids_used(connection)
+            opened = open_transactions(connection, idle_s=0.0, working_s=0.0)
     except Unavailable:
         return
     for status in ("todo", "doing", "failed"):
@@ -70,13 +96,27 @@ def refresh_metrics(engine: Engine, stalled_s: float) -> None:
     OLDEST_JOB.set(found.oldest_job_s or 0.0)
     WORKERS.set(found.workers)
     IDS_USED.set(ids_used)
-    DEAD_ROWS.clear()
-    for table in tables:
-        DEAD_ROWS.labels(table.name).set(coarse_dead_share(table))
+    OPEN_SECONDS.set(opened[0].open_s if opened else 0.0)
+    _set_tables(tables, parts)
     for gauge in BY_REGION:
         gauge.clear()
     for region in found.regions:
         _set_region(region, found.at)
+
+
+def _set_tables(tables: list[TableUpkeep], parts: list[Room]) -> None:
+    """Set the gauges of the largest tables; a foreign program's tables cannot add series without end."""
+    rooms_of: dict[str, list[Room]] = {table.name: [] for table in tables}
+    for part in parts:
+        rooms_of.setdefault(part.table_name, []).append(part)
+    sizes = {table.name: coarse_room(rooms_of[table.name]) for table in tables}
+    for gauge in (DEAD_ROWS, TABLE_BYTES, SPARE):
+        gauge.clear()
+    for table in sorted(tables, key=lambda one: -sizes[one.name][0])[:MAX_TABLES]:
+        n_bytes, spare = sizes[table.name]
+        DEAD_ROWS.labels(table.name).set(coarse_dead_share(table))
+        TABLE_BYTES.labels(table.name).set(n_bytes)
+        SPARE.labels(table.name).set(spare)
 
 
 def _lag_of_day(lag_s: float, at: datetime) -> float:

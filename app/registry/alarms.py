@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db.tables import alarms, drift_checks
@@ -142,6 +142,11 @@ def clear_alarms(connection: Connection, region_key: int, now: datetime, *condit
         .where(alarms.c.region_key == region_key, alarms.c.cleared_at.is_(None), *conditions)
         .values(cleared_at=now)
     ).rowcount
+
+
+def drop_old_alarms(connection: Connection, before: datetime) -> int:
+    """Delete alarms that were cleared before an instant; return how many."""
+    return connection.execute(delete(alarms).where(alarms.c.cleared_at < before)).rowcount
 
 
 def checks_made(connection: Connection, region_key: int, version: str) -> set[tuple[str, int]]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import socket
+from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, DateTime, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.db.tables import worker_processes
 
 MAX_SILENCE_S = 24 * 3600.0
+MAX_MACHINE_CHARS = 100
 
 
 def note_worker(connection: Connection, worker: UUID) -> None:
-    """Record that a worker process is alive now, by the database's clock."""
-    beat = {"heartbeat_at": func.now()}
+    """Record that a worker process is alive now by the database's clock, and how far its own is off."""
+    connection.execute(select(1))  # the transaction begins before this machine's clock is read
+    ahead = literal(datetime.now(UTC), DateTime(timezone=True)) - func.clock_timestamp()
+    beat = {
+        "heartbeat_at": func.now(),
+        "clock_ahead_s": func.extract("epoch", ahead),
+        "machine": socket.gethostname()[:MAX_MACHINE_CHARS],
+    }
     connection.execute(
         insert(worker_processes)
         .values(id=worker, **beat)

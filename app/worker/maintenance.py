@@ -23,6 +23,7 @@ from app.readers.folders import sweep_parser_folders
 from app.regions.store import list_regions
 from app.register.service import keep_register
 from app.registry import retention
+from app.registry.alarms import drop_old_alarms
 from app.registry.erasure_marks import newest_erasure, vacuum_erased
 from app.runs.queue import forget_ended_jobs, forget_lost_upkeep
 from app.runs.schedules import drop_old_ticks
@@ -31,7 +32,7 @@ from app.subscriptions.service import forget_old_deliveries
 from app.sync.store import drop_old_runs
 from app.worker.recovery import end_abandoned_runs
 
-MAX_TICK_AGE = timedelta(days=400)
+MAX_RECORD_AGE = timedelta(days=400)
 MAX_SYNC_RUN_AGE = timedelta(days=90)
 FILE_CLEANUP_PERIOD = timedelta(days=1)
 MAX_ENDED_JOB_AGE = timedelta(days=30)
@@ -85,7 +86,8 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
         long_statements(connection)
         artifacts, grids = retention.collect(connection)
         retention.drop_runs(connection, settings.retention_runs)
-        drop_old_ticks(connection, now - MAX_TICK_AGE)
+        drop_old_ticks(connection, now - MAX_RECORD_AGE)
+        drop_old_alarms(connection, now - MAX_RECORD_AGE)
         forget_lost_upkeep(connection)
         forget_lost_workers(connection)
         forget_ended_jobs(connection, now - MAX_ENDED_JOB_AGE)

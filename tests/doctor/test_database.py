@@ -1,6 +1,7 @@
 """A real server with one thing wrong after another; the doctor changes nothing."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -8,9 +9,10 @@ from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
 from app.core.db.engine import open_to_look
-from app.doctor import database, service
-from app.doctor.database import check_schema, check_server, check_upkeep
+from app.doctor import database, service, store
+from app.doctor.database import check_schema, check_server, check_storage, check_upkeep
 from app.doctor.service import examine
+from app.monitoring import upkeep_limits as limits
 from tests.support.database_proxy import proxied
 
 USUAL = {"no_workers", "server_setting"}
@@ -148,9 +150,89 @@ def test_dead_rows_and_an_invalid_index(settings):
             admin.execute("DROP TABLE bloated")
 
 
+def test_rooms_that_are_nearly_empty_and_old_statistics(settings, monkeypatch):
+    monkeypatch.setattr(limits, "MIN_SPARE_BYTES", 256 << 10)
+    monkeypatch.setattr(limits, "MIN_CHANGED_ROWS", 10_000)
+    with raw(settings) as admin:
+        admin.execute("CREATE TABLE grown (n int, word text) WITH (autovacuum_enabled = off)")
+        admin.execute(
+            "INSERT INTO grown SELECT k, 'some ' || k FROM generate_series(1, 30000) AS k"
+        )
+        admin.execute("CREATE INDEX grown_n ON grown (n)")
+        admin.execute("SELECT pg_stat_force_next_flush()")
+    try:
+        old = found(check_upkeep, settings)["statistics_old"]
+        assert old == {"table": "grown", "changed": 30000, "rows": 30000, "analyzed_at": "never"}
+        with raw(settings) as admin:
+            admin.execute("ANALYZE grown")
+            admin.execute("SELECT pg_stat_force_next_flush()")
+        assert found(check_upkeep, settings) == {}, "full ones are as large as they must be"
+        with raw(settings) as admin:
+            admin.execute("DELETE FROM grown WHERE n % 10 > 0")
+            admin.execute("SELECT pg_stat_force_next_flush()")
+        with raw(settings) as admin:
+            admin.execute("VACUUM ANALYZE grown")
+            admin.execute("SELECT pg_stat_force_next_flush()")
+        wrong = found(check_upkeep, settings)
+        assert wrong.keys() == {"table_bloated", "index_bloated"}
+        assert 0.8 < wrong["table_bloated"]["share"] <= 0.95
+        assert 0.8 < wrong["index_bloated"]["share"] <= 0.95
+        assert wrong["index_bloated"]["index"] == "grown_n"
+        with raw(settings) as admin:
+            admin.execute("VACUUM FULL grown")
+            admin.execute("ANALYZE grown")
+        assert found(check_upkeep, settings) == {}
+    finally:
+        with raw(settings) as admin:
+            admin.execute("DROP TABLE grown")
+
+
+def test_statistics_of_a_partitioned_table_are_those_of_the_whole(settings, monkeypatch):
+    """Autovacuum never makes them."""
+    monkeypatch.setattr(limits, "MIN_CHANGED_ROWS", 1_000)
+    with raw(settings) as admin:
+        admin.execute("CREATE TABLE parted (n int) PARTITION BY HASH (n)")
+        for number in range(2):
+            admin.execute(
+                f"CREATE TABLE parted_{number} PARTITION OF parted"
+                f" FOR VALUES WITH (MODULUS 2, REMAINDER {number})"
+            )
+        admin.execute("INSERT INTO parted SELECT generate_series(1, 3000)")
+        admin.execute("ANALYZE parted_0, parted_1")
+        admin.execute("SELECT pg_stat_force_next_flush()")
+    try:
+        old = found(check_upkeep, settings)["statistics_old"]
+        assert (old["table"], old["changed"], old["rows"]) == ("parted", 3000, 3000)
+        with raw(settings) as admin:
+            admin.execute("ANALYZE parted")
+        assert found(check_upkeep, settings) == {}
+    finally:
+        with raw(settings) as admin:
+            admin.execute("DROP TABLE parted")
+
+
+def test_the_disk_of_a_server_on_this_machine_and_its_log(settings, monkeypatch):
+    assert found(check_storage, settings).keys() <= {"disk_low", "inodes_low"}
+    with looking(settings) as connection:
+        folders = store.local_folders(connection)
+        assert folders == [connection.scalar(text("SHOW data_directory"))]
+    monkeypatch.setattr(database, "there", lambda _: Path("/proc"))
+    full = settings.model_copy(update={"disk_reserve_bytes": 1 << 60})
+    assert found(check_storage, full)["disk_full"]["path"] == folders[0]
+    failed = text("SELECT '0A'::text AS file, now() AS since")
+    monkeypatch.setattr(store, "_ARCHIVER", failed)
+    assert found(check_storage, settings)["archiving_fails"]["file"] == "0A"
+
+
+def test_texts_that_the_system_orders_otherwise_now(settings, monkeypatch):
+    changed = "'2.31' AS collation_was, '2.36' AS collation"
+    monkeypatch.setattr(store, "_COLLATION", changed)
+    assert found(check_server, settings)["collation_changed"] == {"was": "2.31", "now": "2.36"}
+
+
 def test_a_transaction_left_open_and_an_unused_slot(settings, monkeypatch):
-    monkeypatch.setattr(database, "IDLE_S", 0.0)
-    monkeypatch.setattr(database, "MAX_RETAINED_BYTES", -1)
+    monkeypatch.setattr(limits, "IDLE_S", 0.0)
+    monkeypatch.setattr(limits, "MAX_RETAINED_BYTES", -1)
     with psycopg.connect(
         settings.database_url.get_secret_value(), application_name="forgotten"
     ) as sleeper, raw(settings) as admin:  # fmt: skip
@@ -213,3 +295,14 @@ def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path, settings)
     codes = {e.message.code for e in examine(absent)}
     assert "database_not_running" in codes
     assert not home.exists()
+
+
+def test_the_documentation_has_the_limits():
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    for name, limit in (
+        ("table_dead_share", limits.MAX_DEAD),
+        ("table_spare_share", limits.MAX_SPARE),
+        ("oldest_transaction_seconds", f"{limits.WORKING_S:.0f}"),
+        ("transaction_ids_used", limits.MAX_IDS_USED),
+    ):
+        assert f"`hotslot_{name} > {limit}`" in page

@@ -1,5 +1,6 @@
 """Workers, feeds, forecasts, stored models and the audit log of a service, one fault after another."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from app.doctor import running, store
 from app.doctor.service import examine
 from app.regions.store import get_region
 from app.registry.artifacts import pack, store_artifact
+from app.subscriptions.failures import FAILURES
 from app.sync.spec import SourceSpec
 from app.sync.store import insert_source
 from app.training.service import TrainingRequest
@@ -70,6 +72,21 @@ def test_jobs_that_wait_or_were_lost_and_late_maintenance(settings, change):
     assert 119 < wrong["job_waits"]["minutes"] < 130
 
 
+def test_workers_whose_clocks_are_off(settings, change):
+    change("DELETE FROM procrastinate_jobs")
+    change("DELETE FROM procrastinate_periodic_defers")
+    change("DELETE FROM worker_processes")
+    for machine, ahead_s, age_s in (("a", 1.5, 0), ("b", -90.0, 0), ("gone", 900.0, 600)):
+        change(
+            "INSERT INTO worker_processes (id, machine, clock_ahead_s, heartbeat_at)"
+            " VALUES (gen_random_uuid(), :machine, :ahead, now() - make_interval(secs => :age))",
+            machine=machine, ahead=ahead_s, age=age_s,
+        )  # fmt: skip
+    assert found(running.check_queue, settings) == {
+        "worker_clock_differs": {"machine": "b", "seconds": -90.0}
+    }
+
+
 def test_feeds_that_are_late_twice(engine, settings, change, town):
     spec = SourceSpec("file", "https://portal.example/a.csv")
     with engine.begin() as connection:
@@ -100,6 +117,75 @@ def test_a_feed_that_never_succeeded_is_counted_from_its_creation(settings, chan
     )
     assert found(running.check_feeds, settings)["feed_stale"]["last"] == "never"
     change("DELETE FROM sync_sources")
+
+
+def test_scheduled_trainings_that_fail_again_and_again(engine, settings, change, town):
+    with engine.begin() as connection:
+        key = get_region(connection, town).key
+    change(
+        "INSERT INTO schedules (region_key, model, cron, counted_from)"
+        " VALUES (:key, 'uniform', '0 3 * * *', now())",
+        key=key,
+    )
+    for hours, status in ((9, "failed"), (8, "succeeded"), (3, "failed"), (2, "failed")):
+        _tick(change, key, hours, status)
+    assert found(running.check_feeds, settings) == {}, "one that succeeded clears those before"
+    _tick(change, key, 1, "failed")
+    _tick(change, key, 0, "queued")
+    wrong = found(running.check_feeds, settings)["scheduled_trainings_fail"]
+    assert wrong == {"region": town, "n": 3, "reason": "out of memory, 1 h ago"}
+    change("DELETE FROM schedule_ticks")
+    change("DELETE FROM training_runs WHERE message LIKE 'out of memory%'")
+    change("DELETE FROM schedules")
+
+
+def _tick(change, key, hours, status):
+    change(
+        "WITH run AS (INSERT INTO training_runs (id, region_key, status, message, request)"
+        " VALUES (gen_random_uuid(), :key, :status, :message, '{}') RETURNING id)"
+        " INSERT INTO schedule_ticks (region_key, tick_at, cause, run_id)"
+        " SELECT :key, now() - make_interval(hours => :hours), 'cron', id FROM run",
+        key=key, hours=hours, status=status, message=f"out of memory, {hours} h ago",
+    )  # fmt: skip
+
+
+def test_deliveries_that_were_given_up(engine, settings, change, town):
+    with engine.begin() as connection:
+        key = get_region(connection, town).key
+    change(
+        "INSERT INTO subscriptions (region_key, name, spec, owner) VALUES (:key, 'night', '{}', 'x')",
+        key=key,
+    )
+    failure = FAILURES.make("push_status", status=503).to_json()
+    for occasion, hours, status in (
+        ("a", 1, "dead"),
+        ("b", 9, "dead"),
+        ("c", 1, "delivered"),
+        ("d", 999, "dead"),
+    ):
+        change(
+            "INSERT INTO deliveries (id, region_key, subscription_key, occasion, status, failure, ended_at)"
+            " SELECT gen_random_uuid(), :key, key, :occasion, :status, CAST(:failure AS jsonb),"
+            " now() - make_interval(hours => :hours) FROM subscriptions",
+            key=key, occasion=occasion, hours=hours, status=status, failure=json.dumps(failure),
+        )  # fmt: skip
+    assert found(running.check_deliveries, settings)["deliveries_dead"] == {
+        "region": town, "subscription": "night", "n": 2, "days": 7,
+        "reason": "the receiver answered with status 503",
+    }  # fmt: skip
+    change("DELETE FROM subscriptions")
+    assert found(running.check_deliveries, settings) == {}
+
+
+def test_how_far_the_copy_into_partitions_is(settings, change):
+    assert found(running.check_copy, settings) == {}
+    change("INSERT INTO incident_copy (copied, total) VALUES (250, 1000)")
+    assert found(running.check_copy, settings) == {
+        "copy_under_way": {"stage": "copying", "share": 0.25}
+    }
+    change("UPDATE incident_copy SET stage = 'differs'")
+    assert found(running.check_copy, settings) == {"copy_differs": {}}
+    change("DELETE FROM incident_copy")
 
 
 def test_forecasts_of_old_data_and_states_that_do_not_follow(engine, settings, change, version):

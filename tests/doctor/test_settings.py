@@ -41,6 +41,12 @@ def test_usual_settings_are_fine(tmp_path):
         ("everybody_is_a_proxy", {"trusted_proxies": ["0.0.0.0/0"]}),
         ("no_rate_limit", {"rate_limit_per_s": 0, "host": "0.0.0.0"}),
         ("sync_reaches_this_machine", {"sync_allow_loopback": True, "host": "10.1.2.3"}),
+        ("database_timeout_long", {"database_timeout_s": 41, "job_stalled_s": 40}),
+        ("push_timeout_long", {"push_timeout_s": 180}),
+        ("mail_incomplete", {"smtp_host": "mail.example"}),
+        ("mail_incomplete", {"smtp_user": "u", "smtp_host": "m", "smtp_sender": "a@b.example"}),
+        ("folder_missing", {"source_folder": "/nowhere/incoming"}),
+        ("folder_missing", {"push_folder": "/nowhere/out"}),
         ("memory_short", {"training_memory_bytes": 1 << 50}),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from app.cli import app as command_line
 from app.core.logging import REQUEST_ID, JsonFormatter, TextFormatter
 from app.main import create_app
-from app.monitoring.upkeep_store import MIN_DEAD_ROWS
+from app.monitoring.upkeep_limits import MIN_DEAD_ROWS
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.alarms import Check, raise_alarm
@@ -91,6 +92,37 @@ def test_metrics_tell_of_dead_rows_in_steps(client, engine):
     assert found["hardly",] == 0, "a few dead rows could be of single corrections"
     assert found["incidents",] == 0
     assert 0 < samples(client)["hotslot_transaction_ids_used"][()] < 0.01
+
+
+def test_metrics_of_room_are_coarse_and_bounded(client, engine, monkeypatch):
+    def room_of_grown():
+        found = samples(client)
+        return {name: found[f"hotslot_table_{name}"]["grown",] for name in ("bytes", "spare_share")}
+
+    monkeypatch.setattr("app.monitoring.upkeep_store.MIN_SPARE_BYTES", 16 << 20)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE TABLE grown (n int) WITH (autovacuum_enabled = off)"))
+        connection.execute(text("INSERT INTO grown SELECT generate_series(1, 1000000)"))
+        try:
+            assert room_of_grown() == {"bytes": 0, "spare_share": 0}, "nobody has looked"
+            connection.execute(text("ANALYZE grown"))
+            assert room_of_grown() == {"bytes": 2 * (16 << 20), "spare_share": 0}
+            connection.execute(text("DELETE FROM grown WHERE n % 5 > 0"))
+            connection.execute(text("VACUUM ANALYZE grown"))
+            assert room_of_grown() == {"bytes": 2 * (16 << 20), "spare_share": 0.8}
+            monkeypatch.setattr("app.monitoring.metrics.MAX_TABLES", 1)
+            found = samples(client)
+            for name in ("bytes", "spare_share", "dead_share"):
+                assert found[f"hotslot_table_{name}"].keys() == {("grown",)}
+        finally:
+            connection.execute(text("DROP TABLE grown"))
+
+
+def test_metrics_tell_how_long_others_hold_vacuum_back(client, engine):
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        time.sleep(0.2)
+        assert samples(client)["hotslot_oldest_transaction_seconds"][()] >= 0.2
 
 
 def test_the_dashboard_asks_for_metrics_that_exist(client):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
 from app.monitoring.status import read_status
-from app.runs.workers import forget_lost_workers, note_worker
+from app.runs import workers
+from app.runs.workers import forget_lost_workers, forget_worker, note_worker
 
 STALLED_S = 5.0
 
@@ -95,3 +98,23 @@ def test_a_heartbeat_is_one_row(engine):
         for _ in range(3):
             note_worker(connection, worker_id)
         assert read_status(connection, STALLED_S).workers == 1
+
+
+def test_a_heartbeat_says_how_far_the_clock_is_off(engine, monkeypatch):
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=1)
+
+    said = text("SELECT clock_ahead_s, machine FROM worker_processes WHERE id = :id")
+    with engine.begin() as connection:
+        worker_id = connection.scalar(text("SELECT gen_random_uuid()"))
+        note_worker(connection, worker_id)
+        true_s, machine = connection.execute(said, {"id": worker_id}).one()
+        monkeypatch.setattr(workers, "datetime", Ahead)
+        note_worker(connection, worker_id)
+        ahead_s, _ = connection.execute(said, {"id": worker_id}).one()
+        forget_worker(connection, worker_id)
+    assert machine == socket.gethostname()
+    assert abs(true_s) < 60, "one clock, read twice"
+    assert 3540 < ahead_s < 3660

@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -41,6 +42,10 @@ worker_processes = Table(
     # Drawn by each process as it starts, so that no two machines can have the same.
     Column("id", Uuid, primary_key=True),
     Column("heartbeat_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # Of the machine's clock against the database's at that time; NULL in rows of an older version.
+    Column("clock_ahead_s", Double),
+    Column("machine", Text),
+    CheckConstraint("char_length(machine) <= 100", name="machine_bound"),
 )
 
 backtests = Table(
