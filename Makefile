@@ -9,15 +9,17 @@ DEMO_ARGS ?=
 PART ?=
 TEST_ARGS ?=
 NAMES ?=
+VERSIONS ?=
 # One more than CI has cores: tests wait for pages, processes and deadlines.
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check docs docs-pictures bench drills ecosystem rehearse lock clean
+.PHONY: help venv demo test test-slow coverage check docs docs-pictures bench drills ecosystem platforms rehearse lock clean
 
 help:
 	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
-	@echo "make test    the tests, against a real PostgreSQL"
+	@echo "make test    the tests, against a real PostgreSQL (under 8 minutes)"
+	@echo "make test-slow the other tests: the page in Chromium, whole services, long fits (15 minutes)"
 	@echo "make coverage the tests with coverage, which may not fall"
 	@echo "make check   ruff, mypy, import-linter, language, documentation, deployment files, licences, pip-audit"
 	@echo "make docs    the documentation site in build/site, links checked"
@@ -25,6 +27,7 @@ help:
 	@echo "make bench   benchmarks; PART=flows-speed for one"
 	@echo "make drills  the full table of faults and abuse"
 	@echo "make ecosystem the service with QGIS, GDAL, OWSLib, R, nginx, mail and webhooks, as far as they are installed"
+	@echo "make platforms the tests that use the database on PostgreSQL 14 to 18 (VERSIONS='14 18' for some; needs npm)"
 	@echo "make rehearse run Dockerfile and compose file without a container engine (root)"
 	@echo "make lock    rewrite the lock files from pyproject.toml"
 
@@ -37,12 +40,17 @@ $(STAMP): requirements.lock requirements-cuda.lock pyproject.toml client/pyproje
 demo: $(STAMP)
 	$(BIN)/hotslot demo $(DEMO_ARGS)
 
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+	$(PYTEST) -m "not slow" $(TEST_ARGS)
+
+test-slow: $(STAMP)
+	$(PYTEST) -m slow $(TEST_ARGS)
 
 # Apart from `make test`, which it slows; no least share is set yet.
 coverage: $(STAMP)
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TEST_ARGS)
+	$(PYTEST) --cov --cov-report=term $(TEST_ARGS)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
@@ -81,6 +89,9 @@ $(FUZZER): $(STAMP) requirements-fuzz.lock
 
 ecosystem: $(STAMP)
 	HOTSLOT_ECOSYSTEM=1 $(BIN)/python -m pytest tests/ecosystem $(TEST_ARGS)
+
+platforms: $(STAMP)
+	$(BIN)/python -m tests.platforms $(VERSIONS)
 
 rehearse: $(STAMP)
 	$(BIN)/python -m tests.rehearsal

@@ -35,13 +35,26 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
-collect_ignore = ["rehearsal", "resilience", "support"]
-"""`make rehearse`, `make drills`, and what tests import."""
+collect_ignore = ["platforms", "rehearsal", "resilience", "support"]
+"""`make platforms`, `make rehearse`, `make drills`, and what tests import."""
 if os.environ.get("HOTSLOT_ECOSYSTEM") != "1":
     collect_ignore.append("ecosystem")  # `make ecosystem`
 
 LONG = frozenset(("web", "end_to_end"))
-"""Folders of tests with browsers and services."""
+"""Folders of tests with browsers and services: slow, but for `QUICK`."""
+QUICK = frozenset(
+    (
+        "test_contract.py",
+        "test_database_away.py",
+        "test_hammer.py",
+        "test_hours_and_hotspots.py",
+        "test_hostile_names.py",
+        "test_region_machine.py",
+        "test_service_messages.py",
+        "test_what_is_shown.py",
+    )
+)
+"""Their modules that `make test` runs: no part of the product is without a test there."""
 
 # A loaded machine may take any time for one example.
 hypothesis.settings.register_profile("hotslot", deadline=None)
@@ -51,9 +64,13 @@ hypothesis.settings.load_profile("hotslot")
 sees_unreleased.set(True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before those are left out that a run does not want
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no process is left alone with them at the end."""
-    items.sort(key=lambda item: 0 if item.path.parent.name in LONG else 1)
+    for item in items:
+        if LONG.intersection(item.path.parts) and item.path.name not in QUICK:
+            item.add_marker("slow")
+    items.sort(key=lambda item: 0 if LONG.intersection(item.path.parts) else 1)
 
 
 def pytest_collection_finish() -> None:
@@ -71,6 +88,10 @@ def readers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory):
+    """A superuser's address of the server on which modules get their databases."""
+    if url := os.environ.get("HOTSLOT_TESTS_DATABASE_URL"):
+        yield url
+        return
     home = tmp_path_factory.mktemp("home")
     remove_lost_clusters()
     yield ensure_running(home)

@@ -67,6 +67,7 @@ def acts(engine, settings, town_csv):
     server.should_exit = True
 
 
+@pytest.mark.slow
 def test_no_act_without_its_entry(engine, acts):
     for name, expected, may_change in WALK:
         act, seen = getattr(acts, name), len(actions(engine))

@@ -53,6 +53,7 @@ def _get(door, path, **params):
     return reply.json()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "boundary", [CUT, BEYOND, JUMPING, None], ids=["cut", "beyond", "jumping", "none"]
 )

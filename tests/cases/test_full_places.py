@@ -48,6 +48,7 @@ def _expected_at(reply, place):
     return cells["probability"][near] * len(cells["id"])
 
 
+@pytest.mark.slow
 def test_the_mall_is_real(doors, engine, settings):
     door = doors(boundary=BOUNDARY)
     mall = _pile(MALL, 130, range(10, 21), ("Shoplifting",), (1,))
@@ -61,6 +62,7 @@ def test_the_mall_is_real(doors, engine, settings):
     assert _expected_at(reply, MALL) > 20
 
 
+@pytest.mark.slow
 def test_the_station_is_named_and_the_policy_overrules(doors, engine, settings):
     door = doors(boundary=BOUNDARY)
     sent = door.send("station.csv", _csv(_town(), _pile(STATION, 130))).body
@@ -127,6 +129,7 @@ def test_names_that_the_region_does_not_have_are_refused(doors):
     ).is_client_error
 
 
+@pytest.mark.slow
 def test_one_point_per_precinct_is_said_everywhere(doors, engine, settings):
     door = doors(boundary=BOUNDARY)
     draw = random.Random(5)

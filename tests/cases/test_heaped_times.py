@@ -34,6 +34,7 @@ def _known(n, seed=1):
     return [f"{d}{h:02}:{draw.randint(0, 59):02}:00" for d, h in zip(days, hours, strict=True)]
 
 
+@pytest.mark.slow
 def test_midnights_of_utc_are_dates(doors, engine, settings):
     door = doors()
     assert door.send("hub.csv", _csv(_rows(_days(400, "00:00:00Z")))).body["accepted"] == 400
@@ -45,6 +46,7 @@ def test_midnights_of_utc_are_dates(doors, engine, settings):
     assert told["one_time_of_day"]["at"] == ["19:00", "20:00"]
 
 
+@pytest.mark.slow
 def test_midnights_for_every_row_are_dates(doors, engine, settings):
     door = doors()
     assert door.send("a.csv", _csv(_rows(_days(300, "00:00:00.000")))).body["accepted"] == 300
@@ -55,6 +57,7 @@ def test_midnights_for_every_row_are_dates(doors, engine, settings):
     assert (told["one_time_of_day"]["n"], told["one_time_of_day"]["at"]) == (300, ["00:00"])
 
 
+@pytest.mark.slow
 def test_a_sixth_at_midnight_in_a_small_town(doors, engine, settings):
     door = doors()
     sent = door.send("b.csv", _csv(_rows(_days(70, "00:00:00")), _rows(_known(350), seed=2)))
@@ -71,6 +74,7 @@ def test_a_sixth_at_midnight_in_a_small_town(doors, engine, settings):
     assert told["unknown_times_spread"]["at"] == ["00:00"]
 
 
+@pytest.mark.slow
 def test_starts_of_spans_are_heaped(doors):
     door = doors()
     starts = _rows(_days(200, "08:00:00"), "Burglary")
@@ -84,6 +88,7 @@ def test_starts_of_spans_are_heaped(doors):
     assert findings(found)["time_heaping"]["at"] == "08:00"
 
 
+@pytest.mark.slow
 def test_known_times_are_no_heap(doors):
     door = doors()
     door.send("known.csv", _csv(_rows(_known(2_000), seed=4)))

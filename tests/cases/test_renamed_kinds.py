@@ -3,6 +3,8 @@
 import random
 from datetime import date, timedelta
 
+import pytest
+
 from tests.cases.reports import answers, findings, forecast, report, warned
 
 CHANGE = date(2026, 9, 1)
@@ -21,6 +23,7 @@ def _csv(per_month=100, old="Assault", new="Assault, common", spread=1.0):
     return "\n".join(rows)
 
 
+@pytest.mark.slow
 def test_a_kind_renamed_half_way_is_named_with_its_dates(doors, engine, settings):
     door = doors()
     assert door.send("a.csv", _csv()).body["rejected"] == 0
@@ -37,6 +40,7 @@ def test_a_kind_renamed_half_way_is_named_with_its_dates(doors, engine, settings
     assert abs(date.fromisoformat(told["about"]) - CHANGE) <= timedelta(days=10)
 
 
+@pytest.mark.slow
 def test_kinds_that_go_on_are_not_renamed(doors):
     door = doors()
     door.send("a.csv", _csv(new="Assault"))

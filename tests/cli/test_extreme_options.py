@@ -81,6 +81,7 @@ def values_for(parameter, times):
     return [values[again % len(values)]] if again else values
 
 
+@pytest.mark.slow
 def test_options_at_their_extremes(home, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("HOTSLOT_HOME", str(home.home))
     monkeypatch.setenv("HOTSLOT_DATABASE_URL", home.database_url.get_secret_value())

@@ -77,6 +77,7 @@ def test_an_entry_leads_to_a_command_that_says_the_same_of_itself(name):
     assert inspect.getdoc(command.callback).splitlines()[0] == summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

@@ -28,6 +28,7 @@ def due(engine, town, monkeypatch):
     set_schedule(engine, town, ScheduleRequest("uniform", new_incidents=1), datetime.now(UTC))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_fit_that_is_killed_is_tried_again(due, settings, monkeypatch):
     died = []
@@ -45,6 +46,7 @@ def test_a_fit_that_is_killed_is_tried_again(due, settings, monkeypatch):
     assert [run.status for run in runs] == ["succeeded"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_what_a_killed_call_left_is_worked_on_by_the_next(due, engine, settings):
     (left,) = tick(engine, datetime.now(UTC))
@@ -55,6 +57,7 @@ def test_what_a_killed_call_left_is_worked_on_by_the_next(due, engine, settings)
     assert [(run.id, run.status) for run in runs] == [(left, "succeeded")]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_worker_without_a_home_looks_after_jobs_all_the_same(due, engine, settings, tmp_path):
     """All that a worker of another machine is given is the database's address."""

@@ -140,6 +140,7 @@ def test_clusters_of_lost_homes_are_removed_and_others_stay(tmp_path: Path, monk
     assert not (tmp_path / "there").exists()
 
 
+@pytest.mark.slow
 def test_a_copied_home_has_a_server_of_its_own(tmp_path: Path):
     first, copied = tmp_path / "first", tmp_path / "copied"
     try:

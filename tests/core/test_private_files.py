@@ -98,6 +98,7 @@ def test_a_lock_is_made_private_and_never_through_a_link(tmp_path):
         open_lock(link)
 
 
+@pytest.mark.slow
 @as_root
 def test_nothing_below_the_home_opens_to_another_user(reached):
     home = reached / "above" / "home"

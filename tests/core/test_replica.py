@@ -113,6 +113,7 @@ def days_of(client, region):
     return found, from_replica
 
 
+@pytest.mark.slow
 def test_every_read_gives_the_same_from_the_replica(processes, primary, standby, settings):
     plain = TestClient(create_app(settings.model_copy(update={"read_database_url": None}), primary))
     one, _ = processes

@@ -82,6 +82,7 @@ def test_a_temporary_folder_of_somebody_else_is_refused(homeless, monkeypatch):
         Settings()
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_in_one_line(tmp_path):
     """Without a traceback: Python itself cannot find a home for this user."""
     code = (

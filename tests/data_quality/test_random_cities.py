@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
@@ -53,6 +54,7 @@ def body(rows):
     return "\n".join(lines).encode()
 
 
+@pytest.mark.slow
 @tried(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=cities())
 def test_any_city_has_a_report(engine, settings, rows):
@@ -73,6 +75,7 @@ def test_any_city_has_a_report(engine, settings, rows):
     assert "</html>" in data_report_page(report)
 
 
+@pytest.mark.slow
 def test_extreme_cities_have_pictures(engine, settings):
     for rows in (
         [],

@@ -21,6 +21,7 @@ def reported(engine, settings, city):
     return data_report(engine, city)
 
 
+@pytest.mark.slow
 def test_st_louis_names_its_spike_its_repeated_rows_and_its_old_dates(engine, settings):
     report = reported(engine, settings, "st-louis")
     assert report["uploads"]["received"] == 237_043

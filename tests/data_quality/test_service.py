@@ -129,6 +129,7 @@ def test_an_empty_region_has_a_report(engine, region):
     assert "Nothing stands out" in data_report_page(report)
 
 
+@pytest.mark.slow
 def test_http_and_command_line_give_the_same_report(settings, region, monkeypatch, tmp_path):
     with TestClient(create_app(settings)) as client:
         path = f"/v1/regions/{region}/data-report"

@@ -168,6 +168,7 @@ def spread(engine, settings, region: str, client) -> tuple[list[str], UUID]:
     return [few, rare], UUID(queued)
 
 
+@pytest.mark.slow
 def test_nothing_of_an_incident_is_left(engine, settings, planted):
     mark, region, url = Planted(), planted, f"/v1/regions/{planted}"
     before = trained(engine, settings, region)

@@ -103,6 +103,7 @@ def test_wrong_requests_name_the_field(wrong):
     assert caught.value.field in wrong
 
 
+@pytest.mark.slow
 def test_a_planted_bad_version_stays_challenger(database, settings):
     def train(model):
         request = TrainingRequest(model=model, seed=0)

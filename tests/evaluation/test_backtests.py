@@ -249,6 +249,7 @@ def test_joined_scores_are_those_of_all_incidents(results):
     assert low - 1e-12 <= shares[20] <= high + 1e-12
 
 
+@pytest.mark.slow
 def test_pictures_and_page(result):
     for plot in (cap_plot, calibration_plot):
         assert plot(result, "png").startswith(b"\x89PNG")

@@ -120,6 +120,7 @@ def test_what_happens_later_changes_no_test(incidents, grid, wide, joint):
         assert one.clustering == joint.by_origin[origin_s].clustering
 
 
+@pytest.mark.slow
 def test_clustering_is_that_of_incidents(incidents, grid, wide, counts, joint):
     """Where each incident has three companions in its hour and cell, the later origins know it."""
     often = incidents.take(np.repeat(np.arange(len(incidents)), 4))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 
 from tests.support.small_region import START, backtest, row
@@ -9,6 +10,7 @@ from tests.support.small_region import START, backtest, row
 ORIGINS = [(START + timedelta(days=d)).isoformat() for d in range(8, 28)]
 
 
+@pytest.mark.slow
 def test_a_hidden_origin_is_not_the_total_minus_the_others(engine, settings, place):
     """M2: twenty origins of a day (10 incidents each), and the same with one more of one incident."""
     at = datetime(2024, 2, 5, 13, 7, tzinfo=UTC)

@@ -209,6 +209,7 @@ def test_the_table_and_the_report_say_it(run):
     assert "each hour&#x27;s own" in page
 
 
+@pytest.mark.slow
 def test_another_layer_or_none_later_changes_no_old_result(client, engine, settings, run):
     path = f"/v1/regions/town/backtests/{run.id}"
     before = client.get(path).json()["result"]
@@ -300,6 +301,7 @@ def test_other_workers_get_the_same_streets(known):
         np.testing.assert_array_equal(theirs.streets[kind], parts)
 
 
+@pytest.mark.slow
 def test_a_shared_backtest_scores_streets_alike(client, engine, settings, town, without):
     store_streets(client, drawn(200.0))  # whatever layer another test has left
     alone = run_now(engine, settings, town, REQUEST, quiet)

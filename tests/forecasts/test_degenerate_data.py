@@ -61,6 +61,7 @@ def test_an_empty_region_says_so(engine, settings):
         assert outcome(engine, settings, "empty", model).startswith("no_incidents: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rows"),
     [

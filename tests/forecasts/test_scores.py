@@ -43,6 +43,7 @@ def test_twenty_thousand_scores_are_those_of_the_table(served):
     assert scores[place]["percentile"] == pytest.approx(100 * no_denser, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_limit_is_answered_and_one_more_is_refused_with_it(served):
     one = '{"occurred_at":"2019-12-31T23:10:00Z","longitude":-74.06,"latitude":4.66}'
     headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}

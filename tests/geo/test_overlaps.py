@@ -24,6 +24,7 @@ def star(n_corners, centre, radius_m, depth=0.6):
     return shapely.polygons(xy)
 
 
+@pytest.mark.slow
 def test_many_corners_are_measured_exactly(index):
     centre = index.area.polygon_m.centroid.coords[0]
     shapes = np.array([star(n, centre, 3000.0) for n in (12, 300, 12_000)])

@@ -67,6 +67,7 @@ def test_head_of_what_get_refuses_is_refused_alike(served):
         assert refused.content == b""
 
 
+@pytest.mark.slow
 def test_an_api_process_loads_no_training_and_no_drawing():
     heavy = (
         "torch", "matplotlib", "rasterio", "pyogrio", "geopandas", "sklearn", "scipy.stats",
@@ -77,6 +78,7 @@ def test_an_api_process_loads_no_training_and_no_drawing():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_an_api_process_collects_garbage_once_it_is_made():
     code = """
 import gc

@@ -154,6 +154,7 @@ def test_one_key_at_once_is_one_execution(engine, settings):
     assert (n, count(engine, region)) == (1, 500)
 
 
+@pytest.mark.slow
 def test_mutated_bodies_of_every_format_never_break_the_server(engine, settings):
     region = new_region(engine, "mutants")
     bodies = seed_bodies(messy_corpus(40, 1, seed=2))

@@ -84,6 +84,7 @@ def held(engine) -> list[str]:
         return list(connection.scalars(asked))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "sent"),
     [
@@ -120,6 +121,7 @@ def test_a_key_is_in_use_while_its_first_body_is_read(engine, port):
     assert until(lambda: httpx.post(url, content=HEAD + ROW, headers=headers).status_code == 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "kind"),
     [

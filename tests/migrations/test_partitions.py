@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
+import pytest
 from alembic import command
 from pydantic import SecretStr
 from sqlalchemy import event, text
@@ -38,6 +39,7 @@ from tests.support.filled_database import (
 __all__ = ["filled"]
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_though_it_is_written_and_the_copier_killed(filled):
     engine, url, go = filled
     shadow(engine)

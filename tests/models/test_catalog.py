@@ -92,6 +92,7 @@ def test_what_is_not_fitted_refuses_by_name(name):
         _ = model.nonsense
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_a_fit_adds_only_names_that_end_in_an_underscore_and_changes_no_parameter(name, fitted):
     model = fitted(name)

@@ -88,6 +88,7 @@ def test_times_are_the_regions_own(hotslot, tmp_path):
     assert "2022-01-01" not in listed
 
 
+@pytest.mark.slow
 def test_due_trainings_run_once(hotslot, client):
     assert (
         hotslot("schedule", "town", "--new-incidents", "500", "--model", "uniform").exit_code == 0

@@ -91,6 +91,7 @@ def client(engine, settings, region) -> Iterator[TestClient]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SENT))
 def test_what_unfolds_too_far_is_refused_and_costs_little(client, hostile, name):
     sent = hostile[name]
@@ -153,6 +154,7 @@ def test_processor_time_is_bounded(engine, settings, region, slow):
     assert caught.value.code == "too_large"
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(engine, settings, region, slow):
     small = settings.model_copy(update={"parser_memory_bytes": 64 << 20, "parser_cpu_s": 300.0})
     with pytest.raises(LimitExceeded, match="64 MiB of memory"):
@@ -256,6 +258,7 @@ def test_honest_files_of_few_distinct_values_are_taken():
     assert sum(block.n_rows for block in blocks) == n
 
 
+@pytest.mark.slow
 def test_places_in_a_crs_without_a_code_are_read(tmp_path):
     own = "+proj=laea +lat_0=4.6 +lon_0=-74 +x_0=300 +ellps=GRS80 +units=m"
     frame = gpd.GeoDataFrame(

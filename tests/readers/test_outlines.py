@@ -108,6 +108,7 @@ def test_a_hostile_document_is_refused_and_costs_the_service_little(
     assert peak_memory_mb(os.getpid()) - before_mb < MEMORY_MB
 
 
+@pytest.mark.slow
 def test_processor_time_of_an_outline_is_bounded_and_health_is_answered(engine, settings):
     brief = settings.model_copy(update={"parser_cpu_s": 1.0, "parser_cpu_s_per_mib": 0.1})
     rng = np.random.default_rng(0)
@@ -130,6 +131,7 @@ def test_processor_time_of_an_outline_is_bounded_and_health_is_answered(engine, 
     assert n_healthy > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [50, 20_000])
 def test_an_outline_is_kept_as_before_whatever_its_size(client, n):
     boundary = two_parts(n, population=7)

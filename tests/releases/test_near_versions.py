@@ -119,6 +119,7 @@ def test_a_schedule_does_not_count_what_is_not_released(engine, settings, place)
         assert len(tick(engine, datetime.now(UTC) + timedelta(hours=2))) == queued
 
 
+@pytest.mark.slow
 def test_cells_of_another_size_test_on_the_same_incidents(engine, settings, place):
     """At the edge of a region some lie in cells of one size and in none of another."""
     edge = [

@@ -93,6 +93,7 @@ def test_the_image_has_what_runs_at_the_versions_that_are_tested(kind):
     assert not {"pytest", "mypy", "ruff", "hatchling", "schemathesis", "playwright"} & set(image)
 
 
+@pytest.mark.slow
 def test_what_the_code_imports_is_in_the_image():
     at = packages_distributions()
     imported = set()

@@ -4,6 +4,7 @@ from datetime import timedelta
 from threading import Thread
 
 import numpy as np
+import pytest
 from sqlalchemy import text
 
 from app.core.db.locks import STATE_LOCK, transaction_lock
@@ -124,6 +125,7 @@ def test_cells_that_share_a_density_share_it_in_every_state(engine, settings, pl
     assert after != before
 
 
+@pytest.mark.slow
 def test_a_burst_moves_the_map_no_further_than_allowed_and_raises_an_alarm(
     place, trained, monkeypatch
 ):

@@ -122,6 +122,7 @@ def test_the_receiver_may_say_when_to_try_again(office):
     assert 4 < (one.next_at - one.created_at).total_seconds() < 60
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_it_to_the_next_with_the_same_id(office):
     office.subscribe()
     sent_id = office.test()

@@ -102,6 +102,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was not tested, why, and what to do about it."""
+    if terminalreporter.config.option.markexpr == "not slow":
+        terminalreporter.section("LEFT OUT", sep="!", bold=True)
+        terminalreporter.line(
+            "slow tests (the page in Chromium, whole services, long fits): `make test-slow` runs them."
+        )
     reasons = _skipped(terminalreporter.config)
     if not reasons:
         return

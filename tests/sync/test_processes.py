@@ -90,6 +90,7 @@ def test_a_run_that_was_ended_writes_no_more(portals, socrata):
     assert city.sync().metrics["accepted"] == 6
 
 
+@pytest.mark.slow
 def test_a_worker_works_on_what_http_asks_for(portals, socrata, settings, engine, environment):
     portals.rows = [socrata_row(n) for n in range(10)]
     city = socrata()
@@ -144,6 +145,7 @@ def test_a_source_is_due_once_and_caught_up_once(portals, socrata):
     assert 3500 < waits.total_seconds() <= 3600
 
 
+@pytest.mark.slow
 def test_a_portal_that_does_not_answer_keeps_no_training_waiting(
     portals, socrata, settings, engine, environment
 ):

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_neither_workers_nor_api_load_torch_until_something_is_fitted():
     code = (
         "import sys, app.worker.main, app.worker.run_process, app.main, app.cli; "

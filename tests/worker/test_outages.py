@@ -43,6 +43,7 @@ def away(engine, server_url):
     admin.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["reading incidents", "fitting counts", "registering"])
 def test_a_training_outlives_a_restart_of_the_database(
     engine, settings, town, server_url, step, monkeypatch

@@ -45,6 +45,7 @@ def test_after_a_failure_the_region_is_due_again(engine, settings, place, traine
     assert watch.due() == ["small"]
 
 
+@pytest.mark.slow
 def test_the_child_makes_the_state_that_the_next_look_finds(engine, settings, place, trained):
     upload(place, 31)
     status = asyncio.run(run_child(settings, "assimilate", "small,unknown"))

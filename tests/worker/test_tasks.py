@@ -41,6 +41,7 @@ def test_upkeep_that_hangs_is_ended_and_logged(settings, caplog):
     assert upkeep() == []
 
 
+@pytest.mark.slow
 def test_upkeep_that_ends_in_time_is_left_alone(settings, caplog):
     asyncio.run(supervise_maintenance(settings, TIMESTAMP, 300.0))
     assert "was ended" not in caplog.text

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 
 from app.monitoring.status import read_status
@@ -58,6 +59,7 @@ def lanes(engine) -> int:
         return int(connection.scalar(text("SELECT count(*) FROM procrastinate_workers")) or 0)
 
 
+@pytest.mark.slow
 def test_each_process_counts_once_until_it_stops_or_dies(engine, settings):
     assert counted(engine) == 0
     with worker(settings) as first, worker(settings) as second:

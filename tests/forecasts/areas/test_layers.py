@@ -46,6 +46,7 @@ def test_cells_belong_to_the_area_that_covers_most_of_them(served, beats):
         assert [f["id"] for f in flagged] == [body["cells"]["id"][i] for i in best]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 3, 6])
 @pytest.mark.parametrize("more", [{}, {"inside": "beats:B2"}, {"compactness": 0}])
 def test_zones_stay_inside_one_area(served, beats, n, more):

@@ -32,6 +32,7 @@ def test_lines_that_cross_themselves_are_refused_before_they_are_widened():
             polygons_m(features, "EPSG:32618", 5.0)
 
 
+@pytest.mark.slow
 def test_streets_are_no_tangle():
     rows = [[[-74.1 + 0.001 * x, 4.6 + 0.001 * y] for x in range(70)] for y in range(70)]
     streets = {

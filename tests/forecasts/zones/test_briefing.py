@@ -93,6 +93,7 @@ def test_one_page_says_shift_places_and_source(lang, paper):
     assert {"en": "9 or 10 incidents", "es": "9 o 10 incidentes"}[lang] in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "es"])
 def test_the_page_says_what_the_plan_keeps_to(served, lang):
     """The zones of the plan before, and the area that all stay in."""
@@ -158,6 +159,7 @@ def test_counts_and_messages_read_like_sentences():
     assert summer == "Wednesday 3 August 2022"
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_the_page_and_the_same_zones(
     served, settings, tmp_path, monkeypatch
 ):

@@ -41,6 +41,7 @@ def cells(body):
     return [feature["properties"]["cells"] for feature in body["features"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"category": "theft"}, {"grid": "h3", "resolution": 8}])
 def test_hours_sum_to_the_expected_count(parted, more):
     names = list(parted.data.categories)
@@ -60,6 +61,7 @@ def test_hours_sum_to_the_expected_count(parted, more):
     )
 
 
+@pytest.mark.slow
 def test_no_zone_lies_where_it_must_not(parted):
     body = get(parted)
     taken = cells(body)[0][0]

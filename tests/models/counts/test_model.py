@@ -54,6 +54,7 @@ def test_thinned_counts_keep_the_dispersion():
     assert part.var() == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.4, 1.3, 8.0])
 def test_held_out_slots_are_covered(level):
     """90 % intervals hold 88 to 92 % of the slots of the next four weeks."""
@@ -121,6 +122,7 @@ def test_season_is_fitted_only_where_it_can_be_told_from_the_trend():
     assert CountModel.fit(slots.take(short), count[short]).season == ()
 
 
+@pytest.mark.slow
 def test_piles_at_midnight_do_not_raise_the_forecast():
     rng = np.random.default_rng(7)
     slots = slots_of(100 * N_WINDOWS)

@@ -91,6 +91,7 @@ def test_periods_drawn_from_the_forecast_pass_as_often_as_stated(monkeypatch, cl
         assert failed <= 7, "5 % of 40, and chance"
 
 
+@pytest.mark.slow
 def test_stopping_early_changes_no_verdict(monkeypatch):
     monkeypatch.setattr(consistency, "N_SIMULATIONS", 300)
     forecast = _forecast(300)
@@ -145,6 +146,7 @@ def test_clustering_is_recovered_and_independence_too():
     assert estimate_clustering([]) == INDEPENDENT
 
 
+@pytest.mark.slow
 def test_one_table_for_all_hours_is_as_good_as_168_equal_ones(monkeypatch):
     forecast = _forecast()
     one = replace(forecast, probability=forecast.probability[:1])

@@ -68,6 +68,7 @@ def test_volume_keeps_its_level_and_sees_a_change(counts, slots):
         assert drift.volume_p_value(counts, slots, shifted) < drift.LEVEL
 
 
+@pytest.mark.slow
 def test_calibration_keeps_its_level_and_sees_a_change(counts, slots):
     rng = np.random.default_rng(2)
     p_values = [

@@ -67,6 +67,7 @@ def test_members_in_another_order_train_alike():
     torch.testing.assert_close(backward.score, forward.score.flip(0), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_in_64_bits_the_last_bits_do_not_grow_and_the_flow_is_32_bits():
     precise, longer = FitContext(0, precision="float64"), replace(SHORT, n_steps=200)
     forward = fitted([0, 1, 2], longer, context=precise)
@@ -179,6 +180,7 @@ def _incidents(n, kind):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [0, 1, 50, 100_000])
 @pytest.mark.parametrize("kind", ["spread", "snapped", "equal"])
 @pytest.mark.parametrize("model", [Maf, BriefMafWindow, BriefMafPaper])
@@ -189,6 +191,7 @@ def test_any_data_gives_finite_densities_that_sum_to_one(model, kind, n):
     np.testing.assert_allclose(fit.probability_.sum(axis=1), 1.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_single_windows_are_the_same_as_among_others_up_to_rounding():
     cells, known = _cells(), _incidents(5_000, "spread")
     cell = cells.locate(known.x_m, known.y_m)
@@ -209,6 +212,7 @@ def test_a_trained_flow_judges_a_point_alone_as_it_does_among_others(normalisati
     torch.testing.assert_close(result.flow.log_prob(x)[:, :1], result.flow.log_prob(x[:, :1]))
 
 
+@pytest.mark.slow
 def test_weights_that_wander_stay_around_the_fit_and_differ():
     cells, known = _cells(), _incidents(5_000, "spread")
     cell = cells.locate(known.x_m, known.y_m)

@@ -145,6 +145,7 @@ def test_equal_problems_have_equal_answers_and_scale_changes_none(town):
     assert best_zones(problem_of(town * 0.125, 12, 4, min_compactness=0.8)) == zones
 
 
+@pytest.mark.slow
 def test_more_area_and_more_zones_are_never_worth_less(town):
     by_area = [worth(p, best_zones(p)) for p in (problem_of(town, n, 3) for n in (2, 4, 8, 16))]
     assert by_area == sorted(by_area)
