@@ -20,6 +20,7 @@ PARTS = {
     "ingest": "service.ingest",
     "reads": "service.reads",
     "partitions": "service.partitions",
+    "backup": "service.backup",
     "serve": "service.serve",
     "sizing": "service.sizing",
     "page": "service.page",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-import uuid
-from pathlib import Path
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from app.audit.verification import verify_audit
 from app.core.db.engine import open_engine
@@ -22,40 +19,20 @@ from app.core.db.partitions import copy_progress
 from app.core.db.schema import migrate
 from app.core.settings import Settings
 from app.main import create_app
-
-FOLDER = Path(__file__).parent / "previous_release"
-KEY = "hsk_4303a1397422_Cb90FxrwRdxtCrrHSShtTX04OI9m5Srg_gi3eoFDYZY"
-"""The dump's only key: a reader's."""
+from tests.support.previous_release import FOLDER, KEY, previous_release
 
 
 @pytest.fixture(scope="module")
 def upgraded(server_url: str, tmp_path_factory: pytest.TempPathFactory):
     """Settings and engine on the old release's database, migrated."""
-    name = f"old{uuid.uuid4().hex[:8]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    settings = Settings(
-        home=tmp_path_factory.mktemp("old"), database_url=SecretStr(url), training_threads=1
-    )
-    engine = open_engine(settings)
-    lines = gzip.decompress(next(FOLDER.glob("*.sql.gz")).read_bytes()).decode().splitlines()
-    # What psql alone knows, and a setting that servers before 17 do not have.
-    left_out = ("\\", "SET transaction_timeout")
-    dump = "\n".join(line for line in lines if not line.startswith(left_out))
-    raw = engine.raw_connection()
-    raw.driver_connection.execute(dump)
-    raw.driver_connection.execute("RESET search_path")
-    raw.driver_connection.commit()
-    raw.close()
-    engine.dispose()
-    migrate(engine)
-    yield settings, engine
-    engine.dispose()
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with previous_release(server_url) as url:
+        settings = Settings(
+            home=tmp_path_factory.mktemp("old"), database_url=SecretStr(url), training_threads=1
+        )
+        engine = open_engine(settings)
+        migrate(engine)
+        yield settings, engine
+        engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ from tests.resilience import (
     supervision,
     times,
     units,
+    upgrade,
 )
 
 ALL = (
@@ -47,6 +48,7 @@ ALL = (
     *hostile_formats.DRILLS,
     *times.DRILLS,
     *database_faults.DRILLS,
+    *upgrade.DRILLS,
     *jobs.DRILLS,
     *leases.DRILLS,
     *supervision.DRILLS,

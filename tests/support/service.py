@@ -39,6 +39,7 @@ class Service:
         workers: local workers it starts.
         environment: further HOTSLOT_ settings.
         processes: API processes it starts.
+        code: folder of the release that it runs; None: this one.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Service:
         workers: int = 1,
         environment: dict[str, str] | None = None,
         processes: int = 1,
+        code: Path | None = None,
     ):
         self.home = home
+        self.code = code
         self.port = free_port()
         self.workers = workers
         self.processes = processes
@@ -65,6 +68,7 @@ class Service:
             self.process = subprocess.Popen(
                 [*command, "--workers", str(self.workers), "--processes", str(self.processes)],
                 env={**os.environ, "HOTSLOT_HOME": str(self.home), **self.environment},
+                cwd=self.code,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
