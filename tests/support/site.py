@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 
 from app.core.db.engine import open_engine
+from app.core.settings import Settings
+from app.evaluation.backtests.request import BacktestRequest
 from app.main import create_app
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
@@ -32,6 +34,7 @@ class Site:
     url: str
     region: str
     csv: Path
+    settings: Settings | None = None
     also: tuple[str, ...] = field(default=(), kw_only=True)
     """Origins beside its own that its page may ask."""
 
@@ -65,6 +68,16 @@ def finished(url: str) -> dict:
     raise AssertionError(run)
 
 
+def backtested(site: Site, request: BacktestRequest) -> dict:
+    """The result of a backtest of the site's region, in this process: a worker's would import longer."""
+    engine = open_engine(site.settings)
+    run = run_now(engine, site.settings, site.region, request, lambda *_: None)
+    engine.dispose()
+    assert run.status == "succeeded", run.message
+    path = f"{site.url}/v1/regions/{site.region}/backtests/{run.id}"
+    return httpx.get(path).raise_for_status().json()["result"]
+
+
 @contextmanager
 def trained(settings, csv: Path) -> Iterator[Site]:
     """The service and its worker with the town and a version that serves."""
@@ -73,5 +86,5 @@ def trained(settings, csv: Path) -> Iterator[Site]:
     run = run_now(engine, settings, town, TRAINED, lambda *_: None)
     assert run.status == "succeeded", run.message
     with listening(create_app(settings, engine)) as url, working(settings):
-        yield Site(url, town, csv)
+        yield Site(url, town, csv, settings)
     engine.dispose()

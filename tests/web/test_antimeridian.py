@@ -11,8 +11,10 @@ import pytest
 from playwright.sync_api import expect
 
 from app.main import create_app
+from app.training.service import TrainingRequest
+from app.worker.jobs import run_now
 from tests.support.serving import listening
-from tests.support.site import Site, finished, working
+from tests.support.site import Site
 
 pytestmark = pytest.mark.browser
 SITE = "divided_site"
@@ -37,7 +39,7 @@ def _csv() -> str:
 def divided_site(chromium_path, engine, settings, tmp_path_factory) -> Iterator[Site]:
     csv = tmp_path_factory.mktemp("divided") / "divided.csv"
     csv.write_text(_csv())
-    with listening(create_app(settings, engine)) as url, working(settings):
+    with listening(create_app(settings, engine)) as url:
         region = {"id": "divided", "timezone": "Pacific/Fiji", "boundary": BOUNDARY}
         assert httpx.post(f"{url}/v1/regions", json=region).status_code == 201
         root = f"{url}/v1/regions/divided"
@@ -45,10 +47,9 @@ def divided_site(chromium_path, engine, settings, tmp_path_factory) -> Iterator[
             f"{root}/incidents", content=csv.read_bytes(), headers={"Content-Type": "text/csv"}
         )
         assert sent.json()["accepted"] == 300
-        run = httpx.post(
-            f"{root}/training-runs", json={"model": "pooled-kde", "validate": False}
-        ).json()
-        assert finished(f"{root}/training-runs/{run['id']}")["status"] == "succeeded"
+        request = TrainingRequest("pooled-kde", validate=False)
+        run = run_now(engine, settings, "divided", request, lambda *_: None)
+        assert run.status == "succeeded", run.message
         yield Site(url, "divided", csv)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
+from app.evaluation.backtests.request import BacktestRequest
 from tests.support.page_texts import EVENING, plain
-from tests.support.site import finished
+from tests.support.site import backtested
 
 pytestmark = pytest.mark.browser
 
@@ -17,10 +17,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def backtest(site) -> dict:
     """The latest backtest of the town, over four periods."""
-    path = f"{site.url}/v1/regions/town/backtests"
-    models = ["pooled-kde", "prior-counts", "uniform"]
-    run = httpx.post(path, json={"models": models, "n_origins": 4}).raise_for_status().json()
-    return finished(f"{path}/{run['id']}")["result"]
+    models = ("pooled-kde", "prior-counts", "uniform")
+    return backtested(site, BacktestRequest(models, n_origins=4))
 
 
 def test_passes_failures_gain_and_list_are_said(open_seen, backtest):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
+from app.evaluation.backtests.request import BacktestRequest
 from tests.support.page_texts import EVENING, plain, shares
-from tests.support.site import finished
+from tests.support.site import backtested
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +17,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def backtest(site) -> dict:
     """The latest backtest of the town."""
-    path = f"{site.url}/v1/regions/town/backtests"
-    models = ["pooled-kde", "window-kde", "prior-counts", "history", "uniform"]
-    asked = {"models": models, "n_origins": 1, "horizon_days": 28}
-    run = httpx.post(path, json=asked).raise_for_status().json()
-    return finished(f"{path}/{run['id']}")["result"]
+    models = ("pooled-kde", "window-kde", "prior-counts", "history", "uniform")
+    return backtested(site, BacktestRequest(models, n_origins=1))
 
 
 def test_quiet_cells_have_words_instead_of_0_to_0(open_seen):

@@ -7,10 +7,11 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from app.evaluation.backtests.request import BacktestRequest
 from app.geo.synthetic import synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
 from tests.support.page_texts import EVENING, assert_accessible, plain
-from tests.support.site import finished
+from tests.support.site import backtested
 
 pytestmark = pytest.mark.browser
 SITE = "changing_site"
@@ -25,9 +26,8 @@ def streets(changing_site) -> dict:
     kind = {"content-type": "application/geo+json"}
     reply = httpx.put(f"{region}/streets", content=content, headers=kind, timeout=60)
     assert reply.status_code == 200, reply.text
-    asked = {"models": ["pooled-kde", "prior-counts"], "n_origins": 1}
-    run = httpx.post(f"{region}/backtests", json=asked, timeout=60).raise_for_status().json()
-    return finished(f"{region}/backtests/{run['id']}")["result"]["streets"]
+    request = BacktestRequest(("pooled-kde", "prior-counts"), n_origins=1)
+    return backtested(changing_site, request)["streets"]
 
 
 def test_streets_are_judged_as_the_reply_says(open_seen, streets):
