@@ -25,6 +25,8 @@ _CLASSES = {
     "stack": ("models.densities.stack", "Stack"),
 }
 MODEL_NAMES: tuple[str, ...] = tuple(_CLASSES)
+USES_DEVICE = frozenset(("cox", "maf", "maf-window", "maf-paper", "stack"))
+"""Models that fit on `FitContext.device`; the others fit on the processor whatever it says."""
 
 
 def create_model(name: str, **settings: Any) -> DensityModel:

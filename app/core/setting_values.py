@@ -34,6 +34,11 @@ def default_home() -> Path:
     return home / ".local" / "share" / "hotslot"
 
 
+def automatic(value: Any) -> Any:
+    """Return 0 for `auto`, which is its other name; anything else as it is."""
+    return 0 if value == "auto" else value
+
+
 def temporary_home() -> Path:
     """Return the folder for files that may be lost: heartbeats, caches, unfinished backtests."""
     return Path(tempfile.gettempdir()) / f"hotslot-{os.geteuid()}"

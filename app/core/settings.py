@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.bounds import MAX_KEYS, MAX_REGIONS
 from app.core.roles import Role
 from app.core.setting_values import (
+    automatic,
     can_be_made,
     check_root_path,
     cron,
@@ -45,6 +46,8 @@ _MAY_BE_ZERO = frozenset(
         "sync_backoff_s",
         "sync_max_retries",
         "training_threads",
+        "worker_memory_bytes",
+        "worker_slots",
         "workers",
     ]
 )
@@ -52,6 +55,7 @@ _MOST = {
     "port": 65_535,
     "smtp_port": 65_535,
     "workers": 1_000,
+    "worker_slots": 1_000,
     "backtest_processes": 1_000,
     "database_pool_size": 10_000,
     "database_timeout_s": 100_000,
@@ -184,7 +188,13 @@ class Settings(SourceSettings, BaseSettings):
     training_cuda_graphs: bool = False
     """Record training steps on CUDA and replay them."""
     training_threads: int = 0
-    """0: half of the machine's cores, at least one."""
+    """Of each training. 0: half of the machine's cores, shared by the worker's slots, at least one."""
+    worker_slots: Annotated[int, BeforeValidator(automatic)] = 1
+    """Jobs that one worker runs at once. 0 or `auto`: one per two cores and 2 GiB."""
+    worker_memory_bytes: int = 0
+    """Of all jobs of one worker. 0: the machine's or container's, less an eighth and at least 1 GiB."""
+    worker_takes: Literal["all", "gpu", "cpu"] = "all"
+    """gpu: only runs whose models use CUDA; cpu: not these while a worker with `gpu` is alive."""
 
     schedule_tick_s: float = 15.0
     """How often a worker looks for trainings that are due."""

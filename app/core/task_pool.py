@@ -24,12 +24,19 @@ MAX_DEATHS = 3
 """Deaths of processes on one task before the whole run fails."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+_most = 0
+
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 
 
 class ProcessDied(Exception):
     """Processes died repeatedly on the same task."""
+
+
+def most_processes() -> int:
+    """Return how many processes this one's pools have had at once."""
+    return _most
 
 
 @dataclass
@@ -145,7 +152,13 @@ def _has_task(
         while len(places) < n_jobs and (task := next_task()) is not None:
             places.append(_start(work))
             places[-1].task = task
+        _note(len(places))
     return any(place.task is not None for place in places)
+
+
+def _note(n_processes: int) -> None:
+    global _most
+    _most = max(_most, n_processes)
 
 
 def _start(work: Callable[[Any, TaskT], Any]) -> _Place[TaskT]:

@@ -98,25 +98,6 @@ def drop_parts(connection: Connection, kind: RunKind, run_id: UUID) -> None:
     connection.execute(_INVITATIONS, found)
 
 
-# As procrastinate fetches: a job whose lock is held, or asked for by another one before it, cannot start.
-_OTHERS_WAIT = text(
-    """
-    SELECT 1 FROM procrastinate_jobs AS job
-    WHERE job.queue_name = :queue AND job.status = 'todo' AND job.priority > :priority
-      AND coalesce(job.scheduled_at, now()) <= now()
-      AND (job.lock IS NULL OR NOT EXISTS (
-          SELECT FROM procrastinate_jobs AS other WHERE other.lock = job.lock AND other.status = 'doing'))
-    LIMIT 1
-    """
-)
-
-
-def others_wait(connection: Connection) -> bool:
-    """Return whether work that comes before helping could start now."""
-    values = {"queue": TASK_QUEUE, "priority": HELP_PRIORITY}
-    return connection.execute(_OTHERS_WAIT, values).first() is not None
-
-
 _ENDED = text(
     """
     DELETE FROM procrastinate_jobs AS job

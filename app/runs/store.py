@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from app.audit import store as audit
 from app.core.db.locks import count_lock
 from app.core.errors import Conflict, NotFound, QueueFull
+from app.core.memory_use import peak_memory_bytes
 from app.core.messages import Message
 from app.runs.kinds import KINDS
 from app.runs.queue import defer_job, drop_parts, fair_priority
@@ -276,6 +277,8 @@ def finish_run(
 ) -> None:
     """End a run and delete its parts; `values` are further columns (model_version, metrics, result).
 
+    If it succeeded, the memory of this process, which has worked on it, is recorded.
+
     Args:
         said: how it ended.
         details: the row's English text, where it says more.
@@ -284,7 +287,7 @@ def finish_run(
         Superseded: the run no longer belongs to this attempt.
     """
     if status == "succeeded":
-        values["progress"] = 1.0
+        values |= {"progress": 1.0, "peak_memory_bytes": peak_memory_bytes()}
     ended = {"status": status, **columns_of(said, details), "finished_at": func.now()}
     _write(connection, kind, run, {**values, **ended})
     drop_parts(connection, KINDS[kind], run.id)

@@ -15,12 +15,17 @@ MAX_SILENCE_S = 24 * 3600.0
 MAX_MACHINE_CHARS = 100
 
 
-def note_worker(connection: Connection, worker: UUID) -> None:
-    """Record that a worker process is alive now by the database's clock, and how far its own is off."""
+def note_worker(connection: Connection, worker: UUID, takes: str = "all") -> None:
+    """Record that a worker process is alive now by the database's clock, and how far its own is off.
+
+    Args:
+        takes: which jobs it takes.
+    """
     connection.execute(select(1))  # the transaction begins before this machine's clock is read
     ahead = literal(datetime.now(UTC), DateTime(timezone=True)) - func.clock_timestamp()
     beat = {
         "heartbeat_at": func.now(),
+        "takes": takes,
         "clock_ahead_s": func.extract("epoch", ahead),
         "machine": socket.gethostname()[:MAX_MACHINE_CHARS],
     }

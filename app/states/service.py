@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 from app.audit import store as audit
-from app.core.db.locks import STATE_LOCK, transaction_lock
+from app.core.db.locks import STATE_LOCK, transaction_lock, try_transaction_lock
 from app.core.db.tables import alarms
 from app.fitting.hourly_counts import counted_slots
 from app.geo.grid import Grid
@@ -39,7 +39,13 @@ MAX_DISTANCE = 0.1
 """Largest part of a forecast's mass that one state may move, compared with the one before."""
 
 
-def assimilate(engine: Engine, region_id: str) -> tuple[VersionRecord, State | None]:
+class InWork(Exception):
+    """Another process brings the region up to date."""
+
+
+def assimilate(
+    engine: Engine, region_id: str, *, wait: bool = True
+) -> tuple[VersionRecord, State | None]:
     """Bring a region's champion up to date, unless its last state knows everything released.
 
     One process at a time works on a region; others wait, and find its state.
@@ -48,13 +54,17 @@ def assimilate(engine: Engine, region_id: str) -> tuple[VersionRecord, State | N
         The champion and its last state; None if it serves as trained.
 
     Raises:
+        InWork: another process works on it, and `wait` is False.
         NotFound: no such region.
         NotReady: the region has no champion.
         ArtifactCorrupt: the champion is not what was registered.
     """
     with engine.begin() as connection:
         region = get_region(connection, region_id)
-        transaction_lock(connection, STATE_LOCK, region.key)
+        if wait:
+            transaction_lock(connection, STATE_LOCK, region.key)
+        elif not try_transaction_lock(connection, STATE_LOCK, region.key):
+            raise InWork
         version = registry.get_version(connection, region.key)
         if not may_have_states(region, version):
             return version, None
@@ -78,7 +88,13 @@ def last_state(connection: Connection, region: Region, version: VersionRecord) -
 
 
 def region_behind(connection: Connection, region_key: int) -> str | None:
-    """Return the id of a region whose champion's last state does not know the last release, or None."""
+    """Return the id of a region whose champion's last state does not know the last release, or None.
+
+    Raises:
+        InWork: another process brings it up to date.
+    """
+    if not try_transaction_lock(connection, STATE_LOCK, region_key):
+        raise InWork
     region = get_region_by_key(connection, region_key)
     version = registry.sound_version(connection, region_key)
     if version is None or not may_have_states(region, version):

@@ -12,11 +12,18 @@ from contextlib import contextmanager
 from procrastinate import App
 from procrastinate.jobs import Job
 
+from app.worker.slots import Slots
+
 
 class ActiveJobs:
-    """The jobs that run in this process."""
+    """The jobs that run in this process.
 
-    def __init__(self) -> None:
+    Args:
+        slots: where their places are free when they end.
+    """
+
+    def __init__(self, slots: Slots | None = None) -> None:
+        self.slots = slots or Slots(1, 0)
         self._held: set[int] = set()
         self._worker_ids: set[int] = set()
         self._suspected: set[int] = set()
@@ -34,6 +41,7 @@ class ActiveJobs:
             yield
         finally:
             self._held.discard(job.id)
+            self.slots.release(job.id)
 
     async def dropped(self, app: App) -> list[Job]:
         """Return jobs assigned to this process that were not active in two calls in a row."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app.core.settings import Settings
+from app.worker.capacity import capacity_of
 
 TERMINATE_GRACE_S = 2.0
 CANCEL_LOOK_S = 1.0
@@ -19,7 +20,7 @@ CANCEL_GRACE_S = 4.0
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a child, with settings that may come from other sources."""
-    threads = settings.training_threads or max(1, (os.cpu_count() or 1) // 2)
+    share = capacity_of(settings)
     environment = {
         **os.environ,
         "HOTSLOT_PARENT_PID": str(os.getpid()),
@@ -27,10 +28,13 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "HOTSLOT_DEVICE": settings.device,
         "HOTSLOT_LOG_LEVEL": settings.log_level,
         "HOTSLOT_LOG_FORMAT": settings.log_format,
-        "HOTSLOT_TRAINING_THREADS": str(threads),
-        "HOTSLOT_TRAINING_MEMORY_BYTES": str(settings.training_memory_bytes),
-        "OMP_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
+        "HOTSLOT_TRAINING_THREADS": str(share.threads),
+        "HOTSLOT_TRAINING_MEMORY_BYTES": str(share.training_memory_bytes),
+        "HOTSLOT_BACKTEST_PROCESSES": str(share.processes),
+        "HOTSLOT_WORKER_SLOTS": str(share.slots),
+        "HOTSLOT_WORKER_TAKES": settings.worker_takes,
+        "OMP_NUM_THREADS": str(share.threads),
+        "OPENBLAS_NUM_THREADS": str(share.threads),
     }
     if settings.database_url is not None:
         environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()

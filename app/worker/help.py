@@ -30,7 +30,7 @@ def helper_name(job_id: int | str) -> str:
 def run_help(engine: Engine, settings: Settings, run_id: str, job_id: str) -> int:
     """Help in this process; return its exit status."""
     try:
-        n_done = help_with(engine, settings, UUID(run_id), helper_name(job_id))
+        n_done = help_with(engine, settings, UUID(run_id), helper_name(job_id), int(job_id))
     except InputsDiffer as error:
         _log.warning("no help", extra={"run": run_id, "reason": error.message})
         return DIFFERS

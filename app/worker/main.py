@@ -24,10 +24,12 @@ from app.runs.schedules import database_clock
 from app.runs.workers import forget_worker, note_worker
 from app.sync.schedule import queue_due
 from app.worker.active_jobs import ActiveJobs
+from app.worker.capacity import capacity_of
 from app.worker.health import beat
 from app.worker.pushes import push_repeatedly
 from app.worker.recovery import MAX_ATTEMPTS, give_up, requeue_lost_runs
-from app.worker.states import assimilate_repeatedly
+from app.worker.slots import Slots
+from app.worker.states import Assimilation
 from app.worker.tasks import build_app
 
 SWEEP_EVERY_S = 5.0
@@ -128,12 +130,12 @@ async def _run_maintenance(app: App, settings: Settings) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
-async def _say_alive(engine: Engine, worker: UUID, every_s: float) -> None:
+async def _say_alive(engine: Engine, worker: UUID, settings: Settings) -> None:
     """Record this process's heartbeat, for as long as the worker lives."""
 
     def beat() -> None:
         with engine.begin() as connection:
-            note_worker(connection, worker)
+            note_worker(connection, worker, settings.worker_takes)
 
     while True:
         try:
@@ -141,7 +143,7 @@ async def _say_alive(engine: Engine, worker: UUID, every_s: float) -> None:
         except Exception:
             # As the others: the loop must survive a temporary loss of the database.
             _log.exception("recording the heartbeat failed")
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(settings.job_heartbeat_s)
 
 
 def _forget(engine: Engine, worker: UUID) -> None:
@@ -159,7 +161,7 @@ async def serve_queue(settings: Settings, engine: Engine, *, wait: bool = True) 
     Returns whether a signal ended it.
     """
     worker = uuid4()
-    alive = asyncio.create_task(_say_alive(engine, worker, settings.job_heartbeat_s))
+    alive = asyncio.create_task(_say_alive(engine, worker, settings))
     try:
         return await _serve_queue(settings, engine, wait)
     finally:
@@ -212,8 +214,10 @@ async def _cancel_all(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
-    active_jobs = ActiveJobs()
-    app = build_app(conninfo(engine), settings, engine, active_jobs)
+    capacity = capacity_of(settings)
+    slots = Slots(capacity.slots, capacity.memory_bytes)
+    active_jobs = ActiveJobs(slots)
+    app = build_app(conninfo(engine), settings, engine, active_jobs, wait=wait)
     async with app.open_async():
         if not wait:
             # Before the queue is read once, because lost jobs block others of their region.
@@ -232,10 +236,15 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
                     )
                 ),
                 asyncio.create_task(_run_maintenance(app, settings)),
-                asyncio.create_task(assimilate_repeatedly(engine, settings)),
                 asyncio.create_task(push_repeatedly(engine, settings)),
             ]
-        lanes = [asyncio.create_task(_lane(app, settings, queue, wait)) for queue in RUN_QUEUES]
+            if settings.worker_takes != "gpu":
+                assimilation = Assimilation(engine, settings, slots)
+                beside.append(asyncio.create_task(assimilation.repeat()))
+        lanes = [
+            asyncio.create_task(_lane(app, settings, queue, capacity.slots, wait))
+            for queue in RUN_QUEUES
+        ]
         try:
             # A lane that ends although it should wait has lost the database; restart all.
             await asyncio.wait(
@@ -243,6 +252,7 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
                 return_when=asyncio.FIRST_COMPLETED if wait else asyncio.FIRST_EXCEPTION,
             )
         finally:
+            slots.stopping = True
             for lane in lanes:
                 lane.cancel()
             # A second cancellation would interrupt a lane while it releases its job.
@@ -253,13 +263,13 @@ async def _work(settings: Settings, engine: Engine, wait: bool) -> None:
             lane.result()
 
 
-async def _lane(app: App, settings: Settings, queue: str, wait: bool) -> None:
-    """Run the jobs of one queue, one after another."""
+async def _lane(app: App, settings: Settings, queue: str, n_slots: int, wait: bool) -> None:
+    """Run the jobs of one queue, as many at once as there are slots."""
     await app.run_worker_async(
         queues=[queue],
         name=queue,
         wait=wait,
-        concurrency=1,
+        concurrency=n_slots,
         update_heartbeat_interval=settings.job_heartbeat_s,
         stalled_worker_timeout=settings.job_stalled_s,
         shutdown_graceful_timeout=GRACE_S,

@@ -3,7 +3,7 @@
 `python -m app.worker.run_process KIND RUN_ID`, `... maintenance -`, `... assimilate REGION,...`, `... push -`
 or `... help RUN_ID,JOB_ID`; settings come from the environment. Exit status: 0 ended (the outcome is in the
 run's row), 3 to be retried (lost the database, killed from outside), 4 superseded by another worker, 5 the
-memory limit was too small, 6 a helper would not fit the same as the others.
+memory limit was too small, 6 a helper would not fit the same as the others, 7 others assimilate some regions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import resource
 import sys
 from dataclasses import asdict
-from itertools import product
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -31,6 +30,8 @@ from app.runs.store import Superseded
 RETRY = 3
 SUPERSEDED = 4
 OUT_OF_MEMORY = 5
+LEFT = 7
+"""Exit status of an assimilation that left regions to other processes, which may fail."""
 _log = logging.getLogger("hotslot.worker")
 
 
@@ -63,7 +64,7 @@ def main(kind: str, what: str) -> int:
         if kind == "maintenance":
             run_maintenance(engine, settings)
         elif kind == "assimilate":
-            run_assimilation(engine, what.split(","))
+            return run_assimilation(engine, what.split(","))
         elif kind == "push":
             run_pushes(engine, settings)
         elif kind == "help":
@@ -98,28 +99,41 @@ def run_pushes(engine: Engine, settings: Settings) -> None:
     _log.info("pushed", extra={"delivered": sent.delivered, "failed": sent.failed})
 
 
-def run_assimilation(engine: Engine, region_ids: list[str]) -> None:
-    """Bring the champions of regions up to date; failures of one do not affect the others."""
+def run_assimilation(engine: Engine, region_ids: list[str]) -> int:
+    """Bring the champions of regions up to date; failures of one do not affect the others.
+
+    Returns:
+        The exit status: `LEFT` if other processes were at work on some.
+    """
+    from app.states.service import InWork
+
+    status = 0
+    for region_id in region_ids:
+        try:
+            # Readers may be served another version than the champion: see `app.registry.visibility`.
+            for exact in (True, False):
+                _assimilate(engine, region_id, exact=exact)
+        except InWork:
+            status = LEFT
+    return status
+
+
+def _assimilate(engine: Engine, region_id: str, *, exact: bool) -> None:
     from app.states.service import assimilate
 
-    # Readers may be served another version than the champion: see `app.registry.visibility`.
-    for region_id, exact in product(region_ids, (True, False)):
-        try:
-            with seeing_unreleased(exact):
-                version, state = assimilate(engine, region_id)
-        except Unavailable:
-            raise
-        except HotslotError as error:
-            _log.warning(
-                "assimilation failed", extra={"region": region_id, "reason": error.message}
-            )
-            continue
-        prepare_shares_of(engine, region_id, exact=exact)
-        number = None if state is None else state.number
-        _log.info(
-            "assimilated",
-            extra={"region": region_id, "version": version.version, "state": number},
-        )
+    try:
+        with seeing_unreleased(exact):
+            version, state = assimilate(engine, region_id, wait=False)
+    except Unavailable:
+        raise
+    except HotslotError as error:
+        _log.warning("assimilation failed", extra={"region": region_id, "reason": error.message})
+        return
+    prepare_shares_of(engine, region_id, exact=exact)
+    number = None if state is None else state.number
+    _log.info(
+        "assimilated", extra={"region": region_id, "version": version.version, "state": number}
+    )
 
 
 def prepare_shares_of(engine: Engine, region_id: str, *, exact: bool) -> None:

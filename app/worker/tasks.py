@@ -19,6 +19,7 @@ from app.runs.queue import MAINTENANCE_QUEUE, MAINTENANCE_TASK
 from app.runs.words import RUN_FAILURES
 from app.worker.active_jobs import ActiveJobs
 from app.worker.children import CANCEL_GRACE_S, CANCEL_LOOK_S, run_child
+from app.worker.fetching import SlotManager
 from app.worker.help import Helper
 from app.worker.jobs import asked_to_stop, end_cancelled, fail_run, note_failure
 from app.worker.recovery import MAX_ATTEMPTS
@@ -126,14 +127,24 @@ def _is_last_try(
 
 
 def build_app(
-    conninfo: str, settings: Settings, engine: Engine, active_jobs: ActiveJobs | None = None
+    conninfo: str,
+    settings: Settings,
+    engine: Engine,
+    active_jobs: ActiveJobs | None = None,
+    *,
+    wait: bool = True,
 ) -> App:
-    """Create the procrastinate app with hotslot's tasks, bound to one database."""
+    """Create the procrastinate app with hotslot's tasks, bound to one database.
+
+    Args:
+        wait: whether lanes wait for jobs; see `SlotManager`.
+    """
     active_jobs = active_jobs or ActiveJobs()
     connector = PsycopgConnector(
         conninfo=conninfo, min_size=1, max_size=4, kwargs=network_options(settings)
     )
     app = App(connector=connector)
+    app.job_manager = SlotManager(connector, engine, settings, active_jobs.slots, wait=wait)
     retry = CappedBackoff()
 
     def add_task(kind: RunKind) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
 from app.geo.synthetic import CATEGORIES, CRS, TIMEZONE, synthetic_city
 from models.base import FitContext
-from models.catalog import MODEL_NAMES, create_model
+from models.catalog import MODEL_NAMES, USES_DEVICE, create_model
 from models.densities.cox import HourTilt
 from models.densities.drift import DriftedBackbone
 from models.densities.gmm import Gmm
@@ -73,6 +74,17 @@ def test_parameters_are_stored_as_given_and_make_an_equal_estimator(name):
     assert set(vars(model)) == set(model.get_params())
     assert repr(twin) == repr(model)
     assert repr(model).startswith(type(model).__name__ + "(")
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_only_models_that_are_named_for_it_fit_on_the_device(name):
+    model = SLOW.get(name, partial(create_model, name))(**SETTINGS.get(name, {}))
+    elsewhere = replace(CONTEXT, device="nowhere")
+    if name in USES_DEVICE:
+        with pytest.raises(RuntimeError, match="nowhere"):
+            model.fit(KNOWN, CELLS, elsewhere)
+    else:
+        model.fit(KNOWN, CELLS, elsewhere)
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)

@@ -11,11 +11,13 @@ from app.regions.service import add_region
 from app.regions.store import get_region
 from app.runs.cancelling import request_cancel
 from app.runs.kinds import BACKTEST, SCHEDULED_PRIORITY
-from app.runs.queue import drop_parts, invite_helper, others_wait
+from app.runs.queue import drop_parts, invite_helper
 from app.runs.store import list_runs, queue_run
+from app.runs.taking import Taker, others_wait
 from app.training.service import TrainingRequest, request_training
 
 REGIONS = ("a", "b", "c")
+ANY = Taker("all", (), 40.0)
 # As the queue fetches them: by priority, then in the order of their arrival.
 _ORDER = text(
     """
@@ -108,22 +110,22 @@ def test_helpers_are_invited_once_come_last_and_leave_for_what_can_start(queue, 
         connection.execute(_TAKE)
         for _ in range(2):
             invite_helper(connection, run.id)
-        assert not others_wait(connection), "an invitation is no other work"
+        assert not others_wait(connection, ANY), "an invitation is no other work"
     request_backtest(engine, settings, "b", BacktestRequest(("uniform",)))
     with engine.begin() as connection:
         queue_run(connection, "train", run.id, run.region_key, SCHEDULED_PRIORITY)
         names = list(connection.scalars(text(jobs)))
         assert names == ["hotslot.backtest"] * 2 + ["hotslot.train", "hotslot.help"]
-        assert others_wait(connection)
+        assert others_wait(connection, ANY)
         connection.execute(text("DELETE FROM procrastinate_jobs WHERE task_name <> 'hotslot.help'"))
     train("a")
     with engine.begin() as connection:
         connection.execute(_TAKE)
     train("a")
     with engine.begin() as connection:
-        assert not others_wait(connection), "the second training waits for the first"
+        assert not others_wait(connection, ANY), "the second training waits for the first"
         drop_parts(connection, BACKTEST, run.id)
         assert "hotslot.help" not in list(connection.scalars(text(jobs)))
     train("b")
     with engine.begin() as connection:
-        assert others_wait(connection)
+        assert others_wait(connection, ANY)

@@ -15,15 +15,21 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from app.incidents.service import ingest_file
 from app.monitoring.status import read_status
+from app.regions.service import add_region
 from app.runs import workers
+from app.runs.store import get_run
 from app.runs.workers import forget_lost_workers, forget_worker, note_worker
+from app.training.service import TrainingRequest, request_training
+from tests.support.processes import processes_of
+from tests.support.town import add_town
 
 STALLED_S = 5.0
 
 
 @contextmanager
-def worker(settings) -> Iterator[subprocess.Popen[bytes]]:
+def worker(settings, **changed: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker process of its own home, as on a machine of its own."""
     environment = {
         **os.environ,
@@ -31,6 +37,7 @@ def worker(settings) -> Iterator[subprocess.Popen[bytes]]:
         "HOTSLOT_DATABASE_URL": settings.database_url.get_secret_value(),
         "HOTSLOT_JOB_HEARTBEAT_S": "0.5",
         "HOTSLOT_JOB_STALLED_S": str(STALLED_S),
+        **{f"HOTSLOT_{name.upper()}": value for name, value in changed.items()},
     }
     process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
     try:
@@ -120,3 +127,33 @@ def test_a_heartbeat_says_how_far_the_clock_is_off(engine, monkeypatch):
     assert machine == socket.gethostname()
     assert abs(true_s) < 60, "one clock, read twice"
     assert 3540 < ahead_s < 3660
+
+
+def test_a_worker_that_is_stopped_gives_the_jobs_of_all_its_slots_back(engine, settings, town_csv):
+    add_town(engine, settings, town_csv)
+    add_region(engine, "village", timezone="UTC", cell_size_m=500.0)
+    ingest_file(engine, "village", town_csv, settings=settings)
+    runs = [
+        request_training(engine, settings, region, TrainingRequest("stack")).id
+        for region in ("town", "village")
+    ]
+    jobs = text("SELECT status::text FROM procrastinate_jobs WHERE task_name = 'hotslot.train'")
+
+    def states():
+        with engine.connect() as connection:
+            return [get_run(connection, "train", run).status for run in runs]
+
+    with worker(settings, worker_slots="2", worker_memory_bytes=str(100 << 30)) as process:
+        end = time.monotonic() + 120
+        while states() != ["running"] * 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert states() == ["running"] * 2
+        assert counted(engine) == 1, "whatever runs in it, it is one process"
+        children = processes_of(settings.home, "app.worker.run_process")
+        assert len(children) >= 2
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    with engine.connect() as connection:
+        assert list(connection.scalars(jobs)) == ["todo"] * 2
+        assert list(connection.scalars(text("SELECT id FROM procrastinate_workers"))) == []
+    assert processes_of(settings.home, "app.worker.run_process") == []

@@ -40,6 +40,12 @@ def transaction_lock(
         connection.execute(text(f"SELECT {name}(:lock, :key)"), {"lock": lock, "key": key})
 
 
+def try_transaction_lock(connection: Connection, lock: int, key: int) -> bool:
+    """Take an advisory lock until the transaction ends if it is free; return whether it was."""
+    found = text("SELECT pg_try_advisory_xact_lock(:lock, :key)")
+    return bool(connection.scalar(found, {"lock": lock, "key": key}))
+
+
 def count_lock(connection: Connection, region_key: int = 0) -> None:
     """Lock the right to add something whose number is limited, until the transaction ends.
 

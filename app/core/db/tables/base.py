@@ -83,6 +83,8 @@ def run_columns() -> tuple[SchemaItem, ...]:
         Column("started_at", DateTime(timezone=True)),
         Column("heartbeat_at", DateTime(timezone=True)),
         Column("finished_at", DateTime(timezone=True)),
+        # The most that its processes had at once; NULL unless it succeeded.
+        Column("peak_memory_bytes", BigInteger),
         CheckConstraint(
             "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
         ),

@@ -46,6 +46,9 @@ worker_processes = Table(
     Column("clock_ahead_s", Double),
     Column("machine", Text),
     CheckConstraint("char_length(machine) <= 100", name="machine_bound"),
+    # Which jobs it takes: all, gpu or cpu.
+    Column("takes", Text, nullable=False, server_default=text("'all'")),
+    CheckConstraint("takes IN ('all', 'gpu', 'cpu')", name="takes"),
 )
 
 backtests = Table(

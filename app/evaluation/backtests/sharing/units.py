@@ -49,10 +49,12 @@ from app.evaluation.backtests.sharing.unit_store import (
     store_plan,
 )
 from app.fitting.device import choose_device
-from app.runs.queue import invite_helper, others_wait
+from app.runs.queue import invite_helper
 from app.runs.store import Run
+from app.runs.taking import Taker, others_wait
 from app.runs.words import RunProgress, fits_said
 from models.base import FitCancelled
+from models.catalog import USES_DEVICE
 
 BEAT_EVERY_S = 1.0
 INVITE_EVERY_S = 3.0
@@ -239,8 +241,14 @@ def _all_results(engine: Engine, claimant: Claimant, protocol: Protocol) -> list
     return [done[task] for task in tasks]
 
 
-def help_with(engine: Engine, settings: Settings, run_id: UUID, worker: str) -> int:
+def help_with(
+    engine: Engine, settings: Settings, run_id: UUID, worker: str, job_id: int | None = None
+) -> int:
     """Fit units of another worker's backtest until none is free or other work waits; return how many.
+
+    Args:
+        worker: name under which units are claimed.
+        job_id: the job by which its worker helps.
 
     Raises:
         InputsDiffer: this process would not fit the same.
@@ -260,26 +268,29 @@ def help_with(engine: Engine, settings: Settings, run_id: UUID, worker: str) -> 
     claimant = Claimant(run_id, plan, worker, this_machine(), settings.job_stalled_s, helps=True)
     work = UnitWork(engine, claimant)
     try:
-        _help(engine, work, inputs, n_places(engine, settings))
+        _help(
+            work, inputs, n_places(engine, settings), lambda: _others_wait(engine, settings, job_id)
+        )
     finally:
         work.release()
     return work.n_done
 
 
-def _help(engine: Engine, work: UnitWork, inputs: Inputs, n_jobs: int) -> None:
+def _help(work: UnitWork, inputs: Inputs, n_jobs: int, others_wait: Callable[[], bool]) -> None:
     leave_at = float("inf")
     with closing(work.fits(inputs, n_jobs)) as steps:
         for _ in steps:
             tally = work.tally()
             if not (tally.wanted and tally.n_units) or time.monotonic() > leave_at:
                 return
-            if work.claims and retry_outages(lambda: _others_wait(engine)):
+            if work.claims and retry_outages(others_wait):
                 work.claims, leave_at = False, time.monotonic() + LEAVE_S
 
 
-def _others_wait(engine: Engine) -> bool:
+def _others_wait(engine: Engine, settings: Settings, job_id: int | None) -> bool:
+    taker = Taker.of(settings, USES_DEVICE)
     with engine.connect() as connection:
-        return others_wait(connection)
+        return others_wait(connection, taker, job_id=job_id, n_slots=settings.worker_slots)
 
 
 def _check_device(protocol: Protocol, settings: Settings) -> None:

@@ -1,0 +1,103 @@
+"""How much memory a job will take: what the same took before, or a formula until it has run once."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from shapely import area, get_coordinates
+from shapely.geometry import shape
+from sqlalchemy import Connection, text
+
+from app.runs.kinds import BACKTEST, KIND_OF_TASK, SYNC
+from app.runs.taking import WaitingJob
+from models.catalog import USES_DEVICE
+
+STATES_BYTES = 500 << 20
+"""Of a process that brings forecasts up to date."""
+SYNC_BYTES = 300 << 20
+MARGIN = 1.1
+"""Above what was measured: the region has grown since."""
+N_RUNS = 5
+"""Newest runs whose largest peak counts."""
+_BASE_BYTES = 450 << 20
+_INCIDENT_BYTES = 420
+_CELL_BYTES = 20_000
+_DEVICE_MODEL_CELL_BYTES = 120_000
+_USUAL_CELLS = 10_000
+_KM_PER_DEGREE = 111.32
+_MEMBERS = {"train": "model", "backtest": "models", "sync": "source"}
+"""The member of a request that says, beside the region, what memory is needed for."""
+_MEASURED = """
+    SELECT max(peak_memory_bytes) FROM (
+        SELECT peak_memory_bytes FROM {table}
+        WHERE region_key = :region AND peak_memory_bytes IS NOT NULL
+          AND request->'{member}' = CAST(:request AS jsonb)->'{member}'
+        ORDER BY created_at DESC LIMIT :n
+    ) AS runs
+"""
+_SIZE = text(
+    """
+    WITH newest AS (
+        SELECT n_incidents, octet_length(grid.cell_id) / 8 AS n_cells
+        FROM model_versions AS version JOIN grids AS grid ON grid.sha256 = version.grid_sha256
+        WHERE version.region_key = :region ORDER BY version.created_at DESC LIMIT 1
+    )
+    SELECT coalesce(
+               (SELECT n_incidents FROM newest),
+               (SELECT count(*) FROM (
+                   SELECT FROM incidents WHERE region_key = :region LIMIT 5000000) AS found)
+           ) AS n_incidents,
+           (SELECT n_cells FROM newest) AS n_cells,
+           cell_size_m,
+           CASE WHEN EXISTS (SELECT FROM newest) THEN NULL ELSE boundary END AS boundary
+    FROM regions WHERE key = :region
+    """
+)
+
+
+def estimated_bytes(connection: Connection, job: WaitingJob, n_processes: int) -> int:
+    """Return how much memory a job will take with all its processes.
+
+    Args:
+        n_processes: of a backtest, or of a helper with one.
+    """
+    if job.region_key is None or job.request is None:
+        return _BASE_BYTES  # its run is gone
+    kind = KIND_OF_TASK.get(job.task_name, BACKTEST)
+    query = text(_MEASURED.format(table=kind.table.name, member=_MEMBERS[kind.name]))
+    values = {"region": job.region_key, "request": json.dumps(job.request), "n": N_RUNS}
+    measured: int | None = connection.scalar(query, values)
+    if measured is not None:
+        return math.ceil(measured * MARGIN)
+    if kind is SYNC:
+        return SYNC_BYTES
+    n_incidents, n_cells = _size(connection, job.region_key)
+    names = job.request.get("models") or [job.request.get("model")]
+    one = formula_bytes(n_incidents, n_cells, uses_device=not USES_DEVICE.isdisjoint(names))
+    if kind is BACKTEST:
+        return _BASE_BYTES + _INCIDENT_BYTES * n_incidents + n_processes * one
+    return one
+
+
+def formula_bytes(n_incidents: int, n_cells: int, *, uses_device: bool) -> int:
+    """Return what a fit takes, by what fits to the synthetic city took (docs/deployment.md).
+
+    Args:
+        uses_device: the model is one of those with networks or fields of all hours.
+    """
+    of_cell = _DEVICE_MODEL_CELL_BYTES if uses_device else _CELL_BYTES
+    return _BASE_BYTES + _INCIDENT_BYTES * n_incidents + of_cell * n_cells
+
+
+def _size(connection: Connection, region_key: int) -> tuple[int, int]:
+    """Return how many incidents and cells a region has, roughly."""
+    row = connection.execute(_SIZE, {"region": region_key}).one_or_none()
+    if row is None:
+        return 0, _USUAL_CELLS
+    if row.n_cells is not None or row.boundary is None:
+        return int(row.n_incidents), int(row.n_cells or _USUAL_CELLS)
+    found = shape(row.boundary)
+    latitude = float(get_coordinates(found)[:, 1].mean())
+    area_km2 = area(found) * math.cos(math.radians(latitude)) * _KM_PER_DEGREE**2
+    return int(row.n_incidents), round(area_km2 * 1e6 / row.cell_size_m**2)
