@@ -32,6 +32,7 @@ _SERVER = """
 _COLLATION = (
     "d.datcollversion AS collation_was, pg_database_collation_actual_version(d.oid) AS collation"
 )
+_NO_COLLATION = "NULL AS collation_was, NULL AS collation"
 _SWITCHED_OFF = text(
     "SELECT name FROM pg_settings WHERE name = ANY(:names) AND setting = 'off' ORDER BY name"
 )
@@ -179,7 +180,7 @@ class Served:
 def server(connection: Connection) -> Row[Any]:
     """Return version, role, encoding, collation, connections and rights of the server and of this user."""
     is_known = (connection.dialect.server_version_info or (0,)) >= (15,)
-    collation = _COLLATION if is_known else "NULL AS collation_was, NULL AS collation"
+    collation = _COLLATION if is_known else _NO_COLLATION
     return connection.execute(text(_SERVER.format(collation=collation))).one()
 
 

@@ -14,6 +14,7 @@ from app.doctor.database import check_schema, check_server, check_storage, check
 from app.doctor.service import examine
 from app.monitoring import upkeep_limits as limits
 from tests.support.database_proxy import proxied
+from tests.support.statistics import flush_statistics
 
 USUAL = {"no_workers", "server_setting"}
 """Nobody works on a test's database, and its server writes without fsync."""
@@ -133,7 +134,7 @@ def test_dead_rows_and_an_invalid_index(settings):
         admin.execute(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass"
         )
-        admin.execute("SELECT pg_stat_force_next_flush()")
+        flush_statistics(admin)
     try:
         wrong = found(check_upkeep, settings)
         assert wrong["dead_rows"] == {
@@ -143,7 +144,7 @@ def test_dead_rows_and_an_invalid_index(settings):
         with raw(settings) as admin:
             admin.execute("REINDEX INDEX broken")
             admin.execute("VACUUM bloated")
-            admin.execute("SELECT pg_stat_force_next_flush()")
+            flush_statistics(admin)
         assert found(check_upkeep, settings) == {}
     finally:
         with raw(settings) as admin:
@@ -159,20 +160,20 @@ def test_rooms_that_are_nearly_empty_and_old_statistics(settings, monkeypatch):
             "INSERT INTO grown SELECT k, 'some ' || k FROM generate_series(1, 30000) AS k"
         )
         admin.execute("CREATE INDEX grown_n ON grown (n)")
-        admin.execute("SELECT pg_stat_force_next_flush()")
+        flush_statistics(admin)
     try:
         old = found(check_upkeep, settings)["statistics_old"]
         assert old == {"table": "grown", "changed": 30000, "rows": 30000, "analyzed_at": "never"}
         with raw(settings) as admin:
             admin.execute("ANALYZE grown")
-            admin.execute("SELECT pg_stat_force_next_flush()")
+            flush_statistics(admin)
         assert found(check_upkeep, settings) == {}, "full ones are as large as they must be"
         with raw(settings) as admin:
             admin.execute("DELETE FROM grown WHERE n % 10 > 0")
-            admin.execute("SELECT pg_stat_force_next_flush()")
+            flush_statistics(admin)
         with raw(settings) as admin:
             admin.execute("VACUUM ANALYZE grown")
-            admin.execute("SELECT pg_stat_force_next_flush()")
+            flush_statistics(admin)
         wrong = found(check_upkeep, settings)
         assert wrong.keys() == {"table_bloated", "index_bloated"}
         assert 0.8 < wrong["table_bloated"]["share"] <= 0.95
@@ -199,7 +200,7 @@ def test_statistics_of_a_partitioned_table_are_those_of_the_whole(settings, monk
             )
         admin.execute("INSERT INTO parted SELECT generate_series(1, 3000)")
         admin.execute("ANALYZE parted_0, parted_1")
-        admin.execute("SELECT pg_stat_force_next_flush()")
+        flush_statistics(admin)
     try:
         old = found(check_upkeep, settings)["statistics_old"]
         assert (old["table"], old["changed"], old["rows"]) == ("parted", 3000, 3000)
@@ -226,7 +227,8 @@ def test_the_disk_of_a_server_on_this_machine_and_its_log(settings, monkeypatch)
 
 def test_texts_that_the_system_orders_otherwise_now(settings, monkeypatch):
     changed = "'2.31' AS collation_was, '2.36' AS collation"
-    monkeypatch.setattr(store, "_COLLATION", changed)
+    for name in ("_COLLATION", "_NO_COLLATION"):
+        monkeypatch.setattr(store, name, changed)
     assert found(check_server, settings)["collation_changed"] == {"was": "2.31", "now": "2.36"}
 
 

@@ -36,20 +36,9 @@ NEWEST = "migrations/versions/0038_partitions.py"
 """The release before it is the one that serves."""
 N_ROWS, UPLOAD_ROWS = int(os.environ.get("HOTSLOT_DRILL_ROWS", "300000")), 50_000
 MOST_S = 300.0
-CHANGING = frozenset(
-    [
-        "alembic_version",
-        "audit_heads",
-        "audit_log",
-        "categories",
-        "feeds",
-        "incident_history",
-        "regions",
-        "release_groups",
-        "releases",
-        "uploads",
-    ]
-)
+_OF_LOG = ("alembic_version", "audit_heads", "audit_log")
+_OF_UPLOADS = ("categories", "feeds", "incident_history", "regions", "release_groups", "releases")
+CHANGING = frozenset((*_OF_LOG, *_OF_UPLOADS, "uploads"))
 """Uploads write to these; the others must stay as they are."""
 Asking = psycopg.Connection[Any]
 _COPY = "SELECT stage, region, copied FROM incident_copy"

@@ -189,6 +189,26 @@ def test_an_error_ends_in_a_reason_and_a_stop(open_seen):
     ]
 
 
+def test_a_spanish_page_has_no_english_where_a_hint_says_it_all(open_seen):
+    page = open_seen().open(f"{EVENING}&lang=es")
+    said = page.evaluate(
+        """async () => {
+          const { explain } = await import("/static/js/runs.js");
+          const own = "cell_size_m is 9, at least 100 is needed";
+          return [
+            explain({ message: "the key was revoked", status: 401 }),
+            explain({ message: "no model is trained", status: 409, code: "no_model" }),
+            explain({ message: own, status: 422, code: "invalid_input" }),
+          ];
+        }"""
+    )
+    assert said == [
+        "Algo falló: Introduzca una clave válida.",
+        "Algo falló: Entrene antes un modelo.",
+        "Algo falló: cell_size_m is 9, at least 100 is needed",
+    ]
+
+
 def test_figures_of_a_list_have_as_many_digits_and_tomorrow_has_the_chosen_hour(open_seen):
     seen = open_seen()
     page = seen.open(EVENING)

@@ -11,11 +11,14 @@ const HINTS = /** @type {Record<string, string>} */ ({
   missing_column: "hintColumns",
 });
 const STATUS_HINTS = /** @type {Record<number, string>} */ ({ 401: "hintKey", 403: "hintRole", 429: "hintSlower", 503: "hintUnavailable", 507: "hintDisk" });
+/** Hints that say it all: beside them, the service's own English is left out on pages of other languages. */
+const ENOUGH = ["hintNoModel", "hintUnavailable", "hintKey", "hintRole", "hintDisk"];
 
 /** What went wrong and what a person can do about it. @param {any} error */
 export function explain(error) {
   if (error instanceof TypeError) return t("hintNetwork");
   const hint = HINTS[error.code] ?? STATUS_HINTS[error.status];
+  if (hint && ENOUGH.includes(hint) && currentLanguage() !== "en") return t("error", { message: t(hint) });
   const said = String(error.message ?? "").trim() || t("noReason");
   return t("error", { message: hint && !/[.!?]$/.test(said) ? `${said}.` : said }) + (hint ? ` ${t(hint)}` : "");
 }
