@@ -19,7 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from app.core.db.tables import erased_versions, erasures, training_runs, uploads
+from app.core.bounds import MAX_TEXT_CHARS
+from app.core.db.tables import erased_versions, erasures, feeds, training_runs, uploads
+from app.incidents.parsing.identity import id_key
 from app.incidents.uploads.erasure import refuse_keys, same_body
 from app.registry.erasure_marks import mark
 from app.releases.small_counts import OTHER
@@ -31,8 +33,7 @@ _ERASE = """
         RETURNING id, occurred_at, occurred_to, inserted_at, category_key, source, upload_id
     ), past AS (
         DELETE FROM incident_history AS h
-        WHERE h.region_key = :region
-          AND ({past} OR EXISTS (SELECT FROM gone AS g WHERE g.id = h.incident_id))
+        WHERE h.region_key = :region AND ({past})
         RETURNING (before->>'occurred_at')::timestamptz AS occurred_at,
                   (before->>'occurred_to')::timestamptz AS occurred_to,
                   (before->>'inserted_at')::timestamptz AS inserted_at,
@@ -58,14 +59,14 @@ _ERASE = """
     FROM regions AS r LEFT JOIN every_form ON true WHERE r.key = :region GROUP BY r.timezone
 """
 _ERASE_INCIDENTS = text(_ERASE.format(present="id = ANY(:ids)", past="h.incident_id = ANY(:ids)"))
-# Also incidents that a feed no longer has, which are in the history alone.
+# Each way by an index; also incidents that a feed no longer has, which are in the history alone.
 _NAMED = text(
     """
     SELECT DISTINCT found.id, by_external_id, by_reference, by_id, coalesce(f.name, '') AS feed FROM (
         SELECT id, external_id = :given AS by_external_id, reference = :given AS by_reference,
             id = :number AS by_id, feed_key
-        FROM incidents WHERE region_key = :region
-          AND (external_id = :given OR reference = :given OR id = :number)
+        FROM incidents WHERE region_key = :region AND (id = :number OR reference = :given
+          OR external_id = :given AND (dedup_key = ANY(CAST(:keys AS uuid[])) OR :is_long))
         UNION ALL
         SELECT incident_id, external_id = :given, before ->> 'reference' = :given,
             incident_id = :number, (before ->> 'feed_key')::integer
@@ -75,7 +76,10 @@ _NAMED = text(
     """
 )
 _ERASE_UPLOAD = text(
-    _ERASE.format(present="upload_id = :upload", past="h.before->>'upload_id' = :upload_text")
+    _ERASE.format(
+        present="upload_id = :upload",
+        past="h.before->>'upload_id' = :upload_text OR h.incident_id IN (SELECT id FROM gone)",
+    )
 )
 _DEPENDENT = text(
     """
@@ -131,7 +135,13 @@ class NamedIncident:
 def named_incidents(connection: Connection, region_key: int, given: str) -> list[NamedIncident]:
     """Find the incidents with this external id, reference, or id of the listing."""
     number = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
-    values = {"region": region_key, "given": given, "number": number}
+    mine = select(feeds.c.name).where(feeds.c.region_key == region_key)
+    keys = [id_key(given, feed) for feed in ("", *connection.scalars(mine))]
+    # Longer ids of early releases were cut to this length; their keys are of all of them.
+    is_long = len(given) >= MAX_TEXT_CHARS
+    values = {
+        "region": region_key, "given": given, "number": number, "keys": keys, "is_long": is_long
+    }  # fmt: skip
     statement = _NAMED.bindparams(bindparam("number", type_=BigInteger))
     return [NamedIncident(**row._mapping) for row in connection.execute(statement, values)]
 

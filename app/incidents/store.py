@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    false,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from app.core.db.tables import categories, feeds, incidents
 from app.regions.category_store import kinds_of
@@ -47,9 +60,14 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
     Intervals are of a time span if they overlap it.
 
     A page is a range of the (region, time) index, so the hundredth costs as much as the first. A
-    category or a box filters that range.
+    category or a box filters that range. Intervals that began before the span have an index of their own.
     """
-    c = incidents.c
+    if query.start is None:
+        c = _first(incidents, region_key, query).subquery().c
+    else:
+        begun = _first(incidents, region_key, query, incidents.c.occurred_at >= query.start)
+        lasting = _first(_lasting_into(region_key, query.start), region_key, query)
+        c = union_all(begun, lasting).subquery().c
     return (
         select(
             c.id,
@@ -64,31 +82,52 @@ def page_statement(region_key: int, query: PageQuery) -> Select[Any]:
             feeds.c.name.label("feed"),
             c.revised_at,
         )
-        .join(categories, categories.c.key == c.category_key)
-        .outerjoin(feeds, feeds.c.key == c.feed_key)
-        .where(*_conditions(region_key, query))
+        # With the region, so that no other's names are read.
+        .join(categories, _named_by(categories, c.category_key, region_key))
+        .outerjoin(feeds, _named_by(feeds, c.feed_key, region_key))
         .order_by(c.occurred_at, c.id)
         .limit(query.limit)
     )
 
 
-def _conditions(region_key: int, query: PageQuery) -> list[ColumnElement[bool]]:
+def _named_by(names: Table, key: ColumnElement[Any], region_key: int) -> ColumnElement[bool]:
+    return and_(names.c.key == key, names.c.region_key == region_key)
+
+
+def _first(
+    source: FromClause, region_key: int, query: PageQuery, *more: ColumnElement[bool]
+) -> Select[Any]:
+    """Select the first incidents that meet all conditions, by (occurred_at, id)."""
+    c = source.c
+    wanted = (c.region_key == region_key, *_conditions(c, query), *more)
+    return select(source).where(*wanted).order_by(c.occurred_at, c.id).limit(query.limit)
+
+
+def _lasting_into(region_key: int, start: datetime) -> FromClause:
+    """Select intervals that begin before an instant and end after it.
+
+    Apart from all other conditions (OFFSET 0): with a category, plans for any values read all its incidents
+    of the days before.
+    """
     c = incidents.c
-    conditions = [c.region_key == region_key]
+    earliest = start - LONGEST if start.year > 1 else start
+    span = c.occurred_at < start, c.occurred_to > start, c.occurred_at >= earliest
+    return select(incidents).where(c.region_key == region_key, *span).offset(0).subquery()
+
+
+def _conditions(c: Any, query: PageQuery) -> list[ColumnElement[bool]]:
+    """Return what a query demands of columns, besides where its span starts."""
+    conditions: list[ColumnElement[bool]] = []
     if query.bbox is not None:
         west, south, east, north = query.bbox
         sides = (c.longitude >= west, c.longitude <= east)
         # A box whose west exceeds its east lies over the 180th meridian.
         across = and_(*sides) if west <= east else or_(*sides)
         conditions += [across, c.latitude.between(south, north)]
-    if query.start is not None:
-        begun, later = c.occurred_at >= query.start, c.occurred_to > query.start
-        earliest = query.start - LONGEST if query.start.year > 1 else query.start
-        conditions += [or_(begun, later), c.occurred_at >= earliest]
     if query.end is not None:
         conditions.append(c.occurred_at < query.end)
     if query.categories is not None:
-        conditions.append(or_(false(), *(_within(span) for span in query.categories)))
+        conditions.append(or_(false(), *(_within(c, span) for span in query.categories)))
     if query.only is not None:
         conditions.append(c.id == query.only)
     if query.after is not None:
@@ -96,8 +135,7 @@ def _conditions(region_key: int, query: PageQuery) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _within(span: KindSpan) -> ColumnElement[bool]:
-    c = incidents.c
+def _within(c: Any, span: KindSpan) -> ColumnElement[bool]:
     conditions = [c.category_key == span.key]
     if span.since is not None:
         conditions.append(c.occurred_at >= span.since)

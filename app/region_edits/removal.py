@@ -10,13 +10,23 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 from app.audit import store as audit
 from app.core.db.engine import long_statements
 from app.core.db.locks import INGEST_LOCK, TRAIN_LOCK, transaction_lock
-from app.core.db.tables import api_keys, incidents, metadata, model_versions, regions, uploads
+from app.core.db.tables import (
+    api_keys,
+    incident_history,
+    incidents,
+    metadata,
+    model_versions,
+    regions,
+    uploads,
+)
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.regions.store import get_region
 from app.registry.retention import collect, hold_collection
 from app.runs.kinds import KINDS
 from app.runs.queue import drop_waiting_job
+
+LARGE = incidents, incident_history
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,13 @@ def remove_region(engine: Engine, region_id: str, confirm: str | None) -> Remove
             )
         long_statements(connection)
         transaction_lock(connection, INGEST_LOCK, region.key)
+        # What takes long goes before the lock for which erasures and trainings of all regions wait.
+        n_incidents, _ = (_delete(connection, table, region.key) for table in LARGE)
         hold_collection(connection)
         transaction_lock(connection, TRAIN_LOCK, region.key)
-        tables = (incidents, uploads, model_versions)
-        n_incidents, n_uploads, n_versions = (_count(connection, t, region.key) for t in tables)
+        n_uploads, n_versions = (
+            _count(connection, table, region.key) for table in (uploads, model_versions)
+        )
         _drop_jobs(connection, region.key)
         _delete_rows(connection, region.key)
         collect(connection)
@@ -78,6 +91,10 @@ def _count(connection: Connection, table: Any, region_key: int) -> int:
     return int(connection.scalar(query) or 0)
 
 
+def _delete(connection: Connection, table: Any, region_key: int) -> int:
+    return connection.execute(delete(table).where(table.c.region_key == region_key)).rowcount
+
+
 def _drop_jobs(connection: Connection, region_key: int) -> None:
     for kind in KINDS.values():
         queued = select(kind.table.c.job_id).where(
@@ -88,10 +105,10 @@ def _drop_jobs(connection: Connection, region_key: int) -> None:
 
 
 def _delete_rows(connection: Connection, region_key: int) -> None:
-    """Delete the region's rows from every table that has any, those that refer to others first."""
+    """Delete the region's rows from every other table that has any, those that refer to others first."""
     for table in reversed(metadata.sorted_tables):
-        if "region_key" in table.c:
-            connection.execute(delete(table).where(table.c.region_key == region_key))
+        if "region_key" in table.c and table not in LARGE:
+            _delete(connection, table, region_key)
     connection.execute(delete(regions).where(regions.c.key == region_key))
 
 

@@ -105,13 +105,13 @@ def fresh_store(
         engine.dispose()
 
 
-def csv_of_rows(home: Path) -> Path:
-    """A CSV file of `N_ROWS` incidents without external ids, times to the minute.
+def csv_of_rows(home: Path, n_rows: int = N_ROWS) -> Path:
+    """A CSV file of incidents without external ids, times to the minute.
 
     Written a million at a time: the memory of this process is none of the figures, but it has limits.
     """
     path = home / "rows.csv"
-    days, left = 1_000, N_ROWS
+    days, left = 1_000, n_rows
     while left:
         n = min(left, 1_000_000)
         frame = synthetic_city().draw(days, 1.02 * n / days, seed=left).head(n)
@@ -119,20 +119,20 @@ def csv_of_rows(home: Path) -> Path:
             raise RuntimeError(f"only {len(frame)} rows were drawn")
         minute = frame["occurred_at"].dt.tz_localize(None).to_numpy().astype("datetime64[m]")
         frame["occurred_at"] = np.char.add(np.datetime_as_string(minute), ":00Z")
-        options = pa_csv.WriteOptions(include_header=left == N_ROWS, quoting_style="none")
-        with path.open("ab") as file:
+        options = pa_csv.WriteOptions(include_header=left == n_rows, quoting_style="none")
+        with path.open("wb" if left == n_rows else "ab") as file:
             pa_csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), file, options)
         left -= n
     return path
 
 
-def ingest_in_a_process(home: Path, path: Path) -> dict[str, Any]:
+def ingest_in_a_process(home: Path, path: Path, region: str = REGION) -> dict[str, Any]:
     """Seconds, summary and memory of one upload, in a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_ingest, (home, path))
+        return pool.apply(_ingest, (home, path, region))
 
 
-def _ingest(home: Path, path: Path) -> dict[str, Any]:
+def _ingest(home: Path, path: Path, region: str) -> dict[str, Any]:
     """Seconds, summary and memory of one upload by this fresh process."""
     settings = Settings(home=home)
     engine = open_engine(settings)
@@ -140,7 +140,7 @@ def _ingest(home: Path, path: Path) -> dict[str, Any]:
         connection.execute(text("SELECT 1"))
     before_mb = peak_memory_mb(os.getpid())
     started = time.perf_counter()
-    summary = ingest_file(engine, REGION, path, settings=settings)
+    summary = ingest_file(engine, region, path, settings=settings)
     seconds = time.perf_counter() - started
     grown_mb = peak_memory_mb(os.getpid()) - before_mb
     engine.dispose()

@@ -1,16 +1,18 @@
 """An erased incident leaves no trace, and the versions that had learnt from it are told and replaced."""
 
 import json
+import re
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.core.errors import Conflict, NotFound
 from app.erasure.service import erase_incident, erase_upload
 from app.erasure.store import list_erasures
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import UploadSource, ingest
+from app.readers.columns.mapping import ColumnMapping
 from app.regions.service import add_region
 from app.regions.store import get_region
 from app.registry import store as registry
@@ -206,3 +208,48 @@ def test_a_run_that_had_read_it_registers_a_marked_version_or_none(
         marked = list(marked_versions(connection, key).values())
         assert marked == ([1] if said is None else [])
         assert len(registry.list_versions(connection, key)) == len(marked)
+
+
+def test_an_incident_is_found_by_indexes_alone(engine, settings, region):
+    """Whichever name is given: a region may have ten million others."""
+    frame = synthetic_city().draw(300, 20, seed=7)
+    frame["occurred_at"] = frame["occurred_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    frame["external_id"] = [str(k) for k in range(len(frame))]
+    frame["case_number"] = "C" + frame["external_id"]
+    body = frame.to_csv(index=False).encode()
+    mapping = ColumnMapping(columns={"reference": "case_number"})
+    source = UploadSource("text/csv", mapping=mapping)
+    ingest(engine, region, [body], source, settings=settings)
+    with engine.begin() as connection:
+        connection.execute(text("ANALYZE incidents"))
+    asked = []
+
+    def explain(connection, _cursor, statement, parameters, *_):
+        if "by_external_id" in statement and not asked:
+            asked.append(statement)
+            cursor = connection.connection.driver_connection.cursor()
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            asked.append(json.dumps(cursor.execute(f"EXPLAIN {statement}", parameters).fetchall()))
+
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        for by, name in (("external_id", "3"), ("reference", "C4")):
+            assert erase_incident(engine, region, name, by=by).n_incidents == 1
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+    found = set(re.findall(r"Bitmap Index Scan on incidents_p\d+_(\w+)", asked[1]))
+    assert found == {
+        "pkey", "region_key_reference_idx", "region_key_dedup_key_occurrence_key"
+    }, asked[1]  # fmt: skip
+
+
+def test_an_id_that_was_cut_is_found(engine, settings, region):
+    """Ids of early releases may be longer than a stored one may be now; their keys are of the whole."""
+    send(engine, settings, region, rows(7, n=5))
+    long = "9" * 200
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE incidents SET external_id = :long WHERE external_id = 'x3'"),
+            {"long": long},
+        )
+    assert erase_incident(engine, region, long).n_incidents == 1

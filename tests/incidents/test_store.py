@@ -2,7 +2,7 @@
 
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import geopandas as gpd
@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from app.geo.synthetic import TIMEZONE
 from app.incidents.service import UploadSource, ingest
-from app.incidents.store import KindSpan, PageQuery, page_statement
+from app.incidents.store import KindSpan, PageQuery, page, page_statement
 from app.main import create_app
 from app.regions.service import add_region
 from app.regions.store import get_region
@@ -207,3 +207,39 @@ def test_a_large_upload_is_known_to_the_planner_at_once(engine, settings, monkey
     assert whole >= 5_000, "all partitions together, which autovacuum never looks at"
     assert re.search(r"Index Scan using incidents_p\d+_region_key_occurred_at_id_idx", plan), plan
     assert "Bitmap" not in plan, plan
+
+
+def test_an_hour_is_read_from_its_own_pages(engine, settings, monkeypatch):
+    """Not from those of the 32 days before, in which an interval may have begun that lasts into it."""
+    monkeypatch.setattr("app.incidents.uploads.storing.STATISTICS_FROM_ROWS", 1_000)
+    add_region(engine, "hours", timezone="UTC", cell_size_m=500.0)
+    begin = datetime(2024, 3, 1, tzinfo=UTC)
+    rows = [f"{begin + timedelta(minutes=15 * k):%Y-%m-%dT%H:%MZ},," for k in range(6_000)]
+    for days in ((20, 31), (38, 39)):
+        ends = (f"{begin + timedelta(days=day):%Y-%m-%dT%H:%MZ}" for day in days)
+        rows.append(",".join(ends) + ",")
+    places = [f"{one}-79.4,{43.6 + k / 1e5}" for k, one in enumerate(rows)]
+    body = "\n".join(["occurred_at,occurred_to,longitude,latitude", *places]).encode()
+    ingest(engine, "hours", [body], UploadSource("text/csv"), settings=settings)
+    start = begin + timedelta(days=30)
+    query = PageQuery(start=start, end=start + timedelta(hours=1), limit=100)
+    with engine.connect() as connection:
+        region = get_region(connection, "hours")
+        found = page(connection, region, query)
+        statement = page_statement(region.key, query).compile(
+            engine, compile_kwargs={"literal_binds": True}
+        )
+        explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        plan = explained.scalar_one()[0]["Plan"]
+    assert [row.occurred_to is not None for row in found] == [True, False, False, False, False]
+    scans = [node for node in nodes_of(plan) if "incidents_p" in node.get("Relation Name", "")]
+    assert len({node["Relation Name"] for node in scans}) == 1
+    assert sum(node["Actual Rows"] for node in scans) == len(found)
+    assert sum(node.get("Rows Removed by Filter", 0) for node in scans) == 0
+
+
+def nodes_of(plan):
+    """A plan's nodes, from the top."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes_of(below)

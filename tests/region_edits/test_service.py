@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import event, text
 from typer.testing import CliRunner
 
 from app.access.service import NewKey, create_key
@@ -15,6 +15,7 @@ from app.audit.verification import verify_audit
 from app.cli import app as command_line
 from app.core.db.tables import metadata
 from app.core.errors import InvalidInput
+from app.erasure.service import erase_incident
 from app.geo.hour_of_week import windows_of
 from app.geo.study_area import to_metres
 from app.incidents.column_store import read_columns
@@ -278,6 +279,33 @@ def test_removal_leaves_nothing_but_audit_entries(client, engine, region):
     assert actions[0] == "region.created"
     assert actions[-1] == "region.removed"
     assert _density(client, region).status_code == 404
+
+
+def test_others_work_on_while_a_region_is_removed(client, engine, settings, region):
+    """Its many rows are deleted first: meanwhile other regions read, upload, train and erase."""
+    other = next(_names)
+    body = {"id": other, "timezone": "America/New_York", "boundary": _polygon(BOX)}
+    client.post("/v1/regions", json=body)
+    done = []
+
+    def work(_connection, _cursor, statement, *_):
+        if not done and statement.startswith("DELETE FROM incidents "):
+            done.append("begun")
+            assert _send(client, other)["accepted"] == 200
+            _train(client, engine, settings, other)
+            listed = client.get(f"/v1/regions/{other}/incidents", params={"limit": 1}).json()
+            first = listed["features"][0]["id"]
+            assert erase_incident(engine, other, str(first)).n_incidents == 1
+            done.append("ended")
+
+    event.listen(engine, "after_cursor_execute", work)
+    try:
+        removed = removal.remove_region(engine, region, region)
+    finally:
+        event.remove(engine, "after_cursor_execute", work)
+    assert done == ["begun", "ended"]
+    assert removed.incidents == 200
+    assert client.get(f"/v1/regions/{region}").status_code == 404
 
 
 def test_services_refuse_what_routes_would_not_send(engine, region):

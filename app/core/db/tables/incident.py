@@ -103,6 +103,22 @@ incidents = Table(
     Index("ix_incidents_region_window_time", "region_key", "window", "occurred_at"),
     Index("ix_incidents_region_time", "region_key", "occurred_at", "id"),
     Index("ix_incidents_region_category_time", "region_key", "category_key", "occurred_at", "id"),
+    # What began before a span and lasts into it; it is empty where all incidents are instants.
+    Index(
+        "ix_incidents_intervals",
+        "region_key",
+        "occurred_at",
+        "id",
+        "occurred_to",
+        postgresql_where=text("occurred_to IS NOT NULL"),
+    ),
+    # For erasures; external ids are found by their keys.
+    Index(
+        "ix_incidents_reference",
+        "region_key",
+        "reference",
+        postgresql_where=text("reference IS NOT NULL"),
+    ),
     # Uploads follow each other in the table, so a few kB of index locate each one's rows.
     Index(
         "ix_incidents_upload",
