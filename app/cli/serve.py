@@ -21,6 +21,7 @@ from app.core.errors import Conflict, InvalidInput
 from app.core.logging import configure_logging
 from app.core.processes import Child, Supervisor
 from app.core.settings import Settings
+from app.worker.capacity import capacity_of
 
 BACKLOG = 2048
 
@@ -63,6 +64,9 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
         }
         if settings.database_url is not None:
             environment["HOTSLOT_DATABASE_URL"] = settings.database_url.get_secret_value()
+        if workers > 1 and settings.worker_slots != 1 and not settings.worker_memory_bytes:
+            share = capacity_of(settings).memory_bytes // workers
+            environment["HOTSLOT_WORKER_MEMORY_BYTES"] = str(share)
         with _listen(settings.host, settings.port) as listening:
             fd = listening.fileno()
             serving = [sys.executable, "-m", "app.server", str(fd)]

@@ -95,6 +95,8 @@ WARNINGS = {
     "service; set a rate",
     "no_workers": "no worker has a heartbeat: nothing is trained, synchronised or maintained; start "
     "`hotslot worker`",
+    "only_gpu_workers": "all workers have HOTSLOT_WORKER_TAKES=gpu: other trainings, syncs and states "
+    "wait; start one with cpu or all",
     "oidc_without_issuer": "{settings} has no effect without HOTSLOT_OIDC_ISSUER: set it, or unset the "
     "others",
     "open_transaction": "a transaction of {application} (process {pid}, {state}) has been open for "

@@ -52,6 +52,8 @@ def check_queue(connection: Connection, settings: Settings) -> Iterator[Finding]
         found = {"jobs": unfinished}
         yield finding("workers_missing", **found) if unfinished else finding("no_workers")
         return
+    if count_workers(connection, settings.job_stalled_s, takes="gpu") == workers:
+        yield finding("only_gpu_workers")
     waited_s = oldest_waiting_s(connection)
     if waited_s is not None and waited_s > MAX_WAIT_S:
         yield finding("job_waits", minutes=waited_s / 60)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app.core.settings import Settings
 from app.runs.kinds import BACKTEST, MAX_TURNS, TASK_QUEUE, TRAIN
 
-MAX_LOOKED_AT = 200
+MAX_LOOKED_AT = 50
 """Waiting jobs among which a worker chooses: the first by priority of those that it may take."""
 _RUN = """
     SELECT region_key, request FROM training_runs WHERE id = (job.args->>'run_id')::uuid

@@ -47,10 +47,16 @@ def forget_lost_workers(connection: Connection) -> int:
     return connection.execute(delete(worker_processes).where(silent)).rowcount
 
 
-def count_workers(connection: Connection, stalled_s: float) -> int:
-    """Count worker processes that were alive within the last `stalled_s` seconds."""
+def count_workers(connection: Connection, stalled_s: float, *, takes: str | None = None) -> int:
+    """Count worker processes that were alive within the last `stalled_s` seconds.
+
+    Args:
+        takes: only those that take these jobs.
+    """
     living = worker_processes.c.heartbeat_at > _ago(stalled_s)
     query = select(func.count()).select_from(worker_processes).where(living)
+    if takes is not None:
+        query = query.where(worker_processes.c.takes == takes)
     return int(connection.scalar(query) or 0)
 
 

@@ -54,6 +54,9 @@ def test_jobs_that_wait_or_were_lost_and_late_maintenance(settings, change):
     change("DELETE FROM procrastinate_jobs")
     change("INSERT INTO worker_processes (id, heartbeat_at) VALUES (gen_random_uuid(), now())")
     assert found(running.check_queue, settings) == {}
+    change("UPDATE worker_processes SET takes = 'gpu'")
+    assert found(running.check_queue, settings) == {"only_gpu_workers": {}}
+    change("UPDATE worker_processes SET takes = 'cpu'")
     change(
         "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('hotslot', 'hotslot.train')"
     )

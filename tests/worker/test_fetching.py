@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.db.engine import conninfo
+from app.core.memory_use import peak_memory_bytes
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
@@ -19,6 +20,7 @@ from app.training.service import TrainingRequest, request_training
 from app.worker import estimates, tasks
 from app.worker.active_jobs import ActiveJobs
 from app.worker.fetching import SlotManager
+from app.worker.jobs import run_now
 from app.worker.main import serve_queue
 from app.worker.slots import Slots
 from app.worker.tasks import build_app
@@ -114,6 +116,7 @@ def region_of(engine, job):
 def test_as_many_jobs_as_memory_allows_by_what_they_took_before(train, took, take):
     for region, n_bytes in (("a", 3 * GB), ("b", 5 * GB), ("c", GB), ("d", 2 * GB)):
         took(region, n_bytes)
+        took(region, 50 * GB, model="stack")
         train(region)
     assert take(Slots(4, 8 * GB)) == "ac", "b waits, and what passes it leaves it room"
     assert take(Slots(4, 16 * GB)) == "bd"
@@ -130,6 +133,14 @@ def test_what_never_ran_is_estimated_by_incidents_and_cells(engine, settings, to
         assert 0.4 * GB < uniform < stack < 2 * GB
         assert take_job(connection, job.id, worker)["worker_id"] == worker
         assert take_job(connection, job.id, worker) is None, "it runs already"
+    quick = TrainingRequest("uniform", validate=False)
+    assert run_now(engine, settings, town, quick, lambda *_: None).status == "succeeded"
+    request_training(engine, settings, town, quick)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM procrastinate_jobs WHERE status = 'doing'"))
+        jobs = waiting_jobs(connection, TASK_QUEUE, [TRAIN.task], ALL)
+        measured = estimates.estimated_bytes(connection, jobs[0], 1)
+    assert 0.9 < measured / (1.1 * peak_memory_bytes()) <= 1.001
 
 
 def test_a_region_with_many_jobs_leaves_slots_to_the_others(engine, test_back, take):
