@@ -23,6 +23,7 @@ OF_NO_SETTING = {
     "BENCH_ORIGINS",
     "BENCH_OUT",
     "DRILL_REPEATS",
+    "TESTS_DATABASE_URL",
 }
 
 
