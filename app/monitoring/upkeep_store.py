@@ -30,8 +30,9 @@ _TABLES = text(
     WHERE s.schemaname = current_schema() ORDER BY 1
     """
 )
-# Pages and rows as of the last vacuum or analyze, so that both are of one moment and no lock is needed. A
-# row has 28 bytes beside its values, an entry of an index 12; a B-tree's pages are filled to 90 %.
+# Pages and rows as of the last vacuum or analyze (below 0: there was none), so that both are of one moment
+# and no lock is needed. A row has 28 bytes beside its values, an entry of an index 12; a B-tree's pages are
+# filled to 90 %. Where that is not known, nothing is spare.
 _ROOM = text(
     """
     WITH widths AS (
@@ -43,19 +44,20 @@ _ROOM = text(
         GROUP BY a.attrelid, a.attnum
     ), parts AS (
         SELECT c.relname AS name, c.relname AS table_name, 'table' AS kind, c.relpages,
-               CASE WHEN c.reltuples = 0 THEN 0 ELSE c.reltuples / 8168 * (
+               CASE WHEN c.reltuples = 0 THEN 0 WHEN c.reltuples > 0 THEN c.reltuples / 8168 * (
                    28 + (SELECT sum(bytes) FROM widths WHERE attrelid = c.oid)) END AS needed
         FROM pg_class AS c
         WHERE c.relkind IN ('r', 'm') AND c.relnamespace = current_schema()::regnamespace
       UNION ALL
-        SELECT c.relname, c.relname, 'values', t.relpages, t.reltuples * 2036 / 8168
+        SELECT c.relname, c.relname, 'values', t.relpages,
+               CASE WHEN t.reltuples >= 0 THEN t.reltuples * 2036 / 8168 END
         FROM pg_class AS c JOIN pg_class AS t ON t.oid = c.reltoastrelid
         WHERE c.relnamespace = current_schema()::regnamespace
       UNION ALL
         SELECT i.relname, c.relname, 'index', i.relpages,
-               CASE WHEN i.reltuples = 0 AND m.amname = 'btree' THEN 0
-                    WHEN m.amname = 'btree' AND x.indexprs IS NULL THEN i.reltuples / (0.9 * 8152) * (
-                   12 + (SELECT sum(bytes) FROM widths WHERE attrelid = c.oid AND attnum = ANY (x.indkey)))
+               CASE WHEN m.amname <> 'btree' OR x.indexprs IS NOT NULL OR i.reltuples < 0 THEN NULL
+                    WHEN i.reltuples = 0 THEN 0 ELSE i.reltuples / (0.9 * 8152) * (12 + (
+                        SELECT sum(bytes) FROM widths WHERE attrelid = c.oid AND attnum = ANY (x.indkey)))
                END
         FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_class AS c ON c.oid = x.indrelid
         JOIN pg_am AS m ON m.oid = i.relam
