@@ -12,15 +12,15 @@ from app.data_quality.checks.coordinate_precision import FewPlaces, few_places_o
 from app.data_quality.checks.default_geocodes import FullPlace, find_full_places
 from app.geo.hour_of_week import local_offset_s
 from app.geo.study_area import to_degrees
-from app.incidents.column_store import COLUMN_TYPES, copy_out
+from app.incidents.column_store import COLUMN_TYPES, columns_of
 from app.regions.learning_policy import LearningPolicy
 from app.regions.store import Region
 
 SAMPLED = 100_000
 CODES = {"heaped_times": "default_geocode_times", "policy": "place_dropped"}
 _MERGED = sql.SQL(
-    'COPY (SELECT time_s, "window", x_m, y_m, category_key FROM merged_incidents'
-    " TABLESAMPLE SYSTEM ({}) REPEATABLE (0)) TO STDOUT (FORMAT csv)"
+    'SELECT time_s, "window", x_m, y_m, category_key FROM merged_incidents'
+    " TABLESAMPLE SYSTEM ({}) REPEATABLE (0)"
 )
 
 
@@ -38,7 +38,7 @@ def places_in_doubt(
         n_rows: rows that the merge had.
     """
     percent = min(100.0, 100.0 * SAMPLED / max(n_rows, 1))
-    columns = copy_out(connection, _MERGED.format(percent), COLUMN_TYPES)
+    columns = columns_of(connection, _MERGED.format(percent), COLUMN_TYPES)
     time_s = columns["time_s"]
     found, _ = find_full_places(
         columns["x_m"],

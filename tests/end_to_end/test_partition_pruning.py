@@ -25,7 +25,6 @@ __all__ = ["place"]
 PLANNED = re.compile(
     r"(WITH|SELECT|INSERT|UPDATE|DELETE|CREATE TEMP TABLE \w+ ON COMMIT DROP AS)\b"
 )
-COPIED = re.compile(r"COPY \((.*)\) TO STDOUT", re.DOTALL)
 
 
 class Plans:
@@ -49,15 +48,15 @@ class Plans:
 def plans(engine, monkeypatch):
     seen = Plans()
     event.listen(engine, "before_cursor_execute", seen.before)
-    copy = psycopg.Cursor.copy
+    execute = psycopg.ServerCursor.execute
 
     def explained(cursor, statement, *args, **options):
-        words = statement if isinstance(statement, str) else statement.as_string(cursor)
-        if (inner := COPIED.match(words)) and "incidents" in words:
-            seen.explain(cursor.connection, inner[1])
-        return copy(cursor, statement, *args, **options)
+        words = statement.as_string(cursor)
+        if re.search(r"\bincidents\b", words):
+            seen.explain(cursor.connection, words)
+        return execute(cursor, statement, *args, **options)
 
-    monkeypatch.setattr(psycopg.Cursor, "copy", explained)
+    monkeypatch.setattr(psycopg.ServerCursor, "execute", explained)
     yield seen
     event.remove(engine, "before_cursor_execute", seen.before)
 
