@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +127,9 @@ def _fill_all(engine: Engine, sizes: dict[str, int]) -> None:
     with _set_for_filling(engine), ThreadPoolExecutor(LOADERS) as loaders:
         before = _database_bytes(engine)
         said = began
-        for n in loaders.map(lambda one: _fill_region(engine, *one), sizes.items()):
-            done += n
+        filling = [loaders.submit(_fill_region, engine, *one) for one in sizes.items()]
+        for one in as_completed(filling):
+            done += one.result()
             now = time.perf_counter()
             if now - said > 10 or done == total:
                 said = now
@@ -137,6 +138,7 @@ def _fill_all(engine: Engine, sizes: dict[str, int]) -> None:
                     flush=True,
                 )
         _maintain(engine)
+        os.sync()  # not flushed while filling
         grown = _database_bytes(engine) - before
     print(
         f"filled in {time.perf_counter() - began:.0f} s with vacuum; {grown / total:.0f} bytes a row "

@@ -96,17 +96,19 @@ def test_ids_go_on_and_names_are_those_of_a_fresh_database(filled, engine):
     fresh = {row.id for row in rows(old, "incidents")} - {row.id for row in last}
     assert min(fresh) > max(row.id for row in last)
     assert names(old) == names(engine)
+    vacuumed = [one for one in names(engine) if "vacuum_scale_factor=0.05" in str(one[2])]
+    assert {name for name, *_ in vacuumed} == {f"incidents_p{k:02d}" for k in range(16)}
 
 
 def names(engine):
-    """Names and definitions of all keys, checks and indexes of incidents and its partitions."""
+    """Names and definitions of all keys, checks, indexes and options of incidents and its partitions."""
     query = text(
         """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE conrelid::regclass::text ~ '^incidents(_p[0-9]+)?$' AND contype <> 'n'
         UNION ALL SELECT tablename, indexname, indexdef FROM pg_indexes
         WHERE tablename ~ '^incidents(_p[0-9]+)?$'
-        UNION ALL SELECT relname, relkind::text, '' FROM pg_class
+        UNION ALL SELECT relname, relkind::text, array_to_string(reloptions, ' ') FROM pg_class
         WHERE relname ~ '^(incident|mirror)' AND relkind IN ('S', 'r', 'p')
         """
     )
