@@ -11,7 +11,6 @@ from sqlalchemy import Connection, text
 
 from app.runs.kinds import BACKTEST, KIND_OF_TASK, SYNC
 from app.runs.taking import WaitingJob
-from models.catalog import USES_DEVICE
 
 STATES_BYTES = 500 << 20
 """Of a process that brings forecasts up to date."""
@@ -21,9 +20,9 @@ MARGIN = 1.1
 N_RUNS = 5
 """Newest runs whose largest peak counts."""
 _BASE_BYTES = 450 << 20
-_INCIDENT_BYTES = 420
-_CELL_BYTES = 20_000
-_DEVICE_MODEL_CELL_BYTES = 120_000
+_CELL_BYTES = 28_000
+_INCIDENT_BYTES, _MANY_INCIDENTS = 3_700, 250_000
+_FURTHER_INCIDENT_BYTES = 420
 _USUAL_CELLS = 10_000
 _KM_PER_DEGREE = 111.32
 _MEMBERS = {"train": "model", "backtest": "models", "sync": "source"}
@@ -73,21 +72,19 @@ def estimated_bytes(connection: Connection, job: WaitingJob, n_processes: int) -
     if kind is SYNC:
         return SYNC_BYTES
     n_incidents, n_cells = _size(connection, job.region_key)
-    names = job.request.get("models") or [job.request.get("model")]
-    one = formula_bytes(n_incidents, n_cells, uses_device=not USES_DEVICE.isdisjoint(names))
-    if kind is BACKTEST:
-        return _BASE_BYTES + _INCIDENT_BYTES * n_incidents + n_processes * one
-    return one
+    one = formula_bytes(n_incidents, n_cells)
+    # Beside the processes that fit, the one that leads has the incidents.
+    return one if kind is not BACKTEST else (max(1, n_processes) + 1) * one
 
 
-def formula_bytes(n_incidents: int, n_cells: int, *, uses_device: bool) -> int:
-    """Return what a fit takes, by what fits to the synthetic city took (docs/deployment.md).
+def formula_bytes(n_incidents: int, n_cells: int) -> int:
+    """Return what a training takes, by those of the synthetic city (docs/deployment.md).
 
-    Args:
-        uses_device: the model is one of those with networks or fields of all hours.
+    Whatever its model is: validation also fits the champion's, usually a `stack`.
     """
-    of_cell = _DEVICE_MODEL_CELL_BYTES if uses_device else _CELL_BYTES
-    return _BASE_BYTES + _INCIDENT_BYTES * n_incidents + of_cell * n_cells
+    further = max(0, n_incidents - _MANY_INCIDENTS)
+    of_incidents = _INCIDENT_BYTES * (n_incidents - further) + _FURTHER_INCIDENT_BYTES * further
+    return _BASE_BYTES + _CELL_BYTES * n_cells + of_incidents
 
 
 def _size(connection: Connection, region_key: int) -> tuple[int, int]:

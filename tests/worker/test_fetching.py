@@ -128,9 +128,7 @@ def test_what_never_ran_is_estimated_by_incidents_and_cells(engine, settings, to
     request_training(engine, settings, town, TrainingRequest("stack"))
     with engine.begin() as connection:
         (job,) = waiting_jobs(connection, TASK_QUEUE, [TRAIN.task], ALL)
-        stack = estimates.estimated_bytes(connection, job, 1)
-        uniform = estimates.formula_bytes(5110, 1000, uses_device=False)
-        assert 0.4 * GB < uniform < stack < 2 * GB
+        assert 0.4 * GB < estimates.estimated_bytes(connection, job, 1) < GB
         assert take_job(connection, job.id, worker)["worker_id"] == worker
         assert take_job(connection, job.id, worker) is None, "it runs already"
     quick = TrainingRequest("uniform", validate=False)
@@ -141,6 +139,15 @@ def test_what_never_ran_is_estimated_by_incidents_and_cells(engine, settings, to
         jobs = waiting_jobs(connection, TASK_QUEUE, [TRAIN.task], ALL)
         measured = estimates.estimated_bytes(connection, jobs[0], 1)
     assert 0.9 < measured / (1.1 * peak_memory_bytes()) <= 1.001
+
+
+@pytest.mark.parametrize(
+    ("n_incidents", "n_cells", "peak_mb"),
+    [(20_037, 6_300, 699), (240_990, 6_300, 1_485), (1_000_000, 6_300, 1_796)],
+)
+def test_the_formula_is_near_what_trainings_took(n_incidents, n_cells, peak_mb):
+    found_mb = estimates.formula_bytes(n_incidents, n_cells) / (1 << 20)
+    assert 0.9 < found_mb / peak_mb < 1.1
 
 
 def test_a_region_with_many_jobs_leaves_slots_to_the_others(engine, test_back, take):
