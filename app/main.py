@@ -42,6 +42,7 @@ from app.forecasts.areas import routes as forecast_areas
 from app.forecasts.evaluations import routes as evaluations
 from app.forecasts.explain import routes as forecast_explain
 from app.forecasts.service import ForecastService
+from app.forecasts.shared_replies import SWEEP_EVERY_S as SHARED_SWEEP_EVERY_S
 from app.forecasts.streets import routes as forecast_streets
 from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
 from app.forecasts.zones import routes as forecast_zones
@@ -158,8 +159,9 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         app.state.hotslot = ApiState(settings, own, uploads, state_made=forecasts.forget_champion)
         app.state.forecasts = forecasts
         ahead = _repeated(ChampionWarmup(forecasts).warm_up_if_possible, CHECK_EVERY_S)
+        sharing = _repeated(forecasts.shared.refresh_if_possible, SHARED_SWEEP_EVERY_S)
         sweeping = _repeated(sweep_parser_folders, SWEEP_EVERY_S)
-        async with _gate(own, settings) as app.state.gate, ahead, sweeping:
+        async with _gate(own, settings) as app.state.gate, ahead, sharing, sweeping:
             try:
                 yield
             finally:

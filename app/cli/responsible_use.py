@@ -20,6 +20,7 @@ from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
 from app.evaluation.model_card.contents import model_card
 from app.evaluation.model_card.documents import card_as
+from app.forecasts.shared_replies import shared_files
 
 MAX_ROWS = 25
 
@@ -157,6 +158,7 @@ def erase(
         else:
             found = erase_incident(engine, region, str(external_id), by=by, feed=feed)
     delete_saved_tasks(settings)
+    shared_files(settings).drop()
     queued = f", training {found.run_id} is queued" if found.run_id else ""
     say(
         f"erased {found.n_incidents:,}; {len(found.versions)} versions were trained on it{queued}",

@@ -41,6 +41,7 @@ _MAY_BE_ZERO = frozenset(
         "port",
         "rate_limit_keyless_per_s",
         "rate_limit_per_s",
+        "shared_cache_bytes",
         "push_backoff_s",
         "retention_champion_days",
         "sync_backoff_s",
@@ -175,6 +176,8 @@ class Settings(SourceSettings, BaseSettings):
     upload_chunk_rows: int = 20_000
 
     model_cache_bytes: int = 256 << 20
+    shared_cache_bytes: int = 256 << 20
+    """Replies that the API processes of a machine share in files of `home`; 0: they share none."""
     job_heartbeat_s: float = 5.0
     job_stalled_s: float = 40.0
     """A running job without a heartbeat for this long is run again elsewhere."""

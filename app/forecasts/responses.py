@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,8 +16,11 @@ from app.core.priority import give_way, long_work
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.service import ForecastService
+from app.forecasts.shared_replies import Encoded
 from app.http.content_negotiation import matches
+from app.http.metrics import REPLIES
 from app.http.middleware.compression import COMPRESS_FROM_BYTES, compressed, encoding_of
+from app.registry.artifacts import ArtifactCorrupt
 
 MAX_AGE_S = 60
 PROVENANCE = {
@@ -70,18 +73,6 @@ class ResponseSpec:
         return {"Content-Disposition": f'inline; filename="{self.name}.{self.fmt}"'}
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """An encoded body and its provenance headers."""
-
-    body: bytes
-    encoding: str | None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.body)
-
-
 def provenance_headers(head: Mapping[str, Any]) -> dict[str, str]:
     """Return the heading of a reply as headers, without missing members."""
     found = {name: str(head[key]) for name, key in PROVENANCE.items() if head.get(key) is not None}
@@ -91,7 +82,17 @@ def provenance_headers(head: Mapping[str, Any]) -> dict[str, str]:
 async def reply(
     request: Request, service: ForecastService, region: str, selector: Selector, spec: ResponseSpec
 ) -> Response:
-    """Reply with a forecast, from the cache if possible."""
+    """Reply with a forecast, from a cache if possible."""
+    try:
+        return await _reply(request, service, region, selector, spec)
+    except ArtifactCorrupt:
+        # A row of a version that was intact when it was checked: planned again, it is checked again.
+        return await _reply(request, service, region, selector, spec)
+
+
+async def _reply(
+    request: Request, service: ForecastService, region: str, selector: Selector, spec: ResponseSpec
+) -> Response:
     plan = service.cached_plan(region, selector)
     if plan is None:
         plan = await run_in_threadpool(service.plan, region, selector)
@@ -111,7 +112,9 @@ async def reply(
         return Response(status_code=304, headers=headers)
     wanted = encoding_of(request.headers.get("accept-encoding", ""), spec.media_type)
     found = service.cache.get((*key, wanted), Encoded)
-    if found is None:
+    if found is not None:
+        REPLIES.labels("memory").inc()
+    else:
         found = await run_in_threadpool(_encoded, service, plan, spec, key, wanted)
     if (
         if_none_match or ""
@@ -125,16 +128,32 @@ async def reply(
 
 
 def body_of(service: ForecastService, plan: Plan, spec: ResponseSpec) -> Encoded:
-    """Return the reply to a plan without compression, from the cache if possible; for use in `long_work`."""
+    """Return the reply to a plan without compression, from a cache if possible; for use in `long_work`."""
+    return _cached(service, plan, (*spec.key(plan), None), lambda: _plain(service, plan, spec))
 
-    def plain() -> Encoded:
-        give_way()
-        forecast = service.forecast_of(plan)
-        give_way()
-        body = spec.make(forecast)
-        return Encoded(body, None, provenance_headers(forecast.heading()))
 
-    return service.cache.get_or_make((*spec.key(plan), None), Encoded, plain, len)
+def _cached(
+    service: ForecastService, plan: Plan, key: tuple[object, ...], make: Callable[[], Encoded]
+) -> Encoded:
+    """Return a reply from this process's cache, from the one that all share, or made and put in both."""
+
+    def shared() -> Encoded:
+        found = service.shared.get(plan, key)
+        REPLIES.labels("made" if found is None else "shared").inc()
+        if found is None:
+            found = make()
+            service.shared.put(plan, key, found)
+        return found
+
+    return service.cache.get_or_make(key, Encoded, shared, len)
+
+
+def _plain(service: ForecastService, plan: Plan, spec: ResponseSpec) -> Encoded:
+    give_way()
+    forecast = service.forecast_of(plan)
+    give_way()
+    body = spec.make(forecast)
+    return Encoded(body, None, provenance_headers(forecast.heading()))
 
 
 def _encoded(
@@ -144,18 +163,19 @@ def _encoded(
     key: tuple[object, ...],
     wanted: str | None,
 ) -> Encoded:
-
     def encode() -> Encoded:
-        made = body_of(service, plan, spec)
-        if wanted is None or len(made) < COMPRESS_FROM_BYTES:
+        plain = (*key, None)
+        # Not shared: whoever asks for it next most likely asks for it as encoded as this caller.
+        made = service.cache.get_or_make(plain, Encoded, lambda: _plain(service, plan, spec), len)
+        if len(made) < COMPRESS_FROM_BYTES:
             return made
         give_way()
-        return Encoded(compressed(made.body, wanted), wanted, made.headers)
+        return Encoded(compressed(made.body, str(wanted)), wanted, made.headers)
 
     with long_work():
         if wanted is None:
             return body_of(service, plan, spec)
-        return service.cache.get_or_make((*key, wanted), Encoded, encode, len)
+        return _cached(service, plan, (*key, wanted), encode)
 
 
 def single_reply(body: bytes, head: Mapping[str, Any], fmt: str) -> Response:

@@ -23,10 +23,12 @@ from app.forecasts.cells import CellRegridder
 from app.forecasts.forecast import Forecast
 from app.forecasts.kinds import KindReader, codes_of, harm_of, is_trained_with, shares_of
 from app.forecasts.plan import Plan, Selector
+from app.forecasts.shared_replies import SharedReplies, shared_files
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.versions.notices import news_of
+from app.forecasts.versions.prepared import Prepared
 from app.forecasts.versions.state_reader import StateReader
 from app.forecasts.versions.tables import TableReader, log_variance
 from app.forecasts.versions.version_reader import VersionReader
@@ -42,6 +44,8 @@ PAST = "past"
 PAST_CACHED_S = 60
 """How long what was read of past incidents serves further requests."""
 """Kind of the cache keys of a region's past incidents."""
+OF_PLANS = frozenset(["reply", "best zones"])
+"""Kinds of cache keys that begin with that of a plan."""
 
 
 class ForecastService:
@@ -51,15 +55,18 @@ class ForecastService:
         self.engine = engine
         self.settings = settings
         self.cache = BoundedCache(settings.model_cache_bytes)
-        self.tables = TableReader(engine, self.cache)
+        files = shared_files(settings)
+        prepared = Prepared(files)
+        self.tables = TableReader(engine, self.cache, prepared)
         self.cells = CellRegridder(self.cache)
         self.promotions_seen = 0
         self.brief = TTLCache()
-        self.versions = VersionReader(engine, self.cache, self.brief)
+        self.versions = VersionReader(engine, self.cache, self.brief, prepared)
         self.kinds = KindReader(engine, self.brief)
         self.states = StateReader(engine, self.cache, self.brief)
         self.layers = LayerReader(engine, self.cache)
         self.streets = StreetReader(engine, self.cache, self.brief)
+        self.shared = SharedReplies(engine, files, self.forget_region)
 
     def forget_champion(self, region_id: str) -> None:
         """Discard the cached champion of a region, after a promotion or a new state by this process."""
@@ -68,11 +75,18 @@ class ForecastService:
         self.promotions_seen += 1
 
     def forget_region(self, region_id: str) -> None:
-        """Discard the cached versions of a region, after an erasure."""
+        """Discard what is cached of a region, after an erasure or a change."""
         self.forget_champion(region_id)
+        for name in self.brief.names("news") + self.brief.names("released news"):
+            if name.startswith(f"{region_id}/"):
+                self.brief.forget("news", name)
+                self.brief.forget("released news", name)
+        region_keys = self.shared.drop(region_id)
         self.versions.forget(region_id)
         self.streets.forget(region_id)
+        self.kinds.forget(region_id)
         self.cache.discard_where(lambda key: key[:2] == (PAST, region_id))
+        self.cache.discard_where(lambda key: key[0] in OF_PLANS and key[1] in region_keys)
 
     def past_key(self, region_id: str, *what: Hashable) -> tuple[Hashable, ...]:
         """Return the cache key of something read of past incidents: an erasure discards it, as does time."""

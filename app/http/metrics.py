@@ -13,3 +13,8 @@ SECONDS = Histogram(
 )
 IN_FLIGHT = Gauge("hotslot_requests_in_flight", "Requests being worked on")
 SHED = Counter("hotslot_requests_shed_total", "Requests refused because of load")
+REPLIES = Counter(
+    "hotslot_forecast_replies_total",
+    "Replies with forecasts: from this process's memory, from files that processes share, or made",
+    ["origin"],
+)

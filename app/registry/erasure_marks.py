@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from sqlalchemy import Connection, Engine, Table, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.core.db.engine import long_statements
-from app.core.db.tables import erased_versions, erasures, model_versions, training_runs
+from app.core.db.tables import erased_versions, erasures, model_versions, regions, training_runs
+from app.core.errors import NotFound
 
 HOLDERS = (
     "incidents", "incident_history", "categories", "uploads", "artifacts", "forecast_grids",
@@ -119,3 +121,43 @@ def vacuum_erased(engine: Engine, since: datetime) -> None:
         for name in names:
             connection.execute(text(f'VACUUM "{name}"'))
         connection.execute(text("RESET statement_timeout"))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The last erasure and the last change of a region: what was made before either is discarded."""
+
+    region_key: int
+    region: str
+    erasure: int
+    revision: int
+
+    @property
+    def owner(self) -> str:
+        """Name of the region's folder in caches on disk until the next erasure or change."""
+        return f"{self.region_key}-{self.erasure}-{self.revision}"
+
+
+def epochs(connection: Connection, region_key: int | None = None) -> dict[int, Epoch]:
+    """Return the epochs of all regions, or of one, by key."""
+    last = func.coalesce(func.max(erasures.c.id), 0)
+    query = (
+        select(regions.c.key, regions.c.id, last, regions.c.revision)
+        .outerjoin(erasures, erasures.c.region_key == regions.c.key)
+        .group_by(regions.c.key)
+    )
+    if region_key is not None:
+        query = query.where(regions.c.key == region_key)
+    return {row[0]: Epoch(*row) for row in connection.execute(query)}
+
+
+def epoch_of(connection: Connection, region_key: int) -> Epoch:
+    """Return a region's epoch.
+
+    Raises:
+        NotFound: the region was removed meanwhile.
+    """
+    found = epochs(connection, region_key)
+    if not found:
+        raise NotFound("no such region", field="region")
+    return found[region_key]

@@ -168,14 +168,16 @@ def check_version(connection: Connection, version: VersionRecord) -> None:
     check_forecasts(connection, version, len(grid))
 
 
-def check_forecasts(connection: Connection, version: VersionRecord, n_cells: int) -> None:
-    """Raise unless all stored forecasts of a version are what was registered.
+def check_forecasts(
+    connection: Connection, version: VersionRecord, n_cells: int, *, values: bool = True
+) -> None:
+    """Raise unless all stored forecasts of a version are what was registered; see `check_rows`.
 
     Raises:
         ArtifactCorrupt: one of them is not.
     """
     place = version.region_key, version.version
-    check_rows(connection, *place, n_cells, version.forecasts_sha256)
+    check_rows(connection, *place, n_cells, version.forecasts_sha256, values=values)
 
 
 def category_codes(connection: Connection, region_key: int, version: str) -> frozenset[int]:

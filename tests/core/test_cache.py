@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.cache import BoundedCache, TTLCache
+from app.core.cache import IDLE_S, MAX_BRIEF, BoundedCache, TTLCache
+from app.core.roles import acting_as
 
 steps = st.lists(
     st.tuples(st.sampled_from(["put", "get", "discard"]), st.integers(0, 7), st.integers(0, 60))
@@ -34,6 +35,44 @@ def test_it_holds_the_most_recently_used_within_its_bytes(steps):
             expected.pop(key, None)
             cache.discard(key)
         assert cache.used_bytes == sum(expected.values()) <= 100
+
+
+def test_a_flood_of_one_caller_or_region_throws_out_its_own(monkeypatch):
+    cache = BoundedCache(100)
+    with acting_as("quiet"):
+        for number in range(3):
+            cache.put(("reply", "town", number), "x", 5)
+        cache.put(("reply", "village", 0), "x", 5)
+    with acting_as("flood"):
+        for number in range(100):
+            cache.put(("reply", "town", 100 + number), "x", 5)
+    with acting_as("quiet"):
+        for number in range(100):
+            cache.put(("reply", "city", number), "x", 5)
+        assert [cache.get(("reply", "town", n), str) for n in range(3)] == ["x"] * 3
+        assert cache.get(("reply", "village", 0), str) == "x"
+    assert cache.used_bytes == 100
+    later_s = time.monotonic() + IDLE_S + 1
+    monkeypatch.setattr("app.core.cache.time.monotonic", lambda: later_s)
+    with acting_as("new"):
+        for number in range(20):
+            cache.put(("reply", "hamlet", number), "x", 5)
+        assert [cache.get(("reply", "hamlet", n), str) for n in range(20)] == ["x"] * 20
+
+
+def test_what_two_use_counts_for_the_one_with_less_and_the_last_thing_used_stays():
+    cache = BoundedCache(100)
+    with acting_as("flood"):
+        cache.put(("ground", "a"), "x", 60)
+        cache.put(("reply", "a"), "x", 5)
+    with acting_as("quiet"):
+        assert cache.get(("reply", "a"), str) == "x"
+    with acting_as("flood"):
+        for number in range(50):
+            cache.put(("reply", "b", number), "x", 5)
+        assert cache.get(("ground", "a"), str) == "x"
+        assert cache.get(("reply", "a"), str) == "x"
+    assert cache.used_bytes <= 100
 
 
 def test_what_is_larger_than_the_cache_or_of_another_kind_is_not_found():
@@ -97,3 +136,12 @@ def test_values_end_with_their_time():
     memory.forget("key", "long")
     assert memory.names("key") == []
     assert memory.recall("other", "long", int) == 3
+
+
+def test_expired_names_do_not_add_up():
+    memory = TTLCache()
+    memory.keep("key", "long", 1, 60)
+    for number in range(3 * MAX_BRIEF):
+        memory.keep("key", str(number), 1, 0)
+        assert len(memory._items) <= MAX_BRIEF
+    assert memory.recall("key", "long", int) == 1

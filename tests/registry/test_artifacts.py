@@ -60,9 +60,7 @@ def test_the_version_before_serves_and_the_damaged_one_is_not_promoted(
         assert named.status_code == 409
 
 
-def test_damage_after_loading_is_refused_and_then_the_version_before_serves(
-    engine, settings, versions
-):
+def test_after_damage_the_version_before_serves_at_once(engine, settings, versions):
     flip = text(DAMAGES["flipped"])
     with TestClient(create_app(settings, engine)) as client:
         assert client.get(DENSITY).headers["x-hotslot-model-version"] == versions[1]
@@ -75,8 +73,8 @@ def test_damage_after_loading_is_refused_and_then_the_version_before_serves(
         finally:
             with engine.begin() as connection:
                 connection.execute(flip, {"v": versions[1]})
-    assert [r.status_code for r in replies] == [409, 200, 200]
-    assert replies[-1].headers["x-hotslot-model-version"] == versions[0]
+    assert [r.status_code for r in replies] == [200, 200, 200]
+    assert {r.headers["x-hotslot-model-version"] for r in replies} == {versions[0]}
 
 
 def test_no_flip_cut_or_poison_gets_through_an_artifact():

@@ -15,6 +15,7 @@ from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
+from app.forecasts.shared_replies import shared_files
 from app.readers.context import chunks_of
 from app.readers.files.documents import Outline
 from app.readers.isolated import reading_limits
@@ -165,6 +166,7 @@ def remove(
             typed = typer.prompt(f"this removes {region} with all that is its own; type its id")
         removed = remove_region(engine, region, typed)
     delete_saved_tasks(settings)
+    shared_files(settings).drop()
     say(
         f"region {region} removed: {removed.incidents:,} incidents, {removed.uploads:,} uploads, "
         f"{removed.versions:,} versions; {removed.keys_revoked:,} keys revoked"

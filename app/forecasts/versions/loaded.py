@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from app.geo.overlaps import CellIndex
 from app.geo.study_area import StudyArea
 from app.regions.store import Region
 from app.registry import store as registry
+from app.registry.erasure_marks import Epoch
 from app.states.store import FROZEN, State
 from models.bands import Band
 from models.counts.model import CountModel
@@ -36,6 +38,10 @@ class Ground:
         return CellIndex(self.area, self.grid)
 
 
+def _no_band() -> Band | None:
+    return None
+
+
 @dataclass(frozen=True)
 class LoadedState:
     """A state with its count model."""
@@ -52,14 +58,15 @@ class LoadedVersion:
     record: registry.VersionRecord
     ground: Ground
     counts: CountModel
-    band: Band | None = None
-    """Error band of its probabilities, if it estimated one."""
+    read_band: Callable[[], Band | None] = _no_band
     stands_in: Message | None = None
     """Why it replaces the champion, if it does."""
     withheld: bool = False
     """Whether it is withheld from readers."""
     shown_categories: frozenset[str] = frozenset()
     """Categories that everyone could see when it was loaded."""
+    epoch: Epoch | None = None
+    """The region's when it was loaded."""
     state: LoadedState | None = None
     """What has arrived since its training; None: as trained."""
 
@@ -68,6 +75,11 @@ class LoadedVersion:
         if state is None:
             return self
         return replace(self, state=state, counts=state.counts)
+
+    @property
+    def band(self) -> Band | None:
+        """Error band of its probabilities, if it estimated one: of all parts the largest, cached apart."""
+        return self.read_band()
 
     @property
     def full_name(self) -> str:

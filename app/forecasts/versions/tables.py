@@ -14,6 +14,7 @@ from app.core.errors import NotFound
 from app.forecasts.kinds import shares_of
 from app.forecasts.plan import Plan, SlotKind
 from app.forecasts.versions.loaded import LoadedState, LoadedVersion
+from app.forecasts.versions.prepared import Prepared
 from app.registry.artifacts import ArtifactCorrupt, load_artifact
 from app.registry.store import (
     ALL_CATEGORIES,
@@ -34,9 +35,10 @@ from models.units import N_WINDOWS, FloatArray
 class TableReader:
     """Reads tables (N,) that sum to one in double precision."""
 
-    def __init__(self, engine: Engine, cache: BoundedCache) -> None:
+    def __init__(self, engine: Engine, cache: BoundedCache, prepared: Prepared) -> None:
         self.engine = engine
         self.cache = cache
+        self.prepared = prepared
 
     def table(self, version: LoadedVersion, code: int, window: int) -> FloatArray:
         """Return one window's table (N,); categories without their own table use the city's."""
@@ -57,6 +59,7 @@ class TableReader:
             except ArtifactCorrupt:
                 # The next use checks the whole version and falls back to another if it is damaged.
                 self.cache.discard(("version", version.region.id, record.version))
+                self.prepared.discard(version)
                 raise
             for window, table in zip(missing, read, strict=True):
                 probability = table / table.sum()

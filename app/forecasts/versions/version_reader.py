@@ -16,6 +16,7 @@ from app.core.zones import localised
 from app.forecasts.cells import CELL_BYTES
 from app.forecasts.plan import Selector
 from app.forecasts.versions.loaded import Ground, LoadedVersion
+from app.forecasts.versions.prepared import Prepared
 from app.forecasts.versions.tables import read_band
 from app.forecasts.warnings import WARNINGS
 from app.geo.boundaries import study_area_from_geojson
@@ -24,9 +25,11 @@ from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt, load_grid
 from app.registry.champions import get_champion
+from app.registry.erasure_marks import Epoch, epoch_of
 from app.registry.history import earlier_champions, version_as_of
 from app.registry.integrity import check_grid_name
 from app.registry.visibility import is_withheld
+from models.bands import Band
 from models.counts.model import CountModel
 
 CHAMPION_TTL_S = 0.25
@@ -34,7 +37,7 @@ SERVED_S = 3600.0
 """How long after its last request a region counts as served by this process."""
 DAMAGE_TTL_S = 60.0
 """How long a damaged version is not checked again."""
-VERSION_BYTES = 1_000_000
+VERSION_BYTES = 100_000
 """Memory that a version's record and count model take."""
 _log = logging.getLogger("hotslot.forecast")
 
@@ -42,10 +45,13 @@ _log = logging.getLogger("hotslot.forecast")
 class VersionReader:
     """Finds and caches versions; one instance per process, shared by its threads."""
 
-    def __init__(self, engine: Engine, cache: BoundedCache, brief: TTLCache) -> None:
+    def __init__(
+        self, engine: Engine, cache: BoundedCache, brief: TTLCache, prepared: Prepared
+    ) -> None:
         self.engine = engine
         self.cache = cache
         self.brief = brief
+        self.prepared = prepared
 
     def forget_champion(self, region_id: str) -> None:
         """Look up a region's champion again at the next request."""
@@ -59,7 +65,7 @@ class VersionReader:
     def cached(self, region_id: str, selector: Selector) -> LoadedVersion | None:
         """Return the version that answers a request, or None if that needs the database."""
         wanted = selector.model or self.brief.recall(_champion_kind(), region_id, str)
-        version = self.cache.get(("version", region_id, wanted), LoadedVersion)
+        version = self._loaded(region_id, wanted)
         if version is None or (version.withheld and not sees_unreleased.get()):
             return None
         return self._noted(version) if selector.model is None else version
@@ -75,7 +81,7 @@ class VersionReader:
         """
         champion = self.brief.recall(_champion_kind(), region_id, str)
         if as_of is None and selector is None:
-            loaded = self.cache.get(("version", region_id, champion), LoadedVersion)
+            loaded = self._loaded(region_id, champion)
             return self._champion(region_id) if loaded is None else self._noted(loaded)
         with self.engine.connect() as connection:
             region = get_region(connection, region_id)
@@ -85,6 +91,13 @@ class VersionReader:
                 moment = localised(as_of, region.timezone)
                 record = version_as_of(connection, region.key, moment, selector)
         return self.load(region_id, record)
+
+    def _loaded(self, region_id: str, version: str | None) -> LoadedVersion | None:
+        """Return a cached version; its ground counts as used, and is counted as long as it lives."""
+        found = self.cache.get(("version", region_id, version), LoadedVersion)
+        if found is not None:
+            self._ground(found.record.grid_sha256, found.ground)
+        return found
 
     def _champion(self, region_id: str) -> LoadedVersion:
         """Load the champion, or the version before it if the champion is damaged."""
@@ -141,13 +154,21 @@ class VersionReader:
             ground = self._ground(record.grid_sha256)
             with self.engine.begin() as connection:
                 region = get_region(connection, region_id)
+                epoch = epoch_of(connection, region.key)
                 shown = known_categories(connection, region)
-                registry.check_forecasts(connection, record, len(ground.grid))
                 withheld = is_withheld(connection, region.key, record.version)
-                band = read_band(connection, record)
+                band = self._checked_band(connection, record, epoch, len(ground.grid))
+            self.cache.put(_band_key(record), (band,), _band_bytes(band))
             counts = CountModel.from_state(record.counts)
             return LoadedVersion(
-                region, record, ground, counts, band, withheld=withheld, shown_categories=shown
+                region,
+                record,
+                ground,
+                counts,
+                lambda: self._band(region_id, record, epoch),
+                withheld=withheld,
+                shown_categories=shown,
+                epoch=epoch,
             )
 
         key = ("version", region_id, record.version)
@@ -156,13 +177,43 @@ class VersionReader:
         if known is not None:
             raise ArtifactCorrupt(known)
         try:
-            return self.cache.get_or_make(key, LoadedVersion, read, _n_bytes)
+            return self.cache.get_or_make(key, LoadedVersion, read, lambda _: VERSION_BYTES)
         except ArtifactCorrupt as error:
             self.brief.keep("damage", name, error.message, DAMAGE_TTL_S)
             raise
 
-    def _ground(self, grid_sha256: str) -> Ground:
+    def _checked_band(
+        self, connection: Connection, record: registry.VersionRecord, epoch: Epoch, n_cells: int
+    ) -> Band | None:
+        """Return a version's band, and check what is stored of it, as far as no other process just did."""
+        known = self.prepared.read(record, epoch)
+        registry.check_forecasts(connection, record, n_cells, values=known is None)
+        if known is None:
+            known = (read_band(connection, record),)
+            self.prepared.write(record, epoch, known[0])
+        return known[0]
+
+    def _band(self, region_id: str, record: registry.VersionRecord, epoch: Epoch) -> Band | None:
+        def read() -> tuple[Band | None]:
+            known = self.prepared.read(record, epoch)
+            if known is not None:
+                return known
+            try:
+                with self.engine.connect() as connection:
+                    return (read_band(connection, record),)
+            except ArtifactCorrupt:  # the next use checks the whole version
+                self.cache.discard(("version", region_id, record.version))
+                raise
+
+        found: Band | None = self.cache.get_or_make(
+            _band_key(record), tuple, read, lambda one: _band_bytes(one[0])
+        )[0]
+        return found
+
+    def _ground(self, grid_sha256: str, known: Ground | None = None) -> Ground:
         def read() -> Ground:
+            if known is not None:
+                return known
             with self.engine.connect() as connection:
                 grid, boundary = load_grid(connection, grid_sha256)
             area = study_area_from_geojson(boundary, grid.crs)
@@ -173,9 +224,12 @@ class VersionReader:
         )
 
 
-def _n_bytes(version: LoadedVersion) -> int:
-    band = version.band
-    return VERSION_BYTES + (0 if band is None else band.loading.nbytes + band.variance.nbytes)
+def _band_key(record: registry.VersionRecord) -> tuple[object, ...]:
+    return ("band", record.region_key, record.version)
+
+
+def _band_bytes(band: Band | None) -> int:
+    return 100 if band is None else band.loading.nbytes + band.variance.nbytes
 
 
 def _champion_kind() -> str:
