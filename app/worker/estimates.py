@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from app.runs.kinds import BACKTEST, KIND_OF_TASK, SYNC
 from app.runs.taking import WaitingJob
 
-STATES_BYTES = 500 << 20
+STATES_BYTES = 700 << 20
 """Of a process that brings forecasts up to date."""
 SYNC_BYTES = 300 << 20
 MARGIN = 1.1
