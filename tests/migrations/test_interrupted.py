@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import inspect, make_url, text
@@ -15,6 +17,9 @@ from app.core.db.engine import open_engine
 from app.core.db.schema import migrate, schema_is_current
 from app.core.errors import Conflict
 from app.core.settings import Settings
+from tests.support.filled_database import filled
+
+__all__ = ["filled"]
 
 
 @pytest.fixture
@@ -67,3 +72,24 @@ def test_an_older_version_serves_on_a_newer_schema_and_does_not_touch_it(empty):
         assert schema_is_current(connection)
     with pytest.raises(Conflict, match="newer"):
         migrate(engine)
+
+
+def test_an_upgrade_that_a_request_is_in_the_way_of_begins_anew(filled, caplog):
+    """Each holds what the other one asks for, and PostgreSQL ends the one that has waited longer."""
+    engine, url, _ = filled
+    upgrade = threading.Thread(target=migrate, args=(engine,))
+    waits = (
+        "SELECT EXISTS (SELECT FROM pg_locks"
+        " WHERE NOT granted AND relation = 'worker_processes'::regclass)"
+    )
+    with psycopg.connect(url) as request, psycopg.connect(url, autocommit=True) as asking:
+        request.execute("SELECT FROM worker_processes")
+        upgrade.start()
+        until = time.monotonic() + 60
+        while not asking.execute(waits).fetchone()[0] and time.monotonic() < until:
+            time.sleep(0.01)
+        request.execute("SELECT FROM uploads")
+    upgrade.join(60)
+    assert "begins anew" in caplog.text
+    with engine.connect() as connection:
+        assert schema_is_current(connection)

@@ -189,7 +189,11 @@ def served_through() -> tuple[bool, str]:
         environment = {"HOTSLOT_DATABASE_URL": url}
         if command(url, home, "migrate", code=old_code).wait():
             return False, "the old release cannot make its schema"
-        old, new = (Service(home, 0, environment, code=code) for code in (old_code, None))
+        homes = [home / "old", home / "new"]
+        for made in homes:
+            made.mkdir(mode=0o700)
+        old = Service(homes[0], 0, environment, code=old_code)
+        new = Service(homes[1], 0, environment)
         old.start()
         try:
             _fill(old, url, home, old_code)
@@ -223,7 +227,8 @@ def _upgrade(old: Service, new: Service, url: str, home: Path) -> tuple[bool, st
     with psycopg.connect(url, autocommit=True) as asking:
         for _ in range(n // 2):
             cut += kill_within(command(url, home, "migrate"), partial(migrates, asking), 1.0, rng)
-        done = command(url, home, "migrate").wait() == 0
+        if command(url, home, "migrate").wait():
+            return False, f"the migration failed; {callers.said()}"
         new.start()
         callers.go_to(new.port)
         old.stop()
@@ -232,7 +237,7 @@ def _upgrade(old: Service, new: Service, url: str, home: Path) -> tuple[bool, st
             moved = lambda at=at: _asked(asking, _COPY) != at  # noqa: E731
             copy = command(url, home, "migrate", "--copy-incidents")
             copies_cut += kill_within(copy, moved, 1.5, rng)
-        done = command(url, home, "migrate", "--copy-incidents").wait() == 0 and done
+        done = command(url, home, "migrate", "--copy-incidents").wait() == 0
         callers.end()
         left = _asked(asking, _COPY)
     verified = command(url, home, "audit", "verify").wait() == 0

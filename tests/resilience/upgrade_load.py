@@ -43,7 +43,8 @@ class Callers:
         self._lock, self._stopped = threading.Lock(), threading.Event()
         works = [*(self._read for _ in range(READERS)), self._write]
         self._threads = [
-            threading.Thread(target=work, args=(place,)) for place, work in enumerate(works)
+            threading.Thread(target=work, args=(place,), daemon=True)
+            for place, work in enumerate(works)
         ]
         for thread in self._threads:
             thread.start()
@@ -53,7 +54,7 @@ class Callers:
         self.port = port
         before = list(self._calls)
         while any(now < then + 2 for now, then in zip(self._calls, before, strict=True)):
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     def end(self) -> None:
         """Stop, after the writer's last upload is confirmed."""
@@ -102,7 +103,7 @@ class Callers:
             reply = self._call(place, "GET", path)
             if reply is not None and "density" in path:
                 self.cells.add(json.dumps(reply.json()["cells"]))
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     def _write(self, place: int) -> None:
         """Upload batch after batch; each is sent until it is confirmed, always with its own key."""

@@ -241,6 +241,8 @@ def unavailable(error: BaseException) -> Unavailable | None:
         return Unavailable("the database's disk is full", retry_after_s=30, code="disk_full")
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
         return Unavailable("the database did not answer in time", code="database_timeout")
+    if isinstance(error, psycopg.errors.DeadlockDetected):
+        return Unavailable("another transaction was in the way", code="database_timeout")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OperationalError):
         return Unavailable("the database cannot be reached", code="database_unavailable")
     return None

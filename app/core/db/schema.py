@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +21,9 @@ from app.core.db.partitions import copy_if_small
 from app.core.errors import Conflict, Unavailable
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
+MAX_TRIES = 10
+PAUSE_S = 0.5
+_log = logging.getLogger("hotslot.database")
 
 
 @lru_cache(maxsize=1)
@@ -36,11 +42,27 @@ def head_revision() -> str | None:
 def migrate(engine: Engine) -> None:
     """Upgrade the schema in one transaction under a lock; then copy few incidents into partitions.
 
-    Many are left to the maintenance and to `hotslot migrate --copy-incidents`.
+    It needs exclusive locks on several tables, and requests read them in other orders: where both wait for
+    each other, PostgreSQL ends one. If that is the upgrade, it begins anew. Many incidents are left to the
+    maintenance and to `hotslot migrate --copy-incidents`.
 
     Raises:
         Conflict: a newer version of hotslot has migrated the schema.
+        Unavailable: the database cannot be reached, or requests were in the way `MAX_TRIES` times.
     """
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            _upgrade(engine)
+            break
+        except Unavailable as error:
+            if not (tries_left and isinstance(error.__cause__, DeadlockDetected)):
+                raise
+            _log.warning("requests were in the way of the upgrade, which begins anew")
+            time.sleep(PAUSE_S)
+    copy_if_small(engine)
+
+
+def _upgrade(engine: Engine) -> None:
     with engine.begin() as connection:
         if _is_newer(MigrationContext.configure(connection).get_current_revision()):
             raise Conflict("the schema belongs to a newer version of hotslot", code="newer_schema")
@@ -50,7 +72,6 @@ def migrate(engine: Engine) -> None:
         config = _alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    copy_if_small(engine)
 
 
 def schema_is_current(connection: Connection) -> bool:
