@@ -80,11 +80,16 @@ def read_instants(
         is_required: reject rows without a value.
         date_only: read a date alone as the start of its local day.
     """
-    text = raw.where(raw.map(lambda v: isinstance(v, str)), None).str.strip()
+    text, numeric = raw, np.zeros(len(raw), bool)
+    if not set(map(type, raw)) <= {str}:
+        text = raw.where(raw.map(lambda v: isinstance(v, str)), None)
+        numeric = raw.map(
+            lambda v: isinstance(v, int | float) and not isinstance(v, bool)
+        ).to_numpy()
+    text = text.str.strip()
     missing = (raw.isna() | (raw == "")).to_numpy()
     if is_required:
         errors.add(missing, field, "missing", field=field)
-    numeric = raw.map(lambda v: isinstance(v, int | float) and not isinstance(v, bool)).to_numpy()
     digits = text.str.fullmatch(r"[+-]?\d+(\.\d+)?").fillna(False).to_numpy(bool)
     errors.add((numeric & ~missing) | digits, field, "epoch_not_accepted", raw)
     is_day = np.zeros(len(text), bool)
@@ -97,9 +102,10 @@ def read_instants(
     offset = pd.Series(pc.struct_field(matched, "offset").to_numpy(zero_copy_only=False))
     local = pd.to_datetime(base, format="ISO8601", errors="coerce").astype("datetime64[s]")
     unread = local.isna().to_numpy() & ~missing
-    slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
-    errors.add(slashed & unread, field, "ambiguous_date", raw)
-    errors.add(unread, field, "bad_time", raw, why="unreadable", advice=WHY["unreadable"])
+    if unread.any():
+        slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}").fillna(False).to_numpy(bool)
+        errors.add(slashed & unread, field, "ambiguous_date", raw)
+        errors.add(unread, field, "bad_time", raw, why="unreadable", advice=WHY["unreadable"])
     wall_s = np.where(local.isna(), 0, local.to_numpy().astype(np.int64))
     given = offset.notna() & (offset != "")
     time_s = wall_s - _offsets_s(offset.where(given, "Z"))

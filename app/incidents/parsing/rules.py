@@ -144,10 +144,12 @@ def _numbers(
     raw = _texts(columns, name, n_rows)
     missing = (raw.isna() | (raw == "")).to_numpy()
     errors.add(missing, name, "missing", field=name)
-    flags = raw.map(lambda v: isinstance(v, bool)).to_numpy()
-    # JSON allows integers beyond any float; pandas would raise instead of giving NaN.
-    sized = raw.map(lambda v: None if isinstance(v, int) and abs(v) > MAX_INTEGER else v)
-    values = pd.to_numeric(sized, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    flags = np.zeros(n_rows, bool)
+    if not set(map(type, raw)) <= {str}:
+        flags = raw.map(lambda v: isinstance(v, bool)).to_numpy()
+        # JSON allows integers beyond any float; pandas would raise instead of giving NaN.
+        raw = raw.map(lambda v: None if isinstance(v, int) and abs(v) > MAX_INTEGER else v)
+    values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     bad = ~np.isfinite(values) | flags
     errors.add(bad, name, "not_a_number", field=name)
     return np.where(bad, 0.0, values)

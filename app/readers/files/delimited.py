@@ -150,18 +150,20 @@ def _csv_block(
     rows: list[list[str]], header: list[str], plan: ColumnPlan, table: Table, *, decimal_comma: bool
 ) -> Block:
     width = len(header)
-    broken = {
-        place: f"{len(row)} fields, the header has {width}"
-        for place, row in enumerate(rows)
-        if len(row) != width
-    }
+    broken = {}
+    if set(map(len, rows)) != {width}:
+        broken = {
+            place: f"{len(row)} fields, the header has {width}"
+            for place, row in enumerate(rows)
+            if len(row) != width
+        }
     blank = [""] * width
     for place in broken:
         rows[place] = blank
-    # A header without time and place was rejected, so at least two columns are wanted.
-    wanted = itemgetter(*(header.index(column) for column in plan.names.values()))
-    values = zip(*map(wanted, rows), strict=True)
-    columns: dict[str, Sequence[str]] = dict(zip(plan.names, values, strict=True))
+    columns: dict[str, Sequence[str]] = {
+        name: tuple(map(itemgetter(header.index(column)), rows))
+        for name, column in plan.names.items()
+    }
     if decimal_comma and plan.crs is None:  # metres may have separated thousands: see `numbers`
         for name in COORDINATES & columns.keys():
             columns[name] = tuple(v.replace(",", ".") for v in columns[name])
