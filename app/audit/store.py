@@ -236,6 +236,14 @@ def last_entries(connection: Connection, chain: str, limit: int) -> list[Entry]:
     return [Entry(**row._mapping) for row in reversed(rows)]
 
 
+def last_removal(connection: Connection) -> datetime | None:
+    """Return when a region was last removed, of those whose chain ends with that."""
+    removed = (audit_log.c.chain == audit_heads.c.chain) & (audit_log.c.seq == audit_heads.c.seq)
+    query = select(func.max(audit_log.c.at)).select_from(audit_heads).join(audit_log, removed)
+    at: datetime | None = connection.scalar(query.where(audit_log.c.action == "region.removed"))
+    return at
+
+
 def newest(
     connection: Connection,
     *,

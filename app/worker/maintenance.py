@@ -108,12 +108,13 @@ def _copy_into_partitions(engine: Engine) -> None:
 
 
 def _clean_up_after_erasures(engine: Engine, settings: Settings) -> None:
-    """After recent erasures, delete files that may contain erased incidents, and vacuum.
+    """After recent erasures and removals, delete files that may contain erased incidents, and vacuum.
 
     A day is added, because a task may write its file hours after reading the incidents.
     """
     with engine.connect() as connection:
-        newest = newest_erasure(connection)
+        moments = newest_erasure(connection), audit.last_removal(connection)
+    newest = max((moment for moment in moments if moment is not None), default=None)
     if newest is None:
         return
     delete_saved_tasks(settings, (newest + FILE_CLEANUP_PERIOD).timestamp())

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
+from app.region_edits.removal import remove_region
 from app.regions.store import get_region
 from app.runs.kinds import TRAIN
 from app.runs.queue import defer_job
@@ -48,3 +49,18 @@ def test_failed_jobs_and_runs_of_sources_go_when_they_are_old(engine, settings, 
         jobs = connection.scalar(text("SELECT count(*) FROM procrastinate_jobs"))
     assert names == ["busy", "idle"], "one that is old and the last is kept"
     assert jobs == 1
+
+
+def test_the_rows_of_a_removed_region_are_vacuumed(engine, settings, town):
+    """Though it was the only one that had incidents, and no erasure preceded."""
+    first = text(
+        "SELECT min(coalesce(last_vacuum, '-infinity')) FROM pg_stat_user_tables"
+        " WHERE relname ~ '^incidents_p[0-9]+$'"
+    )
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM erasures"))
+        now = database_clock(connection)
+    remove_region(engine, town, town)
+    maintain(engine, settings, now)
+    with engine.connect() as connection:
+        assert connection.scalar(first) >= now
