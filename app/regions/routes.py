@@ -30,7 +30,7 @@ from app.regions.schemas import CreatedRegion, ListedRegion, NewRegion, RegionLi
 from app.regions.service import add_region, read_boundary, read_region
 from app.regions.shifts import shifts_json
 from app.regions.store import get_region, list_regions, outlined
-from app.registry.visibility import served
+from app.registry.visibility import served, served_of_all
 
 router = APIRouter(prefix="/v1/regions", tags=["regions"])
 _ID = {"region": "$response.body#/id"}
@@ -109,8 +109,9 @@ def _asked(content: bytes, limits: ReadOptions) -> tuple[NewRegion, Outline]:
 def list_all(state: State, caller: CallerOf) -> RegionList:
     """List all regions that the caller may see."""
     with state.engine.connect() as connection:
+        champions = served_of_all(connection)
         regions = [
-            ListedRegion.model_validate({**vars(r), "champion": served(connection, r.key)})
+            ListedRegion.model_validate({**vars(r), "champion": champions.get(r.key)})
             for r in list_regions(connection)
             if caller.sees(r.id)
         ]

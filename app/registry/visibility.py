@@ -118,3 +118,15 @@ def served(connection: Connection, region_key: int) -> str | None:
     )
     found = (connection.scalar(query.limit(1)) for query in (before, newest))
     return next((str(version) for version in found if version is not None), None)
+
+
+def served_of_all(connection: Connection) -> dict[int, str | None]:
+    """Return {region key: `served`} of the regions with a champion, by one query where none is withheld."""
+    held = withheld_versions.c
+    mine = (held.region_key == champions.c.region_key) & (held.version == champions.c.version)
+    query = select(champions.c.region_key, champions.c.version, held.version.label("withheld"))
+    rows = connection.execute(query.outerjoin_from(champions, withheld_versions, mine)).all()
+    return {
+        row.region_key: served(connection, row.region_key) if row.withheld else row.version
+        for row in rows
+    }

@@ -4,10 +4,12 @@ import threading
 from contextvars import Context
 from datetime import timedelta
 
+from sqlalchemy import event
+
 from app.core.roles import seeing_unreleased
 from app.regions.store import get_region
 from app.registry import store as registry
-from app.registry.visibility import served
+from app.registry.visibility import served, served_of_all
 from tests.support.small_region import START, row, train
 
 
@@ -21,7 +23,9 @@ def test_who_does_not_say_what_it_may_see_sees_no_withheld_version(engine, setti
         with engine.connect() as connection:
             key = get_region(connection, "small").key
             names = {one.version for one in registry.list_versions(connection, key)}
-            return names, served(connection, key)
+            version = served(connection, key)
+            assert served_of_all(connection) == {key: version}
+            return names, version
 
     assert Context().run(look) == ({shown}, shown)
     found = []
@@ -46,3 +50,12 @@ def test_a_request_does_not_inherit_the_sight_of_what_serves_it(engine, settings
         ):
             listed = place(role, "GET", "/models").json()["models"]
             assert {one["version"] for one in listed} == known
+
+
+def test_the_champions_of_all_regions_are_one_query(engine, settings, place):
+    shown, _ = train(engine, settings, place, "trainer")
+    statements = []
+    with engine.connect() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *a: statements.append(a[2]))
+        assert list(served_of_all(connection).values()) == [shown]
+    assert len(statements) == 1
