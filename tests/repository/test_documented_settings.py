@@ -19,6 +19,8 @@ OF_NO_SETTING = {
     "KEY",
     "BENCH_ROWS",
     "BENCH_CITIES",
+    "BENCH_HOME",
+    "BENCH_REPEATS",
     "BENCH_MODELS",
     "BENCH_ORIGINS",
     "BENCH_OUT",
