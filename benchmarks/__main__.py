@@ -23,6 +23,7 @@ PARTS = {
     "backup": "service.backup",
     "serve": "service.serve",
     "sizing": "service.sizing",
+    "country": "service.country",
     "page": "service.page",
     "paper-study": "studies.paper_study",
     "simulated-quarter": "studies.simulated_quarter",
