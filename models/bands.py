@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.counts.negative_binomial import cumulative, log_mass
+from models.hour_table import HourTable, block_of, blocks
 from models.units import HOURS_PER_DAY, N_WINDOWS, SATURDAY, FloatArray, IntArray
 
 COVERAGE = 0.9
@@ -18,6 +20,7 @@ COVERAGE = 0.9
 NORMAL_QUANTILE = 1.6448536269514722
 """Of (1 + COVERAGE) / 2."""
 HOURS_A_PART = 6
+N_PARTS = 2 * HOURS_PER_DAY // HOURS_A_PART
 USUAL_SCALE, USUAL_EXTRA = 4.0, 0.05
 """Of the variances where no past period is long enough: what most cities' periods ask for."""
 _SCALES = (1.0, 2.0, 4.0, 8.0)
@@ -40,6 +43,20 @@ class Band:
         """Return variances (N,) in one window, or (W, N) in several."""
         result: FloatArray = self.loading[windows] @ self.variance
         return result
+
+    def variance_by_part(
+        self, n_incidents: FloatArray, probability: FloatArray, expected: FloatArray, cells: slice
+    ) -> FloatArray:
+        """Return variances (8, B) by part of the week of some cells, each window's by what it expects.
+
+        Args:
+            n_incidents: (168,).
+            probability: (168, B) of these cells in the windows.
+            expected: (8, B) as by `expected_by_part`.
+        """
+        own = probability * (self.loading @ self.variance[:, cells])
+        weighted = expected_by_part(n_incidents, own)
+        return np.divide(weighted, expected, out=np.zeros_like(weighted), where=expected > 0)
 
     def factor(self, window: int) -> FloatArray:
         """Return the factor (N,) by which a cell's probability may be off, either way."""
@@ -127,17 +144,23 @@ def parts_of_week() -> IntArray:
 
 
 def by_part_of_week(
-    counts: FloatArray, probability: FloatArray, band: Band | None = None
+    counts: FloatArray | csr_array, probability: FloatArray | HourTable, band: Band | None = None
 ) -> PartCounts:
     """Sum up counts (168, N) of a period and their forecast, probabilities (168, N)."""
-    n_incidents = counts.sum(axis=1)
-    total = expected_by_part(n_incidents, probability)
+    n_incidents = np.asarray(counts.sum(axis=1), np.float64)
+    total = np.empty((N_PARTS, counts.shape[1]))
     variance = np.zeros_like(total)
-    if band is not None:
-        own = probability * band.log_variance(np.arange(N_WINDOWS))
-        weighted = expected_by_part(n_incidents, own)
-        np.divide(weighted, total, out=variance, where=total > 0)
-    return PartCounts(_members() @ counts, total, variance)
+    for part in blocks(counts.shape[1]):
+        own = block_of(probability, part)
+        total[:, part] = expected_by_part(n_incidents, own)
+        if band is not None:
+            variance[:, part] = band.variance_by_part(n_incidents, own, total[:, part], part)
+    return PartCounts(observed_by_part(counts), total, variance)
+
+
+def observed_by_part(counts: FloatArray | csr_array) -> FloatArray:
+    """Sum up counts (168, N) by part of the week (8, N)."""
+    return np.asarray(_members() @ counts, np.float64)
 
 
 def expected_by_part(n_incidents: FloatArray, probability: NDArray[Any]) -> FloatArray:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.bands import Band
 from models.densities.ingredients import Ingredients
 from models.estimator import Estimator
+from models.hour_table import times
 from models.incidents import Incidents
 from models.units import FloatArray, IntArray
 
@@ -82,6 +83,7 @@ class FitContext:
         cuda_graphs: record training steps and replay them.
         progress: receives reports of progress.
         cancelled: polled repeatedly; true makes the fit raise `FitCancelled`.
+        memo: what fits of the same caller may keep for each other; None: nothing.
     """
 
     cutoff_s: int
@@ -92,6 +94,7 @@ class FitContext:
     cuda_graphs: bool = False
     progress: Progress = field(default=lambda _share, _message: None)
     cancelled: Callable[[], bool] = field(default=lambda: False)
+    memo: dict[object, Any] | None = None
 
     def report(self, share: float, message: str) -> None:
         """Report progress, and raise if the caller has cancelled.
@@ -134,9 +137,9 @@ class CategoryDensity:
         result: FloatArray = share * tilted + self.fixed
         return result
 
-    def at(self, table: FloatArray, window: IntArray, rows: IntArray) -> FloatArray:
+    def at(self, table: NDArray[Any], window: IntArray, rows: IntArray) -> FloatArray:
         """Return the same for single cells `rows` (n,) and rows `window` (n,) of a table (W, N)."""
-        share = (1.0 - self.fixed.sum()) / (table @ self.ratio)
+        share = (1.0 - self.fixed.sum()) / times(table, self.ratio)
         result: FloatArray = share[window] * table[window, rows] * self.ratio[rows]
         return result + self.fixed[rows]
 
@@ -235,8 +238,9 @@ def normalised(weights: FloatArray, area_km2: FloatArray, floor: float = 1e-3) -
         raise ValueError("weights must be finite and non-negative")
     uniform = area_km2 / area_km2.sum()
     total = weights.sum(axis=-1, keepdims=True)
-    shares = np.where(total > 0, weights / np.where(total > 0, total, 1.0), uniform)
     # In place, because the table of a city with small cells takes a hundred megabytes.
+    shares = weights / np.where(total > 0, total, 1.0)
+    np.copyto(shares, uniform, where=total <= 0)
     shares *= 1.0 - floor
     shares += floor * uniform
     shares /= shares.sum(axis=-1, keepdims=True)

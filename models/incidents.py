@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +51,16 @@ class Incidents:
             None if self.intervals is None else self.intervals.take(rows),
             None if self.minute is None else self.minute[rows],
         )
+
+    def digest(self) -> bytes:
+        """Return a digest of all columns, equal for equal incidents."""
+        whole = hashlib.blake2b()
+        for part in (self, self.intervals):
+            for name, values in [] if part is None else vars(part).items():
+                if isinstance(values, np.ndarray):
+                    whole.update(f"{name}:{values.dtype}:{len(values)}:".encode())
+                    whole.update(values.tobytes())
+        return whole.digest()
 
     @property
     def at_s(self) -> IntArray:

@@ -21,7 +21,7 @@ _POINTS_AT_ONCE = 1 << 17
 """Points are placed in blocks that fit a core's caches, which also bounds the memory."""
 BLOCK = 512
 """Geometries created at once: creation blocks all threads, 8,192 for four milliseconds."""
-MAX_CELLS = 200_000
+MAX_CELLS = 300_000
 SLIVER_SHARE = 1e-6
 
 
@@ -138,7 +138,7 @@ def build_grid(area: StudyArea, cell_size_m: float) -> Grid:
 
     Raises:
         InvalidInput: the cell size is not a number.
-        LimitExceeded: the cell size is not within 100 m..5 km, or over 200,000 cells.
+        LimitExceeded: the cell size is not within 100 m..5 km, or over 300,000 cells.
     """
     check_cell_size(cell_size_m)
     return cover(area, cell_size_m)
@@ -148,7 +148,7 @@ def cover(area: StudyArea, cell_size_m: float) -> Grid:
     """Build the same cells of any size, also smaller than those of regions may be.
 
     Raises:
-        LimitExceeded: over 200,000 cells.
+        LimitExceeded: over 300,000 cells.
     """
     west, south, east, north = area.polygon_m.bounds
     x0_m = math.floor(west / cell_size_m) * cell_size_m

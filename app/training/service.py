@@ -196,6 +196,7 @@ def fit_context(
         cuda_graphs=settings.training_cuda_graphs,
         progress=progress,
         cancelled=cancelled,
+        memo={},
     )
     use_threads(context.n_threads)
     return context

@@ -47,9 +47,14 @@ def log_mass(count: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> FloatA
         return poisson
     dispersion = np.maximum(dispersion, POISSON_BELOW)
     size = 1.0 / dispersion
-    ways = gammaln(count + size) - gammaln(size) - gammaln(count + 1.0)
     rare = np.log1p(dispersion * mean)
-    result: FloatArray = ways - size * rare + count * (np.log(dispersion * mean) - rare)
+    everywhere = np.broadcast_arrays(count, size, dispersion * mean, rare)
+    # Of no incidents, which most cells have, this is all.
+    result: FloatArray = np.asarray(-everywhere[1] * everywhere[3], np.float64)
+    some = everywhere[0] > 0
+    k, r, odds, log_more = (values[some] for values in everywhere)
+    ways = gammaln(k + r) - gammaln(r) - gammaln(k + 1.0)
+    result[some] += ways + k * (np.log(odds) - log_more)
     return result
 
 

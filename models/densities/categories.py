@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.base import CategoryDensity, Cells, FitContext, normalised
 from models.densities.folds import mixture_weights
@@ -43,7 +44,7 @@ class Moment:
     """
 
     at_s: int
-    windows: FloatArray
+    windows: NDArray[np.floating[Any]]
 
     @property
     def city(self) -> FloatArray:
@@ -81,10 +82,11 @@ class Categories(Estimator):
         before = _components(known, cell, codes, cells, past, context.part(0.0, 0.5))
         components = _components(known, cell, codes, cells, now, context.part(0.5, 1.0))
         prior = np.array([TILT_PRIOR, TILT_PRIOR, *([1.0] * len(OWN_BANDWIDTHS_M))])
+        city_then, city_now = past.city, now.city
         for place, code in enumerate(codes.tolist()):
             mine = (known.time_s >= past.at_s) & (known.category == code)
             window = known.window[mine].astype(np.int64)
-            following = CategoryDensity(before[0, place] / past.city, np.zeros(len(past.city)))
+            following = CategoryDensity(before[0, place] / city_then, np.zeros(len(city_then)))
             held_out = np.stack(
                 [
                     following.at(past.windows, window, cell[mine]),
@@ -95,7 +97,7 @@ class Categories(Estimator):
             weights = mixture_weights(held_out, prior)
             self.weights_[code] = [round(float(w), 4) for w in weights]
             self.density_[code] = CategoryDensity(
-                components[0, place] / now.city, weights[1:] @ components[:, place]
+                components[0, place] / city_now, weights[1:] @ components[:, place]
             )
         return self
 
@@ -121,7 +123,8 @@ def _components(
     rows = np.flatnonzero(np.isin(known.category[:n], codes))
     place = np.searchsorted(codes, known.category[rows])
     weight = 0.5 ** ((moment.at_s - known.time_s[rows]) / DAY_S / HALF_LIFE_DAYS)
-    tilted = moment.city * _tilt(place, cell[rows], weight, len(codes), cells, moment, context)
+    city, then = moment.city, replace(context, cutoff_s=moment.at_s)
+    tilted = city * _tilt(place, cell[rows], weight, len(codes), cells, city, then)
     sites = snap(known, cells)
     smoother = Smoother(sites, cells)
     counts = np.stack([sites.count(rows=rows[place == c]) for c in range(len(codes))])
@@ -135,19 +138,19 @@ def _tilt(
     weight: FloatArray,
     n_categories: int,
     cells: Cells,
-    moment: Moment,
+    city: FloatArray,
     context: FitContext,
 ) -> FloatArray:
     """Return unnormalised ratios of the categories to the city (C, N)."""
-    n_cells = len(moment.city)
+    n_cells = len(city)
     counts = np.bincount(place * n_cells + cell, weight, n_categories * n_cells).astype(np.float64)
 
     fields = fit_tilt(
-        tensor(counts.reshape(n_categories, n_cells), context.device),
-        tensor(np.log(moment.city), context.device),
+        counts.reshape(n_categories, n_cells),
+        tensor(np.log(city), context.device),
         PRIOR_SD * torch.eye(n_categories, device=context.device),
         Lattice.of_cells(cells, SPREAD, context.device),
-        replace(context, cutoff_s=moment.at_s),
+        context,
     )
     ratio: FloatArray = np.exp(PRIOR_SD * fields.double().cpu().numpy().T)
     return ratio

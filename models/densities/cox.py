@@ -14,8 +14,9 @@ from models.estimator import Estimator
 from models.fields.lattice import Lattice
 from models.fields.priors import HOURS, HourSettings, with_nuisance
 from models.fields.tilt import TiltSettings, fit_tilt, tensor
+from models.hour_table import HourTable
 from models.incidents import Incidents
-from models.units import N_WINDOWS, FloatArray
+from models.units import FloatArray
 
 
 class HourTilt(Estimator):
@@ -26,14 +27,19 @@ class HourTilt(Estimator):
         tilt: settings of the fit.
 
     Attributes:
-        probability_: (168, N), rows sum to one.
+        table_: probabilities (168, N) as factors, rows sum to one.
     """
 
-    probability_: FloatArray
+    table_: HourTable
 
     def __init__(self, hours: HourSettings = HOURS, tilt: TiltSettings | None = None) -> None:
         self.hours = hours
         self.tilt = tilt
+
+    @property
+    def probability_(self) -> FloatArray:
+        """The probabilities, computed from their factors."""
+        return self.table_.whole()
 
     def fit(self, tables: CountTables, base: FloatArray, context: FitContext) -> Self:
         """Fit to counts.
@@ -44,31 +50,32 @@ class HourTilt(Estimator):
         Raises:
             FitCancelled: the caller asked to stop.
         """
-        log_ratio = np.zeros((N_WINDOWS, len(base)))
+        features = self.hours.features()
+        weights = np.zeros((features.shape[1], len(base)))
         if tables.n_incidents:
-            log_ratio = correction_strength(tables.n_incidents) * self._fit(tables, base, context)
-        weight = np.exp(log_ratio) * base
-        # Not a matrix product, whose last bits depend on the number of threads.
-        self.probability_ = weight / weight.sum(axis=1, keepdims=True)
+            strength = correction_strength(tables.n_incidents)
+            weights = strength * self._fit(features, tables, base, context)
+        self.table_ = HourTable.normalised(features, weights, np.log(base))
         return self
 
-    def _fit(self, tables: CountTables, base: FloatArray, context: FitContext) -> FloatArray:
-        """Fit log ratios of the windows' densities to the base (168, N), the mean of all half-lives."""
-        features = self.hours.features()
+    def _fit(
+        self, features: FloatArray, tables: CountTables, base: FloatArray, context: FitContext
+    ) -> FloatArray:
+        """Fit the features' weights at each cell (R, N), the mean of all half-lives."""
         lattice = Lattice.of_cells(tables.cells, self.hours.spread, context.device)
         n_fits = len(self.hours.half_lives_days)
-        total = np.zeros((len(base), features.shape[1] + 1))
+        total = np.zeros((features.shape[1] + 1, len(base)))
         for i, days in enumerate(self.hours.half_lives_days):
             fields = fit_tilt(
-                tensor(tables.by_window(days), context.device),
+                tables.by_window(days),
                 tensor(np.log(base), context.device),
                 tensor(with_nuisance(features), context.device),
                 lattice,
                 context.part(i / n_fits, (i + 1) / n_fits),
                 self.tilt,
             )
-            total += fields.double().cpu().numpy()
-        return np.asarray(features @ (total[:, :-1] / n_fits).T, np.float64)
+            total += fields.double().cpu().numpy().T
+        return total[:-1] / n_fits
 
 
 class Cox(DensityModel):

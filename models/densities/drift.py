@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from models.base import HORIZON_DAYS, Cells, FitContext, normalised
 from models.densities.ingredients import DRIFT as DRIFT_NAME
@@ -26,7 +27,7 @@ _POSITIVE = 1e-9
 
 
 class CountTables:
-    """Counts of incidents per cell, by window or by age.
+    """Counts of incidents per cell, by window or by age; sparse, since most cells of most windows have none.
 
     Args:
         incidents: those outside every cell are ignored.
@@ -43,25 +44,24 @@ class CountTables:
         self._age_days = (cutoff_s - incidents.time_s[inside]) / DAY_S
         self.n_incidents = len(self._row)
 
-    def by_window(self, half_life_days: float) -> FloatArray:
+    def by_window(self, half_life_days: float) -> csr_array:
         """Return counts (168, N), each incident weighted by half per half-life of age."""
         hours = self._hours
         weight = 0.5 ** (self._age_days[hours.incident] / half_life_days) * hours.weight
         return self._count(hours.window, self._row[hours.incident], weight, N_WINDOWS)
 
-    def by_period(self, period_days: float, n_periods: int) -> FloatArray:
+    def by_period(self, period_days: float, n_periods: int) -> csr_array:
         """Return counts by age (K, N), latest first, of the last K <= n_periods periods."""
         period = (self._age_days // period_days).astype(np.int64)
         n_used = min(n_periods, int(period.max(initial=0)) + 1)
         group = np.minimum(period, n_used)
-        return self._count(group, self._row, np.ones(len(period)), n_used + 1)[:-1]
+        used = group < n_used
+        return self._count(group[used], self._row[used], np.ones(int(used.sum())), n_used)
 
     def _count(
         self, group: IntArray, row: IntArray, weight: FloatArray, n_groups: int
-    ) -> FloatArray:
-        n_cells = len(self.cells.area_km2)
-        total = np.bincount(group * n_cells + row, weight, n_groups * n_cells)
-        return np.asarray(total, np.float64).reshape(n_groups, n_cells)
+    ) -> csr_array:
+        return csr_array((weight, (group, row)), shape=(n_groups, len(self.cells.area_km2)))
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ class DriftedBackbone(Estimator):
         self.probability_ = base * self.ratio_
         return self
 
-    def _periods(self, settings: DriftSettings) -> tuple[FloatArray, FloatArray]:
+    def _periods(self, settings: DriftSettings) -> tuple[csr_array, FloatArray]:
         """Return counts (K, N) of past periods, and features (K + 1, R): theirs, then the future's."""
         counts = self.tables_.by_period(settings.period_days, settings.n_periods)
-        ages = (np.arange(len(counts)) + 0.5) * settings.period_days
+        ages = (np.arange(counts.shape[0]) + 0.5) * settings.period_days
         ages = np.array([*ages, -0.5 * HORIZON_DAYS])
         covariance = drift_covariance(np.asarray(ages, np.float64), settings.scales)
         return counts, leading_features(covariance, settings.rank)
@@ -142,7 +142,7 @@ class DriftedBackbone(Estimator):
         """Fit the ratio of the density in the middle of the horizon to the base (N,)."""
         counts, features = self._periods(settings)
         fields = fit_tilt(
-            tensor(counts, context.device),
+            counts,
             tensor(np.log(base), context.device),
             tensor(features[:-1], context.device),
             Lattice.of_cells(self.tables_.cells, settings.spread, context.device),
@@ -158,7 +158,7 @@ class DriftedBackbone(Estimator):
         if self.drift is None or not self.tables_.n_incidents:
             return np.zeros(len(self.ratio_))
         counts, features = self._periods(self.drift)
-        share = counts.sum(1) / counts.sum()
+        share = np.asarray(counts.sum(axis=1)) / counts.sum()
         centred = features - share @ features[:-1]
         within = (centred[:-1] * share[:, None]).T @ centred[:-1]
         lattice = Lattice.of_cells(self.tables_.cells, self.drift.spread, context.device)
@@ -169,8 +169,7 @@ class DriftedBackbone(Estimator):
 
     def hour_rates(self) -> FloatArray:
         """Return how many incidents each window (168,) had, and one more."""
-        rates: FloatArray = self.tables_.by_window(np.inf).sum(axis=1) + 1.0
-        return rates
+        return np.asarray(self.tables_.by_window(np.inf).sum(axis=1), np.float64) + 1.0
 
     def ingredients_of(self, probability: FloatArray, area_km2: FloatArray) -> Ingredients:
         """Return what the drift contributes to a table (W, N) of hours that was fitted to this density."""

@@ -88,12 +88,21 @@ def pooled_weights(fitted: Sequence[FloatArray], test_cells: Sequence[IntArray])
         fitted: per fold, densities of the components on the cells (K, N).
         test_cells: per fold, row of the cell of each held-out incident.
     """
-    counts = [
-        np.bincount(cell, minlength=f.shape[1]) for f, cell in zip(fitted, test_cells, strict=True)
-    ]
-    rows = [f[:, count > 0].T for f, count in zip(fitted, counts, strict=True)]
-    each = np.concatenate([count[count > 0] for count in counts]).astype(np.float64)
-    return mixture_weights(np.concatenate(rows), count=each)
+    tested = [np.unique(cell) for cell in test_cells]
+    there = [f[:, cells] for f, cells in zip(fitted, tested, strict=True)]
+    return held_out_weights(there, test_cells)
+
+
+def held_out_weights(densities: Sequence[FloatArray], test_cells: Sequence[IntArray]) -> FloatArray:
+    """Fit the same from the densities at the cells that held-out incidents fell into.
+
+    Args:
+        densities: per fold, of the components at each such cell once, ascending (K, cells).
+        test_cells: per fold, row of the cell of each held-out incident.
+    """
+    counts = [np.unique(cell, return_counts=True)[1] for cell in test_cells]
+    rows = np.concatenate([there.T for there in densities])
+    return mixture_weights(rows, count=np.concatenate(counts).astype(np.float64))
 
 
 def best_of_grid(score: Callable[[float], float], grid: Sequence[float], start: float) -> float:

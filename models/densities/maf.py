@@ -18,6 +18,7 @@ from models.estimator import Estimator
 from models.fields.priors import FLOW_HOURS, HourSettings
 from models.flows.cell_flow import CellFlow, HourFirstFlow, HourLastFlow
 from models.flows.rosenblatt import RosenblattMap
+from models.hour_table import HourTable
 from models.incidents import Incidents
 from models.units import N_WINDOWS, FloatArray, IntArray
 
@@ -34,11 +35,9 @@ class HourFlow(Estimator):
 
     Attributes:
         flows_: the fitted flows.
-        probability_: (168, N), rows sum to one.
     """
 
     flows_: tuple[CellFlow, ...]
-    probability_: FloatArray
 
     def __init__(self, order: Order = "hour last", hours: HourSettings = FLOW_HOURS) -> None:
         self.order = order
@@ -62,9 +61,21 @@ class HourFlow(Estimator):
             part = context.part(i / len(flows), (i + 1) / len(flows))
             flow.fit(counts, base, tables.cells, part)
         self.flows_ = tuple(flows)
-        own = [flow.probability_ for flow in flows]
-        self.probability_ = own[0] if len(own) == 1 else np.mean(own, axis=0)
         return self
+
+    @property
+    def table(self) -> HourTable:
+        """The probabilities with the hour last, as factors."""
+        (last, *_) = self.flows_
+        if not isinstance(last, HourLastFlow):
+            raise TypeError("a flow with the hour first has no factors")
+        return last.table_
+
+    @property
+    def probability_(self) -> FloatArray:
+        """Probabilities (168, N), rows sum to one."""
+        own = [flow.probability_ for flow in self.flows_]
+        return own[0] if len(own) == 1 else np.asarray(np.mean(own, axis=0), np.float64)
 
 
 def posterior_band(drifted: DriftedBackbone, flow: HourFlow, context: FitContext) -> Band | None:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from models.base import Cells, DensityModel, FitContext, normalised
-from models.densities.folds import Fold, inner_folds
-from models.densities.kde import fitted_weights, nearest_to_rule
+from models.densities.folds import Fold, held_out_weights, inner_folds
+from models.densities.kde import nearest_to_rule
 from models.densities.small_sample import shrink_to_uniform
 from models.densities.smoothing import Sites, Smoother, inside, snap
 from models.incidents import Incidents
@@ -50,13 +50,13 @@ class RecentKde(DensityModel):
         folds = inner_folds(known, context.cutoff_s, self.n_folds)
         self.n_folds_used_ = len(folds)
         self.area_km2_ = cells.area_km2
-        fitted = self._components(known, sites, Smoother(sites, cells), folds, context)
+        now, held_out = self._components(known, sites, Smoother(sites, cells), folds, context)
         if folds:
-            self.weights_ = fitted_weights(fitted[:, 1:], sites, folds)
+            self.weights_ = held_out_weights(held_out, [sites.cell_of(f.test) for f in folds])
         else:
             nearest = nearest_to_rule(self.bandwidths_m, known)
-            self.weights_ = np.eye(len(fitted))[nearest * len(self.half_lives_days)]
-        mixed = normalised(self.weights_ @ fitted[:, 0], self.area_km2_)
+            self.weights_ = np.eye(len(now))[nearest * len(self.half_lives_days)]
+        mixed = normalised(self.weights_ @ now, self.area_km2_)
         if not folds:
             mixed = shrink_to_uniform(mixed, len(known), self.area_km2_)
         self.probability_ = mixed[None, :]
@@ -70,8 +70,12 @@ class RecentKde(DensityModel):
         smoother: Smoother,
         folds: Sequence[Fold],
         context: FitContext,
-    ) -> FloatArray:
-        """Fit densities (K, 1 + folds, N): bandwidths outer, half-lives inner; now, then each origin."""
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """Fit densities, bandwidths outer, half-lives inner.
+
+        Returns:
+            Those of now (K, N); and by fold those before its origin, at the cells of its test (K, cells).
+        """
         spans = [(len(known), context.cutoff_s), *((f.split, f.origin_s) for f in folds)]
         counts = np.stack(
             [
@@ -80,12 +84,17 @@ class RecentKde(DensityModel):
                 for n, at_s in spans
             ]
         )
-        parts = []
+        tested = [np.unique(sites.cell_of(fold.test)) for fold in folds]
+        now: list[FloatArray] = []
+        held_out: list[list[FloatArray]] = [[] for _ in folds]
         for place, bandwidth_m in enumerate(self.bandwidths_m):
             context.report(place / len(self.bandwidths_m), f"bandwidth {bandwidth_m:.0f} m")
             smoothed = normalised(smoother.smooth(counts, bandwidth_m), self.area_km2_)
-            parts.append(smoothed.reshape(len(self.half_lives_days), len(spans), -1))
-        return np.concatenate(parts)
+            fitted = smoothed.reshape(len(self.half_lives_days), len(spans), -1)
+            now.append(fitted[:, 0].copy())
+            for fold, cell in enumerate(tested):
+                held_out[fold].append(fitted[:, 1 + fold, cell])
+        return np.concatenate(now), [np.concatenate(parts) for parts in held_out]
 
     def report(self) -> Mapping[str, Any]:
         """Return the weight of each bandwidth and half-life."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,7 @@ class Refresh:
         covariance, own = self._covariances(days - (edges[:-1] + edges[1:]) / 2, days)
         root = np.linalg.cholesky(covariance + _JITTER * np.eye(n_bins))
         fields = fit_tilt(
-            tensor(counts.reshape(n_bins, n_cells).astype(np.float64), "cpu"),
+            counts.reshape(n_bins, n_cells).astype(np.float64),
             tensor(np.log(self.base), "cpu"),
             tensor(np.asarray(root, np.float64), "cpu"),
             self.lattice,
@@ -184,7 +185,7 @@ def learnt_strength(gains: FloatArray) -> float:
 
 
 def strength_gains(
-    table: FloatArray,
+    table: NDArray[np.floating[Any]],
     cells: Cells,
     rows: IntArray,
     window: IntArray,
@@ -212,7 +213,6 @@ def strength_gains(
             continue
         state = refresh.state(rows[known], time_s[known], start_s, start_s + first * DAY_S)
         log_ratio = np.log(state.ratio(LOOK_EVERY_DAYS / 2))
-        for k, strength in enumerate(STRENGTHS):
-            ratio = np.exp(strength * log_ratio)
-            total[k] += log_gain(table, ratio, rows[mine], window[mine]).sum()
+        ratios = np.exp(np.array(STRENGTHS) * log_ratio[:, None])
+        total += log_gain(table, ratios, rows[mine], window[mine]).sum(axis=0)
     return total

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import CategoryDensity, DensityModel
+from models.hour_table import times
 from models.units import FloatArray, IntArray
 
 Mask = NDArray[np.bool_]
@@ -102,9 +103,9 @@ def _small_of_categories(counts: IntArray, own: IntArray, minimum: int) -> Mask:
 
 def _pooled(table: FloatArray, few: Mask, area_km2: FloatArray) -> FloatArray:
     """Return the table (W, N) with the mass of the cells `few` spread by area."""
-    result = np.array(table)
-    mass = table[:, few].sum(axis=1, keepdims=True, dtype=np.float64)
-    result[:, few] = mass * _by_area(few, area_km2)[few]
+    share, result = _by_area(few, area_km2)[few], np.array(table)
+    for row in result:
+        row[few] = row[few].sum(dtype=np.float64) * share
     return result
 
 
@@ -122,8 +123,9 @@ def _pooled_category(
 
     `table` holds the windows' probabilities before pooling.
     """
-    following = (1.0 - density.fixed.sum()) / (table @ density.ratio)
-    held = (following * (table[:, few] @ density.ratio[few])).mean() + density.fixed[few].sum()
+    parts = times(table, np.stack([density.ratio, np.where(few, density.ratio, 0.0)], axis=1))
+    following = (1.0 - density.fixed.sum()) / parts[:, 0]
+    held = (following * parts[:, 1]).mean() + density.fixed[few].sum()
     outside = np.where(few, 0.0, density.fixed)
     mass = min(float(held), 1.0 - float(outside.sum()))
     ratio = np.where(few, 0.0, density.ratio)

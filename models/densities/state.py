@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.hour_table import times
 from models.units import Float32Array, FloatArray, IntArray
 
 
@@ -33,7 +36,7 @@ class DensityState:
         return DensityState(self.memory_days, (left * self.log_ratio_by_memory).astype(np.float32))
 
 
-def mean_over_hours(table: FloatArray, rates: FloatArray) -> FloatArray:
+def mean_over_hours(table: NDArray[Any], rates: FloatArray) -> FloatArray:
     """Return the probabilities (N,) of an incident at any hour.
 
     Args:
@@ -45,14 +48,17 @@ def mean_over_hours(table: FloatArray, rates: FloatArray) -> FloatArray:
     return np.asarray(mean / mean.sum(), np.float64)
 
 
-def log_gain(table: FloatArray, ratio: FloatArray, rows: IntArray, window: IntArray) -> FloatArray:
-    """Return by how much factors raise the log densities of incidents (n,), in nats.
+def log_gain(
+    table: NDArray[Any], ratio: FloatArray, rows: IntArray, window: IntArray
+) -> FloatArray:
+    """Return by how much factors raise the log densities of incidents (n,) or (n, K), in nats.
 
     Args:
         table: (W, N) probabilities of the windows, W = 168, or 1 where all share one density.
-        ratio: (N,) factors of all windows' probabilities.
+        ratio: (N,) or (N, K) factors of all windows' probabilities.
         rows, window: (n,) cells of the incidents, and their hours of the week.
     """
-    total = table @ ratio / table.sum(axis=1)
+    sums = table.sum(axis=1, dtype=np.float64)
+    total = (times(table, ratio).T / sums).T
     gain: FloatArray = np.log(ratio[rows]) - np.log(total[window.astype(np.int64) % len(table)])
     return gain

@@ -61,10 +61,9 @@ class DaySums:
 
 def expected_log_density(model: DensityModel) -> FloatArray:
     """Return the mean log density per km2 of places drawn from the forecast, per window (W,)."""
-    probability = model.probability_
-    density = np.log(np.maximum(probability, 1e-300)) - np.log(model.area_km2_)
-    result: FloatArray = (probability * density).sum(axis=1)
-    return result
+    log_area = np.log(model.area_km2_)
+    means = [row @ (np.log(np.maximum(row, 1e-300)) - log_area) for row in model.probability_]
+    return np.array(means)
 
 
 def volume_p_value(counts: CountModel, slots: Slots, count: int) -> float:

@@ -20,8 +20,8 @@ FLAGGED_PERCENT = 5
 def flagged_cells(model: DensityModel, percent: float = FLAGGED_PERCENT) -> NDArray[np.int32]:
     """Return rows (W, k) of the top-k% cells of each window, ascending; W = 1 if windows are equal."""
     count = n_top(model.probability_.shape[1], percent)
-    order = np.argsort(-model.probability_, axis=1, kind="stable")[:, :count]
-    return np.sort(order, axis=1).astype(np.int32)
+    best = [np.sort(ranked_rows(row)[:count]) for row in model.probability_]
+    return np.stack(best).astype(np.int32)
 
 
 def listed_cells(

@@ -7,6 +7,7 @@ represent single street corners.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from itertools import product
 from typing import Self
@@ -17,7 +18,7 @@ from scipy.sparse import csr_array, hstack, identity
 from torch import Tensor
 
 from models.base import Cells
-from models.units import IntArray
+from models.units import FloatArray, IntArray
 
 _NEGLIGIBLE = 1e-6
 
@@ -56,52 +57,72 @@ class Lattice:
     """Linear map from independent standard normal coefficients to fields on N cells.
 
     Args:
-        position: (d, N) distinct integer positions of the cells along d axes (2 for cells of a study
-            area, 1 for its columns).
-        size_m: length of a cell along every axis.
-        spread: {knot spacing in metres: prior standard deviation of that resolution}.
+        weights: (N, K) weights of the knots at each cell, times their prior standard deviation.
         device: torch device.
     """
 
-    def __init__(
-        self,
+    def __init__(self, weights: csr_array, device: str = "cpu") -> None:
+        self.weights = weights
+        self.device = device
+        self.n_knots = int(weights.shape[1])
+        self._forward = sparse(weights, device)
+        self._back = sparse(csr_array(weights.T.tocsr()), device)
+
+    @classmethod
+    def of_places(
+        cls,
         position: IntArray,
         size_m: float,
         spread: Mapping[float, float],
         device: str = "cpu",
-    ) -> None:
+    ) -> Self:
+        """Create the lattice of places of one size.
+
+        Args:
+            position: (d, N) distinct integer positions along d axes (2 for cells of a study area, 1 for
+                its columns).
+            size_m: length of a place along every axis.
+            spread: {knot spacing in metres: prior standard deviation of that resolution}.
+            device: torch device.
+        """
         parts = [multilinear(position, size_m, m) * sd for m, sd in spread.items()]
-        weights = hstack(parts, format="csr")
-        self.n_knots = int(weights.shape[1])
-        self._squares = _sparse(csr_array(weights.power(2).T.tocsr()), device)
-        self._forward = _sparse(csr_array(weights), device)
-        self._back = _sparse(csr_array(weights.T.tocsr()), device)
+        return cls(csr_array(hstack(parts, format="csr")).astype(np.float32), device)
 
     @classmethod
     def of_cells(cls, cells: Cells, spread: Mapping[float, float], device: str = "cpu") -> Self:
         """Create the lattice of a study area's cells."""
-        return cls(np.stack([cells.ix, cells.iy]), cells.cell_size_m, spread, device)
+        return cls.of_places(np.stack([cells.ix, cells.iy]), cells.cell_size_m, spread, device)
+
+    def at(self, rows: IntArray) -> Lattice:
+        """Return the map from the same coefficients to the fields on some cells."""
+        return Lattice(self.weights[rows], self.device)
 
     def to_cells(self, coefficients: Tensor) -> Tensor:
         """Map coefficients (K, R) to fields (N, R)."""
-        fields: Tensor = torch.sparse.mm(self._forward, coefficients)
+        fields: Tensor = self._forward @ coefficients
         return fields
 
     def to_knots(self, gradient: Tensor) -> Tensor:
         """Map a gradient by fields (N, R) to one by coefficients (K, R)."""
-        knots: Tensor = torch.sparse.mm(self._back, gradient)
+        knots: Tensor = self._back @ gradient
         return knots
 
-    def diagonal(self, weight: Tensor) -> Tensor:
-        """Return the diagonal (K, 1) of `to_knots(weight * to_cells(.))`, weight (N, 1)."""
-        diagonal: Tensor = torch.sparse.mm(self._squares, weight)
-        return diagonal
+    def information(self, weight: FloatArray) -> csr_array:
+        """Return the matrix (K, K) of `to_knots(weight * to_cells(.))`, for weights (N,)."""
+        scaled = self.weights.multiply(np.sqrt(weight)[:, None]).tocsr()
+        return csr_array(scaled.T.tocsr() @ scaled)
 
 
-def _sparse(matrix: csr_array, device: str) -> Tensor:
-    entries = matrix.tocoo()
-    place = torch.as_tensor(np.stack([entries.row, entries.col]).astype(np.int64))
-    value = torch.as_tensor(entries.data.astype(np.float32))
-    shape = tuple(int(n) for n in matrix.shape)
-    made = torch.sparse_coo_tensor(place, value, shape, device=device, check_invariants=True)
-    return made.coalesce()
+def sparse(matrix: csr_array, device: str) -> Tensor:
+    """Copy a matrix by rows, whose products take a tenth of the time of those of a list of entries."""
+    matrix.sort_indices()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.as_tensor(matrix.indptr.astype(np.int64)),
+            torch.as_tensor(matrix.indices.astype(np.int64)),
+            torch.as_tensor(matrix.data.astype(np.float32)),
+            tuple(int(n) for n in matrix.shape),
+            device=device,
+            check_invariants=True,
+        )

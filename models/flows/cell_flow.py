@@ -39,8 +39,9 @@ from models.estimator import Estimator
 from models.fields.lattice import Lattice
 from models.fields.posterior import field_variances
 from models.fields.priors import HOURS, HourSettings, with_nuisance
-from models.fields.tilt import OverLines, OverRows, TiltSettings, fit_tilt, tensor
+from models.fields.tilt import Counts, OverLines, OverRows, TiltSettings, fit_tilt, tensor
 from models.flows.rosenblatt import First, RosenblattMap, coordinates
+from models.hour_table import HourTable, blocks
 from models.units import N_WINDOWS, FloatArray, IntArray
 
 FIRST_SPREAD = 0.5
@@ -60,8 +61,6 @@ class CellFlow(Estimator, ABC):
         probability_: (168, N) probabilities of the cells in each window, rows sum to one.
     """
 
-    probability_: FloatArray
-
     def __init__(
         self,
         hours: HourSettings = HOURS,
@@ -72,9 +71,13 @@ class CellFlow(Estimator, ABC):
         self.strength = strength
         self.tilt = tilt
 
+    @property
+    @abstractmethod
+    def probability_(self) -> FloatArray: ...
+
     @abstractmethod
     def fit(
-        self, counts: Sequence[FloatArray], base: FloatArray, cells: Cells, context: FitContext
+        self, counts: Sequence[Counts], base: FloatArray, cells: Cells, context: FitContext
     ) -> Self:
         """Fit to each table of counts, and average on the log scale.
 
@@ -96,26 +99,33 @@ class HourLastFlow(CellFlow):
     Attributes:
         weights_: (R, N) mean weights of the features of the hour at each cell.
         hour_share_: (168,) mean share of each window under the flow.
+        table_: the probabilities, as factors.
     """
 
     weights_: FloatArray
     hour_share_: FloatArray
+    table_: HourTable
+
+    @property
+    def probability_(self) -> FloatArray:
+        """The probabilities, computed from their factors."""
+        return self.table_.whole()
 
     def fit(
-        self, counts: Sequence[FloatArray], base: FloatArray, cells: Cells, context: FitContext
+        self, counts: Sequence[Counts], base: FloatArray, cells: Cells, context: FitContext
     ) -> Self:
         """See `CellFlow.fit`."""
         features = self.hours.features()
         lattice = Lattice.of_cells(cells, self.hours.spread, context.device)
-        log_p = np.zeros((N_WINDOWS, len(base)))
+        log_place = np.log(base)
         self.weights_ = np.zeros((features.shape[1], len(base)))
         self.hour_share_ = np.zeros(N_WINDOWS)
         for i, table in enumerate(counts):
             part = context.part(i / len(counts), (i + 1) / len(counts))
             # One more incident in every window, for those without any.
-            share = (table.sum(1) + 1) / (table.sum() + N_WINDOWS)
+            share = (np.asarray(table.sum(axis=1)) + 1) / (table.sum() + N_WINDOWS)
             fields = fit_tilt(
-                tensor(table, context.device),
+                table,
                 tensor(np.log(share)[:, None], context.device),
                 tensor(features, context.device),
                 lattice,
@@ -124,21 +134,12 @@ class HourLastFlow(CellFlow):
                 OverRows(),
             )
             weights = self.strength * fields.double().cpu().numpy().T
-            # In place, because with a hundred thousand cells a table takes 134 MB.
-            joint = features @ weights
-            joint += np.log(share)[:, None]
-            joint -= joint.max(axis=0)
-            np.exp(joint, out=joint)
-            joint *= base / joint.sum(axis=0)
-            own = joint.sum(axis=1)
-            joint /= own[:, None]
-            np.log(joint, out=joint)
-            joint /= len(counts)
-            log_p += joint
+            own, log_sum = _joint(features, weights, np.log(share), base)
+            log_place -= log_sum / len(counts)
             self.weights_ += weights / len(counts)
             self.hour_share_ += own / len(counts)
-        self.probability_ = np.exp(log_p, out=log_p)
-        self.probability_ /= self.probability_.sum(axis=1, keepdims=True)
+        # What is the same in all cells of a window, the shares of it, goes with its sum.
+        self.table_ = HourTable.normalised(features, self.weights_, log_place)
         self.cells_ = cells
         return self
 
@@ -171,19 +172,35 @@ class HourLastFlow(CellFlow):
         past = (rank[:, 2] - edge[window, rows]) / share[window, rows]
         return rows, within, window + np.clip(past, 0.0, np.nextafter(1.0, 0.0))
 
-    def posterior(self, counts: FloatArray, cells: Cells, context: FitContext) -> Band:
+    def posterior(self, counts: Counts, cells: Cells, context: FitContext) -> Band:
         """Return the posterior variances of the log probabilities, of the Laplace approximation.
 
         Args:
             counts: (168, N) weighted incidents, the table that remembers longest.
         """
         features = self.hours.features()
-        share = counts.sum(1) / max(counts.sum(), 1.0)
+        share = np.asarray(counts.sum(axis=1)) / max(counts.sum(), 1.0)
         centred = features - share @ features
         lattice = Lattice.of_cells(cells, self.hours.spread, context.device)
         within = (centred * share[:, None]).T @ centred
-        variance, direction = field_variances(counts.sum(0), within, lattice, context)
+        variance, direction = field_variances(
+            np.asarray(counts.sum(axis=0)), within, lattice, context
+        )
         return Band((centred @ direction) ** 2, self.strength**2 * variance)
+
+
+def _joint(
+    features: FloatArray, weights: FloatArray, log_share: FloatArray, base: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return each window's share of all incidents (168,), and each cell's log normaliser (N,)."""
+    raw = HourTable(features, weights, np.zeros(len(base)), log_share)
+    own, log_sum = np.zeros(N_WINDOWS), np.empty(len(base))
+    for part in blocks(len(base)):
+        values = raw.block(part)
+        sums = values.sum(axis=0)
+        own += values @ (base[part] / sums)
+        log_sum[part] = np.log(sums)
+    return own, log_sum
 
 
 class HourFirstFlow(CellFlow):
@@ -196,9 +213,16 @@ class HourFirstFlow(CellFlow):
     Attributes:
         weights_: of the conditioner, (R, G) for the log slopes of the first coordinate, one for each
             column of cells, and (R, N) for those of the second, one for each cell.
+        table_: the probabilities.
     """
 
     weights_: tuple[FloatArray, FloatArray]
+    table_: FloatArray
+
+    @property
+    def probability_(self) -> FloatArray:
+        """The probabilities."""
+        return self.table_
 
     def __init__(
         self,
@@ -213,7 +237,7 @@ class HourFirstFlow(CellFlow):
         self.first_spread = first_spread
 
     def fit(
-        self, counts: Sequence[FloatArray], base: FloatArray, cells: Cells, context: FitContext
+        self, counts: Sequence[Counts], base: FloatArray, cells: Cells, context: FitContext
     ) -> Self:
         """See `CellFlow.fit`."""
         device, size_m, spread = context.device, cells.cell_size_m, self.hours.spread
@@ -221,26 +245,25 @@ class HourFirstFlow(CellFlow):
         column, line = np.unique(one, return_inverse=True)
         lines = OverLines(torch.as_tensor(line, device=device))
         narrow = {m: sd * self.first_spread for m, sd in spread.items()}
-        along = Lattice((column - column[0])[None, :], size_m, narrow, device)
+        along = Lattice.of_places((column - column[0])[None, :], size_m, narrow, device)
         log_base = tensor(np.log(base), device)
         log_column = lines.sums(log_base.exp()[None, :])[0].log()
         log_inner = log_base - log_column[lines.line]
-        tables = [tensor(table, device) for table in counts]
-        columns = [lines.sums(table) for table in tables]
+        columns = [lines.line_totals(table) for table in counts]
         first = self._weights(columns, log_column, along, None, context.part(0, 0.1))
         inner = Lattice.of_cells(cells, spread, device)
-        second = self._weights(tables, log_inner, inner, lines, context.part(0.1, 1))
+        second = self._weights(counts, log_inner, inner, lines, context.part(0.1, 1))
         features = tensor(self.hours.features(), device)
         p_first = torch.softmax(torch.addmm(log_column, features, first), dim=1)
         p_second = lines.softmax(torch.addmm(log_inner, features, second))
         probability = (p_first[:, lines.line] * p_second).double().cpu().numpy()
-        self.probability_ = probability / probability.sum(axis=1, keepdims=True)
+        self.table_ = probability / probability.sum(axis=1, keepdims=True)
         self.weights_ = first.double().cpu().numpy(), second.double().cpu().numpy()
         return self
 
     def _weights(
         self,
-        tables: list[Tensor],
+        tables: Sequence[Counts],
         log_base: Tensor,
         lattice: Lattice,
         over: OverLines | None,

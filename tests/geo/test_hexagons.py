@@ -53,5 +53,5 @@ def test_a_resolution_outside_4_to_10_is_refused(resolution):
 
 def test_too_many_cells_are_refused_before_any_is_cut():
     check_resolution(10, 2_000.0)
-    with pytest.raises(LimitExceeded, match="the limit is 200000"):
+    with pytest.raises(LimitExceeded, match="the limit is 300000"):
         check_resolution(10, 1e6)

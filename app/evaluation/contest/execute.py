@@ -89,7 +89,7 @@ def hold_contest(
 
     Raises:
         NotReady: there are hardly any incidents before the first origin.
-        LimitExceeded: the study area has over 200,000 cells.
+        LimitExceeded: the study area has over 300,000 cells.
     """
     step_s = HORIZON_DAYS * DAY_S
     origins = [data.cutoff_s - k * step_s for k in range(contest.n_origins, 0, -1)]

@@ -54,7 +54,7 @@ def test_the_check_itself_sees_a_wait():
 @pytest.mark.parametrize("over", [OverCells(), OverRows(), OverLines(torch.as_tensor(CELLS.ix))])
 def test_fields_are_fitted_without_waiting(over):
     rng = np.random.default_rng(1)
-    counts = torch.tensor(rng.poisson(2.0, (5, 48)).astype("float32"))
+    counts = rng.poisson(2.0, (5, 48)).astype(np.float64)
     features = torch.tensor(rng.normal(size=(5, 3)).astype("float32"))
     lattice, base = Lattice.of_cells(CELLS, {500.0: 0.3}), torch.full((48,), -np.log(48.0))
     settings = tilt.TiltSettings(n_steps=3)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from models.base import FitCancelled, FitContext
 from models.fields.lattice import Lattice, multilinear
-from models.fields.tilt import OverCells, OverLines, OverRows, TiltSettings, fit_tilt
+from models.fields.tilt import Logits, OverCells, OverLines, OverRows, TiltSettings, fit_tilt
 from tests.support.planted_hours import uneven_backbone
 from tests.support.square_grid import square_grid
 
@@ -21,7 +22,7 @@ def cells():
 
 def problem(cells, seed=10):
     backbone, rng = uneven_backbone(NX * NY), np.random.default_rng(seed)
-    counts = torch.tensor(rng.poisson(40 * backbone * NX * NY / 20, (5, NX * NY)).astype("float32"))
+    counts = rng.poisson(40 * backbone * NX * NY / 20, (5, NX * NY)).astype(np.float64)
     features = torch.tensor(rng.normal(size=(5, 3)).astype("float32"))
     return counts, torch.tensor(np.log(backbone)).float(), features, Lattice.of_cells(cells, SPREAD)
 
@@ -55,7 +56,8 @@ def test_fit_is_where_the_penalised_likelihood_is_flat(cells, kind):
     def loss(coefficients):
         logits = log_base + features @ (dense @ coefficients).T
         return (
-            -(counts * log_softmax(kind, logits, cells)).sum() + 0.5 * coefficients.square().sum()
+            -(torch.tensor(counts).float() * log_softmax(kind, logits, cells)).sum()
+            + 0.5 * coefficients.square().sum()
         )
 
     fields = fit_tilt(
@@ -75,16 +77,31 @@ def test_fit_is_where_the_penalised_likelihood_is_flat(cells, kind):
 
 
 @pytest.mark.parametrize("kind", OVER)
-def test_probabilities_share_out_the_totals(cells, kind):
+@pytest.mark.parametrize("at_once", [7, 10_000])
+def test_blocks_pull_as_the_whole_table_does(cells, kind, at_once, monkeypatch):
+    monkeypatch.setattr("models.fields.tilt.CELLS_AT_ONCE", at_once)
     counts, log_base, features, _ = problem(cells)
     over = OVER[kind](cells)
-    logits = log_base + features @ torch.randn(
-        3, NX * NY, generator=torch.Generator().manual_seed(1)
+    fields = torch.randn(NX * NY, 3, generator=torch.Generator().manual_seed(1))
+    logits = Logits(log_base, features, NX * NY)
+    logits.fields = fields
+    total = torch.tensor(over.totals(counts)).float()
+    shares = torch.exp(log_softmax(kind, log_base + features @ fields.T, cells))
+    torch.testing.assert_close((shares * total).sum(), torch.tensor(counts.sum()).float())
+    expected = (shares * total).T @ features
+    torch.testing.assert_close(over.pull(logits, total), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", OVER)
+def test_sparse_counts_are_counts(cells, kind):
+    counts, *rest = problem(cells)
+    counts[:, ::3] = 0.0
+    settings, over = TiltSettings(n_steps=20), OVER[kind](cells)
+    one, other = (
+        fit_tilt(table, *rest, FitContext(0), settings, over)
+        for table in (counts, csr_array(counts))
     )
-    expected = torch.exp(log_softmax(kind, logits, cells))
-    torch.testing.assert_close(over.softmax(logits.clone()), expected, atol=1e-6, rtol=1e-5)
-    shared = (expected * over.totals(counts)).sum()
-    torch.testing.assert_close(shared, counts.sum(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_a_fit_can_be_cancelled(cells):

@@ -24,7 +24,8 @@ FLOWS = {
 @pytest.fixture(scope="module")
 def counts():
     known = drawn(CELLS, planted(CELLS, BACKBONE, 1.0), 20_000, 3)
-    return [CountTables(known, CELLS, CUTOFF_S).by_window(days) for days in (365.0, 2000.0)]
+    tables = CountTables(known, CELLS, CUTOFF_S)
+    return [tables.by_window(days).toarray() for days in (365.0, 2000.0)]
 
 
 def fitted(kind, counts, **settings):
