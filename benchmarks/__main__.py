@@ -24,6 +24,7 @@ PARTS = {
     "serve": "service.serve",
     "sizing": "service.sizing",
     "country": "service.country",
+    "readers": "service.readers",
     "page": "service.page",
     "paper-study": "studies.paper_study",
     "simulated-quarter": "studies.simulated_quarter",

@@ -17,7 +17,11 @@ OF_NO_SETTING = {
     "DOCS_PICTURES",
     "URL",  # of the client's examples
     "KEY",
+    "BENCH_READERS",
+    "BENCH_REGIONS",
     "BENCH_ROWS",
+    "BENCH_SECONDS",
+    "BENCH_THINK_S",
     "BENCH_CITIES",
     "BENCH_HOME",
     "BENCH_REPEATS",
