@@ -10,6 +10,7 @@ PARTS = {
     "flows-stability": "flows.stability",
     "flows-quality": "flows.quality",
     "flows-scale": "flows.scale",
+    "cells": "flows.cells",
     "flows-dimensions": "flows.dimensions",
     "flows-uncertainty": "flows.uncertainty",
     "flows-cuda": "flows.cuda",
