@@ -2,9 +2,9 @@
 
 HOTSLOT_BENCH_REGIONS (300) regions of 2,000 to HOTSLOT_BENCH_MAX_INCIDENTS (2,000,000) synthetic incidents
 over three years are loaded through the ingest. Each gets a version, then a day's incidents; real workers, one
-per core (with HOTSLOT_WORKER_SLOTS as set), bring all up to date. Then HOTSLOT_BENCH_TRAININGS (24) regions
+per core (with HOTSLOT_WORKER_SLOTS as set), bring all up to date. Then HOTSLOT_BENCH_TRAININGS (12) regions
 from the largest to the smallest are trained with the default model and its validation, while the smallest
-asks for eight trainings of its own at once. A model of cost fitted to these predicts the others, and prints
+asks for four trainings of its own at once. A model of cost fitted to these predicts the others, and prints
 the table of docs/deployment.md.
 """
 
@@ -44,16 +44,17 @@ from benchmarks.service.ingest import fresh_home
 N_REGIONS = int(os.environ.get("HOTSLOT_BENCH_REGIONS", "300"))
 MAX_INCIDENTS = int(os.environ.get("HOTSLOT_BENCH_MAX_INCIDENTS", "2000000"))
 MIN_INCIDENTS = 2_000
-N_TRAININGS = int(os.environ.get("HOTSLOT_BENCH_TRAININGS", "24"))
+N_TRAININGS = int(os.environ.get("HOTSLOT_BENCH_TRAININGS", "12"))
 N_CORES = len(os.sched_getaffinity(0))
 N_DAYS = 156 * 7
 MIN_NEW = 60
 """Of a day, so that the smallest regions have a new release too."""
-N_GREEDY = 8
+N_GREEDY = 4
 CELL_SIZES_M = ((0.1, 100.0), (0.5, 150.0), (1.0, 250.0))
 """Share of the regions by rank up to which cells are so large."""
 SAY_EVERY_S = 15.0
 LIMIT_S = 3_600.0
+ENDED = ("succeeded", "failed", "cancelled")
 _RUNS = text(
     """
     SELECT r.id AS region, t.status, t.message, t.peak_memory_bytes AS bytes,
@@ -65,7 +66,8 @@ _RUNS = text(
 )
 _LOAD = text(
     """
-    SELECT xact_commit AS commits, blks_hit AS hits, blks_read AS reads, pg_database_size(datname) AS bytes
+    SELECT xact_commit AS commits, blks_hit AS hits, blks_read AS reads, pg_database_size(datname) AS bytes,
+           numbackends AS connections
     FROM pg_stat_database WHERE datname = current_database()
     """
 )
@@ -260,9 +262,20 @@ def _trainings(
         request_training(engine, settings, place.id, TrainingRequest())
     with _workers(home) as workers:
         seconds = _until(
-            lambda: int(runs()["took_s"].notna().sum()), len(asked), "trainings", workers
+            lambda: int(runs()["status"].isin(ENDED).sum()), len(asked), "trainings", workers
         )
+        _print_load(before, _load(engine), seconds)
     return before, runs(), seconds
+
+
+def _print_load(before: dict[str, float], after: dict[str, float], seconds: float) -> None:
+    change = {name: after[name] - before[name] for name in after}
+    asked = change["hits"] + change["reads"]
+    print(
+        f"database: {change['commits'] / seconds:.1f} transactions a second, {change['hits'] / asked:.1%} of "
+        f"{asked * 8 / 2**20:.1f} GB from its cache, {after['connections']:.0f} connections, "
+        f"grown by {change['bytes'] / 2**20:.0f} MB"
+    )
 
 
 def _load(engine: Engine) -> dict[str, float]:
@@ -335,6 +348,7 @@ def _report(
         f"jobs_per_core_hour={n_jobs / ((states_s + trainings_s) * N_CORES / 3600):.0f} "
         f"states_per_core_hour={N_REGIONS / (states_s * N_CORES / 3600):.0f} states_s={states_s:.0f} "
         f"trainings={len(runs)} slowest_s={runs['took_s'].max():.0f} "
-        f"all_trainings_core_h={all_s / 3600:.2f} single_median_wait_s={single.median():.0f} "
+        f"all_trainings_core_h={all_s / 3600:.2f} "
+        f"single_median_wait_s={single.median():.0f} single_longest_wait_s={single.max():.0f} "
         f"greedy_last_wait_s={runs[greedy]['waited_s'].max():.0f} elapsed_s={trainings_s:.0f}"
     )
