@@ -83,6 +83,7 @@ def test_no_act_without_its_entry(engine, acts):
     assert verify_audit(engine).problems == []
 
 
+@pytest.mark.slow  # of what the walk above did
 def test_the_service_names_whom_it_acts_for(engine):
     with engine.connect() as connection:
         found = connection.execute(text("SELECT action, actor FROM audit_log")).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 import geopandas
@@ -30,7 +31,7 @@ def geopackage(path, zoned):
         crs="EPSG:4326",
     )
     frame.to_file(path, layer="a")
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         found = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for (name,) in found:
             database.execute(f'DROP TRIGGER "{name}"')

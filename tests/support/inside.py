@@ -65,11 +65,23 @@ def _signed(subject, issuer, public_key, signer, hosts, *, is_ca) -> x509.Certif
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
     )
+    if is_ca:
+        may_sign = _usage(key_cert_sign=True, crl_sign=True)
+        made = made.add_extension(may_sign, critical=True)
     if hosts:
         made = made.add_extension(
             x509.SubjectAlternativeName([_alternative(h) for h in hosts]), False
         )
     return made.sign(signer, hashes.SHA256())
+
+
+def _usage(**allowed: bool) -> x509.KeyUsage:
+    """What a key is for; Python 3.13 believes no authority that does not say so."""
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+        "key_cert_sign crl_sign encipher_only decipher_only"
+    )
+    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names.split()})
 
 
 def _alternative(host: str) -> x509.GeneralName:

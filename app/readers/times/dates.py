@@ -131,7 +131,7 @@ def parse_date(text: str) -> np.datetime64 | tuple[int, int, int] | None:
     if _SERIAL.fullmatch(text):
         number = int(float(text))
         inside = SERIAL_RANGE[0] <= number < SERIAL_RANGE[1]
-        return _SERIAL_START + number if inside else None
+        return _SERIAL_START + np.timedelta64(number, "D") if inside else None
     return _named(text)
 
 

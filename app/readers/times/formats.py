@@ -77,8 +77,12 @@ def check_format(text: str) -> None:
     """Raise unless a format can be used, and says which half of the day it means.
 
     Raises:
-        InvalidInput: it has an unknown directive, or hours up to 12 without %p.
+        InvalidInput: it has an unknown directive, hours up to 12 without %p, or days without a year.
     """
+    if "%d" in text and not re.search("%[yYGcx]", text):
+        raise InvalidInput(
+            f"time_format {text} has a day without a year: add %Y, or %y", field="time_format"
+        )
     if "%I" in text and "%p" not in text:
         raise InvalidInput(
             f"time_format {text} has %I without %p: morning or evening? Add %p, or use %H",

@@ -58,7 +58,9 @@ def test_no_format_fails_but_by_name(form, text):
     assert read == ["time_format"] or (len(read), read[1]) == (3, None)
 
 
-@pytest.mark.parametrize("form", ["%d/%m/%Y %I:%M", "%Q %H:%M", "%H %H", "%Y-%m-%d %H:%M %"])
+@pytest.mark.parametrize(
+    "form", ["%d/%m/%Y %I:%M", "%d/%m %H:%M", "%Q %H:%M", "%H %H", "%Y-%m-%d %H:%M %"]
+)
 def test_a_format_that_cannot_be_used_is_refused_before_it_is(form):
     with pytest.raises(InvalidInput) as caught:
         TimeFormat(form)
