@@ -66,7 +66,7 @@ _NAMED = text(
         SELECT id, external_id = :given AS by_external_id, reference = :given AS by_reference,
             id = :number AS by_id, feed_key
         FROM incidents WHERE region_key = :region AND (id = :number OR reference = :given
-          OR external_id = :given AND (dedup_key = ANY(CAST(:keys AS uuid[])) OR :is_long))
+          OR external_id = :given AND (dedup_key = ANY(CAST(:keys AS uuid[])) OR :every))
         UNION ALL
         SELECT incident_id, external_id = :given, before ->> 'reference' = :given,
             incident_id = :number, (before ->> 'feed_key')::integer
@@ -137,13 +137,19 @@ def named_incidents(connection: Connection, region_key: int, given: str) -> list
     number = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
     mine = select(feeds.c.name).where(feeds.c.region_key == region_key)
     keys = [id_key(given, feed) for feed in ("", *connection.scalars(mine))]
-    # Longer ids of early releases were cut to this length; their keys are of all of them.
-    is_long = len(given) >= MAX_TEXT_CHARS
-    values = {
-        "region": region_key, "given": given, "number": number, "keys": keys, "is_long": is_long
-    }  # fmt: skip
+    values = {"region": region_key, "given": given, "number": number, "keys": keys}
     statement = _NAMED.bindparams(bindparam("number", type_=BigInteger))
-    return [NamedIncident(**row._mapping) for row in connection.execute(statement, values)]
+
+    def find(every: bool) -> list[NamedIncident]:
+        rows = connection.execute(statement, {**values, "every": every})
+        return [NamedIncident(**row._mapping) for row in rows]
+
+    # Longer ids of early releases were cut to this length; their keys are of all of them.
+    if len(given) >= MAX_TEXT_CHARS:
+        return find(every=True)
+    found = find(every=False)
+    # None may be missed, whatever its key: before saying that there is none, all are read.
+    return found if any(one.by_external_id for one in found) else find(every=True)
 
 
 def erase_by_ids(connection: Connection, region_key: int, ids: list[int]) -> Erased:

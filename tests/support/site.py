@@ -34,7 +34,7 @@ class Site:
     url: str
     region: str
     csv: Path
-    settings: Settings | None = None
+    settings: Settings | None = field(default=None, kw_only=True)
     also: tuple[str, ...] = field(default=(), kw_only=True)
     """Origins beside its own that its page may ask."""
 
@@ -86,5 +86,5 @@ def trained(settings, csv: Path) -> Iterator[Site]:
     run = run_now(engine, settings, town, TRAINED, lambda *_: None)
     assert run.status == "succeeded", run.message
     with listening(create_app(settings, engine)) as url, working(settings):
-        yield Site(url, town, csv, settings)
+        yield Site(url, town, csv, settings=settings)
     engine.dispose()
