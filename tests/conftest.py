@@ -48,10 +48,8 @@ QUICK = frozenset(
         "test_database_away.py",
         "test_hammer.py",
         "test_hours_and_hotspots.py",
-        "test_hostile_names.py",
         "test_region_machine.py",
         "test_service_messages.py",
-        "test_what_is_shown.py",
     )
 )
 """Their modules that `make test` runs: no part of the product is without a test there."""

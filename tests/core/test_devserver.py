@@ -32,6 +32,7 @@ def test_schema_of_migrations_is_the_schema_of_the_tables(engine):
         assert compare_metadata(context, metadata) == []
 
 
+@pytest.mark.slow
 def test_acknowledged_rows_survive_kill_and_others_are_refused(tmp_path: Path):
     url = ensure_running(tmp_path)
     with psycopg.connect(url) as connection:
@@ -50,6 +51,7 @@ def test_acknowledged_rows_survive_kill_and_others_are_refused(tmp_path: Path):
         release(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_server_comes_back_by_itself(tmp_path: Path):
     url = ensure_running(tmp_path)
     try:

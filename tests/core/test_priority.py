@@ -75,6 +75,7 @@ def test_a_request_is_forgotten_however_it_ends():
     assert paused_s() == 0
 
 
+@pytest.mark.slow
 def test_a_flood_of_short_work_gives_way_from_its_start():
     def work(seconds: float) -> None:
         began = time.thread_time()

@@ -58,6 +58,7 @@ def halves(city):
     return {"type": "FeatureCollection", "features": features}
 
 
+@pytest.mark.slow
 def test_backtest_of_a_region_holds_all_that_is_needed_to_repeat_it(database, settings):
     request = BacktestRequest(models=("uniform", "pooled-kde"), n_origins=2)
     first, second = (run_now(database, settings, "town", request, quiet) for _ in range(2))

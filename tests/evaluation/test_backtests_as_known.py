@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from app.evaluation.backtests.request import BacktestRequest
@@ -17,6 +18,7 @@ def test_a_history_that_was_loaded_later_is_refused_by_its_name(engine, settings
     assert "had arrived by then" in reason
 
 
+@pytest.mark.slow
 def test_with_arrivals_in_time_it_runs_and_says_what_it_stood_on(engine, settings, place):
     with engine.begin() as connection:
         connection.execute(

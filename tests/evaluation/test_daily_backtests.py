@@ -73,6 +73,7 @@ def test_the_first_day_is_the_model_as_fitted(incidents, grid, daily):
     np.testing.assert_allclose(tables(incidents, grid, daily)[0], fitted.probability_[0])
 
 
+@pytest.mark.slow
 def test_after_a_change_it_is_worth_the_more_the_earlier_it_is_known(incidents, grid, daily):
     changed = moved_from(incidents, grid, daily.origins_s[0])
     gains = []
@@ -87,6 +88,7 @@ def test_after_a_change_it_is_worth_the_more_the_earlier_it_is_known(incidents, 
     assert gains[2] < 0.25 * gains[0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_backtest_continues_with_both_results_of_a_fit(
     incidents, grid, daily, tmp_path
 ):

@@ -81,6 +81,7 @@ def test_a_correction_takes_its_whole_part_out_of_backtests(engine, settings, pl
     assert before["n"] - after["n"] == 30
 
 
+@pytest.mark.slow
 def test_a_trainers_periods_start_and_end_at_releases(engine, settings, place):
     """A second more or less, or a day, must not move single incidents into a test period."""
     seen = []

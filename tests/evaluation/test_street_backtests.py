@@ -324,6 +324,7 @@ def test_streets_outside_all_cells_catch_nothing(known):
     assert {row["hits"] for row in found["models"]["uniform"]["all_hours"]} == {0.0}
 
 
+@pytest.mark.slow
 def test_readers_see_streets_of_released_periods_in_whole_incidents(engine, settings, place):
     drawn_there = json.dumps(synthetic_streets(study_area_from_geojson(BOX), 150.0))
     store_streets(place.client, drawn_there, "small", **place.headers("admin"))

@@ -135,6 +135,7 @@ def test_cancelling_ends_helpers_too_and_removes_the_units(engine, one_each, tow
     assert left(engine, run.id) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_failed_backtest_leaves_no_units(engine, one_each, town):
     run = claimed(engine, one_each, town, REQUEST)
 
@@ -174,6 +175,7 @@ def test_an_erasure_removes_units_at_once_and_the_backtest_begins_anew(engine, o
     assert left(engine, run.id) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_backtest_that_is_disturbed_by_every_erasure_says_so(engine, one_each, town, monkeypatch):
     monkeypatch.setattr(fits, "MAX_PLANS", 2)
     run = claimed(engine, one_each, town, replace(REQUEST, models=("uniform",), n_origins=2))

@@ -93,6 +93,7 @@ def test_an_etag_does_not_depend_on_sharing(engine, place, shared, trained):
     assert len(etags) == 1
 
 
+@pytest.mark.slow
 def test_two_real_processes_on_one_home_share_a_reply(place, shared, trained, tmp_path):
     environment = {
         "HOTSLOT_DATABASE_URL": shared.database_url.get_secret_value(),

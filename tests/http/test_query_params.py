@@ -207,6 +207,7 @@ def content_of(reply):
     return body
 
 
+@pytest.mark.slow
 def test_every_parameter_of_every_route_is_obeyed_or_refused(furnished):
     served = furnished
     client = served.client

@@ -116,6 +116,7 @@ def test_a_fit_adds_only_names_that_end_in_an_underscore_and_changes_no_paramete
     json.dumps(model.report(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_probabilities_are_distributions_on_the_cells(name, fitted):
     model = fitted(name)

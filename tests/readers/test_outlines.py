@@ -92,6 +92,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "kind", "body", "refusal"),
     [(*one, refusal) for one, refusal in zip(HOSTILE, REFUSALS, strict=True)],

@@ -18,6 +18,7 @@ def release(diary, now=None):
         return release_periods(connection, diary.region, now or diary.now)
 
 
+@pytest.mark.slow
 def test_readers_see_no_score_before_twenty_incidents(diary):
     few = 2  # a day, so fourteen a week
     for _ in range(7):

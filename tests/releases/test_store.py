@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from app.worker.jobs import work_on
 from tests.support.small_region import START, row, train
 
@@ -125,6 +127,7 @@ DOORS = (
 )
 
 
+@pytest.mark.slow
 def test_no_door_names_a_rare_category(engine, settings, place):
     """M3: kinds of few incidents are part of `other`, in versions that anyone made."""
     rare = [row(START + timedelta(days=5, hours=k), category="Domestic violence") for k in range(3)]

@@ -191,6 +191,7 @@ def test_a_series_with_cells_sums_up_to_the_range(place, trained):
     )
 
 
+@pytest.mark.slow
 def test_the_level_follows_what_arrives(place, trained):
     """Ten a day were known; twenty a day for four weeks bring the level most of the way."""
     frozen = density(place).json()["expected_total"]

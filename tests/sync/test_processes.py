@@ -46,6 +46,7 @@ def environment(settings, monkeypatch):
     return {**os.environ, **values}
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_and_its_successor_goes_on(portals, socrata, environment):
     portals.rows = [socrata_row(n) for n in range(10)]
     city = socrata()

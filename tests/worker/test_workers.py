@@ -129,6 +129,7 @@ def test_a_heartbeat_says_how_far_the_clock_is_off(engine, monkeypatch):
     assert 3540 < ahead_s < 3660
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_gives_the_jobs_of_all_its_slots_back(engine, settings, town_csv):
     add_town(engine, settings, town_csv)
     add_region(engine, "village", timezone="UTC", cell_size_m=500.0)

@@ -26,11 +26,13 @@ def test_equal_places_stay_about_equal_from_day_to_day(ours):
     assert abs(ours.mean() - 0.5) < 0.03
 
 
+@pytest.mark.slow
 def test_patrols_have_no_influence_on_what_is_learnt_from_reports(ours):
     more = last_shares(replace(OURS, discovery_rate=50.0))
     assert abs(more.mean() - ours.mean()) < 0.05
 
 
+@pytest.mark.slow
 def test_where_discoveries_are_learnt_from_the_first_place_stays_ahead():
     naive = last_shares(NAIVE)
     assert naive.mean() > 0.7
