@@ -19,7 +19,7 @@ FREE = {
     "artifacts.content", "grids.cell_id", "grids.area_km2", "forecast_grids.cell_values",
     "forecast_grids.digest", "forecast_states.fields", "forecast_states.digest",
     "street_layers.content", "street_shares.content",
-    "secrets.name", "secrets.value", "model_versions.seal", "erased_keys.digest",
+    "secrets.name", "secrets.value", "model_versions.seal", "erased_keys.digest", "worker_processes.takes",
 }  # fmt: skip
 """Made by hotslot itself, as large as its cells or streets ask."""
 OWN_TABLES = ("register_entries.", "register_scores.", "register_periods.", "backtest_")
