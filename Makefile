@@ -10,8 +10,8 @@ PART ?=
 TEST_ARGS ?=
 NAMES ?=
 VERSIONS ?=
-# One more than CI has cores: tests wait for pages, processes and deadlines.
-TEST_PROCESSES ?= 3
+# Two more than CI has cores: tests wait for pages, processes and deadlines.
+TEST_PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow coverage check docs docs-pictures bench drills ecosystem platforms rehearse lock clean
@@ -19,7 +19,7 @@ TEST_PROCESSES ?= 3
 help:
 	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
 	@echo "make test    the tests, against a real PostgreSQL (under 8 minutes)"
-	@echo "make test-slow the other tests: the page in Chromium, whole services, long fits (15 minutes)"
+	@echo "make test-slow the other tests: the page in Chromium, whole services, long fits (17 minutes)"
 	@echo "make coverage the tests with coverage, which may not fall"
 	@echo "make check   ruff, mypy, import-linter, language, documentation, deployment files, licences, pip-audit"
 	@echo "make docs    the documentation site in build/site, links checked"

@@ -187,6 +187,7 @@ def test_a_version_of_another_region_is_not_found(guarded, others, untouched):
     assert name not in guarded.ask("GET", f"{MINE}/models", key).text
 
 
+@pytest.mark.slow
 def test_forwarded_addresses_buy_no_requests(guarded):
     """Rates are held by key: what a request says of its origin does not count."""
     key = guarded.make("reader", rate_per_s=0.001)

@@ -97,6 +97,7 @@ def test_known_times_are_no_heap(doors):
     assert not {"time_heaping", "time_heaping_ratio", "date_only"} & findings(found).keys()
 
 
+@pytest.mark.slow
 def test_rows_that_differ_are_not_called_equal(doors):
     rows = [
         "26-000411,1,2026-03-06T22:15:00,Robbery,-84.5101,39.1022",

@@ -58,6 +58,7 @@ def test_help_and_version_import_nothing_heavy(arguments):
     assert heavy_after(*arguments) == []
 
 
+@pytest.mark.slow
 def test_a_commands_own_help_imports_that_command_alone():
     imported = heavy_after("migrate", "--help")
     assert "app.cli.serve" in imported

@@ -38,6 +38,7 @@ def fail(run, monkeypatch, capsys):
     return done
 
 
+@pytest.mark.slow
 def test_a_day_is_filed_shown_exported_and_verified(engine, settings, town, run, fail, tmp_path):
     assert fail("register", "file", town)[0] == 1  # no champion yet
     request = TrainingRequest("uniform", validate=False)

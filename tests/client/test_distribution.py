@@ -67,6 +67,7 @@ def link(name, folder):
             (folder / top).symlink_to(Path(package.locate_file(top)))
 
 
+@pytest.mark.slow
 def test_the_wheel_works_without_hotslot(wheel, tmp_path):
     site = tmp_path / "site"
     site.mkdir()

@@ -91,6 +91,7 @@ def test_no_other_local_user_can_connect(tmp_path: Path):
         release(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_server_and_the_last_stops_it(tmp_path: Path):
     url = ensure_running(tmp_path)
     code = (

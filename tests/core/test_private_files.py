@@ -116,6 +116,7 @@ def test_nothing_below_the_home_opens_to_another_user(reached):
     assert [p for p in closed if stat.S_IMODE(p.lstat().st_mode) & 0o077] == []
 
 
+@pytest.mark.slow
 @as_root
 def test_a_home_that_an_older_version_left_open_is_closed_with_its_data(reached):
     home = reached / "home"

@@ -132,6 +132,7 @@ def test_paper_table_of_a_region(database, settings):
         paper_table_of_region(database, settings, "empty", request)
 
 
+@pytest.mark.slow
 def test_a_feeds_gap_is_passed_over_and_not_judged_as_quiet(database, settings, city, tmp_path):
     frame = city.draw(n_days=240, per_day=15, seed=4)
     day = (frame["occurred_at"] - frame["occurred_at"].iloc[0]).dt.days

@@ -153,6 +153,7 @@ class Drawn:
         )
 
 
+@pytest.mark.slow
 def test_a_forecast_passes_on_what_is_drawn_from_it_and_fails_on_other_places(
     monkeypatch, incidents, grid, wide, counts, joint
 ):

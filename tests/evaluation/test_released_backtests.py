@@ -27,6 +27,7 @@ def test_a_hidden_origin_is_not_the_total_minus_the_others(engine, settings, pla
         assert "AUC" not in reply.text.replace("CAP-AUC", "")
 
 
+@pytest.mark.slow
 def test_two_backtests_of_an_analyst_show_readers_nothing_to_subtract(engine, settings, place):
     """The same test periods, and one incident that came between them."""
     weeks = [(START + timedelta(days=d)).isoformat() for d in (8, 15, 22)]
@@ -49,6 +50,7 @@ def test_two_backtests_of_an_analyst_show_readers_nothing_to_subtract(engine, se
     assert (seen[0][0]["models"], seen[0][0]["n"]) == ({}, 0)
 
 
+@pytest.mark.slow
 def test_what_a_few_incidents_are_taken_from_is_left_out_of_backtests(engine, settings, place):
     """One is erased, another corrected: each time its whole part of the release goes."""
     late = [

@@ -215,6 +215,7 @@ def test_a_helper_that_would_not_fit_the_same_leaves(engine, one_each, town):
     assert statuses == [6]
 
 
+@pytest.mark.slow
 def test_workers_of_one_machine_share_its_cores(engine, settings, one_each, town):
     assert n_places(engine, one_each) == 1
     cores = os.cpu_count()

@@ -10,6 +10,7 @@ SCORE = "/v1/regions/town/forecasts/score"
 N = 20_000
 
 
+@pytest.mark.slow
 def test_twenty_thousand_scores_are_those_of_the_table(served):
     rng = np.random.default_rng(4)
     grid = served.grid

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from app.core.roles import seeing_unreleased
 from app.core.settings import Settings
+from app.forecasts import responses
 from app.forecasts.plan import Selector
-from app.forecasts.service import ForecastService
 from app.forecasts.shared_replies import Encoded, shared_files
 from app.main import create_app
 from app.registry.erasure_marks import epochs
@@ -63,7 +63,8 @@ def refuse_to_make(monkeypatch):
     def refused(*_args):
         raise AssertionError("this reply was not shared")
 
-    monkeypatch.setattr(ForecastService, "forecast_of", refused)
+    # Only requests call it, not the warm-up of champions beside them.
+    monkeypatch.setattr(responses, "body_of", refused)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])

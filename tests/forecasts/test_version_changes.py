@@ -59,6 +59,7 @@ def comparable(reply):
     return {name: value for name, value in reply.json().items() if name != "generated_at"}
 
 
+@pytest.mark.slow
 def test_different_requests_never_share_an_etag(served):
     category = f"density?{AT}&category={served.data.categories[1]}"
     paths = [f"{BASE}/forecasts/{path}" for path in (*DIFFERENT, category)]

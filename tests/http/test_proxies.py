@@ -177,6 +177,7 @@ def test_addresses_in_replies(behind, under):
     assert behind.get(where).json()["id"] == started.json()["id"]
 
 
+@pytest.mark.slow
 def test_the_page_and_the_documentation_name_no_address_from_the_root(behind):
     for path in ("/", "/docs"):
         html = behind.get(f"/city/hotslot{path}").text

@@ -243,6 +243,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(guarded):
     assert guarded.ask("POST", url, content=large).status_code == 401
 
 
+@pytest.mark.slow
 def test_areas_of_too_many_lists_are_refused_before_they_are_made(guarded):
     """One list more than allowed, in a body well below the limit in bytes."""
     limit = 600_000

@@ -44,6 +44,7 @@ def test_readers_see_no_score_before_twenty_incidents(diary):
     assert release(diary) == 0
 
 
+@pytest.mark.slow
 def test_an_unfinished_week_is_not_shown_and_a_shown_one_never_changes(diary):
     diary.live(10)
     diary.deliver(2)

@@ -92,6 +92,7 @@ def test_a_version_that_is_being_promoted_is_not_collected_and_stops_no_upkeep(e
         assert get_champion(connection, key).version == spare
 
 
+@pytest.mark.slow
 def test_no_way_back_leads_to_what_an_erasure_replaced(engine, settings, town):
     with engine.begin() as connection:
         key = get_region(connection, town).key

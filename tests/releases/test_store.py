@@ -8,6 +8,7 @@ from app.worker.jobs import work_on
 from tests.support.small_region import START, row, train
 
 
+@pytest.mark.slow
 def test_a_reader_sees_no_second_no_rare_kind_and_no_single_arrival(place):
     before = place("reader", "GET", "").json()
     assert before["incidents"] == 300
@@ -64,6 +65,7 @@ def test_a_trainer_cannot_name_a_rare_category(engine, settings, place):
     assert place("trainer", "POST", f"/models/{version}/promote").status_code == 404
 
 
+@pytest.mark.slow
 def test_repeated_trainings_over_arrivals_differ_by_twenty_or_not_at_all(engine, settings, place):
     first, _ = train(engine, settings, place, "trainer")
     for k in range(19):
@@ -159,6 +161,7 @@ def test_no_door_names_a_rare_category(engine, settings, place):
     assert trained["categories"][-1] == "other"
 
 
+@pytest.mark.slow
 def test_the_report_of_places_is_audited_and_shows_no_single_incident(place):
     twice = [row(START + timedelta(days=9, minutes=k), (10.0333333, 50.0222222)) for k in range(2)]
     place("ingester", "POST", "/incidents", json=twice)

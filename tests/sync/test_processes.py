@@ -229,6 +229,7 @@ def call(*arguments):
     return result
 
 
+@pytest.mark.slow
 def test_sources_on_the_command_line(portals, socrata, environment):
     portals.rows = [socrata_row(n) for n in range(5)]
     city = socrata()

@@ -49,6 +49,7 @@ def test_typical_gains_are_those_of_the_size_and_of_the_delay(engine, settings, 
             region_worth(engine, "small", days)
 
 
+@pytest.mark.slow
 def test_the_newest_backtest_of_the_served_model_is_the_regions_own(engine, settings, place):
     train(engine, settings, place, "trainer", model="window-kde")
     request = {"origins": WEEKS, "horizon_days": 7, "models": MODELS}

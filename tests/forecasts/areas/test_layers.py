@@ -62,6 +62,7 @@ def test_zones_stay_inside_one_area(served, beats, n, more):
     assert body["share_of_incidents_expected"] <= free["share_of_incidents_expected"] * 1.03
 
 
+@pytest.mark.slow
 def test_zones_stay_inside_also_on_other_cells(served, beats):
     for cells in ({"cell_size_m": 800}, {"grid": "h3", "resolution": 8}):
         body = ask(served, "zones", max_km2=6, within="beats", **cells)

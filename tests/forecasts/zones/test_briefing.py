@@ -127,6 +127,7 @@ def test_twenty_zones_and_a_single_hour_fit_the_page():
     assert re.findall(rb"/Count (\d+)", zones_pdf(plan)) == [b"1"]
 
 
+@pytest.mark.slow
 def test_the_page_has_the_numbers_of_the_reply(served):
     asked = {"shift": "night", "date": "2019-12-30", "max_km2": 2, "n": 3, "f": "pdf"}
     reply = served.client.get(BASE, params=asked)
@@ -180,6 +181,7 @@ def test_the_command_line_writes_the_page_and_the_same_zones(
     assert refused.exit_code != 0
 
 
+@pytest.mark.slow
 def test_streets_are_on_the_map_and_name_the_places(served):
     asked = {"shift": "night", "date": "2019-12-30", "max_km2": 2, "n": 3}
     before = served.client.get(BASE, params={**asked, "f": "pdf"}).content

@@ -36,6 +36,7 @@ def members(body):
     return [feature["properties"]["cells"] for feature in body["features"]]
 
 
+@pytest.mark.slow
 def test_zones_are_connected_and_within_their_budget(served):
     body = zones(served, n=3)
     area = dict(zip(served.grid.cell_id.tolist(), served.grid.area_km2, strict=True))
@@ -76,6 +77,7 @@ def test_the_price_is_that_against_hotspots_of_the_same_area(served):
     assert body["share_of_bound"] <= body["share_of_free_cells"] + 1e-9
 
 
+@pytest.mark.slow
 def test_zones_of_a_range_sum_up_its_hours(served):
     span = {"at": None, "from": "2019-12-30T20:00", "to": "2019-12-31T02:00"}
     body = zones(served, **span)
@@ -85,6 +87,7 @@ def test_zones_of_a_range_sum_up_its_hours(served):
     assert body["expected_count"] <= hotspots["expected_count"] * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_zones_stay_apart_and_in_the_box(served):
     far = members(zones(served, n=4, min_separation_m=2000))
     x_m, y_m = served.grid.centres_m()

@@ -93,6 +93,7 @@ def test_a_given_plan_is_priced_against_the_best(parted):
     assert fewer["price"]["best"] == cells(best)
 
 
+@pytest.mark.slow
 def test_the_plan_before_stays_or_moves(parted):
     best = get(parted)
     same = post(parted, {"previous": cells(best)})
