@@ -64,7 +64,7 @@ def refuse_to_make(monkeypatch):
         raise AssertionError("this reply was not shared")
 
     # Only requests call it, not the warm-up of champions beside them.
-    monkeypatch.setattr(responses, "body_of", refused)
+    monkeypatch.setattr(responses, "_plain", refused)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
