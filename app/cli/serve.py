@@ -16,6 +16,7 @@ from app.access.service import require_keys_for_others
 from app.cli.console import console, opened, progress_bar
 from app.core.db.engine import open_engine
 from app.core.db.partitions import CopyProgress, advance_copy, copy_progress, restart
+from app.core.db.replica import with_replica
 from app.core.db.schema import migrate
 from app.core.errors import Conflict, InvalidInput
 from app.core.logging import configure_logging
@@ -51,12 +52,15 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
     """Run API processes and local workers until SIGTERM or Ctrl-C.
 
     Raises:
-        InvalidInput: listening on the address failed.
+        InvalidInput: listening on the address failed, or a setting that only the API uses is wrong.
     """
     signal.signal(signal.SIGTERM, _exit)
     configure_logging(settings)
     with opened(settings) as engine:
         require_keys_for_others(engine, settings)
+        with_replica(
+            engine, settings
+        )  # its address is refused here in one line, not by each process
         environment = {
             **os.environ,
             "HOTSLOT_HOME": str(settings.home),

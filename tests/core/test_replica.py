@@ -1,7 +1,10 @@
 """Reads from a real streaming replica: its replay is paused, it is stopped, and it is not one at all."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -328,6 +331,21 @@ def test_the_doctor_says_why_a_replica_is_not_read(settings, standby):
         assert "connection" in reason
     finally:
         standby.start()
+
+
+def test_serve_refuses_an_address_that_is_none_in_one_line(home, primary):
+    wrong = {"HOTSLOT_HOME": str(home), "HOTSLOT_READ_DATABASE_URL": "mysql://somewhere"}
+    refused = subprocess.run(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "8169", "--workers", "0"],
+        env={**os.environ, **wrong},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "HOTSLOT_READ_DATABASE_URL must start with postgresql" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_only_reads_of_data_may_use_it():
