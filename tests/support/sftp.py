@@ -25,6 +25,7 @@ class SftpServer(asyncssh.SSHServer):
         self.offers_sftp = offers_sftp
         self.port = 0
         self.connections = 0
+        self.hangs_up_at: int | None = None
         self.tried: list[str] = []
 
     @property
@@ -37,6 +38,8 @@ class SftpServer(asyncssh.SSHServer):
 
     def connection_made(self, conn) -> None:
         self.connections += 1
+        if self.connections == self.hangs_up_at:
+            conn.abort()
 
     def begin_auth(self, username: str) -> bool:
         return True

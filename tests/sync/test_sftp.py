@@ -118,6 +118,20 @@ def test_a_server_with_another_key_gets_no_password(server):
         assert key.get_fingerprint() in refused.value.message
 
 
+def test_a_server_that_hangs_up_for_want_of_a_kind_of_key_has_another_key(server):
+    server.hangs_up_at = len(HOST_KEYS)
+    with pytest.raises(SourceFailed, match="not the one stated"):
+        pages(server, host_key=OTHER_KEY)
+    assert server.connections == len(HOST_KEYS)
+
+
+def test_a_server_that_hangs_up_at_first_is_asked_again(server, inbox):
+    (inbox / "a.csv").write_bytes(csv_of(1))
+    server.hangs_up_at = 1
+    found, _ = pages(server)
+    assert ([name for name, _ in found], server.connections) == (["a.csv"], 2)
+
+
 def test_each_of_a_servers_keys_may_be_stated(server, inbox):
     (inbox / "a.csv").write_bytes(csv_of(1))
     found, _ = pages(server, host_key=server.second_key.get_fingerprint())

@@ -136,6 +136,7 @@ class Session:
         """Log in, unless the server's key of these kinds is not the stated one, or it has none."""
         timeout_s = self._visit.settings.sync_request_timeout_s
         more = {"login_timeout": timeout_s, "server_host_key_algs": list(kinds)}
+        n_shown = len(self._pinned.shown)
         try:
             with self._socket() as connected_socket:
                 self._do(self._enter(connected_socket, {**options, **more}))
@@ -146,6 +147,9 @@ class Session:
                 f"{self._address.host} refuses the user or the token", code="token"
             ) from error
         except (asyncssh.ConnectionLost, OSError, TimeoutError) as error:
+            # A server that has no such key may hang up before its refusal is read.
+            if n_shown == len(self._pinned.shown) > 0 and not isinstance(error, TimeoutError):
+                return False
             raise Broken(str(error) or "the SFTP server does not answer") from error
         except asyncssh.Error as error:
             raise SourceFailed(f"the SFTP server refuses: {error.reason}") from error
