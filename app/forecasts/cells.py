@@ -1,45 +1,34 @@
-"""Cells of a reply: squares of the region's grid or H3 hexagons, and regridding between them.
+"""Cells of a reply: squares of the region's grid or H3 hexagons.
 
 Cells depend only on a grid; they are computed once and shared by all forecasts on it.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-import h3
 import numpy as np
 import orjson
 import shapely
 from numpy.typing import NDArray
 
-from app.core.cache import BoundedCache
-from app.core.errors import InvalidInput
 from app.core.native import shareable
 from app.core.once import once
-from app.geo.antimeridian import HALF_TURN_DEG, TURN_DEG, cut_each, unwrapped
-from app.geo.grid import Grid, build_grid, check_cell_size
-from app.geo.hexagons import (
-    check_resolution,
-    h3_cells_over,
-    h3_centres,
-    h3_polygons_degrees,
-    projected,
-)
-from app.geo.regrid import overlap_of
-from app.geo.study_area import M2_PER_KM2, to_degrees
+from app.geo.antimeridian import HALF_TURN_DEG, TURN_DEG, cut_each, normalised, unwrapped
+from app.geo.grid import Grid
+from app.geo.hexagons import h3_centres, h3_polygons_degrees
+from app.geo.study_area import to_degrees, to_metres
+from app.http.parameters import Bbox
 from models.units import FloatArray
-
-if TYPE_CHECKING:
-    from app.forecasts.plan import Selector
-    from app.forecasts.versions.loaded import LoadedVersion
 
 DEGREE_DECIMALS = 6
 DEFAULT_RESOLUTION = 9
 CELL_BYTES = 700
 """Memory that a cell's polygon and its text take."""
+SIDE_POINTS, MARGIN_CELLS, MARGIN_SHARE = 17, 2.0, 0.02
+"""A box's sides are projected in so many points; between them, and at the cells' corners, it may reach so
+many cells and this share of its size further."""
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 _RING_END = b"]]],[[["
 
@@ -84,16 +73,28 @@ class SquareCells:
 
         Over the 180th meridian longitudes continue beyond 180.
         """
-        grid = self.grid
-        x_m = grid.x0_m + np.arange(grid.nx + 1) * grid.cell_size_m
-        y_m = grid.y0_m + np.arange(grid.ny + 1) * grid.cell_size_m
-        x_m, y_m = np.meshgrid(x_m, y_m)
-        longitude, latitude = to_degrees(x_m, y_m, grid.crs)
-        longitude = unwrapped(longitude, float(longitude[grid.ny // 2, grid.nx // 2]))
-        lattice = np.stack([longitude, latitude], axis=-1).round(DEGREE_DECIMALS)
-        iy, ix = grid.iy, grid.ix
+        if len(self) == 0:
+            return np.empty((0, 5, 2))
+        ix, iy = self.grid.ix, self.grid.iy
+        ix0, iy0 = ix.min(), iy.min()
+        columns, rows = np.arange(ix0, ix.max() + 2), np.arange(iy0, iy.max() + 2)
+        lattice = self._degrees(*np.meshgrid(columns, rows))
+        ix, iy = ix - ix0, iy - iy0
         ring = [lattice[iy, ix], lattice[iy, ix + 1], lattice[iy + 1, ix + 1], lattice[iy + 1, ix]]
         result: FloatArray = np.stack([*ring, ring[0]], axis=1)
+        return result
+
+    def _degrees(self, ix: NDArray[np.int64], iy: NDArray[np.int64]) -> FloatArray:
+        """Return longitude and latitude (..., 2) of the lower-left corners of squares, six decimals."""
+        grid = self.grid
+
+        def degrees(ix: Any, iy: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+            size_m = grid.cell_size_m
+            return to_degrees(grid.x0_m + ix * size_m, grid.y0_m + iy * size_m, grid.crs)
+
+        (longitude, latitude), (middle, _) = degrees(ix, iy), degrees(grid.nx // 2, grid.ny // 2)
+        continuous = unwrapped(longitude, float(middle))
+        result: FloatArray = np.stack([continuous, latitude], axis=-1).round(DEGREE_DECIMALS)
         return result
 
     @once
@@ -116,10 +117,46 @@ class SquareCells:
         return np.concatenate([low, high], axis=1)
 
     @once
-    def extent(self) -> tuple[float, float, float, float]:
-        """West, south, east, north of all cells together."""
-        low, high = self.bounds[:, :2].min(axis=0), self.bounds[:, 2:].max(axis=0)
+    def extent(self) -> Bbox:
+        """West, south, east, north of all cells together, by the corners of those without some neighbour."""
+        rim = self.grid.on_rim()
+        ix, iy = self.grid.ix[rim, None], self.grid.iy[rim, None]
+        corners = self._degrees(ix + np.array([0, 1, 1, 0]), iy + np.array([0, 0, 1, 1]))
+        low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    def touching(self, box: Bbox) -> NDArray[np.int64]:
+        """Return rows of the cells that touch a continuous box; only those near it are projected."""
+        if len(self) == 0:
+            return np.arange(0)
+        known = self.extent
+        low, high = np.maximum(box[:2], known[:2]), np.minimum(box[2:], known[2:])
+        if (low > high).any():
+            return np.arange(0)
+        if (*low, *high) == known:
+            return np.arange(len(self))
+        rows = self._near(*low.tolist(), *high.tolist())
+        few = 4 * len(rows) < len(self)
+        bounds = self.take(rows).bounds if few else self.bounds[rows]
+        return np.asarray(rows[_meet(bounds, box)])
+
+    def _near(self, west: float, south: float, east: float, north: float) -> NDArray[np.int64]:
+        """Return rows of all cells that touch a box within the extent, and some of their neighbours."""
+        along = np.linspace(0, 1, SIDE_POINTS)
+        x, y = west + (east - west) * along, south + (north - south) * along
+        longitude = np.concatenate([x, x, np.full_like(y, west), np.full_like(y, east)])
+        latitude = np.concatenate([np.full_like(x, south), np.full_like(x, north), y, y])
+        sides_m = np.stack(to_metres(normalised(longitude), latitude, self.crs))
+        if not np.isfinite(sides_m).all():
+            return np.arange(len(self))
+        low, high = sides_m.min(axis=1), sides_m.max(axis=1)
+        margin_m = MARGIN_CELLS * self.grid.cell_size_m + MARGIN_SHARE * (high - low).max()
+        return self.grid.rows_within(low - margin_m, high + margin_m)
+
+    def take(self, rows: NDArray[np.int64]) -> SquareCells:
+        """Return some of the cells, in ascending order."""
+        grid = self.grid
+        return SquareCells(replace(grid, cell_id=grid.cell_id[rows], area_km2=grid.area_km2[rows]))
 
     def polygons_degrees(self) -> NDArray[Any]:
         """Return shapely polygons (N,); longitudes may continue beyond 180."""
@@ -173,126 +210,30 @@ class HexCells:
         """Return shapely polygons (N,); longitudes may continue beyond 180."""
         return self._polygons
 
+    def touching(self, box: Bbox) -> NDArray[np.int64]:
+        """Return rows of the cells that touch a continuous box."""
+        return np.flatnonzero(_meet(self.bounds, box))
+
+    def take(self, rows: NDArray[np.int64]) -> HexCells:
+        """Return some of the cells."""
+        ids = [self.ids[row] for row in rows.tolist()]
+        return HexCells(ids, self.resolution, self.area_km2[rows], self.crs)
+
 
 CellSet = SquareCells | HexCells
 
 
-def rows_in_bbox(cells: CellSet, bbox: tuple[float, float, float, float]) -> NDArray[np.int64]:
+def rows_in_bbox(cells: CellSet, bbox: Bbox) -> NDArray[np.int64]:
     """Return rows of the cells that touch a box in degrees; over the 180th meridian west > east."""
     west, south, east, north = bbox
     east = east if west <= east else east + TURN_DEG
-    low, high = cells.bounds[:, :2], cells.bounds[:, 2:]
-    touches = np.zeros(len(cells), np.bool_)
-    for turn in (-TURN_DEG, 0.0, TURN_DEG):
-        inside = (high >= (west + turn, south)).all(axis=1)
-        touches |= inside & (low <= (east + turn, north)).all(axis=1)
-    return np.flatnonzero(touches)
+    turns = (-TURN_DEG, 0.0, TURN_DEG)
+    found = [cells.touching((west + turn, south, east + turn, north)) for turn in turns]
+    return np.unique(np.concatenate(found))
 
 
-@dataclass(frozen=True)
-class Regridding:
-    """Exact re-aggregation: a `share` of the mass of each `source` cell goes to a `target` cell."""
-
-    source: NDArray[np.int64]
-    target: NDArray[np.int64]
-    share: FloatArray
-    n_targets: int
-
-    def apply(self, probability: FloatArray) -> FloatArray:
-        """Return the probabilities of the target cells (n_targets,); they sum to one."""
-        mass = np.bincount(self.target, probability[self.source] * self.share, self.n_targets)
-        result: FloatArray = mass / mass.sum()
-        return result
-
-    def mean(self, values: FloatArray, probability: FloatArray) -> FloatArray:
-        """Return the means of values in the target cells (n_targets,), weighted by probability."""
-        weight = probability[self.source] * self.share
-        total = np.bincount(self.target, weight, self.n_targets)
-        summed = np.bincount(self.target, weight * values[self.source], self.n_targets)
-        result: FloatArray = summed / np.maximum(total, np.finfo(float).tiny)
-        return result
-
-
-Regridded = tuple[CellSet, Regridding]
-
-
-class CellRegridder:
-    """Creates the cells that a request asks for; caches them by grid."""
-
-    def __init__(self, cache: BoundedCache) -> None:
-        self.cache = cache
-
-    def of(self, version: LoadedVersion, selector: Selector) -> tuple[CellSet, Regridding | None]:
-        """Return the cells and the regridding to them (None: the version's own cells).
-
-        Raises:
-            InvalidInput: the size or resolution is out of range, or belongs to the other kind of grid.
-            LimitExceeded: more cells than allowed, by an estimate before any computation.
-        """
-        if selector.grid == "h3":
-            if selector.cell_size_m is not None:
-                raise InvalidInput("cell_size_m belongs to grid=square", field="cell_size_m")
-            resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
-            check_resolution(resolution, version.area.area_km2)
-            return self._cached(version, ("h3", resolution))
-        if selector.resolution is not None:
-            raise InvalidInput("resolution belongs to grid=h3", field="resolution")
-        size_m = selector.cell_size_m
-        if size_m is None or size_m == version.grid.cell_size_m:
-            return version.cells, None
-        return self._cached(version, ("square", size_m))
-
-    def estimate(self, version: LoadedVersion, selector: Selector) -> int:
-        """Estimate the number of cells of a reply, within the requested box, without creating them.
-
-        Raises:
-            LimitExceeded: the size or resolution is out of range.
-        """
-        area_km2 = version.area.area_km2
-        if selector.bbox is not None:
-            # By the version's own cells, because a box around the globe cannot be projected.
-            area_km2 = float(
-                version.grid.area_km2[rows_in_bbox(version.cells, selector.bbox)].sum()
-            )
-        if selector.grid == "h3":
-            resolution = DEFAULT_RESOLUTION if selector.resolution is None else selector.resolution
-            check_resolution(resolution, version.area.area_km2)
-            hexagon_km2: float = h3.average_hexagon_area(resolution, unit="km^2")
-            return math.ceil(area_km2 / hexagon_km2)
-        size_m = selector.cell_size_m or version.grid.cell_size_m
-        check_cell_size(size_m)
-        return math.ceil(area_km2 * M2_PER_KM2 / size_m**2)
-
-    def _cached(self, version: LoadedVersion, what: tuple[str, float]) -> Regridded:
-        kind, size = what
-        found: Regridded = self.cache.get_or_make(
-            ("cells", version.record.grid_sha256, *what),
-            tuple,
-            lambda: _hexagons(version, int(size)) if kind == "h3" else _squares(version, size),
-            lambda made: CELL_BYTES * len(made[0]) + 24 * len(made[1].share),
-        )
-        return found
-
-
-def _hexagons(version: LoadedVersion, resolution: int) -> Regridded:
-    candidates = h3_cells_over(version.area, resolution)
-    crs = version.grid.crs
-    polygons_m = projected(h3_polygons_degrees(candidates), crs)
-    found = version.index.overlap(polygons_m)
-    area_km2: FloatArray = np.bincount(found.target, found.area_km2, len(candidates)).astype(
-        np.float64
-    )
-    used = np.flatnonzero(area_km2 > 0)
-    place = np.full(len(candidates), -1, np.int64)
-    place[used] = np.arange(len(used))
-    covered = np.bincount(found.source, found.area_km2, len(version.grid))
-    share = found.area_km2 / covered[found.source]
-    cells = HexCells([candidates[i] for i in used], resolution, area_km2[used], crs)
-    return cells, Regridding(found.source, place[found.target], share, len(used))
-
-
-def _squares(version: LoadedVersion, cell_size_m: float) -> Regridded:
-    grid = build_grid(version.area, cell_size_m)
-    overlap = overlap_of(version.area, version.grid, grid)
-    cells = SquareCells(grid)
-    return cells, Regridding(overlap.source, overlap.target, overlap.share, len(cells))
+def _meet(bounds: FloatArray, box: Bbox) -> NDArray[np.bool_]:
+    """Return whether cells with these bounds (n, 4) touch a continuous box."""
+    west, south, east, north = bounds.T
+    across, along = (east >= box[0]) & (west <= box[2]), (north >= box[1]) & (south <= box[3])
+    return np.asarray(across & along)

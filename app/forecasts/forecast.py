@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,13 +24,20 @@ from models.evaluation.metrics import ranked_rows
 from models.units import FloatArray
 
 
+def rows_shown(cells: CellSet, layers: CellLayers, selector: Selector) -> NDArray[np.int64]:
+    """Return rows of the cells to show: all, or those that touch the box and belong to the area asked for."""
+    rows = np.arange(len(cells)) if selector.bbox is None else rows_in_bbox(cells, selector.bbox)
+    return rows if layers.inside is None else rows[layers.inside[rows]]
+
+
 @dataclass(frozen=True)
 class Forecast:
     """The forecast of some slots together on some cells.
 
-    `probability` (N,) of the cell of an incident in these slots sums to one over the study area;
-    `slot_mean` (K,) is the expected number of incidents of each slot. With weights, `probability` is the
-    cell's share of the harm, `count_share` that of the incidents, and `harm_total` the expected harm.
+    `probability` (N,) of the cell of an incident in these slots sums to one over the study area, of
+    which `cells` may be a part; `slot_mean` (K,) is the expected number of incidents of each slot. With
+    weights, `probability` is the cell's share of the harm, `count_share` that of the incidents, and
+    `harm_total` the expected harm.
     """
 
     plan: Plan
@@ -78,10 +85,7 @@ class Forecast:
     @once
     def rows(self) -> NDArray[np.int64]:
         """Rows of the cells to show: all, or those that touch the box and belong to the area asked for."""
-        rows = np.arange(len(self.cells))
-        if self.selector.bbox is not None:
-            rows = rows_in_bbox(self.cells, self.selector.bbox)
-        return rows if self.layers.inside is None else rows[self.layers.inside[rows]]
+        return rows_shown(self.cells, self.layers, self.selector)
 
     @once
     def expected_total(self) -> float:
@@ -127,21 +131,28 @@ class Forecast:
         """Expected number of incidents of each cell."""
         return self.count_share * self.expected_total
 
-    @once
-    def interval(self) -> tuple[FloatArray, FloatArray]:
-        """90 % bounds of each cell's count."""
-        return self.interval_of(self.expected_count)
+    def band_of(self, rows: NDArray[np.int64]) -> tuple[FloatArray, FloatArray] | None:
+        """Return 90 % bounds of some cells' expected counts, or None if the version knows none.
 
-    @once
-    def band(self) -> tuple[FloatArray, FloatArray] | None:
-        """90 % bounds of each cell's expected count, or None if the version knows none.
-
-        The forecast may be off so far; chance comes on top of it (`interval`).
+        The forecast may be off so far; chance comes on top of it (`interval_of`).
         """
         if self.log_variance is None:
             return None
-        factor = np.exp(NORMAL_QUANTILE * np.sqrt(self.log_variance))
-        return self.expected_count / factor, self.expected_count * factor
+        factor = np.exp(NORMAL_QUANTILE * np.sqrt(self.log_variance[rows]))
+        count = self.expected_count[rows]
+        return count / factor, count * factor
+
+    def of_cells(self, rows: NDArray[np.int64]) -> Forecast:
+        """Return the same forecast of some cells, whose `probability` is as of all."""
+        share, variance = self.weighted_count_share, self.log_variance
+        return replace(
+            self,
+            cells=self.cells.take(rows),
+            probability=self.probability[rows],
+            weighted_count_share=None if share is None else share[rows],
+            log_variance=None if variance is None else variance[rows],
+            layers=CellLayers(),
+        )
 
     @once
     def ranking(self) -> NDArray[np.int64]:

@@ -49,6 +49,7 @@ class ResponseSpec:
         make: builds the body.
         name: name of the file that a browser saves.
         check: raises for a plan that would be too expensive, before any computation.
+        only_shown: whether it says nothing of cells outside the requested box and area.
     """
 
     variant: tuple[object, ...]
@@ -56,6 +57,7 @@ class ResponseSpec:
     make: Callable[[Forecast], bytes]
     name: str | None = None
     check: Callable[[Plan], None] | None = None
+    only_shown: bool = False
 
     @property
     def media_type(self) -> str:
@@ -150,7 +152,7 @@ def _cached(
 
 def _plain(service: ForecastService, plan: Plan, spec: ResponseSpec) -> Encoded:
     give_way()
-    forecast = service.forecast_of(plan)
+    forecast = service.forecast_of(plan, spec.only_shown)
     give_way()
     body = spec.make(forecast)
     return Encoded(body, None, provenance_headers(forecast.heading()))

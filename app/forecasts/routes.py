@@ -115,7 +115,7 @@ async def density(
     """Forecast every cell: probability, density and expected count of an hour or a range."""
     fmt = negotiated(f, accept, tuple(DENSITY))
     selector = replace(selector, weight=weight, inside=area_of(inside))
-    spec = ResponseSpec(("density",), fmt, DENSITY[fmt], f"{region}-density")
+    spec = ResponseSpec(("density",), fmt, DENSITY[fmt], f"{region}-density", only_shown=True)
     return await reply(request, forecasts, region, selector, spec)
 
 

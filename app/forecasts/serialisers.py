@@ -48,20 +48,21 @@ def rounded(values: FloatArray, digits: int = SIGNIFICANT_DIGITS) -> FloatArray:
 
 def cell_columns(forecast: Forecast, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Return the rounded columns of some cells."""
-    low, high = forecast.interval
+    count, bounds = forecast.expected_count[rows], forecast.band_of(rows)
+    low, high = forecast.interval_of(count)
     harm = {}
     if forecast.harm_total is not None:
         harm = {"expected_harm": rounded(forecast.probability[rows] * forecast.harm_total)}
     band = {}
-    if forecast.band is not None:
-        bounds = zip(("band_lo", "band_hi"), forecast.band, strict=True)
-        band = {name: rounded(bound[rows], BAND_DIGITS) for name, bound in bounds}
+    if bounds is not None:
+        named = zip(("band_lo", "band_hi"), bounds, strict=True)
+        band = {name: rounded(bound, BAND_DIGITS) for name, bound in named}
     return {
         "probability": rounded(forecast.probability[rows]),
         "density_per_km2": rounded(forecast.density_per_km2[rows]),
-        "expected_count": rounded(forecast.expected_count[rows]),
-        "expected_count_lo": low[rows].astype(np.int64),
-        "expected_count_hi": high[rows].astype(np.int64),
+        "expected_count": rounded(count),
+        "expected_count_lo": low.astype(np.int64),
+        "expected_count_hi": high.astype(np.int64),
         **band,
         **harm,
     }
@@ -244,10 +245,12 @@ def slot_tables(
     """Return the share (K, len(rows)) of each hour's incidents in cells; `check_series` limits the number."""
     plan = forecast.plan
     slots = plan.slot_kinds
-    tables = service.tables.tables_of(plan.version, plan.codes, slots)
     _, regridding = service.cells.of(plan.version, plan.selector)
-    moved = {s: t if regridding is None else regridding.apply(t) for s, t in tables.items()}
-    return np.stack([moved[slot][rows] for slot in slots])
+    own = rows if regridding is None else None
+    tables = service.tables.tables_of(plan.version, plan.codes, slots, rows=own)
+    if regridding is not None:
+        tables = {slot: regridding.apply(table)[rows] for slot, table in tables.items()}
+    return np.stack([tables[slot] for slot in slots])
 
 
 def _cells_by_slot(service: ForecastService, forecast: Forecast) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from app.core.cache import BoundedCache, TTLCache
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
-from app.forecasts.areas.layers import LayerReader
-from app.forecasts.cells import CellRegridder
-from app.forecasts.forecast import Forecast
+from app.forecasts.areas.layers import CellLayers, LayerReader
+from app.forecasts.forecast import Forecast, rows_shown
 from app.forecasts.kinds import KindReader, codes_of, harm_of, is_trained_with, shares_of
 from app.forecasts.plan import Plan, Selector
+from app.forecasts.regridding import CellRegridder
 from app.forecasts.shared_replies import SharedReplies, shared_files
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.time_span import check_one_way, slots_of
@@ -223,8 +223,8 @@ class ForecastService:
         """Return the forecast of a slot, or of a range of slots; see `plan` for errors."""
         return self.forecast_of(self.plan(region_id, selector))
 
-    def forecast_of(self, plan: Plan) -> Forecast:
-        """Compute the forecast of a plan.
+    def forecast_of(self, plan: Plan, only_shown: bool = False) -> Forecast:
+        """Compute the forecast of a plan; only of the cells to show, if the others matter to nothing.
 
         Raises:
             NotFound: the version does not have the category, or the layer not the area.
@@ -234,27 +234,33 @@ class ForecastService:
         version, selector = plan.version, plan.selector
         cells, regridding = self.cells.of(version, selector)
         layers = self.layers.of(version, selector, cells)
+        rows = shown = None
+        if only_shown and (selector.bbox is not None or layers.inside is not None):
+            shown = rows_shown(cells, layers, selector)
+        if regridding is None and shown is not None:
+            cells, layers, rows, shown = cells.take(shown), CellLayers(), shown, None
         mean = self.slot_means(plan)
         windows = plan.slots.window
-        probability = self.tables.mixed(plan, plan.codes, mean)
+        probability = self.tables.mixed(plan, plan.codes, mean, rows=rows)
         variance = None
         if plan.codes is None and plan.harm is None:
-            variance = log_variance(version.band, windows, mean)
+            variance = log_variance(version.band, windows, mean, rows)
         if regridding is not None:
             if variance is not None:
                 # As if the cells were off together: their deviations add up like the probabilities.
                 variance = regridding.mean(np.sqrt(variance), probability) ** 2
             probability = regridding.apply(probability)
-        if plan.harm is None:
-            return Forecast(plan, cells, probability, mean, log_variance=variance, layers=layers)
-        weights = plan.harm.by_code
-        shares = shares_of(version.counts, weights, windows)
-        harm = version.counts.mean(plan.slots) * shares.sum(axis=0)
-        weighted = self.tables.mixed(plan, None, harm, weights)
-        if regridding is not None:
-            weighted = regridding.apply(weighted)
-        total = float(harm.sum())
-        return Forecast(plan, cells, weighted, mean, probability, total, layers=layers)
+        found = Forecast(plan, cells, probability, mean, log_variance=variance, layers=layers)
+        if plan.harm is not None:
+            weights = plan.harm.by_code
+            shares = shares_of(version.counts, weights, windows)
+            harm = version.counts.mean(plan.slots) * shares.sum(axis=0)
+            weighted = self.tables.mixed(plan, None, harm, weights, rows)
+            if regridding is not None:
+                weighted = regridding.apply(weighted)
+            total = float(harm.sum())
+            found = Forecast(plan, cells, weighted, mean, probability, total, layers=layers)
+        return found if shown is None else found.of_cells(shown)
 
     def slot_means(self, plan: Plan) -> FloatArray:
         """Return the expected incidents (K,) of each slot, of the requested categories."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.core.once import once
@@ -82,6 +83,27 @@ class Grid:
         inside = finite & (column >= 0) & (column < self.nx) & (row >= 0) & (row < self.ny)
         ids = np.where(inside, row * self.nx + column, 0).astype(np.int64)
         return np.where(inside, self._row_of_id[ids], -1)
+
+    def rows_within(
+        self, low_m: NDArray[np.float64], high_m: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Return rows of the squares that meet a rectangle; corners (2,) in metres."""
+        corner_m = np.array([self.x0_m, self.y0_m])
+        ix0, iy0 = np.floor((low_m - corner_m) / self.cell_size_m).astype(np.int64)
+        ix1, iy1 = np.floor((high_m - corner_m) / self.cell_size_m).astype(np.int64)
+        # Ids ascend from the south: the lines of squares that the rectangle meets lie together.
+        first, last = np.searchsorted(self.cell_id, [iy0 * self.nx, (iy1 + 1) * self.nx])
+        ix = self.cell_id[first:last] % self.nx
+        rows: NDArray[np.int64] = first + np.flatnonzero((ix >= ix0) & (ix <= ix1))
+        return rows
+
+    def on_rim(self) -> NDArray[np.bool_]:
+        """Return (N,) whether a cell lacks some of its eight neighbours."""
+        ix, iy = self.ix - self.ix.min(), self.iy - self.iy.min()
+        known = np.zeros((iy.max() + 1, ix.max() + 1), np.bool_)
+        known[iy, ix] = True
+        rim: NDArray[np.bool_] = ~binary_erosion(known, np.ones((3, 3), np.bool_))[iy, ix]
+        return rim
 
     def centres_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return x_m, y_m of the middle of each full square, (N,) each."""

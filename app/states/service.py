@@ -32,8 +32,8 @@ from app.releases.store import MIN_GROUP, Release, instants
 from app.states.store import NewState, State, add_state, last_release, latest_state
 from models.counts.assimilation import USUAL_DAYS, assimilated
 from models.counts.model import CountModel
-from models.densities.state import DensityState, mean_over_hours
-from models.units import DAY_S, N_WINDOWS, FloatArray
+from models.densities.state import DensityState
+from models.units import DAY_S, FloatArray
 
 MAX_DISTANCE = 0.1
 """Largest part of a forecast's mass that one state may move, compared with the one before."""
@@ -200,7 +200,8 @@ def _density(
     # Here, because torch takes seconds and memory that processes which only serve states need not spend.
     from models.densities.refresh import USUAL_STRENGTH, Refresh
 
-    base = _mean_probability(connection, version)
+    rates = np.array(CountModel.from_state(version.counts).profile)
+    base = registry.read_mean(connection, version.region_key, version.version, rates)
     start_s, end_s = int(version.cutoff.timestamp()), int(until.timestamp())
     learnt = version.report.get("state_strength")
     strength = USUAL_STRENGTH if learnt is None else float(learnt)
@@ -209,15 +210,6 @@ def _density(
     before = refresh.nothing() if last is None else last.density
     lapse_days = 0.0 if last is None else (until - last.data_until).total_seconds() / DAY_S
     return refresh.limited(before.later(lapse_days), state, MAX_DISTANCE)
-
-
-def _mean_probability(connection: Connection, version: VersionRecord) -> FloatArray:
-    """Return the probabilities (N,) of an incident at any hour, by the version's own hourly rates."""
-    tables = registry.read_probabilities(
-        connection, version.region_key, version.version, registry.ALL_CATEGORIES, range(N_WINDOWS)
-    )
-    rates = np.array(CountModel.from_state(version.counts).profile)
-    return mean_over_hours(tables.astype(np.float64), rates)
 
 
 def pooled_cells(version: VersionRecord, base: FloatArray, grid: Grid) -> NDArray[np.bool_] | None:

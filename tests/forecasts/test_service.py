@@ -7,6 +7,8 @@ import pytest
 import shapely
 
 from app.http import query_params as misspelt
+from app.registry import store
+from models.densities.state import mean_over_hours
 
 BASE = "/v1/regions/town/forecasts"
 AT = "at=2019-12-31T23:00"
@@ -243,3 +245,21 @@ def test_a_long_address_costs_few_comparisons(monkeypatch):
     monkeypatch.setattr(misspelt, "get_close_matches", lambda name, *_: compared.append(name))
     misspelt.check_names(b"&".join(b"a%d=" % n for n in range(9_000)), {"model"}, {"model"})
     assert len(compared) == misspelt.MAX_UNKNOWN
+
+
+def test_the_mean_over_all_hours_is_read_some_hours_at_a_time(served, monkeypatch):
+    """Bit by bit what all tables at once give, which states were made from so far."""
+    rates, read, asked = np.linspace(0.5, 2.0, 168), store.read_probabilities, []
+
+    def read_probabilities(connection, key, version, code, windows):
+        asked.append(len(windows))
+        return read(connection, key, version, code, windows)
+
+    monkeypatch.setattr(store, "read_probabilities", read_probabilities)
+    with served.engine.connect() as connection:
+        for version in store.list_versions(connection, served.data.region.key):
+            place = (connection, version.region_key, version.version)
+            tables = read(*place, store.ALL_CATEGORIES, range(168)).astype(np.float64)
+            found = store.read_mean(*place, rates)
+            np.testing.assert_array_equal(found, mean_over_hours(tables, rates))
+    assert max(asked) == store.WINDOWS_AT_ONCE

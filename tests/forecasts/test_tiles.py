@@ -10,9 +10,9 @@ from PIL import Image
 
 from app.core.cache import BoundedCache
 from app.core.errors import InvalidInput
-from app.forecasts.cells import CellRegridder
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Selector
+from app.forecasts.regridding import CellRegridder
 from app.forecasts.rendering.colours import palette, shade, upper_end
 from app.forecasts.rendering.tiles import (
     LATTICE_FROM_ZOOM,

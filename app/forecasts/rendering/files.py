@@ -154,14 +154,14 @@ def density_tif(forecast: Forecast) -> bytes:
     from rasterio.io import MemoryFile
 
     frame = frame_of(forecast)
-    low, high = forecast.interval
+    low, high = forecast.interval_of(forecast.expected_count)
     values = [
         forecast.density_per_km2,
         forecast.expected_count,
         low,
         high,
         forecast.probability,
-        *(forecast.band or ()),
+        *(forecast.band_of(np.arange(len(forecast.cells))) or ()),
     ]
     with MemoryFile() as memory:
         with memory.open(

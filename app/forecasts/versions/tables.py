@@ -22,13 +22,13 @@ from app.registry.store import (
     RATIO_ROW,
     VersionRecord,
     category_codes,
+    read_mean,
     read_probabilities,
 )
 from models.bands import Band
 from models.base import CategoryDensity
 from models.counts.model import CountModel
 from models.densities.ingredients import Ingredients
-from models.densities.state import mean_over_hours
 from models.units import N_WINDOWS, FloatArray
 
 
@@ -97,8 +97,8 @@ class TableReader:
             counts = CountModel.from_state(record.counts)
             rates = np.array(counts.profile)
             if codes is None:
-                city = self._read(version, ALL_CATEGORIES, list(range(N_WINDOWS)))
-                return mean_over_hours(city, rates)
+                with self.engine.connect() as connection:
+                    return read_mean(connection, record.region_key, record.version, rates)
             return self._categories_of(record, self.all_hours(version, None), codes, counts)
 
         return self.cache.get_or_make(key, np.ndarray, made, lambda found: found.nbytes)
@@ -143,6 +143,7 @@ class TableReader:
         codes: tuple[int, ...] | None,
         slots: Iterable[SlotKind],
         weights: tuple[tuple[int, float], ...] | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> dict[SlotKind, FloatArray]:
         """Return the tables of several categories together, each by its share of the incidents.
 
@@ -150,15 +151,17 @@ class TableReader:
             codes: the categories; None: all incidents.
             slots: which tables; those of different lead days differ where the version has a state.
             weights: (code, weight) to weigh the shares with, instead of `codes`.
+            rows: of the cells wanted; None: all.
         """
         wanted = list(dict.fromkeys(slots))
-        trained = self._trained_tables(version, codes, [w for w, _ in wanted], weights)
-        if version.state is None:
+        windows, state = [w for w, _ in wanted], version.state
+        trained = self._trained_tables(version, codes, windows, weights, None if state else rows)
+        if state is None:
             return {(window, lead): trained[window] for window, lead in wanted}
         found = {}
         for window, lead in wanted:
-            moved = trained[window] * self.ratio(version, version.state, lead)
-            found[window, lead] = moved / moved.sum()
+            moved = trained[window] * self.ratio(version, state, lead)
+            found[window, lead] = _some(moved / moved.sum(), rows)
         return found
 
     def ratio(self, version: LoadedVersion, state: LoadedState, lead_days: int) -> FloatArray:
@@ -177,28 +180,29 @@ class TableReader:
         codes: tuple[int, ...] | None,
         windows: Iterable[int],
         weights: tuple[tuple[int, float], ...] | None,
+        rows: NDArray[np.int64] | None,
     ) -> dict[int, FloatArray]:
         """Return the same of the version as trained, by window."""
         wanted = list(dict.fromkeys(windows))
         if weights is None:
-            if codes is None:
-                return self.tables(version, ALL_CATEGORIES, wanted)
-            if len(codes) == 1:
-                return self.tables(version, codes[0], wanted)
+            if codes is None or len(codes) == 1:
+                code = ALL_CATEGORIES if codes is None else codes[0]
+                found = self.tables(version, code, wanted)
+                return {window: _some(table, rows) for window, table in found.items()}
             weights = tuple((code, 1.0) for code in codes)
         shares = shares_of(version.counts, weights, wanted)
         # A kind that the count model gives no share leaves the others'; where all have none, all count.
         shares = np.where(shares.sum(axis=0) > 0, shares, [[w] for _, w in weights])
         own = self._own_codes(version)
-        total: dict[int, FloatArray] = {w: np.zeros(len(version.grid)) for w in wanted}
         parts: dict[int, FloatArray] = {}
-        for (code, _), share in zip(weights, shares, strict=True):
+        for (code, _), share in zip(weights, shares / shares.sum(axis=0), strict=True):
             table = code if code in own else ALL_CATEGORIES
             parts[table] = parts.get(table, np.zeros(len(wanted))) + share
+        total: dict[int, FloatArray] = {}
         for code, share in parts.items():
             for place, (window, table_) in enumerate(self.tables(version, code, wanted).items()):
-                total[window] += share[place] * table_
-        return {window: table_ / table_.sum() for window, table_ in total.items()}
+                total[window] = total.get(window, 0.0) + share[place] * _some(table_, rows)
+        return total
 
     def _own_codes(self, version: LoadedVersion) -> frozenset[int]:
         """Return the codes of the categories that have tables of their own."""
@@ -217,21 +221,28 @@ class TableReader:
         codes: tuple[int, ...] | None,
         mean: FloatArray,
         weights: tuple[tuple[int, float], ...] | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> FloatArray:
-        """Return the probabilities (N,) of a plan's slots, weighted by their means (K,)."""
+        """Return the probabilities (N,) of a plan's slots, weighted by their means (K,); of all, or of rows.
+
+        Weights that sum to one keep the sum, so that some cells need none of the others.
+        """
         slots = plan.slot_kinds
-        tables = self.tables_of(plan.version, codes, slots, weights)
+        tables = self.tables_of(plan.version, codes, slots, weights, rows)
         if len(slots) == 1:
             return tables[slots[0]]
         weight = mean if mean.sum() > 0 else np.ones(len(mean))
         shares = dict.fromkeys(tables, 0.0)
-        for slot, share in zip(slots, weight.tolist(), strict=True):
+        for slot, share in zip(slots, (weight / weight.sum()).tolist(), strict=True):
             shares[slot] += share
-        total = np.zeros(len(plan.version.grid))
+        total = np.zeros_like(tables[slots[0]])
         for slot, table in tables.items():
             total += shares[slot] * table
-        result: FloatArray = total / total.sum()
-        return result
+        return total
+
+
+def _some(table: FloatArray, rows: NDArray[np.int64] | None) -> FloatArray:
+    return table if rows is None else table[rows]
 
 
 def _category(connection: Connection, record: VersionRecord, code: int) -> CategoryDensity | None:
@@ -258,8 +269,13 @@ def read_band(connection: Connection, record: VersionRecord) -> Band | None:
     return Band(loading.astype(np.float64), variance.astype(np.float64))
 
 
-def log_variance(band: Band | None, windows: NDArray[Any], mean: FloatArray) -> FloatArray | None:
-    """Return the variances (N,) of the logarithms of the probabilities of several slots.
+def log_variance(
+    band: Band | None,
+    windows: NDArray[Any],
+    mean: FloatArray,
+    rows: NDArray[np.int64] | None = None,
+) -> FloatArray | None:
+    """Return the variances (N,) of the logarithms of the probabilities of several slots; of all, or of rows.
 
     Those of the slots are averaged by their means (K,), as if they were off together.
     """
@@ -267,5 +283,6 @@ def log_variance(band: Band | None, windows: NDArray[Any], mean: FloatArray) -> 
         return None
     weight = mean if mean.sum() > 0 else np.ones(len(mean))
     loading = weight @ band.loading[windows.astype(np.int64)] / weight.sum()
-    variance: FloatArray = loading @ band.variance
-    return variance
+    # Not a matrix product, whose last digits depend on the number of cells.
+    parts = (one * _some(part, rows) for one, part in zip(loading, band.variance, strict=True))
+    return sum(parts, np.zeros(1))
