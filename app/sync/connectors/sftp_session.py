@@ -147,7 +147,7 @@ class Session:
                 f"{self._address.host} refuses the user or the token", code="token"
             ) from error
         except (asyncssh.ConnectionLost, OSError, TimeoutError) as error:
-            # A server that has no such key may hang up before its refusal is read.
+            # A server that has no such key may close the connection before its refusal is read.
             if n_shown == len(self._pinned.shown) > 0 and not isinstance(error, TimeoutError):
                 return False
             raise Broken(str(error) or "the SFTP server does not answer") from error
