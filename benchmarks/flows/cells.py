@@ -1,7 +1,8 @@
-"""Time and peak memory of what a training fits, and of a state, for regions of many cells.
+"""Time and peak memory of what a training fits, of a state and of replies, for regions of many cells.
 
 Counties of squares of 100 m, without a database; `HOTSLOT_BENCH_CELLS` (default 250000) is the largest, with
-0.8 incidents a cell; a sixteenth and a quarter of it come before. Each is a process of its own.
+0.8 incidents a cell; a sixteenth and a quarter of it come before. Each is a process of its own, and so are
+the replies: densities of an hour, each computed anew, of ten by ten squares and of all.
 """
 
 from __future__ import annotations
@@ -9,20 +10,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
 from app.geo.grid import Grid
 from benchmarks.cities import machine
 from models.base import HORIZON_DAYS, FitContext
 from models.incidents import Incidents
-from models.units import DAY_S
+from models.units import DAY_S, N_WINDOWS
 
 N_CELLS = int(os.environ.get("HOTSLOT_BENCH_CELLS", "250000"))
 CUTOFF_S = 1_700_000_000
 DAYS = 1_500
+BOXES, BOX_SIDE, WHOLES = 25, 10, 5
 
 
 def county(n_cells: int) -> tuple[Grid, Incidents]:
@@ -70,6 +77,57 @@ def _measure(n_cells: int) -> tuple[float, float, float]:
     return train_s, peak_gb, time.perf_counter() - started
 
 
+def _measure_replies(n_cells: int) -> tuple[float, float]:
+    """Return milliseconds of a density of a box and of the whole county: medians, the first ones left out."""
+    from pydantic import SecretStr
+    from sqlalchemy import create_engine
+
+    from app.core.settings import Settings
+    from app.forecasts.plan import Plan, Selector
+    from app.forecasts.serialisers import density_json
+    from app.forecasts.service import ForecastService
+    from app.forecasts.versions.loaded import Ground
+    from app.geo.study_area import StudyArea
+    from app.http.parameters import Bbox
+    from app.registry.store import ALL_CATEGORIES
+    from models.bands import Band
+    from tests.support.made_forecasts import version_of
+
+    rng = np.random.default_rng(1)
+    cells, _ = county(n_cells)
+    side_m = cells.nx * cells.cell_size_m
+    ground = Ground(cells, StudyArea(shapely.box(0, 0, side_m, side_m), cells.crs))
+    band = Band(rng.random((168, 3)), rng.random((3, len(cells))))
+    version = replace(version_of(), ground=ground, read_band=lambda: band)
+    table = rng.dirichlet(np.ones(len(cells)))
+    url = "postgresql+psycopg://localhost:1/none"  # nothing is read from it
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), database_url=SecretStr(url))
+        service = ForecastService(create_engine(url), settings)
+    for window in range(N_WINDOWS):
+        key = ("table", version.region.key, version.record.version, ALL_CATEGORIES, window)
+        service.cache.put(key, table, 0)
+    longitude, latitude = cells.centres_degrees
+
+    def box() -> Bbox:
+        low = int(rng.integers(cells.nx - BOX_SIDE) * cells.nx + rng.integers(cells.nx - BOX_SIDE))
+        high = low + (BOX_SIDE - 1) * (cells.nx + 1)
+        (west, east), (south, north) = longitude[[low, high]], latitude[[low, high]]
+        return float(west), float(south), float(east), float(north)
+
+    def milliseconds(n: int, selector: Callable[[], Selector]) -> float:
+        took = []
+        for _ in range(n + 1):
+            plan = Plan(version, selector(), CUTOFF_S)
+            started = time.perf_counter()
+            density_json(service.forecast_of(plan, only_shown=True))
+            took.append(1000 * (time.perf_counter() - started))
+        return float(np.median(took[1:]))
+
+    box_ms = milliseconds(BOXES, lambda: Selector(window=0, bbox=box()))
+    return box_ms, milliseconds(WHOLES, lambda: Selector(window=0))
+
+
 def main() -> None:
     """Measure the three sizes; ends with the `RESULT` line."""
     print(machine())
@@ -80,7 +138,14 @@ def main() -> None:
             f"{n_cells:>8,} cells: fits {train_s:.1f} s, {peak_gb:.2f} GB, state {state_s:.1f} s",
             flush=True,
         )
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        box_ms, whole_ms = pool.apply(_measure_replies, (N_CELLS,))
+    print(
+        f"{N_CELLS:>8,} cells: a density of {BOX_SIDE**2} of them {box_ms:.1f} ms, of all {whole_ms:.0f} ms, "
+        f"{whole_ms / box_ms:.0f} times as long"
+    )
     print(
         f"RESULT cells cells={N_CELLS} train_s={train_s:.1f} peak_gb={peak_gb:.2f} "
-        f"state_s={state_s:.2f}"
+        f"state_s={state_s:.2f} box_ms={box_ms:.2f} whole_ms={whole_ms:.1f} "
+        f"whole_per_box={whole_ms / box_ms:.1f}"
     )
