@@ -7,7 +7,7 @@ import orjson
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.fitting.sample_privacy import check_samples_allowed
-from app.forecasts.cells import DEGREE_DECIMALS, rows_in_bbox
+from app.forecasts.cells import DEGREE_DECIMALS
 from app.forecasts.forecast import Forecast
 from app.forecasts.serialisers import collection, csv_bytes
 from app.forecasts.service import ForecastService
@@ -98,9 +98,8 @@ def draw_samples(forecast: Forecast, n: int, seed: int | None) -> tuple[FloatArr
     rng = np.random.default_rng(seed)
     grid, area = forecast.version.grid, forecast.version.area
     bbox = forecast.selector.bbox
-    among = np.arange(len(grid)) if bbox is None else rows_in_bbox(forecast.cells, bbox)
     wanted = np.zeros(len(grid))
-    wanted[among] = forecast.probability[among]
+    wanted[forecast.rows] = forecast.probability[forecast.rows]
     if wanted.sum() <= 0:
         raise InvalidInput("the forecast has no place in the bbox", field="bbox")
     flow = RosenblattMap(grid, wanted)

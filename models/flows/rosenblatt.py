@@ -34,8 +34,8 @@ class RosenblattMap:
 
     def __init__(self, cells: Cells, probability: FloatArray, first: First = "x") -> None:
         one, other = coordinates(cells, first)
-        order = np.lexsort((other, one))
-        self.row = order[probability[order] > 0]
+        held = np.flatnonzero(probability > 0)
+        self.row = held[np.lexsort((other[held], one[held]))]
         p = probability[self.row] / probability.sum()
         _, start, line = np.unique(one[self.row], return_index=True, return_inverse=True)
         mass = np.add.reduceat(p, start)
