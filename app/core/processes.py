@@ -30,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 _log = logging.getLogger("hotslot.supervisor")
 
 
-def end_with_parent(parent: int | None = None) -> None:
+def end_with_parent(parent: int | None = None, *, watch: bool = True) -> None:
     """End this process as soon as its parent has ended, however that happened.
 
     On Linux the kernel kills it; elsewhere, and in addition, a thread looks once a second. The kernel
@@ -39,12 +39,13 @@ def end_with_parent(parent: int | None = None) -> None:
 
     Args:
         parent: expected process id of the parent; by default the current one.
+        watch: whether to start the thread.
     """
     expected = os.getppid() if parent is None else parent
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
-    def watch() -> None:
+    def look() -> None:
         while os.getppid() == expected:
             time.sleep(PARENT_WATCH_S)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -52,7 +53,8 @@ def end_with_parent(parent: int | None = None) -> None:
     # The parent may have died before the line above was reached.
     if os.getppid() != expected:
         os.kill(os.getpid(), signal.SIGKILL)
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    if watch:
+        threading.Thread(target=look, name="parent-watch", daemon=True).start()
 
 
 def heartbeat_sender() -> Callable[[], None]:

@@ -1,5 +1,6 @@
 """The process of one run, started by a worker, so that fits affect neither its heartbeat nor memory.
 
+A worker's warm process forks it (`app.worker.warm`); as a command:
 `python -m app.worker.run_process KIND RUN_ID`, `... maintenance -`, `... assimilate REGION,...`, `... push -`
 or `... help RUN_ID,JOB_ID`; settings come from the environment. Exit status: 0 ended (the outcome is in the
 run's row), 3 to be retried (lost the database, killed from outside), 4 superseded by another worker, 5 the
@@ -14,6 +15,7 @@ import os
 import resource
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -39,9 +41,15 @@ def cap_memory(limit_bytes: int, device: str) -> None:
     """Limit the memory of this process, so that allocations fail before the OOM killer acts.
 
     The data segment is limited, not the address space, of which CUDA reserves terabytes.
+
+    Raises:
+        MemoryError: the libraries that this process was forked with are over it.
     """
     if sys.platform == "linux" and device != "cuda":
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+        status = Path("/proc/self/status").read_text()
+        if int(status.partition("VmData:")[2].split(maxsplit=1)[0]) * 1024 > limit_bytes:
+            raise MemoryError
 
 
 def main(kind: str, what: str) -> int:

@@ -27,7 +27,7 @@ from app.worker.slots import STATES, Slots
 
 AT_LEAST_EVERY_S = 3600.0
 MAX_AT_ONCE = 25
-"""Regions of one process: starting it takes about as long as bringing one up to date."""
+"""Regions of one process; starting it takes less than bringing one up to date."""
 LOOK_FOR_SLOTS_S = 2.0
 _log = logging.getLogger("hotslot.worker")
 

@@ -111,7 +111,8 @@ def _kill(target: Service, victim: str) -> None:
     pids = [
         pid for pid in target.pids(LEAD if "leader" in victim else HELP) if pid in target.pids(RUN)
     ]
-    chosen = pids[0] if "process" in victim else _parent(pids[0])
+    # A worker's warm process is between it and its children.
+    chosen = pids[0] if "process" in victim else _parent(_parent(pids[0]))
     os.kill(chosen, signal.SIGKILL)
 
 

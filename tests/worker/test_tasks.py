@@ -2,12 +2,14 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 from contextlib import suppress
 
 import pytest
+from pydantic import SecretStr
 
 from app.worker.tasks import ChildFailed, supervise_maintenance
 
@@ -34,8 +36,11 @@ def freeze() -> None:
 def test_upkeep_that_hangs_is_ended_and_logged(settings, caplog):
     freezing = threading.Thread(target=freeze)
     freezing.start()
-    with caplog.at_level(logging.ERROR), pytest.raises(ChildFailed, match="status -9"):
-        asyncio.run(asyncio.wait_for(supervise_maintenance(settings, TIMESTAMP, LIMIT_S), 60.0))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # so that it is still there to be frozen
+        url = SecretStr(f"postgresql://127.0.0.1:{deaf.getsockname()[1]}/none")
+        hung = settings.model_copy(update={"database_url": url})
+        with caplog.at_level(logging.ERROR), pytest.raises(ChildFailed, match="status -9"):
+            asyncio.run(asyncio.wait_for(supervise_maintenance(hung, TIMESTAMP, LIMIT_S), 60.0))
     freezing.join()
     assert "maintenance took over 3 s and was killed" in caplog.text
     assert upkeep() == []
