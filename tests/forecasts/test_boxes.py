@@ -15,6 +15,8 @@ from app.core.settings import Settings
 from app.forecasts import cells as cells_module
 from app.forecasts.areas.layers import Inside, Layer
 from app.forecasts.cells import rows_in_bbox
+from app.forecasts.hotspots.documents import hotspots_geojson
+from app.forecasts.hotspots.selection import HotspotOptions
 from app.forecasts.plan import Harm, Plan, Selector
 from app.forecasts.routes import DENSITY
 from app.forecasts.serialisers import density_json
@@ -176,6 +178,19 @@ def test_what_a_box_costs_does_not_grow_with_the_region(made, monkeypatch):
     assert costs[0] == costs[1]
     assert 100 < costs[0]["intervals"] < 110
     assert 0 < costs[0]["points"] < 1_000
+
+
+def test_hotspots_have_intervals_of_the_flagged_cells_alone(made, monkeypatch):
+    counted, interval = [], counts_module.nearest_interval
+    monkeypatch.setattr(
+        counts_module,
+        "nearest_interval",
+        lambda mean, *more: counted.append(np.size(mean)) or interval(mean, *more),
+    )
+    service, version = made(odd_area())
+    plan = Plan(version, Selector(window=0), int(CUTOFF.timestamp()))
+    hotspots_geojson(service.forecast_of(plan), HotspotOptions(n_cells=7))
+    assert max(counted) == 7
 
 
 PLACES = {
