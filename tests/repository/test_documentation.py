@@ -1,7 +1,6 @@
 """Paths, names, links, commands, options and calls that the documentation mentions exist."""
 
 import ast
-import importlib.util
 import re
 import shlex
 import tomllib
@@ -9,17 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.reference import all_commands, document, reference
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "client").glob("*.md")]
 )
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 FOLDERS = "app|models|tests|benchmarks|migrations|docs|client|\\.ci"
-spec = importlib.util.spec_from_file_location("reference", ROOT / ".ci" / "reference.py")
-reference = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(reference)
-COMMANDS = dict(reference.all_commands())
-DOCUMENT = reference.openapi_document()
 
 
 def found(pattern):
@@ -116,7 +112,7 @@ def calls(text):
             continue
         end = next((i for i, w in enumerate(words) if set(w) <= set("|;()")), len(words))
         words = words[:end]
-        name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+        name = " ".join(words[:2]) if " ".join(words[:2]) in all_commands() else words[0]
         yield (
             name,
             [w.strip("[]").partition("=")[0] for w in words if w.strip("[]").startswith("--")],
@@ -125,11 +121,11 @@ def calls(text):
 
 @pytest.mark.parametrize("page", sorted(TEXTS))
 def test_commands_and_their_options_exist(page):
-    groups = {name.split()[0] for name in COMMANDS if " " in name}
+    groups = {name.split()[0] for name in all_commands() if " " in name}
     for name, options in calls(TEXTS[page]):
-        assert name in COMMANDS or name in groups, name
-        if name in COMMANDS:
-            known = {o for p in COMMANDS[name].params for o in (*p.opts, *p.secondary_opts)}
+        assert name in all_commands() or name in groups, name
+        if name in all_commands():
+            known = {o for p in all_commands()[name].params for o in (*p.opts, *p.secondary_opts)}
             assert set(options) <= known | {"--help"}, name
 
 
@@ -144,7 +140,7 @@ def test_targets_of_make_exist():
 def test_calls_of_the_api_exist():
     known = [
         re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(f"{method.upper()} {path}")))
-        for path, methods in DOCUMENT["paths"].items()
+        for path, methods in document()["paths"].items()
         for method in methods
     ]
     named = found(r"`(GET|POST|PUT|PATCH|DELETE) (/v1/[^`?\s]*)")
@@ -155,12 +151,12 @@ def test_calls_of_the_api_exist():
 
 def test_the_reference_describes_every_operation_and_command():
     page = reference.operations()
-    for path, methods in DOCUMENT["paths"].items():
+    for path, methods in document()["paths"].items():
         for method in methods:
             assert f"### `{method.upper()} {path}`" in page
     assert "| `top` | query | number" in page
     commands = reference.commands()
-    for name, command in COMMANDS.items():
+    for name, command in all_commands().items():
         assert f"## `hotslot {name}`" in commands
         assert command.help in commands
     assert "`--cell-size-m`" in commands

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.pictures.shots import NAMES
+from tests.support.reference import all_commands, document
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
@@ -19,11 +19,6 @@ TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 READERS = {"analyst.md", "researcher.md", "engineer.md", "public.md"}
 MAX_BYTES = 150_000
 SERVICE = r"(?:localhost:8000|hotslot\.example\.org)(/[^\s'\"]*)"
-spec = importlib.util.spec_from_file_location("reference", ROOT / ".ci" / "reference.py")
-reference = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(reference)
-COMMANDS = dict(reference.all_commands())
-OPERATIONS = reference.openapi_document()["paths"]
 
 
 def lines_of(text: str) -> Iterator[str]:
@@ -87,12 +82,12 @@ def test_what_is_bold_stands_on_the_page(page):
 @pytest.mark.parametrize("page", sorted(TEXTS))
 def test_commands_are_accepted_as_they_are_printed(page):
     for words in calls(TEXTS[page]):
-        length = 2 if " ".join(words[:2]) in COMMANDS else 1
+        length = 2 if " ".join(words[:2]) in all_commands() else 1
         name = " ".join(words[:length])
         if words == [name]:
-            assert any(command.split()[0] == name for command in COMMANDS)
+            assert any(command.split()[0] == name for command in all_commands())
             continue
-        COMMANDS[name].make_context(name, words[length:])
+        all_commands()[name].make_context(name, words[length:])
 
 
 def accepts(schema: dict, value: str) -> bool:
@@ -109,7 +104,7 @@ def operation_of(path: str, method: str) -> dict:
     Raises:
         AssertionError: there is none.
     """
-    for template, methods in OPERATIONS.items():
+    for template, methods in document()["paths"].items():
         pattern = re.sub(r"\{\w+\}", "[^/]+", template.replace(".", r"\."))
         if method in methods and re.fullmatch(pattern, path):
             return methods[method]
