@@ -46,9 +46,6 @@ QUICK = frozenset(
     (
         "test_contract.py",
         "test_database_away.py",
-        "test_hammer.py",
-        "test_hours_and_hotspots.py",
-        "test_region_machine.py",
         "test_service_messages.py",
     )
 )

@@ -43,6 +43,7 @@ print("returned", flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_signals", [1, 2])
 def test_a_signal_ends_a_process_whose_thread_does_not_end(n_signals):
     command = [sys.executable, "-c", ENDING, str(n_signals)]

@@ -100,6 +100,7 @@ def asked_of(app, connection) -> int:
     return statuses[0]
 
 
+@pytest.mark.slow
 def test_a_first_key_made_elsewhere_counts_from_its_first_use(engine, settings):
     """Its holder was taken for this machine itself, with all roles, for as long as the copy was young."""
     with TestClient(create_app(settings, engine)) as client:
@@ -112,6 +113,7 @@ def test_a_first_key_made_elsewhere_counts_from_its_first_use(engine, settings):
         connection.exec_driver_sql("DELETE FROM api_keys")
 
 
+@pytest.mark.slow
 def test_the_first_key_closes_open_access_for_good(engine, settings):
     """A server started on all addresses behind our back still serves nobody without a key."""
     app = create_app(settings, engine)
@@ -140,6 +142,7 @@ def test_a_public_address_needs_an_active_key(engine, settings, host):
     require_keys_for_others(engine, settings)
 
 
+@pytest.mark.slow
 def test_serve_refuses_a_public_address_and_says_why(engine, settings):
     environment = {
         **os.environ,

@@ -102,6 +102,7 @@ def me(client, token: str):
     return client.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kid", "algorithm"), [("rsa", "RS256"), ("ec", "ES256")])
 def test_a_token_says_who_and_what(client, issuer, kid, algorithm):
     found = me(client, issuer.token(kid, algorithm, areas=["here"])).json()

@@ -134,6 +134,7 @@ def test_an_issuer_that_never_ends_its_answer_is_given_up(served, provider):
     assert me(served, fresh(provider)) == 200
 
 
+@pytest.mark.slow
 def test_unknown_keys_by_the_hundred_ask_the_issuer_once(served, provider, monkeypatch):
     monkeypatch.setattr(oidc, "KEYS_MIN_AGE_S", 60.0)
     before = provider.asked

@@ -80,6 +80,7 @@ def test_every_answer_takes_the_same_comparisons(monkeypatch):
         assert compared == [(64, 64), (64, 64)]
 
 
+@pytest.mark.slow
 def test_a_key_expires(guarded):
     text_ = guarded.make("reader", expires_days=1)
     assert guarded.ask("GET", "/v1/me", text_).status_code == 200

@@ -105,6 +105,7 @@ def _check_forecasts(door):
             assert reply.status_code == 200, reply.text
 
 
+@pytest.mark.slow
 def test_longitudes_that_continue_beyond_180_are_the_same_places(doors):
     door = doors("Pacific/Fiji", CUT)
     first = door.send("both.csv", _csv())

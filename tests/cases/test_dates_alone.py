@@ -26,6 +26,7 @@ def check_days(door):
         assert until - since == timedelta(hours=hours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "form"),
     [
@@ -63,6 +64,7 @@ def test_days_without_a_midnight_begin_after_the_gap(doors):
     assert times(door) == [("2026-09-06T01:00", "2026-09-07T00:00")]
 
 
+@pytest.mark.slow
 def test_pairs_of_dates_reach_to_the_end_of_the_last(door):
     rows = (
         "2026-07-01,2026-07-03,x",
@@ -88,6 +90,7 @@ def test_a_wrong_choice_is_named(door):
     assert sent.status == 422
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [range(24), [0]])
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:00.000", "%Y/%m/%d %H:%M:00+00", "utc of local"])
 def test_a_column_of_midnights_has_dates_without_a_time(door, form, hours):

@@ -42,6 +42,7 @@ def test_a_record_without_an_id_is_erased_by_the_one_that_the_listing_shows(door
     assert (done, "no incident with that external id, id or reference" in error) == (False, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["2026/000123", "A B", "a?b#c", "ñ/+"])
 def test_an_external_id_may_have_any_character(door: Door, given):
     door.send("a.csv", rows((given, ""), ("stays", "")))
@@ -55,6 +56,7 @@ def test_all_offences_of_a_reference_are_erased(door: Door):
     assert [one["reference"] for one in door.stored()] == ["26/412"]
 
 
+@pytest.mark.slow
 def test_what_may_be_two_incidents_is_asked(door: Door):
     door.send("a.csv", rows(("", "")))
     (one,) = door.stored()
@@ -69,6 +71,7 @@ def test_what_may_be_two_incidents_is_asked(door: Door):
     assert [left["external_id"] for left in door.stored()] == ["x"]
 
 
+@pytest.mark.slow
 def test_the_feed_of_an_id_is_asked_where_two_have_it(door: Door):
     door.send("a.csv", rows(("7", "")), feed="city")
     door.send("b.csv", rows(("8", ""), ("7", "")), feed="campus")

@@ -102,6 +102,7 @@ def _grid(door, engine, settings):
     return reply["crs"], len(reply["cells"]["id"]), reply["grid"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
 def test_an_erased_first_upload_leaves_no_trace(doors, engine, settings, trained):
     """In a zone without a place nothing shows that the first file is wrong, until it is erased."""

@@ -45,6 +45,7 @@ def shapefile(tmp_path, crs="EPSG:32616"):
 README = "Crimes of the city, licence CC BY\nsee https://example.org\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["README.txt", "data_description.txt", "metadata.csv", "docs/about.md", "info.xml"]
 )

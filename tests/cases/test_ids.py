@@ -59,6 +59,7 @@ def monthly(month: int, ids: list) -> str:
     return csv_of(rows, "id,datetime,longitude,latitude,type")
 
 
+@pytest.mark.slow
 def test_feature_ids_are_no_ids(door: Door):
     first = door.send("january.geojson", feature_file(1, 40, ("Theft", "Robbery")))
     second = door.send("february.geojson", feature_file(2, 35, ("Assault", "Robbery")))
@@ -78,6 +79,7 @@ def test_feature_ids_are_ids_if_the_sender_says_so(door: Door):
     assert [one["external_id"] for one in door.stored()] == [str(7000 + i) for i in range(5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["{}", "{}.0"])
 @pytest.mark.parametrize("start", [0, 1])
 def test_row_numbers_are_no_ids(door: Door, start, form):
@@ -96,6 +98,7 @@ def test_row_numbers_of_a_sorted_file_are_no_ids(door: Door):
     assert {one["external_id"] for one in door.stored()} == {None}
 
 
+@pytest.mark.slow
 def test_several_offences_of_one_case_are_several_incidents(door: Door):
     rows = [
         ("26-000411", 1, "2026-03-06T22:15:00", "Robbery", -84.5101, 39.1022),
@@ -183,6 +186,7 @@ def restarting(year: int, n: int = 30) -> str:
     return csv_of(rows, "incident_number,datetime,longitude,latitude,type")
 
 
+@pytest.mark.slow
 def test_numbers_that_start_again_overwrite_nothing(door: Door):
     door.send("2025.csv", restarting(2025))
     before = door.stored()
@@ -224,6 +228,7 @@ MARCH = "2026-03-01T00:00:00", -84.51, 39.1, "Theft"
 APRIL = "2026-02-28T22:15:00", -84.515, 39.105, "Robbery"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dates", [("2026-03-02", "2026-04-02"), ("2026-04-02T09:00:00Z", "2026-04-02T09:00:01Z")]
 )
@@ -241,6 +246,7 @@ def test_an_older_revision_never_replaces_a_newer_one(door: Door, dates):
     assert stored["updated_at"] is not None
 
 
+@pytest.mark.slow
 def test_a_correction_is_not_turned_back_by_the_file_before_it(door: Door):
     head = "id,datetime,longitude,latitude,type"
     march, april = csv_of([("A-1", *MARCH)], head), csv_of([("A-1", *APRIL)], head)
@@ -263,6 +269,7 @@ def test_a_revision_that_is_not_understood_is_said(door: Door):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("f", "suffix"), [("csv", "csv"), ("geojson", "geojson"), ("parquet", "parquet")]
 )

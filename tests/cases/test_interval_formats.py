@@ -53,6 +53,7 @@ def geopackage(row, tmp_path):
     return (tmp_path / "made.gpkg").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "json", "ndjson", "geojson", "xlsx", "parquet", "gpkg"])
 def test_every_format_brings_both_ends(door, kind, tmp_path):
     made = {
@@ -69,6 +70,7 @@ def test_every_format_brings_both_ends(door, kind, tmp_path):
     assert times(door) == [("2026-07-23T08:00", "2026-07-23T18:00")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "geojson", "parquet"])
 def test_what_is_read_back_adds_nothing_when_it_is_sent_again(door, kind):
     rows = [

@@ -77,6 +77,7 @@ def test_an_instant_and_another_interval_contradict_each_other(door):
 SPRING, AUTUMN = "2026-03-08", "2026-11-01"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("since", "until", "hours"),
     [
@@ -99,6 +100,7 @@ def test_clock_changes_lie_within_intervals(door, since, until, hours):
     assert ends[1] - ends[0] == timedelta(hours=hours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "row"),
     [
@@ -190,6 +192,7 @@ def test_the_end_proves_the_order_of_the_start(door):
     assert times(door) == [("2026-05-12T22:00", "2026-05-13T06:00")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "row"),
     [
@@ -219,6 +222,7 @@ def test_an_end_on_a_later_day_needs_its_time(doors):
     assert times(door) == [("2026-04-25T02:58", "2026-04-28T00:00")]
 
 
+@pytest.mark.slow
 def test_burglaries_of_a_working_day_are_forecast_over_all_of_it(doors, engine, settings):
     """200 between 08:00 and 18:00, 40 known exactly, at night: no peak when people leave."""
     days = [date(2026, 1, 1) + timedelta(days=k % 200) for k in range(240)]

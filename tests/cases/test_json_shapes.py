@@ -26,6 +26,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Location", "the_geom", "geocoded_column", "Where"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_one_column_holds_both_coordinates(door, text, name):

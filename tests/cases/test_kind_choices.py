@@ -78,6 +78,7 @@ def expected(door, *names, path="series", **more):
     return reply.json()
 
 
+@pytest.mark.slow
 def test_an_alias_gives_the_renamed_kind_all_its_incidents(city):
     door, train = city
     train()

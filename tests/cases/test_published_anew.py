@@ -119,6 +119,7 @@ GONE = {3, 7, 11}
 IDS = [f"A-{i}" for i in range(60)]
 
 
+@pytest.mark.slow
 def test_rows_that_are_gone_upstream_are_said_and_removed_on_request(door: Door):
     door.send("march.csv", csv_of(FIRST, IDS))
     door.send("other.csv", csv_of([row_of(77)], ["A-1"]), feed="campus")

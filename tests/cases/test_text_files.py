@@ -92,6 +92,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", KINDS)
 def test_a_foreign_encoding_is_refused_until_it_is_named(door, encoding):
     raw = (HEADER + ROW.format(KINDS[encoding])).encode(encoding)

@@ -52,6 +52,7 @@ def controls(text):
     return {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") and c != "\n"}
 
 
+@pytest.mark.slow
 def test_no_command_lets_a_name_act_on_the_terminal(names, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("HOTSLOT_HOME", str(names.home))
     monkeypatch.setenv("HOTSLOT_DATABASE_URL", names.database_url.get_secret_value())

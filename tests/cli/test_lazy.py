@@ -53,6 +53,7 @@ main()
     return last.split()[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([g, "--help"] for g in GROUPS)])
 def test_help_and_version_import_nothing_heavy(arguments):
     assert heavy_after(*arguments) == []

@@ -20,6 +20,7 @@ from tests.support import lost_clusters
 
 
 # SQLAlchemy knows no CHECK that is NOT VALID, and warns when it reads one.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Can't validate argument 'dialect_options'")
 def test_schema_of_migrations_is_the_schema_of_the_tables(engine):
     def ours(_object, name, kind, _reflected, _compare_to):
@@ -72,6 +73,7 @@ def test_a_killed_server_comes_back_by_itself(tmp_path: Path):
         release(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_no_other_local_user_can_connect(tmp_path: Path):
     url = ensure_running(tmp_path)

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from app.core.memory_use import machine_memory_bytes, peak_memory_bytes
 
 MIB = 1 << 20
@@ -33,6 +35,7 @@ def test_limits_of_the_first_version_of_groups_are_read(tmp_path):
     assert machine_memory_bytes(groups, own) == 300 * MIB
 
 
+@pytest.mark.slow
 def test_the_peak_is_of_this_process_not_of_the_one_that_started_it():
     imported = "from app.core.memory_use import peak_memory_bytes as peak"
     code = f"{imported}; before = peak(); taken = b'x' * (256 << 20); print(before, peak())"

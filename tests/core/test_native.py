@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import shapely
 
 from app.core.native import PreparedCopies, prepared, shareable
@@ -48,6 +49,7 @@ assert not wrong, wrong
 """
 
 
+@pytest.mark.slow
 def test_threads_that_cut_one_study_area_at_once_neither_crash_nor_err():
     ended = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", CUT_AT_ONCE],

@@ -75,6 +75,7 @@ def test_a_process_that_dies_before_it_has_its_data_blocks_nobody():
     assert [r for r in results if r is not None] == [len(data) + 1, len(data) + 2]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_process_ends_the_pool(tmp_path):
     with pytest.raises(ProcessDied, match=f"{MAX_DEATHS} processes died on die, .* SIGKILL"):
         list(run_tasks(_double, tmp_path / "x", ["die"], 1, 0.2))

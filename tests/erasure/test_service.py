@@ -103,6 +103,7 @@ def test_the_partition_of_erased_rows_is_vacuumed(engine, settings, region):
         assert connection.scalar(done, {"erased": newest, "region": region})
 
 
+@pytest.mark.slow
 def test_dependent_versions_are_marked_and_replaced(engine, settings, region):
     send(engine, settings, region, rows(1))
     early = run_now(

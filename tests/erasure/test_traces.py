@@ -224,6 +224,7 @@ def test_a_version_of_many_is_only_marked(engine, settings, planted):
         assert client.get(f"{url}/models/{version}").json()["erased_incidents"] == 1
 
 
+@pytest.mark.slow
 def test_an_upload_whose_all_is_all_there_was_leaves_a_region_that_says_so(
     engine, settings, planted
 ):

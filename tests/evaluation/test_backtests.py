@@ -78,6 +78,7 @@ def with_changed_future(incidents, origin_s, seed):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), model=st.sampled_from(QUICK))
 def test_a_fit_does_not_see_the_future(incidents, grid, origins, seed, model):

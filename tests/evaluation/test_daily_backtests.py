@@ -131,6 +131,7 @@ def with_arrivals(incidents, late_s):
     return replace(incidents, arrived_s=incidents.time_s + late_s)
 
 
+@pytest.mark.slow
 def test_what_had_not_arrived_is_not_known(incidents, grid, daily):
     """Incidents that all arrive three days late give what a delay of three days gives to a day's state."""
     late = with_arrivals(incidents, 3 * DAY_S)

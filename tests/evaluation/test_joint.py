@@ -89,6 +89,7 @@ def test_results_of_files_are_those_of_fits(incidents, grid, wide, joint, tested
     assert [one.joint for one in again] == [one.joint for one in tested]
 
 
+@pytest.mark.slow
 def test_twice_as_many_incidents_fail_the_test_of_their_number(tested, wide, counts, joint):
     doubled = {o: replace(one, observed=2 * one.observed) for o, one in counts.items()}
     numbers = number_outcomes(doubled, wide)
@@ -110,6 +111,7 @@ def test_a_period_that_was_not_over_teaches_nothing(days, delay, before):
     assert periods_before(protocol, origins[-1]) == tuple(d * DAY_S for d in before)
 
 
+@pytest.mark.slow
 def test_what_happens_later_changes_no_test(incidents, grid, wide, joint):
     """Of the third origin: everything after its period is left out."""
     cut = incidents.before(wide.end_of(wide.origins_s[2]))

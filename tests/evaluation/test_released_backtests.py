@@ -71,6 +71,7 @@ def test_what_a_few_incidents_are_taken_from_is_left_out_of_backtests(engine, se
     assert held == [None], "and how many there were is forgotten"
 
 
+@pytest.mark.slow
 def test_a_correction_takes_its_whole_part_out_of_backtests(engine, settings, place):
     known = [{**row(START + timedelta(days=31, minutes=k)), "id": f"b{k}"} for k in range(30)]
     place("ingester", "POST", "/incidents", json=known)

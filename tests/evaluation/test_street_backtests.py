@@ -115,6 +115,7 @@ def metre_by_metre(expected, lines, segment, percent):
     return total
 
 
+@pytest.mark.slow
 def test_without_streets_there_is_no_section_and_nothing_else_changes(without, run):
     assert "streets" not in without
     assert "streets" not in html_report(without)

@@ -32,6 +32,7 @@ def trained(engine, settings, town):
     return run
 
 
+@pytest.mark.slow
 def test_ten_thousand_samples_hit_no_incident(engine, settings, town, trained):
     with TestClient(create_app(settings, engine)) as client:
         reply = client.get(
@@ -55,6 +56,7 @@ def test_ten_thousand_samples_hit_no_incident(engine, settings, town, trained):
     assert set(np.unique(digits).tolist()) == {5}
 
 
+@pytest.mark.slow
 def test_samples_do_not_go_round_the_incidents(engine, settings, town, trained):
     """Who fills a small box would see where no sample ever lies: it must not depend on incidents."""
     ask = {"window": 20, "n": 500, "seed": 4}

@@ -119,6 +119,7 @@ def test_two_real_processes_on_one_home_share_a_reply(place, shared, trained, tm
     ]
 
 
+@pytest.mark.slow
 def test_a_reader_never_gets_a_withheld_version_and_no_file_holds_a_reply_of_it(
     engine, settings, place, shared, trained
 ):
@@ -212,6 +213,7 @@ def test_a_removed_region_leaves_no_file(engine, place, shared, trained):
         assert [path for path in shared_files(shared).folder.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_damaged_files_and_a_folder_that_cannot_be_written_do_not_stop_serving(
     engine, place, shared, trained
 ):
@@ -236,6 +238,7 @@ def test_damaged_files_and_a_folder_that_cannot_be_written_do_not_stop_serving(
         folder.unlink()
 
 
+@pytest.mark.slow
 def test_a_table_damaged_after_its_version_was_noted_intact_is_not_served(
     engine, settings, place, shared, trained
 ):

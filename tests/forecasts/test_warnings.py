@@ -46,6 +46,7 @@ def frame():
     return synthetic_city().draw(N_DAYS, 12, seed=8)
 
 
+@pytest.mark.slow
 def test_good_data_are_told_nothing_of(engine, settings, frame):
     told = warned(engine, settings, "good", frame)
     assert [w.code for w in told] == ["stale", "thin_data"]
@@ -60,6 +61,7 @@ def test_a_gap_and_a_late_feed_are_told(engine, settings, frame):
     assert any(w.code == "partial_delivery" for w in told)
 
 
+@pytest.mark.slow
 def test_times_that_nobody_knows_are_told(engine, settings, frame):
     unknown = np.random.default_rng(1).random(len(frame)) < 0.3
     local = frame["occurred_at"].dt.tz_convert(TIMEZONE)
@@ -69,6 +71,7 @@ def test_times_that_nobody_knows_are_told(engine, settings, frame):
     assert any(w.code == "unknown_times_spread" and w.params["at"] == ["00:00"] for w in told)
 
 
+@pytest.mark.slow
 def test_many_incidents_just_outside_are_told(engine, settings, frame):
     west = np.array(synthetic_city().area.to_geojson()["coordinates"][0])[:, 0].min()
     outside = np.random.default_rng(2).random(len(frame)) < 0.2

@@ -35,6 +35,7 @@ def test_many_corners_are_measured_exactly(index):
     assert (found.area_km2 <= index.grid.area_km2[found.source] * (1 + 1e-9)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["cover", "corners", "cross"])
 def test_more_than_can_be_measured_is_refused(index, what):
     centre = index.area.polygon_m.centroid.coords[0]

@@ -35,6 +35,7 @@ def test_mending_leaves_what_is_valid_and_makes_valid_what_is_not():
     assert not is_pathological(square)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("west", [-180, -174, -6, 0, 6, 30, 174])
 def test_the_zone_of_a_place_is_the_registered_one(west):
     for longitude in (west, west + 1e-9, west + 3, west + 6 - 1e-9):

@@ -34,6 +34,7 @@ def dripping(served, key):
     return served.line("POST", SCORE, key, "Content-Type: application/json", "Content-Length: 99")
 
 
+@pytest.mark.slow
 def test_slow_readers_without_a_key_take_nobodys_place(served, caplog):
     caplog.set_level(logging.INFO)
     reader = served.key("reader")
@@ -120,6 +121,7 @@ def _ends(line, within_s) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_streams_of_events_are_apart_and_bounded(served, events):
     admin, keys = served.key("admin"), [served.key("reader") for _ in range(2)]
     for key in keys:
@@ -137,6 +139,7 @@ def test_streams_of_events_are_apart_and_bounded(served, events):
         assert served.ask("DELETE", f"/v1/keys/{keys[0][4:16]}", admin).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_stream_ends_with_its_key(served, events):
     admin = served.key("admin")
     ways = {
@@ -173,6 +176,7 @@ def test_a_stream_ends_when_the_service_stops(settings, engine, caplog):
     assert tracebacks(caplog.records) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -191,6 +195,7 @@ def test_refused_requests_of_a_key_count(served, path, status):
     assert served.ask("GET", "/v1/me", served.key("reader")).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/me", "/v1/nowhere", "/v1/audit"])
 def test_refused_requests_without_a_key_count_by_address(settings, engine, path):
     with live(settings, engine, rate_limit_keyless_per_s=20.0) as served:

@@ -105,6 +105,7 @@ def test_addresses_of_one_subscriber_are_one():
     assert of("::ffff:192.0.2.1") != of("::ffff:192.0.2.2")
 
 
+@pytest.mark.slow
 def test_a_key_over_its_rate_is_told_when_to_come_back(guarded):
     key = guarded.make("reader", rate_per_s=0.001)
     statuses = [guarded.ask("GET", "/v1/me", key) for _ in range(guarded.settings.rate_limit_burst)]

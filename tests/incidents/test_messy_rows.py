@@ -94,6 +94,7 @@ def test_what_cannot_be_split_into_rows_is_refused_whole(engine, settings, body,
     assert count(engine, region) == 0
 
 
+@pytest.mark.slow
 def test_a_late_byte_of_another_encoding_and_odd_line_breaks_are_text(engine, settings):
     region = new_region(engine, "bytes")
     body = (HEAD + GOOD * 9_000).encode() + b"2019-03-04T12:00:00Z,-74.05,4.65,caf\xe9\x80\n"
@@ -121,6 +122,7 @@ def test_swapped_files_are_told_with_and_without_a_boundary(engine, settings):
         assert count(engine, region) == 1
 
 
+@pytest.mark.slow
 def test_one_file_in_any_order_and_at_once_is_there_once(engine, settings):
     region = new_region(engine, "once")
     rows = [",".join(r) + "\n" for r in messy_corpus(3_000, 0, seed=4).rows]

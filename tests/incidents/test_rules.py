@@ -47,6 +47,7 @@ def test_the_missing_hour_moves_past_the_gap_and_the_doubled_one_is_its_first_pa
     assert np.datetime64(int(time_s[2]), "s") == np.datetime64("2024-11-03T05:30")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.one_of(

@@ -82,6 +82,7 @@ def read(client, f, **query) -> pd.DataFrame:
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("f", ["geojson", "csv", "parquet"])
 def test_all_pages_hold_each_incident_once_in_order_of_time(client, frame, f):
     found = read(client, f, limit=10)

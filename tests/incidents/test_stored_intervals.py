@@ -164,6 +164,7 @@ MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2026, 12, 1)).map(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(MOMENTS, st.integers(-3600, 40 * 86_400)), min_size=1, max_size=8))
 def test_any_interval_is_stored_exactly_or_rejected(given_rows):
     n = len(given_rows)

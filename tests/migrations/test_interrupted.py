@@ -36,6 +36,7 @@ def empty(server_url):
     admin.dispose()
 
 
+@pytest.mark.slow
 def test_a_killed_migration_leaves_nothing_and_the_next_one_completes(empty):
     engine, url = empty
     code = (

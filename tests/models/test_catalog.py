@@ -129,6 +129,7 @@ def test_probabilities_are_distributions_on_the_cells(name, fitted):
     np.testing.assert_allclose(density * CELLS.area_km2, model.cell_probability(5), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_samples_follow_the_density_and_the_seed(name, fitted):
     model, n = fitted(name), 20_000
@@ -142,6 +143,7 @@ def test_samples_follow_the_density_and_the_seed(name, fitted):
     assert chi2 < len(CELLS) + 8 * np.sqrt(2 * len(CELLS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in MODEL_NAMES if n not in SLOW])
 def test_a_fit_leaves_its_data_alone_and_can_be_repeated(name, fitted):
     before = copy.deepcopy(vars(KNOWN))
@@ -155,6 +157,7 @@ def test_a_fit_leaves_its_data_alone_and_can_be_repeated(name, fitted):
     np.testing.assert_array_equal(again.probability_, fresh.probability_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in MODEL_NAMES if n not in SLOW])
 def test_the_future_is_not_seen(name, fitted):
     later = _incidents(200, 5)

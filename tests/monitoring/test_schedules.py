@@ -46,6 +46,7 @@ def finish_all(engine, status="succeeded") -> None:
         connection.execute(text("UPDATE training_runs SET status = :s"), {"s": status})
 
 
+@pytest.mark.slow
 def test_two_schedulers_and_jumping_clocks_queue_one_job_a_tick(clean):
     drill.prepare(clean)
     assert drill.misses(clean, 40) == 0

@@ -37,6 +37,7 @@ def linked(page, rel):
     return next((link["href"] for link in page["links"] if link["rel"] == rel), None)
 
 
+@pytest.mark.slow
 def test_every_link_leads_to_what_it_says(ogc):
     """From the landing page to all collections, items, styles and tiles."""
     seen, ahead = {}, ["/ogc"]
@@ -73,6 +74,7 @@ def test_hours_and_area_are_said_with_their_step(ogc, served):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_are_those_of_the_api(ogc, kind):
     path, name = f"/v1/regions/town/forecasts/{kind}", {"at": AT}
@@ -97,6 +99,7 @@ def test_features_are_those_of_the_api(ogc, kind):
 coordinate = st.floats(-0.1, 1.1)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.tuples(coordinate, coordinate), st.tuples(coordinate, coordinate), st.sampled_from([0, 1, 2])
@@ -139,6 +142,7 @@ def _extent(ogc):
     return ogc.get("/ogc/collections/town.hotspots").json()["extent"]["spatial"]["bbox"][0]
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(1, 30), st.sampled_from(["hotspots", "streets"]), st.booleans())
 def test_pages_together_are_the_whole_and_lead_back(ogc, limit, kind, names_an_hour):

@@ -147,6 +147,7 @@ def send(engine, settings, body, kind, **more):
     return ingest(engine, "hostile", [body], UploadSource(kind), settings=settings, **more)
 
 
+@pytest.mark.slow
 def test_processor_time_is_bounded(engine, settings, region, slow):
     brief = settings.model_copy(update={"parser_cpu_s": 1.0, "parser_cpu_s_per_mib": 0.1})
     with pytest.raises(LimitExceeded, match="1 s of processor time") as caught:
@@ -236,6 +237,7 @@ def test_damage_that_ends_the_reader_is_a_refusal(monkeypatch):
         list(READERS[EXCEL_TYPE](iter([b"x"]), ReadOptions()))
 
 
+@pytest.mark.slow
 def test_honest_files_of_few_distinct_values_are_taken():
     n = ROWS_FLOOR + 30_000
     rng = np.random.default_rng(0)
@@ -275,6 +277,7 @@ def test_places_in_a_crs_without_a_code_are_read(tmp_path):
         assert place == pytest.approx((-74.05, 4.65), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_sheet_with_gaps_is_read_as_before(engine, settings, region):
     body = workbook(row(2) + row(1_000_000) + "<row r='1048576'/>")
     told = send(engine, settings, body, EXCEL_TYPE)

@@ -129,6 +129,7 @@ def test_a_boundary_elsewhere_is_refused_or_said(client, region):
     assert [w["code"] for w in found["warnings"]] == ["incidents_outside_boundary"]
 
 
+@pytest.mark.slow
 def test_shifts_are_shown_changed_and_used_at_once(client, settings, region, monkeypatch):
     monkeypatch.setenv("HOTSLOT_DATABASE_URL", settings.database_url.get_secret_value())
     path = f"/v1/regions/{region}/forecasts/zones"

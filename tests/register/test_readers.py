@@ -59,6 +59,7 @@ def test_an_unfinished_week_is_not_shown_and_a_shown_one_never_changes(diary):
     assert diary.ask("reader").json()["record"] == before
 
 
+@pytest.mark.slow
 def test_a_day_that_is_never_scored_does_not_hold_up_its_week_for_ever(diary):
     diary.live(7)
     diary.deliver(2)

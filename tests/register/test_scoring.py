@@ -27,6 +27,7 @@ def test_nothing_is_scored_before_the_feed_has_come_a_day_further(diary):
     assert diary.score() == 0
 
 
+@pytest.mark.slow
 def test_scores_equal_a_count_by_hand(diary):
     filed = diary.live(4)
     diary.deliver(2)

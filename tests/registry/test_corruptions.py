@@ -10,6 +10,7 @@ def target(engine, settings):
     return drill.attacked(engine, settings)
 
 
+@pytest.mark.slow
 def test_nothing_poisoned_is_promoted_or_read_and_the_version_before_serves(
     engine, settings, target
 ):

@@ -57,6 +57,7 @@ def doors(town, version):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["reader", "trainer", "ingester"])
 def test_no_door_shows_who_may_not_list_incidents_a_digest_of_them(trained, engine, town, role):
     client, keys, version = trained

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
 from app.geo.synthetic import TIMEZONE, synthetic_city
@@ -11,6 +13,7 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 
 
+@pytest.mark.slow
 def test_what_arrived_in_one_region_is_not_told_by_its_twin(engine, settings, tmp_path):
     boundary = synthetic_city().area.to_geojson()
     rows = synthetic_city().draw(200, 10.0)

@@ -82,6 +82,7 @@ def refused(client, versions, *, in_memory=False):
     assert (promoted.status_code, promoted.json()["code"]) == (409, "artifact_corrupt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", FORGERIES)
 def test_an_altered_record_is_refused_and_the_version_before_serves(
     engine, settings, versions, restored, column

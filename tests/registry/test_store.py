@@ -120,6 +120,7 @@ def test_the_way_back_outlives_retention(begun, versions):
     assert champion_of(connection, key) == b
 
 
+@pytest.mark.slow
 def test_killed_between_artifact_and_registration(engine, settings, town, versions):
     with engine.connect() as connection:
         key = get_region(connection, town).key
@@ -252,6 +253,7 @@ def test_a_version_tells_where_it_comes_from(engine, town, versions):
     assert record.gate == {"promote": False, "reason": "not validated"}
 
 
+@pytest.mark.slow
 def test_same_data_and_seed_give_the_same_version(engine, settings, town, versions):
     """M4: the version's name ends in the hashes of its grid and its artifact."""
     request = TrainingRequest("maf", until=datetime(2019, 9, 1, tzinfo=UTC), seed=7, validate=False)

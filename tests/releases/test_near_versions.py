@@ -46,6 +46,7 @@ def test_a_release_that_a_model_learns_little_of_makes_no_version_for_readers(
     assert names(place) == {first, third}
 
 
+@pytest.mark.slow
 def test_which_versions_had_learnt_from_what_is_erased_is_for_who_lists(engine, settings, place):
     """Marks would tell the day and the kind: the versions before it, and of other kinds, bear none."""
     known = [{**row(NEXT + timedelta(minutes=k)), "id": f"a/{k}"} for k in range(30)]
@@ -62,6 +63,7 @@ def test_which_versions_had_learnt_from_what_is_erased_is_for_who_lists(engine, 
     assert marks == {"reader": [1, 1], "trainer": [1, 1], "analyst": [0, 1]}
 
 
+@pytest.mark.slow
 def test_news_of_what_has_come_does_not_follow_corrections(engine, settings, place):
     train(engine, settings, place, "trainer")
     for day in range(2):

@@ -79,6 +79,7 @@ def test_repeated_trainings_over_arrivals_differ_by_twenty_or_not_at_all(engine,
     assert counts == [300, 320]
 
 
+@pytest.mark.slow
 def test_a_reader_sees_an_exact_version_only_when_twenty_are_new(engine, settings, place):
     first, _ = train(engine, settings, place, "admin")
     place("ingester", "POST", "/incidents", json=[row(START + timedelta(days=29, hours=23.9))])

@@ -149,6 +149,7 @@ def test_calls_of_the_api_exist():
     assert missing == []
 
 
+@pytest.mark.slow
 def test_the_reference_describes_every_operation_and_command():
     page = reference.operations()
     for path, methods in document()["paths"].items():

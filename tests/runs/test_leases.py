@@ -25,6 +25,7 @@ def count(engine):
         return [connection.scalar(text(f"SELECT count(*) FROM {name}")) for name in KEPT]
 
 
+@pytest.mark.slow
 def test_what_a_late_worker_writes_is_refused_whole(engine, settings, town):
     run = request_training(engine, settings, town, REQUEST)
     with engine.begin() as connection:

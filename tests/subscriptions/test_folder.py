@@ -12,6 +12,7 @@ from app.subscriptions.failures import PushFailed
 from app.subscriptions.folder import folder_of, write_files
 
 
+@pytest.mark.slow
 def test_files_of_the_chosen_formats(office):
     formats = ["pdf", "json", "geojson", "csv", "gpx", "gpkg"]
     office.subscribe("files", "folder", formats=formats)
@@ -30,6 +31,7 @@ def test_files_of_the_chosen_formats(office):
     assert json.loads(again.read_bytes())["type"] == "FeatureCollection"
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_tried_again(office):
     office.subscribe("files", "folder")
     office.test("files")

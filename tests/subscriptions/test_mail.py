@@ -14,6 +14,7 @@ from tests.support.nginx import write_certificate
 from tests.support.receivers import mail_server
 
 
+@pytest.mark.slow
 def test_a_letter_with_the_briefing(office):
     office.subscribe("desk", "email", lang="es")
     sent_id = office.test("desk")
@@ -33,6 +34,7 @@ def test_a_letter_with_the_briefing(office):
     assert pdf.get_content().startswith(b"%PDF-")
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_tried_again_with_the_same_id(office):
     office.subscribe("desk", "email")
     sent_id = office.test("desk")
@@ -75,6 +77,7 @@ def test_a_name_with_line_breaks_begins_no_header(office):
     assert "Town Bcc: someone@example.org" in message["Subject"]
 
 
+@pytest.mark.slow
 def test_starttls_with_a_login_and_a_certificate_of_ones_own(office, tmp_path):
     certificate = write_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

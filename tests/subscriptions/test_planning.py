@@ -104,6 +104,7 @@ def test_a_shift_follows_the_regions_own_times(engine, settings, small):
     assert queued_at(engine, "2026-01-10T22:00+00:00") == []
 
 
+@pytest.mark.slow
 def test_what_is_withheld_from_readers_is_not_sent(engine, settings, small, tmp_path):
     shown = small("reader", "GET", "/models").json()["champion"]
     subscribe(engine, settings, "state")
@@ -171,6 +172,7 @@ def test_owners(engine, settings, small):
     assert may == {"admin", "here", "line", "token"}
 
 
+@pytest.mark.slow
 def test_too_many_waiting_end(engine, settings, small):
     subscribe(engine, settings, "state")
     for _ in range(MAX_WAITING + 2):

@@ -86,6 +86,7 @@ def test_a_target_that_is_not_set_up_is_refused(office, settings, target, settin
     assert (told.status_code, told.json()["code"]) == (422, code)
 
 
+@pytest.mark.slow
 def test_a_region_has_so_many(office):
     for n in range(MAX_SUBSCRIPTIONS):
         office.subscribe(f"desk-{n}", "folder")

@@ -43,6 +43,7 @@ def test_a_webhook_has_what_readers_are_served_and_verifies(office):
     assert office.send().delivered == 0
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_down_is_tried_again_then_by_hand(office):
     office.subscribe()
     sent_id = office.test()
@@ -228,6 +229,7 @@ def test_old_deliveries_are_forgotten(office, engine):
     assert [one["state"] for one in office.deliveries()] == ["waiting"]
 
 
+@pytest.mark.slow
 def test_the_command_line_sends_at_once(office, monkeypatch, capsys):
     from app.cli import main
 

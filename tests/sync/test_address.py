@@ -132,6 +132,7 @@ def test_a_redirect_is_followed_without_the_token_to_another_host(portals, socra
     assert seen == {"/old.json": TOKEN, SOCRATA_PATH: None}
 
 
+@pytest.mark.slow
 def test_no_request_names_an_address(settings, engine):
     add_region(engine, "http", timezone="UTC")
     with TestClient(create_app(settings, engine)) as client:

@@ -49,6 +49,7 @@ def test_planted_bad_version_is_never_promoted(fixed_model, truth, spoil):
         assert "the champion" in decision.reason.message
 
 
+@pytest.mark.slow
 def test_equal_and_better_versions_are_promoted(fixed_model, truth):
     promoted = 0
     for seed in range(100):

@@ -66,6 +66,7 @@ def test_the_newest_backtest_of_the_served_model_is_the_regions_own(engine, sett
     assert place("admin", "GET", "/worth").json()["own"] == own, "the other one had another model"
 
 
+@pytest.mark.slow
 def test_readers_see_tests_on_releases_rounded(engine, settings, place):
     train(engine, settings, place, "trainer", model="window-kde")
     request = {"origins": WEEKS, "horizon_days": 7, "models": MODELS}

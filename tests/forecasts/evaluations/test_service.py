@@ -69,6 +69,7 @@ def squares(served, rows):
     return {"type": "FeatureCollection", "features": features}
 
 
+@pytest.mark.slow
 def test_three_lists_of_the_same_area_by_brute_force(served, own):
     found = asked(served, **body(served, own))
     area_km2, grid = served.grid.area_km2, served.grid

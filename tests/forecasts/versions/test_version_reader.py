@@ -39,6 +39,7 @@ def test_what_was_read_answers_without_the_database(engine, settings, place, rea
     assert reader.read("small").record == champion.record
 
 
+@pytest.mark.slow
 def test_readers_do_not_get_a_withheld_version_that_others_have_read(
     engine, settings, place, reader
 ):

@@ -64,6 +64,7 @@ def plan_of(n_slots=8, options=None, **selector):
     return ZonePlan(forecast, options, chosen, by_hour, places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lang", "paper"), [("en", "a4"), ("es", "letter")])
 def test_one_page_says_shift_places_and_source(lang, paper):
     plan = plan_of()

@@ -52,6 +52,7 @@ def test_zones_are_connected_and_within_their_budget(served):
         assert shape.covers(shapely.Point(about["longitude"], about["latitude"]))
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_cells(served):
     body = zones(served, n=4)
     density = ask(served, "density").json()["cells"]
@@ -159,6 +160,7 @@ def test_a_repeated_request_gets_the_same_reply(served):
     assert ask(served, n=4).headers["etag"] != first.headers["etag"]
 
 
+@pytest.mark.slow
 def test_equal_cells_leave_no_choice_but_the_order_of_ids(served):
     n = len(served.grid)
     model = register(served.engine, served.data, "even", NEW, {-1: np.full((1, n), 1 / n)})

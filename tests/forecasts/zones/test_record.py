@@ -83,6 +83,7 @@ def test_hits_are_those_that_happened(tested):
     assert again["record"] == record
 
 
+@pytest.mark.slow
 def test_the_record_is_on_the_page_and_asked_for(tested):
     served, _ = tested
     assert "record" not in served.client.get(BASE, params=SPAN).json()

@@ -24,6 +24,7 @@ def members(zones):
     return sorted(tuple(zone.tolist()) for zone in zones)
 
 
+@pytest.mark.slow
 def test_the_best_plan_stays_as_it_is(ground):
     best = ground.best(2, 2.0)
     found = followed(ground, best)

@@ -1,6 +1,7 @@
 """Codes of kinds stand for what each incident counts as at its time."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def test_each_incident_has_the_kind_of_its_time(keys, rows):
         assert of_kinds(codes, names, [kind]).tolist() == expected
 
 
+@pytest.mark.slow
 @given(KEYS, ROWS, st.sets(NAMES))
 def test_no_incident_of_an_asked_kind_is_left_out(keys, rows, kinds):
     held = chosen(keys, kinds)

@@ -36,6 +36,7 @@ def test_the_level_of_a_wandering_feed_is_less_certain_further_ahead(restless):
     assert widths[-1] > 1.1 * widths[0]
 
 
+@pytest.mark.slow
 def test_a_steady_level_is_as_certain_in_three_months():
     steady = CountModel.fit(*wandering(0.0))
     at = [steady.at_lead(steady.cutoff_s + days * DAY_S).dispersion for days in (0, 90)]

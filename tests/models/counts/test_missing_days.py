@@ -37,6 +37,7 @@ def fading(days):
     return np.minimum((np.arange(N_DAYS, 0, -1) - 0.5) / days, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "share",
     [
@@ -59,6 +60,7 @@ def test_what_was_not_delivered_does_not_look_quiet(share):
     assert model.dispersion < whole.dispersion + 0.05
 
 
+@pytest.mark.slow
 def test_a_gap_is_told_by_its_days():
     slots, count = simulated()
     model = CountModel.fit(slots, arrived(count, gap(200, 319)))

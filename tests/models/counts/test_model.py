@@ -70,6 +70,7 @@ def test_held_out_slots_are_covered(level):
     assert 0.88 <= np.mean(covered) <= 0.92
 
 
+@pytest.mark.slow
 def test_sums_share_the_errors_of_days_but_not_of_slots():
     rng = np.random.default_rng(5)
     slots = slots_of(80 * N_WINDOWS)
@@ -91,6 +92,7 @@ def test_sums_share_the_errors_of_days_but_not_of_slots():
     assert model.sum_dispersion(mean, future.time_s) < 0.2 * one
 
 
+@pytest.mark.slow
 def test_profile_is_recovered_and_thin_windows_are_shrunk():
     rng = np.random.default_rng(1)
     slots = slots_of(70 * N_WINDOWS)
@@ -104,6 +106,7 @@ def test_profile_is_recovered_and_thin_windows_are_shrunk():
     assert max(lonely.profile) < 2.0
 
 
+@pytest.mark.slow
 def test_season_is_fitted_only_where_it_can_be_told_from_the_trend():
     slots = slots_of(3 * 52 * N_WINDOWS)
     season = 1 + 0.3 * np.cos(2 * np.pi * (slots.time_s - MONDAY_S) / (365.25 * DAY_S))

@@ -51,6 +51,7 @@ def test_where_there_is_nothing_to_find_next_to_nothing_is_lost(kind, n):
     assert score > mean_log_score(FLAT, fresh, CELLS) - 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Cox, Maf])
 def test_reports_say_how_much_the_hours_differ(model):
     known = drawn(CELLS, planted(CELLS, BACKBONE, 1.0), 20_000, 3)

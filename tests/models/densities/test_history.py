@@ -59,6 +59,7 @@ def fit(incidents, **settings):
     return History(**settings).fit(incidents, CELLS, FitContext(CUTOFF_S))
 
 
+@pytest.mark.slow
 def test_a_cell_that_has_just_become_hot_is_expected_to_stay_so():
     known, still_hot = momentum()
     model = fit(known)

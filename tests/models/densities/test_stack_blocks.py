@@ -49,6 +49,7 @@ def test_blocks_are_those_of_the_whole_tables(at_once, monkeypatch):
     np.testing.assert_allclose(components.mixed(weights), mixed, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_a_validation_has_fitted_is_not_fitted_again(monkeypatch):
     made, original = [], stack._Components
 

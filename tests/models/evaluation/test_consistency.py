@@ -79,6 +79,7 @@ def test_equal_to_pycsep(monkeypatch):
     assert found == pytest.approx(PYCSEP["CL"], abs=spread)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustering", [INDEPENDENT, Clustering(0.15, 0.4, 0.5)])
 def test_periods_drawn_from_the_forecast_pass_as_often_as_stated(monkeypatch, clustering):
     monkeypatch.setattr(consistency, "N_SIMULATIONS", 40)

@@ -44,6 +44,7 @@ def _indices(args):
     return [t for t in args[1] if isinstance(t, torch.Tensor)]
 
 
+@pytest.mark.slow
 def test_the_check_itself_sees_a_wait():
     with pytest.raises(AssertionError, match="waits for the device"), NoHostSync():
         torch.ones(2).sum().item()

@@ -26,6 +26,7 @@ def points(n_members, n, n_dims, seed=2):
     return torch.randn(n_members, n, n_dims, generator=generator, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_dims", [2, 3])
 def test_inverse_of_forward_is_the_point(kind, n_dims):
@@ -57,6 +58,7 @@ def test_log_determinant_is_that_of_the_jacobian(kind, normalisation):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_density_integrates_to_one(kind):
     flow = shaken(FlowSettings(2, kind, n_blocks=2, hidden=(16,)), n_members=1, scale=0.15)
@@ -157,6 +159,7 @@ def test_permuted_members_give_permuted_densities():
     torch.testing.assert_close(flow.select(places).log_prob(x[places]), flow.log_prob(x)[places])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_follow_the_density(kind):
     """Probability integral transform by the flow itself is uniform; level 1e-4, Bonferroni over 4."""

@@ -57,11 +57,13 @@ def test_training_gains_on_held_out_points():
     assert torch.all(result.n_diverged == 0)
 
 
+@pytest.mark.slow
 def test_a_member_trains_alike_alone_and_in_a_batch():
     together, alone = fitted([0, 1, 2, 3]), fitted([2])
     torch.testing.assert_close(alone.score[0], together.score[2], atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_members_in_another_order_train_alike():
     forward, backward = fitted([0, 1, 2]), fitted([2, 1, 0])
     torch.testing.assert_close(backward.score, forward.score.flip(0), atol=1e-4, rtol=0)
@@ -76,6 +78,7 @@ def test_in_64_bits_the_last_bits_do_not_grow_and_the_flow_is_32_bits():
     assert {p.dtype for p in forward.flow.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_noise_of_another_processor_is_rounded_away_in_64_bits():
     """Points that differ in the last bits give weights that do not differ at all."""
 
@@ -99,12 +102,14 @@ def test_noise_of_another_processor_is_rounded_away_in_64_bits():
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_bits():
     first, second = fitted([0, 1]), fitted([0, 1])
     for a, b in zip(first.flow.parameters(), second.flow.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_restarts_and_spoils_no_other():
     class Poisoned(Rings):
         def draw(self, members, uniforms, *, held_out):
@@ -121,6 +126,7 @@ def test_a_member_that_diverges_restarts_and_spoils_no_other():
         torch.testing.assert_close(result.score[member], clean.score[member], atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_half_precision_products_cost_little_and_leave_densities_whole():
     whole = fitted([0, 1])
     half = fitted([0, 1], context=FitContext(0, precision="bf16"))
@@ -141,6 +147,7 @@ def test_a_step_on_the_device_draws_what_its_number_does(step):
     assert torch.equal(hashed_uniform(keys, torch.tensor(step), 5), hashed_uniform(keys, step, 5))
 
 
+@pytest.mark.slow
 def test_draws_lie_strictly_between_zero_and_one():
     keys = member_keys(0, torch.arange(4))
     # Parts that fit the processor's cache, 64 million numbers in all: each of the 24 bits' values.

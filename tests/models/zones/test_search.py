@@ -74,6 +74,7 @@ def worth(problem, zones):
     return sum(problem.value[zone].sum() for zone in zones)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24))
 def test_no_subset_of_a_small_grid_is_worth_more(seed):
     rng = np.random.default_rng(seed)
@@ -105,6 +106,7 @@ def town():
     return value * np.random.default_rng(3).gamma(4.0, 0.25, value.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "n_zones", "compactness", "separation_m"),
     [(4, 5, 0.8, 0), (10, 5, 0.8, 0), (10, 2, 1.0, 0), (25, 5, 0.8, 1500), (60, 3, 0.9, 0)],
@@ -130,6 +132,7 @@ def test_cells_apart_and_as_many_zones_are_the_best_free_cells(town):
     assert cells == sorted(np.argsort(-problem.value)[:6].tolist())
 
 
+@pytest.mark.slow
 def test_a_mirrored_city_has_mirrored_zones_of_equal_worth(town):
     direct = problem_of(town, 12, 4, min_compactness=0.8)
     mirrored = problem_of(town[:, ::-1], 12, 4, min_compactness=0.8)
@@ -138,6 +141,7 @@ def test_a_mirrored_city_has_mirrored_zones_of_equal_worth(town):
     )
 
 
+@pytest.mark.slow
 def test_equal_problems_have_equal_answers_and_scale_changes_none(town):
     problem = problem_of(town, 12, 4, min_compactness=0.8)
     zones = best_zones(problem)

@@ -19,6 +19,7 @@ def candidates(rows):
     return [(i, lambda row=row: row) for i, row in enumerate(rows)]
 
 
+@pytest.mark.slow
 @given(TITLES, TITLES)
 def test_the_header_is_found_below_any_titles(above, below):
     place, plan = find_header(candidates([*above, HEADER, *below]), ColumnMapping())

@@ -71,6 +71,7 @@ def test_objects_are_places(value):
     assert place_of(text_of_place(value)) == ((-84.5, 39.1), True)
 
 
+@pytest.mark.slow
 @given(st.recursive(st.one_of(st.none(), st.integers(), st.text(max_size=3)),
                     lambda inner: st.one_of(st.lists(inner), st.dictionaries(
                         st.sampled_from(["type", "coordinates", "lat", "lon", "x"]), inner))))  # fmt: skip

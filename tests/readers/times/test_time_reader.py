@@ -62,6 +62,7 @@ def test_summer_and_winter_keep_their_offsets():
     assert split.read(columns).values == read.values
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=6))
 def test_no_value_fails_but_by_name(rows):
