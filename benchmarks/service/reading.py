@@ -46,19 +46,23 @@ class Readers:
     n_regions: int
     think_s: float
 
-    async def read(self, port: int, seconds: float, n_floods: int = 0) -> Load:
-        """Read for so long, beside so many connections that flood the first region."""
+    async def read(self, port: int, seconds: float, *, seed: int, n_floods: int = 0) -> Load:
+        """Read for so long, beside so many connections that flood the first region.
+
+        Args:
+            seed: of hours and pauses; with the same one, replies would come from caches.
+        """
         load = Load()
         until_s = time.perf_counter() + seconds
         await asyncio.gather(
-            *(self._reader(load, port, number, until_s) for number in range(self.n_readers)),
-            *(_flood(load, port, number, until_s) for number in range(n_floods)),
+            *(self._reader(load, port, (seed, n), until_s) for n in range(self.n_readers)),
+            *(_flood(load, port, (seed, n), until_s) for n in range(n_floods)),
         )
         return load
 
-    async def _reader(self, load: Load, port: int, number: int, until_s: float) -> None:
-        rng = np.random.default_rng(number)
-        place = 1 + number % (self.n_regions - 1)
+    async def _reader(self, load: Load, port: int, who: tuple[int, int], until_s: float) -> None:
+        rng = np.random.default_rng(who)
+        place = 1 + who[1] % (self.n_regions - 1)
         connection = _Connection(port)
         while True:
             think_s = rng.exponential(self.think_s)
@@ -72,8 +76,8 @@ class Readers:
         connection.close()
 
 
-async def _flood(load: Load, port: int, number: int, until_s: float) -> None:
-    rng = np.random.default_rng(number)
+async def _flood(load: Load, port: int, who: tuple[int, int], until_s: float) -> None:
+    rng = np.random.default_rng(who)
     connection = _Connection(port)
     while time.perf_counter() < until_s:
         size_m = round(float(rng.uniform(*FLOOD_SIZES_M)), 2)
