@@ -88,7 +88,8 @@ def main() -> None:
     it = sides["shared"]
     print(
         f"RESULT readers readers={N_READERS} regions={N_REGIONS} p50_ms={it.p50_ms:.0f} "
-        f"p99_ms={it.p99_ms:.0f} warm_p99_ms={it.warm_p99_ms:.0f} cold_ms={it.cold_ms:.0f} cold_worst_ms={it.cold_worst_ms:.0f} "
+        f"p99_ms={it.p99_ms:.0f} warm_p99_ms={it.warm_p99_ms:.0f} "
+        f"cold_ms={it.cold_ms:.0f} cold_worst_ms={it.cold_worst_ms:.0f} "
         f"first_ms={it.first_ms:.0f} first_worst_ms={it.first_worst_ms:.0f} "
         f"rss_mb={it.end_mb:.0f} start_mb={it.start_mb:.0f} shared_share={it.shared_share:.3f} "
         f"failed={it.n_failed} flood_ratio={it.flooded_p99_ms / it.p99_ms:.2f} "
