@@ -136,7 +136,6 @@ def test_an_entry_stands_or_falls_with_its_act(engine, guarded):
     assert entries(engine) == before
 
 
-@pytest.mark.slow
 def test_acts_over_http_name_the_key(engine, guarded):
     def last(action):
         return entries(engine, action=action)[0]
@@ -205,7 +204,6 @@ def test_counts_that_cannot_be_written_are_kept(engine):
     assert counter.write(engine) == 0
 
 
-@pytest.mark.slow
 def test_writers_at_once_make_one_unbroken_chain(engine):
     def write(name: str) -> None:
         for n in range(20):
@@ -270,7 +268,6 @@ def test_refusals_are_counted_by_key_and_network_without_secrets(engine, guarded
     assert verify_audit(engine).problems == []
 
 
-@pytest.mark.slow
 def test_refusals_from_everywhere_do_not_fill_the_log(engine):
     counter = ReadCounter()
     for n in range(20_000):

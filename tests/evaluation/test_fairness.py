@@ -54,7 +54,6 @@ def test_a_region_without_named_parts_is_cut_by_the_compass(client):
     assert np.bincount(divide(grid, None).part, minlength=9).min() > 0
 
 
-@pytest.mark.slow
 def test_report_with_and_without_a_population_layer(client):
     path = "/v1/regions/town/fairness-report"
     bare = client.get(path).json()

@@ -96,7 +96,6 @@ def feed(engine, settings, tmp_path_factory):
     return made
 
 
-@pytest.mark.slow
 def test_quiet_days_are_scored_and_raise_nothing(feed):
     challenger = feed.train("uniform", validate=False)
     for _ in range(9):
@@ -163,7 +162,6 @@ def test_late_and_erased_incidents_are_scored_anew(feed):
     assert live_report(feed.engine, "city", champion)["n"] in (before - 1, before)
 
 
-@pytest.mark.slow
 def test_a_bad_champion_is_rolled_back(feed):
     good = feed.champion()
     bad = feed.train("uniform", validate=False, seed=1)
@@ -191,7 +189,6 @@ def shifted(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame, more])
 
 
-@pytest.mark.slow
 def test_a_shift_raises_alarms_that_forecasts_tell_and_schedules_answer(feed):
     champion = feed.train("pooled-kde")
     feed.promote(champion)

@@ -43,7 +43,6 @@ def row(engine, run):
         return get_run(connection, "train", run.id)
 
 
-@pytest.mark.slow
 def test_a_training_says_its_steps_and_its_end(engine, settings, town, monkeypatch):
     steps = []
     beat = jobs.heartbeat
