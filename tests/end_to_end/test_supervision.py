@@ -79,7 +79,8 @@ def test_sigterm_ends_all_whatever_is_under_way():
         with busied(target):
             took_s = target.stop()
         assert took_s < 25  # 10 s are the aim; a busy machine needs more
-        assert not target.pids()
+        # The kernel kills a pool with its parent; on a busy machine that takes a moment.
+        wait_for(lambda: not target.pids(), 10)
 
 
 ENDLESS = """

@@ -25,7 +25,7 @@ def _drawn(page, zones: int) -> None:
 def _reply(seen) -> dict:
     """Ask the service for what the page asked last."""
     url = [url for url in seen.requests if "/forecasts/zones?" in url][-1]
-    return httpx.get(url).json()
+    return httpx.get(url, timeout=60).json()
 
 
 def _one_page(page, act) -> str:
@@ -296,7 +296,8 @@ def test_a_plan_keeps_to_the_zones_of_the_shift_before(open_seen):
     with page.expect_response(lambda r: r.request.method == "POST") as got:
         page.keyboard.press("ArrowDown")
     reply = got.value.json()
-    before = httpx.get([url for url in seen.requests if "/forecasts/zones?shift=late" in url][-1])
+    asked = [url for url in seen.requests if "/forecasts/zones?shift=late" in url]
+    before = httpx.get(asked[-1], timeout=60)
     former = [feature["properties"] for feature in before.json()["features"]]
     sent = got.value.request.post_data_json
     assert sent == {"previous": [zone["cells"] for zone in former]}
