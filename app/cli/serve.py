@@ -58,9 +58,7 @@ def run_service(settings: Settings, workers: int, processes: int) -> None:
     configure_logging(settings)
     with opened(settings) as engine:
         require_keys_for_others(engine, settings)
-        with_replica(
-            engine, settings
-        )  # its address is refused here in one line, not by each process
+        with_replica(engine, settings)  # a wrong address ends here, not in each process
         environment = {
             **os.environ,
             "HOTSLOT_HOME": str(settings.home),

@@ -124,10 +124,6 @@ def _fill(home: Path) -> None:
     engine.dispose()
 
 
-def _region(place: int) -> str:
-    return f"region-{place:04}"
-
-
 @dataclass(frozen=True)
 class _Trained:
     """A version and its tables by code of the category."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +13,7 @@ from app.access.service import NewKey, create_key, require_keys_for_others
 from app.core.errors import HotslotError, InvalidInput
 from app.core.roles import is_loopback, is_remote
 from app.main import create_app
+from tests.support.service import short_serve
 
 
 def scope(server="127.0.0.1", client="127.0.0.1", method="GET", **headers: str):
@@ -145,19 +143,10 @@ def test_a_public_address_needs_an_active_key(engine, settings, host):
 @pytest.mark.slow
 def test_serve_refuses_a_public_address_and_says_why(engine, settings):
     environment = {
-        **os.environ,
         "HOTSLOT_DATABASE_URL": settings.database_url.get_secret_value(),
         "HOTSLOT_HOME": str(settings.home),
     }
-    command = [sys.executable, "-m", "app.cli", "serve", "--host", "0.0.0.0", "--port", "8169"]
-    refused = subprocess.run(
-        [*command, "--workers", "0"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    refused = short_serve(environment, "--host", "0.0.0.0")
     assert refused.returncode == 2
     assert "hotslot key create" in refused.stderr
     assert "Traceback" not in refused.stderr

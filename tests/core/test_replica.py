@@ -1,10 +1,7 @@
 """Reads from a real streaming replica: its replay is paused, it is stopped, and it is not one at all."""
 
 import logging
-import os
 import re
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +25,7 @@ from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from tests.support.replicas import replicate
+from tests.support.service import short_serve
 from tests.support.town import add_town
 
 START = datetime(2023, 5, 1, tzinfo=UTC)
@@ -335,14 +333,7 @@ def test_the_doctor_says_why_a_replica_is_not_read(settings, standby):
 
 def test_serve_refuses_an_address_that_is_none_in_one_line(home, primary):
     wrong = {"HOTSLOT_HOME": str(home), "HOTSLOT_READ_DATABASE_URL": "mysql://somewhere"}
-    refused = subprocess.run(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "8169", "--workers", "0"],
-        env={**os.environ, **wrong},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    refused = short_serve(wrong)
     assert refused.returncode == 2
     assert "HOTSLOT_READ_DATABASE_URL must start with postgresql" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -20,6 +20,8 @@ from tests.support.uploads import upload
 SHORT_LEASE = {"HOTSLOT_JOB_HEARTBEAT_S": "1", "HOTSLOT_JOB_STALLED_S": "6"}
 MAX_TRIES = 5
 TINY_MEMORY_MB = 560
+FINE_CELLS = {"cell_size_m": 100.0}
+"""More of them than a fit has room for in that."""
 AWAY_S = (2.0, 15.0, 45.0, 75.0)
 
 
@@ -114,6 +116,7 @@ def hopeless_jobs() -> tuple[bool, str]:
     limit = {"HOTSLOT_TRAINING_MEMORY_BYTES": str(TINY_MEMORY_MB << 20)}
     with service(workers=1, **limit) as target:
         upload(target, 0, "first")
+        target.call("PATCH", "/v1/regions/drill", json=FINE_CELLS).raise_for_status()
         hungry = wait_until_done(target, start_training(target, "stack"))
     passed = (
         run["status"] == hungry["status"] == "failed"

@@ -24,6 +24,18 @@ API, WORKER, RUN = "app.server", "worker", "app.worker.run_process"
 START_S = 60.0
 
 
+def short_serve(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `hotslot serve`, which is expected to end at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "8169", "--workers", "0", *options],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 def free_port() -> int:
     """A port on loopback that nobody listens on now."""
     with socket.socket() as probe:
