@@ -7,6 +7,7 @@ import time
 from uuid import UUID
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
 from app.audit import store as audit
 from app.core.errors import Conflict, HotslotError, Unavailable
@@ -174,10 +175,18 @@ def run_claimed(
 
 
 def _reason(error: Exception) -> Message:
-    """Describe an error; PyTorch reports exhausted memory by a RuntimeError."""
-    if isinstance(error, RuntimeError) and "allocate" in str(error).lower():
+    """Describe an error; PyTorch and libpq report exhausted memory by errors of their own."""
+    if _is_out_of_memory(error):
         return RUN_FAILURES.make("run_out_of_memory")
     return RUN_FAILURES.make("run_crashed", error=type(error).__name__)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, DatabaseError):
+        # The server's own want of memory, which is another matter, has a state.
+        ours = getattr(error.orig, "sqlstate", None) is None
+        return ours and "out of memory" in str(error.orig).lower()
+    return isinstance(error, RuntimeError) and "allocate" in str(error).lower()
 
 
 def _end(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, text
+from sqlalchemy.exc import DatabaseError
 
 from app.core.errors import HotslotError
 from app.core.messages import Message
@@ -111,6 +113,18 @@ def test_a_step_that_comes_between_two_writes_is_said_by_the_next(engine, town, 
         (HotslotError("no way", code="thin", params={"n": 3}), "thin", {"n": 3}, "thin: no way"),
         (MemoryError("2 GB"), "run_out_of_memory", {}, "out of memory: 2 GB"),
         (RuntimeError("cannot allocate"), "run_out_of_memory", {}, "out of memory"),
+        (
+            DatabaseError("SELECT 1", {}, psycopg.DatabaseError("out of memory for query result")),
+            "run_out_of_memory",
+            {},
+            "out of memory",
+        ),
+        (
+            DatabaseError("SELECT 1", {}, psycopg.errors.OutOfMemory("out of memory")),
+            "run_crashed",
+            {"error": "DatabaseError"},
+            "internal error (DatabaseError); the worker's log has the details",
+        ),
         (
             ZeroDivisionError(),
             "run_crashed",
