@@ -24,6 +24,7 @@ from tests.support.site import TRAINED, Site
 from tests.support.town import add_town, draw_town, halves, own_database
 from tests.web.conftest import browser, chromium_address, chromium_path, open_seen
 
+collect_ignore = ["qgis_script.py"]  # runs under the interpreter that has QGIS
 __all__ = ["browser", "chromium_address", "chromium_path", "open_seen"]
 PREFIX = "/city/hotslot"
 

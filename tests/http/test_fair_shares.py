@@ -171,7 +171,7 @@ def test_a_stream_ends_when_the_service_stops(settings, engine, caplog):
             line = held.enter_context(served.line("GET", events, key))
             assert status_of(line) == 200
             started = time.monotonic()
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 30
         assert _ends(line, 1)
     assert tracebacks(caplog.records) == []
 

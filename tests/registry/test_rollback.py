@@ -122,13 +122,12 @@ def test_no_way_back_leads_to_what_an_erasure_replaced(engine, settings, town):
         assert promotions.roll_back(connection, key, "test").version == clean
 
 
-def test_years_of_promotions_are_gone_through_at_once():
+@pytest.mark.timeout(60)  # compared with each other they would take minutes
+def test_centuries_of_promotions_are_gone_through_once():
     at = datetime(2024, 1, 1, tzinfo=UTC)
     made = [
         promotions.Promotion(str(n), None, "promoted", "", at, at + timedelta(hours=n))
-        for n in range(20_000)
+        for n in range(100_000)
     ]
-    began = time.perf_counter()
-    held = promotions.promotions_in_force([*made, replace(made[15_000], action="rolled_back")])
-    assert [promotion.version for promotion in held[-2:]] == ["14999", "15000"]
-    assert time.perf_counter() - began < 1.0
+    held = promotions.promotions_in_force([*made, replace(made[75_000], action="rolled_back")])
+    assert [promotion.version for promotion in held[-2:]] == ["74999", "75000"]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from app.audit import store as audit
+from app.geo.boundaries import SIDES_AT_ONCE
 from app.regions.store import get_region
 from tests.support.incident_rows import row
 
@@ -204,7 +205,7 @@ def test_policy_and_population_can_be_removed(client, engine):
 
 
 @pytest.mark.parametrize("n", [40_000, 3_000])
-def test_neighbourhoods_laid_over_each_other_are_refused_soon(client, n):
+def test_counting_stops_where_neighbourhoods_laid_over_each_other_pass_the_limit(client, n):
     def part(i: int) -> dict:
         x = i % 200 * 0.0001
         ring = [[x, 0], [x + 0.5, 0], [x + 0.5, 0.5], [x, 0.5], [x, 0]]
@@ -221,8 +222,8 @@ def test_neighbourhoods_laid_over_each_other_are_refused_soon(client, n):
     }
     told = client.post("/v1/regions", json=body)
     assert (told.status_code, told.json()["code"]) == (422, "limit_exceeded"), told.text[:300]
-    assert told.elapsed.total_seconds() < 15
-    assert told.json()["limit"] < told.json()["asked"]
+    limit, asked = told.json()["limit"], told.json()["asked"]
+    assert limit < asked <= limit + SIDES_AT_ONCE * 4 * n
 
 
 @pytest.mark.parametrize(

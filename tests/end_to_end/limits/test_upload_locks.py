@@ -57,7 +57,7 @@ def test_a_region_without_a_boundary_is_not_locked_by_a_slow_upload(
     told = client.put(f"{region}/learning-policy", json={"minimum_count": 5})
     assert told.status_code == 200, told.text
     assert send(region, [row(3, "arson", "quick")])["accepted"] == 1
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
     chunk(line, row(5, "theft", "last") + "\n")
     line.sendall(b"0\r\n\r\n")
     assert b" 200 " in line.makefile("rb").readline()
