@@ -174,8 +174,8 @@ def _digests(engine: Engine) -> dict[str, Any]:
 
 def _analyze(engine: Engine) -> None:
     """Make the planner's statistics, which a dump lacks before PostgreSQL 18, and never has of the whole."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"SET statement_timeout = '{LONG_S:.0f}s'"))
+    with engine.begin() as connection:
+        long_statements(connection, LONG_S)
         connection.execute(text("ANALYZE"))
 
 
