@@ -27,8 +27,8 @@ from app.core.db.engine import open_engine
 from app.core.db.replica import RoutedEngine, with_replica
 from app.core.errors import Unavailable
 from app.core.logging import configure_logging
-from app.core.memory import freeze_garbage_collector, limit_malloc_arenas
 from app.core.private_files import write_privately
+from app.core.processes.memory import freeze_garbage_collector, limit_malloc_arenas
 from app.core.settings import Settings
 from app.data_quality import routes as data_report
 from app.erasure import routes as privacy
@@ -41,8 +41,8 @@ from app.forecasts import tile_routes as tiles
 from app.forecasts.areas import routes as forecast_areas
 from app.forecasts.evaluations import routes as evaluations
 from app.forecasts.explain import routes as forecast_explain
+from app.forecasts.replies.shared_replies import SWEEP_EVERY_S as SHARED_SWEEP_EVERY_S
 from app.forecasts.service import ForecastService
-from app.forecasts.shared_replies import SWEEP_EVERY_S as SHARED_SWEEP_EVERY_S
 from app.forecasts.streets import routes as forecast_streets
 from app.forecasts.warmup import CHECK_EVERY_S, ChampionWarmup
 from app.forecasts.zones import routes as forecast_zones

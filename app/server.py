@@ -16,7 +16,7 @@ from types import FrameType
 
 import uvicorn
 
-from app.core.processes import STOP_S, end_with_parent, heartbeat_sender
+from app.core.processes.supervisor import STOP_S, end_with_parent, heartbeat_sender
 from app.core.settings import Settings
 from app.http.protocol import DeadlineProtocol
 
@@ -61,7 +61,7 @@ def main(listening_fd: int) -> None:
     # uvicorn raises the signal again when it is done; the default would skip our clean-up.
     signal.signal(signal.SIGTERM, _exit)
     sys.setswitchinterval(SWITCH_S)
-    gc.disable()  # `app.core.memory.freeze_garbage_collector` enables it after start-up
+    gc.disable()  # `app.core.processes.memory.freeze_garbage_collector` enables it after start-up
     settings = Settings()
     config = uvicorn.Config(
         "app.main:create_served_app",

@@ -21,11 +21,11 @@ from app.core.db.engine import open_engine
 from app.core.devserver.server import ensure_running, release
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
+from tests.support.databases.lost_clusters import remove_lost_clusters
 from tests.support.forked_pools import forked_pools, new_pools
 from tests.support.forked_readers import forked_readers, new_readers
-from tests.support.lost_clusters import remove_lost_clusters
 from tests.support.missing_parts import pytest_sessionfinish, pytest_terminal_summary
-from tests.support.town import add_town, draw_town, own_database
+from tests.support.simulated.town import add_town, draw_town, own_database
 
 __all__ = [
     "forked_pools",

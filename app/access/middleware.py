@@ -23,7 +23,7 @@ from app.core.errors import (
     RateLimited,
     Unauthenticated,
 )
-from app.core.priority import under_way
+from app.core.processes.priority import under_way
 from app.core.roles import Caller, Role, current_actor, key_id_of, seeing_unreleased
 from app.http.metrics import SHED
 from app.http.middleware.event_streams import EventStream

@@ -20,8 +20,8 @@ from app.forecasts.hotspots.selection import HotspotOptions
 from app.forecasts.plan import Selector
 from app.forecasts.rendering.files import density_parquet, density_tif
 from app.forecasts.rendering.picture import density_png
+from app.forecasts.replies.serialisers import density_csv, density_geojson, density_json
 from app.forecasts.samples import samples_geojson
-from app.forecasts.serialisers import density_csv, density_geojson, density_json
 from app.forecasts.service import ForecastService
 from app.regions.store import get_region
 

@@ -20,7 +20,7 @@ from app.evaluation.fairness.plots import fairness_plot
 from app.evaluation.fairness.service import fairness_report, parse_rates
 from app.evaluation.model_card.contents import model_card
 from app.evaluation.model_card.documents import card_as
-from app.forecasts.shared_replies import shared_files
+from app.forecasts.replies.shared_replies import shared_files
 
 MAX_ROWS = 25
 

@@ -20,7 +20,7 @@ from app.core.db.replica import with_replica
 from app.core.db.schema import migrate
 from app.core.errors import Conflict, InvalidInput
 from app.core.logging import configure_logging
-from app.core.processes import Child, Supervisor
+from app.core.processes.supervisor import Child, Supervisor
 from app.core.settings import Settings
 from app.worker.capacity import capacity_of
 

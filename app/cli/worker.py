@@ -10,7 +10,7 @@ import typer
 
 from app.cli.console import opened
 from app.core.logging import configure_logging
-from app.core.processes import end_with_parent
+from app.core.processes.supervisor import end_with_parent
 from app.core.settings import Settings
 from app.worker.main import run_worker
 

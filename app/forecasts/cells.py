@@ -13,8 +13,8 @@ import orjson
 import shapely
 from numpy.typing import NDArray
 
-from app.core.native import shareable
-from app.core.once import once
+from app.core.caching.once import once
+from app.core.processes.native import shareable
 from app.geo.antimeridian import HALF_TURN_DEG, TURN_DEG, cut_each, normalised, unwrapped
 from app.geo.grid import Grid
 from app.geo.hexagons import h3_centres, h3_polygons_degrees

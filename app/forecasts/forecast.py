@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.caching.once import once
 from app.core.messages import Message
-from app.core.once import once
 from app.core.zones import zone
 from app.forecasts.areas.layers import CellLayers
 from app.forecasts.cells import CellSet, rows_in_bbox

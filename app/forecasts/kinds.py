@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from app.core.cache import TTLCache
+from app.core.caching.cache import TTLCache
 from app.core.errors import InvalidInput, NotFound
 from app.core.roles import sees_unreleased
 from app.core.texts import shortened

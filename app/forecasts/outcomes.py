@@ -14,7 +14,7 @@ from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.selection import n_top_cells
 from app.forecasts.plan import Selector
 from app.forecasts.presence import outcome_presence
-from app.forecasts.serialisers import collection, features
+from app.forecasts.replies.serialisers import collection, features
 from app.forecasts.service import ForecastService, check_box
 from app.forecasts.time_span import check_one_way, range_of, slots_of
 from app.forecasts.versions.loaded import LoadedVersion

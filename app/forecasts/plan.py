@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from app.core.caching.once import once
 from app.core.messages import Message
-from app.core.once import once
 from app.fitting.hourly_counts import slots_of
 from app.forecasts.areas.layers import Inside
 from app.forecasts.versions.loaded import LoadedVersion

@@ -10,7 +10,7 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.cache import BoundedCache
+from app.core.caching.cache import BoundedCache
 from app.core.errors import InvalidInput
 from app.forecasts.cells import (
     CELL_BYTES,

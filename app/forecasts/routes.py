@@ -24,7 +24,8 @@ from app.forecasts.rendering.files import (
     density_tif,
 )
 from app.forecasts.rendering.picture import density_png
-from app.forecasts.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.serialisers import density_csv, density_geojson, density_json
 from app.forecasts.samples import check_samples, samples_csv, samples_geojson
 from app.forecasts.schemas import (
     DensityFeatures,
@@ -34,7 +35,6 @@ from app.forecasts.schemas import (
     forecast_replies,
 )
 from app.forecasts.selectors import Forecasts, PlainSelected, Selected
-from app.forecasts.serialisers import density_csv, density_geojson, density_json
 from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId

@@ -9,7 +9,7 @@ from app.core.errors import InvalidInput, LimitExceeded
 from app.fitting.sample_privacy import check_samples_allowed
 from app.forecasts.cells import DEGREE_DECIMALS
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import collection, csv_bytes
+from app.forecasts.replies.serialisers import collection, csv_bytes
 from app.forecasts.service import ForecastService
 from app.geo.antimeridian import in_bbox
 from app.geo.study_area import to_degrees

@@ -14,7 +14,8 @@ from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.outcomes import outcomes_geojson
 from app.forecasts.plan import Plan
-from app.forecasts.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.serialisers import check_no_cells, check_series, series_csv, series_json
 from app.forecasts.schemas import (
     OutcomesReply,
     ScoreReply,
@@ -24,7 +25,6 @@ from app.forecasts.schemas import (
 )
 from app.forecasts.scores import score_heading, score_incidents
 from app.forecasts.selectors import Forecasts, PlainSelected, Selected
-from app.forecasts.serialisers import check_no_cells, check_series, series_csv, series_json
 from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request
 from app.http.parameters import RegionId

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from sqlalchemy import Engine
 
-from app.core.cache import BoundedCache, TTLCache
+from app.core.caching.cache import BoundedCache, TTLCache
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.settings import Settings
@@ -23,7 +23,7 @@ from app.forecasts.forecast import Forecast, rows_shown
 from app.forecasts.kinds import KindReader, codes_of, harm_of, is_trained_with, shares_of
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.regridding import CellRegridder
-from app.forecasts.shared_replies import SharedReplies, shared_files
+from app.forecasts.replies.shared_replies import SharedReplies, shared_files
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.time_span import check_one_way, slots_of
 from app.forecasts.versions.loaded import LoadedVersion

@@ -16,7 +16,7 @@ from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Selector
 from app.forecasts.rendering.tiles import check_tile, tile_json, tile_png
-from app.forecasts.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import TileJson, forecast_replies
 from app.forecasts.selectors import Forecasts, Selected
 from app.http.links import base_of

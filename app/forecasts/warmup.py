@@ -16,7 +16,7 @@ from app.core.db.engine import translate_errors
 from app.core.errors import HotslotError
 from app.core.roles import seeing_unreleased
 from app.forecasts.plan import Selector
-from app.forecasts.serialisers import density_json
+from app.forecasts.replies.serialisers import density_json
 from app.forecasts.service import ForecastService
 from app.registry.artifacts import ArtifactCorrupt
 from app.registry.history import current_champions

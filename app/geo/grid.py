@@ -11,9 +11,9 @@ import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
+from app.core.caching.once import once
 from app.core.errors import InvalidInput, LimitExceeded
-from app.core.once import once
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.geo.study_area import M2_PER_KM2, StudyArea, to_degrees
 
 MIN_CELL_SIZE_M = 100.0

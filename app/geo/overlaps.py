@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from app.core.caching.once import once
 from app.core.errors import LimitExceeded
-from app.core.native import prepared, shareable
-from app.core.once import once
+from app.core.processes.native import prepared, shareable
 from app.geo.grid import Grid
 from app.geo.study_area import M2_PER_KM2, StudyArea, make_valid
 

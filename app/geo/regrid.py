@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.geo.grid import BLOCK, Grid
 from app.geo.study_area import M2_PER_KM2, StudyArea
 

@@ -15,7 +15,7 @@ from pyproj.database import query_utm_crs_info
 from shapely.geometry.base import BaseGeometry
 
 from app.core.errors import InvalidInput
-from app.core.native import PreparedCopies, shareable, transformer
+from app.core.processes.native import PreparedCopies, shareable, transformer
 from app.geo.antimeridian import cut, middle_longitude, normalised, unwrapped
 
 MAX_EXTENT_DEG = 10.0

@@ -16,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from app.core.once import once
+from app.core.caching.once import once
 from app.geo.grid import Grid
 from app.geo.hour_of_week import HOUR_S, N_WINDOWS, windows_of
 from app.geo.study_area import StudyArea, to_degrees

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
 
-from app.core.cache import TTLCache
+from app.core.caching.cache import TTLCache
 from app.core.errors import InvalidInput
 from app.core.texts import shortened
 from app.core.zones import zone

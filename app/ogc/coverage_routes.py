@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.core.errors import InvalidInput
 from app.core.media_types import MEDIA_TYPES
-from app.core.priority import long_work
+from app.core.processes.priority import long_work
 from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Selector
+from app.forecasts.replies.serialisers import check_series
 from app.forecasts.selectors import Forecasts
-from app.forecasts.serialisers import check_series
 from app.forecasts.service import ForecastService
 from app.http.app_state import CallerOf, State
 from app.http.links import link

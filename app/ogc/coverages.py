@@ -15,7 +15,7 @@ from app.core.texts import shortened
 from app.core.zones import zone
 from app.forecasts.forecast import Forecast
 from app.forecasts.rendering.files import NODATA, Frame, frame_of, raster_of
-from app.forecasts.serialisers import rounded, slot_rows, slot_tables
+from app.forecasts.replies.serialisers import rounded, slot_rows, slot_tables
 from app.forecasts.service import ForecastService
 from app.geo.study_area import to_metres
 from app.ogc.collections import GREGORIAN, PARAMETERS, parameter

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from app.core.errors import InvalidInput
-from app.core.native import transformer
+from app.core.processes.native import transformer
 from app.core.texts import shortened
 from app.http.parameters import parse_bbox
 

@@ -13,15 +13,15 @@ import shapely
 from numpy.typing import NDArray
 
 from app.core.errors import NotFound
-from app.core.priority import long_work
+from app.core.processes.priority import long_work
 from app.core.texts import shortened
 from app.forecasts.areas.documents import layer_geojson
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.documents import hotspots_geojson
 from app.forecasts.hotspots.selection import DEFAULT_TOP, HotspotOptions
 from app.forecasts.plan import Plan, Selector
-from app.forecasts.responses import ResponseSpec, body_of
-from app.forecasts.serialisers import density_geojson
+from app.forecasts.replies.responses import ResponseSpec, body_of
+from app.forecasts.replies.serialisers import density_geojson
 from app.forecasts.service import ForecastService
 from app.forecasts.streets.documents import streets_geojson
 from app.forecasts.streets.selection import DEFAULT_TOP as TOP_STREETS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-from app.core.native import transformer
+from app.core.processes.native import transformer
 from app.ogc.collections import STREETS
 from app.ogc.styles import Step, renderer
 

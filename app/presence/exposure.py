@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.geo.hexagons import projected
 from app.geo.overlaps import CellIndex
 from app.geo.study_area import make_valid

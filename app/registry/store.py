@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select
 
+from app.core.caching.once import once
 from app.core.db.tables import forecast_grids, model_versions
 from app.core.errors import NotFound, NotReady
-from app.core.once import once
 from app.core.texts import shortened
 from app.geo.grid import Grid
 from app.regions.outdated import outdated_of

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from app.core.cache import TTLCache
+from app.core.caching.cache import TTLCache
 
 CACHED_S = 3600.0
 WINDOW = timedelta(days=28)

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from app.audit import store as audit
 from app.core.db.locks import count_lock
 from app.core.errors import Conflict, NotFound, QueueFull
-from app.core.memory_use import peak_memory_bytes
 from app.core.messages import Message
+from app.core.processes.memory import peak_memory_bytes
 from app.runs.kinds import KINDS
 from app.runs.queue import defer_job, drop_parts, fair_priority
 from app.runs.words import columns_of, words

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from app.core.bounds import check_number
+from app.core.caching.once import once
 from app.core.errors import InvalidInput
-from app.core.once import once
 from app.geo.antimeridian import continuous
 from app.geo.study_area import to_metres
 from app.readers.files.streets import DEGREE_DECIMALS, MAX_NAME_CHARS

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.core.cache import BoundedCache
+from app.core.caching.cache import BoundedCache
 from app.core.errors import InvalidInput
 from app.core.media_types import GEOJSON, JSON, MEDIA_TYPES, media_type_of
 from app.core.roles import Role

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from app.core.once import once
+from app.core.caching.once import once
 from app.geo.grid import Grid
 from models.streets.network import Bits, Network, bits_of, lixels_of
 from models.streets.shares import Ground, Snapped

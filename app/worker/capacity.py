@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from app.core.memory_use import machine_memory_bytes
+from app.core.processes.memory import machine_memory_bytes
 from app.core.settings import Settings
 
 LEAST_RESERVE_BYTES = 1 << 30

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from app.core.db.engine import conninfo, open_engine
 from app.core.errors import HotslotError
-from app.core.processes import heartbeat_sender
+from app.core.processes.supervisor import heartbeat_sender
 from app.core.roles import seeing_unreleased
 from app.core.settings import Settings
 from app.monitoring.schedules.service import tick

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from app.core.errors import HotslotError, Unavailable
 from app.core.logging import configure_logging
 from app.core.private_files import write_privately
-from app.core.processes import end_with_parent
+from app.core.processes.supervisor import end_with_parent
 from app.core.roles import seeing_unreleased, sees_unreleased
 from app.core.settings import Settings
 from app.runs.schedules import database_clock

@@ -29,7 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from app.core.processes import end_with_parent
+from app.core.processes.supervisor import end_with_parent
 from app.worker.run_process import main_within_memory
 
 COMMAND = (sys.executable, "-m", "app.worker.warm", " " * 80)

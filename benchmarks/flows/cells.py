@@ -84,14 +84,14 @@ def _measure_replies(n_cells: int) -> tuple[float, float]:
 
     from app.core.settings import Settings
     from app.forecasts.plan import Plan, Selector
-    from app.forecasts.serialisers import density_json
+    from app.forecasts.replies.serialisers import density_json
     from app.forecasts.service import ForecastService
     from app.forecasts.versions.loaded import Ground
     from app.geo.study_area import StudyArea
     from app.http.parameters import Bbox
     from app.registry.store import ALL_CATEGORIES
     from models.bands import Band
-    from tests.support.made_forecasts import version_of
+    from tests.support.simulated.made_forecasts import version_of
 
     rng = np.random.default_rng(1)
     cells, _ = county(n_cells)

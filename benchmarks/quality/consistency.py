@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.core.task_pool import run_tasks
+from app.core.processes.task_pool import run_tasks
 from app.fitting.device import use_threads
 from app.fitting.hourly_counts import counted_slots
 from benchmarks.cities import DATA, FILES, City, load_city, machine

@@ -26,7 +26,7 @@ from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
-from tests.support.service import remove_home
+from tests.support.services.service import remove_home
 
 N_CELLS = 40
 ZONE = 5

@@ -41,7 +41,7 @@ from models.densities.state import log_gain, mean_over_hours
 from models.evaluation.memorisation import judge, places_in_cells
 from models.evaluation.significance import Difference, paired_difference
 from models.units import DAY_S, HOUR_S, N_WINDOWS, FloatArray, IntArray
-from tests.support.processes import peak_memory_mb
+from tests.support.services.processes import peak_memory_mb
 
 N_ORIGINS = 4
 DELAYS_DAYS = (0, 1, 7, 14, 45)

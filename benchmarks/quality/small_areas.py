@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.core.task_pool import run_tasks
+from app.core.processes.task_pool import run_tasks
 from app.geo.grid import Grid, cover
 from benchmarks.cities import DATA, FILES, City, load_city, machine
 from models.base import HORIZON_DAYS, FitContext

@@ -33,7 +33,7 @@ from app.regions.service import add_region
 from app.runs.store import Run, claim_run
 from app.worker.jobs import run_claimed, run_now
 from benchmarks.cities import DATA, FILES, machine
-from tests.support.service import remove_home
+from tests.support.services.service import remove_home
 
 CITY = "st-louis"
 REQUEST = BacktestRequest(("pooled-kde", "multi-kde", "window-kde", "cox"), n_origins=4)

@@ -24,8 +24,8 @@ from app.core.devserver.server import ensure_running
 from app.core.settings import Settings
 from benchmarks.cities import machine
 from benchmarks.service.ingest import N_ROWS, fresh_home
-from tests.support.database_digest import digests
-from tests.support.service import Service
+from tests.support.databases.database_digest import digests
+from tests.support.services.service import Service
 from tests.support.uploads import upload
 
 REGIONS = 60

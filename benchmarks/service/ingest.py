@@ -33,7 +33,7 @@ from app.geo.synthetic import TIMEZONE, synthetic_city
 from app.incidents.service import ingest_file
 from app.regions.service import DEFAULT_CELL_SIZE_M, add_region
 from benchmarks.cities import machine
-from tests.support.processes import peak_memory_mb
+from tests.support.services.processes import peak_memory_mb
 
 N_ROWS = int(os.environ.get("HOTSLOT_BENCH_ROWS", "1000000"))
 REGION = "bench"

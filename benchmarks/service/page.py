@@ -29,7 +29,7 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
 from benchmarks.service.serve import server
-from tests.support.service import remove_home
+from tests.support.services.service import remove_home
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic"]

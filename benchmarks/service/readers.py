@@ -54,7 +54,7 @@ from app.worker.jobs import run_now
 from benchmarks.cities import machine
 from benchmarks.service.ingest import fresh_home
 from benchmarks.service.reading import BASE_WINDOW, N_HOURS, Readers, path_of, region_of
-from tests.support.service import API, Service
+from tests.support.services.service import API, Service
 
 N_READERS = int(os.environ.get("HOTSLOT_BENCH_READERS", "1000"))
 N_REGIONS = int(os.environ.get("HOTSLOT_BENCH_REGIONS", "300"))

@@ -26,7 +26,7 @@ from benchmarks.service.beside import ORIGIN, erasures, removal
 from benchmarks.service.filled import CITY, SPAN_H, TOWN, Filled, filled_store
 from benchmarks.service.filled_ingest import copy_ratio
 from benchmarks.service.ingest import N_ROWS
-from tests.support.service import Service
+from tests.support.services.service import Service
 
 REPEATS = int(os.environ.get("HOTSLOT_BENCH_REPEATS", "500"))
 SMALL_BOX = (-74.06, 4.64, -74.05, 4.65)

@@ -34,8 +34,8 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from benchmarks.cities import machine
 from benchmarks.service.load import load
-from tests.support.processes import processes_of
-from tests.support.service import free_port, remove_home
+from tests.support.services.processes import processes_of
+from tests.support.services.service import free_port, remove_home
 
 CONNECTIONS = 32
 PROCESSES = 2

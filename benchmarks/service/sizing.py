@@ -25,8 +25,8 @@ from benchmarks.service.ingest import (
     fresh_store,
     ingest_in_a_process,
 )
-from tests.support.processes import peak_memory_mb
-from tests.support.service import Service
+from tests.support.services.processes import peak_memory_mb
+from tests.support.services.service import Service
 
 MODEL = "stack"
 N_WINDOWS = 168

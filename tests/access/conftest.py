@@ -1,6 +1,6 @@
 """Fixtures from tests/support."""
 
-from tests.support.guarded import guarded
-from tests.support.served import address, served
+from tests.support.services.guarded import guarded
+from tests.support.services.served import address, served
 
 __all__ = ["address", "guarded", "served"]

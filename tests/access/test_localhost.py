@@ -13,7 +13,7 @@ from app.access.service import NewKey, create_key, require_keys_for_others
 from app.core.errors import HotslotError, InvalidInput
 from app.core.roles import is_loopback, is_remote
 from app.main import create_app
-from tests.support.service import short_serve
+from tests.support.services.service import short_serve
 
 
 def scope(server="127.0.0.1", client="127.0.0.1", method="GET", **headers: str):

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.access import oidc
-from tests.support.live import Live, live
+from tests.support.services.live import Live, live
 
 AUDIENCE = "hotslot"
 

@@ -10,7 +10,7 @@ from app.sync.service import add_source
 from app.sync.spec import SourceSpec
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from tests.support.portals import COLUMNS
+from tests.support.services.portals import COLUMNS
 
 HEAD = "occurred_at,longitude,latitude,category,external_id\n"
 ROW = "2024-01-01T10:{:02d}:00Z,{:.4f},{:.4f},theft,{}\n"

@@ -1,5 +1,5 @@
 """Fixtures from tests/support."""
 
-from tests.support.guarded import guarded
+from tests.support.services.guarded import guarded
 
 __all__ = ["guarded"]

@@ -16,7 +16,7 @@ from app.audit.verification import verify_audit
 from app.core.errors import HotslotError
 from app.main import create_app
 from tests.support.audited_acts import WALK, Acts
-from tests.support.portals import Portals, serve, socrata_row
+from tests.support.services.portals import Portals, serve, socrata_row
 
 COUNTED = {"forecast.read", "refused", "sync.requested"}
 """Written by other tests' acts: reads and refusals by the minute, syncs asked for over HTTP."""

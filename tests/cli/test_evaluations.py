@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.cli.evaluation.evaluations import NAMES
 from app.core.errors import InvalidInput
-from tests.support.served import NEW, served
+from tests.support.services.served import NEW, served
 
 __all__ = ["served"]
 PERIOD = ["--from", NEW.isoformat(), "--to", (NEW + timedelta(days=7)).isoformat()]

@@ -22,7 +22,7 @@ from app.main import create_app
 from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from tests.support.town import halves
+from tests.support.simulated.town import halves
 
 NAME = "[red]\x1b[31m\x9b2J\x07\u202eevil[/red] :skull: [link=https://a.example]b[/link]"
 FORMULAE = ("=1+1", "+1", "-1", "@a", "\t=1", "  =1", "＝1")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.evaluation.worth.service import region_worth
-from tests.support.served import served
+from tests.support.services.served import served
 
 __all__ = ["served"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.cache import IDLE_S, MAX_BRIEF, BoundedCache, TTLCache
+from app.core.caching.cache import IDLE_S, MAX_BRIEF, BoundedCache, TTLCache
 from app.core.roles import acting_as
 
 steps = st.lists(
@@ -53,7 +53,7 @@ def test_a_flood_of_one_caller_or_region_throws_out_its_own(monkeypatch):
         assert cache.get(("reply", "village", 0), str) == "x"
     assert cache.used_bytes == 100
     later_s = time.monotonic() + IDLE_S + 1
-    monkeypatch.setattr("app.core.cache.time.monotonic", lambda: later_s)
+    monkeypatch.setattr("app.core.caching.cache.time.monotonic", lambda: later_s)
     with acting_as("new"):
         for number in range(20):
             cache.put(("reply", "hamlet", number), "x", 5)

@@ -16,7 +16,7 @@ from app.core.db.tables import metadata
 from app.core.devserver.cluster import HOME_FILE
 from app.core.devserver.server import data_directory, ensure_running, release
 from app.registry.artifacts import ArtifactCorrupt, pack, unpack
-from tests.support import lost_clusters
+from tests.support.databases import lost_clusters
 
 
 # SQLAlchemy knows no CHECK that is NOT VALID, and warns when it reads one.

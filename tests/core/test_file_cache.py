@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from app.core import file_cache
-from app.core.file_cache import IDLE_S, RETRY_S, FileCache
+from app.core.caching import file_cache
+from app.core.caching.file_cache import IDLE_S, RETRY_S, FileCache
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 import pytest
 import shapely
 
-from app.core.native import PreparedCopies, prepared, shareable
+from app.core.processes.native import PreparedCopies, prepared, shareable
 
 CUT_AT_ONCE = """
 import threading

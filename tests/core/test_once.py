@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.core.once import once
+from app.core.caching.once import once
 
 
 class Slow:

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from app.core import priority
-from app.core.priority import (
+from app.core.processes import priority
+from app.core.processes.priority import (
     BUSY_S,
     LONG_WORK_S,
     MAX_PAUSE_S,

@@ -24,9 +24,9 @@ from app.openapi import HotslotApi
 from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from tests.support.replicas import replicate
-from tests.support.service import short_serve
-from tests.support.town import add_town
+from tests.support.services.replicas import replicate
+from tests.support.services.service import short_serve
+from tests.support.simulated.town import add_town
 
 START = datetime(2023, 5, 1, tzinfo=UTC)
 

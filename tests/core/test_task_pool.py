@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from app.core.task_pool import MAX_DEATHS, ProcessDied, run_tasks
+from app.core.processes.task_pool import MAX_DEATHS, ProcessDied, run_tasks
 
 pytestmark = pytest.mark.usefixtures("new_pools")
 

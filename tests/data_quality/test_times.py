@@ -18,7 +18,7 @@ from app.regions.kinds import KindKey
 from app.regions.service import add_region
 from app.regions.store import get_region
 from models.times.aoristic import Aoristic
-from tests.support.hidden_times import exact_times
+from tests.support.simulated.hidden_times import exact_times
 
 HOUR_S = 3_600
 DAY = timedelta(days=1)

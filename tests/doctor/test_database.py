@@ -13,7 +13,7 @@ from app.doctor import database, service, store
 from app.doctor.database import check_schema, check_server, check_storage, check_upkeep
 from app.doctor.service import examine
 from app.monitoring import upkeep_limits as limits
-from tests.support.database_proxy import proxied
+from tests.support.databases.database_proxy import proxied
 from tests.support.statistics import flush_statistics
 
 USUAL = {"no_workers", "server_setting"}

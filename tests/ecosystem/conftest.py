@@ -18,10 +18,10 @@ from app.geo.synthetic_streets import synthetic_streets
 from app.main import create_app
 from app.regions.store import get_region, set_neighbourhoods
 from app.worker.jobs import run_now
-from tests.support.nginx import behind_nginx, nginx_path
-from tests.support.serving import listening
-from tests.support.site import TRAINED, Site
-from tests.support.town import add_town, draw_town, halves, own_database
+from tests.support.services.nginx import behind_nginx, nginx_path
+from tests.support.services.serving import listening
+from tests.support.services.site import TRAINED, Site
+from tests.support.simulated.town import add_town, draw_town, halves, own_database
 from tests.web.conftest import browser, chromium_address, chromium_path, open_seen
 
 collect_ignore = ["qgis_script.py"]  # runs under the interpreter that has QGIS

@@ -7,9 +7,9 @@ import ssl
 import pytest
 
 from tests.ecosystem.pictures import keep_text
-from tests.support.nginx import write_certificate
-from tests.support.pushing import asked, pushing, until
-from tests.support.receivers import mail_server
+from tests.support.services.nginx import write_certificate
+from tests.support.services.pushing import asked, pushing, until
+from tests.support.services.receivers import mail_server
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from tests.ecosystem.pictures import keep_text
-from tests.support.pushing import asked, pushing, send_incidents, until
-from tests.support.receivers import receiving, verifies
+from tests.support.services.pushing import asked, pushing, send_incidents, until
+from tests.support.services.receivers import receiving, verifies
 
 pytestmark = pytest.mark.slow
 

@@ -1,5 +1,5 @@
 """Fixtures from tests/support."""
 
-from tests.support.served import address, served
+from tests.support.services.served import address, served
 
 __all__ = ["address", "served"]

@@ -1,6 +1,6 @@
 """An attacker with ordinary keys plants single incidents and looks for them through every door."""
 
-from tests.resilience import attacker
+from tests.resilience.attacks import attacker
 
 
 def test_no_role_finds_a_planted_incident_better_than_chance(engine, settings, capsys):

@@ -12,7 +12,7 @@ from app.core.db.deadlines import answered_within
 from app.core.db.engine import long_statements, open_engine
 from app.core.errors import Unavailable
 from app.main import create_app
-from tests.support.database_proxy import proxied
+from tests.support.databases.database_proxy import proxied
 
 DEADLINE_S = 2.0
 

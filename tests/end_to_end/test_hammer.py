@@ -21,7 +21,7 @@ from app.worker.jobs import work_on
 from tests.resilience.hammer import FAULTHANDLER, hammered, round_of
 from tests.support.hammer.requests import SPARE
 from tests.support.hammer.world import World
-from tests.support.service import Service
+from tests.support.services.service import Service
 
 N_REQUESTS = 100
 

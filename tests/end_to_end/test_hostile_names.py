@@ -14,7 +14,7 @@ from app.main import create_app
 from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from tests.support.town import halves
+from tests.support.simulated.town import halves
 
 NAMES = (
     "$\\frac{$<script>alert(1)</script>",

@@ -14,8 +14,8 @@ from PIL import Image
 
 from app.main import create_app
 from tests.repository.test_documentation import reference
-from tests.support.serving import listening
-from tests.support.site import working
+from tests.support.services.serving import listening
+from tests.support.services.site import working
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "docs/notebooks/first-forecast.ipynb"

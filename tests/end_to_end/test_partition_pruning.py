@@ -18,7 +18,7 @@ from app.incidents.summary import StoreChoices
 from app.regions.service import add_region
 from app.states.service import assimilate
 from app.worker.jobs import work_on
-from tests.support.small_region import START, place, row
+from tests.support.simulated.small_region import START, place, row
 
 __all__ = ["place"]
 

@@ -21,7 +21,7 @@ from app.runs.store import get_run
 from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_now
 from app.worker.main import run_worker
-from tests.support.town import add_town
+from tests.support.simulated.town import add_town
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as lives
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.region_machine import RegionMachine
+from tests.support.services.region_machine import RegionMachine
 
 
 def test_short_lives_keep_every_promise(engine, settings):

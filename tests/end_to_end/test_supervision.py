@@ -13,10 +13,10 @@ import time
 import pytest
 
 from app.core.errors import LimitExceeded
-from app.core.processes import SILENT_S, Child, Supervisor
+from app.core.processes.supervisor import SILENT_S, Child, Supervisor
 from app.evaluation.backtests.request import MAX_FITS, BacktestRequest
 from app.worker.main import serve_queue
-from tests.resilience.supervision import (
+from tests.resilience.work.supervision import (
     POOL,
     busied,
     kill_and_wait,
@@ -24,7 +24,7 @@ from tests.resilience.supervision import (
     wait_for,
     wait_for_pool,
 )
-from tests.support.service import API, WORKER, Service, service, started
+from tests.support.services.service import API, WORKER, Service, service, started
 from tests.support.uploads import upload
 
 
@@ -131,7 +131,7 @@ def test_a_child_that_dies_young_waits_longer_each_time():
 
 def test_a_child_that_falls_silent_is_killed_and_replaced(monkeypatch, caplog):
     assert SILENT_S > 10
-    monkeypatch.setattr("app.core.processes.SILENT_S", 0.5)
+    monkeypatch.setattr("app.core.processes.supervisor.SILENT_S", 0.5)
     code = "import os, time; os.write(int(os.environ['HOTSLOT_PULSE_FD']), b'.'); time.sleep(600)"
     child = Child("child", [sys.executable, "-c", code], pulse=True)
     supervisor = Supervisor([child], os.environ)
@@ -146,7 +146,7 @@ def test_a_child_that_falls_silent_is_killed_and_replaced(monkeypatch, caplog):
 
 
 def test_a_child_that_never_gives_a_sign_of_life_is_killed(monkeypatch, caplog):
-    monkeypatch.setattr("app.core.processes.START_S", 0.5)
+    monkeypatch.setattr("app.core.processes.supervisor.START_S", 0.5)
     child = Child("child", [sys.executable, "-c", "import time; time.sleep(600)"], pulse=True)
     supervisor = Supervisor([child], os.environ)
     wait_for(lambda: bool(supervisor._look_after(child)) or child.n_short_lives > 0)
@@ -176,7 +176,10 @@ def test_a_worker_gives_signs_of_life(engine, settings, monkeypatch):
 
 def test_a_supervisor_hears_a_signal_whenever_it_comes():
     """An Event's lock would be held now and then, and the handler would wait for it for ever."""
-    code = "import app.core.processes as p; p.POLL_S = 0; print('on', flush=True); p.Supervisor([], {}).run()"
+    code = (
+        "import app.core.processes.supervisor as p; p.POLL_S = 0; "
+        "print('on', flush=True); p.Supervisor([], {}).run()"
+    )
     for _ in range(5):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         process.stdout.readline()
@@ -191,7 +194,7 @@ def test_a_supervisor_hears_a_signal_whenever_it_comes():
 
 def test_a_process_whose_parent_is_gone_already_ends_at_once():
     code = (
-        "import sys; from app.core.processes import end_with_parent\n"
+        "import sys; from app.core.processes.supervisor import end_with_parent\n"
         "end_with_parent(int(sys.argv[1])); print('lives')"
     )
     run = subprocess.run([sys.executable, "-c", code, "1"], capture_output=True, check=False)

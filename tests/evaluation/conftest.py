@@ -1,7 +1,7 @@
 """Fixtures from tests/support."""
 
-from tests.support.small_region import place
-from tests.support.synthetic_backtest import (
+from tests.support.simulated.small_region import place
+from tests.support.simulated.synthetic_backtest import (
     as_incidents,
     city,
     fixed_model,

@@ -7,8 +7,8 @@ from app.evaluation.backtests.checkpoints import Protocol, Task
 from app.evaluation.backtests.counts import count_forecasts, counts_json
 from app.evaluation.backtests.execute import fit_and_score
 from models.units import DAY_S
-from tests.support.hidden_times import exact_times, hidden
-from tests.support.square_grid import square_grid
+from tests.support.simulated.hidden_times import exact_times, hidden
+from tests.support.simulated.square_grid import square_grid
 
 GRID = square_grid(12, 12)
 HORIZON_DAYS = 14

@@ -14,7 +14,7 @@ from app.evaluation.backtests.plans import (
 )
 from app.releases.disclosure import shown_backtest
 from models.densities.uniform import Uniform
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 
 def fitted_of(tables):

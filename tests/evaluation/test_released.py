@@ -17,7 +17,7 @@ from app.evaluation.backtests.released import (
 from app.releases.store import MIN_GROUP
 from models.incidents import Incidents
 from models.units import DAY_S
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 GRID = square_grid(4, 3)
 DAYS = 7

@@ -13,7 +13,7 @@ from app.main import create_app
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from models.bands import Band
-from tests.support.town import add_town, draw_town
+from tests.support.simulated.town import add_town, draw_town
 
 PATH = "/v1/regions/town/forecasts"
 AT = {"at": "2019-12-31T23:00"}

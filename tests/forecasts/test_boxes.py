@@ -18,8 +18,8 @@ from app.forecasts.cells import rows_in_bbox
 from app.forecasts.hotspots.documents import hotspots_geojson
 from app.forecasts.hotspots.selection import HotspotOptions
 from app.forecasts.plan import Harm, Plan, Selector
+from app.forecasts.replies.serialisers import density_json
 from app.forecasts.routes import DENSITY
-from app.forecasts.serialisers import density_json
 from app.forecasts.service import ForecastService
 from app.forecasts.versions.loaded import LoadedState
 from app.geo.antimeridian import normalised
@@ -29,7 +29,14 @@ from app.states.store import State
 from models.bands import Band
 from models.counts import model as counts_module
 from models.densities.state import DensityState
-from tests.support.made_forecasts import CRS, CUTOFF, SOUTH_M, WEST_M, record_of, version_of
+from tests.support.simulated.made_forecasts import (
+    CRS,
+    CUTOFF,
+    SOUTH_M,
+    WEST_M,
+    record_of,
+    version_of,
+)
 
 
 def odd_area(size_m=12_000.0, crs=CRS, west_m=WEST_M, south_m=SOUTH_M):

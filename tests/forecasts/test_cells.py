@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import shapely
 
-from app.core.cache import BoundedCache
+from app.core.caching.cache import BoundedCache
 from app.core.errors import InvalidInput, LimitExceeded
 from app.forecasts.cells import HexCells, SquareCells, rows_in_bbox
 from app.forecasts.plan import Selector
 from app.forecasts.regridding import CellRegridder
 from app.geo.study_area import StudyArea, to_metres
-from tests.support.made_forecasts import version_of
+from tests.support.simulated.made_forecasts import version_of
 
 
 @pytest.fixture

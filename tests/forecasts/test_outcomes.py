@@ -14,7 +14,7 @@ from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import remove_policy, set_policy
-from tests.support.served import NEW
+from tests.support.services.served import NEW
 
 START, END = NEW + timedelta(hours=3), NEW + timedelta(days=4)
 TOP = 10.0

@@ -9,7 +9,7 @@ from app.forecasts.versions.loaded import LoadedVersion
 from app.forecasts.warmup import ChampionWarmup
 from app.regions.store import get_region
 from app.registry.champions import get_champion, promote
-from tests.support.served import OLD, register
+from tests.support.services.served import OLD, register
 
 BASE = "/v1/regions/town"
 AT = f"{BASE}/forecasts/density?at=2019-12-31T23:00"

@@ -22,7 +22,7 @@ from app.incidents.service import UploadSource, ingest
 from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from tests.support.made_forecasts import CUTOFF, record_of, region_of
+from tests.support.simulated.made_forecasts import CUTOFF, record_of, region_of
 
 N_DAYS = 300
 

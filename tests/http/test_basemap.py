@@ -11,7 +11,7 @@ from app.core.settings import Settings
 from app.http.basemap import check_basemap
 from app.main import create_app
 from app.regions.service import add_region
-from tests.support.small_basemap import write_basemap
+from tests.support.simulated.small_basemap import write_basemap
 
 
 @pytest.fixture(scope="module")

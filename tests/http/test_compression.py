@@ -12,7 +12,7 @@ from app.http.middleware.compression import (
     compressed,
     encoding_of,
 )
-from tests.support.asgi import answer, saying, scope_of
+from tests.support.services.asgi import answer, saying, scope_of
 
 TEXT = b"cell,probability\n" * 100
 JSON = {"content_type": "application/json"}

@@ -7,7 +7,7 @@ import pytest
 from app.core.errors import PermissionRefused
 from app.http.middleware import event_streams
 from app.http.middleware.event_streams import STOPPING, EventStream
-from tests.support.asgi import answered, saying, scope_of
+from tests.support.services.asgi import answered, saying, scope_of
 
 END = {"type": "http.response.body", "body": b"", "more_body": False}
 

@@ -9,7 +9,7 @@ from app.core.db.deadlines import answered_within, remaining_s
 from app.core.roles import Caller
 from app.http.fair_shares import Turns
 from app.http.middleware.fair_queue import LONG_FACTOR, QUICK_BODY_BYTES, FairQueue
-from tests.support.asgi import answered, saying, scope_of
+from tests.support.services.asgi import answered, saying, scope_of
 
 TIMEOUT_S = 20.0
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from app.regions.service import add_region
-from tests.support.live import live, status_of, tracebacks
+from tests.support.services.live import live, status_of, tracebacks
 
 BUNDLE = "/static/vendor/swagger-ui/swagger-ui-bundle.js"
 SCORE = "/v1/regions/here/forecasts/score"

@@ -10,7 +10,7 @@ from app.core.db.deadlines import remaining_s
 from app.core.settings import Settings
 from app.http.metrics import IN_FLIGHT, REQUESTS, SECONDS
 from app.http.middleware.observability import Observability
-from tests.support.asgi import answer, saying, scope_of
+from tests.support.services.asgi import answer, saying, scope_of
 
 
 def watched(app, **options):

@@ -18,8 +18,8 @@ from app.core.settings import Settings
 from app.http.links import base_of, link, prefix_of, same_with
 from app.http.middleware.proxies import Proxies
 from app.main import create_app
-from tests.support.asgi import answer, scope_of
-from tests.support.served import served
+from tests.support.services.asgi import answer, scope_of
+from tests.support.services.served import served
 
 __all__ = ["served"]
 

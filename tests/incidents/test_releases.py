@@ -25,7 +25,7 @@ from app.regions.service import add_region
 from app.regions.store import get_region
 from app.releases import store
 from app.releases.store import LONG_AGO, MIN_GROUP
-from tests.support.made_forecasts import region_of
+from tests.support.simulated.made_forecasts import region_of
 
 FIRST = date(2024, 1, 1)
 NOW = datetime(2024, 3, 1, tzinfo=UTC)

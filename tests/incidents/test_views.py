@@ -10,7 +10,7 @@ import geopandas as gpd
 import pytest
 
 from app.incidents.views import HEADER, incidents_csv, incidents_geojson, incidents_parquet
-from tests.support.made_forecasts import region_of
+from tests.support.simulated.made_forecasts import region_of
 
 REGION = region_of(timezone="Europe/Berlin")
 SUMMER, WINTER = (datetime(2024, month, 1, 22, 30, tzinfo=UTC) for month in (7, 1))

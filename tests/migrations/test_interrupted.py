@@ -17,7 +17,7 @@ from app.core.db.engine import open_engine
 from app.core.db.schema import migrate, schema_is_current
 from app.core.errors import Conflict
 from app.core.settings import Settings
-from tests.support.filled_database import filled
+from tests.support.databases.filled_database import filled
 
 __all__ = ["filled"]
 

@@ -23,7 +23,7 @@ from app.core.db.partitions import advance_copy, copy_progress, restart
 from app.core.db.schema import migrate
 from app.core.settings import Settings
 from app.worker.maintenance import maintain
-from tests.support.filled_database import (
+from tests.support.databases.filled_database import (
     BATCH,
     BEFORE,
     COPIER,

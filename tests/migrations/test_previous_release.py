@@ -19,7 +19,7 @@ from app.core.db.partitions import copy_progress
 from app.core.db.schema import migrate
 from app.core.settings import Settings
 from app.main import create_app
-from tests.support.previous_release import FOLDER, KEY, previous_release
+from tests.support.databases.previous_release import FOLDER, KEY, previous_release
 
 
 @pytest.fixture(scope="module")

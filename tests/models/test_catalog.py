@@ -24,7 +24,7 @@ from models.estimator import ConvergenceWarning, Estimator, NotFittedError
 from models.flows.cell_flow import HourFirstFlow, HourLastFlow
 from models.incidents import Incidents
 from models.units import N_WINDOWS
-from tests.support.brief_flows import AllHoursMafPaper, AllHoursMafWindow
+from tests.support.simulated.brief_flows import AllHoursMafPaper, AllHoursMafWindow
 
 CELLS = build_grid(synthetic_city().area, 1000.0)
 SLOW = {"maf-window": AllHoursMafWindow, "maf-paper": AllHoursMafPaper}

@@ -23,7 +23,7 @@ from app.runs.schedules import failures_by_region
 from app.training.service import TrainingRequest, request_training
 from app.worker.recovery import requeue_lost_runs
 from tests.resilience import operations as drill
-from tests.support.town import add_town
+from tests.support.simulated.town import add_town
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 

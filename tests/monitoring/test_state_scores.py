@@ -11,7 +11,7 @@ from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.new_incidents import new_incidents
 from app.states.service import assimilate
-from tests.support.small_region import START, place, row, train
+from tests.support.simulated.small_region import START, place, row, train
 
 __all__ = ["place"]
 EAST = (10.0505, 50.0205)

@@ -12,8 +12,8 @@ from app.geo.synthetic import synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
 from app.main import create_app
 from app.regions.store import get_region, set_neighbourhoods
-from tests.support.served import served
-from tests.support.town import halves
+from tests.support.services.served import served
+from tests.support.simulated.town import halves
 
 __all__ = ["served"]
 AT = "2019-12-27T23:00:00-05:00"

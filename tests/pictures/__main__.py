@@ -25,8 +25,8 @@ from app.main import create_app
 from benchmarks.service.page import CHROMIUM, FLAGS
 from tests.pictures.city import REGION, City, sample_city
 from tests.pictures.shots import NAMES, PAPER, SHOTS, Shot
-from tests.support.service import remove_home
-from tests.support.serving import listening
+from tests.support.services.service import remove_home
+from tests.support.services.serving import listening
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 COLOURS = 256

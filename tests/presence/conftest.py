@@ -1,5 +1,5 @@
 """Fixtures from tests/support."""
 
-from tests.support.served import served
+from tests.support.services.served import served
 
 __all__ = ["served"]

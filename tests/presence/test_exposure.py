@@ -10,7 +10,7 @@ from app.geo.study_area import shape_in_degrees
 from app.presence import exposure as module
 from app.presence.exposure import Exposure, Stay
 from app.presence.rates import Recorded, presence_report
-from tests.support.made_forecasts import CRS, SOUTH_M, WEST_M, square_area
+from tests.support.simulated.made_forecasts import CRS, SOUTH_M, WEST_M, square_area
 
 START_S, N_SLOTS = 1_700_000_000 // 3600 * 3600, 30
 AREA = square_area()

@@ -20,7 +20,7 @@ from app.presence.service import forget_old_presence, since_of, stays_between, s
 from app.presence.store import PresenceQuery, page
 from app.presence.views import HEADER
 from app.regions.store import get_region
-from tests.support.served import NEW, OLD
+from tests.support.services.served import NEW, OLD
 
 URL = "/v1/regions/town/presence"
 START, END = NEW + timedelta(hours=3), NEW + timedelta(days=4)

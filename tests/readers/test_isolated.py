@@ -29,7 +29,7 @@ from app.readers.limits import ROWS_FLOOR
 from app.regions.service import add_region
 from tests.support.inputs import hostile_bodies as bodies
 from tests.support.inputs.hostile_excel import row, workbook
-from tests.support.processes import peak_memory_mb
+from tests.support.services.processes import peak_memory_mb
 
 pytestmark = pytest.mark.usefixtures("new_readers")
 SCALE = 0.02

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.readers.files.documents import outline_of
 from app.regions.service import add_region
-from tests.support.processes import peak_memory_mb
+from tests.support.services.processes import peak_memory_mb
 
 MEMORY_MB = 150.0
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from app.regions.layer_store import list_layers, read_layer
 from app.regions.layers import remove_layer, set_layer
 from app.regions.service import add_region
 from app.regions.store import get_region
-from tests.support.town import halves
+from tests.support.simulated.town import halves
 
 BEATS = {"type": "FeatureCollection", "features": halves()}
 

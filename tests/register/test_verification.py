@@ -136,7 +136,7 @@ def test_a_removed_region_takes_its_register_with_it(scored):
     assert scored.sql("SELECT 1 FROM register_entries") == []
     assert scored.sql("SELECT 1 FROM register_scores") == []
     assert scored.problems() == []
-    from tests.support.town import add_town
+    from tests.support.simulated.town import add_town
 
     csv = scored.folder / "day-0.csv"
     add_town(scored.engine, scored.settings, csv)

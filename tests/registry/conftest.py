@@ -1,6 +1,6 @@
 """Fixtures from tests/support."""
 
-from tests.support.champions import versions
-from tests.support.small_region import place
+from tests.support.simulated.champions import versions
+from tests.support.simulated.small_region import place
 
 __all__ = ["place", "versions"]

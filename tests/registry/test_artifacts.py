@@ -15,7 +15,7 @@ from app.registry import store as registry
 from app.registry.artifacts import ArtifactCorrupt, pack, unpack
 from app.registry.integrity import check_grid_name, version_name
 from app.registry.version_registration import register_version
-from tests.support.champions import put_back
+from tests.support.simulated.champions import put_back
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 DAMAGES = {

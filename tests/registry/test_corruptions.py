@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.resilience import corrupted_versions as drill
+from tests.resilience.attacks import corrupted_versions as drill
 
 
 @pytest.fixture(scope="module")

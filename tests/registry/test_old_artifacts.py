@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.regions.store import get_region
 from app.registry.artifacts import load_artifact, pack, store_artifact
 from app.registry.integrity import seal_version
-from tests.support.small_region import START, row, train
+from tests.support.simulated.small_region import START, row, train
 
 PLAIN = hashlib.sha256(b"incidents").hexdigest()
 

@@ -16,7 +16,7 @@ from app.registry import store as registry
 from app.registry.version_registration import register_version
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from tests.support.champions import put_back
+from tests.support.simulated.champions import put_back
 
 DENSITY = "/v1/regions/town/forecasts/density?window=3"
 FORGERIES = {

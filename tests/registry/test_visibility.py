@@ -10,7 +10,7 @@ from app.core.roles import seeing_unreleased
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.visibility import served, served_of_all
-from tests.support.small_region import START, row, train
+from tests.support.simulated.small_region import START, row, train
 
 
 def test_who_does_not_say_what_it_may_see_sees_no_withheld_version(engine, settings, place):

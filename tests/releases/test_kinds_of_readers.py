@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.support.small_region import START, row, train
+from tests.support.simulated.small_region import START, row, train
 
 AT = "at=2024-02-01T10:00"
 

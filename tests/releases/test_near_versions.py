@@ -10,7 +10,7 @@ from app.monitoring.schedules.service import tick
 from app.monitoring.service import monitor_region
 from app.regions.store import get_region
 from app.registry.alarms import Check, raise_alarm
-from tests.support.small_region import START, backtest, row, train
+from tests.support.simulated.small_region import START, backtest, row, train
 
 NEXT = START + timedelta(days=31)
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.support.small_region import START, row, train
+from tests.support.simulated.small_region import START, row, train
 
 
 def told(place, role="reader"):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.regions.store import list_regions
 from app.releases.span_store import begin_of_data
-from tests.support.small_region import row
+from tests.support.simulated.small_region import row
 
 
 def test_single_incidents_of_decades_ago_are_no_beginning(place, engine):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.worker.jobs import work_on
-from tests.support.small_region import START, row, train
+from tests.support.simulated.small_region import START, row, train
 
 
 @pytest.mark.slow

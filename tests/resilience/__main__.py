@@ -13,33 +13,29 @@ from rich.table import Table
 
 from benchmarks.cities import machine
 from tests.resilience import (
-    abuse,
-    access,
-    altered_versions,
-    attacker,
     contract,
-    corrupted_versions,
     database_faults,
-    degenerate,
     fair_shares,
     hammer,
-    hostile_formats,
-    hostile_uploads,
     ingest,
     interrupted_uploads,
-    jobs,
-    leases,
-    machines,
     operations,
     page,
     reproducibility,
     responsible,
-    states,
-    supervision,
     times,
-    units,
-    upgrade,
 )
+from tests.resilience.attacks import (
+    abuse,
+    access,
+    altered_versions,
+    attacker,
+    corrupted_versions,
+    degenerate,
+    hostile_formats,
+    hostile_uploads,
+)
+from tests.resilience.work import jobs, leases, machines, states, supervision, units, upgrade
 
 ALL = (
     *interrupted_uploads.DRILLS,

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from tests.resilience.abuse import trained
+from tests.resilience.attacks.abuse import trained
 from tests.resilience.drill import Drill, repeats
-from tests.support.service import Service, service
+from tests.support.services.service import Service, service
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "/v1/regions/drill"

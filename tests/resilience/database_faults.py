@@ -28,8 +28,8 @@ from app.core.db.tables import metadata
 from app.core.devserver.server import ensure_running
 from app.core.settings import Settings
 from tests.resilience.drill import Drill, repeats
-from tests.support.database_proxy import Mode, proxied
-from tests.support.service import Service, remove_home, service
+from tests.support.databases.database_proxy import Mode, proxied
+from tests.support.services.service import Service, remove_home, service
 from tests.support.uploads import batch, stored
 
 DEADLINE_S = 3.0

@@ -10,11 +10,11 @@ from itertools import cycle
 
 import httpx
 
-from tests.resilience.abuse import trained
-from tests.resilience.access import make_key
+from tests.resilience.attacks.abuse import trained
+from tests.resilience.attacks.access import make_key
+from tests.resilience.attacks.holders import BUNDLE, FORECASTS, WAYS
 from tests.resilience.drill import Drill, repeats
-from tests.resilience.holders import BUNDLE, FORECASTS, WAYS
-from tests.support.service import Service, service
+from tests.support.services.service import Service, service
 
 ROUND_S = 30
 """Of each way, and of the quiet before it."""
@@ -80,7 +80,7 @@ def hold_all() -> tuple[bool, str]:
             honest(target, reader, admin, 1.0)
             idle = honest(target, reader, admin, seconds)
             arguments = [name, str(target.port), holder, f"{runs}/{run['id']}/events"]
-            command = [sys.executable, "-m", "tests.resilience.holders", *arguments]
+            command = [sys.executable, "-m", "tests.resilience.attacks.holders", *arguments]
             process = subprocess.Popen(command)
             try:
                 time.sleep(2.0)

@@ -14,10 +14,10 @@ from random import Random
 import httpx
 
 from tests.resilience.drill import Drill, repeats
-from tests.resilience.jobs import wait_until_done
+from tests.resilience.work.jobs import wait_until_done
 from tests.support.hammer.requests import SPARE, Ask, difference, drawn, meaning
 from tests.support.hammer.world import World
-from tests.support.service import Service, service
+from tests.support.services.service import Service, service
 from tests.support.uploads import upload
 
 N_THREADS = 16

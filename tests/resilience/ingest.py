@@ -15,8 +15,8 @@ import numpy as np
 from app.geo.synthetic import TIMEZONE, synthetic_city
 from tests.resilience.drill import Drill, repeats
 from tests.support.inputs.messy import HEADER, messy_corpus, mutated, seed_bodies
-from tests.support.processes import peak_memory_mb
-from tests.support.service import Service, service
+from tests.support.services.processes import peak_memory_mb
+from tests.support.services.service import Service, service
 
 N_ROWS = 1_000_000
 UPLOAD_TIMEOUT_S = 900.0

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 
 from tests.resilience.drill import Drill, repeats
-from tests.support.service import Service, service
+from tests.support.services.service import Service, service
 from tests.support.uploads import RETRY_FOR_S, ROWS, stored, upload
 
 RESUME_S = 10.0

@@ -18,9 +18,9 @@ from app.geo.synthetic import synthetic_city
 from models.base import FitContext
 from models.catalog import create_model
 from models.incidents import Incidents
-from tests.resilience.degenerate import ROBUST
+from tests.resilience.attacks.degenerate import ROBUST
 from tests.resilience.drill import Drill, repeats
-from tests.support.city_rows import city_rows, incidents_of
+from tests.support.simulated.city_rows import city_rows, incidents_of
 
 MAX_NATS = 1e-4
 COMPARED = ("maf-window",)

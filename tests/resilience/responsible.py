@@ -37,9 +37,9 @@ from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from models.evaluation.feedback import NAIVE, OURS, simulate, simulate_states
 from tests.resilience.drill import Drill, repeats
-from tests.support.database import database
-from tests.support.region_machine import RegionMachine
-from tests.support.square_grid import square_grid
+from tests.support.databases.database import database
+from tests.support.services.region_machine import RegionMachine
+from tests.support.simulated.square_grid import square_grid
 
 REGION = "drill"
 N_SAMPLES = 10_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.small_region import place, train
+from tests.support.simulated.small_region import place, train
 
 __all__ = ["place"]
 

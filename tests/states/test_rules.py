@@ -12,8 +12,8 @@ from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
 from app.states import service
 from app.states.service import assimilate
-from tests.support.small_region import START, row, train
-from tests.support.state_requests import AT, WEST, density, refresh, upload
+from tests.support.services.state_requests import AT, WEST, density, refresh, upload
+from tests.support.simulated.small_region import START, row, train
 
 
 def test_fewer_than_twenty_incidents_make_no_state(place, trained):

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli import app
-from tests.support.small_region import START
-from tests.support.state_requests import AT, EAST, WEST, density, refresh, share, upload
+from tests.support.services.state_requests import AT, EAST, WEST, density, refresh, share, upload
+from tests.support.simulated.small_region import START
 
 
 def test_a_state_right_after_a_training_is_the_version_itself(place, trained):

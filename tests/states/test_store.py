@@ -10,7 +10,7 @@ from app.registry.artifacts import ArtifactCorrupt
 from app.states.schemas import StateReply
 from app.states.store import NewState, add_state, find_state, last_number, latest_state
 from models.densities.state import DensityState
-from tests.support.small_region import train
+from tests.support.simulated.small_region import train
 
 UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
 

@@ -30,7 +30,7 @@ from app.streets.service import prepare_shares, shares_of, streets_of
 from app.streets.snapping import SNAP_M, StreetGround
 from app.streets.store import drop_shares, without_shares
 from models.streets.ranking import M_PER_KM
-from tests.support.served import served
+from tests.support.services.served import served
 
 __all__ = ["served"]
 AT = {"at": "2019-12-27T23:00"}

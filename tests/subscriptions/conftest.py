@@ -15,8 +15,8 @@ from app.core.settings import Settings
 from app.subscriptions.delivery_store import list_deliveries
 from app.subscriptions.sending import Sender, Sent
 from app.subscriptions.store import list_subscriptions
-from tests.support.receivers import MailServer, Receiver, mail_server, receiving
-from tests.support.served import served
+from tests.support.services.receivers import MailServer, Receiver, mail_server, receiving
+from tests.support.services.served import served
 
 __all__ = ["served"]
 CHANGES = {"push_key": SecretStr("k" * 40), "sync_allow_loopback": True, "push_backoff_s": 0.0}

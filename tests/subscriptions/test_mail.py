@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from app.core.errors import InvalidInput
 from app.subscriptions.failures import PushFailed
 from app.subscriptions.mail import check_mail, send_mail
-from tests.support.nginx import write_certificate
-from tests.support.receivers import mail_server
+from tests.support.services.nginx import write_certificate
+from tests.support.services.receivers import mail_server
 
 
 @pytest.mark.slow

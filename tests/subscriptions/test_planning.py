@@ -18,7 +18,7 @@ from app.subscriptions.sending import Sender
 from app.subscriptions.service import add_subscription, request_test
 from app.subscriptions.spec import SubscriptionSpec
 from app.subscriptions.store import list_subscriptions
-from tests.support.small_region import START, place, row, train
+from tests.support.simulated.small_region import START, place, row, train
 
 __all__ = ["place"]
 

@@ -15,7 +15,7 @@ from app.subscriptions.delivery_store import LEASE, claim, note_delivered, note_
 from app.subscriptions.failures import FAILURES, PushFailed
 from app.subscriptions.sending import Attempt, Sender
 from app.subscriptions.service import forget_old_deliveries, request_test
-from tests.support.receivers import verifies
+from tests.support.services.receivers import verifies
 
 
 def test_a_webhook_has_what_readers_are_served_and_verifies(office):

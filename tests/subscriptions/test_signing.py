@@ -14,7 +14,7 @@ from app.subscriptions.signing import (
     push_key,
     secret_of,
 )
-from tests.support.receivers import Received, verifies
+from tests.support.services.receivers import Received, verifies
 
 BODY = b'{"region": "small"}'
 

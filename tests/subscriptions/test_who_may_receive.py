@@ -3,7 +3,7 @@
 import pytest
 
 from app.subscriptions.webhook import check_receiver
-from tests.support.receivers import verifies
+from tests.support.services.receivers import verifies
 
 
 def test_a_subscription_ends_with_the_key_of_its_owner(office):

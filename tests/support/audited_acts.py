@@ -41,8 +41,8 @@ from app.sync.spec import SourceSpec
 from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_claimed, run_now
 from app.worker.maintenance import maintain
-from tests.support.audited_pushing import REGION, ActsOfPresence, ActsOfPushing
-from tests.support.portals import COLUMNS, SOCRATA_PATH
+from tests.support.services.audited_pushing import REGION, ActsOfPresence, ActsOfPushing
+from tests.support.services.portals import COLUMNS, SOCRATA_PATH
 
 RUNS = {"training_runs", "sync_runs", "sync_sources"}
 """A refused run has failed, and says so."""

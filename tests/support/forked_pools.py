@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import pytest
 
-from app.core import task_pool
+from app.core.processes import task_pool
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(

@@ -6,7 +6,7 @@ import time
 
 import httpx
 
-from tests.support.service import Service
+from tests.support.services.service import Service
 
 ROWS = 2_000
 RETRY_FOR_S = 60.0

@@ -13,7 +13,7 @@ from app.sync.schedule import claim_here
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec
 from app.worker.jobs import run_claimed
-from tests.support.portals import COLUMNS, SOCRATA_PATH, TOKEN, Portals, serve
+from tests.support.services.portals import COLUMNS, SOCRATA_PATH, TOKEN, Portals, serve
 
 _numbers = itertools.count()
 

@@ -14,7 +14,7 @@ from app.sync.connectors.portal import PortalClient
 from app.sync.presets import PRESETS
 from app.sync.service import add_source, preset
 from app.sync.spec import SourceSpec
-from tests.support.portals import SOCRATA_PATH, TOKEN, socrata_row
+from tests.support.services.portals import SOCRATA_PATH, TOKEN, socrata_row
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from app.core.errors import SourceFailed
 from app.sync.connectors.arcgis import DAY_MS, _date_text, _id_field, arcgis_pages
 from app.sync.spec import SourceSpec
-from tests.support.portals import LAYER_PATH, SERVICE_PATH
+from tests.support.services.portals import LAYER_PATH, SERVICE_PATH
 
 COLUMNS = {"occurred_at": "OCC", "category": "KIND", "external_id": "ID"}
 QUERY = f"{LAYER_PATH}/query"

@@ -7,7 +7,7 @@ import pytest
 from app.core.errors import SourceFailed
 from app.sync.connectors.ckan import ckan_pages
 from app.sync.spec import SourceSpec
-from tests.support.portals import RESOURCE
+from tests.support.services.portals import RESOURCE
 
 COLUMNS = {"category": "kind", "external_id": "nr"}
 SEARCH = "/api/3/action/datastore_search"

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from app.sync.spec import SourceSpec
-from tests.support.portals import LAYER_PATH, RESOURCE, SERVICE_PATH
+from tests.support.services.portals import LAYER_PATH, RESOURCE, SERVICE_PATH
 
 MARCH_MS = 1_709_978_400_000  # 2024-03-09T10:00Z
 DAY_MS = 86_400_000

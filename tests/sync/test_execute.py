@@ -7,7 +7,7 @@ from app.core.errors import SourceFailed
 from app.core.settings import Settings
 from app.sync.execute import CONNECTORS, DROPS, MAX_STATE_BYTES, TOKEN_HEADERS, token_headers
 from app.sync.spec import KINDS, SourceSpec
-from tests.support.portals import socrata_row
+from tests.support.services.portals import socrata_row
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from app.sync.connectors.folder import folder_pages, folder_parts
 from app.sync.connectors.visit import Visit
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec
-from tests.support.portals import COLUMNS
+from tests.support.services.portals import COLUMNS
 from tests.sync.conftest import City
 
 HEAD = "date,longitude,latitude,kind,nr\n"

@@ -12,8 +12,8 @@ from app.core.settings import Settings
 from app.sync.connectors.address import check_address
 from app.sync.connectors.network import Route, route_to, tls_context
 from app.sync.connectors.portal import PortalClient
-from tests.support.inside import Authority, ConnectProxy, proxying
-from tests.support.portals import Portals, serve
+from tests.support.services.inside import Authority, ConnectProxy, proxying
+from tests.support.services.portals import Portals, serve
 
 HOST = "rms.police.example"
 PUBLIC = "93.184.215.14"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from app.sync.presets import PRESETS
-from tests.support.portals import LAYER_PATH, RESOURCE, SERVICE_PATH, SOCRATA_PATH, stamp
+from tests.support.services.portals import LAYER_PATH, RESOURCE, SERVICE_PATH, SOCRATA_PATH, stamp
 
 HALF_HOUR_S = 1800
 MIDNIGHT_MS = 1_704_085_200_000  # 2024-01-01T05:00Z, midnight in Toronto

@@ -26,7 +26,7 @@ from app.training.service import TrainingRequest, request_training
 from app.worker.jobs import run_claimed, work_on
 from app.worker.main import serve_queue
 from app.worker.recovery import requeue_lost_runs
-from tests.support.portals import SOCRATA_PATH, socrata_row
+from tests.support.services.portals import SOCRATA_PATH, socrata_row
 
 TAKEN_OVER = RUN_FAILURES.make("run_ended_for_another")
 

@@ -13,9 +13,9 @@ from app.sync.connectors.sftp_session import HOST_KEYS
 from app.sync.connectors.visit import Visit
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec
-from tests.support.inside import ConnectProxy, proxying
-from tests.support.portals import COLUMNS
-from tests.support.sftp import PASSWORD, sftp_server
+from tests.support.services.inside import ConnectProxy, proxying
+from tests.support.services.portals import COLUMNS
+from tests.support.services.sftp import PASSWORD, sftp_server
 from tests.sync.conftest import City
 from tests.sync.test_folder import csv_of
 

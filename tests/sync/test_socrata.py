@@ -7,7 +7,7 @@ import pytest
 from app.core.errors import SourceFailed
 from app.sync.connectors.socrata import MAX_RESTARTS, _ended, socrata_pages
 from app.sync.spec import SourceSpec
-from tests.support.portals import COLUMNS, SOCRATA_PATH, TOKEN, http_date, socrata_row
+from tests.support.services.portals import COLUMNS, SOCRATA_PATH, TOKEN, http_date, socrata_row
 
 
 def ids(*numbers):

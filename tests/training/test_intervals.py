@@ -10,7 +10,7 @@ from app.fitting.hourly_counts import fit_counts
 from models.base import FitContext
 from models.densities.cox import Cox
 from models.units import HOUR_S
-from tests.support.small_region import START, row, train
+from tests.support.simulated.small_region import START, row, train
 
 N_DAYS = 60
 

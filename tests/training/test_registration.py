@@ -22,7 +22,7 @@ from app.training.registration import (
 )
 from app.training.validation import Validation
 from models.base import FitContext
-from tests.support.served import NEW
+from tests.support.services.served import NEW
 
 
 @pytest.fixture

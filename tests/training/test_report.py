@@ -17,7 +17,7 @@ from app.training.report import code_sha256, data_facts, probability_tables, pro
 from models.base import CategoryDensity, FitContext
 from models.incidents import Incidents
 from models.units import DAY_S
-from tests.support.made_forecasts import region_of, version_of
+from tests.support.simulated.made_forecasts import region_of, version_of
 
 N = 6_000
 START = datetime(2023, 1, 2, tzinfo=UTC)

@@ -18,9 +18,9 @@ from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import expect, sync_playwright
 
 from app.main import create_app
-from tests.support.serving import listening
-from tests.support.site import Site, trained
-from tests.support.town import draw_town, own_database
+from tests.support.services.serving import listening
+from tests.support.services.site import Site, trained
+from tests.support.simulated.town import draw_town, own_database
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [

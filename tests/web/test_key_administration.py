@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from app.main import create_app
 from app.regions.service import add_region
 from tests.support.page_texts import assert_accessible
-from tests.support.serving import listening
-from tests.support.site import Site
+from tests.support.services.serving import listening
+from tests.support.services.site import Site
 
 pytestmark = pytest.mark.browser
 SITE = "bare_site"

@@ -13,8 +13,8 @@ from app.main import create_app
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from tests.support.page_texts import content_of
-from tests.support.serving import listening
-from tests.support.site import Site
+from tests.support.services.serving import listening
+from tests.support.services.site import Site
 
 pytestmark = pytest.mark.browser
 SITE = "keyed_site"

@@ -13,8 +13,8 @@ from app.regions.service import add_region
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
 from tests.support.page_texts import assert_accessible
-from tests.support.serving import listening
-from tests.support.site import Site
+from tests.support.services.serving import listening
+from tests.support.services.site import Site
 
 pytestmark = pytest.mark.browser
 SITE = "several"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.db.engine import conninfo
-from app.core.memory_use import peak_memory_bytes
+from app.core.processes.memory import peak_memory_bytes
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region

@@ -17,7 +17,7 @@ from app.runs.store import finish_run
 from app.runs.words import RUN_MESSAGES
 from app.worker import help as helping
 from app.worker.help import Helper, helper_name, run_help
-from tests.support.shared_backtests import claimed, units
+from tests.support.services.shared_backtests import claimed, units
 
 JOB = SimpleNamespace(id=7)
 

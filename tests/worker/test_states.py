@@ -20,7 +20,7 @@ from app.worker.jobs import run_now
 from app.worker.run_process import LEFT, run_assimilation
 from app.worker.slots import Slots
 from app.worker.states import Assimilation, StateWatch
-from tests.support.small_region import BOX, START, place, row, train
+from tests.support.simulated.small_region import BOX, START, place, row, train
 
 __all__ = ["place"]
 

@@ -19,7 +19,7 @@ from app.worker import children
 from app.worker import warm as warm_process
 from app.worker.children import run_child
 from app.worker.run_process import OUT_OF_MEMORY
-from tests.support.processes import processes_of
+from tests.support.services.processes import processes_of
 
 RUN, WARM = "app.worker.run_process", warm_process.__name__
 PATIENCE_S = 100.0

@@ -22,8 +22,8 @@ from app.runs import workers
 from app.runs.store import get_run
 from app.runs.workers import forget_lost_workers, forget_worker, note_worker
 from app.training.service import TrainingRequest, request_training
-from tests.support.processes import processes_of
-from tests.support.town import add_town
+from tests.support.services.processes import processes_of
+from tests.support.simulated.town import add_town
 
 STALLED_S = 5.0
 

@@ -15,7 +15,7 @@ from app.core.errors import InvalidInput
 from app.core.settings import Settings
 from app.core.texts import shortened
 from app.evaluation.backtests.checkpoints import delete_saved_tasks
-from app.forecasts.shared_replies import shared_files
+from app.forecasts.replies.shared_replies import shared_files
 from app.readers.context import chunks_of
 from app.readers.files.documents import Outline
 from app.readers.isolated import reading_limits

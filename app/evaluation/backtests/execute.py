@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.core.task_pool import run_tasks
+from app.core.processes.task_pool import run_tasks
 from app.evaluation.backtests.checkpoints import (
     Protocol,
     Task,

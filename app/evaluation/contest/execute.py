@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from app.core.errors import NotReady
-from app.core.task_pool import run_tasks
+from app.core.processes.task_pool import run_tasks
 from app.evaluation.backtests.counts import iso
 from app.fitting.data import TrainingData, load_training_data
 from app.geo.grid import Grid, cover

@@ -15,7 +15,7 @@ from app.core.output.plain_text import in_spreadsheet
 from app.forecasts.areas.layers import Layer, LayerReader, areas_m
 from app.forecasts.areas.polygons import polygons_m
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import collection, csv_bytes
+from app.forecasts.replies.serialisers import collection, csv_bytes
 from app.geo.antimeridian import cut_each
 from app.geo.overlaps import PolygonOverlap
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from app.core.bounds import check_number
-from app.core.cache import BoundedCache
+from app.core.caching.cache import BoundedCache
 from app.core.errors import InvalidInput, NotFound
-from app.core.native import shareable
+from app.core.processes.native import shareable
 from app.core.texts import shortened
 from app.forecasts.cells import DEFAULT_RESOLUTION, CellSet, HexCells, SquareCells
 from app.geo.hexagons import projected

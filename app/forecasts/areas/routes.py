@@ -12,7 +12,7 @@ from app.core.roles import Role
 from app.forecasts.areas.documents import areas_geojson, layer_csv, layer_geojson
 from app.forecasts.areas.schemas import AreasReply, AreasRequest, LayerAreasReply
 from app.forecasts.forecast import Forecast
-from app.forecasts.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.responses import ResponseSpec, reply, single_reply
 from app.forecasts.schemas import forecast_replies
 from app.forecasts.selectors import Forecasts, PlainSelected
 from app.http.content_negotiation import Accept, negotiated

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import NotFound
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.forecasts.evaluations.places import Places
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Selector

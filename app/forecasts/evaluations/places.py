@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.core.bounds import check_number
 from app.core.errors import InvalidInput
-from app.core.native import prepared
+from app.core.processes.native import prepared
 from app.forecasts.areas.polygons import polygons_m
 from app.forecasts.versions.loaded import LoadedVersion
 from models.units import FloatArray

@@ -11,7 +11,7 @@ from app.core.roles import Role
 from app.forecasts.explain.document import END_OF_IDS, Asked, asked_cells, explanation
 from app.forecasts.explain.schemas import ExplainReply
 from app.forecasts.plan import Selector
-from app.forecasts.responses import single_reply
+from app.forecasts.replies.responses import single_reply
 from app.forecasts.schemas import forecast_replies
 from app.forecasts.selectors import Forecasts, TimeSelection, VersionSelection
 from app.http.app_state import CallerOf

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.selection import HotspotOptions, hotspot_rows
-from app.forecasts.serialisers import ids_of
+from app.forecasts.replies.serialisers import ids_of
 from app.forecasts.service import ForecastService
 from app.registry.history import older_version
 from app.states.store import FROZEN, number_before

@@ -15,7 +15,13 @@ from app.forecasts.areas.neighbourhoods import Neighbourhoods
 from app.forecasts.forecast import Forecast
 from app.forecasts.hotspots.changes import changes_since, moves_of
 from app.forecasts.hotspots.selection import HotspotOptions, hotspot_rows
-from app.forecasts.serialisers import cell_columns, collection, features, forecast_csv, ids_of
+from app.forecasts.replies.serialisers import (
+    cell_columns,
+    collection,
+    features,
+    forecast_csv,
+    ids_of,
+)
 from app.forecasts.service import ForecastService
 from app.geo.antimeridian import cut
 from app.streets.places import PlaceNames

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.core.errors import InvalidInput
 from app.forecasts.cells import SquareCells
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import cell_columns, flat, ids_of
+from app.forecasts.replies.serialisers import cell_columns, flat, ids_of
 from app.geo.antimeridian import cut_each
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import collection, forecast_csv, rounded
+from app.forecasts.replies.serialisers import collection, forecast_csv, rounded
 from app.forecasts.streets.reader import StreetReader
 from app.forecasts.streets.selection import ChosenStreets, chosen_streets
 from app.geo.antimeridian import normalised

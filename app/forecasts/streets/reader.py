@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from sqlalchemy import Engine
 
-from app.core.cache import BoundedCache, TTLCache
-from app.core.once import once
+from app.core.caching.cache import BoundedCache, TTLCache
+from app.core.caching.once import once
 from app.forecasts.plan import Plan
 from app.forecasts.versions.loaded import LoadedVersion
 from app.geo.antimeridian import cut_each

@@ -12,7 +12,7 @@ from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan
 from app.forecasts.rendering.files import collection_gpkg, collection_parquet
-from app.forecasts.responses import ResponseSpec, reply
+from app.forecasts.replies.responses import ResponseSpec, reply
 from app.forecasts.routes import LABELS, LABELS_EXAMPLE, Weight
 from app.forecasts.schemas import forecast_replies
 from app.forecasts.selectors import Forecasts, PlainSelected

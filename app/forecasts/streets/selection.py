@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.caching.once import once
 from app.core.errors import InvalidInput
-from app.core.once import once
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.forecasts.forecast import Forecast
 from app.forecasts.streets.reader import LoadedStreets, StreetReader
 from app.geo.antimeridian import TURN_DEG

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from app.core.caching.once import once
 from app.core.messages import Message
-from app.core.once import once
 from app.forecasts.cells import SquareCells
 from app.geo.grid import Grid
 from app.geo.overlaps import CellIndex

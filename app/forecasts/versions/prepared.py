@@ -13,7 +13,7 @@ import time
 import numpy as np
 import orjson
 
-from app.core.file_cache import FileCache
+from app.core.caching.file_cache import FileCache
 from app.forecasts.versions.loaded import LoadedVersion
 from app.registry.erasure_marks import Epoch
 from app.registry.store import VersionRecord

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from app.core.cache import BoundedCache, TTLCache
+from app.core.caching.cache import BoundedCache, TTLCache
 from app.core.errors import InvalidInput, NotFound
 from app.core.zones import localised
 from app.forecasts.plan import Selector

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from app.core.cache import BoundedCache
+from app.core.caching.cache import BoundedCache
 from app.core.errors import NotFound
 from app.forecasts.kinds import shares_of
 from app.forecasts.plan import Plan, SlotKind

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from app.core.cache import BoundedCache, TTLCache
+from app.core.caching.cache import BoundedCache, TTLCache
 from app.core.messages import Message
 from app.core.roles import sees_unreleased
 from app.core.zones import localised

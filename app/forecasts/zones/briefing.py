@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.core.output.plotting import drawing, file_of
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.core.zones import zone
 from app.forecasts.zones.briefing_map import INK, LINE, QUIET, ZONE, draw_maps
 from app.forecasts.zones.briefing_texts import Words

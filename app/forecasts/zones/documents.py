@@ -11,7 +11,7 @@ import orjson
 import shapely
 
 from app.forecasts.rendering.files import collection_gpkg
-from app.forecasts.serialisers import collection, flat, forecast_csv, ids_of
+from app.forecasts.replies.serialisers import collection, flat, forecast_csv, ids_of
 from app.forecasts.zones.plan import ZonePlan
 from app.forecasts.zones.selection import Rows
 from app.geo.antimeridian import cut, normalised

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from app.core.caching.once import once
 from app.core.errors import LimitExceeded
-from app.core.once import once
 from app.core.zones import zone
 from app.forecasts.areas.neighbourhoods import Neighbourhoods, neighbourhoods_of
 from app.forecasts.forecast import Forecast
-from app.forecasts.serialisers import ids_of
+from app.forecasts.replies.serialisers import ids_of
 from app.forecasts.service import ForecastService
 from app.forecasts.zones.record import record_of
 from app.forecasts.zones.selection import (

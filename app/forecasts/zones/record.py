@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from app.core.once import once
-from app.core.priority import give_way
+from app.core.caching.once import once
+from app.core.processes.priority import give_way
 from app.core.roles import sees_unreleased
 from app.evaluation.backtests.plans import DAY_HOURS, N_CELLS, grid_digest, read_plan
 from app.forecasts.forecast import Forecast

@@ -11,12 +11,12 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from app.core.media_types import JSON
-from app.core.priority import long_work
+from app.core.processes.priority import long_work
 from app.core.roles import Role
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Selector
 from app.forecasts.rendering.files import collection_parquet
-from app.forecasts.responses import ResponseSpec, reply, single_reply
+from app.forecasts.replies.responses import ResponseSpec, reply, single_reply
 from app.forecasts.routes import FORMAT, LABELS, LABELS_EXAMPLE, InArea, Weight, area_of
 from app.forecasts.schemas import forecast_replies
 from app.forecasts.selectors import Forecasts, Selected

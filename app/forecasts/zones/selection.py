@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.bounds import check_number
+from app.core.caching.once import once
 from app.core.errors import InvalidInput, LimitExceeded
-from app.core.once import once
-from app.core.priority import give_way
+from app.core.processes.priority import give_way
 from app.core.texts import shortened
 from app.forecasts.areas.layers import NONE, Inside
 from app.forecasts.cells import CellSet

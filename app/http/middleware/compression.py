@@ -1,7 +1,7 @@
 """Compress replies: with brotli where the client accepts it, else gzip.
 
-Forecasts are cached compressed (`app/forecasts/responses.py`); this middleware does the rest, and only
-for replies of one message: streams must not be delayed.
+Forecasts are cached compressed (`app/forecasts/replies/responses.py`); this middleware does the rest, and
+only for replies of one message: streams must not be delayed.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import shapely
 from numpy.typing import NDArray
 
 from app.core.errors import InvalidInput, LimitExceeded
-from app.core.native import prepared, transformer
+from app.core.processes.native import prepared, transformer
 from app.geo.antimeridian import normalised
 from app.geo.boundaries import study_area_from_geojson
 from app.geo.study_area import StudyArea, to_degrees

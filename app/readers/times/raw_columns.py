@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 
 from app.core.errors import InvalidInput
-from app.core.native import transformer
+from app.core.processes.native import transformer
 from app.readers.columns.fields import FIELDS, TIMES
 from app.readers.columns.numbers import plain_numbers
 from app.readers.columns.plan import ColumnPlan

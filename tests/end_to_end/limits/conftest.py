@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.main import create_app
-from tests.support.incident_rows import HEAD
-from tests.support.serving import listening
+from tests.support.services.serving import listening
+from tests.support.simulated.incident_rows import HEAD
 
 
 @pytest.fixture(scope="module")

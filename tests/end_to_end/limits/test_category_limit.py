@@ -14,7 +14,7 @@ from app.fitting.data import load_training_data
 from app.incidents.column_store import read_columns
 from app.regions.category_store import drop_unused_categories
 from app.regions.store import get_region
-from tests.support.incident_rows import row
+from tests.support.simulated.incident_rows import row
 
 
 def names(engine, region: str) -> list[str]:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from sqlalchemy import text
 
-from tests.support.incident_rows import row
+from tests.support.simulated.incident_rows import row
 
 IDS = (
     "2025/00001", "a/b/c", "/first", "last/", "//", "a?b=c", "a#b", "50%", "%2F", "%252F", "a b", "a+b",

@@ -12,7 +12,7 @@ from app.access.service import NewKey, create_key
 from app.core.roles import Role
 from app.regions.store import get_region
 from app.worker.jobs import work_on
-from tests.support.incident_rows import HEAD, row
+from tests.support.simulated.incident_rows import HEAD, row
 
 N = 33_000
 """Categories with one incident each, besides theft."""

@@ -23,8 +23,8 @@ from app.runs.schedules import database_clock, failures_by_region
 from app.sync.service import add_source
 from app.sync.spec import SourceSpec
 from app.worker.maintenance import maintain
-from tests.support.incident_rows import row
-from tests.support.town import own_database
+from tests.support.simulated.incident_rows import row
+from tests.support.simulated.town import own_database
 
 LIMIT = 4
 ASKED = {

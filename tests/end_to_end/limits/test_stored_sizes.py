@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 from app.audit import store as audit
 from app.geo.boundaries import SIDES_AT_ONCE
 from app.regions.store import get_region
-from tests.support.incident_rows import row
+from tests.support.simulated.incident_rows import row
 
 LONG, MANY, HUGE = "X" * 300_000, 100_000, 10**400
 MAX_REPLY = 20_000

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import text
 
-from tests.support.incident_rows import HEAD, row
+from tests.support.simulated.incident_rows import HEAD, row
 
 LOCKED = text(
     "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import NotFound, NotReady
 from app.evaluation.model_card.contents import LIMITS, PROHIBITED, model_card
-from tests.support.small_region import place, train
+from tests.support.simulated.small_region import place, train
 
 __all__ = ["place"]
 

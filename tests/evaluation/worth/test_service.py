@@ -8,7 +8,7 @@ from app.core.errors import InvalidInput, NotFound, NotReady
 from app.evaluation.worth.service import region_worth
 from app.evaluation.worth.table import worth_table
 from models.evaluation.worth import GAINS
-from tests.support.small_region import START, backtest, place, train
+from tests.support.simulated.small_region import START, backtest, place, train
 
 __all__ = ["place"]
 MODELS = ["pooled-kde", "prior-counts", "window-kde"]

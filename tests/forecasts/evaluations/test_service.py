@@ -20,7 +20,7 @@ from app.forecasts.evaluations.service import MAX_PERIOD_DAYS, Question, evaluat
 from app.forecasts.service import ForecastService
 from app.http.permissions import rule_of
 from models.evaluation.small_areas import ListScore
-from tests.support.served import NEW
+from tests.support.services.served import NEW
 
 START, END = NEW, NEW + timedelta(days=7)
 URL = "/v1/regions/town/evaluations"

@@ -1,5 +1,5 @@
 """Fixtures from tests/support."""
 
-from tests.support.small_region import place
+from tests.support.simulated.small_region import place
 
 __all__ = ["place"]

@@ -11,7 +11,7 @@ from app.forecasts.plan import Selector
 from app.forecasts.service import ForecastService
 from models.densities.ingredients import Ingredients
 from models.densities.state import mean_over_hours
-from tests.support.served import NEW, register
+from tests.support.services.served import NEW, register
 
 BASE = "/v1/regions/town/forecasts"
 AT = "2019-12-30T23:00"

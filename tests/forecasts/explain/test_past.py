@@ -10,9 +10,9 @@ from app.core.roles import seeing_unreleased
 from app.forecasts.explain.document import Asked, asked_cells
 from app.forecasts.explain.past import NEAR_DAYS, NEAR_M, Past, counts_of, kinds_of
 from app.forecasts.explain.schemas import ExplainReply
-from tests.support.made_forecasts import version_of
-from tests.support.small_region import START, row, train
-from tests.support.state_requests import AT, EAST, refresh, upload
+from tests.support.services.state_requests import AT, EAST, refresh, upload
+from tests.support.simulated.made_forecasts import version_of
+from tests.support.simulated.small_region import START, row, train
 
 END = datetime(2024, 3, 1, 5, tzinfo=UTC)
 """Midnight in Bogota."""

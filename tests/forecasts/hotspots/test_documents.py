@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from app.regions.store import get_region, set_neighbourhoods
-from tests.support.served import NEW, register
-from tests.support.town import halves
+from tests.support.services.served import NEW, register
+from tests.support.simulated.town import halves
 
 BASE = "/v1/regions/town/forecasts"
 AT = "2019-12-30T23:00"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from app.core.roles import seeing_unreleased
 from app.forecasts.service import ForecastService
 from app.forecasts.versions.notices import news_of
-from tests.support.small_region import START, place, row, train
+from tests.support.simulated.small_region import START, place, row, train
 
 __all__ = ["place"]
 

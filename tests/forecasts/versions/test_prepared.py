@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.core.file_cache import FileCache
+from app.core.caching.file_cache import FileCache
 from app.forecasts.versions import prepared as module
 from app.forecasts.versions.prepared import Prepared
 from models.bands import Band

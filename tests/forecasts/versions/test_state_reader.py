@@ -10,7 +10,7 @@ from app.forecasts.service import ForecastService
 from app.forecasts.versions.state_reader import StateReader
 from app.states.service import assimilate
 from app.states.store import FROZEN
-from tests.support.small_region import START, place, row, train
+from tests.support.simulated.small_region import START, place, row, train
 
 __all__ = ["place"]
 LATER = START + timedelta(days=40)

@@ -9,7 +9,7 @@ from app.forecasts.service import ForecastService
 from app.forecasts.versions.version_reader import VersionReader
 from app.regions.store import get_region
 from app.registry.visibility import withhold
-from tests.support.small_region import place, train
+from tests.support.simulated.small_region import place, train
 
 __all__ = ["place"]
 

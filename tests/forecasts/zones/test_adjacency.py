@@ -5,7 +5,7 @@ import numpy as np
 
 from app.forecasts.cells import HexCells, SquareCells
 from app.forecasts.zones.adjacency import neighbours_of
-from tests.support.made_forecasts import version_of
+from tests.support.simulated.made_forecasts import version_of
 
 
 def test_squares_share_two_corners():

@@ -23,8 +23,8 @@ from app.forecasts.zones.selection import ZoneOptions, chosen_zones
 from app.geo.synthetic import synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
 from app.regions.store import get_region, set_neighbourhoods
-from tests.support.made_forecasts import forecast_of
-from tests.support.town import halves
+from tests.support.simulated.made_forecasts import forecast_of
+from tests.support.simulated.town import halves
 
 BASE = "/v1/regions/town/forecasts/zones"
 ESCAPED = re.compile(rb"\\([()\\nrt]|[0-7]{3})")

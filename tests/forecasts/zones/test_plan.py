@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.regions.store import get_region, set_neighbourhoods
-from tests.support.town import halves
+from tests.support.simulated.town import halves
 
 BASE = "/v1/regions/town/forecasts/zones"
 SPAN = {"from": "2019-12-30T20:00", "to": "2019-12-31T02:00", "max_km2": 2, "n": 3}

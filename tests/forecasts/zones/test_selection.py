@@ -5,7 +5,7 @@ import pytest
 
 from app.core.errors import InvalidInput, LimitExceeded
 from app.forecasts.zones.selection import MAX_CELLS, ZoneOptions, chosen_zones
-from tests.support.made_forecasts import forecast_of
+from tests.support.simulated.made_forecasts import forecast_of
 
 
 def test_the_likeliest_cells_are_found_and_compared_with_free_ones():

@@ -7,7 +7,7 @@ import pytest
 
 from app.forecasts.zones.selection import Ground, ZoneOptions
 from app.forecasts.zones.stability import followed
-from tests.support.made_forecasts import forecast_of, square_area, version_of
+from tests.support.simulated.made_forecasts import forecast_of, square_area, version_of
 
 OPTIONS = ZoneOptions(n=2, max_km2=2.0)
 

@@ -8,7 +8,7 @@ import pytest
 from models.counts.assimilation import USUAL_DAYS, assimilated
 from models.counts.model import CountModel
 from models.units import HOUR_S
-from tests.support.simulated_counts import simulate, slots_of
+from tests.support.simulated.simulated_counts import simulate, slots_of
 
 HISTORY_H, NEW_H = 104 * 168, 28 * 24
 

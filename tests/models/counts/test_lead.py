@@ -6,7 +6,7 @@ import pytest
 from models.counts.lead import FOLD_LEAD_WEEKS, level_growth
 from models.counts.model import CountModel
 from models.units import DAY_S
-from tests.support.simulated_counts import simulate, slots_of
+from tests.support.simulated.simulated_counts import simulate, slots_of
 
 N_WEEKS = 200
 

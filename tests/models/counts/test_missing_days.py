@@ -9,7 +9,7 @@ from models.counts.fit import fit_season
 from models.counts.missing_days import missing_days
 from models.counts.model import CountModel
 from models.units import DAY_S, N_WINDOWS
-from tests.support.simulated_counts import MONDAY_S, simulate, slots_of
+from tests.support.simulated.simulated_counts import MONDAY_S, simulate, slots_of
 
 WEEKS = 60
 N_DAYS = 7 * WEEKS

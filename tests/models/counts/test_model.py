@@ -14,7 +14,7 @@ from models.counts.negative_binomial import (
     nominal_level,
 )
 from models.units import DAY_S, N_WINDOWS
-from tests.support.simulated_counts import MONDAY_S, simulate, slots_of, weekly_shape
+from tests.support.simulated.simulated_counts import MONDAY_S, simulate, slots_of, weekly_shape
 
 
 @pytest.mark.parametrize("dispersion", [0.0, 0.05, 1.5])

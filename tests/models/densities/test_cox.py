@@ -8,14 +8,14 @@ from models.densities.cox import Cox, HourTilt
 from models.densities.drift import CountTables
 from models.densities.maf import HourFlow, Maf
 from models.units import N_WINDOWS
-from tests.support.planted_hours import (
+from tests.support.simulated.planted_hours import (
     CUTOFF_S,
     drawn,
     mean_log_score,
     planted,
     uneven_backbone,
 )
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 NX, NY = 16, 12
 CELLS = square_grid(NX, NY)

@@ -7,7 +7,7 @@ from models.base import HORIZON_DAYS, FitContext
 from models.densities.history import MIN_HISTORY_DAYS, History, _CellHistory, _excess
 from models.incidents import Incidents
 from models.units import DAY_S, N_WINDOWS
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CUTOFF_S = 1_700_000_000
 CELLS = square_grid(16, 16)

@@ -12,7 +12,7 @@ from models.densities.small_counts import pool_small_counts
 from models.densities.stack import Stack
 from models.densities.state import mean_over_hours
 from tests.models.densities.test_stack import CUTOFF_S, drawn
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 
 def test_contributions_are_means_over_all_orders():

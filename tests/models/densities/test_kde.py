@@ -8,7 +8,7 @@ from models.base import FitContext
 from models.densities.kde import MultiKde, PooledKde, WindowKde, rule_of_thumb_m
 from models.incidents import Incidents
 from models.units import DAY_S
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CUTOFF_S = 120 * DAY_S
 MODELS = [PooledKde, MultiKde, WindowKde]

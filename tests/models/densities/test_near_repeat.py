@@ -7,7 +7,7 @@ from models.base import FitContext
 from models.densities import near_repeat as sepp
 from models.incidents import Incidents
 from models.units import DAY_S, N_WINDOWS
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 START_S = 1_600_000_000
 N_DAYS = 500

@@ -16,8 +16,8 @@ from models.densities.refresh import (
 )
 from models.incidents import Incidents
 from models.units import DAY_S, N_WINDOWS
-from tests.support.planted_hours import CUTOFF_S, drawn, uneven_backbone
-from tests.support.square_grid import square_grid
+from tests.support.simulated.planted_hours import CUTOFF_S, drawn, uneven_backbone
+from tests.support.simulated.square_grid import square_grid
 
 NX, NY = 16, 12
 CELLS = square_grid(NX, NY)

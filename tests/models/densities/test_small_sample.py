@@ -10,8 +10,8 @@ from app.geo.synthetic import synthetic_city
 from models.base import FitContext
 from models.catalog import create_model
 from models.densities.small_sample import FULL_STRENGTH, correction_strength, shrink_to_uniform
-from tests.resilience.degenerate import N_FEW
-from tests.support.city_rows import city_rows, incidents_of
+from tests.resilience.attacks.degenerate import N_FEW
+from tests.support.simulated.city_rows import city_rows, incidents_of
 
 MODELS = ("maf", "pooled-kde", "multi-kde", "window-kde", "recent-kde", "gmm")
 CELLS = build_grid(synthetic_city().area, 1000.0)

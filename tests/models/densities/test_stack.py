@@ -7,7 +7,7 @@ from models.base import FitContext
 from models.densities.stack import COMPONENTS, PRIOR, Stack
 from models.incidents import Incidents
 from models.units import DAY_S
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CUTOFF_S = 130 * DAY_S
 

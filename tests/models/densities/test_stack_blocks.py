@@ -16,7 +16,7 @@ from models.densities.recent import RecentKde
 from models.densities.stack import COMPONENTS, Stack
 from models.units import N_WINDOWS
 from tests.models.densities.test_stack import CUTOFF_S, drawn
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CELLS, CONTEXT = square_grid(7, 6), FitContext(CUTOFF_S)
 BYTES_PER_CELL = 168 * 8 * 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.evaluation.feedback import NAIVE, OURS, simulate_states
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CELLS = square_grid(2, 1)
 DAYS = 120

@@ -16,7 +16,7 @@ from models.evaluation.near_misses import (
     half_widths,
     skill_sums,
 )
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 GRID = square_grid(20, 20)
 SIZE_M = GRID.cell_size_m

@@ -14,7 +14,7 @@ from models.flows.flow import Flow, FlowSettings
 from models.flows.randomness import member_keys
 from models.flows.training import Run
 from models.flows.training_settings import TrainingSettings
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CELLS = square_grid(8, 6)
 WAITING = {

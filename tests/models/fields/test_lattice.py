@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.fields.lattice import Lattice, multilinear
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 NX, NY = 16, 12
 CELLS = square_grid(NX, NY)

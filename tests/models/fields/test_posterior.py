@@ -7,7 +7,7 @@ from models.base import FitCancelled, FitContext
 from models.fields import posterior
 from models.fields.lattice import Lattice, multilinear
 from models.fields.posterior import field_variances
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 CELLS = square_grid(7, 5)
 SPREAD = {1000.0: 0.4, 250.0: 0.3}

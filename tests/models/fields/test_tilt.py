@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from models.base import FitCancelled, FitContext
 from models.fields.lattice import Lattice, multilinear
 from models.fields.tilt import Logits, OverCells, OverLines, OverRows, TiltSettings, fit_tilt
-from tests.support.planted_hours import uneven_backbone
-from tests.support.square_grid import square_grid
+from tests.support.simulated.planted_hours import uneven_backbone
+from tests.support.simulated.square_grid import square_grid
 
 NX, NY = 16, 12
 SPREAD = {1000.0: 0.3, 250.0: 0.3}

@@ -8,8 +8,8 @@ from models.densities.drift import CountTables
 from models.fields.priors import HourSettings
 from models.flows.cell_flow import HourFirstFlow, HourLastFlow
 from models.units import N_WINDOWS
-from tests.support.planted_hours import CUTOFF_S, drawn, planted, uneven_backbone
-from tests.support.square_grid import square_grid
+from tests.support.simulated.planted_hours import CUTOFF_S, drawn, planted, uneven_backbone
+from tests.support.simulated.square_grid import square_grid
 
 NX, NY = 16, 12
 CELLS = square_grid(NX, NY)

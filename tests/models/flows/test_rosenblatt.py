@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from models.flows.rosenblatt import RosenblattMap
-from tests.support.planted_hours import uneven_backbone
-from tests.support.square_grid import square_grid
+from tests.support.simulated.planted_hours import uneven_backbone
+from tests.support.simulated.square_grid import square_grid
 
 CELLS = square_grid(9, 7)
 N = len(CELLS.ix)

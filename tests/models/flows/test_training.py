@@ -16,8 +16,8 @@ from models.flows.training_settings import TrainingSettings
 from models.flows.windows import WindowFlows
 from models.incidents import Incidents
 from models.units import DAY_S
-from tests.support.brief_flows import WINDOWS, BriefMafPaper, BriefMafWindow
-from tests.support.square_grid import square_grid
+from tests.support.simulated.brief_flows import WINDOWS, BriefMafPaper, BriefMafWindow
+from tests.support.simulated.square_grid import square_grid
 
 CUTOFF_S = 1_700_000_000
 

@@ -8,7 +8,7 @@ from app.geo.grid import build_grid
 from app.geo.study_area import StudyArea
 from models.streets.kernel import NetworkKernel, flows
 from models.streets.network import bits_of, lixels_of, split_at_junctions
-from tests.support.made_forecasts import CRS, SOUTH_M, WEST_M, square_area
+from tests.support.simulated.made_forecasts import CRS, SOUTH_M, WEST_M, square_area
 
 
 def network_of(*lines):

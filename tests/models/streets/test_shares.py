@@ -11,7 +11,7 @@ from models.streets.shares import Ground, Snapped, choose_bandwidth, length_shar
 from models.times.intervals import HourShares
 from models.units import DAY_S
 from tests.models.streets.test_network import network_of
-from tests.support.made_forecasts import square_area
+from tests.support.simulated.made_forecasts import square_area
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from models.incidents import Incidents
 from models.times.aoristic import Aoristic, shared_out
 from models.times.intervals import Intervals
 from models.units import HOUR_S, N_WINDOWS
-from tests.support.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
+from tests.support.simulated.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
 
 MORNING = 1.0 + 0.8 * np.cos((np.arange(N_WINDOWS) % 24 - 8) / 24 * 2 * np.pi)
 

@@ -5,7 +5,7 @@ import pytest
 
 from models.times.intervals import HourShares
 from models.units import HOUR_S, N_WINDOWS
-from tests.support.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
+from tests.support.simulated.hidden_times import EVENING, exact_times, hidden, hours_of_week, within
 
 
 def test_each_incident_counts_once_over_its_hours():

@@ -9,7 +9,7 @@ from app.geo.hour_of_week import minute_of_hour, windows_of
 from models.times.aoristic import Aoristic, shared_out
 from models.times.placeholders import placeholder_chances, with_unknown_times
 from models.units import DAY_S, HOUR_S, N_WINDOWS
-from tests.support.hidden_times import exact_times, hours_of_week, within
+from tests.support.simulated.hidden_times import exact_times, hours_of_week, within
 
 
 def heaped(share, hour, minute=0, minutes=True, seed=2):

@@ -7,7 +7,7 @@ import pytest
 
 from models.zones.problem import ZoneProblem, best_free, compactness_of
 from models.zones.search import best_zones
-from tests.support.square_grid import square_grid
+from tests.support.simulated.square_grid import square_grid
 
 KM2 = 0.0625
 

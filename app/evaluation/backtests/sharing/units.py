@@ -19,9 +19,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from app.core.errors import InvalidInput
+from app.core.processes.task_pool import run_taken
 from app.core.retry import retry_outages
 from app.core.settings import Settings
-from app.core.task_pool import run_taken
 from app.evaluation.backtests.checkpoints import Protocol, TaskResult
 from app.evaluation.backtests.execute import POLL_S, Inputs, fit_unit, tasks_of
 from app.evaluation.backtests.sharing.inputs import (
