@@ -48,72 +48,85 @@ _FACTS = ("format", "file", "sheet", "layer", "encoding", "delimiter", "header_r
 _SHOWN = 12
 
 
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="CSV, JSON, GeoJSON, Parquet, Excel, GeoPackage; also .gz and .zip; - is standard input."
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="Format of standard input: csv, ndjson, csv.gz, parquet, ..."),
+]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="field=column, repeated or with commas; occurred_at=DATE+TIME joins two, as "
+        "occurred_from= and occurred_to= do."
+    ),
+]
+CrsOption = Annotated[str | None, typer.Option(help="CRS of projected x, y: EPSG:26910.")]
+TimeFormatOption = Annotated[
+    str | None, typer.Option(help="strptime format of times that are not RFC 3339.")
+]
+MappingOption = Annotated[str | None, typer.Option(help="Name of a saved mapping.")]
+SaveMappingOption = Annotated[str | None, typer.Option(help="Save these columns under a name.")]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Zone of times without an offset, if not the region's; local: offsets are wrong."
+    ),
+]
+PartOption = Annotated[str | None, typer.Option(help="Sheet, layer or archive member to read.")]
+EncodingOption = Annotated[str | None, typer.Option(help="Encoding of a text file.")]
+HeaderRowOption = Annotated[int | None, typer.Option(help="Row of the column names, from 1.")]
+FeedOption = Annotated[str | None, typer.Option(help="Who numbers the incidents, such as campus.")]
+DateOnlyOption = Annotated[
+    Literal["interval"] | None,
+    typer.Option(help="interval: a date without a time is an interval of that local day."),
+]
+ConflictOption = Annotated[
+    Literal["refuse", "replace"],
+    typer.Option(help="When an id comes with another time, place and category."),
+]
+NearDuplicatesOption = Annotated[
+    Literal["add", "skip", "replace"] | None,
+    typer.Option(help="What to do with rows that nearly equal stored incidents."),
+]
+ReplaceOption = Annotated[
+    Literal["feed"] | None,
+    typer.Option(help="feed: remove what the feed brought before and the file lacks."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")
+]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Store a region's first file without asking.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")]
+
+
 def ingest(
     region: str,
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            help="CSV, JSON, GeoJSON, Parquet, Excel, GeoPackage; also .gz and .zip; - is standard input."
-        ),
-    ],
-    file_format: Annotated[
-        str,
-        typer.Option(
-            "--format", help="Format of standard input: csv, ndjson, csv.gz, parquet, ..."
-        ),
-    ] = "csv",
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="field=column, repeated or with commas; occurred_at=DATE+TIME joins two, as "
-            "occurred_from= and occurred_to= do."
-        ),
-    ] = None,
-    crs: Annotated[str | None, typer.Option(help="CRS of projected x, y: EPSG:26910.")] = None,
-    time_format: Annotated[
-        str | None, typer.Option(help="strptime format of times that are not RFC 3339.")
-    ] = None,
-    mapping: Annotated[str | None, typer.Option(help="Name of a saved mapping.")] = None,
-    save_mapping_as: Annotated[
-        str | None, typer.Option(help="Save these columns under a name.")
-    ] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option(
-            help="Zone of times without an offset, if not the region's; local: offsets are wrong."
-        ),
-    ] = None,
-    part: Annotated[
-        str | None, typer.Option(help="Sheet, layer or archive member to read.")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of a text file.")] = None,
-    header_row: Annotated[int | None, typer.Option(help="Row of the column names, from 1.")] = None,
-    feed: Annotated[
-        str | None, typer.Option(help="Who numbers the incidents, such as campus.")
-    ] = None,
-    date_only: Annotated[
-        Literal["interval"] | None,
-        typer.Option(help="interval: a date without a time is an interval of that local day."),
-    ] = None,
-    on_conflict: Annotated[
-        Literal["refuse", "replace"],
-        typer.Option(help="When an id comes with another time, place and category."),
-    ] = "refuse",
-    near_duplicates: Annotated[
-        Literal["add", "skip", "replace"] | None,
-        typer.Option(help="What to do with rows that nearly equal stored incidents."),
-    ] = None,
-    replace: Annotated[
-        Literal["feed"] | None,
-        typer.Option(help="feed: remove what the feed brought before and the file lacks."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Store a region's first file without asking.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
+    files: FilesArgument,
+    file_format: FormatOption = "csv",
+    columns: ColumnsOption = None,
+    crs: CrsOption = None,
+    time_format: TimeFormatOption = None,
+    mapping: MappingOption = None,
+    save_mapping_as: SaveMappingOption = None,
+    zone: ZoneOption = None,
+    part: PartOption = None,
+    encoding: EncodingOption = None,
+    header_row: HeaderRowOption = None,
+    feed: FeedOption = None,
+    date_only: DateOnlyOption = None,
+    on_conflict: ConflictOption = "refuse",
+    near_duplicates: NearDuplicatesOption = None,
+    replace: ReplaceOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Read incidents from files; reading a file again adds nothing.
 
@@ -135,22 +148,22 @@ def ingest(
     with opened(settings) as engine:
         with engine.connect() as connection:
             chosen = resolve_mapping(connection, region, mapping, own)
-            is_new = region_summary(connection, get_region(connection, region)).n_incidents == 0
         if save_mapping_as is not None:
             chosen = save_mapping(engine, region, save_mapping_as, chosen)
 
         def read(path: Path, how: StoreChoices) -> IngestSummary:
             return _read(engine, region, (path, file_format), settings, chosen, how)
 
-        if is_new and not (yes or as_json or dry_run) and _can_ask(files[0]):
+        ask = not (yes or as_json or dry_run) and _can_ask(files[0])
+        if ask and _is_empty(engine, region):
             print_summary(str(files[0]), read(files[0], dataclasses.replace(choices, dry_run=True)))
             typer.confirm("These are the region's first incidents. Store them?", abort=True)
         summaries = {str(path): read(path, choices) for path in files}
     if as_json:
-        echo_json({k: v.to_json() for k, v in summaries.items()})
-        return
-    for path_name, summary in summaries.items():
-        print_summary(path_name, summary)
+        echo_json({name: summary.to_json() for name, summary in summaries.items()})
+    else:
+        for name, summary in summaries.items():
+            print_summary(name, summary)
 
 
 def _read(
@@ -174,6 +187,11 @@ def _read(
             choices=choices,
             progress=lambda n_bytes: bar.update(task, completed=n_bytes),
         )
+
+
+def _is_empty(engine: Engine, region: str) -> bool:
+    with engine.connect() as connection:
+        return region_summary(connection, get_region(connection, region)).n_incidents == 0
 
 
 def _can_ask(path: Path) -> bool:

@@ -84,18 +84,6 @@ def slot_start(at: datetime, timezone: str) -> datetime:
     return datetime.fromtimestamp(seconds - offset.total_seconds(), UTC)
 
 
-def exposure_hours(start_s: int, end_s: int, timezone: str) -> NDArray[np.float64]:
-    """Return the (168,) hours that each window lasted between two UTC instants.
-
-    Counted in quarter hours, the finest step of any zone's offset in use since 1972.
-    """
-    step_s = HOUR_S // 4
-    first, last = -(-start_s // step_s), end_s // step_s
-    quarters = np.arange(first, last, dtype=np.int64) * step_s
-    counts = np.bincount(windows_of(quarters, timezone), minlength=N_WINDOWS)
-    return counts.astype(np.float64) / 4.0
-
-
 def next_slot_of(window: int, after: datetime, timezone: str) -> datetime:
     """Return the UTC start of the first slot of a window that starts at or after an instant.
 

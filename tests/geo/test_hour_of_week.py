@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from app.geo.hour_of_week import (
-    exposure_hours,
     minute_of_hour,
     next_slot_of,
     slot_start,
@@ -36,14 +35,16 @@ def test_windows_follow_the_wall_clock_for_ten_years(timezone):
     assert windows_of(time_s[sample], timezone).tolist() == expected
 
 
-def test_exposure_counts_missing_and_doubled_hours():
-    week = [int(datetime(2024, 3, d, 5, tzinfo=UTC).timestamp()) for d in (4, 11)]
-    hours = exposure_hours(week[0], week[1] - 3600, "America/Toronto")
-    assert hours[6 * 24 + 2] == 0
-    assert hours.sum() == 167
-    autumn = [int(datetime(2024, 10, 28, 4, tzinfo=UTC).timestamp())]
-    hours = exposure_hours(autumn[0], autumn[0] + 169 * 3600, "America/Toronto")
-    assert hours[6 * 24 + 1] == 2
+def test_a_clock_change_leaves_an_hour_out_or_doubles_it():
+    def quarters(start, hours):
+        first = int(start.timestamp())
+        return windows_of(np.arange(first, first + hours * 3600, 900), "America/Toronto").tolist()
+
+    spring = quarters(datetime(2024, 3, 4, 5, tzinfo=UTC), 167)
+    assert spring.count(6 * 24 + 2) == 0
+    assert {spring.count(window) for window in range(168) if window != 6 * 24 + 2} == {4}
+    autumn = quarters(datetime(2024, 10, 28, 4, tzinfo=UTC), 169)
+    assert autumn.count(6 * 24 + 1) == 8
 
 
 def test_next_slot_starts_its_window():

@@ -11,7 +11,7 @@ from app.incidents.service import UploadSource, ingest
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import add_region, set_policy
 from app.regions.store import get_region
-from models.evaluation.feedback import NAIVE, OURS, simulate
+from tests.support.simulated.feedback import NAIVE, OURS, simulate
 
 
 def test_the_naive_urn_stays_where_it_started_and_ours_is_fair():

@@ -35,10 +35,10 @@ from app.registry import store as registry
 from app.registry.erasure_marks import marked_versions
 from app.training.service import TrainingRequest
 from app.worker.jobs import run_now
-from models.evaluation.feedback import NAIVE, OURS, simulate, simulate_states
 from tests.resilience.drill import Drill, repeats
 from tests.support.databases.database import database
 from tests.support.services.region_machine import RegionMachine
+from tests.support.simulated.feedback import NAIVE, OURS, simulate, simulate_states
 from tests.support.simulated.square_grid import square_grid
 
 REGION = "drill"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.geo.hour_of_week import exposure_hours, windows_of
+from app.geo.hour_of_week import windows_of
 from app.geo.synthetic import synthetic_city
 from app.incidents.parsing.row_errors import RowErrors
 from app.incidents.parsing.rules import parse_block
@@ -42,9 +42,10 @@ def zone_mismatches(timezone: str, years: int = YEARS) -> int:
     wrong += _naive_mismatches(timezone, zone, local)
     for change in changes[:6]:
         first, last = change - 86_400, change + 86_400
-        quarters = [datetime.fromtimestamp(t, zone) for t in range(first, last, QUARTER_S)]
-        counts = np.bincount([q.weekday() * 24 + q.hour for q in quarters], minlength=168) / 4
-        wrong += int((exposure_hours(first, last, timezone) != counts).sum())
+        instants = range(first, last, QUARTER_S)
+        quarters = [datetime.fromtimestamp(t, zone) for t in instants]
+        expected = np.array([q.weekday() * 24 + q.hour for q in quarters])
+        wrong += int((windows_of(np.array(instants), timezone) != expected).sum())
     return wrong
 
 

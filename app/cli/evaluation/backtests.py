@@ -22,35 +22,48 @@ from app.regions.store import get_region
 from app.releases.disclosure import shown_backtest
 from app.worker.jobs import run_now
 
+_MODELS = ",".join(DEFAULT_MODELS)
 SHOWN_PERCENT = 5
 """Of the streets' length, at which differences are shown."""
 
 
+ModelsOption = Annotated[str, typer.Option(help="Names, separated by commas.")]
+OriginsOption = Annotated[str | None, typer.Option(help="Times, separated by commas.")]
+NOriginsOption = Annotated[int, typer.Option(help="The last N back-to-back periods.")]
+HorizonDaysOption = Annotated[int, typer.Option(help="Length of each test period.")]
+CellSizeMOption = Annotated[float | None, typer.Option(help="Side of a cell.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
+JsonFileOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
+PlotOption = Annotated[Path | None, typer.Option(help="CAP plot, .png or .svg.")]
+CalibrationOption = Annotated[Path | None, typer.Option(help="Calibration plot, .png or .svg.")]
+ReportOption = Annotated[Path | None, typer.Option(help="Report as one HTML page.")]
+NSeedsOption = Annotated[int, typer.Option(help="Fits of each model, for its spread.")]
+RefreshOption = Annotated[
+    str | None,
+    typer.Option(help="daily: also score each model brought forward every day."),
+]
+DelayDaysOption = Annotated[int, typer.Option(help="With --refresh: incidents are known late.")]
+AsKnownOption = Annotated[
+    bool, typer.Option("--as-known", help="Know only what had arrived at each moment.")
+]
+
+
 def backtest(
     region: str,
-    models: Annotated[str, typer.Option(help="Names, separated by commas.")] = ",".join(
-        DEFAULT_MODELS
-    ),
-    origins: Annotated[str | None, typer.Option(help="Times, separated by commas.")] = None,
-    n_origins: Annotated[int, typer.Option(help="The last N back-to-back periods.")] = 4,
-    horizon_days: Annotated[int, typer.Option(help="Length of each test period.")] = 28,
-    cell_size_m: Annotated[float | None, typer.Option(help="Side of a cell.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="CAP plot, .png or .svg.")] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Calibration plot, .png or .svg.")
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Report as one HTML page.")] = None,
-    n_seeds: Annotated[int, typer.Option(help="Fits of each model, for its spread.")] = 1,
-    refresh: Annotated[
-        str | None,
-        typer.Option(help="daily: also score each model brought forward every day."),
-    ] = None,
-    delay_days: Annotated[int, typer.Option(help="With --refresh: incidents are known late.")] = 0,
-    as_known: Annotated[
-        bool, typer.Option("--as-known", help="Know only what had arrived at each moment.")
-    ] = False,
+    models: ModelsOption = _MODELS,
+    origins: OriginsOption = None,
+    n_origins: NOriginsOption = 4,
+    horizon_days: HorizonDaysOption = 28,
+    cell_size_m: CellSizeMOption = None,
+    seed: SeedOption = 0,
+    json_file: JsonFileOption = None,
+    plot: PlotOption = None,
+    calibration: CalibrationOption = None,
+    report: ReportOption = None,
+    n_seeds: NSeedsOption = 1,
+    refresh: RefreshOption = None,
+    delay_days: DelayDaysOption = 0,
+    as_known: AsKnownOption = False,
 ) -> None:
     """Compare models: train on the time before each origin, score the days after it."""
     for picture in (plot, calibration):
@@ -81,13 +94,17 @@ def backtest(
         complain(run.message)
         raise typer.Exit(1)
     _write(run.result, json_file, plot, calibration, report)
-    results().print(result_table(run.result, region))
-    results().print(small_areas_table(run.result["small_areas"]))
-    for one in plain_tables(run.result):
+    _print(run.result, region)
+
+
+def _print(result: dict[str, Any], region: str) -> None:
+    results().print(result_table(result, region))
+    results().print(small_areas_table(result["small_areas"]))
+    for one in plain_tables(result):
         results().print(rich_table(one))
-    if "streets" in run.result:
-        results().print(streets_table(run.result["streets"]))
-    for row in run.result.get("refresh", {}).get("differences", []):
+    if "streets" in result:
+        results().print(streets_table(result["streets"]))
+    for row in result.get("refresh", {}).get("differences", []):
         say(
             f"{row['model']} minus {row['against']}: {row['log_score']:+.4f} nats per incident "
             f"[{row['lo']:+.4f}, {row['hi']:+.4f}]"

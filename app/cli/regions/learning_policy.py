@@ -15,47 +15,56 @@ from app.evaluation.fairness.policy import policy_view
 from app.regions.learning_policy import LearningPolicy, Place
 from app.regions.service import policy_of, remove_policy, set_policy
 
+PatrolCategoriesOption = Annotated[
+    str | None, typer.Option(help="exclude or include categories that reflect patrols.")
+]
+DiscoveredWeightOption = Annotated[
+    float | None, typer.Option(help="Weight of discovered incidents in training, 0..1.")
+]
+MinimumCountOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Do not show smaller numbers of incidents by place; forecasts follow the next training."
+    ),
+]
+IncludeOption = Annotated[
+    list[str] | None, typer.Option(help="Category to learn from, whatever its class; repeated.")
+]
+ExcludeOption = Annotated[
+    list[str] | None, typer.Option(help="Category not to learn from; repeated.")
+]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(help="LONGITUDE,LATITUDE of a real place, no default geocode; repeated."),
+]
+DropOption = Annotated[
+    list[str] | None, typer.Option(help="LONGITUDE,LATITUDE of a place to leave out; repeated.")
+]
+ByRuleOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Category, or LONGITUDE,LATITUDE, to leave to the rules again; repeated."),
+]
+AssimilateOption = Annotated[
+    str | None,
+    typer.Option(help="on or off: whether forecasts follow what arrives between trainings."),
+]
+RemoveOption = Annotated[
+    bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
+]
+
 
 def policy(
     region: str,
-    patrol_categories: Annotated[
-        str | None, typer.Option(help="exclude or include categories that reflect patrols.")
-    ] = None,
-    discovered_weight: Annotated[
-        float | None, typer.Option(help="Weight of discovered incidents in training, 0..1.")
-    ] = None,
-    minimum_count: Annotated[
-        int | None,
-        typer.Option(
-            help="Do not show smaller numbers of incidents by place; forecasts follow the next training."
-        ),
-    ] = None,
-    include: Annotated[
-        list[str] | None, typer.Option(help="Category to learn from, whatever its class; repeated.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Category not to learn from; repeated.")
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(help="LONGITUDE,LATITUDE of a real place, no default geocode; repeated."),
-    ] = None,
-    drop: Annotated[
-        list[str] | None, typer.Option(help="LONGITUDE,LATITUDE of a place to leave out; repeated.")
-    ] = None,
-    by_rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Category, or LONGITUDE,LATITUDE, to leave to the rules again; repeated."
-        ),
-    ] = None,
-    assimilate: Annotated[
-        str | None,
-        typer.Option(help="on or off: whether forecasts follow what arrives between trainings."),
-    ] = None,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Remove the policy: the defaults apply.")
-    ] = False,
+    patrol_categories: PatrolCategoriesOption = None,
+    discovered_weight: DiscoveredWeightOption = None,
+    minimum_count: MinimumCountOption = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    keep: KeepOption = None,
+    drop: DropOption = None,
+    by_rule: ByRuleOption = None,
+    assimilate: AssimilateOption = None,
+    remove: RemoveOption = False,
 ) -> None:
     """Show, change or remove a region's learning policy."""
     given = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.evaluation.feedback import NAIVE, OURS, simulate_states
+from tests.support.simulated.feedback import NAIVE, OURS, simulate_states
 from tests.support.simulated.square_grid import square_grid
 
 CELLS = square_grid(2, 1)
