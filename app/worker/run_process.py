@@ -62,6 +62,17 @@ def main(kind: str, what: str) -> int:
     end_with_parent(None if parent is None else int(parent))
     faulthandler.enable()
     cap_memory(settings.training_memory_bytes, settings.device)
+    try:
+        return _work(kind, what, settings)
+    except Superseded as error:
+        _log.warning("run superseded", extra={"run": what, "reason": error.message})
+        return SUPERSEDED
+    except Unavailable as error:
+        _log.warning("run interrupted", extra={"run": what, "reason": error.message})
+        return RETRY
+
+
+def _work(kind: str, what: str, settings: Settings) -> int:
     # After the limit, which their memory counts against; only fits load torch.
     from app.core.db.engine import open_engine
     from app.worker.help import run_help
@@ -79,12 +90,6 @@ def main(kind: str, what: str) -> int:
             return run_help(engine, settings, *what.split(","))
         else:
             work_on(engine, settings, kind, UUID(what))
-    except Superseded as error:
-        _log.warning("run superseded", extra={"run": what, "reason": error.message})
-        return SUPERSEDED
-    except Unavailable as error:
-        _log.warning("run interrupted", extra={"run": what, "reason": error.message})
-        return RETRY
     finally:
         engine.dispose()
     return 0

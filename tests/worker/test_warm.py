@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from app.worker import children
 from app.worker import warm as warm_process
 from app.worker.children import run_child
-from app.worker.run_process import OUT_OF_MEMORY
+from app.worker.run_process import OUT_OF_MEMORY, RETRY
 from tests.support.services.processes import processes_of
 
 RUN, WARM = "app.worker.run_process", warm_process.__name__
@@ -68,7 +68,7 @@ def test_children_are_forked_from_one_process_that_has_no_threads(settings, deaf
     assert "libtorch" in Path(f"/proc/{warm}/maps").read_text()
     assert push(settings) == 0
     other = deaf.model_copy(update={"training_threads": 2})
-    assert push(other) == 1, "each has its own settings"
+    assert push(other) == RETRY, "each has its own settings"
     assert children._warm._process.pid == warm
     assert push(settings.model_copy(update={"training_threads": 1})) == 0
     assert children._warm._process.pid != warm, "libraries are loaded for a number of threads"
@@ -116,7 +116,7 @@ def test_a_killed_child_is_told_from_one_that_ends_by_itself(deaf, fresh):
 
     for number in (signal.SIGSEGV, signal.SIGTERM, signal.SIGKILL):
         assert asyncio.run(kill(number)) == -number
-    assert push(deaf) == 1
+    assert push(deaf) == RETRY
 
 
 @pytest.mark.slow
