@@ -47,5 +47,5 @@ print("returned", flush=True)
 @pytest.mark.parametrize("n_signals", [1, 2])
 def test_a_signal_ends_a_process_whose_thread_does_not_end(n_signals):
     command = [sys.executable, "-c", ENDING, str(n_signals)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (1, "returned\n"), done.stderr

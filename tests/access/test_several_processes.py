@@ -36,7 +36,7 @@ def served(engine, settings, town, tmp_path):
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(url: str) -> bool:

@@ -44,7 +44,7 @@ def test_threads_that_ask_at_once_get_one_value_made_once():
 
 
 def test_objects_of_a_class_do_not_wait_for_each_other():
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     class Meeting:
         @once

@@ -160,7 +160,7 @@ def test_a_turn_that_comes_as_its_waiter_is_cancelled_goes_to_the_next():
         await asyncio.sleep(0)
         turns.give_back("a")
         first.cancel()
-        await asyncio.wait_for(second, 1)
+        await asyncio.wait_for(second, 30)
         assert first.cancelled()
         assert turns.held == {"c": 1}
 

@@ -92,7 +92,7 @@ def _silent(line) -> bool:
     return False
 
 
-def _until(holds, within_s=5.0):
+def _until(holds, within_s=30.0):
     end = time.monotonic() + within_s
     while not holds() and time.monotonic() < end:
         time.sleep(0.05)
@@ -156,7 +156,7 @@ def test_a_stream_ends_with_its_key(served, events):
         served.ask("DELETE", f"/v1/keys/{ways['revoked'][4:16]}", admin)
         url = f"/v1/keys/{ways['rotated'][4:16]}/rotate"
         served.ask("POST", url, admin, json={"grace_hours": 0})
-        ended = {why: _ends(line, 4 if why != "stays" else 0.5) for why, line in lines.items()}
+        ended = {why: _ends(line, 30 if why != "stays" else 0.5) for why, line in lines.items()}
     assert ended == {"revoked": True, "expires": True, "rotated": True, "stays": False}
 
 
@@ -172,7 +172,7 @@ def test_a_stream_ends_when_the_service_stops(settings, engine, caplog):
             assert status_of(line) == 200
             started = time.monotonic()
         assert time.monotonic() - started < 30
-        assert _ends(line, 1)
+        assert _ends(line, 30)
     assert tracebacks(caplog.records) == []
 
 

@@ -94,7 +94,7 @@ def test_nobody_waits_for_a_client_that_does_not_read_or_has_gone():
         second = asyncio.create_task(ask(memo))
         await asyncio.sleep(0)
         route.let.set()
-        assert await asyncio.wait_for(second, 5.0) == b"density"
+        assert await asyncio.wait_for(second, 30.0) == b"density"
         assert not first.done()
         first.cancel()
 
@@ -105,7 +105,7 @@ def test_nobody_waits_for_a_client_that_does_not_read_or_has_gone():
         await asyncio.sleep(0)
         first.cancel()
         gone.let.set()
-        assert await asyncio.wait_for(second, 5.0) == b"density"
+        assert await asyncio.wait_for(second, 30.0) == b"density"
         assert gone.n_asked == 2
 
     asyncio.run(run())

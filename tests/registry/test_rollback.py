@@ -65,7 +65,7 @@ def beside(engine, first, second):
 
     holding = threading.Thread(target=copy_context().run, args=(hold,))
     holding.start()
-    assert began.wait(10)
+    assert began.wait(60)
     try:
         with engine.begin() as connection:
             return second(connection)

@@ -59,7 +59,7 @@ def test_an_erasure_waits_for_an_assimilation_that_may_have_read_the_incident(
         waiting.start()
         waiting.join(1.0)
         assert waiting.is_alive()
-    waiting.join(10.0)
+    waiting.join(60.0)
     assert not waiting.is_alive()
 
 

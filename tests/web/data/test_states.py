@@ -49,9 +49,9 @@ def test_the_page_follows_what_arrives(open_seen, tmp_path):
 
 def test_what_late_data_cost_is_measured_on_request(open_seen, tmp_path):
     def shorten(route):
-        """Ask for a week instead of four: the same five backtests in a quarter of the time."""
+        """Ask for two days instead of four weeks: the same five backtests in less time."""
         asked = json.loads(route.request.post_data)
-        route.continue_(post_data=json.dumps({**asked, "horizon_days": 7}))
+        route.continue_(post_data=json.dumps({**asked, "horizon_days": 2}))
 
     seen = open_seen()
     seen.page.route(
