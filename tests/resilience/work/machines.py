@@ -190,7 +190,7 @@ def act_out(n: int) -> tuple[bool, str]:
 
 def many_machines() -> tuple[bool, str]:
     """The drill, in a network namespace of its own."""
-    done = in_own_network("tests.resilience.work.machines", str(repeats(12)))
+    done = in_own_network("tests.resilience.work.machines", str(repeats(60)))
     lines = done.stdout.strip().splitlines()
     return done.returncode == 0, lines[-1] if lines else done.stderr[-400:]
 
