@@ -20,7 +20,7 @@ help:
 	@echo "make demo    Toronto from download to a served forecast (DEMO_ARGS='--no-serve' ends after the table)"
 	@echo "make test    the tests, against a real PostgreSQL (under 8 minutes)"
 	@echo "make test-slow the other tests: the page in Chromium, whole services, long fits (17 minutes)"
-	@echo "make coverage the tests with coverage, which may not fall"
+	@echo "make coverage the tests of make test with coverage, which may not fall (as CI runs them)"
 	@echo "make check   ruff, mypy, import-linter, language, documentation, deployment files, licences, pip-audit"
 	@echo "make docs    the documentation site in build/site, links checked"
 	@echo "make docs-pictures the pictures of the tutorials anew, of the real service in Chromium (minutes)"
@@ -42,15 +42,15 @@ demo: $(STAMP)
 
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
+# Coverage takes a fifth more time; CI asks for it.
 test: $(STAMP)
-	$(PYTEST) -m "not slow" $(TEST_ARGS)
+	$(PYTEST) -m "not slow" $(if $(HOTSLOT_TESTS_COVERAGE),--cov --cov-report=$(COVERAGE_REPORT)) $(TEST_ARGS)
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow $(TEST_ARGS)
 
-# Apart from `make test`, which it slows; no least share is set yet.
-coverage: $(STAMP)
-	$(PYTEST) --cov --cov-report=term $(TEST_ARGS)
+coverage:
+	HOTSLOT_TESTS_COVERAGE=1 $(MAKE) test COVERAGE_REPORT=term
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
