@@ -17,14 +17,16 @@ from app.core.db.tables import (
 TASK_QUEUE = "hotslot"
 SYNC_QUEUE = "hotslot-sync"
 """A separate queue: a slow portal does not delay trainings, nor a long backtest the feeds."""
-MAX_TURNS = 1_000_000
-"""Width of a kind's range of priorities, in which regions take turns (`queue.fair_priority`)."""
+TURN_PRIORITIES = 10_000
+"""Width of a turn's range of priorities, in which callers take turns (`queue.fair_priority`)."""
+KIND_PRIORITIES = 10_000 * TURN_PRIORITIES
+"""Width of a kind's range of priorities, in which regions take turns."""
 TRAIN_PRIORITY = 0
-BACKTEST_PRIORITY = -MAX_TURNS
-SCHEDULED_PRIORITY = -2 * MAX_TURNS
+BACKTEST_PRIORITY = -KIND_PRIORITIES
+SCHEDULED_PRIORITY = -2 * KIND_PRIORITIES
 """Requests of people come before scheduled ones."""
 HELP_TASK = "hotslot.help"
-HELP_PRIORITY = -3 * MAX_TURNS
+HELP_PRIORITY = -3 * KIND_PRIORITIES
 """A worker helps with another's backtest when nothing else waits."""
 
 

@@ -12,7 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, text
 
-from app.runs.kinds import HELP_PRIORITY, HELP_TASK, MAX_TURNS, TASK_QUEUE, RunKind
+from app.runs.kinds import (
+    HELP_PRIORITY,
+    HELP_TASK,
+    KIND_PRIORITIES,
+    TASK_QUEUE,
+    TURN_PRIORITIES,
+    RunKind,
+)
 
 MAINTENANCE_TASK = "hotslot.maintenance"
 MAINTENANCE_QUEUE = "hotslot-maintenance"
@@ -26,14 +33,25 @@ _DEFER = text(
     """
 )
 
-_TURNS = """
-    SELECT max(job.priority) FILTER (
-               WHERE job.status = 'todo' AND coalesce(job.scheduled_at, now()) <= now()) AS now_on,
-           min(job.priority) FILTER (WHERE run.region_key = :region) AS own
-    FROM procrastinate_jobs AS job
-    JOIN {table} AS run ON run.id = (job.args->>'run_id')::uuid
-    WHERE job.status IN ('todo', 'doing') AND job.task_name = :task
-      AND job.priority > :first - :turns AND job.priority <= :first
+# Place: `turn` counts the jobs of a region, `rank` those of a caller within a turn.
+_PLACE = """
+    WITH job AS (
+        SELECT (:first - job.priority) / :width AS turn, (:first - job.priority) % :width AS rank,
+               job.status = 'todo' AND coalesce(job.scheduled_at, now()) <= now() AS waits,
+               run.region_key = :region AS own,
+               run.requested_by = (SELECT requested_by FROM {table} WHERE id = :run) AS callers
+        FROM procrastinate_jobs AS job
+        JOIN {table} AS run ON run.id = (job.args->>'run_id')::uuid
+        WHERE job.status IN ('todo', 'doing') AND job.task_name = :task
+          AND job.priority > :first - :most AND job.priority <= :first
+    ), place AS (
+        SELECT greatest(coalesce(min(turn) FILTER (WHERE waits), 0),
+                        coalesce(max(turn) FILTER (WHERE own) + 1, 0)) AS turn
+        FROM job
+    )
+    SELECT place.turn, greatest(coalesce(min(rank) FILTER (WHERE waits), 0),
+                                coalesce(max(rank) FILTER (WHERE callers) + 1, 0)) AS rank
+    FROM place LEFT JOIN job USING (turn) GROUP BY place.turn
 """
 _LOST_UPKEEP = text(
     """
@@ -112,22 +130,24 @@ def forget_ended_jobs(connection: Connection, before: datetime) -> int:
     return connection.execute(_ENDED, {"before": before}).rowcount
 
 
-def fair_priority(connection: Connection, kind: RunKind, region_key: int, first: int) -> int:
-    """Return the priority of a region's next job of a kind, so that regions take turns.
+def fair_priority(
+    connection: Connection, kind: RunKind, run_id: UUID, region_key: int, first: int
+) -> int:
+    """Return the priority of the job of a region's run, so that regions and callers take turns.
 
     It comes after the region's own queued and running jobs, and not before the current turn of others: a
-    region with many jobs waits for its own, and new requests cannot starve anyone.
+    region with many jobs waits for its own, and new requests cannot starve anyone. Within a turn it comes
+    after the caller's own: whoever asks for many regions at once does not pass those who ask for one.
 
     Args:
         first: the highest priority to give.
     """
-    query = text(_TURNS.format(table=kind.table.name))
-    values = {"task": kind.task, "region": region_key, "first": first, "turns": MAX_TURNS}
-    now_on, own = connection.execute(query, values).one()
-    turn = first if now_on is None else now_on
-    if own is not None:
-        turn = min(turn, own - 1)
-    return max(int(turn), first - MAX_TURNS + 1)
+    query = text(_PLACE.format(table=kind.table.name))
+    values = {"task": kind.task, "region": region_key, "run": run_id, "first": first}
+    values |= {"width": TURN_PRIORITIES, "most": KIND_PRIORITIES}
+    turn, rank = connection.execute(query, values).one()
+    place = int(turn) * TURN_PRIORITIES + min(int(rank), TURN_PRIORITIES - 1)
+    return first - min(place, KIND_PRIORITIES - 1)
 
 
 def forget_lost_upkeep(connection: Connection) -> int:

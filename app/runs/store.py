@@ -20,12 +20,14 @@ from app.core.db.locks import count_lock
 from app.core.errors import Conflict, NotFound, QueueFull
 from app.core.messages import Message
 from app.core.processes.memory import peak_memory_bytes
+from app.core.roles import current_actor
 from app.runs.kinds import KINDS
 from app.runs.queue import defer_job, drop_parts, fair_priority
 from app.runs.words import columns_of, words
 
 FINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running")
+MAX_CALLER_CHARS = 300
 
 
 class Superseded(Conflict):
@@ -94,7 +96,13 @@ def create_run(
     table = KINDS[kind].table
     row = connection.execute(
         insert(table)
-        .values(id=uuid4(), region_key=region_key, request=dict(request), **words("run_queued"))
+        .values(
+            id=uuid4(),
+            region_key=region_key,
+            request=dict(request),
+            requested_by=current_actor.get()[:MAX_CALLER_CHARS],
+            **words("run_queued"),
+        )
         .returning(*table.c)
     ).one()
     return _as_run(row)
@@ -140,7 +148,9 @@ def queue_run(
         kind,
         run_id,
         lock=f"{name}:{region_key}" if kind.exclusive else None,
-        priority=fair_priority(connection, kind, region_key, first) if kind.takes_turns else first,
+        priority=fair_priority(connection, kind, run_id, region_key, first)
+        if kind.takes_turns
+        else first,
     )
     table = kind.table
     connection.execute(update(table).where(table.c.id == run_id).values(job_id=job_id))

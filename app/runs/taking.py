@@ -1,4 +1,4 @@
-"""Which waiting job a worker takes: by lanes, then regions with the fewest running jobs, then turns."""
+"""Which waiting job a worker takes: by lanes, then callers and regions with few running jobs, then turns."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.settings import Settings
-from app.runs.kinds import BACKTEST, MAX_TURNS, TASK_QUEUE, TRAIN
+from app.runs.kinds import BACKTEST, KIND_PRIORITIES, TASK_QUEUE, TRAIN
 
 MAX_LOOKED_AT = 50
 """Waiting jobs among which a worker chooses: the first by priority of those that it may take."""
 _RUN = """
-    SELECT region_key, request FROM training_runs WHERE id = (job.args->>'run_id')::uuid
-    UNION ALL SELECT region_key, request FROM backtests WHERE id = (job.args->>'run_id')::uuid
-    UNION ALL SELECT region_key, request FROM sync_runs WHERE id = (job.args->>'run_id')::uuid
+    SELECT region_key, requested_by, request FROM training_runs WHERE id = (job.args->>'run_id')::uuid
+    UNION ALL SELECT region_key, requested_by, request FROM backtests WHERE id = (job.args->>'run_id')::uuid
+    UNION ALL SELECT region_key, requested_by, request FROM sync_runs WHERE id = (job.args->>'run_id')::uuid
 """
 # As procrastinate fetches: a job whose lock is held, or asked for by another one before it, cannot start.
 _WAITING = text(
     f"""
-    WITH busy AS (
-        SELECT job.task_name, run.region_key, count(*) AS n
+    WITH running AS (
+        SELECT job.task_name, run.region_key, run.requested_by
         FROM procrastinate_jobs AS job CROSS JOIN LATERAL ({_RUN}) AS run
         WHERE job.status = 'doing' AND job.worker_id IS NOT NULL AND job.queue_name = :queue
-        GROUP BY job.task_name, run.region_key
+    ), busy_caller AS (
+        SELECT task_name, requested_by, count(*) AS n FROM running GROUP BY task_name, requested_by
+    ), busy_region AS (
+        SELECT task_name, region_key, count(*) AS n FROM running GROUP BY task_name, region_key
     ), gpu AS (
         SELECT EXISTS (
             SELECT FROM worker_processes
             WHERE takes = 'gpu' AND heartbeat_at > now() - make_interval(secs => :stalled_s)
         ) AS lives
     ), first AS (
-        SELECT job.id, job.task_name, job.priority, job.args->>'run_id' AS run_id, run.region_key, run.request
+        SELECT job.id, job.task_name, job.priority, job.args->>'run_id' AS run_id, run.region_key,
+               run.requested_by, run.request
         FROM procrastinate_jobs AS job
         LEFT JOIN LATERAL ({_RUN}) AS run ON true
         CROSS JOIN LATERAL (SELECT coalesce(
@@ -51,8 +55,11 @@ _WAITING = text(
         ORDER BY job.priority DESC, job.id LIMIT :most
     )
     SELECT first.id, first.task_name, first.run_id, first.region_key, first.request
-    FROM first LEFT JOIN busy USING (task_name, region_key)
-    ORDER BY first.priority / :turns DESC, coalesce(busy.n, 0), first.priority DESC, first.id
+    FROM first
+    LEFT JOIN busy_caller USING (task_name, requested_by)
+    LEFT JOIN busy_region USING (task_name, region_key)
+    ORDER BY first.priority / :of_a_kind DESC, coalesce(busy_caller.n, 0), coalesce(busy_region.n, 0),
+             first.priority DESC, first.id
     """  # noqa: S608 - constants
 )
 _TAKE = text(
@@ -104,7 +111,7 @@ def waiting_jobs(
     most: int = MAX_LOOKED_AT,
 ) -> list[WaitingJob]:
     """List the jobs that could start now, in the order in which they should."""
-    values = {"queue": queue, "tasks": list(tasks), "most": most, "turns": MAX_TURNS}
+    values = {"queue": queue, "tasks": list(tasks), "most": most, "of_a_kind": KIND_PRIORITIES}
     values |= {**vars(taker), "gpu_models": list(taker.gpu_models)}
     return [WaitingJob(**row._mapping) for row in connection.execute(_WAITING, values)]
 

@@ -1,10 +1,11 @@
-"""Regions take turns: what one asks for in plenty keeps no other waiting."""
+"""Regions and callers take turns: what one asks for in plenty keeps no other waiting."""
 
 from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
 
+from app.core.roles import acting_as
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
@@ -80,6 +81,25 @@ def test_new_requests_pass_a_backlog_and_do_not_starve_it(queue):
         work_one()
         train("b")
     assert "a" not in order(), "b, that asks again and again, did not keep a waiting"
+
+
+def test_who_asks_for_many_regions_lets_others_pass(queue, engine):
+    train, order, work_one = queue
+    for region in "def":
+        add_region(engine, region, timezone="UTC")
+    for caller, regions in (("many", "abc"), ("one", "d"), ("another", "e")):
+        with acting_as(caller):
+            for region in regions:
+                train(region)
+    assert order() == "adebc"
+    for _ in range(3):
+        work_one()
+    with acting_as("late"):
+        train("f")
+    assert order() == "bfc", "it came when the second of many was on"
+    with acting_as("many"):
+        train("d")
+    assert order() == "bfcd", "a region's next turn comes after this one, whoever asks"
 
 
 def test_backtests_take_turns_after_all_trainings_of_people(queue, engine, settings):

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.core.db.engine import conninfo
 from app.core.processes.memory import peak_memory_bytes
+from app.core.roles import acting_as
 from app.evaluation.backtests.request import BacktestRequest
 from app.evaluation.backtests.service import request_backtest
 from app.regions.service import add_region
@@ -111,6 +112,14 @@ def region_of(engine, job):
     )
     with engine.connect() as connection:
         return connection.scalar(query, {"run": job.task_kwargs["run_id"]})
+
+
+def test_the_caller_with_the_fewest_running_jobs_is_first(test_back, take):
+    for caller, regions in (("many", "abc"), ("one", "dd")):
+        with acting_as(caller):
+            for region in regions:
+                test_back(region)
+    assert take(Slots(6, 100 * GB)) == "adbdc", "one's second came before the third of many"
 
 
 def test_as_many_jobs_as_memory_allows_by_what_they_took_before(train, took, take):

@@ -220,7 +220,8 @@ def test_workers_of_one_machine_share_its_cores(engine, settings, one_each, town
     assert n_places(engine, one_each) == 1
     cores = os.cpu_count()
     assert n_places(engine, settings) == cores
-    run = claimed(engine, one_each, town, REQUEST)
+    # Fitted for longer than until the next look.
+    run = claimed(engine, one_each, town, replace(REQUEST, models=("maf",), n_origins=1))
     free = []
 
     def watch(_share, _message):
@@ -228,8 +229,8 @@ def test_workers_of_one_machine_share_its_cores(engine, settings, one_each, town
             free.append(n_places(engine, settings))
             raise ValueError("seen enough")
 
-    run_claimed(engine, one_each, "backtest", run, watch)
-    assert free == [cores - 1]
+    ended = run_claimed(engine, one_each, "backtest", run, watch)
+    assert free == [cores - 1], ended.message
 
 
 def test_a_removed_region_takes_its_units_along(engine, one_each, town):

@@ -73,6 +73,8 @@ def run_columns() -> tuple[SchemaItem, ...]:
         # What it is at, or how it ended: {"code", "params", "message"}; NULL in rows of earlier versions.
         Column("said", JSONB(none_as_null=True)),
         Column("request", JSONB, nullable=False),
+        # Who asked for it, as the audit log names them: callers take turns. NULL in rows of earlier versions.
+        Column("requested_by", Text),
         # Raised by each claim; a worker may write only while its own number is the newest (fencing).
         Column("attempt", Integer, nullable=False, server_default=text("0")),
         # Of these, attempts that failed by themselves; the others died with their worker.
@@ -89,4 +91,5 @@ def run_columns() -> tuple[SchemaItem, ...]:
             "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
         ),
         CheckConstraint("pg_column_size(said) <= 16384", name="said_bound"),
+        CheckConstraint("char_length(requested_by) <= 300", name="requested_by_bound"),
     )
