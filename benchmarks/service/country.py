@@ -4,8 +4,9 @@ HOTSLOT_BENCH_REGIONS (300) regions of 2,000 to HOTSLOT_BENCH_MAX_INCIDENTS (2,0
 over three years are loaded through the ingest. Each gets a version, then a day's incidents; real workers, one
 per core (with HOTSLOT_WORKER_SLOTS as set), bring all up to date. Then HOTSLOT_BENCH_TRAININGS (12) regions
 from the largest to the smallest are trained with the default model and its validation, while the smallest
-asks for four trainings of its own at once. A model of cost fitted to these predicts the others, and prints
-the table of docs/deployment.md.
+asks for four trainings of its own at once. One caller asks for all of them, but for that of the second
+smallest region: another caller does, after all others. A model of cost fitted to these predicts the rest,
+and prints the table of docs/deployment.md.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sqlalchemy import Engine, text
 
 from app.core.db.engine import open_engine
 from app.core.db.schema import migrate
+from app.core.roles import acting_as
 from app.core.settings import Settings
 from app.geo.grid import build_grid
 from app.geo.synthetic import TIMEZONE, synthetic_city
@@ -251,18 +253,20 @@ def _trainings(
 ) -> tuple[dict[str, float], pd.DataFrame, float]:
     """Database load before, the runs, and seconds until all had ended."""
     before, since = _load(engine), time.time()
-    asked = [sample[-1]] * N_GREEDY + sample[:-1]
+    asked = [sample[-1]] * N_GREEDY + sample[:-2]
     settings = Settings(home=home)
 
     def runs() -> pd.DataFrame:
         with engine.connect() as connection:
             return pd.read_sql(_RUNS, connection, params={"since": since - 1})
 
-    for place in asked:
-        request_training(engine, settings, place.id, TrainingRequest())
+    for caller, places in (("many", asked), ("another", sample[-2:-1])):
+        with acting_as(caller):
+            for place in places:
+                request_training(engine, settings, place.id, TrainingRequest())
     with _workers(home) as workers:
         seconds = _until(
-            lambda: int(runs()["status"].isin(ENDED).sum()), len(asked), "trainings", workers
+            lambda: int(runs()["status"].isin(ENDED).sum()), len(asked) + 1, "trainings", workers
         )
         _print_load(before, _load(engine), seconds)
     return before, runs(), seconds
@@ -339,7 +343,8 @@ def _report(
     all_s = sum(country.training_s.of(one.n_incidents, _n_cells(one)) for one in places)
     print(f"trainings of all {N_REGIONS}, computed from these: {all_s / 3600:.2f} hours of a core")
     greedy = runs["region"] == sample[-1].id
-    single = runs[~greedy]["waited_s"]
+    another = runs["region"] == sample[-2].id
+    single = runs[~greedy & ~another]["waited_s"]
     print(country.table())
     n_jobs = N_REGIONS + len(runs)
     print(
@@ -350,5 +355,6 @@ def _report(
         f"trainings={len(runs)} slowest_s={runs['took_s'].max():.0f} "
         f"all_trainings_core_h={all_s / 3600:.2f} "
         f"single_median_wait_s={single.median():.0f} single_longest_wait_s={single.max():.0f} "
-        f"greedy_last_wait_s={runs[greedy]['waited_s'].max():.0f} elapsed_s={trainings_s:.0f}"
+        f"greedy_last_wait_s={runs[greedy]['waited_s'].max():.0f} "
+        f"another_caller_wait_s={runs[another]['waited_s'].max():.0f} elapsed_s={trainings_s:.0f}"
     )
