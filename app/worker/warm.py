@@ -139,6 +139,8 @@ def _close(sockets: Iterable[socket.socket]) -> None:
 
 def work(link: socket.socket, parent: int) -> int:
     """Do in a child what its worker says; return the exit status."""
+    # At once: a child that is stopped here must not outlive the warm process.
+    end_with_parent(parent, watch=False)
     with link.makefile("rb") as file:
         line = file.readline()
     if not line:

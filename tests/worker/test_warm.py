@@ -17,8 +17,9 @@ from pydantic import SecretStr
 
 from app.worker import children
 from app.worker import warm as warm_process
-from app.worker.children import run_child
+from app.worker.children import child_environment, run_child
 from app.worker.run_process import OUT_OF_MEMORY, RETRY
+from app.worker.warm import NUMBER
 from tests.support.services.processes import processes_of
 
 RUN, WARM = "app.worker.run_process", warm_process.__name__
@@ -105,6 +106,24 @@ def test_where_the_warm_process_dies_its_children_count_as_killed(settings, deaf
     asyncio.run(lose(signal.SIGKILL))
     asyncio.run(lose(signal.SIGTERM))
     assert push(settings) == 0
+
+
+@pytest.mark.slow
+def test_a_child_that_is_stopped_before_it_begins_ends_with_the_warm_process(deaf, fresh):
+    asked = children._warm.ask("push", child_environment(deaf))
+    asked.setblocking(True)
+    (pid,) = NUMBER.unpack(asked.recv(NUMBER.size))
+    status = Path(f"/proc/{pid}/status")
+    end = time.monotonic() + PATIENCE_S
+    while "\tS (" not in status.read_text():  # it waits for what to do
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGSTOP)
+    children._warm.end()
+    while status.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    asked.close()
 
 
 @pytest.mark.slow
