@@ -17,10 +17,13 @@ from app.core.db.tables import (
 TASK_QUEUE = "hotslot"
 SYNC_QUEUE = "hotslot-sync"
 """A separate queue: a slow portal does not delay trainings, nor a long backtest the feeds."""
-TURN_PRIORITIES = 10_000
-"""Width of a turn's range of priorities, in which callers take turns (`queue.fair_priority`)."""
-KIND_PRIORITIES = 10_000 * TURN_PRIORITIES
-"""Width of a kind's range of priorities, in which regions take turns."""
+KIND_PRIORITIES = 1_000_000
+"""Width of a kind's range of priorities, in which regions take turns (`queue.fair_priority`).
+
+Not to be changed: jobs that another version has queued have their place in it.
+"""
+TURN_PRIORITIES = 1_000
+"""Width of a turn's range of priorities, in which callers take turns."""
 TRAIN_PRIORITY = 0
 BACKTEST_PRIORITY = -KIND_PRIORITIES
 SCHEDULED_PRIORITY = -2 * KIND_PRIORITIES

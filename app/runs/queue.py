@@ -138,6 +138,8 @@ def fair_priority(
     It comes after the region's own queued and running jobs, and not before the current turn of others: a
     region with many jobs waits for its own, and new requests cannot starve anyone. Within a turn it comes
     after the caller's own: whoever asks for many regions at once does not pass those who ask for one.
+    Turns are counted anew when nothing of the kind waits or runs; after a thousand, and a thousand jobs of a
+    caller within one, jobs follow each other as they come.
 
     Args:
         first: the highest priority to give.
