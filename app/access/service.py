@@ -53,9 +53,15 @@ class NewKey:
                 f"name must be 1-{MAX_NAME_CHARS} printable characters", field="name"
             )
         if self.expires_days is not None and not 0 < self.expires_days <= MAX_DAYS:
-            raise InvalidInput(f"days must lie within 0..{MAX_DAYS:.0f}", field="expires_days")
+            raise InvalidInput(
+                f"days must lie within 0..{MAX_DAYS:.0f}, got {self.expires_days:g}",
+                field="expires_days",
+            )
         if self.rate_per_s is not None and not 0 <= self.rate_per_s <= MAX_RATE_PER_S:
-            raise InvalidInput("rate_per_s must lie within 0..1000000", field="rate_per_s")
+            raise InvalidInput(
+                f"rate_per_s must lie within 0..{MAX_RATE_PER_S:.0f}, got {self.rate_per_s:g}",
+                field="rate_per_s",
+            )
         unknown = sorted(set(self.roles) - {role.value for role in Role})
         if unknown or not self.roles:
             known = ", ".join(role.value for role in Role)
@@ -134,7 +140,10 @@ def rotate_key(engine: Engine, key_id: str, grace_hours: float = DEFAULT_GRACE_H
         InvalidInput: the grace is out of range.
     """
     if not (math.isfinite(grace_hours) and 0 <= grace_hours <= 24 * MAX_DAYS):
-        raise InvalidInput("grace_hours must lie within 0..87600", field="grace_hours")
+        raise InvalidInput(
+            f"grace_hours must lie within 0..{24 * MAX_DAYS:.0f}, got {grace_hours:g}",
+            field="grace_hours",
+        )
     minted = mint_key(key_id)
     with engine.begin() as connection:
         old = keys.locked_key(connection, key_id)

@@ -98,7 +98,9 @@ class LearningPolicy:
         """
         if self.patrol_categories not in get_args(Choice):
             raise InvalidInput(
-                "patrol_categories must be exclude or include", field="patrol_categories"
+                "patrol_categories must be exclude or include, got "
+                f"{shortened(str(self.patrol_categories))}",
+                field="patrol_categories",
             )
         if self.assimilate not in get_args(Switch):
             raise InvalidInput(
@@ -106,10 +108,14 @@ class LearningPolicy:
                 field="assimilate",
             )
         if not (math.isfinite(self.discovered_weight) and 0 <= self.discovered_weight <= 1):
-            raise InvalidInput("discovered_weight must lie within 0..1", field="discovered_weight")
+            raise InvalidInput(
+                f"discovered_weight must lie within 0..1, got {self.discovered_weight:g}",
+                field="discovered_weight",
+            )
         if not 0 <= self.minimum_count <= MAX_MINIMUM_COUNT:
             raise InvalidInput(
-                f"minimum_count must lie within 0..{MAX_MINIMUM_COUNT}", field="minimum_count"
+                f"minimum_count must lie within 0..{MAX_MINIMUM_COUNT}, got {self.minimum_count}",
+                field="minimum_count",
             )
         for name in _LISTS:
             if len(getattr(self, name)) > MAX_LISTED:
