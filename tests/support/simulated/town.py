@@ -68,6 +68,7 @@ def _settings_on(server_url: str, database: str, home: Path) -> Settings:
         home=home,
         database_url=SecretStr(url),
         training_threads=1,
+        database_timeout_s=30.0,  # a machine may stand still for longer than the default
         allowed_hosts=["testserver"],
     )
 
