@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,7 +21,7 @@ from app.evaluation.backtests.checkpoints import delete_saved_tasks
 from app.monitoring.service import monitor_region
 from app.presence.service import forget_old_presence
 from app.readers.folders import sweep_parser_folders
-from app.regions.store import list_regions
+from app.regions.store import Region, list_regions
 from app.register.service import keep_register
 from app.registry import retention
 from app.registry.alarms import drop_old_alarms
@@ -40,6 +41,8 @@ COPY_S = 240.0
 """For the copy of incidents into partitions, once after an upgrade: less than until the next time."""
 _log = logging.getLogger("hotslot.maintenance")
 
+Step = Callable[[Engine, Settings, Region, datetime], int | None]
+
 
 @dataclass(frozen=True)
 class MaintenanceResult:
@@ -55,7 +58,8 @@ class MaintenanceResult:
 def maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceResult:
     """Monitor every region, delete what retention allows, and collect unused artifacts.
 
-    Failures of a region do not affect the others.
+    A step that fails for a region stops neither its other steps nor other regions: dropping versions, for
+    one, fails while the region is being trained.
     """
     with acting_as(UPKEEP_ACTOR):
         return _maintain(engine, settings, now)
@@ -64,22 +68,24 @@ def maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceRe
 def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceResult:
     with engine.connect() as connection:
         regions = list_regions(connection)
-    failed = dropped = 0
-    for region in regions:
+    failed: set[str] = set()
+    dropped = 0
+
+    def tried(step: Step, region: Region) -> int:
         try:
-            seen = monitor_region(engine, region.key, now, auto_rollback=settings.auto_rollback)
-            if seen.raised:
-                _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
-            dropped += _drop_versions(engine, settings, region.key, now)
-            forget_old_presence(engine, settings, region, now)
-            forget_old_deliveries(engine, settings, region, now)
-            keep_register(engine, settings, region, now)
+            return step(engine, settings, region, now) or 0
         except HotslotError as error:
-            failed += 1
-            _log.error(
-                "maintenance of a region failed",
-                extra={"region": region.id, "reason": error.message},
-            )
+            failed.add(region.id)
+            details = {"region": region.id, "step": step.__name__, "reason": error.message}
+            _log.error("maintenance of a region failed", extra=details)
+            return 0
+
+    for region in regions:
+        tried(_monitor, region)
+        dropped += tried(_drop_versions, region)
+        tried(forget_old_presence, region)
+        tried(forget_old_deliveries, region)
+        tried(keep_register, region)
     end_abandoned_runs(engine)
     prune_reads(engine, settings.audit_reads_retention_days, now)
     with engine.begin() as connection:
@@ -97,7 +103,7 @@ def _maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceR
     _clean_up_after_erasures(engine, settings)
     sweep_parser_folders()
     _copy_into_partitions(engine)
-    return MaintenanceResult(len(regions), failed, dropped, artifacts, grids)
+    return MaintenanceResult(len(regions), len(failed), dropped, artifacts, grids)
 
 
 def _copy_into_partitions(engine: Engine) -> None:
@@ -124,16 +130,22 @@ def _clean_up_after_erasures(engine: Engine, settings: Settings) -> None:
         _log.warning("vacuuming after an erasure failed", extra={"reason": error.message})
 
 
-def _drop_versions(engine: Engine, settings: Settings, region_key: int, now: datetime) -> int:
+def _monitor(engine: Engine, settings: Settings, region: Region, now: datetime) -> None:
+    seen = monitor_region(engine, region.key, now, auto_rollback=settings.auto_rollback)
+    if seen.raised:
+        _log.warning("alarm", extra={"region": region.id, "kinds": list(seen.raised)})
+
+
+def _drop_versions(engine: Engine, settings: Settings, region: Region, now: datetime) -> int:
     with engine.begin() as connection:
-        transaction_lock(connection, TRAIN_LOCK, region_key)
+        transaction_lock(connection, TRAIN_LOCK, region.key)
         dropped = retention.drop_versions(
             connection,
-            region_key,
+            region.key,
             settings.retention_versions,
             settings.retention_champion_days,
             now,
         )
         if dropped:
-            audit.record_for(connection, "versions.dropped", region_key, versions=dropped)
+            audit.record_for(connection, "versions.dropped", region.key, versions=dropped)
         return len(dropped)

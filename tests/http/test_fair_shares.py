@@ -26,7 +26,10 @@ def region(engine):
 @pytest.fixture
 def served(settings, engine):
     with live(
-        settings, engine, max_concurrent_requests=24, rate_limit_burst=40,
+        settings,
+        engine,
+        max_concurrent_requests=24,
+        rate_limit_burst=40,
         body_idle_timeout_s=600.0,  # else a busy machine ends what `dripping` holds
     ) as found:
         yield found

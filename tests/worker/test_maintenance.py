@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
+from app.core.db.engine import open_engine
+from app.core.db.locks import TRAIN_LOCK, transaction_lock
 from app.region_edits.removal import remove_region
 from app.regions.store import get_region
 from app.runs.kinds import TRAIN
@@ -13,6 +15,7 @@ from app.runs.queue import defer_job
 from app.runs.schedules import database_clock
 from app.sync.spec import SourceSpec
 from app.sync.store import insert_source, new_run
+from app.worker import maintenance
 from app.worker.maintenance import MAX_ENDED_JOB_AGE, MAX_SYNC_RUN_AGE, maintain
 
 COLUMNS = {"occurred_at": "at", "longitude": "x", "latitude": "y", "category": "c"}
@@ -49,6 +52,33 @@ def test_failed_jobs_and_runs_of_sources_go_when_they_are_old(engine, settings, 
         jobs = connection.scalar(text("SELECT count(*) FROM procrastinate_jobs"))
     assert names == ["busy", "idle"], "one that is old and the last is kept"
     assert jobs == 1
+
+
+def test_a_region_in_training_is_monitored_and_cleaned_all_the_same(
+    engine, settings, town, monkeypatch, caplog
+):
+    """Its versions cannot be dropped meanwhile; the steps after that one used to wait for the next hour."""
+    steps = ("monitor_region", "forget_old_presence", "forget_old_deliveries", "keep_register")
+    done = []
+    for name in steps:
+        monkeypatch.setattr(maintenance, name, _noted(name, getattr(maintenance, name), done))
+    impatient = open_engine(settings.model_copy(update={"database_timeout_s": 2.0}))
+    with engine.begin() as training:
+        transaction_lock(training, TRAIN_LOCK, get_region(training, town).key)
+        result = maintain(impatient, settings, database_clock(training))
+    impatient.dispose()
+    assert (result.regions, result.failed) == (1, 1)
+    assert done == list(steps)
+    failures = [r for r in caplog.records if r.getMessage() == "maintenance of a region failed"]
+    assert [(r.region, r.step) for r in failures] == [(town, "_drop_versions")]
+
+
+def _noted(name, step, done):
+    def run(*args, **options):
+        done.append(name)
+        return step(*args, **options)
+
+    return run
 
 
 def test_the_rows_of_a_removed_region_are_vacuumed(engine, settings, town):

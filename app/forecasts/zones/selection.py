@@ -194,18 +194,6 @@ class Ground:
         return ChosenZones(self.forecast, ranked, self.neighbours, self.bound(max_km2), self.rows)
 
 
-def chosen_zones(forecast: Forecast, options: ZoneOptions) -> ChosenZones:
-    """Choose the zones of a forecast.
-
-    Raises:
-        InvalidInput: see `Ground.of`; or no cell fits the budget.
-        LimitExceeded: the budget holds too many cells.
-    """
-    ground = Ground.of(forecast, options)
-    check_budget(options.max_km2, forecast.cells.area_km2[ground.rows])
-    return ground.chosen(ground.best(options.n, options.max_km2), options.max_km2)
-
-
 def check_budget(max_km2: float, area_km2: NDArray[np.float64]) -> None:
     """Refuse an area that holds no cell, or too many.
 

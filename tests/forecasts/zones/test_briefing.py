@@ -19,11 +19,11 @@ from app.forecasts.zones.briefing import zones_pdf
 from app.forecasts.zones.briefing_map import view_of
 from app.forecasts.zones.briefing_texts import TEXTS, Words
 from app.forecasts.zones.plan import ZonePlan
-from app.forecasts.zones.selection import ZoneOptions, chosen_zones
+from app.forecasts.zones.selection import ZoneOptions
 from app.geo.synthetic import synthetic_city
 from app.geo.synthetic_streets import synthetic_streets
 from app.regions.store import get_region, set_neighbourhoods
-from tests.support.simulated.made_forecasts import forecast_of
+from tests.support.simulated.made_forecasts import chosen_zones, forecast_of
 from tests.support.simulated.town import halves
 
 BASE = "/v1/regions/town/forecasts/zones"

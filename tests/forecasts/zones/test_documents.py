@@ -11,9 +11,9 @@ import shapely
 
 from app.forecasts.zones.documents import zones_gpx
 from app.forecasts.zones.plan import ZonePlan
-from app.forecasts.zones.selection import ZoneOptions, chosen_zones
+from app.forecasts.zones.selection import ZoneOptions
 from tests.support.services.served import NEW, register
-from tests.support.simulated.made_forecasts import forecast_of, record_of, version_of
+from tests.support.simulated.made_forecasts import chosen_zones, forecast_of, record_of, version_of
 
 BASE = "/v1/regions/town/forecasts"
 AT = "2019-12-30T23:00"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from app.core.errors import InvalidInput, LimitExceeded
-from app.forecasts.zones.selection import MAX_CELLS, ZoneOptions, chosen_zones
-from tests.support.simulated.made_forecasts import forecast_of
+from app.forecasts.zones.selection import MAX_CELLS, ZoneOptions
+from tests.support.simulated.made_forecasts import chosen_zones, forecast_of
 
 
 def test_the_likeliest_cells_are_found_and_compared_with_free_ones():

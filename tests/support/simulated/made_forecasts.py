@@ -12,6 +12,8 @@ import shapely
 from app.forecasts.forecast import Forecast
 from app.forecasts.plan import Plan, Selector
 from app.forecasts.versions.loaded import Ground, LoadedVersion
+from app.forecasts.zones.selection import ChosenZones, ZoneOptions, check_budget
+from app.forecasts.zones.selection import Ground as ZoneGround
 from app.geo.grid import build_grid
 from app.geo.study_area import StudyArea
 from app.regions.store import Region
@@ -74,3 +76,10 @@ def forecast_of(
     weight = np.arange(1.0, len(version.grid) + 1)
     plan = Plan(version, Selector(window=0, **selector), int(CUTOFF.timestamp()), n_slots)
     return Forecast(plan, version.cells, weight / weight.sum(), np.full(n_slots, 2.0))
+
+
+def chosen_zones(forecast: Forecast, options: ZoneOptions) -> ChosenZones:
+    """The zones of a forecast, chosen from all its cells."""
+    ground = ZoneGround.of(forecast, options)
+    check_budget(options.max_km2, forecast.cells.area_km2[ground.rows])
+    return ground.chosen(ground.best(options.n, options.max_km2), options.max_km2)
