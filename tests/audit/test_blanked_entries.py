@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import uuid
 
 import pytest
-from alembic import command
-from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from app.audit import store as audit
 from app.audit.verification import Anchor, check_chains, verify_audit
-from app.core.db.engine import open_engine
-from app.core.db.schema import MIGRATIONS, migrate
+from app.core.db.schema import migrate
 from app.core.db.tables import regions
-from app.core.settings import Settings
+from tests.support.databases.old_schema import database_at
 
 MARKS = ("CatZXQ7781", "10.031234", "2026-11-28", "23:41:07", "f00dfeed")
 OLD = (
@@ -51,20 +47,8 @@ OLD = (
 @pytest.fixture(scope="module")
 def upgraded(server_url):
     """A log that the version before wrote, upgraded; with the heads that it had."""
-    from alembic.config import Config
-
-    name = f"audit{uuid.uuid4().hex[:8]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        engine = open_engine(Settings(database_url=SecretStr(url)))
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        with engine.begin() as made:
-            config.attributes["connection"] = made
-            command.upgrade(config, "0016")
-        with engine.begin() as made:
+    with database_at("0016", server_url) as old:
+        with old.engine.begin() as made:
             for chain in ("here", "there"):
                 made.execute(
                     regions.insert().values(id=chain, name=chain, timezone="UTC", cell_size_m=100)
@@ -72,12 +56,9 @@ def upgraded(server_url):
                 for action, details in OLD:
                     audit.record(made, action, chain=chain, **details)
             audit.record(made, "key.created", key="k")
-        anchor = Anchor(verify_audit(engine).heads)
-        migrate(engine)
-        yield engine, anchor
-        engine.dispose()
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+        anchor = Anchor(verify_audit(old.engine).heads)
+        migrate(old.engine)
+        yield old.engine, anchor
 
 
 def test_what_singled_out_an_incident_is_gone_and_the_chains_and_the_anchor_hold(upgraded):

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from app.access.store import change_key
-from app.core.db.engine import open_engine
-from app.core.db.schema import MIGRATIONS, migrate, schema_is_current
-from app.core.settings import Settings
+from app.core.db.schema import migrate, schema_is_current
 from app.incidents.mappings import list_mappings
 from app.releases.store import assign
 from app.runs.store import list_runs
+from tests.support.databases.old_schema import OldDatabase, database_at
 
 BEFORE, MIB = "0018", 1 << 20
 ROWS = (
@@ -60,42 +55,22 @@ CUT = {
     "sync_sources.last_error": 1000,
 }  # fmt: skip
 SMALL = ("training_runs.request", "uploads.summary", "uploads.report", "regions.settings")
-Step = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def database(server_url: str) -> Iterator[tuple[Engine, Step]]:
-    """A database with what the version before stored, and how to go to another revision."""
-    name = f"bounds{uuid.uuid4().hex[:8]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        engine = open_engine(Settings(database_url=SecretStr(url)))
-
-        def go(revision: str) -> None:
-            with engine.begin() as made:
-                config.attributes["connection"] = made
-                (command.downgrade if revision == f"-{BEFORE}" else command.upgrade)(
-                    config, revision.lstrip("-")
-                )
-
-        go(BEFORE)
-        with engine.begin() as made:
+def database(server_url: str) -> Iterator[OldDatabase]:
+    """A database with what the version before stored."""
+    with database_at(BEFORE, server_url) as made:
+        with made.engine.begin() as connection:
             for statement in ROWS:
-                made.execute(text(statement))
-        yield engine, go
-        engine.dispose()
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+                connection.execute(text(statement))
+        yield made
 
 
 @pytest.fixture(scope="module")
 def upgraded(database) -> tuple[Engine, str]:
     """The upgraded database, and what was logged meanwhile."""
-    engine, _ = database
+    engine = database.engine
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
@@ -173,8 +148,8 @@ def test_the_database_refuses_more_from_now_on(upgraded, place, limit):
 
 
 def test_the_way_back_lifts_the_bounds_and_the_way_forth_cuts_again(database, upgraded):
-    engine, go = database
-    go(f"-{BEFORE}")
+    engine = database.engine
+    database.downgrade(BEFORE)
     with engine.begin() as connection:
         assert not schema_is_current(connection)
         left = text("SELECT count(*) FROM pg_constraint WHERE conname LIKE '%\\_bound'")

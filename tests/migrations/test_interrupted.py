@@ -6,34 +6,23 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 
 import psycopg
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import inspect, make_url, text
+from sqlalchemy import inspect, text
 
-from app.core.db.engine import open_engine
 from app.core.db.schema import migrate, schema_is_current
 from app.core.errors import Conflict
-from app.core.settings import Settings
 from tests.support.databases.filled_database import filled
+from tests.support.databases.old_schema import database_at
 
 __all__ = ["filled"]
 
 
 @pytest.fixture
 def empty(server_url):
-    name = f"d6{uuid.uuid4().hex[:8]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        engine = open_engine(Settings(database_url=SecretStr(url)))
-        yield engine, url
-        engine.dispose()
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with database_at(None, server_url) as made:
+        yield made.engine, made.url
 
 
 @pytest.mark.slow
@@ -77,7 +66,7 @@ def test_an_older_version_serves_on_a_newer_schema_and_does_not_touch_it(empty):
 
 def test_an_upgrade_that_a_request_is_in_the_way_of_begins_anew(filled, caplog):
     """Each holds what the other one asks for, and PostgreSQL ends the one that has waited longer."""
-    engine, url, _ = filled
+    engine, url = filled.engine, filled.url
     upgrade = threading.Thread(target=migrate, args=(engine,))
     waits = (
         "SELECT EXISTS (SELECT FROM pg_locks"

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-
 import numpy as np
 import pytest
-from alembic import command
-from alembic.config import Config
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
-from app.core.db.engine import open_engine
-from app.core.db.schema import MIGRATIONS, migrate
-from app.core.settings import Settings
+from app.core.db.schema import migrate
 from app.incidents.parsing.identity import dedup_keys
 from app.incidents.parsing.rules import ParsedBlock
 from app.incidents.service import ingest_file
 from app.main import create_app
+from tests.support.databases.old_schema import database_at
 
 BEFORE = "0023"
 # Time (s after 2024-03-01T00:00Z), place, kind as stored by the release before; two differ only in case.
@@ -31,28 +25,11 @@ START_S = 1_709_251_200
 
 @pytest.fixture(scope="module")
 def upgraded(server_url: str, tmp_path_factory: pytest.TempPathFactory):
-    name = f"kinds{uuid.uuid4().hex[:8]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        settings = Settings(
-            home=tmp_path_factory.mktemp("kinds"),
-            database_url=SecretStr(url),
-            allowed_hosts=["testserver"],
-        )
-        engine = open_engine(settings)
-        with engine.begin() as made:
-            config.attributes["connection"] = made
-            command.upgrade(config, BEFORE)
-            store(made)
-        migrate(engine)
-        yield settings, engine
-        engine.dispose()
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with database_at(BEFORE, server_url, tmp_path_factory.mktemp("kinds")) as made:
+        with made.engine.begin() as connection:
+            store(connection)
+        migrate(made.engine)
+        yield made.settings, made.engine
 
 
 def store(connection):

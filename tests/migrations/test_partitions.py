@@ -11,7 +11,6 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from alembic import command
 from pydantic import SecretStr
 from sqlalchemy import event, text
 from typer.testing import CliRunner
@@ -41,11 +40,11 @@ __all__ = ["filled"]
 
 @pytest.mark.slow
 def test_nothing_is_lost_though_it_is_written_and_the_copier_killed(filled):
-    engine, url, go = filled
+    engine, url = filled.engine, filled.url
     shadow(engine)
     writer = Writer(engine)
     writer.start()
-    go(command.upgrade, "head")
+    filled.upgrade()
     chance, killed, ended = random.Random(7), 0, None
     while ended is None:
         process = subprocess.Popen([sys.executable, "-c", COPIER, url, str(BATCH)], env=os.environ)
@@ -87,8 +86,8 @@ def wait_for_progress(engine):
 
 
 def test_ids_go_on_and_names_are_those_of_a_fresh_database(filled, engine):
-    old, _, go = filled
-    go(command.upgrade, "head")
+    old = filled.engine
+    filled.upgrade()
     last = rows(old, "incidents")
     assert advance_copy(old, 60) is None
     with old.begin() as connection:
@@ -118,8 +117,8 @@ def names(engine):
 
 def test_the_swap_reads_no_row(filled):
     """Its exclusive lock is held for as long as PostgreSQL needs to rename, however many rows there are."""
-    engine, _, go = filled
-    go(command.upgrade, "head")
+    engine = filled.engine
+    filled.upgrade()
     while stage(engine) != "swapping":
         with engine.begin() as connection:
             partitions._step(connection)
@@ -143,8 +142,8 @@ def stage(engine):
 
 
 def test_the_swap_waits_for_uploads_without_stopping_readers(filled, monkeypatch):
-    engine, _, go = filled
-    go(command.upgrade, "head")
+    engine = filled.engine
+    filled.upgrade()
     while stage(engine) != "swapping":
         with engine.begin() as connection:
             partitions._step(connection)
@@ -163,8 +162,8 @@ def test_the_swap_waits_for_uploads_without_stopping_readers(filled, monkeypatch
 
 
 def test_a_copy_that_differs_is_not_taken(filled):
-    engine, _, go = filled
-    go(command.upgrade, "head")
+    engine = filled.engine
+    filled.upgrade()
     while stage(engine) != "comparing":
         with engine.begin() as connection:
             partitions._step(connection)
@@ -181,19 +180,19 @@ def test_a_copy_that_differs_is_not_taken(filled):
 
 
 def test_few_incidents_are_copied_by_the_migration_itself_and_the_way_back_works(filled):
-    engine, _, go = filled
+    engine = filled.engine
     before = rows(engine, "incidents")
     migrate(engine)
     assert is_partitioned(engine)
     assert rows(engine, "incidents") == before
-    go(command.downgrade, BEFORE)
+    filled.downgrade(BEFORE)
     assert not is_partitioned(engine)
     with engine.begin() as connection:
         insert(connection, 2, 3)
     then = rows(engine, "incidents")
     assert len(then) == len(before) + 3
-    go(command.upgrade, "head")
-    go(command.downgrade, BEFORE)
+    filled.upgrade()
+    filled.downgrade(BEFORE)
     assert rows(engine, "incidents") == then
     migrate(engine)
     assert is_partitioned(engine)
@@ -201,7 +200,7 @@ def test_few_incidents_are_copied_by_the_migration_itself_and_the_way_back_works
 
 
 def test_many_are_left_to_the_maintenance(filled, monkeypatch, tmp_path):
-    engine, url, _ = filled
+    engine, url = filled.engine, filled.url
     monkeypatch.setattr(partitions, "SMALL_ROWS", N_ROWS)
     migrate(engine)
     assert stage(engine) == "copying"
@@ -215,7 +214,7 @@ def test_many_are_left_to_the_maintenance(filled, monkeypatch, tmp_path):
 
 
 def test_the_command_line_says_how_far_it_is_and_ends_it(filled, monkeypatch, tmp_path):
-    engine, url, _ = filled
+    engine, url = filled.engine, filled.url
     monkeypatch.setenv("HOTSLOT_HOME", str(tmp_path))
     monkeypatch.setenv("HOTSLOT_DATABASE_URL", url)
     monkeypatch.setattr(partitions, "SMALL_ROWS", N_ROWS)

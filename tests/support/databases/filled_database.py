@@ -5,18 +5,12 @@ from __future__ import annotations
 import random
 import threading
 import time
-import uuid
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from pydantic import SecretStr
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
-from app.core.db.engine import open_engine
 from app.core.db.locks import INGEST_LOCK, transaction_lock
-from app.core.db.schema import MIGRATIONS
-from app.core.settings import Settings
+from tests.support.databases.old_schema import database_at
 
 BEFORE = "0037"
 N_ROWS, REGIONS, BATCH = 6_000, 3, 150
@@ -54,30 +48,13 @@ INSERT = """
 
 @pytest.fixture
 def filled(server_url):
-    """An engine on a database of the release before, with rows, and how to go to another revision."""
-    name = f"parts{uuid.uuid4().hex[:8]}"
-    admin = open_engine(Settings(database_url=SecretStr(server_url)))
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        engine = open_engine(Settings(database_url=SecretStr(url)))
-
-        def go(step, revision):
-            with engine.begin() as made:
-                config.attributes["connection"] = made
-                step(config, revision)
-
-        go(command.upgrade, BEFORE)
-        with engine.begin() as made:
+    """A database of the release before, with rows."""
+    with database_at(BEFORE, server_url) as made:
+        with made.engine.begin() as connection:
             for region in range(1, REGIONS + 1):
-                add_region(made, region)
-                insert(made, region, N_ROWS // REGIONS)
-        yield engine, url, go
-        engine.dispose()
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+                add_region(connection, region)
+                insert(connection, region, N_ROWS // REGIONS)
+        yield made
 
 
 def add_region(connection, region):
