@@ -144,7 +144,7 @@ def test_every_read_gives_the_same_from_the_replica(processes, primary, standby,
             if not path.endswith("samples"):
                 assert without_clock(ours) == without_clock(theirs), path
             from_replica += engine_of(one).replica.n_served > before
-    assert from_replica > 10
+    assert from_replica > 5, "the others found what they read in their process"
 
 
 def test_what_was_written_is_read_though_the_replica_does_not_know_it(processes, standby):

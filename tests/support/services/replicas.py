@@ -63,7 +63,9 @@ class StreamingReplica:
     def catch_up(self) -> None:
         """Wait until everything that the primary has is replayed."""
         with psycopg.connect(self.primary.url(), autocommit=True) as connection:
+            # What is flushed may end within a record, whose end only the next commit brings.
             place = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+            connection.execute("SELECT pg_logical_emit_message(true, 'catch_up', '')")
         assert place
         self._wait(f"SELECT pg_last_wal_replay_lsn() >= '{place[0]}'")
 
