@@ -140,7 +140,7 @@ CORS_EXPOSED = (
 )
 
 
-def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+def create_app(settings: Settings, engine: Engine | None = None) -> HotslotApi:
     """Create the HTTP application; it opens its own engine unless one is given.
 
     Raises:
@@ -161,7 +161,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         ahead = _repeated(ChampionWarmup(forecasts).warm_up_if_possible, CHECK_EVERY_S)
         sharing = _repeated(forecasts.shared.refresh_if_possible, SHARED_SWEEP_EVERY_S)
         sweeping = _repeated(sweep_parser_folders, SWEEP_EVERY_S)
-        async with _gate(own, settings) as app.state.gate, ahead, sharing, sweeping:
+        async with (
+            _gate(own, settings) as app.state.gate,
+            ahead as app.state.warmed_up,
+            sharing,
+            sweeping,
+        ):
             try:
                 yield
             finally:
@@ -264,19 +269,23 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
 
 
 @asynccontextmanager
-async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[None]:
-    """Do the work now and then every `every_s` in a thread, until the block ends."""
-    stopping = asyncio.Event()
+async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[asyncio.Event]:
+    """Do the work now and then every `every_s` in a thread, until the block ends.
+
+    Yields an event that is set when the work has been done once.
+    """
+    stopping, done_once = asyncio.Event(), asyncio.Event()
 
     async def repeat() -> None:
         while not stopping.is_set():
             await asyncio.to_thread(work)
+            done_once.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), every_s)
 
     repeating = asyncio.create_task(repeat())
     try:
-        yield
+        yield done_once
     finally:
         stopping.set()
         await repeating
@@ -288,7 +297,7 @@ def promotions_seen(scope: Scope) -> int:
     return service.promotions_seen
 
 
-def create_served_app() -> FastAPI:
+def create_served_app() -> HotslotApi:
     """Create the application in a uvicorn process, with settings from the environment."""
     limit_malloc_arenas()
     allow_connections()
@@ -296,5 +305,6 @@ def create_served_app() -> FastAPI:
     settings = Settings()
     configure_logging(settings)
     app = create_app(settings)
+    app.build_routes()
     freeze_garbage_collector()
     return app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from functools import partial
 from html import escape
 
@@ -18,6 +20,8 @@ from app.http.static import WEB, StaticReplies
 from app.monitoring.metrics import refresh_metrics
 from app.monitoring.schemas import Status
 
+WARM_UP_S = 2.0
+"""Health checks commonly wait for 4 s or longer."""
 router = APIRouter(tags=["system"])
 _replies = StaticReplies()
 _DOCS = """<!doctype html>
@@ -39,9 +43,14 @@ async def healthz() -> Status:
 
 @router.get("/readyz")
 @public
-async def readyz(state: State) -> Status:
-    """Check that requests can be served: the database answers and its schema is current."""
+async def readyz(request: Request, state: State) -> Status:
+    """Check that requests can be served: the database answers and its schema is current.
+
+    A process that has just started replies when it has loaded the newest champions, or `WARM_UP_S` later.
+    """
     await state.readiness.check(state.engine)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(request.app.state.warmed_up.wait(), WARM_UP_S)
     return Status(status="ready")
 
 

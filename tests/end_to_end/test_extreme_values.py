@@ -111,10 +111,11 @@ def place(path, **values):
     return path
 
 
-def texts_for(name, times):
-    """All texts where a parameter's name is met first; elsewhere a quarter, each time another one."""
+def values_for(name, times):
+    """All values where a parameter's name is met first; elsewhere a quarter, each time another one."""
     times[name] += 1
-    return TEXTS if times[name] == 1 else TEXTS[times[name] % 4 :: 4]
+    values = [*((text, None) for text in TEXTS), *((None, raw) for raw in RAW)]
+    return values if times[name] == 1 else values[times[name] % 4 :: 4]
 
 
 def test_query_parameters_at_their_extremes(client):
@@ -127,15 +128,15 @@ def test_query_parameters_at_their_extremes(client):
             base = AT if timed and name not in ("at", "window", "from", "to") else {}
             if name in ("from", "to"):
                 base = {"from": "2019-12-31T00:00", "to": "2019-12-31T05:00"}
-            for value in texts_for(name, times):
-                reply = client.request(
-                    method, place(path), params={**base, name: value}, content=b"a\n1\n",
-                    headers={"content-type": "text/csv"},
-                )  # fmt: skip
-                check(reply, (method, path, name, value[:40]), faults)
-            for value in RAW:
-                reply = client.request(method, f"{place(path)}?{name}={value}")
-                check(reply, (method, path, name, value), faults)
+            for value, raw in values_for(name, times):
+                if raw is not None:
+                    reply = client.request(method, f"{place(path)}?{name}={raw}")
+                else:
+                    reply = client.request(
+                        method, place(path), params={**base, name: value}, content=b"a\n1\n",
+                        headers={"content-type": "text/csv"},
+                    )  # fmt: skip
+                check(reply, (method, path, name, (raw or value)[:40]), faults)
     assert faults == []
 
 

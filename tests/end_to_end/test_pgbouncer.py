@@ -74,7 +74,10 @@ def test_everything_works_with_session_pooling(settings, engine, outside, town_c
     with pooled(settings, outside, "session") as through:
         opened = open_engine(through)
         with opened.connect() as connection:
-            for name, expected in (("statement_timeout", f"{settings.database_timeout_s:g}s"), ("TimeZone", "UTC")):
+            for name, expected in (
+                ("statement_timeout", f"{settings.database_timeout_s:g}s"),
+                ("TimeZone", "UTC"),
+            ):
                 assert connection.scalar(text(f"SHOW {name}")) == expected
         region = add_town(opened, through, town_csv)
         run = run_now(opened, through, region, TrainingRequest("uniform"), lambda *_: None)

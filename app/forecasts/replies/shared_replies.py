@@ -77,6 +77,7 @@ class SharedReplies:
         self.epochs: dict[int, Epoch] = {}
         """Of all regions by key, at most `SWEEP_EVERY_S` old."""
         self._is_failing = False
+        _code()  # reads some hundred files, which the first request would wait for
 
     def get(self, plan: Plan, key: tuple[object, ...]) -> Encoded | None:
         """Return the reply under a key, or None if no process has shared it."""
