@@ -60,7 +60,7 @@ from app.http.middleware.proxies import Proxies
 from app.http.middleware.rate_limit import RateLimiter
 from app.http.middleware.response_cache import ResponseCache
 from app.http.permissions import RouteTable
-from app.http.problems import DOCUMENTED, add_problem_handlers, internal_error
+from app.http.problems import add_problem_handlers, internal_error
 from app.http.protocol import allow_connections
 from app.incidents import routes as incidents
 from app.incidents.kinds import routes as kinds
@@ -184,14 +184,13 @@ def create_app(settings: Settings, engine: Engine | None = None) -> HotslotApi:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=DOCUMENTED,
     )
     add_problem_handlers(app)
     app.add_exception_handler(Exception, internal_error)
-    table = RouteTable([*app.routes, *(route for part in PARTS for route in part.router.routes)])
-    app.table = table
     for part in PARTS:
-        app.include_router(part.router)
+        # `include_router` would build each route anew, at the first request that it might match.
+        app.router.routes.extend(part.router.routes)
+    table = app.table = RouteTable(app.routes)
     _add_middleware(app, settings, table)
     return app
 
@@ -305,6 +304,5 @@ def create_served_app() -> HotslotApi:
     settings = Settings()
     configure_logging(settings)
     app = create_app(settings)
-    app.build_routes()
     freeze_garbage_collector()
     return app

@@ -36,12 +36,6 @@ class HotslotApi(FastAPI):
                     _describe(operation, is_public=self._is_public(method.upper(), path))
         return self.openapi_schema or {}
 
-    def build_routes(self) -> None:
-        """Build what FastAPI otherwise builds of each part at its first request, a tenth of a second."""
-        nowhere = {"type": "http", "method": "GET", "path": "/-", "root_path": "", "headers": []}
-        for route in self.routes:
-            route.matches(nowhere)
-
     def _is_public(self, method: str, path: str) -> bool:
         rule = None if self.table is None else self.table.find(method, path).rule
         return rule is not None and rule.roles is None

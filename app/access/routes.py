@@ -24,8 +24,9 @@ from app.access.service import (
 from app.core.roles import LOCAL_ACTOR, Role
 from app.http.app_state import CallerOf, State
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
-router = APIRouter(tags=["access"])
+router = APIRouter(tags=["access"], responses=DOCUMENTED)
 
 
 @router.get("/v1/me")

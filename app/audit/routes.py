@@ -13,9 +13,10 @@ from app.core.roles import Role
 from app.http.app_state import State
 from app.http.parameters import TIME_PATTERN, moment
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
 MAX_ENTRIES = 1000
-router = APIRouter(prefix="/v1/audit", tags=["access"])
+router = APIRouter(prefix="/v1/audit", tags=["access"], responses=DOCUMENTED)
 
 
 @router.get("")

@@ -16,9 +16,10 @@ from app.data_quality.service import data_report, week_of_data
 from app.http.app_state import State
 from app.http.parameters import CategoryNames, RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 
-router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"], responses=DOCUMENTED)
 
 
 @router.get(

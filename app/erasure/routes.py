@@ -16,9 +16,10 @@ from app.forecasts.service import ForecastService
 from app.http.app_state import ApiState, State
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.regions.store import get_region
 
-router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"], responses=DOCUMENTED)
 
 
 @router.delete("/uploads/{upload}")

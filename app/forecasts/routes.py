@@ -39,9 +39,12 @@ from app.http.app_state import State
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import links
 
-router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/forecasts", tags=["forecasts"], responses=DOCUMENTED
+)
 DENSITY: dict[str, Callable[[Forecast], bytes]] = {
     "json": density_json,
     "geojson": density_geojson,

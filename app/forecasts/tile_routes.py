@@ -22,8 +22,9 @@ from app.forecasts.selectors import Forecasts, Selected
 from app.http.links import base_of
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
-router = APIRouter(prefix="/v1/regions/{region}/tiles", tags=["tiles"])
+router = APIRouter(prefix="/v1/regions/{region}/tiles", tags=["tiles"], responses=DOCUMENTED)
 
 
 def _with_time(selector: Selector) -> Selector:

@@ -30,6 +30,7 @@ from app.http.parameters import (
     parse_bbox,
 )
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.incidents.listing import record_listing
 from app.incidents.mappings import (
@@ -48,7 +49,7 @@ from app.readers.columns.mapping import ColumnMapping
 from app.readers.formats import READERS
 from app.regions.store import Region, get_region
 
-router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["incidents"], responses=DOCUMENTED)
 MappingName = Annotated[str, Path(examples=["portal"])]
 MAX_PAGE = 10_000
 NEAR_DEG = 2.0

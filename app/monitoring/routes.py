@@ -11,6 +11,7 @@ from app.forecasts.selectors import Forecasts
 from app.http.app_state import ApiState, CallerOf, State
 from app.http.parameters import RegionId, VersionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.monitoring.live_scores import live_report
 from app.monitoring.schedules.service import (
     ScheduleRequest,
@@ -27,7 +28,7 @@ from app.releases.disclosure import shown_look
 from app.runs.schedules import database_clock
 from app.training.schemas import Promotion
 
-router = APIRouter(prefix="/v1/regions/{region}", tags=["operations"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["operations"], responses=DOCUMENTED)
 
 
 def _now(state: ApiState) -> datetime:

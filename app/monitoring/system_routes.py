@@ -16,13 +16,14 @@ from app.core.roles import Role
 from app.core.settings import Settings
 from app.http.app_state import State
 from app.http.permissions import allow, public
+from app.http.problems import DOCUMENTED
 from app.http.static import WEB, StaticReplies
 from app.monitoring.metrics import refresh_metrics
 from app.monitoring.schemas import Status
 
 WARM_UP_S = 2.0
 """Health checks commonly wait for 4 s or longer."""
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], responses=DOCUMENTED)
 _replies = StaticReplies()
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>hotslot API</title>

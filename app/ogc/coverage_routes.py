@@ -22,6 +22,7 @@ from app.http.app_state import CallerOf, State
 from app.http.links import link
 from app.http.parameters import RegionId
 from app.http.permissions import allow, public
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.ogc.collections import DENSITY, Ground, check_kind, collection, to
 from app.ogc.coverages import MAX_WKT_CHARS, grid_json, parse_coords, parse_names, place_json
@@ -31,7 +32,7 @@ from app.ogc.routes import Asked, Box, Crs, Json, ground_of_region
 from app.ogc.schemas import Coverage, TileMatrixSet, TileMatrixSetList, TileSet, TileSetList
 from app.ogc.tile_matrices import SUMMARY, WEB_MERCATOR
 
-router = APIRouter(prefix="/ogc", tags=["ogc"], route_class=OgcRoute)
+router = APIRouter(prefix="/ogc", tags=["ogc"], responses=DOCUMENTED, route_class=OgcRoute)
 _OWN = "/collections/{region}.density"
 Coords = Annotated[
     str, Query(max_length=MAX_WKT_CHARS, description="WKT in the axes of crs, by default degrees")

@@ -19,6 +19,7 @@ from app.http.cursors import after_cursor, cursor_of
 from app.http.links import link, same_with
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import Feature, offered
 from app.incidents.listing import record_listing
 from app.incidents.store import PageQuery, page
@@ -42,7 +43,12 @@ from app.ogc.routes import (
 from app.ogc.schemas import Collection, Items
 from app.regions.store import Region, get_region
 
-router = APIRouter(prefix="/ogc/collections/{region}.incidents", tags=["ogc"], route_class=OgcRoute)
+router = APIRouter(
+    prefix="/ogc/collections/{region}.incidents",
+    tags=["ogc"],
+    responses=DOCUMENTED,
+    route_class=OgcRoute,
+)
 
 
 @router.get("", response_model=Collection, response_model_exclude_none=True)

@@ -15,6 +15,7 @@ from app.http.app_state import CallerOf, State
 from app.http.links import base_of
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.ogc.collections import (
     ABOUT,
@@ -31,7 +32,9 @@ from app.ogc.route_class import OgcRoute
 from app.ogc.routes import ground_of_region
 from app.ogc.styles import qml, sld, steps_of
 
-router = APIRouter(prefix="/ogc/regions/{region}", tags=["ogc"], route_class=OgcRoute)
+router = APIRouter(
+    prefix="/ogc/regions/{region}", tags=["ogc"], responses=DOCUMENTED, route_class=OgcRoute
+)
 Styled = Literal["hotspots", "zones", "streets", "neighbourhoods"]
 
 

@@ -18,6 +18,7 @@ from app.http.app_state import ApiState, CallerOf, State
 from app.http.links import link, same_with
 from app.http.parameters import RegionId
 from app.http.permissions import allow, public
+from app.http.problems import DOCUMENTED
 from app.http.schemas import Feature, offered
 from app.ogc.collections import (
     FEATURES,
@@ -35,7 +36,7 @@ from app.ogc.route_class import OgcRoute
 from app.ogc.schemas import Collection, CollectionList, Conformance, Items, Landing
 from app.regions.store import get_region, list_regions
 
-router = APIRouter(prefix="/ogc", tags=["ogc"], route_class=OgcRoute)
+router = APIRouter(prefix="/ogc", tags=["ogc"], responses=DOCUMENTED, route_class=OgcRoute)
 OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 DEFAULT_LIMIT, MAX_LIMIT = 1000, 10_000
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features-{}/1.0/conf/{}"

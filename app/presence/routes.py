@@ -19,6 +19,7 @@ from app.http.cursors import after_cursor, cursor_of
 from app.http.links import same_with
 from app.http.parameters import TIME_PATTERN, RegionId, moment
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.presence.rows import MAX_UNIT_CHARS, TYPES
 from app.presence.schemas import ExposureReply, PresenceErased, PresencePage, PresenceReply
@@ -33,7 +34,7 @@ from app.presence.store import PresenceQuery
 from app.presence.views import HEADER, presence_csv, presence_geojson
 from app.regions.store import get_region
 
-router = APIRouter(prefix="/v1/regions/{region}/presence", tags=["presence"])
+router = APIRouter(prefix="/v1/regions/{region}/presence", tags=["presence"], responses=DOCUMENTED)
 MAX_PAGE = 10_000
 _TIME: Any = {"pattern": TIME_PATTERN}
 _EXAMPLE = (

@@ -21,6 +21,7 @@ from app.http.app_state import ApiState, State
 from app.http.json_body import check_json_type, json_request, parsed
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.readers.blocks import ReadOptions
 from app.readers.files.documents import Outline
 from app.readers.isolated import SMALL_BYTES, reading_limits
@@ -31,7 +32,7 @@ from app.regions.service import read_boundary, read_region
 from app.regions.shifts import Shift, shifts_json
 from app.regions.store import get_region
 
-router = APIRouter(prefix="/v1/regions", tags=["regions"])
+router = APIRouter(prefix="/v1/regions", tags=["regions"], responses=DOCUMENTED)
 _NULLABLE = ("boundary", "crs", "shifts")
 
 

@@ -15,6 +15,7 @@ from app.http.app_state import State
 from app.http.body_stream import BodyStream, beside_others
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.readers.isolated import reading_limits
 from app.regions.layer_store import read_layer
@@ -22,7 +23,7 @@ from app.regions.layers import remove_layer, set_layer
 from app.regions.schemas import LayerFeatures, LayerReply
 from app.regions.store import get_region
 
-router = APIRouter(prefix="/v1/regions/{region}/layers", tags=["regions"])
+router = APIRouter(prefix="/v1/regions/{region}/layers", tags=["regions"], responses=DOCUMENTED)
 LayerName = Annotated[str, Path(max_length=63, examples=["beats"])]
 _EXAMPLE = orjson.dumps(
     {

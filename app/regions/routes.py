@@ -18,6 +18,7 @@ from app.http.app_state import ApiState, CallerOf, State
 from app.http.json_body import check_json_type, json_request, parsed
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import links
 from app.incidents.releases import released_view
 from app.readers.blocks import ReadOptions
@@ -32,7 +33,7 @@ from app.regions.shifts import shifts_json
 from app.regions.store import get_region, list_regions, outlined
 from app.registry.visibility import served, served_of_all
 
-router = APIRouter(prefix="/v1/regions", tags=["regions"])
+router = APIRouter(prefix="/v1/regions", tags=["regions"], responses=DOCUMENTED)
 _ID = {"region": "$response.body#/id"}
 
 

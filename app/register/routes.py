@@ -14,6 +14,7 @@ from app.http.cursors import after_cursor, cursor_of
 from app.http.links import same_with
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.register.documents import HEADER, entry_in_full, register_csv, register_ndjson
 from app.register.schemas import (
@@ -25,7 +26,9 @@ from app.register.schemas import (
 )
 from app.register.service import file_next, get_entry, list_entries
 
-router = APIRouter(prefix="/v1/regions/{region}/register", tags=["operations"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/register", tags=["operations"], responses=DOCUMENTED
+)
 MAX_PAGE = 1_000
 
 

@@ -8,6 +8,7 @@ from app.core.roles import Role
 from app.http.app_state import State as Api
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.regions.store import get_region
 from app.registry import store as registry
 from app.registry.store import VersionRecord
@@ -15,7 +16,7 @@ from app.states.schemas import StateReply
 from app.states.service import assimilate, last_state
 from app.states.store import FROZEN, State
 
-router = APIRouter(prefix="/v1/regions/{region}/state", tags=["forecasts"])
+router = APIRouter(prefix="/v1/regions/{region}/state", tags=["forecasts"], responses=DOCUMENTED)
 
 
 def state_reply(version: VersionRecord, state: State | None) -> StateReply:

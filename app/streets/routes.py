@@ -17,6 +17,7 @@ from app.http.body_stream import BodyStream, beside_others
 from app.http.content_negotiation import matches
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.readers.isolated import reading_limits
 from app.regions.store import get_region
@@ -26,7 +27,7 @@ from app.streets.schemas import StreetFeatures, StreetLines, StreetsReply, facts
 from app.streets.service import remove_streets, set_streets, streets_of
 from app.streets.store import get_layer, layer_facts, no_streets
 
-router = APIRouter(prefix="/v1/regions/{region}/streets", tags=["streets"])
+router = APIRouter(prefix="/v1/regions/{region}/streets", tags=["streets"], responses=DOCUMENTED)
 STREET_TYPES = (
     GEOJSON,
     JSON,

@@ -11,6 +11,7 @@ from app.core.roles import Role
 from app.http.app_state import State
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.subscriptions.delivery_store import Status
 from app.subscriptions.schemas import (
     DeliveryList,
@@ -35,7 +36,9 @@ from app.subscriptions.service import (
     subscriptions_of,
 )
 
-router = APIRouter(prefix="/v1/regions/{region}/subscriptions", tags=["subscriptions"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/subscriptions", tags=["subscriptions"], responses=DOCUMENTED
+)
 SubscriptionName = Annotated[str, Path(max_length=63, examples=["dispatch"])]
 DeliveryId = Annotated[UUID, Path(examples=["539610f0-9967-4cbd-8cd2-8f33ab84e18e"])]
 

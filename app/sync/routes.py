@@ -13,13 +13,16 @@ from app.core.roles import Role
 from app.http.app_state import State
 from app.http.parameters import RegionId, RunId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.regions.service import run_of_region
 from app.regions.store import get_region
 from app.runs.store import Run, list_runs
 from app.sync.schedule import request_sync
 from app.sync.schemas import NewSyncRun, SyncRun, SyncRunList
 
-router = APIRouter(prefix="/v1/regions/{region}/sync-runs", tags=["incidents"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/sync-runs", tags=["incidents"], responses=DOCUMENTED
+)
 
 
 def _listed(runs: Iterable[Run]) -> SyncRunList:

@@ -25,6 +25,7 @@ from app.http.app_state import ApiState, CallerOf, State
 from app.http.links import prefix_of
 from app.http.parameters import RegionId, RunId, VersionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import MessageReply, links
 from app.incidents.releases import known_categories
 from app.regions.outdated import outdated_of
@@ -49,7 +50,7 @@ from app.training.schemas import (
 )
 from app.training.service import TrainingRequest, request_training
 
-router = APIRouter(prefix="/v1/regions/{region}", tags=["training"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["training"], responses=DOCUMENTED)
 EVENT_EVERY_S = 0.5
 TRAINING_NOTES = MessageTable(
     {

@@ -23,6 +23,7 @@ from app.http.app_state import CallerOf, State
 from app.http.links import prefix_of
 from app.http.parameters import RegionId, RunId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import Responses, links, offered
 from app.regions.service import cancel_run, run_of_region
 from app.regions.store import get_region
@@ -37,7 +38,9 @@ BACKTEST_NOTES = MessageTable(
         "see at least {minimum_count} incidents together"
     }
 )
-router = APIRouter(prefix="/v1/regions/{region}/backtests", tags=["backtests"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/backtests", tags=["backtests"], responses=DOCUMENTED
+)
 _STARTED = links(
     {"region": "$request.path.region", "run_id": "$response.body#/id"},
     "show_v1_regions__region__backtests__run_id__get",

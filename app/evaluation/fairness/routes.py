@@ -27,13 +27,14 @@ from app.http.app_state import CallerOf, State
 from app.http.body_stream import BodyStream, beside_others
 from app.http.parameters import RegionId, ShortText, VersionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.http.schemas import offered
 from app.incidents.population import remove_population, set_population
 from app.readers.isolated import reading_limits
 from app.regions.learning_policy import LearningPolicy
 from app.regions.service import remove_policy, set_policy
 
-router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"])
+router = APIRouter(prefix="/v1/regions/{region}", tags=["responsible use"], responses=DOCUMENTED)
 LAYERS = {MEDIA_TYPES["csv"]: "csv", GEOJSON: "geojson", JSON: "geojson"}
 MAX_RATES = 1_000
 _LAYER_BODY = {

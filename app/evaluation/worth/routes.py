@@ -13,8 +13,9 @@ from app.evaluation.worth.service import region_worth
 from app.http.app_state import CallerOf, State
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
-router = APIRouter(prefix="/v1/regions/{region}/worth", tags=["backtests"])
+router = APIRouter(prefix="/v1/regions/{region}/worth", tags=["backtests"], responses=DOCUMENTED)
 
 
 @router.get("")

@@ -19,8 +19,11 @@ from app.http.content_negotiation import Accept, negotiated
 from app.http.json_body import json_body, json_request
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
-router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/forecasts", tags=["forecasts"], responses=DOCUMENTED
+)
 
 
 @router.post(

@@ -12,8 +12,11 @@ from app.forecasts.selectors import Forecasts
 from app.http.json_body import json_body, json_request
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
-router = APIRouter(prefix="/v1/regions/{region}/evaluations", tags=["forecasts"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/evaluations", tags=["forecasts"], responses=DOCUMENTED
+)
 
 
 @router.post("", openapi_extra=json_request(EvaluationRequest))

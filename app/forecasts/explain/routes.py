@@ -17,8 +17,11 @@ from app.forecasts.selectors import Forecasts, TimeSelection, VersionSelection
 from app.http.app_state import CallerOf
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 
-router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/forecasts", tags=["forecasts"], responses=DOCUMENTED
+)
 
 
 @router.get(

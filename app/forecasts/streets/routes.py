@@ -23,9 +23,12 @@ from app.forecasts.streets.selection import DEFAULT_TOP
 from app.http.content_negotiation import Accept, negotiated
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.streets.store import no_streets
 
-router = APIRouter(prefix="/v1/regions/{region}/forecasts", tags=["forecasts"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/forecasts", tags=["forecasts"], responses=DOCUMENTED
+)
 STREETS: dict[str, Callable[[Forecast, StreetReader, float], bytes]] = {
     "geojson": streets_geojson,
     "csv": streets_csv,

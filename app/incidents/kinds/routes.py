@@ -10,12 +10,15 @@ from app.core.roles import Role
 from app.http.app_state import CallerOf, State
 from app.http.parameters import RegionId
 from app.http.permissions import allow
+from app.http.problems import DOCUMENTED
 from app.incidents.kinds.tables import Names, change_kinds, describe_kinds
 from app.incidents.releases import known_categories
 from app.incidents.schemas import Aliases, Groups, KindsReply, Weights
 from app.regions.store import get_region
 
-router = APIRouter(prefix="/v1/regions/{region}/categories", tags=["categories"])
+router = APIRouter(
+    prefix="/v1/regions/{region}/categories", tags=["categories"], responses=DOCUMENTED
+)
 
 
 @router.get("")
