@@ -271,20 +271,22 @@ def _token_verifier(settings: Settings) -> TokenVerifier | None:
 async def _repeated(work: Callable[[], None], every_s: float) -> AsyncIterator[asyncio.Event]:
     """Do the work now and then every `every_s` in a thread, until the block ends.
 
-    Yields an event that is set when the work has been done once.
+    Yields an event that is set when the work has been tried once.
     """
-    stopping, done_once = asyncio.Event(), asyncio.Event()
+    stopping, tried_once = asyncio.Event(), asyncio.Event()
 
     async def repeat() -> None:
         while not stopping.is_set():
-            await asyncio.to_thread(work)
-            done_once.set()
+            try:
+                await asyncio.to_thread(work)
+            finally:
+                tried_once.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), every_s)
 
     repeating = asyncio.create_task(repeat())
     try:
-        yield done_once
+        yield tried_once
     finally:
         stopping.set()
         await repeating

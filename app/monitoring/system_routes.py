@@ -47,7 +47,7 @@ async def healthz() -> Status:
 async def readyz(request: Request, state: State) -> Status:
     """Check that requests can be served: the database answers and its schema is current.
 
-    A process that has just started replies when it has loaded the newest champions, or `WARM_UP_S` later.
+    A process that has just started replies when it has loaded the newest champions, after 2 s at the latest.
     """
     await state.readiness.check(state.engine)
     with suppress(TimeoutError):

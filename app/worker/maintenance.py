@@ -59,7 +59,7 @@ def maintain(engine: Engine, settings: Settings, now: datetime) -> MaintenanceRe
     """Monitor every region, delete what retention allows, and collect unused artifacts.
 
     A step that fails for a region stops neither its other steps nor other regions: dropping versions, for
-    one, fails while the region is being trained.
+    one, waits in vain for an erasure or a correction of the region that takes longer than a statement may.
     """
     with acting_as(UPKEEP_ACTOR):
         return _maintain(engine, settings, now)

@@ -29,6 +29,11 @@ from tests.support.services.service import short_serve
 from tests.support.simulated.town import add_town
 
 START = datetime(2023, 5, 1, tzinfo=UTC)
+MAY_ADVANCE = [
+    "/v1/regions/town", "/v1/regions/town/categories", "/v1/regions/town/learning-policy",
+    "/v1/regions/town/models", "/v1/regions/town/forecasts/outcomes",
+]  # fmt: skip
+"""Reads that may store a new release of the region for readers: only the primary takes that."""
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +120,8 @@ def days_of(client, region):
 
 
 @pytest.mark.slow
-def test_every_read_gives_the_same_from_the_replica(processes, primary, standby, settings):
+def test_every_read_gives_the_same_from_the_replica(primary, standby, settings):
     plain = TestClient(create_app(settings.model_copy(update={"read_database_url": None}), primary))
-    one, _ = processes
     at = {"at": "2020-01-06T12:00:00Z"}
     asked = [
         ("/v1/regions", {}),
@@ -133,18 +137,22 @@ def test_every_read_gives_the_same_from_the_replica(processes, primary, standby,
         ("/ogc/collections/town.hotspots/items", {"datetime": at["at"]}),
         ("/ogc/collections/town.incidents/items", {"limit": 20}),
     ]  # fmt: skip
-    from_replica = 0
+    not_from_replica = []
     with plain:
         for path, query in asked:
-            standby.catch_up()
-            before = engine_of(one).replica.n_served
-            theirs, ours = plain.get(path, params=query), one.get(path, params=query)
+            theirs = plain.get(path, params=query)
+            # A process that has read nothing yet.
+            with TestClient(create_app(settings, primary)) as one:
+                standby.catch_up()
+                before = engine_of(one).replica.n_served
+                ours = one.get(path, params=query)
+                if engine_of(one).replica.n_served == before:
+                    not_from_replica.append(path)
             assert ours.status_code == theirs.status_code, (path, ours.text)
             assert ours.status_code < 500, (path, ours.text)
             if not path.endswith("samples"):
                 assert without_clock(ours) == without_clock(theirs), path
-            from_replica += engine_of(one).replica.n_served > before
-    assert from_replica > 5, "the others found what they read in their process"
+    assert not_from_replica == MAY_ADVANCE
 
 
 def test_what_was_written_is_read_though_the_replica_does_not_know_it(processes, standby):

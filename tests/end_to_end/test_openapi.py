@@ -10,6 +10,8 @@ import httpx
 import jsonschema
 import pytest
 
+from app.http.problems import PROBLEMS
+
 ROOT = Path(__file__).resolve().parents[2]
 NO_KEYS = """
 # The first key ends open access, after which every answer would be 401.
@@ -96,6 +98,16 @@ def test_each_call_has_an_example_that_fits_its_schema(document):
                 schema = {**content["schema"], "components": document["components"]}
                 jsonschema.validate(example, schema)
     assert missing == []
+
+
+def test_each_part_documents_the_problems_of_all(document):
+    """Each router names them itself: routes are not included with responses of the application."""
+    missing = {
+        name: left
+        for name, operation in operations(document).items()
+        if (left := {str(status) for status in PROBLEMS} - set(operation["responses"]))
+    }
+    assert missing == {}
 
 
 def test_each_json_reply_names_its_model(document):

@@ -54,18 +54,18 @@ def test_failed_jobs_and_runs_of_sources_go_when_they_are_old(engine, settings, 
     assert jobs == 1
 
 
-def test_a_region_in_training_is_monitored_and_cleaned_all_the_same(
+def test_a_region_whose_versions_are_locked_is_monitored_and_cleaned_all_the_same(
     engine, settings, town, monkeypatch, caplog
 ):
-    """Its versions cannot be dropped meanwhile; the steps after that one used to wait for the next hour."""
+    """As during an erasure; the steps after that one used to wait for the next hour."""
     steps = ("monitor_region", "forget_old_presence", "forget_old_deliveries", "keep_register")
     done = []
     for name in steps:
         monkeypatch.setattr(maintenance, name, _noted(name, getattr(maintenance, name), done))
     impatient = open_engine(settings.model_copy(update={"database_timeout_s": 2.0}))
-    with engine.begin() as training:
-        transaction_lock(training, TRAIN_LOCK, get_region(training, town).key)
-        result = maintain(impatient, settings, database_clock(training))
+    with engine.begin() as holder:
+        transaction_lock(holder, TRAIN_LOCK, get_region(holder, town).key)
+        result = maintain(impatient, settings, database_clock(holder))
     impatient.dispose()
     assert (result.regions, result.failed) == (1, 1)
     assert done == list(steps)

@@ -41,7 +41,9 @@ class OldDatabase:
 
 
 @contextmanager
-def database_at(revision: str, server_url: str, home: Path | None = None) -> Iterator[OldDatabase]:
+def database_at(
+    revision: str | None, server_url: str, home: Path | None = None
+) -> Iterator[OldDatabase]:
     """A database of its own at a revision, None: an empty one; it is gone afterwards."""
     name = f"old{uuid.uuid4().hex[:8]}"
     admin = open_engine(Settings(database_url=SecretStr(server_url)))
